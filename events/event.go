@@ -1,0 +1,99 @@
+package events
+
+import "time"
+
+// Type is the type of a Nexus event (design §2).
+type Type string
+
+// The types that a publisher may send.
+const (
+	ThreadCreatedType Type = "nexus.thread.created.v1"
+	CanvasCreatedType Type = "nexus.canvas.created.v1"
+	TenantMovedType   Type = "nexus.tenant.moved.v1"
+)
+
+// The types that occur in archives only: `export --events` writes them and
+// `replay` takes them; the worker refuses them as unknown_type.
+const (
+	AssertedType  Type = "registry.asserted.v1"
+	RetractedType Type = "registry.retracted.v1"
+)
+
+// Event is a CloudEvent that has passed every check: its type is known, its
+// data fits the type's schema, its time is not from the future.
+type Event struct {
+	ID     string    // with Source, names the event
+	Source string    // a URI reference
+	Time   time.Time // UTC, to the nanosecond
+	Data   Data      // never nil
+
+	Subject     string // optional
+	DataSchema  string // optional
+	TraceParent string // optional: W3C trace context of the publisher
+}
+
+// Type is the type of the event, as its data has it.
+func (e Event) Type() Type { return e.Data.Type() }
+
+// Data is the payload of an event: ThreadCreated, CanvasCreated, TenantMoved,
+// Asserted or Retracted.
+type Data interface {
+	// Type is the event type that carries this data.
+	Type() Type
+}
+
+// ThreadCreated says that a tenant created a thread.
+type ThreadCreated struct {
+	TenantID string `json:"tenant_id"`
+	ThreadID string `json:"thread_id"`
+}
+
+// CanvasCreated says that a tenant created a canvas.
+type CanvasCreated struct {
+	TenantID string `json:"tenant_id"`
+	CanvasID string `json:"canvas_id"`
+}
+
+// TenantMoved says that resources of one tenant now belong to another: those
+// that it names, or, where Resources is nil, everything that From owns.
+type TenantMoved struct {
+	FromTenantID string        `json:"from_tenant_id"`
+	ToTenantID   string        `json:"to_tenant_id"`
+	Resources    []ResourceRef `json:"resources,omitempty"` // nil, or 1 to 500 without repeats
+}
+
+// ResourceRef names a resource in an event.
+type ResourceRef struct {
+	Kind string `json:"kind"` // "thread" or "canvas"
+	ID   string `json:"id"`
+}
+
+// Asserted says that somebody outside wrote the document with a plain set. In
+// archives only; its source and id are empty in the registry's history.
+type Asserted struct {
+	TenantID string      `json:"tenant_id"`
+	Resource ResourceRef `json:"resource"`
+}
+
+// Retracted says that an operator took back the move of a whole tenant that
+// EventSource and EventID name. In archives only.
+type Retracted struct {
+	EventSource string `json:"event_source"`
+	EventID     string `json:"event_id"`
+	By          string `json:"by,omitempty"` // who, as the operator gave it
+}
+
+// Type implements Data.
+func (ThreadCreated) Type() Type { return ThreadCreatedType }
+
+// Type implements Data.
+func (CanvasCreated) Type() Type { return CanvasCreatedType }
+
+// Type implements Data.
+func (TenantMoved) Type() Type { return TenantMovedType }
+
+// Type implements Data.
+func (Asserted) Type() Type { return AssertedType }
+
+// Type implements Data.
+func (Retracted) Type() Type { return RetractedType }

@@ -1,0 +1,32 @@
+package events
+
+import "fmt"
+
+// Reason says why a message was refused. It is the attribute
+// `dead-letter-reason` of the dead letter (design §5), and a metric label.
+type Reason string
+
+// The reasons. The first five come from decoding, the rest from applying.
+const (
+	Malformed   Reason = "malformed"    // the envelope: mode, id, source, time, JSON
+	Schema      Reason = "schema"       // the data: fields, patterns, from = to
+	UnknownType Reason = "unknown_type" // a type that this registry does not take
+	TooLarge    Reason = "too_large"    // more than MaxDataBytes
+	FromFuture  Reason = "from_future"  // would win over everything that follows
+
+	Conflict    Reason = "conflict"     // another tenant created the resource first
+	HistoryFull Reason = "history_full" // the resource was moved too often
+	Panic       Reason = "panic"        // a handler panicked; a defect of ours
+)
+
+// Refusal is the error of a message that can never succeed. Detail names the
+// field at fault and what was wrong with it.
+type Refusal struct {
+	Reason Reason
+	Detail string
+}
+
+func (r *Refusal) Error() string { return fmt.Sprintf("%s: %s", r.Reason, r.Detail) }
+
+// MaxDataBytes bounds an event's data (design §2).
+const MaxDataBytes = 256 << 10

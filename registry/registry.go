@@ -1,0 +1,66 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+)
+
+// Registry is the operations that create flows and transports written in Go
+// call. It is safe for concurrent use.
+type Registry struct{ store Store }
+
+// New returns a registry over the store. The caller closes the store.
+func New(store Store) *Registry { return &Registry{store: store} }
+
+// RegisterThread claims a thread for a tenant. Repeating it is no error; taking
+// a thread that somebody else owns is ErrConflict, and stores nothing. Other
+// errors: ErrInvalid, ErrUnavailable (then it is not known whether the claim
+// was stored: repeat it).
+func (r *Registry) RegisterThread(ctx context.Context, tenantID, threadID string) error {
+	_, err := r.Claim(ctx, tenantID, Resource{Thread, threadID})
+	return err
+}
+
+// RegisterCanvas is RegisterThread for a canvas.
+func (r *Registry) RegisterCanvas(ctx context.Context, tenantID, canvasID string) error {
+	_, err := r.Claim(ctx, tenantID, Resource{Canvas, canvasID})
+	return err
+}
+
+// Claim is what the Register functions do; created tells whether this call made
+// the tenant the owner.
+func (r *Registry) Claim(ctx context.Context, tenantID string, resource Resource) (created bool, err error) {
+	if err := ValidateTenant(tenantID); err != nil {
+		return false, err
+	}
+	if err := resource.Validate(); err != nil {
+		return false, err
+	}
+	return r.store.Claim(ctx, tenantID, resource)
+}
+
+// ThreadTenant returns the tenant that owns a thread now, read from the store:
+// ErrNotFound where nobody registered it, ErrInvalid, ErrUnavailable.
+func (r *Registry) ThreadTenant(ctx context.Context, threadID string) (tenantID string, err error) {
+	return r.owner(ctx, Resource{Thread, threadID})
+}
+
+// CanvasTenant is ThreadTenant for a canvas.
+func (r *Registry) CanvasTenant(ctx context.Context, canvasID string) (tenantID string, err error) {
+	return r.owner(ctx, Resource{Canvas, canvasID})
+}
+
+func (r *Registry) owner(ctx context.Context, resource Resource) (string, error) {
+	if err := resource.Validate(); err != nil {
+		return "", err
+	}
+	snapshot, err := r.store.Read(ctx, []Resource{resource})
+	if err != nil {
+		return "", err
+	}
+	owner := snapshot.Records[0].Owner(snapshot.Ledger)
+	if owner == "" {
+		return "", fmt.Errorf("%w: %s", ErrNotFound, resource)
+	}
+	return owner, nil
+}

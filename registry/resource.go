@@ -1,0 +1,85 @@
+package registry
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// Kind is a kind of resource that a tenant can own.
+type Kind string
+
+// The kinds of resources. Their names are part of document names and of the
+// HTTP paths, and are fixed.
+const (
+	Thread Kind = "thread"
+	Canvas Kind = "canvas"
+)
+
+// Kinds lists every kind, in the order of their bytes.
+var Kinds = []Kind{Canvas, Thread}
+
+// Resource names a thread or a canvas. Ids are case-sensitive.
+type Resource struct {
+	Kind Kind
+	ID   string
+}
+
+// Patterns of design §2. Whatever does not match them is refused, so that no
+// two resources can share a document name and none can leave the collection.
+const (
+	TenantPattern   = `^t_[a-z0-9_-]{1,126}$`
+	ResourcePattern = `^[A-Za-z0-9][A-Za-z0-9._~:@+=-]{0,255}$`
+)
+
+var (
+	tenantRegexp   = regexp.MustCompile(TenantPattern)
+	resourceRegexp = regexp.MustCompile(ResourcePattern)
+)
+
+// ValidateTenant returns an error that wraps ErrInvalid unless id is a tenant
+// id.
+func ValidateTenant(id string) error {
+	if !tenantRegexp.MatchString(id) {
+		return fmt.Errorf("%w: tenant %s does not match %s", ErrInvalid, quote(id), TenantPattern)
+	}
+	return nil
+}
+
+// Validate returns an error that wraps ErrInvalid unless the kind is known and
+// the id matches ResourcePattern.
+func (r Resource) Validate() error {
+	if r.Kind != Thread && r.Kind != Canvas {
+		return fmt.Errorf("%w: kind %s is neither thread nor canvas", ErrInvalid, quote(string(r.Kind)))
+	}
+	if !resourceRegexp.MatchString(r.ID) {
+		return fmt.Errorf("%w: %s id %s does not match %s", ErrInvalid, r.Kind, quote(r.ID), ResourcePattern)
+	}
+	return nil
+}
+
+// DocumentID is the name of the resource's document, "thread__{id}" or
+// "canvas__{id}" (design §3). It is injective over valid resources.
+func (r Resource) DocumentID() string { return string(r.Kind) + "__" + r.ID }
+
+// String is the resource as people read it: "thread/th_1".
+func (r Resource) String() string { return string(r.Kind) + "/" + r.ID }
+
+// ParseDocumentID is the inverse of DocumentID. The error wraps ErrInvalid.
+func ParseDocumentID(name string) (Resource, error) {
+	kind, id, ok := strings.Cut(name, "__")
+	r := Resource{Kind: Kind(kind), ID: id}
+	if !ok {
+		return Resource{}, fmt.Errorf("%w: document name %s has no kind", ErrInvalid, quote(name))
+	}
+	return r, r.Validate()
+}
+
+// quote shortens what a caller sent, so that an error stays readable.
+func quote(s string) string {
+	const most = 64
+	if len(s) > most {
+		return fmt.Sprintf("%q… (%d bytes)", s[:most], len(s))
+	}
+	return fmt.Sprintf("%q", s)
+}

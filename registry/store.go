@@ -1,0 +1,113 @@
+package registry
+
+import (
+	"context"
+	"time"
+)
+
+// Change is one event's effect on one resource, or on the ledger.
+type Change struct {
+	// Resource is what the entry goes to; the zero Resource is the ledger,
+	// which takes moved entries only.
+	Resource Resource
+	Entry    Entry
+}
+
+// OutcomeKind says what became of a change.
+type OutcomeKind string
+
+// The outcomes. All but Failed are final: the same change again ends in one of
+// them too.
+const (
+	Applied      OutcomeKind = "applied"      // committed
+	Duplicate    OutcomeKind = "duplicate"    // the registry already took account of it
+	Inapplicable OutcomeKind = "inapplicable" // committed; a move from a tenant that is not the owner
+	Conflict     OutcomeKind = "conflict"     // another tenant created the resource first
+	HistoryFull  OutcomeKind = "history_full" // the resource was moved MaxMoves times; not committed
+	Failed       OutcomeKind = "failed"       // not known to be committed; Err says why; repeating is harmless
+)
+
+// Outcome is what became of one change.
+type Outcome struct {
+	Kind   OutcomeKind
+	Detail string // Conflict, HistoryFull: what stands in the way
+	Err    error  // Failed only; wraps ErrUnavailable
+	// Displaced is the tenant whose creation, acknowledged earlier, lost to
+	// this one, which has the smaller version; else "".
+	Displaced string
+}
+
+// Record is one document as the store holds it.
+type Record struct {
+	// Document is the document's name inside the collection.
+	Document string
+	// Resource is zero where the name breaks the pattern.
+	Resource Resource
+	// TenantID is what direct readers see; "" where there is none.
+	TenantID string
+	// History holds, last, an asserted entry where somebody wrote the document
+	// with a plain set since we did.
+	History History
+	// Plain says that History has such an entry which is not stored.
+	Plain bool
+	// Path and LedgerSeq are the fold's path and the ledger position as they
+	// were when the document was last written by us.
+	Path      []string
+	LedgerSeq int64
+	// UpdateTime is the document's; zero where there is no document.
+	UpdateTime time.Time
+}
+
+// Owner folds the record with the ledger.
+func (r Record) Owner(l *Ledger) string { return r.History.Owner(l) }
+
+// Snapshot is what one strong read saw: everything in it was true at ReadTime.
+type Snapshot struct {
+	Records  []Record // in the order asked for
+	Ledger   *Ledger
+	ReadTime time.Time
+}
+
+// Store keeps histories and the ledger. Implementations pass the suite in
+// storetest; they are safe for concurrent use, by any number of processes.
+//
+// Every error wraps ErrUnavailable, or ErrInvalid where an id breaks its
+// pattern.
+type Store interface {
+	// Apply merges changes into histories and the ledger, and returns one
+	// outcome per change, in order. It is not atomic over the changes. Each
+	// commit is atomic with its change feed entry. Commits obey ctx; one that
+	// was sent when ctx ended may still happen.
+	Apply(ctx context.Context, changes []Change) []Outcome
+
+	// Read returns the resources' records and the ledger as of one time, which
+	// is not before the call.
+	Read(ctx context.Context, resources []Resource) (Snapshot, error)
+
+	// Claim registers a resource for a tenant with the store's time. It
+	// returns true where the tenant became the owner by this call, false where
+	// it was already, and an error that wraps ErrConflict where somebody else
+	// is; then nothing is stored.
+	Claim(ctx context.Context, tenantID string, resource Resource) (created bool, err error)
+
+	// Export visits every document of the collection in the order of its name's
+	// bytes, as of one time, with the ledger of that time. It ends at the first
+	// error that visit returns, and returns that.
+	Export(ctx context.Context, visit func(Record, *Ledger) error) error
+
+	// Close gives back what the store holds.
+	Close() error
+}
+
+// ClaimEntry is the created entry of a claim (design §4): source "registry",
+// id "{kind}__{id}__{tenant}", at the store's time.
+func ClaimEntry(tenantID string, resource Resource, at time.Time) Entry {
+	return Entry{
+		Type:    Created,
+		Tenant:  tenantID,
+		Version: Version{Time: at.UTC(), Source: ClaimSource, ID: resource.DocumentID() + "__" + tenantID},
+	}
+}
+
+// ClaimSource is the source of every claim.
+const ClaimSource = "registry"
