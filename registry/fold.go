@@ -113,8 +113,7 @@ func (f *fold) next() (Step, bool) {
 	move, ok := f.ledger.next(f.owner, f.at, f.after)
 	if ok && (len(f.rest) == 0 || move.Version.Compare(f.rest[0].Version) < 0) {
 		f.owner, f.at, f.after = move.To, move.Version, true
-		e := Entry{Type: Moved, Version: move.Version, From: move.From, To: move.To}
-		return Step{Entry: e, Ledger: true, Effective: true, Owner: f.owner}, true
+		return Step{Entry: move.asEntry(), Ledger: true, Effective: true, Owner: f.owner}, true
 	}
 	if len(f.rest) == 0 {
 		return Step{}, false

@@ -70,7 +70,10 @@ func (h History) Has(e Entry) bool {
 //     time, then from, then to;
 //   - asserted entries are kept as they are.
 //
-// Merge knows no bound on the size: see Full.
+// Which of a moved and a created entry with the same source and id counts is
+// not decided here: the two are kept side by side, since a created entry that
+// is not the smallest leaves no trace. Merge knows no bound on the size: see
+// Full.
 func (h History) Merge(e Entry) (merged History, changed bool) {
 	e.Time = e.Time.UTC().Round(0)
 	replace := -1
@@ -94,15 +97,17 @@ func (h History) Merge(e Entry) (merged History, changed bool) {
 	return slices.Insert(merged, at, e), true
 }
 
-// Full tells whether the history holds more moves than a document may.
+// Full tells whether the history holds more than a document may: MaxMoves moves,
+// MaxHistoryBytes of text.
 func (h History) Full() bool {
-	moves := 0
+	moves, size := 0, 0
 	for _, e := range h {
 		if e.Type == Moved {
 			moves++
 		}
+		size += len(e.Source) + len(e.ID) + len(e.Tenant) + len(e.From) + len(e.To)
 	}
-	return moves > MaxMoves
+	return moves > MaxMoves || size > MaxHistoryBytes
 }
 
 // Equal tells whether two histories are the same set.

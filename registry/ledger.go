@@ -19,6 +19,23 @@ type LedgerEntry struct {
 	RetractionOnly bool      // the retraction came before the move (archives): no From, To or time yet
 }
 
+// Merge returns the ledger entry that takes account of a moved entry, and
+// whether it differs. Of two moves with the same source and id the one with the
+// smallest time, then from, then to, counts; a retraction stays.
+func (e LedgerEntry) Merge(m Entry, exists bool) (merged LedgerEntry, changed bool) {
+	known := exists && !e.RetractionOnly
+	if known && e.asEntry().compare(m) <= 0 {
+		return e, false
+	}
+	e.Version, e.From, e.To, e.RetractionOnly = m.Version, m.From, m.To, false
+	e.Time = e.Time.UTC().Round(0)
+	return e, true
+}
+
+func (e LedgerEntry) asEntry() Entry {
+	return Entry{Type: Moved, Version: e.Version, From: e.From, To: e.To}
+}
+
 // Ledger is a snapshot of all moves of whole tenants, at one position. It is
 // immutable and safe for concurrent use. A nil *Ledger is the empty ledger at
 // position 0.
@@ -33,7 +50,7 @@ func NewLedger(seq int64, entries []LedgerEntry) *Ledger {
 	l := &Ledger{seq: seq, entries: slices.Clone(entries), byFrom: map[string][]LedgerEntry{}}
 	slices.SortFunc(l.entries, func(a, b LedgerEntry) int { return a.Version.Compare(b.Version) })
 	for _, e := range l.entries {
-		if !e.Retracted {
+		if !e.Retracted && !e.RetractionOnly {
 			l.byFrom[e.From] = append(l.byFrom[e.From], e)
 		}
 	}

@@ -58,6 +58,21 @@ type Record struct {
 	UpdateTime time.Time
 }
 
+// NewRecord makes a record of what a document holds. A tenant id that is not
+// what we last wrote, which is the end of the path, was set by somebody else: it
+// is taken as an assertion at the document's update time (design §4). A document
+// without a tenant id asserts nothing.
+func NewRecord(document, tenantID string, stored History, path []string, ledgerSeq int64, updateTime time.Time) Record {
+	r := Record{Document: document, TenantID: tenantID, History: stored, Path: path, LedgerSeq: ledgerSeq, UpdateTime: updateTime}
+	if resource, err := ParseDocumentID(document); err == nil {
+		r.Resource = resource
+	}
+	if tenantID != "" && (len(stored) == 0 || len(path) == 0 || path[len(path)-1] != tenantID) {
+		r.History, r.Plain = stored.Merge(Entry{Type: Asserted, Tenant: tenantID, Version: Version{Time: updateTime}})
+	}
+	return r
+}
+
 // Owner folds the record with the ledger.
 func (r Record) Owner(l *Ledger) string { return r.History.Owner(l) }
 

@@ -21,3 +21,6 @@ func (v Version) Compare(w Version) int {
 
 // SameEvent tells whether the two name the same event, whatever their times.
 func (v Version) SameEvent(w Version) bool { return v.Source == w.Source && v.ID == w.ID }
+
+// timeFormat is how versions' times are written: to the nanosecond, in UTC.
+const timeFormat = time.RFC3339Nano
