@@ -1,0 +1,70 @@
+// Package handlers says what an event means: Changes turns it into changes of
+// the registry, and Reduce turns what became of those changes into one result
+// for the message that carried the event.
+//
+// Both are pure: they know neither Pub/Sub, nor a store, nor the clock. Which
+// result acks a message and which does not is decided in events/consumer.
+package handlers
+
+import (
+	"fmt"
+
+	"github.com/northstar-engines/realtime-registry/events"
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+// Changes returns what the event changes, at the event's version (design §4):
+//
+//   - a creation: the created entry of its resource;
+//   - a move that names resources: a moved entry for each of them, in the
+//     order in which the event names them;
+//   - a move that names none: one moved entry of the ledger;
+//   - an assertion, from an archive: an asserted entry, at the event's time and
+//     with neither source nor id, as the registry itself records it.
+//
+// A retraction (archives too) changes no history: it has no changes, and is
+// given to the store as what it is. Changes panics on a type of data that it
+// does not know, which decoding never returns.
+func Changes(e events.Event) []registry.Change {
+	version := registry.Version{Time: e.Time, Source: e.Source, ID: e.ID}
+	switch data := e.Data.(type) {
+	case events.ThreadCreated:
+		return created(version, data.TenantID, registry.Resource{Kind: registry.Thread, ID: data.ThreadID})
+	case events.CanvasCreated:
+		return created(version, data.TenantID, registry.Resource{Kind: registry.Canvas, ID: data.CanvasID})
+	case events.TenantMoved:
+		return moved(version, data)
+	case events.Asserted:
+		entry := registry.Entry{
+			Type:    registry.Asserted,
+			Version: registry.Version{Time: e.Time},
+			Tenant:  data.TenantID,
+		}
+		return []registry.Change{{Resource: resource(data.Resource), Entry: entry}}
+	case events.Retracted:
+		return nil
+	default:
+		panic(fmt.Sprintf("no handler for events of type %T", data))
+	}
+}
+
+func created(version registry.Version, tenant string, r registry.Resource) []registry.Change {
+	entry := registry.Entry{Type: registry.Created, Version: version, Tenant: tenant}
+	return []registry.Change{{Resource: r, Entry: entry}}
+}
+
+func moved(version registry.Version, data events.TenantMoved) []registry.Change {
+	entry := registry.Entry{Type: registry.Moved, Version: version, From: data.FromTenantID, To: data.ToTenantID}
+	if data.Resources == nil {
+		return []registry.Change{{Entry: entry}} // the ledger
+	}
+	changes := make([]registry.Change, len(data.Resources))
+	for i, ref := range data.Resources {
+		changes[i] = registry.Change{Resource: resource(ref), Entry: entry}
+	}
+	return changes
+}
+
+func resource(ref events.ResourceRef) registry.Resource {
+	return registry.Resource{Kind: registry.Kind(ref.Kind), ID: ref.ID}
+}

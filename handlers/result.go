@@ -1,0 +1,78 @@
+package handlers
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/northstar-engines/realtime-registry/events"
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+// Verdict is what became of a message as a whole. It is a metric label.
+type Verdict string
+
+// The verdicts (design §5).
+const (
+	Applied      Verdict = "applied"      // something was committed that counts
+	Duplicate    Verdict = "duplicate"    // the registry already took account of all of it
+	Inapplicable Verdict = "inapplicable" // committed, and has no effect for now
+	Refused      Verdict = "refused"      // can never succeed: Refusal says why
+	Transient    Verdict = "transient"    // may succeed when it is tried again: Err says why
+)
+
+// Result is the verdict on a message, with its reason.
+type Result struct {
+	Verdict Verdict
+	Refusal *events.Refusal // Refused only
+	Err     error           // Transient only
+}
+
+// Refuse is the result of a message that can never succeed.
+func Refuse(r *events.Refusal) Result { return Result{Verdict: Refused, Refusal: r} }
+
+// Retry is the result of a message that may succeed later.
+func Retry(err error) Result { return Result{Verdict: Transient, Err: err} }
+
+// Reduce turns the outcomes of one event's changes into the result of its
+// message (design §5): any transient outcome makes the message transient; else
+// the first refused one refuses it; else it is applied, inapplicable or a
+// duplicate, the first of these that occurs. What was applied stays, whatever
+// became of the rest: repeating it is harmless.
+func Reduce(outcomes []registry.Outcome) Result {
+	result := Result{Verdict: Duplicate}
+	for _, o := range outcomes {
+		if r := one(o); rank[r.Verdict] > rank[result.Verdict] {
+			result = r
+		}
+	}
+	return result
+}
+
+// rank orders verdicts: of several, the highest is the message's.
+var rank = map[Verdict]int{Duplicate: 0, Inapplicable: 1, Applied: 2, Refused: 3, Transient: 4}
+
+func one(o registry.Outcome) Result {
+	switch o.Kind {
+	case registry.Applied:
+		return Result{Verdict: Applied}
+	case registry.Duplicate:
+		return Result{Verdict: Duplicate}
+	case registry.Inapplicable:
+		return Result{Verdict: Inapplicable}
+	case registry.Conflict:
+		return Refuse(&events.Refusal{Reason: events.Conflict, Detail: o.Detail})
+	case registry.HistoryFull:
+		return Refuse(&events.Refusal{Reason: events.HistoryFull, Detail: o.Detail})
+	case registry.Failed:
+		if errors.Is(o.Err, registry.ErrInvalid) {
+			// Decoding should have refused it; retrying would go on for ever.
+			return Refuse(&events.Refusal{Reason: events.Schema, Detail: o.Err.Error()})
+		}
+		if o.Err == nil {
+			return Retry(fmt.Errorf("%w: the store gave no reason", registry.ErrUnavailable))
+		}
+		return Retry(o.Err)
+	default:
+		return Retry(fmt.Errorf("%w: the store answered with outcome %q", registry.ErrUnavailable, o.Kind))
+	}
+}
