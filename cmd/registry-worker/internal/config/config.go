@@ -1,0 +1,124 @@
+// Package config is the configuration of registry-worker: one table of settings
+// (settings.go) from which flags, environment variables, help, `config` and the
+// checks all come.
+//
+// A value comes from the flag, else from the environment variable, else from
+// the default. An environment variable that is empty counts as not set. Load
+// reports every fault at once, each with the flag's name, the value, where the
+// value came from and what is allowed.
+package config
+
+import (
+	"log/slog"
+	"slices"
+	"time"
+)
+
+// Backend is where a registry or a throttle keeps its state.
+type Backend string
+
+// The backends.
+const (
+	Firestore Backend = "firestore"
+	Memory    Backend = "memory" // of this process: gone with it, and seen by no other
+)
+
+// Config is the effective configuration of one command. Settings that the
+// command does not take are zero.
+type Config struct {
+	LogFormat string // auto, json or text
+	LogLevel  slog.Level
+
+	Project          string
+	Database         string
+	RegistryBackend  Backend
+	CollectionPrefix string
+
+	Subscriptions   []string
+	DeadLetterTopic string
+	MaxClockSkew    time.Duration
+	DrainTimeout    time.Duration
+	Streams         int
+	BatchSize       int
+	Linger          time.Duration
+	MaxOutstanding  int
+
+	Listen     string
+	API        bool
+	APIToken   string
+	ClaimToken string
+	MissGrace  time.Duration
+
+	ThrottleBackend Backend
+
+	DryRun bool
+	Check  bool
+
+	entries []Entry
+}
+
+// Entry is one setting as it takes effect.
+type Entry struct {
+	Name  string // of the flag, without dashes
+	Env   string
+	Value string // redacted where it is a secret
+	From  string // "flag", "default", or the environment variable's name
+}
+
+// Entries returns the settings that the command takes, in the table's order.
+func (c *Config) Entries() []Entry { return c.entries }
+
+// Input is where values come from.
+type Input struct {
+	// Flags holds the values of the flags that were given, by name.
+	Flags map[string]string
+	// LookupEnv finds an environment variable, as os.LookupEnv does.
+	LookupEnv func(name string) (string, bool)
+}
+
+// Load reads the settings of the groups, and checks them and the rules. It
+// returns the configuration also where there are faults, so that it can be
+// shown; the error is then a Faults.
+func Load(in Input, groups []Group, rules ...Rule) (*Config, error) {
+	c := &Config{}
+	var faults Faults
+	for _, s := range Settings {
+		if !slices.Contains(groups, s.Group) {
+			continue
+		}
+		value, from := in.find(s)
+		entry := Entry{Name: s.Name, Env: s.Env, Value: s.shown(value), From: from}
+		c.entries = append(c.entries, entry)
+		if err := s.parse(c, value); err != nil {
+			faults = append(faults, Fault{Entry: entry, Want: err.Error()})
+		}
+	}
+	for _, rule := range rules {
+		faults = append(faults, rule(c)...)
+	}
+	if len(faults) > 0 {
+		return c, faults
+	}
+	return c, nil
+}
+
+func (in Input) find(s Setting) (value, from string) {
+	if value, ok := in.Flags[s.Name]; ok {
+		return value, FromFlag
+	}
+	if value, ok := in.LookupEnv(s.Env); ok && value != "" {
+		return value, s.Env
+	}
+	return s.Default, FromDefault
+}
+
+// Where a value came from, where it was not an environment variable.
+const (
+	FromFlag    = "flag"
+	FromDefault = "default"
+)
+
+func (c *Config) entry(name string) Entry {
+	i := slices.IndexFunc(c.entries, func(e Entry) bool { return e.Name == name })
+	return c.entries[i]
+}

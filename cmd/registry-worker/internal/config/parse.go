@@ -1,0 +1,156 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// The parsers of settings. Each takes the field to keep the value in; its error
+// says what is allowed, and the caller says what was given.
+
+type parser = func(c *Config, value string) error
+
+func matching(pattern, want string, to func(*Config) *string) parser {
+	re := regexp.MustCompile(pattern)
+	return func(c *Config, value string) error {
+		if !utf8.ValidString(value) || !re.MatchString(value) {
+			return errors.New("want " + want)
+		}
+		*to(c) = value
+		return nil
+	}
+}
+
+func oneOf(to func(*Config) *string, allowed ...string) parser {
+	return func(c *Config, value string) error {
+		if !slices.Contains(allowed, value) {
+			return errors.New("want " + strings.Join(allowed[:len(allowed)-1], ", ") + " or " + allowed[len(allowed)-1])
+		}
+		*to(c) = value
+		return nil
+	}
+}
+
+func backend(to func(*Config) *Backend) parser {
+	return func(c *Config, value string) error {
+		b := Backend(value)
+		if b != Firestore && b != Memory {
+			return errors.New("want firestore or memory")
+		}
+		*to(c) = b
+		return nil
+	}
+}
+
+func level(c *Config, value string) error {
+	levels := map[string]slog.Level{
+		"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError,
+	}
+	l, ok := levels[value]
+	if !ok {
+		return errors.New("want debug, info, warn or error")
+	}
+	c.LogLevel = l
+	return nil
+}
+
+func boolean(to func(*Config) *bool) parser {
+	return func(c *Config, value string) error {
+		b, err := strconv.ParseBool(value)
+		if err != nil {
+			return errors.New("want true or false")
+		}
+		*to(c) = b
+		return nil
+	}
+}
+
+func integer(least, most int, to func(*Config) *int) parser {
+	return func(c *Config, value string) error {
+		n, err := strconv.Atoi(value)
+		if err != nil || n < least || n > most {
+			return fmt.Errorf("want a whole number from %d to %d", least, most)
+		}
+		*to(c) = n
+		return nil
+	}
+}
+
+func duration(least, most time.Duration, to func(*Config) *time.Duration) parser {
+	return func(c *Config, value string) error {
+		d, err := time.ParseDuration(value)
+		if err != nil || d < least || d > most {
+			return fmt.Errorf("want a duration with its unit, such as 250ms, 20s or 5m, from %s to %s", least, most)
+		}
+		*to(c) = d
+		return nil
+	}
+}
+
+// Names of topics and subscriptions, as Pub/Sub allows them.
+var (
+	pubsubName  = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._~+%-]{2,254}$`)
+	errPubSub   = errors.New("want a letter, then 2 to 254 letters, digits or - . _ ~ + %, not beginning with goog")
+	validPubSub = func(s string) bool { return pubsubName.MatchString(s) && !strings.HasPrefix(s, "goog") }
+)
+
+func name(to func(*Config) *string) parser {
+	return func(c *Config, value string) error {
+		if !validPubSub(value) {
+			return errPubSub
+		}
+		*to(c) = value
+		return nil
+	}
+}
+
+func names(to func(*Config) *[]string) parser {
+	return func(c *Config, value string) error {
+		var list []string
+		for n := range strings.SplitSeq(value, ",") {
+			n = strings.TrimSpace(n)
+			if !validPubSub(n) {
+				return fmt.Errorf("%s: %w", quote(n), errPubSub)
+			}
+			if slices.Contains(list, n) {
+				return fmt.Errorf("%s stands twice; want each once", quote(n))
+			}
+			list = append(list, n)
+		}
+		*to(c) = list
+		return nil
+	}
+}
+
+func address(to func(*Config) *string) parser {
+	return func(c *Config, value string) error {
+		_, port, err := net.SplitHostPort(value)
+		if n, atoi := strconv.Atoi(port); err != nil || atoi != nil || n < 0 || n > 65535 {
+			return errors.New("want host:port, such as 127.0.0.1:8080")
+		}
+		*to(c) = value
+		return nil
+	}
+}
+
+// bearer is b64token of RFC 6750 §2.1: whatever else is in a token could not be
+// sent as one.
+var bearer = regexp.MustCompile(`^[A-Za-z0-9._~+/-]+=*$`)
+
+func token(to func(*Config) *string) parser {
+	return func(c *Config, value string) error {
+		if value != "" && !bearer.MatchString(value) {
+			return errors.New("want letters, digits and - . _ ~ + /, then = where wanted (RFC 6750)")
+		}
+		*to(c) = value
+		return nil
+	}
+}

@@ -1,0 +1,84 @@
+package config
+
+import (
+	"net"
+	"net/netip"
+)
+
+// Rule checks settings against each other, or against what a command needs.
+// A setting that could not be parsed is zero.
+type Rule func(*Config) []Fault
+
+// NeedProject refuses a configuration without a project: there is no project
+// that could be meant.
+func NeedProject(c *Config) []Fault {
+	e := c.entry("project")
+	if e.Value != "" {
+		return nil
+	}
+	return []Fault{{Entry: e, Want: "want the Google Cloud project id (any id will do for the emulators)"}}
+}
+
+// NeedSharedRegistry returns a rule that refuses the memory backend, for the
+// reason that is given: a registry that nobody else can see would be a trap.
+func NeedSharedRegistry(reason string) Rule {
+	return func(c *Config) []Fault {
+		if c.RegistryBackend != Memory {
+			return nil
+		}
+		return []Fault{{Entry: c.entry("registry-backend"), Want: reason}}
+	}
+}
+
+// NeedSharedThrottle is NeedSharedRegistry for the throttle.
+func NeedSharedThrottle(reason string) Rule {
+	return func(c *Config) []Fault {
+		if c.ThrottleBackend != Memory {
+			return nil
+		}
+		return []Fault{{Entry: c.entry("throttle-backend"), Want: reason}}
+	}
+}
+
+// WorkerWithoutAPI applies the rule where the worker does not serve the API.
+func WorkerWithoutAPI(rule Rule) Rule {
+	return func(c *Config) []Fault {
+		if c.API {
+			return nil
+		}
+		return rule(c)
+	}
+}
+
+// WorkerWithAPI applies the rule where the worker serves the API.
+func WorkerWithAPI(rule Rule) Rule {
+	return func(c *Config) []Fault {
+		if !c.API {
+			return nil
+		}
+		return rule(c)
+	}
+}
+
+// NeedTokenOffLoopback refuses to serve the API to other machines without a
+// token: the API trusts the tenant that its caller names (design §9).
+func NeedTokenOffLoopback(c *Config) []Fault {
+	if c.Listen == "" || Loopback(c.Listen) || c.entry("api-token").Value != "" {
+		return nil
+	}
+	return []Fault{{Entry: c.entry("listen"), Want: "the API trusts its callers, so off loopback it demands a bearer token: set REGISTRY_API_TOKEN, or listen on 127.0.0.1"}}
+}
+
+// Loopback tells whether an address can be reached from this machine only. Of
+// names, only localhost is taken for one.
+func Loopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback()
+}

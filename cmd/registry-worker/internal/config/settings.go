@@ -1,0 +1,147 @@
+package config
+
+import (
+	"strings"
+	"time"
+)
+
+// Group is the settings that belong together: a command takes whole groups.
+type Group string
+
+// The groups, in the order in which help shows them.
+const (
+	LogGroup      Group = "Log"
+	ProjectGroup  Group = "Project"
+	RegistryGroup Group = "Registry"
+	PubSubGroup   Group = "Pub/Sub"
+	WorkerGroup   Group = "Worker"
+	APIGroup      Group = "HTTP"
+	ThrottleGroup Group = "Throttle"
+	RunGroup      Group = "Run"
+	DryRunGroup   Group = "Dry run"
+	ExportGroup   Group = "Export"
+)
+
+// Groups lists all groups.
+var Groups = []Group{
+	ProjectGroup, RegistryGroup, PubSubGroup, RunGroup, WorkerGroup, APIGroup, ThrottleGroup,
+	DryRunGroup, ExportGroup, LogGroup,
+}
+
+// Setting is one setting: a flag, which is also an environment variable.
+type Setting struct {
+	Group   Group
+	Name    string // of the flag, without dashes
+	Env     string
+	Default string
+	Help    string
+	Bool    bool // the flag may stand without a value
+	Secret  bool // never shown
+
+	// parse checks the value and keeps it in the configuration. Its error says
+	// what is allowed.
+	parse func(c *Config, value string) error
+}
+
+// shown is the value as it may be shown.
+func (s Setting) shown(value string) string {
+	if s.Secret && value != "" {
+		return "(redacted)"
+	}
+	return value
+}
+
+// Settings is the table of all settings. Names and defaults are design §8; Env
+// is given where it is not EnvName of the name.
+var Settings = complete([]Setting{
+	{Group: ProjectGroup, Name: "project", Env: "GOOGLE_CLOUD_PROJECT",
+		Help:  "Google Cloud project of Pub/Sub and Firestore",
+		parse: matching(`^([A-Za-z0-9][A-Za-z0-9.:_-]{0,98}[A-Za-z0-9])?$`, "a Google Cloud project id", func(c *Config) *string { return &c.Project })},
+
+	{Group: RegistryGroup, Name: "database", Env: "FIRESTORE_DATABASE", Default: "(default)",
+		Help:  "Firestore database",
+		parse: matching(`^(\(default\)|[a-z][a-z0-9-]{2,61}[a-z0-9])$`, "(default) or a Firestore database id", func(c *Config) *string { return &c.Database })},
+	{Group: RegistryGroup, Name: "registry-backend", Env: "REALTIME_REGISTRY_BACKEND", Default: "firestore",
+		Help:  "where ownership is kept: firestore, or memory (of this process: for tests, dev and run --api)",
+		parse: backend(func(c *Config) *Backend { return &c.RegistryBackend })},
+	{Group: RegistryGroup, Name: "collection-prefix", Env: "REGISTRY_COLLECTION_PREFIX",
+		Help:  "stands before the names of all Firestore collections",
+		parse: matching(`^[^/\x00-\x1f\x7f]{0,200}$`, "at most 200 characters without / and control characters", func(c *Config) *string { return &c.CollectionPrefix })},
+
+	{Group: PubSubGroup, Name: "subscriptions",
+		Default: "nexus-thread-created.realtime-registry,nexus-canvas-created.realtime-registry,nexus-tenant-moved.realtime-registry",
+		Help:    "subscriptions to consume, by comma",
+		parse:   names(func(c *Config) *[]string { return &c.Subscriptions })},
+	{Group: PubSubGroup, Name: "dead-letter-topic", Default: "realtime-registry-dead-letters",
+		Help:  "topic for refused messages; its subscription has the same name",
+		parse: name(func(c *Config) *string { return &c.DeadLetterTopic })},
+
+	{Group: RunGroup, Name: "api", Bool: true, Default: "false",
+		Help:  "answer access checks and claims too, as serve does",
+		parse: boolean(func(c *Config) *bool { return &c.API })},
+
+	{Group: WorkerGroup, Name: "max-clock-skew", Default: "5m",
+		Help:  "refuse an event whose time is more than this after its publish time",
+		parse: duration(0, 24*time.Hour, func(c *Config) *time.Duration { return &c.MaxClockSkew })},
+	{Group: WorkerGroup, Name: "drain-timeout", Default: "20s",
+		Help:  "on SIGTERM, how long to finish what was received before the rest is given back",
+		parse: duration(0, time.Hour, func(c *Config) *time.Duration { return &c.DrainTimeout })},
+	{Group: WorkerGroup, Name: "streams", Default: "4",
+		Help:  "StreamingPull streams per subscription; one carries some 10 MB/s",
+		parse: integer(1, 256, func(c *Config) *int { return &c.Streams })},
+	{Group: WorkerGroup, Name: "batch-size", Default: "500",
+		Help:  "most changes in one write to the registry",
+		parse: integer(1, 500, func(c *Config) *int { return &c.BatchSize })},
+	{Group: WorkerGroup, Name: "linger", Default: "5ms",
+		Help:  "how long a batch may wait to fill while others are being written",
+		parse: duration(0, time.Second, func(c *Config) *time.Duration { return &c.Linger })},
+	{Group: WorkerGroup, Name: "max-outstanding", Default: "10000",
+		Help:  "most messages held in memory",
+		parse: integer(1, 1_000_000, func(c *Config) *int { return &c.MaxOutstanding })},
+
+	{Group: APIGroup, Name: "listen", Default: "127.0.0.1:8080",
+		Help:  "address of the HTTP server; the API off loopback demands --api-token",
+		parse: address(func(c *Config) *string { return &c.Listen })},
+	{Group: APIGroup, Name: "api-token", Secret: true,
+		Help:  "bearer token that requests must carry; better by variable: others on the machine can see flags",
+		parse: token(func(c *Config) *string { return &c.APIToken })},
+	{Group: APIGroup, Name: "claim-token", Secret: true,
+		Help:  "bearer token of claims (PUT), in place of --api-token",
+		parse: token(func(c *Config) *string { return &c.ClaimToken })},
+	{Group: APIGroup, Name: "miss-grace", Default: "0s",
+		Help:  "read again for this long before a refusal is said; for create flows that only publish",
+		parse: duration(0, time.Minute, func(c *Config) *time.Duration { return &c.MissGrace })},
+
+	{Group: ThrottleGroup, Name: "throttle-backend", Env: "RATE_LIMIT_BACKEND", Default: "firestore",
+		Help:  "where throttle windows are kept: firestore, or memory",
+		parse: backend(func(c *Config) *Backend { return &c.ThrottleBackend })},
+
+	{Group: DryRunGroup, Name: "dry-run", Bool: true, Default: "false",
+		Help:  "print what would be done, and do nothing",
+		parse: boolean(func(c *Config) *bool { return &c.DryRun })},
+	{Group: ExportGroup, Name: "check", Bool: true, Default: "false",
+		Help:  "print documents whose tenant_id differs from the fold, in place of the export; exit 1 on any",
+		parse: boolean(func(c *Config) *bool { return &c.Check })},
+
+	{Group: LogGroup, Name: "log-format", Default: "auto",
+		Help:  "auto (text on a terminal, else json), json or text",
+		parse: oneOf(func(c *Config) *string { return &c.LogFormat }, "auto", "json", "text")},
+	{Group: LogGroup, Name: "log-level", Default: "info",
+		Help:  "debug, info, warn or error",
+		parse: level},
+})
+
+// EnvName is the environment variable of a flag that has none of its own
+// (design §8).
+func EnvName(flag string) string {
+	return "REGISTRY_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+func complete(settings []Setting) []Setting {
+	for i, s := range settings {
+		if s.Env == "" {
+			settings[i].Env = EnvName(s.Name)
+		}
+	}
+	return settings
+}

@@ -1,0 +1,58 @@
+package telemetry
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"os"
+
+	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/term"
+)
+
+// The log formats.
+const (
+	Auto = "auto" // Text on a terminal, else JSON
+	JSON = "json"
+	Text = "text"
+)
+
+// NewLogger returns a logger that writes JSON, one object a line, or text for
+// people: the time of day, and no trace ids. JSON lines have trace_id and
+// span_id where the context has a span, in the form of W3C trace context.
+func NewLogger(w io.Writer, format string, level slog.Level) *slog.Logger {
+	if format == Auto && IsTerminal(w) {
+		format = Text
+	}
+	if format == Text {
+		return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: shortTime}))
+	}
+	return slog.New(traced{slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level})})
+}
+
+// IsTerminal tells whether somebody is looking.
+func IsTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+func shortTime(groups []string, a slog.Attr) slog.Attr {
+	if len(groups) == 0 && a.Key == slog.TimeKey {
+		return slog.String(a.Key, a.Value.Time().Format("15:04:05.000"))
+	}
+	return a
+}
+
+// traced adds the ids of the context's span to each record.
+type traced struct{ slog.Handler }
+
+func (t traced) Handle(ctx context.Context, r slog.Record) error {
+	if span := trace.SpanContextFromContext(ctx); span.IsValid() {
+		r = r.Clone()
+		r.AddAttrs(slog.String("trace_id", span.TraceID().String()), slog.String("span_id", span.SpanID().String()))
+	}
+	return t.Handler.Handle(ctx, r)
+}
+
+func (t traced) WithAttrs(attrs []slog.Attr) slog.Handler { return traced{t.Handler.WithAttrs(attrs)} }
+func (t traced) WithGroup(name string) slog.Handler       { return traced{t.Handler.WithGroup(name)} }
