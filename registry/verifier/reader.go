@@ -1,0 +1,198 @@
+package verifier
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+// maxBatch is the number of resources in one read.
+const maxBatch = 100
+
+var (
+	errShed    = fmt.Errorf("%w: too many checks are waiting", registry.ErrUnavailable)
+	errTimeout = errors.New("no answer from the store in time")
+	errStopped = fmt.Errorf("%w: the verifier has been stopped", registry.ErrUnavailable)
+)
+
+// reader turns many checks into few strong reads. While a read may be sent, a
+// check sends its own; else it joins the queue, where checks of one resource
+// share a place, and the next read takes up to maxBatch places.
+//
+// A check joins only what has not been sent: the answer is never older than the
+// check. The read belongs to none of its checks, so that no caller's deadline
+// can spoil it for the others; when all of them have left, it is cancelled.
+type reader struct {
+	store     registry.Store
+	life      context.Context
+	options   Options
+	telemetry *telemetry
+
+	mu      sync.Mutex
+	reads   int        // under way
+	waiting int        // checks in the queue or in a read
+	queue   *list.List // of *place, the oldest first
+	queued  map[registry.Resource]*place
+}
+
+// place is one resource in one read, and the checks that share it.
+type place struct {
+	resource registry.Resource
+	span     trace.SpanContext // of the check that took it
+	checks   int               // that still wait
+	element  *list.Element     // in the queue; nil once sent
+	batch    *batch            // nil until sent
+
+	done chan struct{} // closed once seen and err are set
+	seen sighting
+	err  error
+}
+
+// batch is one read of the store.
+type batch struct {
+	ctx    context.Context
+	cancel context.CancelFunc
+	places []*place
+	live   int // places that somebody waits for
+}
+
+func newReader(ctx context.Context, store registry.Store, options Options, t *telemetry) *reader {
+	return &reader{
+		store: store, life: ctx, options: options, telemetry: t,
+		queue: list.New(), queued: map[registry.Resource]*place{},
+	}
+}
+
+// read returns what a read that is sent after this call sees of the resource.
+// Every error wraps ErrUnavailable, and the context's where that ended first.
+func (r *reader) read(ctx context.Context, resource registry.Resource) (sighting, error) {
+	if ctx.Err() != nil {
+		return sighting{}, unavailable(context.Cause(ctx))
+	}
+	p, err := r.join(ctx, resource)
+	if err != nil {
+		return sighting{}, err
+	}
+	defer r.leave(p)
+	timeout := time.NewTimer(r.options.Timeout)
+	defer timeout.Stop()
+	select {
+	case <-p.done:
+		return p.seen, p.err
+	case <-ctx.Done():
+		return sighting{}, unavailable(context.Cause(ctx))
+	case <-timeout.C:
+		return sighting{}, unavailable(errTimeout)
+	}
+}
+
+func (r *reader) join(ctx context.Context, resource registry.Resource) (*place, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.life.Err() != nil {
+		return nil, errStopped
+	}
+	if r.waiting >= r.options.MaxWaiting {
+		return nil, errShed
+	}
+	r.waiting++
+	if p, ok := r.queued[resource]; ok {
+		p.checks++
+		return p, nil
+	}
+	p := &place{
+		resource: resource,
+		span:     trace.SpanContextFromContext(ctx),
+		checks:   1,
+		done:     make(chan struct{}),
+	}
+	p.element = r.queue.PushBack(p)
+	r.queued[resource] = p
+	if r.reads < r.options.MaxReads {
+		r.send()
+	}
+	return p, nil
+}
+
+func (r *reader) leave(p *place) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.waiting--
+	p.checks--
+	switch {
+	case p.checks > 0:
+	case p.batch == nil:
+		r.unqueue(p)
+	default:
+		if p.batch.live--; p.batch.live == 0 {
+			p.batch.cancel()
+		}
+	}
+}
+
+// unqueue, send: the caller holds mu.
+
+func (r *reader) unqueue(p *place) {
+	r.queue.Remove(p.element)
+	p.element = nil
+	delete(r.queued, p.resource)
+}
+
+func (r *reader) send() {
+	b := &batch{}
+	b.ctx, b.cancel = context.WithTimeout(r.life, r.options.Timeout)
+	for r.queue.Len() > 0 && len(b.places) < maxBatch {
+		p := r.queue.Front().Value.(*place)
+		r.unqueue(p)
+		p.batch = b
+		b.places = append(b.places, p)
+	}
+	b.live = len(b.places)
+	r.reads++
+	go r.run(b)
+}
+
+func (r *reader) run(b *batch) {
+	defer b.cancel()
+	resources := make([]registry.Resource, len(b.places))
+	for i, p := range b.places {
+		resources[i] = p.resource
+	}
+	ctx, read := r.telemetry.beginRead(b.ctx, b.places)
+	snapshot, err := r.store.Read(ctx, resources)
+	read.end(err)
+	for i, p := range b.places {
+		if err != nil {
+			p.err = unavailable(err)
+		} else {
+			p.seen = sighting{record: snapshot.Records[i], ledger: snapshot.Ledger, readTime: snapshot.ReadTime}
+		}
+		close(p.done)
+	}
+
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.reads--
+	if r.queue.Len() > 0 {
+		r.send()
+	}
+}
+
+// unavailable wraps whatever kept the answer away, once. An error of a read
+// that many share is nobody's ErrInvalid: the ids were checked before.
+func unavailable(err error) error {
+	switch {
+	case errors.Is(err, registry.ErrInvalid):
+		return fmt.Errorf("%w: %v", registry.ErrUnavailable, err)
+	case errors.Is(err, registry.ErrUnavailable):
+		return err
+	}
+	return fmt.Errorf("%w: %w", registry.ErrUnavailable, err)
+}

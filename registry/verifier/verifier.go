@@ -1,0 +1,146 @@
+// Package verifier answers the one question of a streaming transport: may this
+// tenant stream this thread or canvas?
+//
+//	v, err := verifier.New(ctx, store, verifier.Options{})
+//	err = v.VerifyThreadAccess(ctx, tenantID, threadID)
+//
+// # Answers
+//
+// nil: the tenant owns the resource. Otherwise, by errors.Is:
+//
+//   - registry.ErrNotFound: it does not. Either nobody owns the resource or
+//     somebody else does; the error is the same value, after the same work, so
+//     that nobody learns which ids exist. Answer 404.
+//   - registry.ErrUnavailable: the store did not answer before the caller's
+//     deadline or Options.Timeout, or too many checks wait already. Nothing is
+//     known: do not let the tenant in, and do not tell it that the resource does
+//     not exist. Answer 503.
+//   - registry.ErrInvalid: the tenant or the id breaks its pattern (design §2).
+//     The store was not asked. Answer 400.
+//
+// # Guarantees
+//
+// Every check is decided by one strong read of the resource's history and the
+// ledger, sent after the check began: an ownership or a move that was committed
+// before the check is seen by it. The owner is the fold of the two (design §4),
+// not the document's tenant_id, which may lag behind a move of a whole tenant.
+//
+// Checks that arrive while all reads are busy share the next one. Each waits no
+// longer than its own deadline; a read that hangs holds up only the checks that
+// it was sent for.
+//
+// # What it does not do
+//
+// It does not authenticate: whoever calls has established which tenant asks. It
+// answers for the moment of the check; a stream that is held open is to be
+// verified again when it is resumed.
+//
+// # Grace
+//
+// A client that connects before the event of its thread has been applied is
+// refused, and a browser's EventSource does not come back after a 404. Create
+// flows should claim before they answer (registry.Registry). For those that
+// only publish, Options.MissGrace holds a refusal back and reads again, with
+// backoff, until the grace or the caller's deadline ends. Each refusal then
+// costs about a dozen reads for a grace of two seconds, and four more for every
+// second above, missing and foreign alike.
+//
+// # Telemetry
+//
+// Metrics:
+//
+//   - registry.verifier.check.duration, seconds: one measurement per check, by
+//     kind and by outcome (allowed, refused, invalid, unavailable, shed,
+//     abandoned), so that its count is the number of checks
+//   - registry.verifier.missing: refusals by kind and cause: unregistered,
+//     foreign, or moved_away (the tenant owned it once)
+//   - registry.verifier.late_arrival, seconds: refused once, allowed later: how
+//     long after the first refusal the ownership was there, by the store's
+//     clock; by kind, by cause, and by whether the grace bridged it. This finds
+//     the create flow that publishes late. The last 16,384 misses are
+//     remembered, each for an hour
+//   - registry.verifier.read.duration, seconds: one measurement per read of the
+//     store, by outcome (ok, error)
+//   - registry.verifier.read.resources: resources read
+//
+// Each refusal is an event "registry.missing" on the check's span "registry.verify",
+// and a log line "missing entry": at most one a minute for the same tenant and
+// resource, and at most ten a second in all; what was held back is counted in
+// the next line. Labels and memory are bounded whatever is asked.
+package verifier
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+// Verifier checks access. It is safe for concurrent use.
+type Verifier struct {
+	reader    *reader
+	missGrace time.Duration
+	telemetry *telemetry
+}
+
+// New returns a verifier over the store. It works until ctx ends; from then on
+// every check is ErrUnavailable. The error lists every fault of the options.
+func New(ctx context.Context, store registry.Store, options Options) (*Verifier, error) {
+	if err := options.Validate(); err != nil {
+		return nil, fmt.Errorf("verifier options: %w", err)
+	}
+	options = options.withDefaults()
+	t, err := newTelemetry(options)
+	if err != nil {
+		return nil, fmt.Errorf("verifier telemetry: %w", err)
+	}
+	return &Verifier{
+		reader:    newReader(ctx, store, options, t),
+		missGrace: options.MissGrace,
+		telemetry: t,
+	}, nil
+}
+
+// VerifyThreadAccess returns nil where the tenant owns the thread; else
+// ErrNotFound, ErrUnavailable or ErrInvalid of package registry.
+func (v *Verifier) VerifyThreadAccess(ctx context.Context, tenantID, threadID string) error {
+	return v.Verify(ctx, tenantID, registry.Resource{Kind: registry.Thread, ID: threadID})
+}
+
+// VerifyCanvasAccess is VerifyThreadAccess for a canvas.
+func (v *Verifier) VerifyCanvasAccess(ctx context.Context, tenantID, canvasID string) error {
+	return v.Verify(ctx, tenantID, registry.Resource{Kind: registry.Canvas, ID: canvasID})
+}
+
+// Verify is what the other two do, for a resource of any kind.
+func (v *Verifier) Verify(ctx context.Context, tenantID string, resource registry.Resource) (err error) {
+	ctx, check := v.telemetry.begin(ctx, resource.Kind)
+	defer func() { check.end(ctx, err) }()
+
+	if err := registry.ValidateTenant(tenantID); err != nil {
+		return err
+	}
+	if err := resource.Validate(); err != nil {
+		return err
+	}
+	seen, err := v.decide(ctx, tenantID, resource, check)
+	if err != nil {
+		return fmt.Errorf("verify %s: %w", resource, err)
+	}
+	if !seen.ownedBy(tenantID) {
+		check.missing(ctx, tenantID, resource, seen)
+		return registry.ErrNotFound
+	}
+	check.allowed(ctx, tenantID, resource, seen)
+	return nil
+}
+
+// sighting is what one strong read saw of one resource.
+type sighting struct {
+	record   registry.Record
+	ledger   *registry.Ledger
+	readTime time.Time
+}
+
+func (s sighting) ownedBy(tenantID string) bool { return s.record.Owner(s.ledger) == tenantID }
