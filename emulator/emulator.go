@@ -1,0 +1,158 @@
+package emulator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Options says what Start starts. The zero Options starts both.
+type Options struct {
+	SDK         SDK           // zero: Find
+	NoFirestore bool          // leave the Firestore emulator out
+	NoPubSub    bool          // leave the Pub/Sub emulator out
+	StartWithin time.Duration // for each emulator; zero: 60 s
+}
+
+const defaultStartWithin = 60 * time.Second
+
+// Emulators are those that one Start started.
+type Emulators struct {
+	Firestore *Emulator // nil where Options left it out
+	PubSub    *Emulator // nil where Options left it out
+}
+
+// Start starts the emulators and waits until they answer. ctx bounds the start
+// only. Where it returns an error, nothing is left running.
+func Start(ctx context.Context, o Options) (*Emulators, error) {
+	if o.SDK == (SDK{}) {
+		sdk, err := Find()
+		if err != nil {
+			return nil, err
+		}
+		o.SDK = sdk
+	}
+	if o.StartWithin == 0 {
+		o.StartWithin = defaultStartWithin
+	}
+	ctx, cancel := context.WithTimeout(ctx, o.StartWithin)
+	defer cancel()
+
+	e := &Emulators{}
+	var g errgroup.Group
+	if !o.NoFirestore {
+		g.Go(func() (err error) { e.Firestore, err = start(ctx, firestoreSpec(o.SDK)); return err })
+	}
+	if !o.NoPubSub {
+		g.Go(func() (err error) { e.PubSub, err = start(ctx, pubsubSpec(o.SDK)); return err })
+	}
+	if err := g.Wait(); err != nil {
+		return nil, errors.Join(err, e.Stop())
+	}
+	return e, nil
+}
+
+// Environ is the variables by which Google's clients find the emulators, as
+// KEY=value.
+func (e *Emulators) Environ() []string {
+	var env []string
+	if e.Firestore != nil {
+		env = append(env, "FIRESTORE_EMULATOR_HOST="+e.Firestore.Host)
+	}
+	if e.PubSub != nil {
+		env = append(env, "PUBSUB_EMULATOR_HOST="+e.PubSub.Host)
+	}
+	return env
+}
+
+// Stop ends the emulators and returns when they are gone. Repeating it is
+// harmless.
+func (e *Emulators) Stop() error {
+	var errs []error
+	for _, one := range []*Emulator{e.Firestore, e.PubSub} {
+		if one != nil {
+			errs = append(errs, one.Stop())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Emulator is one running emulator.
+type Emulator struct {
+	Name string // as people call it
+	Host string // host:port
+
+	process *process
+}
+
+// PID is the process that serves. (Where the launcher of some SDK does not make
+// way for Java, it is the launcher's.)
+func (e *Emulator) PID() int { return e.process.pid() }
+
+// Done is closed when the emulator has ended, whoever ended it.
+func (e *Emulator) Done() <-chan struct{} { return e.process.done }
+
+// Output is the last that the emulator printed, up to 16 KiB.
+func (e *Emulator) Output() string { return e.process.output.String() }
+
+// Pause stops the emulator in its tracks: connections stay, nothing answers.
+func (e *Emulator) Pause() error { return e.signal(syscall.SIGSTOP) }
+
+// Resume undoes Pause.
+func (e *Emulator) Resume() error { return e.signal(syscall.SIGCONT) }
+
+func (e *Emulator) signal(s syscall.Signal) error {
+	if err := e.process.signal(s); err != nil {
+		return fmt.Errorf("signal %v to the %s emulator: %w", s, e.Name, err)
+	}
+	return nil
+}
+
+// Stop ends the emulator and returns when it is gone.
+func (e *Emulator) Stop() error {
+	if err := e.process.stop(); err != nil {
+		return fmt.Errorf("stop the %s emulator: %w", e.Name, err)
+	}
+	return nil
+}
+
+// spec is what is particular to one emulator.
+type spec struct {
+	name    string
+	command func(port string) []string
+	env     []string
+	ready   func(ctx context.Context, host string) error
+}
+
+func firestoreSpec(sdk SDK) spec {
+	// The launcher runs $JAVA as a child. With exec, Java takes its place, and
+	// PID is Java's.
+	java := "java"
+	if home := os.Getenv("JAVA_HOME"); home != "" {
+		java = filepath.Join(home, "bin", "java")
+	}
+	return spec{
+		name: "Firestore",
+		command: func(port string) []string {
+			return []string{sdk.Firestore, "start", "--host=" + loopback, "--port=" + port}
+		},
+		env:   []string{"JAVA=exec " + java},
+		ready: firestoreReady,
+	}
+}
+
+func pubsubSpec(sdk SDK) spec {
+	return spec{
+		name: "Pub/Sub",
+		command: func(port string) []string {
+			return []string{sdk.PubSub, "--host=" + loopback, "--port=" + port}
+		},
+		ready: pubsubReady,
+	}
+}

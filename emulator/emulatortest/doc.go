@@ -1,0 +1,15 @@
+// Package emulatortest gives tests the official emulators of Firestore and
+// Pub/Sub, each test in a project of its own, and the programs of this module as
+// real processes.
+//
+//	project := emulatortest.Both(t)
+//	client, err := pubsub.NewClient(ctx, project.ID, project.PubSubOptions()...)
+//
+// The emulators are those that FIRESTORE_EMULATOR_HOST and PUBSUB_EMULATOR_HOST
+// name (`make test` starts one pair for all packages), else a pair that is
+// started once for the test binary and ends with it, however it ends.
+//
+// Where the emulators are not installed the test is skipped with a message that
+// says what to type; with CI=true it fails instead, so that a proof cannot be
+// lost in silence.
+package emulatortest
