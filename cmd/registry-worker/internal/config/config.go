@@ -82,10 +82,7 @@ type Input struct {
 func Load(in Input, groups []Group, rules ...Rule) (*Config, error) {
 	c := &Config{}
 	var faults Faults
-	for _, s := range Settings {
-		if !slices.Contains(groups, s.Group) {
-			continue
-		}
+	for _, s := range In(groups) {
 		value, from := in.find(s)
 		entry := Entry{Name: s.Name, Env: s.Env, Value: s.shown(value), From: from}
 		c.entries = append(c.entries, entry)

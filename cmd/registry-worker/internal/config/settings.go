@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -144,4 +145,20 @@ func complete(settings []Setting) []Setting {
 		}
 	}
 	return settings
+}
+
+// In returns the settings of the groups, in the table's order.
+func In(groups []Group) []Setting {
+	var settings []Setting
+	for _, s := range Settings {
+		if slices.Contains(groups, s.Group) {
+			settings = append(settings, s)
+		}
+	}
+	return settings
+}
+
+// Known tells whether there is such a flag, at any command.
+func Known(flag string) bool {
+	return slices.ContainsFunc(Settings, func(s Setting) bool { return s.Name == flag })
 }

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+	"github.com/northstar-engines/realtime-registry/internal/telemetry"
+)
+
+const programName = "registry-worker"
+
+// process is what the program has of the outside.
+type process struct {
+	Args      []string // without the program's name
+	LookupEnv func(name string) (string, bool)
+	Environ   func() []string // "NAME=value"
+	Stdin     io.Reader
+	Stdout    io.Writer
+	Stderr    io.Writer
+}
+
+// command is one command of the program, as its file declares it.
+type command struct {
+	Name     string
+	Args     string // what stands after the flags, as help shows it; empty: nothing may
+	Summary  string
+	Details  string
+	Examples []string
+	Groups   []config.Group // the settings that it takes
+	Rules    []config.Rule  // what must hold for them
+	Faulty   bool           // runs also where the configuration is faulty, to show it
+	Run      func(ctx context.Context, in *invocation) error
+}
+
+// invocation is a command that was called, with its configuration checked.
+type invocation struct {
+	process
+	Config *config.Config
+	Args   []string // what stands after the flags
+	Logger *slog.Logger
+}
+
+// commands lists all commands, in the order in which help shows them.
+func commands() []command {
+	return []command{
+		configCommand, versionCommand,
+	}
+}
+
+// run runs the command that the arguments name.
+func (p process) run(ctx context.Context) error {
+	root := &cli.Command{
+		Name:      programName,
+		Usage:     "who owns which thread and canvas: from Nexus events to access checks",
+		Version:   buildVersion().String(),
+		Writer:    p.Stdout,
+		ErrWriter: p.Stderr,
+		Description: "Every flag is also an environment variable, named in each command's help;\n" +
+			"the flag wins. `" + programName + " config` shows what takes effect.\n\n" +
+			"Exit codes: 0 done or drained, 1 fault, 2 usage or configuration.",
+		UsageText:      programName + " COMMAND [flags] [arguments]\n" + programName + " help COMMAND",
+		Action:         noCommand,
+		OnUsageError:   unknownFlag(config.Settings),
+		ExitErrHandler: func(context.Context, *cli.Command, error) {}, // exit.go does
+	}
+	for _, c := range commands() {
+		root.Commands = append(root.Commands, p.cli(c))
+	}
+	return root.Run(ctx, append([]string{programName}, p.Args...))
+}
+
+// cli makes a command of the library from ours.
+func (p process) cli(c command) *cli.Command {
+	given := map[string]string{}
+	settings := config.In(c.Groups)
+	sub := &cli.Command{
+		Name:            c.Name,
+		Usage:           c.Summary,
+		ArgsUsage:       c.Args,
+		UsageText:       strings.TrimSpace(programName + " " + c.Name + " [flags] " + c.Args),
+		Description:     c.describe(),
+		OnUsageError:    unknownFlag(settings),
+		HideHelpCommand: true, // else a file named help could not be an argument
+	}
+	for _, s := range settings {
+		sub.Flags = append(sub.Flags, newFlag(s, given))
+	}
+	sub.Action = func(ctx context.Context, cmd *cli.Command) error {
+		if err := p.call(ctx, c, given, cmd.Args().Slice()); err != nil {
+			return fmt.Errorf("%s: %w", c.Name, err)
+		}
+		return nil
+	}
+	return sub
+}
+
+func (c command) describe() string {
+	var b strings.Builder
+	b.WriteString(c.Details + "\n\nExample:")
+	for _, e := range c.Examples {
+		b.WriteString("\n  " + e)
+	}
+	return b.String()
+}
+
+func (p process) call(ctx context.Context, c command, flags map[string]string, args []string) error {
+	if c.Args == "" && len(args) > 0 {
+		return usagef("takes no arguments, but was given %q; flags begin with --", args[0])
+	}
+	cfg, err := config.Load(config.Input{Flags: flags, LookupEnv: p.LookupEnv}, c.Groups, c.Rules...)
+	in := &invocation{process: p, Config: cfg, Args: args}
+	if err != nil {
+		if c.Faulty {
+			err = errors.Join(err, c.Run(ctx, in))
+		}
+		return err
+	}
+	in.Logger = telemetry.NewLogger(p.Stderr, cfg.LogFormat, cfg.LogLevel)
+	return c.Run(ctx, in)
+}
+
+func noCommand(_ context.Context, cmd *cli.Command) error {
+	name := cmd.Args().First()
+	if name == "" {
+		return usagef("no command; see %s help", programName)
+	}
+	var names []string
+	for _, c := range commands() {
+		names = append(names, c.Name)
+	}
+	return usagef("unknown command %q%s; see %s help", name, didYouMean(names, name), programName)
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+)
+
+var configCommand = command{
+	Name:    "config",
+	Summary: "check and print the effective configuration, secrets redacted",
+	Details: "Prints every setting with its value and where the value came from: a flag, a\n" +
+		"variable, or the default. What is wrong is reported, all of it, and the exit code\n" +
+		"is 2. Rules that differ by command (where the memory backend may be used, when a\n" +
+		"token is demanded) are checked as for run, with --api as given.",
+	Examples: []string{
+		"registry-worker config",
+		"GOOGLE_CLOUD_PROJECT=prod registry-worker config --listen 0.0.0.0:8080",
+	},
+	Groups: config.Groups,
+	Rules:  runRules,
+	Faulty: true, // what is wrong is seen best beside what is right
+	Run:    printConfig,
+}
+
+func printConfig(_ context.Context, in *invocation) error {
+	t := tabwriter.NewWriter(in.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "SETTING\tVALUE\tFROM\tVARIABLE")
+	for _, e := range in.Config.Entries() {
+		fmt.Fprintf(t, "--%s\t%s\t%s\t%s\n", e.Name, e.Value, e.From, e.Env)
+	}
+	for _, v := range foreignVariables(in.Environ()) {
+		name, value, _ := strings.Cut(v, "=")
+		fmt.Fprintf(t, "\t%s\t%s\t%s\n", value, name, name)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	for _, warning := range misspelt(in.Environ()) {
+		fmt.Fprintln(in.Stderr, "warning: "+warning)
+	}
+	return nil
+}
+
+// foreignVariables returns the variables that take effect without being
+// settings of ours: those that Google's clients and OpenTelemetry read. Headers
+// carry credentials, and are redacted.
+func foreignVariables(environ []string) []string {
+	var found []string
+	for _, v := range environ {
+		name, value, _ := strings.Cut(v, "=")
+		switch {
+		case value == "":
+			continue
+		case strings.HasPrefix(name, "OTEL_") && strings.HasSuffix(name, "_HEADERS"):
+			value = "(redacted)"
+		case strings.HasPrefix(name, "OTEL_"):
+		case slices.Contains([]string{"PUBSUB_EMULATOR_HOST", "FIRESTORE_EMULATOR_HOST", "GOOGLE_APPLICATION_CREDENTIALS"}, name):
+		default:
+			continue
+		}
+		found = append(found, name+"="+value)
+	}
+	slices.Sort(found)
+	return found
+}
+
+// misspelt returns a warning for every variable that is nearly, but not quite,
+// one of ours: it would have no effect, and nobody would say so.
+func misspelt(environ []string) []string {
+	var known, warnings []string
+	for _, s := range config.Settings {
+		known = append(known, s.Env)
+	}
+	for _, v := range environ {
+		name, _, _ := strings.Cut(v, "=")
+		if !strings.HasPrefix(name, "REGISTRY_") || slices.Contains(known, name) {
+			continue
+		}
+		if suggestion := didYouMean(known, name); suggestion != "" {
+			warnings = append(warnings, name+" is not a setting"+suggestion)
+		}
+	}
+	return warnings
+}

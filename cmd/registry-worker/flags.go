@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+)
+
+// newFlag makes the flag of a setting. It keeps what was given and judges
+// nothing: package config does, for all settings at once.
+func newFlag(s config.Setting, given map[string]string) cli.Flag {
+	f := &cli.GenericFlag{Name: s.Name, Value: &flagValue{setting: s, given: given}}
+	f.SetStringer(func(cli.Flag) string { return helpLine(s) })
+	return f
+}
+
+// helpLine is a setting as help shows it: the flag, a tab, what it is about.
+func helpLine(s config.Setting) string {
+	line := "--" + s.Name
+	if !s.Bool {
+		line += " value"
+	}
+	line += "\t" + s.Help
+	if s.Default != "" && !s.Bool {
+		line += " (default: " + s.Default + ")"
+	}
+	return line + " [$" + s.Env + "]"
+}
+
+// flagValue is the value of a flag. The last one given counts.
+type flagValue struct {
+	setting config.Setting
+	given   map[string]string
+}
+
+func (v *flagValue) Set(s string) error {
+	v.given[v.setting.Name] = s
+	return nil
+}
+
+func (v *flagValue) String() string   { return v.given[v.setting.Name] }
+func (v *flagValue) Get() any         { return v }
+func (v *flagValue) IsBoolFlag() bool { return v.setting.Bool }
+
+// unknownFlag makes the library's errors about flags ours.
+func unknownFlag(settings []config.Setting) cli.OnUsageErrorFunc {
+	return func(_ context.Context, cmd *cli.Command, err error, _ bool) error {
+		where := strings.TrimPrefix(cmd.FullName(), programName)
+		name, unknown := strings.CutPrefix(err.Error(), "flag provided but not defined: -")
+		if !unknown {
+			return usagef("%w; see %s help%s", err, programName, where)
+		}
+		if where == "" && config.Known(name) {
+			return usagef("--%s must stand after the command", name)
+		}
+		names := []string{"--help"}
+		for _, s := range settings {
+			names = append(names, "--"+s.Name)
+		}
+		if where != "" {
+			where = where[1:] + ": "
+		}
+		return usagef("%sunknown flag --%s%s; see %s help %s", where, name, didYouMean(names, "--"+name), programName, strings.TrimSuffix(where, ": "))
+	}
+}
+
+// didYouMean returns a suggestion, or "" where nothing is near.
+func didYouMean(names []string, given string) string {
+	best, distance := "", 1+len(given)/3
+	for _, name := range names {
+		if d := editDistance(name, given); d <= distance && (best == "" || d < distance) {
+			best, distance = name, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf(", did you mean %q?", best)
+}
+
+// editDistance is that of Levenshtein.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replace := diagonal
+			if a[i] != b[j] {
+				replace++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(replace, row[j]+1, diagonal+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,227 @@
+package config_test
+
+import (
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+)
+
+// input makes an Input from flags and variables.
+func input(flags, env map[string]string) config.Input {
+	return config.Input{Flags: flags, LookupEnv: func(name string) (string, bool) {
+		value, ok := env[name]
+		return value, ok
+	}}
+}
+
+func load(t *testing.T, flags, env map[string]string, rules ...config.Rule) *config.Config {
+	t.Helper()
+	c, err := config.Load(input(flags, env), config.Groups, rules...)
+	require.NoError(t, err)
+	return c
+}
+
+func TestFlagWinsOverVariableWinsOverDefault(t *testing.T) {
+	env := map[string]string{"REGISTRY_DRAIN_TIMEOUT": "7s"}
+
+	require.Equal(t, 20*time.Second, load(t, nil, nil).DrainTimeout)
+	require.Equal(t, 7*time.Second, load(t, nil, env).DrainTimeout)
+	require.Equal(t, 9*time.Second, load(t, map[string]string{"drain-timeout": "9s"}, env).DrainTimeout)
+}
+
+func TestAnEmptyVariableIsNotSet(t *testing.T) {
+	require.Equal(t, 20*time.Second, load(t, nil, map[string]string{"REGISTRY_DRAIN_TIMEOUT": ""}).DrainTimeout)
+}
+
+func TestAMalformedVariableIsNoFaultWhereAFlagWins(t *testing.T) {
+	c := load(t, map[string]string{"streams": "2"}, map[string]string{"REGISTRY_STREAMS": "many"})
+	require.Equal(t, 2, c.Streams)
+}
+
+func TestDefaultsAreThoseOfTheDesign(t *testing.T) {
+	c := load(t, nil, nil)
+	require.Equal(t, "(default)", c.Database)
+	require.Equal(t, config.Firestore, c.RegistryBackend)
+	require.Equal(t, config.Firestore, c.ThrottleBackend)
+	require.Empty(t, c.CollectionPrefix)
+	require.Equal(t, []string{
+		"nexus-thread-created.realtime-registry",
+		"nexus-canvas-created.realtime-registry",
+		"nexus-tenant-moved.realtime-registry",
+	}, c.Subscriptions)
+	require.Equal(t, "realtime-registry-dead-letters", c.DeadLetterTopic)
+	require.Equal(t, "127.0.0.1:8080", c.Listen)
+	require.Equal(t, 20*time.Second, c.DrainTimeout)
+	require.Equal(t, 5*time.Minute, c.MaxClockSkew)
+}
+
+func TestVariablesHaveTheNamesOfTheDesign(t *testing.T) {
+	named := map[string]string{
+		"project":           "GOOGLE_CLOUD_PROJECT",
+		"database":          "FIRESTORE_DATABASE",
+		"registry-backend":  "REALTIME_REGISTRY_BACKEND",
+		"throttle-backend":  "RATE_LIMIT_BACKEND",
+		"collection-prefix": "REGISTRY_COLLECTION_PREFIX",
+		"subscriptions":     "REGISTRY_SUBSCRIPTIONS",
+		"dead-letter-topic": "REGISTRY_DEAD_LETTER_TOPIC",
+		"listen":            "REGISTRY_LISTEN",
+		"api-token":         "REGISTRY_API_TOKEN",
+		"claim-token":       "REGISTRY_CLAIM_TOKEN",
+		"drain-timeout":     "REGISTRY_DRAIN_TIMEOUT",
+	}
+	seen := map[string]bool{}
+	for _, s := range config.Settings {
+		if want, ok := named[s.Name]; ok {
+			require.Equal(t, want, s.Env)
+			delete(named, s.Name)
+		} else {
+			require.Equal(t, config.EnvName(s.Name), s.Env)
+		}
+		require.False(t, seen[s.Env], "%s stands twice", s.Env)
+		seen[s.Env] = true
+	}
+	require.Empty(t, named)
+}
+
+func TestEverySettingHasHelpAndAGoodDefault(t *testing.T) {
+	for _, s := range config.Settings {
+		require.Regexp(t, regexp.MustCompile(`^[a-z][a-z-]*[a-z]$`), s.Name)
+		require.NotEmpty(t, s.Help, s.Name)
+		require.Contains(t, config.Groups, s.Group)
+	}
+	_, err := config.Load(input(nil, nil), config.Groups)
+	require.NoError(t, err)
+}
+
+func TestEverySettingIsKept(t *testing.T) {
+	given := map[string]string{
+		"project": "p-1", "database": "other", "registry-backend": "memory", "throttle-backend": "memory",
+		"collection-prefix": "staging_", "subscriptions": "one, two", "dead-letter-topic": "dead",
+		"api": "true", "max-clock-skew": "1m", "drain-timeout": "1s", "streams": "3", "batch-size": "4",
+		"linger": "1ms", "max-outstanding": "5", "listen": "[::1]:0", "api-token": "abc", "claim-token": "def",
+		"miss-grace": "2s", "dry-run": "true", "check": "1", "log-format": "text", "log-level": "debug",
+	}
+	fields := reflect.ValueOf(*load(t, given, nil))
+	for i := range fields.NumField() {
+		require.False(t, fields.Field(i).IsZero(), fields.Type().Field(i).Name)
+	}
+	require.Len(t, given, len(config.Settings), "a setting is missing here")
+}
+
+func TestFaultsAreReportedAllAtOnceWithTheirSource(t *testing.T) {
+	flags := map[string]string{"project": "a/b", "drain-timeout": "20", "api": "maybe", "listen": "8080"}
+	env := map[string]string{
+		"REGISTRY_STREAMS":          "0",
+		"REALTIME_REGISTRY_BACKEND": "Firestore",
+		"REGISTRY_SUBSCRIPTIONS":    "good-one,b/d",
+		"REGISTRY_LOG_LEVEL":        "loud",
+	}
+	_, err := config.Load(input(flags, env), config.Groups)
+
+	want := []string{
+		`configuration: 8 faults`,
+		`--project "a/b": want a Google Cloud project id`,
+		`--registry-backend "Firestore" (from REALTIME_REGISTRY_BACKEND): want firestore or memory`,
+		`--subscriptions "good-one,b/d" (from REGISTRY_SUBSCRIPTIONS): "b/d": want a letter`,
+		`--api "maybe": want true or false`,
+		`--drain-timeout "20": want a duration with its unit`,
+		`--streams "0" (from REGISTRY_STREAMS): want a whole number from 1 to 256`,
+		`--listen "8080": want host:port`,
+		`--log-level "loud" (from REGISTRY_LOG_LEVEL): want debug, info, warn or error`,
+	}
+	lines := strings.Split(err.Error(), "\n")
+	require.Len(t, lines, len(want))
+	for i := range want {
+		require.Contains(t, lines[i], want[i])
+	}
+}
+
+func TestHostileValuesAreRefused(t *testing.T) {
+	for name, values := range map[string][]string{
+		"project":           {"a b", "../x", "p\x00q", "\xff\xfe", strings.Repeat("p", 200)},
+		"database":          {"", "(other)", "a/b", "ab", "UPPER"},
+		"collection-prefix": {"a/b", "a\x00", "\xff", strings.Repeat("p", 201)},
+		"subscriptions":     {"", ",", "a,,b", "projects/p/subscriptions/s", "twice,twice", "goog-x"},
+		"dead-letter-topic": {"", "x", "ä-topic", "1-topic"},
+		"drain-timeout":     {"", "-1s", "20", "1y", "2h", "9999999999999s", "NaN"},
+		"max-clock-skew":    {"-5m", "25h"},
+		"streams":           {"", "-1", "0", "1.5", "1e2", "257", "99999999999999999999"},
+		"listen":            {"", "8080", "localhost", ":http", "127.0.0.1:65536", "127.0.0.1:-1", "::1:80"},
+		"api-token":         {"a b", "naïve", "line\nbreak", "=", "a=b"},
+		"api":               {"", "yes", "maybe"},
+		"log-format":        {"", "xml", "JSON"},
+	} {
+		for _, value := range values {
+			c, err := config.Load(input(map[string]string{name: value}, nil), config.Groups)
+			require.Error(t, err, "--%s %q", name, value)
+			var faults config.Faults
+			require.ErrorAs(t, err, &faults)
+			require.Len(t, faults, 1)
+			require.Equal(t, name, faults[0].Name)
+			require.NotNil(t, c)
+			require.Less(t, len(err.Error()), 500, "a fault stays one readable line")
+		}
+	}
+}
+
+func TestSecretsAreNeverShown(t *testing.T) {
+	c := load(t, map[string]string{"claim-token": "s3cret"}, map[string]string{"REGISTRY_API_TOKEN": "s3cret"})
+	require.Equal(t, "s3cret", c.APIToken)
+	for _, e := range c.Entries() {
+		require.NotContains(t, e.Value, "s3cret", e.Name)
+	}
+	_, err := config.Load(input(map[string]string{"api-token": "s3cret s3cret"}, nil), config.Groups)
+	require.Error(t, err)
+	require.NotContains(t, err.Error(), "s3cret")
+}
+
+func TestRules(t *testing.T) {
+	memory := map[string]string{"registry-backend": "memory"}
+	api := func(listen, token string) map[string]string {
+		return map[string]string{"api": "true", "listen": listen, "api-token": token}
+	}
+	shared := config.NeedSharedRegistry("nobody else sees it")
+	for name, c := range map[string]struct {
+		rule  config.Rule
+		flags map[string]string
+		fault string // empty: none
+	}{
+		"a project is needed":                      {config.NeedProject, nil, "--project (GOOGLE_CLOUD_PROJECT) is not set"},
+		"a project that is empty is none":          {config.NeedProject, map[string]string{"project": ""}, `--project "": want`},
+		"a project is given":                       {config.NeedProject, map[string]string{"project": "p-1"}, ""},
+		"memory that others would have to see":     {shared, memory, `--registry-backend "memory": nobody else sees it`},
+		"firestore is seen by others":              {shared, nil, ""},
+		"a throttle that others would have to see": {config.NeedSharedThrottle("x"), map[string]string{"throttle-backend": "memory"}, "--throttle-backend"},
+		"without the API":                          {config.WorkerWithoutAPI(shared), memory, "--registry-backend"},
+		"with the API, not without":                {config.WorkerWithAPI(shared), memory, ""},
+		"loopback needs no token":                  {config.NeedTokenOffLoopback, api("127.0.0.1:8080", ""), ""},
+		"localhost is loopback":                    {config.NeedTokenOffLoopback, api("localhost:0", ""), ""},
+		"IPv6 loopback":                            {config.NeedTokenOffLoopback, api("[::1]:80", ""), ""},
+		"IPv4 loopback written as IPv6":            {config.NeedTokenOffLoopback, api("[::ffff:127.0.0.1]:80", ""), ""},
+		"all addresses need a token":               {config.NeedTokenOffLoopback, api(":8080", ""), "REGISTRY_API_TOKEN"},
+		"0.0.0.0 needs a token":                    {config.NeedTokenOffLoopback, api("0.0.0.0:8080", ""), "REGISTRY_API_TOKEN"},
+		"a name needs a token":                     {config.NeedTokenOffLoopback, api("localhost.example:80", ""), "REGISTRY_API_TOKEN"},
+		"a token is given":                         {config.NeedTokenOffLoopback, api("0.0.0.0:8080", "abc"), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := config.Load(input(c.flags, nil), config.Groups, c.rule)
+			if c.fault == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, c.fault)
+		})
+	}
+}
+
+func TestACommandReadsOnlyItsGroups(t *testing.T) {
+	env := map[string]string{"REGISTRY_STREAMS": "many"}
+	_, err := config.Load(input(nil, env), []config.Group{config.LogGroup})
+	require.NoError(t, err, "a fault in what the command does not take is not its fault")
+}

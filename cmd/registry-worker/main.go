@@ -1,0 +1,33 @@
+// Command registry-worker consumes Nexus events from Pub/Sub into the realtime
+// registry, answers access checks over HTTP, and is the registry's tool for
+// operators.
+//
+// Exit codes: 0 done or drained, 1 a fault, 2 usage or configuration. What a
+// command is asked for goes to standard output, all else to standard error.
+// SIGINT and SIGTERM end a command in good order; a second one ends it at once,
+// with 1: what was not settled is delivered again.
+//
+// Life of an invocation: main.go → app.go (which command, its flags) →
+// internal/config (flags and environment to a Config) → one file per command →
+// exit.go (error to exit code).
+package main
+
+import (
+	"context"
+	"os"
+)
+
+func main() {
+	ctx, stop := untilSignal(context.Background(), os.Stderr)
+	p := process{
+		Args:      os.Args[1:],
+		LookupEnv: os.LookupEnv,
+		Environ:   os.Environ,
+		Stdin:     os.Stdin,
+		Stdout:    os.Stdout,
+		Stderr:    os.Stderr,
+	}
+	code := exitCode(os.Stderr, p.run(ctx))
+	stop()
+	os.Exit(code)
+}

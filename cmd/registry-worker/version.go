@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+)
+
+// version is set by the linker where a build knows better than the module's
+// build information.
+var version string
+
+// build says what this program was made from.
+type build struct {
+	Version string `json:"version"`
+	Commit  string `json:"commit"`
+	Go      string `json:"go"`
+}
+
+func (b build) String() string {
+	return fmt.Sprintf("%s (commit %s, %s)", b.Version, b.Commit, b.Go)
+}
+
+func buildVersion() build {
+	b := build{Version: version, Commit: "unknown", Go: runtime.Version()}
+	info, ok := debug.ReadBuildInfo()
+	if ok && b.Version == "" {
+		b.Version = info.Main.Version
+	}
+	if b.Version == "" {
+		b.Version = "(devel)"
+	}
+	modified := ""
+	for _, s := range info.Settings {
+		switch {
+		case s.Key == "vcs.revision":
+			b.Commit = s.Value
+		case s.Key == "vcs.modified" && s.Value == "true":
+			modified = "+changes"
+		}
+	}
+	b.Commit += modified
+	return b
+}
+
+var versionCommand = command{
+	Name:     "version",
+	Summary:  "print the version, the commit and the Go version",
+	Details:  "Prints what this program was built from, on one line.",
+	Examples: []string{"registry-worker version"},
+	Run: func(_ context.Context, in *invocation) error {
+		_, err := fmt.Fprintf(in.Stdout, "%s %s\n", programName, buildVersion())
+		return err
+	},
+}
