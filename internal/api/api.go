@@ -1,0 +1,176 @@
+// Package api answers access checks, claims and throttle requests over HTTP
+// (design §9), and the health endpoints of every command that runs on.
+//
+// # Who may ask
+//
+// The API trusts its caller's X-Tenant-Id. So it listens on loopback, or demands
+// a bearer token: Serve refuses any other address without Options.Token. Where a
+// token is set it is demanded on loopback too. Options.ClaimToken, where set, is
+// the only token that claims accept, and claims are all that it is good for.
+// /livez, /readyz, /metrics, /version and /v1/openapi.json are open to all: they
+// name no tenant and no resource.
+//
+// # Answers
+//
+// openapi.json, served at /v1/openapi.json, is the reference; a test holds it
+// against this package. Errors are application/problem+json, and package problem
+// has the one table from error to status. A refused check answers the same
+// bytes whether nobody owns the resource or somebody else does. A path that is
+// no endpoint is a 404 too, with another detail, since a mistyped base URL should
+// not look like a refusal for ever. HEAD is answered as GET is. No answer may
+// be stored by caches.
+//
+// Paths are matched as they were sent, segment by segment, and each id is
+// percent-decoded once: nothing is cleaned, nothing redirects. What does not
+// match its pattern after that is 400: "%2F", "..", a second encoding, an
+// empty id.
+//
+// # Limits
+//
+// No endpoint needs a body: more than 4 KiB is 413, less is ignored. Headers of
+// more than Options.MaxHeaderBytes are 431. Requests above
+// Options.MaxConcurrent are 503 with Retry-After at once; health endpoints do
+// not count. A request that cannot be parsed at all is answered by net/http
+// itself, in plain text: 400 or 431.
+//
+// # Telemetry
+//
+// The histogram http.server.request.duration (seconds) by http.request.method,
+// http.route and http.response.status_code, and a server span per request to
+// /v1, in the caller's trace. Answers of 5xx are logged, ten lines a second at
+// most.
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"regexp"
+	"time"
+
+	"go.opentelemetry.io/otel/metric"
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+	tracenoop "go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+// Verifier answers access checks: a *verifier.Verifier.
+type Verifier interface {
+	Verify(ctx context.Context, tenantID string, resource registry.Resource) error
+}
+
+// Claimer registers resources: a *registry.Registry.
+type Claimer interface {
+	Claim(ctx context.Context, tenantID string, resource registry.Resource) (created bool, err error)
+}
+
+// Options of a Server.
+type Options struct {
+	// Verifier and Registry answer /v1. Both or none: without them only the
+	// health endpoints are served, as a worker without an API does, and no
+	// token is needed on any address.
+	Verifier Verifier
+	Registry Claimer
+
+	// Quota answers POST /v1/quota/{action}/take. It finds the action in
+	// PathValue("action"), decoded and not checked; X-Tenant-Id is there once
+	// and valid. Nil: 404.
+	Quota http.Handler
+
+	// Token is the bearer token of /v1; empty: none is demanded. ClaimToken is
+	// that of claims; empty: the same.
+	Token, ClaimToken string
+
+	// Live and Ready decide /livez and /readyz: an error is a 503 that tells
+	// it. Nil: always well.
+	Live, Ready func(context.Context) error
+	Metrics     http.Handler // answers /metrics; nil: 404
+	Version     any          // what /version answers, as JSON; nil: 404
+
+	// RequestTimeout bounds one request, from its last header to the answer. It
+	// should be longer than the verifier's MissGrace. Default 15 s.
+	RequestTimeout time.Duration
+
+	// MaxConcurrent is the number of /v1 requests in progress at once. Default
+	// 2,000.
+	MaxConcurrent int
+
+	// MaxHeaderBytes bounds the headers of a request. Default 16 KiB.
+	MaxHeaderBytes int
+
+	// DrainTimeout bounds what Serve waits for requests in progress once its
+	// context has ended. Default 20 s.
+	DrainTimeout time.Duration
+
+	// Where telemetry goes. Default: nowhere, and no trace is continued.
+	Logger         *slog.Logger
+	MeterProvider  metric.MeterProvider
+	TracerProvider trace.TracerProvider
+	Propagator     propagation.TextMapPropagator
+}
+
+// token68 is what a bearer token may consist of (RFC 9110, section 11.2). A
+// token with other bytes, such as the newline that ends a file, could never be
+// sent.
+var token68 = regexp.MustCompile(`^[A-Za-z0-9._~+/-]+=*$`)
+
+// Validate returns every fault of the options, joined; nil where there is none.
+func (o Options) Validate() error {
+	var faults []error
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	if (o.Verifier == nil) != (o.Registry == nil) {
+		fault("Verifier and Registry: give both or none")
+	}
+	if o.Token != "" && !token68.MatchString(o.Token) {
+		fault("Token has characters that a bearer token cannot have: use A-Z a-z 0-9 . _ ~ + / -")
+	}
+	if o.ClaimToken != "" && !token68.MatchString(o.ClaimToken) {
+		fault("ClaimToken has characters that a bearer token cannot have: use A-Z a-z 0-9 . _ ~ + / -")
+	}
+	if o.RequestTimeout < 0 {
+		fault("RequestTimeout is %v: must not be negative", o.RequestTimeout)
+	}
+	if o.MaxConcurrent < 0 {
+		fault("MaxConcurrent is %d: must not be negative", o.MaxConcurrent)
+	}
+	if o.MaxHeaderBytes < 0 {
+		fault("MaxHeaderBytes is %d: must not be negative", o.MaxHeaderBytes)
+	}
+	if o.DrainTimeout < 0 {
+		fault("DrainTimeout is %v: must not be negative", o.DrainTimeout)
+	}
+	return errors.Join(faults...)
+}
+
+func (o Options) withDefaults() Options {
+	if o.RequestTimeout == 0 {
+		o.RequestTimeout = 15 * time.Second
+	}
+	if o.MaxConcurrent == 0 {
+		o.MaxConcurrent = 2000
+	}
+	if o.MaxHeaderBytes == 0 {
+		o.MaxHeaderBytes = 16 << 10
+	}
+	if o.DrainTimeout == 0 {
+		o.DrainTimeout = 20 * time.Second
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.MeterProvider == nil {
+		o.MeterProvider = metricnoop.NewMeterProvider()
+	}
+	if o.TracerProvider == nil {
+		o.TracerProvider = tracenoop.NewTracerProvider()
+	}
+	if o.Propagator == nil {
+		o.Propagator = propagation.NewCompositeTextMapPropagator()
+	}
+	return o
+}

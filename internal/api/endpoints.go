@@ -1,0 +1,105 @@
+package api
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/northstar-engines/realtime-registry/internal/problem"
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+//go:embed openapi.json
+var openAPIDocument []byte
+
+func openAPI(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(openAPIDocument) // the caller may be gone
+}
+
+// tenant returns the X-Tenant-Id of a request: exactly one, since of two a proxy
+// and we might read different ones.
+func tenant(r *http.Request) (string, error) {
+	values := r.Header.Values("X-Tenant-Id")
+	if len(values) != 1 {
+		return "", fmt.Errorf("%w: header X-Tenant-Id is there %d times, must be there once", registry.ErrInvalid, len(values))
+	}
+	return values[0], registry.ValidateTenant(values[0])
+}
+
+func (s *Server) verify(kind registry.Kind) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		tenantID, err := tenant(r)
+		if err == nil {
+			err = s.options.Verifier.Verify(r.Context(), tenantID, registry.Resource{Kind: kind, ID: r.PathValue("id")})
+		}
+		if err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
+	}
+}
+
+func (s *Server) claim(kind registry.Kind) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		created := false
+		tenantID, err := tenant(r)
+		if err == nil {
+			created, err = s.options.Registry.Claim(r.Context(), tenantID, registry.Resource{Kind: kind, ID: r.PathValue("id")})
+		}
+		switch {
+		case err != nil:
+			s.fail(w, r, err)
+		case created:
+			w.WriteHeader(http.StatusCreated)
+		default:
+			w.WriteHeader(http.StatusNoContent)
+		}
+	}
+}
+
+func (s *Server) quota(w http.ResponseWriter, r *http.Request) {
+	if _, err := tenant(r); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	s.options.Quota.ServeHTTP(w, r)
+}
+
+// health answers what probe says; nil is always well.
+func (s *Server) health(probe func(context.Context) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if probe != nil {
+			if err := probe(r.Context()); err != nil {
+				problem.New(http.StatusServiceUnavailable, err.Error()).Write(w)
+				return
+			}
+		}
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = w.Write([]byte("ok\n")) // the caller may be gone
+	}
+}
+
+func (s *Server) version(w http.ResponseWriter, r *http.Request) {
+	body, err := json.Marshal(s.options.Version)
+	if err != nil {
+		s.fail(w, r, fmt.Errorf("encode version: %w", err))
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(append(body, '\n')) // the caller may be gone
+}
+
+// fail answers with the problem of an error, and logs what is not the caller's
+// fault.
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	p := problem.Of(err)
+	if p.Status >= 500 && !errors.Is(r.Context().Err(), context.Canceled) {
+		s.telemetry.logError(r, err)
+	}
+	p.Write(w)
+}

@@ -1,0 +1,108 @@
+package api
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+// access says which token a route demands, where one is set.
+type access int
+
+const (
+	open       access = iota // none: health, and the description of the API
+	apiToken                 // Options.Token
+	claimToken               // Options.ClaimToken, else Options.Token
+)
+
+// route is one endpoint. A segment in braces matches any one segment, also an
+// empty one, and is its path value.
+type route struct {
+	method  string
+	pattern string
+	access  access
+	serve   http.HandlerFunc
+}
+
+// routes lists every endpoint that is served with these options.
+func (s *Server) routes() []route {
+	all := []route{
+		{http.MethodGet, "/livez", open, s.health(s.options.Live)},
+		{http.MethodGet, "/readyz", open, s.health(s.options.Ready)},
+	}
+	if s.options.Metrics != nil {
+		all = append(all, route{http.MethodGet, "/metrics", open, s.options.Metrics.ServeHTTP})
+	}
+	if s.options.Version != nil {
+		all = append(all, route{http.MethodGet, "/version", open, s.version})
+	}
+	if s.options.Verifier != nil {
+		all = append(all,
+			route{http.MethodGet, "/v1/openapi.json", open, openAPI},
+			route{http.MethodGet, "/v1/threads/{id}/access", apiToken, s.verify(registry.Thread)},
+			route{http.MethodGet, "/v1/canvases/{id}/access", apiToken, s.verify(registry.Canvas)},
+			route{http.MethodPut, "/v1/threads/{id}", claimToken, s.claim(registry.Thread)},
+			route{http.MethodPut, "/v1/canvases/{id}", claimToken, s.claim(registry.Canvas)},
+		)
+	}
+	if s.options.Quota != nil {
+		all = append(all, route{http.MethodPost, "/v1/quota/{action}/take", apiToken, s.quota})
+	}
+	return all
+}
+
+// find returns the route of a request, with the path values and the pattern set
+// in it; else nil and the methods that the path has, none where it is unknown.
+//
+// http.ServeMux would clean the path and redirect to what is left: an id ".."
+// would name another endpoint.
+func (s *Server) find(r *http.Request) (found *route, allowed []string) {
+	path := strings.Split(r.URL.EscapedPath(), "/")
+	for i := range s.table {
+		route := &s.table[i]
+		if !match(route.segments, path, nil) {
+			continue
+		}
+		if r.Method == route.method || r.Method == http.MethodHead && route.method == http.MethodGet {
+			match(route.segments, path, r.SetPathValue)
+			r.Pattern = route.method + " " + route.pattern
+			return &route.route, nil
+		}
+		if allowed = append(allowed, route.method); route.method == http.MethodGet {
+			allowed = append(allowed, http.MethodHead)
+		}
+	}
+	slices.Sort(allowed)
+	return nil, allowed
+}
+
+// tableRoute is a route with its pattern split.
+type tableRoute struct {
+	route
+	segments []string
+}
+
+// match compares segment by segment and hands the values out, decoded once.
+func match(pattern, path []string, value func(name, value string)) bool {
+	if len(pattern) != len(path) {
+		return false
+	}
+	for i, want := range pattern {
+		name, wild := strings.CutPrefix(want, "{")
+		if !wild && want != path[i] {
+			return false
+		}
+		if !wild || value == nil {
+			continue
+		}
+		decoded, err := url.PathUnescape(path[i])
+		if err != nil {
+			decoded = path[i] // "%" is in no pattern: refused later
+		}
+		value(strings.TrimSuffix(name, "}"), decoded)
+	}
+	return true
+}

@@ -1,0 +1,168 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/northstar-engines/realtime-registry/internal/problem"
+)
+
+// maxBody is what a request may send without need.
+const maxBody = 4 << 10
+
+// Server answers HTTP requests. It is an http.Handler, safe for concurrent use.
+type Server struct {
+	options   Options
+	guard     guard
+	table     []tableRoute
+	slots     chan struct{} // one for each request to /v1 in progress
+	telemetry *telemetry
+}
+
+// New returns a server. The error lists every fault of the options.
+func New(options Options) (*Server, error) {
+	if err := options.Validate(); err != nil {
+		return nil, fmt.Errorf("api options: %w", err)
+	}
+	options = options.withDefaults()
+	t, err := newTelemetry(options)
+	if err != nil {
+		return nil, fmt.Errorf("api telemetry: %w", err)
+	}
+	s := &Server{
+		options:   options,
+		guard:     newGuard(options.Token, options.ClaimToken),
+		slots:     make(chan struct{}, options.MaxConcurrent),
+		telemetry: t,
+	}
+	for _, route := range s.routes() {
+		s.table = append(s.table, tableRoute{route, strings.Split(route.pattern, "/")})
+	}
+	return s, nil
+}
+
+// ServeHTTP answers one request, with the limits of the package comment but for
+// those that Serve sets on connections.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	route, allowed := s.find(r)
+	w, r, done := s.telemetry.begin(w, r, route)
+	defer done()
+	switch {
+	case route != nil && route.access == open:
+		route.serve(w, r)
+	case route != nil:
+		s.serveGuarded(w, r, route)
+	case len(allowed) > 0:
+		w.Header().Set("Allow", strings.Join(allowed, ", "))
+		problem.New(http.StatusMethodNotAllowed, "this path takes "+strings.Join(allowed, ", ")).Write(w)
+	default:
+		problem.New(http.StatusNotFound, "no such endpoint: see /v1/openapi.json").Write(w)
+	}
+}
+
+func (s *Server) serveGuarded(w http.ResponseWriter, r *http.Request, route *route) {
+	if !s.guard.admits(w, r, route.access) {
+		problem.New(http.StatusUnauthorized, "the bearer token is missing or is not the one for this request").Write(w)
+		return
+	}
+	select {
+	case s.slots <- struct{}{}:
+		defer func() { <-s.slots }()
+	default:
+		problem.New(http.StatusServiceUnavailable, "too many requests in progress; try again").Write(w)
+		return
+	}
+	if !discardBody(w, r) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), s.options.RequestTimeout)
+	defer cancel()
+	route.serve(w, r.WithContext(ctx))
+}
+
+// discardBody reads what should not have been sent, or answers 413, or 400 where
+// the body ends before its time. The connection is closed then.
+func discardBody(w http.ResponseWriter, r *http.Request) bool {
+	if r.ContentLength == 0 {
+		return true
+	}
+	tooLarge := r.ContentLength > maxBody // refused without reading it
+	if !tooLarge {
+		_, err := io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, maxBody))
+		var over *http.MaxBytesError
+		if tooLarge = errors.As(err, &over); err != nil && !tooLarge {
+			w.Header().Set("Connection", "close")
+			problem.New(http.StatusBadRequest, "the request body could not be read").Write(w)
+			return false
+		}
+	}
+	if tooLarge {
+		w.Header().Set("Connection", "close")
+		problem.New(http.StatusRequestEntityTooLarge,
+			fmt.Sprintf("no request needs a body, and none may have more than %d bytes", maxBody)).Write(w)
+	}
+	return !tooLarge
+}
+
+// Serve answers on the listener, which it closes, until ctx ends; then it takes
+// no more connections and returns nil when all requests in progress have been
+// answered, or an error where that took longer than Options.DrainTimeout. Any
+// other end is an error too. An address off loopback without Options.Token is
+// refused at once.
+func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
+	if s.options.Verifier != nil && s.options.Token == "" && !onLoopback(listener.Addr()) {
+		return errors.Join(
+			fmt.Errorf("serve on %s: an address off loopback needs a bearer token (REGISTRY_API_TOKEN)", listener.Addr()),
+			listener.Close())
+	}
+	server := s.httpServer(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(listener) }()
+	select {
+	case err := <-ended:
+		return fmt.Errorf("serve on %s: %w", listener.Addr(), err)
+	case <-ctx.Done():
+	}
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.options.DrainTimeout)
+	defer cancel()
+	if err := server.Shutdown(drain); err != nil {
+		return errors.Join(fmt.Errorf("drain %s: %w", listener.Addr(), err), server.Close())
+	}
+	return nil
+}
+
+func (s *Server) httpServer(ctx context.Context) *http.Server {
+	return &http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: 5 * time.Second,
+		// Counts from the first byte of the request, and ends its context too.
+		ReadTimeout:    s.options.RequestTimeout + 5*time.Second,
+		WriteTimeout:   s.options.RequestTimeout + 10*time.Second,
+		IdleTimeout:    2 * time.Minute,
+		MaxHeaderBytes: s.options.MaxHeaderBytes,
+		// Requests in progress outlive ctx: they are drained.
+		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+		ErrorLog:    slog.NewLogLogger(s.options.Logger.Handler(), slog.LevelWarn),
+		// OPTIONS * is a request like any other.
+		DisableGeneralOptionsHandler: true,
+	}
+}
+
+func onLoopback(addr net.Addr) bool {
+	switch a := addr.(type) {
+	case *net.TCPAddr:
+		return a.IP.IsLoopback()
+	case *net.UnixAddr:
+		return true
+	}
+	return false
+}
