@@ -19,11 +19,25 @@ const (
 	RetractedType Type = "registry.retracted.v1"
 )
 
+// Topic is the Pub/Sub topic that events of the type are published to; "" for
+// the types that occur in archives only. A subscription may carry any type.
+func (t Type) Topic() string {
+	switch t {
+	case ThreadCreatedType:
+		return "nexus-thread-created"
+	case CanvasCreatedType:
+		return "nexus-canvas-created"
+	case TenantMovedType:
+		return "nexus-tenant-moved"
+	}
+	return ""
+}
+
 // Event is a CloudEvent that has passed every check: its type is known, its
 // data fits the type's schema, its time is not from the future.
 type Event struct {
 	ID     string    // with Source, names the event
-	Source string    // a URI reference
+	Source string    // a URI reference by CloudEvents; any text is taken
 	Time   time.Time // UTC, to the nanosecond
 	Data   Data      // never nil
 

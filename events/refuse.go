@@ -19,6 +19,11 @@ const (
 	Panic       Reason = "panic"        // a handler panicked; a defect of ours
 )
 
+// Reasons returns every reason, those of decoding first.
+func Reasons() []Reason {
+	return []Reason{Malformed, Schema, UnknownType, TooLarge, FromFuture, Conflict, HistoryFull, Panic}
+}
+
 // Refusal is the error of a message that can never succeed. Detail names the
 // field at fault and what was wrong with it.
 type Refusal struct {

@@ -1,0 +1,179 @@
+// Package archive reads and writes archives: NDJSON files with one structured
+// CloudEvent a line, plain or gzipped (design §2).
+//
+// A Reader walks several files as one archive and says of each line where it
+// stands; what a line holds is for events.DecodeLine. A line that is too long
+// is a refusal of that line, and the Reader goes on behind it. A file that
+// cannot be read to its end, a gzip stream that was cut among them, is an error
+// that ends the walk: an archive is never taken to be shorter than it is. Of a
+// plain file that was cut between two lines nobody can tell.
+//
+// It emits no telemetry. Position is for progress bars.
+package archive
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"strings"
+	"sync/atomic"
+
+	"github.com/northstar-engines/realtime-registry/events"
+)
+
+// Line is one line of an archive that is not blank.
+type Line struct {
+	File   string // as it was given to Open; "-" is standard input
+	Number int    // from 1, counting blank lines too
+	// Text is the line without its end. It is valid until the next line is
+	// read. Empty where Refusal is set.
+	Text []byte
+	// Refusal is set where the line exceeds events.MaxMessageBytes.
+	Refusal *events.Refusal
+}
+
+// Reader reads archives one after the other. One goroutine may read, any may
+// ask for the position.
+type Reader struct {
+	files []string
+	stdin io.Reader
+	total int64
+	read  atomic.Int64
+}
+
+// Open prepares to read the files in order. "-" is stdin, which is not closed.
+// A file that is missing or is a directory is an error now, not when the others
+// have been read; all such files are named.
+func Open(files []string, stdin io.Reader) (*Reader, error) {
+	r := &Reader{files: files, stdin: stdin}
+	var faults []error
+	for _, file := range files {
+		if file == "-" {
+			r.total = -1
+			continue
+		}
+		info, err := os.Stat(file)
+		switch {
+		case err != nil:
+			faults = append(faults, fmt.Errorf("open archive: %w", err))
+		case info.IsDir():
+			faults = append(faults, fmt.Errorf("open archive %s: is a directory", file))
+		case !info.Mode().IsRegular():
+			r.total = -1
+		case r.total >= 0:
+			r.total += info.Size()
+		}
+	}
+	if err := errors.Join(faults...); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// Position returns how many bytes of the files have been read, as they lie on
+// disk, and how many there are; total is -1 where that cannot be known, as with
+// standard input. It is safe for concurrent use.
+func (r *Reader) Position() (read, total int64) { return r.read.Load(), r.total }
+
+// Lines yields every line that is not blank. An error comes with the file and
+// the number of the line that could not be read, and is the last.
+func (r *Reader) Lines() iter.Seq2[Line, error] {
+	return func(yield func(Line, error) bool) {
+		for _, file := range r.files {
+			if !r.readFile(file, yield) {
+				return
+			}
+		}
+	}
+}
+
+// readFile returns false where the walk has ended.
+func (r *Reader) readFile(file string, yield func(Line, error) bool) bool {
+	input := r.stdin
+	if file != "-" {
+		f, err := os.Open(file)
+		if err != nil {
+			yield(Line{File: file}, fmt.Errorf("open archive: %w", err))
+			return false
+		}
+		defer f.Close()
+		input = f
+	}
+	text, err := decompress(file, &counter{input, &r.read})
+	if err != nil {
+		yield(Line{File: file}, fmt.Errorf("read archive %s: %w", file, err))
+		return false
+	}
+	for number := 1; ; number++ {
+		line := Line{File: file, Number: number}
+		var readErr error
+		line.Text, line.Refusal, readErr = readLine(text)
+		if readErr != nil && !errors.Is(readErr, io.EOF) {
+			yield(Line{File: file, Number: number}, fmt.Errorf("read archive %s, line %d: %w", file, number, readErr))
+			return false
+		}
+		if blank := line.Refusal == nil && len(line.Text) == 0; !blank && !yield(line, nil) {
+			return false
+		}
+		if readErr != nil {
+			return true
+		}
+	}
+}
+
+// readLine returns the next line without white space around it. The error is
+// io.EOF where it is the last one.
+func readLine(input *bufio.Reader) ([]byte, *events.Refusal, error) {
+	line, err := input.ReadSlice('\n')
+	if !errors.Is(err, bufio.ErrBufferFull) {
+		return bytes.TrimSpace(line), nil, err
+	}
+	length := len(line)
+	for errors.Is(err, bufio.ErrBufferFull) {
+		line, err = input.ReadSlice('\n')
+		length += len(line)
+	}
+	return nil, &events.Refusal{
+		Reason: events.TooLarge,
+		Detail: fmt.Sprintf("line: %d bytes, more than %d", length, events.MaxMessageBytes),
+	}, err
+}
+
+// decompress returns the text of a file that is gzipped by its name or by its
+// first bytes, of one member or several.
+func decompress(name string, input io.Reader) (*bufio.Reader, error) {
+	const room = len("\r\n")
+	buffered := bufio.NewReaderSize(input, 64<<10)
+	magic, err := buffered.Peek(2)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	if !strings.HasSuffix(name, ".gz") && !bytes.Equal(magic, []byte{0x1f, 0x8b}) {
+		return bufio.NewReaderSize(buffered, events.MaxMessageBytes+room), nil
+	}
+	text, err := gzip.NewReader(buffered)
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF // an empty file is no empty archive
+	}
+	if err != nil {
+		return nil, fmt.Errorf("gunzip: %w", err)
+	}
+	return bufio.NewReaderSize(text, events.MaxMessageBytes+room), nil
+}
+
+// counter counts the bytes that are read from a file.
+type counter struct {
+	io.Reader
+	n *atomic.Int64
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.n.Add(int64(n))
+	return n, err
+}

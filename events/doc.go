@@ -1,0 +1,47 @@
+// Package events is the contract between Nexus and the registry: CloudEvents
+// 1.0 that say who created what and who moved where (design §2). It is pure: it
+// knows neither Pub/Sub nor Firestore nor the time of day.
+//
+// Decode reads a Pub/Sub message in either mode of the CloudEvents Pub/Sub
+// binding, DecodeLine a line of an archive. What they return has passed every
+// check: the envelope is whole, the type is known, the time is not from the
+// future, the data fits the type's JSON Schema (package schemas). Encode and
+// MarshalJSON are their inverses.
+//
+// # Guarantees
+//
+// Any attributes and any bytes end in an Event or a *Refusal, never in a panic.
+// The result depends on the arguments alone, so that two workers never judge one
+// message differently. Where two readers of the same bytes could see different
+// events, there is no event: member names that occur twice, attribute names
+// that differ in case only, ids damaged by a broken encoding, and anything that
+// is not UTF-8 are refused. Member names compare with case, as JSON has it.
+//
+// A decoded event encodes, in either form, to what decodes to the same event.
+// Members of the data that the schema does not know are ignored on the way in
+// and are gone on the way out: to pass an event on whole, pass on its bytes.
+//
+// # Refusals
+//
+// An event is judged in this order, and refused for the first that fails:
+//
+//   - too_large: the message exceeds MaxMessageBytes; it is not read at all
+//   - malformed: the mode, the JSON of a structured event, then specversion,
+//     id, source, type, time and the optional attributes
+//   - unknown_type: not one of the types that the caller may send
+//   - from_future: the time is after notAfter
+//   - too_large: the data exceeds MaxDataBytes as it was sent; for data_base64,
+//     as it is once decoded
+//   - malformed: the data of a binary event is not JSON
+//   - schema: the data is missing, or does not fit the schema of the type
+//
+// An optional attribute that is empty or null is absent. datacontenttype is not
+// looked at: the data is JSON, whatever it is called. Times are RFC 3339 and
+// kept to the nanosecond; what is finer is cut off. Numbers beyond the range of a
+// float64, and nesting beyond 10,000 levels, are malformed wherever they are.
+//
+// # What it does not do
+//
+// It does not deduplicate, order, or know what an event means: packages registry
+// and handlers do. It emits no telemetry: its caller counts the refusals.
+package events
