@@ -3,6 +3,7 @@ package emulator
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"sync"
@@ -19,15 +20,16 @@ import (
 // It needs nothing beyond a POSIX shell, and no moment passes in which the
 // command runs unwatched.
 const supervised = `exec 3<&0 </dev/null
-(read -r _ <&3; kill -KILL 0) >/dev/null 2>&1 &
+(read -r _ <&3; kill -KILL 0) &
 exec "$@" 3<&-`
 
 type process struct {
 	cmd      *exec.Cmd
 	output   *tail
-	done     chan struct{} // closed when the command has ended
 	lifeline *os.File
 	cut      sync.Once
+	done     chan struct{} // closed when the command has ended
+	gone     chan struct{} // closed when its whole group has ended too
 }
 
 func launch(command, env []string) (*process, error) {
@@ -36,18 +38,29 @@ func launch(command, env []string) (*process, error) {
 		return nil, err
 	}
 	defer func() { _ = watched.Close() }()
-
-	p := &process{output: &tail{}, done: make(chan struct{}), lifeline: lifeline}
-	p.cmd = exec.Command("/bin/sh", append([]string{"-c", supervised, "supervised"}, command...)...)
-	p.cmd.Env = append(os.Environ(), env...)
-	p.cmd.Stdin = watched
-	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	p.cmd.WaitDelay = time.Second // for children that hold the output open
-	if err := p.cmd.Start(); err != nil {
+	printed, output, err := os.Pipe()
+	if err != nil {
 		_ = lifeline.Close()
 		return nil, err
 	}
+	defer func() { _ = output.Close() }()
+
+	p := &process{output: &tail{}, lifeline: lifeline, done: make(chan struct{}), gone: make(chan struct{})}
+	p.cmd = exec.Command("/bin/sh", append([]string{"-c", supervised, "supervised"}, command...)...)
+	p.cmd.Env = append(os.Environ(), env...)
+	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = watched, output, output
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := p.cmd.Start(); err != nil {
+		return nil, errors.Join(err, lifeline.Close(), printed.Close())
+	}
+	go func() {
+		// All of the group hold the output open: its end is theirs. (Asking
+		// for the group's number would not do: it stays taken until somebody
+		// has waited for the dead, and in a container that may be nobody.)
+		_, _ = io.Copy(p.output, printed)
+		_ = printed.Close()
+		close(p.gone)
+	}()
 	go func() {
 		_ = p.cmd.Wait()
 		p.kill() // what the command left behind
@@ -69,15 +82,9 @@ const goneWithin = 10 * time.Second
 func (p *process) stop() error {
 	p.kill()
 	deadline := time.After(goneWithin)
-	select {
-	case <-p.done:
-	case <-deadline:
-		return fmt.Errorf("process %d still runs %v after it was killed", p.pid(), goneWithin)
-	}
-	// The group's number stays taken as long as it has a member.
-	for !errors.Is(syscall.Kill(-p.pid(), 0), syscall.ESRCH) {
+	for _, ended := range []chan struct{}{p.done, p.gone} {
 		select {
-		case <-time.After(5 * time.Millisecond):
+		case <-ended:
 		case <-deadline:
 			return fmt.Errorf("process group %d still runs %v after it was killed", p.pid(), goneWithin)
 		}

@@ -50,6 +50,7 @@ func (e *Emulator) awaitReady(ctx context.Context, s spec) error {
 	go func() {
 		select {
 		case <-e.Done():
+			_ = e.Stop() // when all that it printed is here
 			cancel(ended)
 		case <-ctx.Done():
 		}
