@@ -1,0 +1,154 @@
+package consumer
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+
+	"github.com/northstar-engines/realtime-registry/events"
+	"github.com/northstar-engines/realtime-registry/handlers"
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+// apply gives a batch to the store until every message of it has a result that
+// is not transient, or the retry budget is used up. It is called with a slot,
+// which it holds during attempts and not between them, so that a batch that
+// fails does not hold up others.
+func (c *Consumer) apply(works []*work) {
+	stop := context.AfterFunc(c.killed, func() {
+		for _, w := range works {
+			c.settle(w, handlers.Retry(errDraining))
+		}
+	})
+	defer stop()
+
+	rest, slot := works, true
+	attempt := func() error {
+		if !slot && !c.takeSlot() {
+			return backoff.Permanent(errDraining)
+		}
+		slot = false
+		rest = c.attempt(rest)
+		c.free()
+		if len(rest) == 0 {
+			return nil
+		}
+		c.telemetry.retried()
+		return handlers.Reduce(rest[0].outcomes).Err
+	}
+	if backoff.Retry(attempt, backoff.WithContext(c.retries(), c.killed)) == nil {
+		return
+	}
+	for _, w := range rest {
+		c.settle(w, handlers.Reduce(w.outcomes))
+	}
+}
+
+// retries is the backoff between attempts: 50 ms at first, doubled each time up
+// to 2 s, each drawn from half to one and a half of that.
+func (c *Consumer) retries() backoff.BackOff {
+	return backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(50*time.Millisecond),
+		backoff.WithMultiplier(2),
+		backoff.WithMaxInterval(2*time.Second),
+		backoff.WithMaxElapsedTime(c.opts.RetryBudget),
+	)
+}
+
+func (c *Consumer) takeSlot() bool {
+	if c.killed.Err() != nil {
+		return false
+	}
+	select {
+	case c.slots <- struct{}{}:
+		return true
+	case <-c.killed.Done():
+		return false
+	}
+}
+
+// attempt applies what has no final outcome yet, settles what is done, and
+// returns the rest, to be tried again.
+func (c *Consumer) attempt(works []*work) (rest []*work) {
+	if refusal := c.commit(works); refusal != nil {
+		if len(works) == 1 {
+			c.settle(works[0], handlers.Refuse(refusal))
+			return nil
+		}
+		for _, w := range works { // one of them makes the store panic: alone, only that one will
+			rest = append(rest, c.attempt([]*work{w})...)
+		}
+		return rest
+	}
+	for _, w := range works {
+		result := handlers.Reduce(w.outcomes)
+		if result.Verdict == handlers.Transient {
+			rest = append(rest, w)
+			continue
+		}
+		c.reportDisplaced(w)
+		c.settle(w, result)
+	}
+	return rest
+}
+
+// commit is one call of Store.Apply with every change that has no final outcome.
+// Its deadline is its own: a shutdown does not cancel a commit in flight. It
+// returns a refusal where the store panicked.
+func (c *Consumer) commit(works []*work) (refusal *events.Refusal) {
+	changes, slots := open(works)
+	if len(changes) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), c.opts.CommitTimeout)
+	defer cancel()
+	ctx, done := c.telemetry.applying(ctx, works, len(changes))
+	defer done()
+	defer func() {
+		if p := recover(); p != nil {
+			refusal = c.panicked(works[0], p)
+		}
+	}()
+	outcomes := c.store.Apply(ctx, changes)
+	for i, slot := range slots {
+		if len(outcomes) != len(changes) {
+			*slot = registry.Outcome{Kind: registry.Failed, Err: fmt.Errorf(
+				"%w: the store gave %d outcomes for %d changes", registry.ErrUnavailable, len(outcomes), len(changes))}
+			continue
+		}
+		*slot = outcomes[i]
+	}
+	return nil
+}
+
+// open returns the changes that have no final outcome, and where the outcome of
+// each goes.
+func open(works []*work) (changes []registry.Change, slots []*registry.Outcome) {
+	for _, w := range works {
+		for i, change := range w.changes {
+			if !final(w.outcomes[i]) {
+				changes = append(changes, change)
+				slots = append(slots, &w.outcomes[i])
+			}
+		}
+	}
+	return changes, slots
+}
+
+// final tells whether trying again could change the outcome.
+func final(o registry.Outcome) bool {
+	return handlers.Reduce([]registry.Outcome{o}).Verdict != handlers.Transient
+}
+
+// reportDisplaced tells of creations, acknowledged earlier, that lost to one of
+// this message's.
+func (c *Consumer) reportDisplaced(w *work) {
+	for i, o := range w.outcomes {
+		if o.Displaced != "" {
+			c.telemetry.displaced()
+			c.log.displaced(w, w.changes[i], o.Displaced)
+		}
+	}
+}

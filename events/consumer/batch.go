@@ -1,0 +1,103 @@
+package consumer
+
+import (
+	"time"
+
+	"github.com/northstar-engines/realtime-registry/handlers"
+)
+
+// batch gathers messages for one call of Store.Apply.
+type batch struct {
+	works   []*work
+	changes int
+	bytes   int64
+}
+
+func (b *batch) add(w *work) {
+	b.works = append(b.works, w)
+	b.changes += len(w.changes)
+	b.bytes += w.size
+}
+
+// batches folds the queue into batches, and starts an applier for each. It ends
+// with Run.
+func (c *Consumer) batches() {
+	var (
+		next     batch
+		overflow *work // did not fit into next, which is full then
+		lingered bool
+	)
+	linger := time.NewTimer(time.Hour)
+	defer linger.Stop()
+	for {
+		full := overflow != nil || next.changes >= c.opts.BatchChanges || next.bytes >= c.opts.BatchBytes
+		in, slots := c.queue, c.slots
+		if full {
+			in = nil
+		}
+		// Nothing in flight and nothing queued: waiting would gain nothing.
+		alone := len(c.slots) == 0 && len(c.queue) == 0
+		if len(next.works) == 0 || !full && !lingered && !alone {
+			slots = nil
+		}
+		select {
+		case w := <-in:
+			switch {
+			case len(next.works) == 0:
+				linger.Reset(c.opts.Linger)
+				lingered = false
+				next.add(w)
+			case c.fits(next, w):
+				next.add(w)
+			default:
+				overflow = w
+			}
+		case slots <- struct{}{}:
+			go c.apply(next.works)
+			next = batch{}
+			if overflow != nil {
+				linger.Reset(c.opts.Linger)
+				lingered = false
+				next.add(overflow)
+				overflow = nil
+			}
+		case <-linger.C:
+			lingered = true
+		case <-c.freed: // look again whether anything is in flight
+		case <-c.killed.Done():
+			if overflow != nil {
+				next.add(overflow)
+			}
+			c.abandon(next.works)
+			return
+		}
+	}
+}
+
+func (c *Consumer) fits(b batch, w *work) bool {
+	return b.changes+len(w.changes) <= c.opts.BatchChanges && b.bytes+w.size <= c.opts.BatchBytes
+}
+
+// abandon nacks what no applier has taken, and what still comes.
+func (c *Consumer) abandon(works []*work) {
+	for _, w := range works {
+		c.settle(w, handlers.Retry(errDraining))
+	}
+	for {
+		select {
+		case w := <-c.queue:
+			c.settle(w, handlers.Retry(errDraining))
+		case <-c.over:
+			return
+		}
+	}
+}
+
+// free gives the slot of an applier back.
+func (c *Consumer) free() {
+	<-c.slots
+	select {
+	case c.freed <- struct{}{}:
+	default:
+	}
+}

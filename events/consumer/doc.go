@@ -1,0 +1,75 @@
+// Package consumer is the worker's loop: it takes messages from subscriptions,
+// turns them into changes of the registry, and settles each message according
+// to what became of it (design §5).
+//
+// # Life of a message
+//
+//  1. A Transport (PubSub) delivers it from one of many streams; it is admitted
+//     once the bounds on unsettled messages and bytes allow it (intake.go).
+//  2. It is decoded and validated where it was delivered, in parallel. What
+//     can never succeed is refused here.
+//  3. Its changes join a batch. A batch is sent when it is full, when the
+//     linger is over, or at once where nothing is in flight, so that a single
+//     event never waits (batch.go).
+//  4. Several appliers give batches to registry.Store.Apply. What failed for a
+//     passing reason is tried again, with backoff; the rest of the batch does
+//     not wait for it (apply.go).
+//  5. It is settled, in one place, by one table (settle.go): acked after the
+//     commit; or published to the dead-letter topic, confirmed, and then acked;
+//     or nacked.
+//
+// # Guarantees
+//
+// A message is acked only after every change of it was committed or found to be
+// in the registry already, or after the dead-letter topic has confirmed its
+// dead letter. Whatever else happens, it is delivered again: delivery is at
+// least once, and so are dead letters. The registry makes repetition harmless.
+//
+// Every message that is delivered is acked or nacked explicitly, within about
+// CommitTimeout + RetryBudget of its admission. A panic in decoding, in a
+// handler or in the store refuses the message that caused it, alone.
+//
+// Messages are applied in no particular order.
+//
+// Memory is bounded by MaxOutstandingMessages and MaxOutstandingBytes, whatever
+// the backlog is.
+//
+// # Shutdown
+//
+// When the context of Run ends, receiving stops, and what was admitted is
+// settled within DrainTimeout; then the rest is nacked, and Run returns nil. A
+// commit in flight is never cancelled: its message may be nacked though its
+// commit succeeds, and its repetition is a duplicate. Nothing is refused, and
+// nothing dead-lettered, because of a shutdown.
+//
+// # Errors
+//
+// Run returns an error where a subscription or the dead-letter topic is missing
+// or does not answer within StartTimeout, and where receiving ends although
+// nobody asked for it: a worker that cannot receive must not go on living.
+//
+// # Telemetry
+//
+// Metrics, by OpenTelemetry:
+//
+//   - registry.events: messages settled, by event.type, outcome (applied,
+//     duplicate, inapplicable, refused, transient) and, where refused, reason;
+//   - registry.event.lag, registry.message.lag (s): from the event's time, and
+//     from the time at which it was published, until its ack;
+//   - registry.apply.duration (s), registry.apply.retries, registry.batch.size
+//     (changes): calls of registry.Store.Apply;
+//   - registry.messages.outstanding: messages delivered and not yet settled;
+//   - registry.dead_letters: dead letters confirmed, by reason; and
+//     registry.dead_letter.failures: those that were not, and were nacked;
+//   - registry.displaced: creations, acknowledged earlier, that lost to one with
+//     a smaller version.
+//
+// Traces: a span "process" for each message, from the publisher's context
+// (ce-traceparent, else googclient_traceparent) until it is settled, and a span
+// "apply" for each attempt at a batch, which links to those of its messages, or
+// is the child of the only one.
+//
+// Logs: refusals, displaced creations, transient failures and panics, with the
+// message's and the event's identity; each kind limited in rate, with the number
+// of lines left out.
+package consumer

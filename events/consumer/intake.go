@@ -1,0 +1,114 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/northstar-engines/realtime-registry/events"
+	"github.com/northstar-engines/realtime-registry/handlers"
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+// errDraining is why a message is nacked at shutdown.
+var errDraining = errors.New("the worker is draining")
+
+// work is a message on its way through the loop.
+type work struct {
+	message  Message
+	size     int64
+	received time.Time
+	event    events.Event // zero Data where the message was not decoded
+	span     trace.Span
+
+	changes  []registry.Change
+	outcomes []registry.Outcome // by change; the zero outcome: not tried yet
+
+	admitted bool
+	settled  atomic.Bool
+}
+
+// deliver takes one message from the transport: it waits for admission, decodes,
+// and queues. It is called from many goroutines.
+func (c *Consumer) deliver(ctx context.Context, m Message) {
+	w := &work{message: m, size: m.size(), received: time.Now()}
+	c.progress.received(w.received)
+	if !c.admission.admit(ctx, w.size) {
+		c.settle(w, handlers.Retry(errDraining))
+		return
+	}
+	w.admitted = true
+
+	refusal := c.understand(w)
+	c.telemetry.start(w)
+	if refusal != nil {
+		c.settle(w, handlers.Refuse(refusal))
+		return
+	}
+	select {
+	case c.queue <- w:
+	case <-c.killed.Done():
+		c.settle(w, handlers.Retry(errDraining))
+	}
+}
+
+// understand decodes the message and asks the handlers what it changes.
+func (c *Consumer) understand(w *work) (refusal *events.Refusal) {
+	defer func() {
+		if p := recover(); p != nil {
+			refusal = c.panicked(w, p)
+		}
+	}()
+	m := w.message
+	event, err := c.decode(m.Attributes, m.Data, m.PublishTime.Add(c.opts.MaxClockSkew))
+	if errors.As(err, &refusal) {
+		return refusal
+	}
+	if err != nil {
+		return &events.Refusal{Reason: events.Malformed, Detail: err.Error()}
+	}
+	w.event = event
+	w.changes = handlers.Changes(event)
+	w.outcomes = make([]registry.Outcome, len(w.changes))
+	return nil
+}
+
+// panicked is called in a deferred function that has recovered. The refusal
+// names the panic; the stack goes to the log, not to whoever reads dead letters.
+func (c *Consumer) panicked(w *work, p any) *events.Refusal {
+	c.log.panicked(w, p, debug.Stack())
+	return &events.Refusal{Reason: events.Panic, Detail: fmt.Sprint(p)}
+}
+
+// admission bounds the messages, and their bytes, that are in the loop.
+type admission struct {
+	messages, bytes *semaphore.Weighted
+	maxBytes        int64
+}
+
+func newAdmission(messages int, bytes int64) admission {
+	return admission{semaphore.NewWeighted(int64(messages)), semaphore.NewWeighted(bytes), bytes}
+}
+
+// admit waits until there is room, or ctx ends.
+func (a admission) admit(ctx context.Context, size int64) bool {
+	if a.messages.Acquire(ctx, 1) != nil {
+		return false
+	}
+	if a.bytes.Acquire(ctx, min(size, a.maxBytes)) != nil {
+		a.messages.Release(1)
+		return false
+	}
+	return true
+}
+
+func (a admission) release(size int64) {
+	a.messages.Release(1)
+	a.bytes.Release(min(size, a.maxBytes))
+}
