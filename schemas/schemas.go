@@ -12,9 +12,10 @@
 // does.
 //
 // A released schema never becomes stricter. The directory released holds what
-// was published, with examples; a test refuses any edit of a schema that could
-// make an event invalid which used to be valid. A stricter contract is a new
-// type, with its own file.
+// was published, with examples; a test refuses edits that could make an event
+// invalid which used to be valid: required fields, limits, patterns, types. New
+// optional properties are allowed, since names are the contract's to give. A
+// stricter contract is a new type, with its own file.
 //
 // It emits no telemetry.
 package schemas

@@ -109,7 +109,7 @@ func problem(k jsonschema.ErrorKind, value any) string {
 
 // quote shortens what a publisher sent, so that an error stays readable.
 func quote(value any) string {
-	const most = 64
+	const most = 40
 	s, ok := value.(string)
 	switch {
 	case !ok:
