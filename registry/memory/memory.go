@@ -73,6 +73,10 @@ func (s *Store) Apply(ctx context.Context, changes []registry.Change) []registry
 			outcomes[i] = s.append(c.Entry)
 			continue
 		}
+		if err := c.Resource.Validate(); err != nil {
+			outcomes[i] = registry.Outcome{Kind: registry.Failed, Err: fmt.Errorf("apply: %w", err)}
+			continue
+		}
 		perResource[c.Resource] = append(perResource[c.Resource], i)
 	}
 	for resource, indexes := range perResource {
@@ -123,6 +127,11 @@ func (s *Store) Read(ctx context.Context, resources []registry.Resource) (regist
 	if err := ctx.Err(); err != nil {
 		return registry.Snapshot{}, fmt.Errorf("read: %w: %w", registry.ErrUnavailable, err)
 	}
+	for _, r := range resources {
+		if err := r.Validate(); err != nil {
+			return registry.Snapshot{}, fmt.Errorf("read: %w", err)
+		}
+	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	snapshot := registry.Snapshot{Ledger: s.ledger, ReadTime: s.clock(), Records: make([]registry.Record, len(resources))}
@@ -136,6 +145,9 @@ func (s *Store) Read(ctx context.Context, resources []registry.Resource) (regist
 func (s *Store) Claim(ctx context.Context, tenantID string, resource registry.Resource) (bool, error) {
 	if err := ctx.Err(); err != nil {
 		return false, fmt.Errorf("claim %s: %w: %w", resource, registry.ErrUnavailable, err)
+	}
+	if err := resource.Validate(); err != nil {
+		return false, fmt.Errorf("claim: %w", err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,0 +1,62 @@
+package firestore
+
+import (
+	"context"
+	"fmt"
+
+	"cloud.google.com/go/firestore/apiv1/firestorepb"
+
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+// Claim implements registry.Store. The store's time is that of the read which
+// found no owner; the create then holds only if there is still none.
+func (s *Store) Claim(ctx context.Context, tenantID string, resource registry.Resource) (created bool, err error) {
+	ctx, done := s.telemetry.start(ctx, "claim", 1)
+	defer func() { done(err) }()
+	var sent []registry.Entry // claims of ours that may have been committed
+	lost := fmt.Errorf("the document never stood still")
+	for attempt := range s.attempts(ctx) {
+		snapshot, err := s.Read(ctx, []registry.Resource{resource})
+		if err != nil {
+			return false, fmt.Errorf("claim %s: %w", resource, err)
+		}
+		record := snapshot.Records[0]
+		switch owner := record.Owner(snapshot.Ledger); {
+		case owner == tenantID:
+			return heldBy(record.History, sent), nil
+		case owner != "":
+			return false, fmt.Errorf("claim %s: %w", resource, registry.ErrConflict)
+		}
+		claim := registry.ClaimEntry(tenantID, resource, snapshot.ReadTime)
+		t := &target{resource: resource, entries: []registry.Entry{claim}}
+		p := pending{t, record.Update(t.entries, snapshot.Ledger), record}
+		writes := []*firestorepb.Write{s.write(t, p.update, p.precondition())}
+		if p.update.Feed {
+			writes = append(writes, s.feedWrite(resource))
+		}
+		err = s.commit(ctx, writes...)
+		if err == nil {
+			return true, nil
+		}
+		if !errorIsLostRace(err) {
+			sent, lost = append(sent, claim), err
+			if !worthRereading(err, attempt) {
+				break
+			}
+		}
+	}
+	return false, fmt.Errorf("claim %s: %w", resource, asUnavailable(lost))
+}
+
+// heldBy tells whether the history's creation is one of these claims: then it
+// was ours, although its answer was lost.
+func heldBy(h registry.History, claims []registry.Entry) bool {
+	created, _ := h.Created()
+	for _, c := range claims {
+		if created.Equal(c) {
+			return true
+		}
+	}
+	return false
+}

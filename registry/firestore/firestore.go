@@ -1,0 +1,172 @@
+// Package firestore keeps the registry in Google Cloud Firestore. It implements
+// registry.Store, whose promises are its own.
+//
+// Documents, all below a collection prefix that may be empty:
+//
+//	realtime_registry/{kind}__{id}     tenant_id, path, history, ledger (design §3, §4)
+//	realtime_registry_ledger/{hash}    one move of everything that a tenant owns
+//	realtime_registry_ledger/head      the ledger's position, raised by every change to it
+//	realtime_registry_feed/{random}    a resource whose history changed; expires by TTL policy
+//
+// Outsiders read tenant_id of the first; all else is ours.
+//
+// # Costs
+//
+// A create for a resource not seen yet is one write and no read; a duplicate
+// among duplicates is one read and no write. Which of the two a batch is going to
+// be is guessed, from what this process wrote lately and from how the last batch
+// went: a wrong guess costs a read, or a failed create (billed as a write), and
+// never correctness. Every LedgerStaleness of activity adds one read.
+//
+// # Errors
+//
+// Whatever the service says other than an answer wraps registry.ErrUnavailable.
+// A commit whose answer was lost is settled by reading again. Calls are not
+// retried here beyond that and beyond lost races for a document: how long to go
+// on is for the caller to say.
+package firestore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	apiv1 "cloud.google.com/go/firestore/apiv1"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+	"google.golang.org/api/option"
+	"google.golang.org/grpc/metadata"
+
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+// The names of collections, behind the prefix. The first is fixed (design §3).
+const (
+	Collection       = "realtime_registry"
+	LedgerCollection = "realtime_registry_ledger"
+	FeedCollection   = "realtime_registry_feed"
+)
+
+// What the rewriting of documents after a move relies on (design §4): a writer
+// folds with a ledger that is at most LedgerStaleness old, and its commit ends
+// within CommitDeadline. A document that was written without knowledge of a
+// move is there no later than both after the move's commit.
+const (
+	LedgerStaleness = 5 * time.Second
+	CommitDeadline  = 10 * time.Second
+)
+
+// FeedTTL is how long a change feed entry is kept.
+const FeedTTL = 24 * time.Hour
+
+// Options says which database to use.
+type Options struct {
+	ProjectID string // required
+	Database  string // default "(default)"
+	Prefix    string // goes, literally, before all collection names
+
+	// ClientOptions connect the client; without them Google's default
+	// credentials are used, or FIRESTORE_EMULATOR_HOST.
+	ClientOptions []option.ClientOption
+
+	MeterProvider  metric.MeterProvider // nil: no metrics
+	TracerProvider trace.TracerProvider // nil: no spans
+	Logger         *slog.Logger         // nil: silence
+}
+
+// Validate reports every fault at once.
+func (o Options) Validate() error {
+	var faults []error
+	if o.ProjectID == "" {
+		faults = append(faults, errors.New("firestore: ProjectID is missing"))
+	}
+	if strings.ContainsAny(o.Prefix, "/") || strings.HasPrefix(o.Prefix, "__") || o.Prefix == "." {
+		faults = append(faults, fmt.Errorf("firestore: prefix %q: a collection name has no slash and does not begin with two underscores", o.Prefix))
+	}
+	return errors.Join(faults...)
+}
+
+// Store is a registry.Store on one Firestore database.
+type Store struct {
+	client    *apiv1.Client
+	database  string // projects/{project}/databases/{database}
+	prefix    string
+	telemetry *telemetry
+	logger    *slog.Logger
+	guess     guess
+
+	refresh sync.Mutex // one refresh of the ledger at a time
+	cached  atomic.Pointer[certifiedLedger]
+}
+
+// certifiedLedger is the newest ledger that this process knows, and since when
+// it is known that there is no newer one: the local time before the read that
+// said so was sent.
+type certifiedLedger struct {
+	*registry.Ledger
+	since time.Time
+}
+
+var _ registry.Store = (*Store)(nil)
+
+// Open connects, and reads the ledger to prove that the database answers. The
+// caller closes the store. Errors wrap registry.ErrUnavailable; ctx bounds the
+// time that it takes.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	if o.Database == "" {
+		o.Database = "(default)"
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	t, err := newTelemetry(o.MeterProvider, o.TracerProvider)
+	if err != nil {
+		return nil, fmt.Errorf("firestore: %w", err)
+	}
+	client, err := newClient(ctx, o.ClientOptions)
+	if err != nil {
+		return nil, fmt.Errorf("open firestore project %q, database %q: %w: %w", o.ProjectID, o.Database, registry.ErrUnavailable, err)
+	}
+	s := &Store{
+		client:    client,
+		database:  fmt.Sprintf("projects/%s/databases/%s", o.ProjectID, o.Database),
+		prefix:    o.Prefix,
+		telemetry: t,
+		logger:    o.Logger,
+	}
+	if _, err := s.refreshLedger(ctx); err != nil {
+		client.Close()
+		return nil, fmt.Errorf("open firestore project %q, database %q: %w", o.ProjectID, o.Database, err)
+	}
+	return s, nil
+}
+
+// Close closes the connections. Calls under way fail.
+func (s *Store) Close() error { return s.client.Close() }
+
+// document is the full name of a document of a collection.
+func (s *Store) document(collection, id string) string {
+	return s.database + "/documents/" + s.prefix + collection + "/" + id
+}
+
+func (s *Store) resourceName(r registry.Resource) string {
+	return s.document(Collection, r.DocumentID())
+}
+
+// outgoing adds what the service routes by.
+func (s *Store) outgoing(ctx context.Context) context.Context {
+	return metadata.AppendToOutgoingContext(ctx, "google-cloud-resource-prefix", s.database)
+}
+
+// unavailable wraps what the service said, or a context's end.
+func unavailable(operation string, err error) error {
+	return fmt.Errorf("%s: %w: %w", operation, registry.ErrUnavailable, err)
+}

@@ -1,0 +1,52 @@
+package firestore
+
+import (
+	"context"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/metric"
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
+	"go.opentelemetry.io/otel/trace"
+	tracenoop "go.opentelemetry.io/otel/trace/noop"
+)
+
+const scope = "github.com/northstar-engines/realtime-registry/registry/firestore"
+
+// telemetry emits, per call of the store, a span "registry.store.{operation}"
+// and registry.store.duration (seconds, by operation and whether it failed).
+type telemetry struct {
+	tracer   trace.Tracer
+	duration metric.Float64Histogram
+}
+
+func newTelemetry(meters metric.MeterProvider, tracers trace.TracerProvider) (*telemetry, error) {
+	if meters == nil {
+		meters = metricnoop.NewMeterProvider()
+	}
+	if tracers == nil {
+		tracers = tracenoop.NewTracerProvider()
+	}
+	duration, err := meters.Meter(scope).Float64Histogram("registry.store.duration",
+		metric.WithUnit("s"),
+		metric.WithDescription("Time that one call of the store took, with all its requests."),
+		metric.WithExplicitBucketBoundaries(.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10))
+	return &telemetry{tracers.Tracer(scope), duration}, err
+}
+
+// start opens a span; the function that it returns ends it.
+func (t *telemetry) start(ctx context.Context, operation string, items int) (context.Context, func(error)) {
+	began := time.Now()
+	ctx, span := t.tracer.Start(ctx, "registry.store."+operation,
+		trace.WithSpanKind(trace.SpanKindClient),
+		trace.WithAttributes(attribute.String("db.system.name", "gcp.firestore"), attribute.Int("registry.items", items)))
+	return ctx, func(err error) {
+		if err != nil {
+			span.SetStatus(codes.Error, err.Error())
+		}
+		span.End()
+		t.duration.Record(ctx, time.Since(began).Seconds(), metric.WithAttributes(
+			attribute.String("operation", operation), attribute.Bool("failed", err != nil)))
+	}
+}

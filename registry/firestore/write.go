@@ -1,0 +1,54 @@
+package firestore
+
+import (
+	"crypto/rand"
+	"errors"
+	"time"
+
+	"cloud.google.com/go/firestore/apiv1/firestorepb"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+// The fields of a change feed entry.
+const (
+	fieldResource  = "resource"   // a document name of the main collection
+	fieldAt        = "at"         // commit time
+	fieldExpiresAt = "expires_at" // for the TTL policy
+)
+
+func (s *Store) write(t *target, u registry.Update, on *firestorepb.Precondition) *firestorepb.Write {
+	return &firestorepb.Write{
+		Operation:       &firestorepb.Write_Update{Update: s.encode(t.resource, u)},
+		CurrentDocument: on,
+	}
+}
+
+// feedWrite adds a change feed entry under a name of its own, so that readers
+// can drop those that they see twice.
+func (s *Store) feedWrite(r registry.Resource) *firestorepb.Write {
+	expires := time.Now().Add(FeedTTL)
+	return &firestorepb.Write{
+		Operation: &firestorepb.Write_Update{Update: &firestorepb.Document{
+			Name: s.document(FeedCollection, rand.Text()),
+			Fields: map[string]*firestorepb.Value{
+				fieldResource:  text(r.DocumentID()),
+				fieldExpiresAt: {ValueType: &firestorepb.Value_TimestampValue{TimestampValue: timestamppb.New(expires)}},
+			},
+		}},
+		UpdateTransforms: []*firestorepb.DocumentTransform_FieldTransform{commitTime(fieldAt)},
+		CurrentDocument:  absent(),
+	}
+}
+
+func errorIsLostRace(err error) bool { return lostRace(status.Code(err)) }
+
+// asUnavailable makes sure that an error wraps registry.ErrUnavailable.
+func asUnavailable(err error) error {
+	if errors.Is(err, registry.ErrUnavailable) {
+		return err
+	}
+	return unavailable("apply", err)
+}

@@ -1,0 +1,124 @@
+// Package storetest is the suite that every registry.Store passes: what the
+// registry promises of histories, the ledger, claims and the change feed.
+package storetest
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+// Backend is one empty registry and what a test may do to it from outside.
+type Backend struct {
+	// Open returns a store as a further process would have it.
+	Open func() registry.Store
+	// SetPlain writes a document as a program does that knows nothing of ours:
+	// with tenant_id alone, or, with merge, leaving the other fields.
+	SetPlain func(name, tenantID string, merge bool)
+	// Feed lists the resources of all change feed entries, oldest first.
+	Feed func() []registry.Resource
+}
+
+// Run runs the suite, each test on a backend of its own.
+func Run(t *testing.T, backend func(t *testing.T) Backend) {
+	for name, test := range map[string]func(*testing.T, Backend){
+		"a creation registers":                                    creationRegisters,
+		"what nobody registered has no owner":                     unregistered,
+		"a duplicate changes nothing":                             duplicateChangesNothing,
+		"one outcome per change, in order":                        outcomesInOrder,
+		"of two creations the smaller wins, in any order":         smallerCreationWins,
+		"of two creations in one batch the larger is refused":     conflictInsideABatch,
+		"a conflict is decided at every delivery":                 conflictEveryTime,
+		"out-of-order pairs end alike":                            outOfOrder,
+		"a move before its creation applies once it is there":     moveFirst,
+		"an inapplicable move is kept":                            inapplicableKept,
+		"a full history takes no more moves":                      historyFull,
+		"a tenant's move flips every answer at once":              tenantMoves,
+		"a tenant's move is told by its position":                 ledgerPositions,
+		"what is created after a tenant's move stays":             createdAfterTenantMove,
+		"a duplicate repairs what direct readers see":             duplicateRepairs,
+		"a claim registers, once":                                 claimRegisters,
+		"a claim of somebody else's stores nothing":               claimConflict,
+		"two claims at once: one wins":                            claimRace,
+		"a claim and its event are one ownership":                 claimAndEvent,
+		"a plain set is an assertion":                             plainSet,
+		"a plain set before our first write":                      plainSetFirst,
+		"a plain set that merges keeps the history":               plainMerge,
+		"the feed tells of every change but the exempt ones":      feed,
+		"export is sorted, whole and has foreign documents":       export,
+		"export ends at the visitor's error":                      exportEnds,
+		"concurrent writers lose nothing":                         concurrentWriters,
+		"any order, duplication and split equals the reference":   convergence,
+		"a context that has ended fails and claims nothing":       contextEnded,
+		"times are kept to the nanosecond, ids to the byte":       precision,
+		"an id that breaks its pattern never reaches a document":  invalidNames,
+		"events with one id and different content: smallest wins": oneIDTwice,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, backend(t))
+		})
+	}
+}
+
+func thread(id string) registry.Resource { return registry.Resource{Kind: registry.Thread, ID: id} }
+func canvas(id string) registry.Resource { return registry.Resource{Kind: registry.Canvas, ID: id} }
+
+// second is a time in the past, so that the store's own time is later.
+func second(n int) time.Time { return time.Date(2024, 1, 1, 0, 0, n, 0, time.UTC) }
+
+func version(n int, id string) registry.Version {
+	return registry.Version{Time: second(n), Source: "//nexus", ID: id}
+}
+
+func created(r registry.Resource, tenant string, n int, id string) registry.Change {
+	return registry.Change{Resource: r, Entry: registry.Entry{Type: registry.Created, Tenant: tenant, Version: version(n, id)}}
+}
+
+func moved(r registry.Resource, from, to string, n int, id string) registry.Change {
+	return registry.Change{Resource: r, Entry: registry.Entry{Type: registry.Moved, From: from, To: to, Version: version(n, id)}}
+}
+
+func tenantMoved(from, to string, n int, id string) registry.Change {
+	return moved(registry.Resource{}, from, to, n, id)
+}
+
+func apply(t *testing.T, s registry.Store, changes ...registry.Change) []registry.OutcomeKind {
+	t.Helper()
+	outcomes := s.Apply(context.Background(), changes)
+	require.Len(t, outcomes, len(changes))
+	kinds := make([]registry.OutcomeKind, len(outcomes))
+	for i, o := range outcomes {
+		require.NoError(t, o.Err)
+		kinds[i] = o.Kind
+	}
+	return kinds
+}
+
+func kinds(k ...registry.OutcomeKind) []registry.OutcomeKind { return k }
+
+func read(t *testing.T, s registry.Store, r registry.Resource) (registry.Record, *registry.Ledger) {
+	t.Helper()
+	snapshot, err := s.Read(context.Background(), []registry.Resource{r})
+	require.NoError(t, err)
+	require.Len(t, snapshot.Records, 1)
+	require.Equal(t, r, snapshot.Records[0].Resource)
+	return snapshot.Records[0], snapshot.Ledger
+}
+
+// owner is who owns r by the fold; written is what a direct reader sees.
+func owner(t *testing.T, s registry.Store, r registry.Resource) string {
+	t.Helper()
+	record, ledger := read(t, s, r)
+	return record.Owner(ledger)
+}
+
+func written(t *testing.T, s registry.Store, r registry.Resource) string {
+	t.Helper()
+	record, _ := read(t, s, r)
+	return record.TenantID
+}
