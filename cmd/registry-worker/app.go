@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v3"
@@ -50,6 +51,7 @@ type invocation struct {
 // commands lists all commands, in the order in which help shows them.
 func commands() []command {
 	return []command{
+		runCommand, serveCommand, exportCommand,
 		configCommand, versionCommand,
 	}
 }
@@ -72,6 +74,9 @@ func (p process) run(ctx context.Context) error {
 	}
 	for _, c := range commands() {
 		root.Commands = append(root.Commands, p.cli(c))
+	}
+	if len(p.Args) > 0 && !strings.HasPrefix(p.Args[0], "-") && !isCommand(p.Args[0]) {
+		return unknownCommand(p.Args[0]) // before its flags are looked at
 	}
 	return root.Run(ctx, append([]string{programName}, p.Args...))
 }
@@ -126,14 +131,22 @@ func (p process) call(ctx context.Context, c command, flags map[string]string, a
 	return c.Run(ctx, in)
 }
 
-func noCommand(_ context.Context, cmd *cli.Command) error {
-	name := cmd.Args().First()
-	if name == "" {
-		return usagef("no command; see %s help", programName)
-	}
-	var names []string
+func isCommand(name string) bool {
+	return name == "help" || name == "h" ||
+		slices.ContainsFunc(commands(), func(c command) bool { return c.Name == name })
+}
+
+func unknownCommand(name string) error {
+	names := []string{"help"}
 	for _, c := range commands() {
 		names = append(names, c.Name)
 	}
 	return usagef("unknown command %q%s; see %s help", name, didYouMean(names, name), programName)
+}
+
+func noCommand(_ context.Context, cmd *cli.Command) error {
+	if name := cmd.Args().First(); name != "" {
+		return unknownCommand(name)
+	}
+	return usagef("no command; see %s help", programName)
 }

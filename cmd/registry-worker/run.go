@@ -1,10 +1,113 @@
 package main
 
-import "github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+import (
+	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+	"github.com/northstar-engines/realtime-registry/events/consumer"
+	"github.com/northstar-engines/realtime-registry/internal/api"
+)
+
+var runCommand = command{
+	Name:    "run",
+	Summary: "consume the subscriptions into the registry until SIGTERM",
+	Details: "Applies events to the registry, and publishes what it refuses to the dead-letter\n" +
+		"topic. On SIGTERM it finishes what it has received, for at most --drain-timeout,\n" +
+		"gives the rest back, and exits with 0. Health is at /livez, /readyz, /metrics and\n" +
+		"/version. With --api it answers access checks and claims too, as serve does.\n\n" +
+		"Any number of workers may run side by side.",
+	Examples: []string{
+		"registry-worker run --project my-project",
+		"registry-worker run --project my-project --api",
+	},
+	Groups: []config.Group{
+		config.ProjectGroup, config.RegistryGroup, config.PubSubGroup, config.RunGroup, config.WorkerGroup,
+		config.APIGroup, config.ThrottleGroup, config.LogGroup,
+	},
+	Rules: runRules,
+	Run:   runRun,
+}
 
 // runRules is what must hold for run, and what config checks.
 var runRules = []config.Rule{
 	config.NeedProject,
-	config.WorkerWithoutAPI(config.NeedSharedRegistry("nobody else could read the memory of this process: use firestore, or add --api")),
+	config.WorkerWithoutAPI(config.NeedSharedRegistry("nobody else could read the memory of this process: want firestore, or --api too")),
 	config.WorkerWithAPI(config.NeedTokenOffLoopback),
+}
+
+func runRun(ctx context.Context, in *invocation) error {
+	s, err := startService(ctx, in)
+	if err != nil {
+		return err
+	}
+	defer s.close(ctx)
+	return s.runWorker(ctx, in.Config.API)
+}
+
+// runWorker consumes and serves until ctx ends. Either failing ends both: a
+// worker that cannot consume must not look alive, one that cannot be asked how
+// it is must not go on.
+func (s *service) runWorker(ctx context.Context, withAPI bool) error {
+	start, cancel := context.WithDeadline(ctx, s.startBy)
+	defer cancel()
+	client, err := s.openPubSub(start)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	transport, err := consumer.NewPubSub(client, consumer.PubSubOptions{
+		Subscriptions:   s.Config.Subscriptions,
+		DeadLetterTopic: s.Config.DeadLetterTopic,
+		Streams:         s.Config.Streams,
+		Logger:          s.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	defer transport.Close()
+	worker, err := consumer.New(s.store, transport, s.consumerOptions())
+	if err != nil {
+		return err
+	}
+	ready := func(context.Context) error { return worker.Ready() }
+	options, err := s.workerServer(ctx, withAPI, ready)
+	if err != nil {
+		return err
+	}
+
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		if err := worker.Run(ctx); err != nil {
+			return s.explainPubSub(err)
+		}
+		return nil
+	})
+	group.Go(func() error { return s.serve(ctx, options) })
+	return group.Wait()
+}
+
+func (s *service) consumerOptions() consumer.Options {
+	return consumer.Options{
+		MaxOutstandingMessages: s.Config.MaxOutstanding,
+		BatchChanges:           s.Config.BatchSize,
+		Linger:                 s.Config.Linger,
+		StartTimeout:           max(time.Until(s.startBy), time.Second),
+		DrainTimeout:           s.Config.DrainTimeout,
+		MaxClockSkew:           s.Config.MaxClockSkew,
+		Logger:                 s.Logger,
+		MeterProvider:          s.telemetry.MeterProvider,
+		TracerProvider:         s.telemetry.TracerProvider,
+	}
+}
+
+func (s *service) workerServer(ctx context.Context, withAPI bool, ready func(context.Context) error) (api.Options, error) {
+	if !withAPI {
+		return s.healthOptions(ready), nil
+	}
+	store := storeReady(s.store)
+	return s.apiOptions(ctx, func(ctx context.Context) error { return errors.Join(ready(ctx), store(ctx)) })
 }

@@ -146,7 +146,7 @@ func TestHostileValuesAreRefused(t *testing.T) {
 	for name, values := range map[string][]string{
 		"project":           {"a b", "../x", "p\x00q", "\xff\xfe", strings.Repeat("p", 200)},
 		"database":          {"", "(other)", "a/b", "ab", "UPPER"},
-		"collection-prefix": {"a/b", "a\x00", "\xff", strings.Repeat("p", 201)},
+		"collection-prefix": {"a/b", "__a", ".", "a\x00", "\xff", strings.Repeat("p", 201)},
 		"subscriptions":     {"", ",", "a,,b", "projects/p/subscriptions/s", "twice,twice", "goog-x"},
 		"dead-letter-topic": {"", "x", "ä-topic", "1-topic"},
 		"drain-timeout":     {"", "-1s", "20", "1y", "2h", "9999999999999s", "NaN"},

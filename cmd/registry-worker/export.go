@@ -1,0 +1,124 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+var exportCommand = command{
+	Name:    "export",
+	Summary: "print who owns what, or check the documents against it",
+	Details: "Prints every resource, sorted by kind and id, one object a line, with its owner\n" +
+		"as all events so far say, at one read time. Documents whose name or tenant breaks\n" +
+		"the patterns are named on standard error.\n\n" +
+		"With --check it prints the documents instead whose tenant_id is not that owner,\n" +
+		"which is what readers see that know the documents only; on any the exit code is 1.",
+	Examples: []string{
+		"registry-worker export > owners.ndjson",
+		"registry-worker export --check",
+	},
+	Groups: []config.Group{config.ProjectGroup, config.RegistryGroup, config.ExportGroup, config.LogGroup},
+	Rules: []config.Rule{
+		config.NeedProject,
+		config.NeedSharedRegistry("this process's memory is empty: want firestore"),
+	},
+	Run: runExport,
+}
+
+func runExport(ctx context.Context, in *invocation) error {
+	start, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	store, err := in.openStore(start, nil)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	if in.Config.Check {
+		return checkDocuments(ctx, store, in.Stdout, in.Stderr)
+	}
+	return exportOwners(ctx, store, in.Stdout, in.Stderr)
+}
+
+// owned is a line of the export (design §8: fields and their order are fixed).
+type owned struct {
+	Kind     registry.Kind `json:"kind"`
+	ID       string        `json:"id"`
+	TenantID string        `json:"tenant_id"`
+}
+
+// exportOwners writes who owns what to out, and what is foreign to the registry
+// to foreign.
+func exportOwners(ctx context.Context, store registry.Store, out, foreign io.Writer) error {
+	w := bufio.NewWriterSize(out, 64<<10)
+	lines := json.NewEncoder(w)
+	lines.SetEscapeHTML(false)
+	err := store.Export(ctx, func(r registry.Record, l *registry.Ledger) error {
+		owner, err := ownerOf(r, l)
+		if err != nil {
+			fmt.Fprintln(foreign, err)
+			return nil
+		}
+		return lines.Encode(owned{r.Resource.Kind, r.Resource.ID, owner})
+	})
+	return errors.Join(err, w.Flush())
+}
+
+// difference is a line of the check.
+type difference struct {
+	owned        // with the tenant_id that the document has
+	Owner string `json:"owner"` // as the events say
+}
+
+// checkDocuments writes the documents whose tenant_id differs from the fold. The
+// error tells of any.
+func checkDocuments(ctx context.Context, store registry.Store, out, foreign io.Writer) error {
+	w := bufio.NewWriterSize(out, 64<<10)
+	lines := json.NewEncoder(w)
+	lines.SetEscapeHTML(false)
+	documents, differences := 0, 0
+	err := store.Export(ctx, func(r registry.Record, l *registry.Ledger) error {
+		owner, err := ownerOf(r, l)
+		if err != nil {
+			fmt.Fprintln(foreign, err)
+			return nil
+		}
+		documents++
+		if owner == r.TenantID {
+			return nil
+		}
+		differences++
+		return lines.Encode(difference{owned{r.Resource.Kind, r.Resource.ID, r.TenantID}, owner})
+	})
+	if err := errors.Join(err, w.Flush()); err != nil {
+		return err
+	}
+	if differences > 0 {
+		return fmt.Errorf("%d of %d documents have a tenant_id that is not the owner", differences, documents)
+	}
+	fmt.Fprintf(foreign, "%d documents checked, no differences\n", documents)
+	return nil
+}
+
+// ownerOf returns the owner by the fold, or an error that says why the document
+// is none of the registry's.
+func ownerOf(r registry.Record, l *registry.Ledger) (string, error) {
+	if r.Resource == (registry.Resource{}) {
+		_, err := registry.ParseDocumentID(r.Document)
+		return "", fmt.Errorf("document %q: %w", r.Document, err)
+	}
+	owner := r.Owner(l)
+	if owner == "" {
+		return "", fmt.Errorf("document %q: no tenant_id", r.Document)
+	}
+	if err := registry.ValidateTenant(owner); err != nil {
+		return "", fmt.Errorf("document %q: %w", r.Document, err)
+	}
+	return owner, nil
+}

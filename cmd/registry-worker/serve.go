@@ -1,0 +1,44 @@
+package main
+
+import (
+	"context"
+
+	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+)
+
+var serveCommand = command{
+	Name:    "serve",
+	Summary: "answer access checks and claims over HTTP",
+	Details: "Answers until SIGTERM, then finishes the requests in progress and exits with 0.\n" +
+		"The API trusts the tenant that its caller names: it listens on loopback, or demands\n" +
+		"a bearer token. Endpoints are described at /v1/openapi.json; health is at /livez,\n" +
+		"/readyz, /metrics and /version.",
+	Examples: []string{
+		"registry-worker serve --project my-project",
+		"REGISTRY_API_TOKEN=… registry-worker serve --project my-project --listen :8080",
+		"curl -i -H 'X-Tenant-Id: t_acme' http://127.0.0.1:8080/v1/threads/th_1/access",
+	},
+	Groups: []config.Group{
+		config.ProjectGroup, config.RegistryGroup, config.APIGroup, config.ThrottleGroup, config.LogGroup,
+	},
+	Rules: []config.Rule{
+		config.NeedProject,
+		config.NeedSharedRegistry("the worker that fills the registry is another process: want firestore, or run --api"),
+		config.NeedSharedThrottle("other processes would not see its windows: want firestore, or run --api"),
+		config.NeedTokenOffLoopback,
+	},
+	Run: runServe,
+}
+
+func runServe(ctx context.Context, in *invocation) error {
+	s, err := startService(ctx, in)
+	if err != nil {
+		return err
+	}
+	defer s.close(ctx)
+	o, err := s.apiOptions(ctx, storeReady(s.store))
+	if err != nil {
+		return err
+	}
+	return s.serve(ctx, o)
+}

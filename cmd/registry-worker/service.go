@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/northstar-engines/realtime-registry/internal/api"
+	"github.com/northstar-engines/realtime-registry/internal/telemetry"
+	"github.com/northstar-engines/realtime-registry/registry"
+	"github.com/northstar-engines/realtime-registry/registry/verifier"
+)
+
+// service is what run, serve and dev are made of: telemetry, the registry, the
+// listener. Everything in it is open.
+type service struct {
+	*invocation
+	telemetry *telemetry.Telemetry
+	store     registry.Store
+	listener  net.Listener
+	startBy   time.Time // what is not open by then is missing
+}
+
+// startService opens all that a service needs. close closes it.
+func startService(ctx context.Context, in *invocation) (_ *service, err error) {
+	s := &service{invocation: in, startBy: time.Now().Add(startTimeout)}
+	defer func() {
+		if err != nil {
+			s.close(ctx)
+		}
+	}()
+	start, cancel := context.WithDeadline(ctx, s.startBy)
+	defer cancel()
+	s.telemetry, err = telemetry.New(start, telemetry.Options{Version: buildVersion().Version, Logger: in.Logger})
+	if err != nil {
+		return nil, usageError{err}
+	}
+	s.listener, err = (&net.ListenConfig{}).Listen(start, "tcp", in.Config.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("--listen: %w", err)
+	}
+	s.store, err = in.openStore(start, s.telemetry)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// close gives back what startService opened, and exports what telemetry is
+// left. That telemetry cannot be exported is told, and is not a fault of the
+// command.
+func (s *service) close(ctx context.Context) {
+	if s.store != nil {
+		if err := s.store.Close(); err != nil {
+			s.Logger.Warn("close the registry", "error", err)
+		}
+	}
+	if s.listener != nil {
+		_ = s.listener.Close() // closed already where it was served on
+	}
+	if s.telemetry != nil {
+		if err := s.telemetry.Shutdown(ctx); err != nil {
+			s.Logger.Warn("telemetry was not exported", "error", err)
+		}
+	}
+}
+
+// healthOptions are those of a server that tells of health alone.
+func (s *service) healthOptions(ready func(context.Context) error) api.Options {
+	return api.Options{
+		Ready:          ready,
+		Metrics:        s.telemetry.Metrics,
+		Version:        buildVersion(),
+		DrainTimeout:   s.Config.DrainTimeout,
+		Logger:         s.Logger,
+		MeterProvider:  s.telemetry.MeterProvider,
+		TracerProvider: s.telemetry.TracerProvider,
+		Propagator:     s.telemetry.Propagator,
+	}
+}
+
+// apiOptions are those of a server that answers access checks and claims too.
+func (s *service) apiOptions(ctx context.Context, ready func(context.Context) error) (api.Options, error) {
+	v, err := verifier.New(ctx, s.store, verifier.Options{
+		MissGrace:      s.Config.MissGrace,
+		Logger:         s.Logger,
+		MeterProvider:  s.telemetry.MeterProvider,
+		TracerProvider: s.telemetry.TracerProvider,
+	})
+	if err != nil {
+		return api.Options{}, err
+	}
+	o := s.healthOptions(ready)
+	o.Verifier, o.Registry = v, registry.New(s.store)
+	o.Token, o.ClaimToken = s.Config.APIToken, s.Config.ClaimToken
+	o.RequestTimeout = requestTimeout + s.Config.MissGrace
+	return o, nil
+}
+
+// requestTimeout bounds a request, beside the grace that it may be given.
+const requestTimeout = 15 * time.Second
+
+// serve answers HTTP until ctx ends, and drains.
+func (s *service) serve(ctx context.Context, o api.Options) error {
+	server, err := api.New(o)
+	if err != nil {
+		return err
+	}
+	s.Logger.Info("listening", "address", s.listener.Addr().String(), "api", o.Verifier != nil)
+	return server.Serve(ctx, s.listener)
+}
+
+// storeReady tells whether the registry answers. It asks at most once a second,
+// whoever asks it: the question costs a read, and /readyz is open to all.
+func storeReady(store registry.Store) func(context.Context) error {
+	const (
+		timeout = 2 * time.Second
+		every   = time.Second
+	)
+	var (
+		mu    sync.Mutex
+		asked time.Time
+		last  error
+	)
+	return func(ctx context.Context) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if !asked.IsZero() && time.Since(asked) < every {
+			return last
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
+		defer cancel()
+		_, last = store.Read(ctx, nil)
+		asked = time.Now()
+		return last
+	}
+}
