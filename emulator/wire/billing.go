@@ -2,6 +2,7 @@ package wire
 
 import (
 	"strings"
+	"time"
 
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
 )
@@ -10,19 +11,22 @@ import (
 // the meter.
 type call struct {
 	method   string
-	query    string // the collection that a query reads
-	returned bool   // the query returned something that is billed
+	query    string               // the collection that a query reads
+	returned bool                 // the query returned something that is billed
+	listened map[string]time.Time // by document, the update that the listener last got
 }
 
 // The rules are those of https://firebase.google.com/docs/firestore/pricing:
 //
 //   - a read for each document that a lookup asks for, whether it exists or not;
-//   - a read for each document that a query returns or skips by offset, at least
-//     one;
+//   - a read for each document that a query returns, at least one (what it skips
+//     by offset is billed too, but the emulator does not say how much it was);
 //   - a read for each 1,000 index entries that an aggregation counts, at least
 //     one (only count() says how many; other aggregations count as one);
 //   - for a listener, a read for each document added, changed, or removed from
-//     the result because it changed; not for one that was deleted;
+//     the result because it changed; not for one that was deleted. (The emulator
+//     sends a query's whole result again at every change. What it repeats on the
+//     same stream is not counted, since the service does not.)
 //   - a write or a delete for each operation of a commit, also where its
 //     precondition fails (so Firestore's support says; the page is silent).
 
@@ -73,7 +77,6 @@ func (c *call) received(n *Counts, message any) {
 			n.Reads[collection(name)]++
 		}
 	case *firestorepb.RunQueryResponse:
-		c.bill(n, int64(m.GetSkippedResults()))
 		if m.GetDocument() != nil {
 			c.bill(n, 1)
 		}
@@ -86,10 +89,11 @@ func (c *call) received(n *Counts, message any) {
 		}
 	case *firestorepb.ListenResponse:
 		if change := m.GetDocumentChange(); change != nil {
-			n.Reads[collection(change.GetDocument().GetName())]++
+			c.listen(n, change.GetDocument())
 		}
 		if removed := m.GetDocumentRemove(); removed != nil {
 			n.Reads[collection(removed.GetDocument())]++
+			delete(c.listened, removed.GetDocument())
 		}
 	}
 }
@@ -99,6 +103,18 @@ func (c *call) bill(n *Counts, reads int64) {
 		n.Reads[c.query] += reads
 		c.returned = true
 	}
+}
+
+func (c *call) listen(n *Counts, d *firestorepb.Document) {
+	name, updated := d.GetName(), d.GetUpdateTime().AsTime()
+	if c.listened[name].Equal(updated) {
+		return
+	}
+	if c.listened == nil {
+		c.listened = map[string]time.Time{}
+	}
+	c.listened[name] = updated
+	n.Reads[collection(name)]++
 }
 
 // ended counts the one read of a query that returned nothing.

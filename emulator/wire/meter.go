@@ -2,7 +2,6 @@ package wire
 
 import (
 	"context"
-	"maps"
 	"strings"
 	"sync"
 
@@ -55,7 +54,7 @@ func (m *Meter) get(which func(Counts) map[string]int64, key string) int64 {
 	return sum(which(m.counts), key)
 }
 
-// Counts returns what was counted so far.
+// Counts returns what was counted so far. Maps without any are nil.
 func (m *Meter) Counts() Counts {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -85,8 +84,8 @@ func sum(counts map[string]int64, key string) int64 {
 	return all
 }
 
-// Since returns what was counted after the earlier counts were taken. Keys
-// without any are left out.
+// Since returns what was counted after the earlier counts were taken, with no
+// Reset between. Keys without any are left out, and maps without any are nil.
 func (c Counts) Since(earlier Counts) Counts {
 	return Counts{
 		Reads:   since(c.Reads, earlier.Reads),
@@ -97,11 +96,16 @@ func (c Counts) Since(earlier Counts) Counts {
 }
 
 func since(now, earlier map[string]int64) map[string]int64 {
-	diff := maps.Clone(now)
-	for key, n := range earlier {
-		diff[key] -= n
+	var diff map[string]int64
+	for key, n := range now {
+		if n == earlier[key] {
+			continue
+		}
+		if diff == nil {
+			diff = map[string]int64{}
+		}
+		diff[key] = n - earlier[key]
 	}
-	maps.DeleteFunc(diff, func(_ string, n int64) bool { return n == 0 })
 	return diff
 }
 
