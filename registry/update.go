@@ -49,7 +49,7 @@ func (r Record) Update(entries []Entry, l *Ledger) Update {
 	historyChanged := r.Plain || !u.History.Equal(r.History)
 	u.TenantID, u.Path = u.History.Owner(l), u.History.Path(l)
 	u.Write = len(u.History) > 0 && (historyChanged || u.TenantID != r.TenantID || !slices.Equal(u.Path, r.Path))
-	u.Feed = u.Write && r.Exists() && historyChanged && !sameTenant(r.History, u.History)
+	u.Feed = u.Write && r.Exists() && historyChanged && !onlyCreation(r.History, u.History)
 	return u
 }
 
@@ -105,13 +105,18 @@ func (h History) outcome(l *Ledger, e Entry, changed bool) OutcomeKind {
 	return Applied
 }
 
-// sameTenant tells whether both histories are creations and assertions of one
-// tenant alone: the one change of an existing history that no reader needs to
-// hear of. It may lower the start, though, which is what Settled is for.
-func sameTenant(before, after History) bool {
-	t, ok := after.soleTenant()
-	u, ok2 := before.soleTenant()
-	return ok && ok2 && t == u
+// onlyCreation tells whether all that happened is that a creation joined
+// creations and assertions of the same tenant alone: the one change of an
+// existing history that no reader needs to hear of. It may lower the start,
+// though, which is what Settled is for.
+func onlyCreation(before, after History) bool {
+	t, ok := before.soleTenant()
+	u, ok2 := after.soleTenant()
+	return ok && ok2 && t == u && before.withoutCreated().Equal(after.withoutCreated())
+}
+
+func (h History) withoutCreated() History {
+	return slices.DeleteFunc(slices.Clone(h), func(e Entry) bool { return e.Type == Created })
 }
 
 // soleTenant is the tenant of a history that holds creations and assertions of
