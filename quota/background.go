@@ -1,0 +1,144 @@
+package quota
+
+import (
+	"context"
+	"time"
+)
+
+// How state leaves memory. Whatever is dropped is known to the store.
+const (
+	sweepEvery = time.Second
+	sweepParts = 16 // a key is looked at every 16 s
+
+	// idleAfter is how long a block, which is meant for a second, may last
+	// before the rest of it goes back.
+	idleAfter = instant(10 * time.Second)
+	// dropAfter is how long after the store's last answer a key without a block
+	// is forgotten. Coming back, it costs a read.
+	dropAfter = instant(time.Minute)
+	// lingerAfter is how long a key outlives its window: a busy tenant's next
+	// request comes at once, and finds its demand remembered.
+	lingerAfter = instant(5 * time.Second)
+
+	// maxReturning bounds the give-backs under way. Where more keys than that
+	// become idle at once, the others wait for the next sweep or for their
+	// windows' ends, which cost nothing.
+	maxReturning = 64
+)
+
+// start begins what goes on by itself: two or three goroutines, whatever the
+// number of tenants.
+func (l *Limiter) start() {
+	ctx, stop := context.WithCancel(context.Background())
+	l.stop = stop
+	l.background.Go(func() { l.sweepAll(ctx) })
+	l.background.Go(func() { l.watch(ctx) })
+	if file := l.options.PolicyFile; file != "" {
+		l.background.Go(func() {
+			watchPolicyFile(ctx, file, l.policies.fileText, func(p []Policy) {
+				l.policies.replace(fileLayer, p)
+				l.options.Logger.InfoContext(ctx, "throttle policies changed", "source", file, "policies", len(p))
+			}, func(err error) { l.refusePolicy(ctx, err) })
+		})
+	}
+}
+
+// sweepAll looks at every key every sweepParts seconds.
+func (l *Limiter) sweepAll(ctx context.Context) {
+	ticker := time.NewTicker(sweepEvery)
+	defer ticker.Stop()
+	for part := 0; ; part = (part + 1) % sweepParts {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		for i := part; i < shards; i += sweepParts {
+			l.sweep(&l.table.shards[i])
+		}
+	}
+}
+
+// sweep drops what is not needed any more, and begins to give back the blocks
+// that lie idle.
+func (l *Limiter) sweep(s *shard) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := l.clock()
+	l.table.filter(s, func(e *entry) bool {
+		idle := now - e.seen
+		switch {
+		case s.flights[e] != nil:
+			return true
+		case now >= e.deadline:
+			l.telemetry.stranded(e.label, e.left)
+			e.left, e.size = 0, 0
+			return now < e.deadline+lingerAfter
+		case e.left > 0 && idle >= idleAfter:
+			l.returnIdle(s, e)
+			return true
+		}
+		return e.left > 0 || idle < dropAfter
+	})
+}
+
+// returnIdle begins to give a block back, where not too many are under way. The
+// caller holds the shard's lock.
+func (l *Limiter) returnIdle(s *shard, e *entry) {
+	if s.closed || l.returning.Load() >= maxReturning {
+		return
+	}
+	l.returning.Add(1)
+	f := l.board(s, e, &flight{returning: true})
+	go func() {
+		defer l.returning.Add(-1)
+		l.fly(s, e, f)
+	}()
+}
+
+// watch hears of resets and of policy documents.
+func (l *Limiter) watch(ctx context.Context) {
+	pause := newPause()
+	pause.MaxInterval = 30 * time.Second
+	w := Watcher{
+		Reset: l.forget,
+		Policies: func(documents []PolicyDocument) {
+			pause.Reset()
+			policies, faults := l.policies.documents.replace(documents)
+			l.policies.replace(documentsLayer, policies)
+			l.options.Logger.InfoContext(ctx, "throttle policies changed", "source", PolicyCollection, "policies", len(policies))
+			for _, err := range faults {
+				l.refusePolicy(ctx, err)
+			}
+		},
+	}
+	for {
+		err := l.store.Watch(ctx, w)
+		if ctx.Err() != nil {
+			return
+		}
+		l.options.Logger.WarnContext(ctx, "throttle does not hear of resets and policies; it goes on with what it knows", "error", err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause.NextBackOff()):
+		}
+	}
+}
+
+func (l *Limiter) refusePolicy(ctx context.Context, err error) {
+	l.telemetry.policiesRefused.Add(ctx, 1)
+	l.options.Logger.ErrorContext(ctx, "throttle policy refused; the last good one stays in force", "error", err)
+}
+
+// forget drops what is known of a key's window, unless that knows of the reset
+// already.
+func (l *Limiter) forget(key Key, generation int64) {
+	hash := l.table.hash(key.Tenant, key.Action)
+	s := l.table.shard(hash)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e := s.find(hash, key.Tenant, key.Action); e != nil && e.generation != generation {
+		l.telemetry.stranded(e.label, e.forget())
+	}
+}

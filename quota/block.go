@@ -1,0 +1,220 @@
+package quota
+
+import (
+	"math"
+	"time"
+)
+
+// instant is local monotonic time, in nanoseconds since some moment of this
+// process. It is never compared with the store's time; the two meet in
+// differences only (design §7, rule 3).
+type instant int64
+
+// block is what this process knows of one key's window, and the units that it
+// holds of it. It is pure: every method is told the time, and what the store
+// has answered. The zero block knows nothing.
+//
+// The store's answers are applied in the order in which its calls were made,
+// one call at a time: load and claim and giveBack are what flights do.
+type block struct {
+	lastReset  float64
+	generation int64
+	version    Version // of the document; 0: not known, so that it must be read
+	deadline   instant // the window may be over from here on: nothing is spent
+	seen       instant // when the store last answered
+	length     int32   // of the window, in seconds
+	limit      int32   // of the window
+	count      int32   // as the store has it, with what this process holds
+	left       int32   // units of the block that are not spent yet
+	size       int32   // left, as it was after the last answer
+	want       int32   // units that this process spends in a second
+}
+
+// verdict is what a block says to a request.
+type verdict int
+
+const (
+	granted verdict = iota // spent; goes on at once
+	refused                // the window has not so many units, as the store last had it
+	stale                  // refused, but it is time to look again
+	unknown                // the store must be asked
+)
+
+// spend takes n units of the block, or says why not.
+func (b *block) spend(now instant, n int32) verdict {
+	switch {
+	case now >= b.deadline:
+		return unknown
+	case b.left >= n:
+		b.left -= n
+		return granted
+	case b.unspent() >= int64(n):
+		return unknown
+	case now-b.seen >= recheckAfter(b.length):
+		return stale
+	}
+	return refused
+}
+
+// recheckAfter is how long a refusal is remembered before the store is looked at
+// again: others may give units back. Thirty looks in a window at most.
+func recheckAfter(seconds int32) instant {
+	return max(instant(time.Second), instant(seconds)*instant(time.Second)/30)
+}
+
+// unspent is the block and what nobody has claimed, as the store last had it.
+func (b *block) unspent() int64 {
+	return int64(b.left) + max(0, int64(b.limit)-int64(b.count))
+}
+
+func (b *block) window() Window {
+	return Window{
+		LastReset:  b.lastReset,
+		Length:     time.Duration(b.length) * time.Second,
+		Limit:      int64(b.limit),
+		Count:      int64(b.count),
+		Generation: b.generation,
+	}
+}
+
+// decision is filled in place: it is the larger part of an answer from memory.
+func (b *block) decision(now instant, v verdict) (d Decision) {
+	d.Allowed = v == granted
+	d.Limit = int64(b.limit)
+	d.Remaining = b.unspent()
+	d.ResetAfter = max(0, time.Duration(b.deadline-now))
+	if !d.Allowed {
+		d.RetryAfter = d.ResetAfter
+	}
+	d.Window.LastReset = b.lastReset
+	d.Window.Length = time.Duration(b.length) * time.Second
+	d.Window.Generation = b.generation
+	return d
+}
+
+// adapt learns the demand, when a block is used up: a block should last for a
+// second. It at most doubles, so that a pair of requests does not claim what a
+// thousand would need, and at most halves, so that a pause does not begin the
+// learning anew.
+func (b *block) adapt(now instant) {
+	used := float64(b.size - b.left)
+	elapsed := max(time.Duration(now-b.seen).Seconds(), 0.001)
+	wanted := min(used/elapsed, float64(2*max(int64(b.want), int64(b.size))))
+	b.want = int32(min(max(1, math.Ceil(wanted), float64(b.want/2)), MaxLimit))
+	b.size = b.left // counted once
+}
+
+// call is what the store is to be asked next.
+type call struct {
+	kind   callKind
+	units  int32   // claim, giveBack: how many
+	window Window  // claim, giveBack: to write
+	since  Version // claim, giveBack: what the document must still be
+}
+
+type callKind int
+
+const (
+	nothing callKind = iota
+	load
+	claim
+	giveBack
+)
+
+// nextFor returns the call that a request for `first` units needs, which spend
+// has not decided; `need` is what all that wait need together.
+func (b *block) nextFor(now instant, first, need int32) call {
+	if b.version == 0 || now >= b.deadline || b.unspent() < int64(first) {
+		return call{kind: load}
+	}
+	units := blockUnits(int64(first), int64(max(need, b.want)), int64(b.left), b.unspent())
+	w := b.window()
+	w.Count += units
+	return call{claim, int32(units), w, b.version}
+}
+
+// nextReturn takes the block out of use, and returns the call that gives it
+// back; nothing where there is nothing to give, or where the window is about to
+// end, which is cheaper.
+func (b *block) nextReturn(now instant) call {
+	const tooLate = instant(time.Second)
+	if b.left <= 0 || now >= b.deadline-tooLate || b.count == math.MaxInt32 {
+		return call{}
+	}
+	if b.version == 0 {
+		return call{kind: load}
+	}
+	w := b.window()
+	w.Count -= int64(b.left)
+	c := call{giveBack, b.left, w, b.version}
+	b.left, b.size = 0, 0
+	return c
+}
+
+// loaded applies a read that was sent at `sent`. A block of another window is
+// dropped (design §7, rule 3): the units are returned.
+func (b *block) loaded(sent, now instant, s Snapshot, p Policy) (stranded int32) {
+	w := s.Window.At(s.ReadTime, p)
+	end := sent + instant(w.Left(s.ReadTime))
+	if w.ID() != b.window().ID() {
+		stranded = b.left
+		b.left, b.size, b.deadline = 0, 0, 0
+	}
+	b.lastReset, b.generation = w.LastReset, w.Generation
+	b.length, b.limit = int32(w.Length/time.Second), int32(min(w.Limit, MaxLimit))
+	b.count = int32(min(w.Count, math.MaxInt32))
+	b.extend(end)
+	b.version, b.seen = s.Version, now
+	return stranded
+}
+
+// claimed applies the receipt of a claim that was sent at `sent`, and returns
+// the units that came too late to be of use: the operator has reset the window
+// meanwhile.
+func (b *block) claimed(sent, now instant, c call, r Receipt) (stranded int32) {
+	if b.version != c.since {
+		return c.units
+	}
+	b.extend(sent + instant(c.window.Left(r.CommitTime)))
+	b.count = int32(c.window.Count)
+	b.left += c.units
+	b.size = b.left
+	b.version, b.seen = r.Version, now
+	return 0
+}
+
+// extend moves the deadline. At local time `sent` the store's clock was not past
+// the time in its answer, so that the window is not over at `end` in any of the
+// answers: the latest holds for all.
+func (b *block) extend(end instant) { b.deadline = max(b.deadline, end) }
+
+// gaveBack applies the receipt of a give-back.
+func (b *block) gaveBack(now instant, c call, r Receipt) {
+	if b.version != c.since {
+		return
+	}
+	b.count = int32(c.window.Count)
+	b.version, b.seen = r.Version, now
+}
+
+// keep takes the units of a give-back that was certainly not written into use
+// again.
+func (b *block) keep(c call) (stranded int32) {
+	if b.version != c.since {
+		return c.units
+	}
+	b.left += c.units
+	b.size = b.left
+	b.version = 0
+	return 0
+}
+
+// distrust makes the next call a read: the document is not known any more.
+func (b *block) distrust() { b.version = 0 }
+
+// forget drops the block: an operator has reset the window.
+func (b *block) forget() (stranded int32) {
+	stranded = b.left
+	*b = block{want: b.want, seen: b.seen}
+	return stranded
+}

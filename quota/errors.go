@@ -1,0 +1,23 @@
+package quota
+
+import (
+	"errors"
+
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+// What Allow may get, each by errors.Is.
+var (
+	// ErrInvalid: the tenant or the action breaks its pattern, or n is not 1 to
+	// the policy's limit. The store was not asked. The caller's fault. It is
+	// registry.ErrInvalid, so that one check serves for both packages.
+	ErrInvalid = registry.ErrInvalid
+	// ErrUnavailable: a claim was needed, and the store did not grant or refuse
+	// it in time; or the limiter is closed. Nothing is known: it is neither an
+	// allow nor a refusal.
+	ErrUnavailable = errors.New("throttle unavailable")
+)
+
+// ErrConflict is what Store.Save returns where the document has changed since it
+// was read. Nothing was written. Callers of a Limiter never see it.
+var ErrConflict = errors.New("window changed meanwhile")

@@ -1,0 +1,188 @@
+package quota
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+)
+
+// flight is the calls of the store for one key, one at a time, for all who wait
+// for them. It is guarded by the shard's lock, which is not held during a call.
+type flight struct {
+	waiters []*waiter
+	// returning: begun to give the block back. Ends with the first waiter: the
+	// tenant is not idle.
+	returning bool
+}
+
+// waiter is a request that waits for the store. Answered, it has taken its
+// units; gone, it gets none.
+type waiter struct {
+	n        int32
+	gone     bool
+	answered chan struct{}
+	decision Decision
+	err      error
+}
+
+func (w *waiter) answer(d Decision, err error) {
+	w.decision, w.err = d, err
+	close(w.answered)
+}
+
+// attempts is how often the store is tried before those who wait are told that
+// it is unavailable.
+const attempts = 3
+
+// board registers a flight, which fly is to be called for. The caller holds the
+// shard's lock.
+func (l *Limiter) board(s *shard, e *entry, f *flight) *flight {
+	s.flights[e] = f
+	l.underWay.Add(1)
+	return f
+}
+
+// fly calls the store until nobody waits any more.
+func (l *Limiter) fly(s *shard, e *entry, f *flight) {
+	defer l.underWay.Done()
+	key, pause, failures := e.key(), newPause(), 0
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now := l.clock(); !f.returning && (now >= e.deadline || e.unspent() > 0) {
+		e.adapt(now)
+	}
+	for {
+		c := f.next(&e.block, l.clock())
+		if c.kind == nothing {
+			delete(s.flights, e)
+			return
+		}
+		s.mu.Unlock()
+		answer := l.call(key, c)
+		s.mu.Lock()
+		l.apply(e, f, c, answer)
+		switch err := answer.err; {
+		case err == nil:
+			pause.Reset()
+			failures = 0
+			continue
+		case errors.Is(err, ErrConflict): // somebody else got on
+		default:
+			if failures++; failures == attempts {
+				f.fail(fmt.Errorf("claim %s: %w", key, err))
+				continue
+			}
+		}
+		s.mu.Unlock()
+		time.Sleep(pause.NextBackOff())
+		s.mu.Lock()
+	}
+}
+
+// next answers every waiter that can be, and returns the call that the others
+// need.
+func (f *flight) next(b *block, now instant) call {
+	kept, need := f.waiters[:0], int64(0)
+	for _, w := range f.waiters {
+		if w.gone {
+			continue
+		}
+		switch v := b.spend(now, w.n); v {
+		case granted, refused:
+			w.answer(b.decision(now, v), nil)
+		default:
+			kept = append(kept, w)
+			need += int64(w.n)
+		}
+	}
+	clear(f.waiters[len(kept):])
+	f.waiters = kept
+	if len(kept) > 0 {
+		f.returning = false
+		return b.nextFor(now, kept[0].n, int32(min(need, MaxLimit)))
+	}
+	if f.returning {
+		return b.nextReturn(now)
+	}
+	return call{}
+}
+
+// fail ends the flight's waiting.
+func (f *flight) fail(err error) {
+	for _, w := range f.waiters {
+		if !w.gone {
+			w.answer(Decision{}, err)
+		}
+	}
+	f.waiters, f.returning = nil, false
+}
+
+// answer is what the store said to a call.
+type answer struct {
+	sent     instant // before the call
+	snapshot Snapshot
+	receipt  Receipt
+	err      error
+}
+
+// call asks the store, with a deadline of its own: those who wait have theirs.
+func (l *Limiter) call(key Key, c call) (a answer) {
+	ctx, cancel := context.WithTimeout(context.Background(), l.options.Timeout)
+	defer cancel()
+	began := time.Now()
+	a.sent = l.clock()
+	switch c.kind {
+	case load:
+		a.snapshot, a.err = l.store.Load(ctx, key)
+	case claim, giveBack:
+		a.receipt, a.err = l.store.Save(ctx, key, Change{Window: c.window, Since: c.since, ExpiresAt: expiry(c.window)})
+	}
+	l.telemetry.called(ctx, c, time.Since(began), a.err)
+	return a
+}
+
+// apply tells the block what the store has said.
+func (l *Limiter) apply(e *entry, f *flight, c call, a answer) {
+	now := l.clock()
+	var stranded int32
+	switch {
+	case a.err == nil && c.kind == load:
+		stranded = e.loaded(a.sent, now, a.snapshot, l.policies.current().Of(e.key()))
+	case a.err == nil && c.kind == claim:
+		stranded = e.claimed(a.sent, now, c, a.receipt)
+		l.telemetry.claimed(e, c)
+	case a.err == nil && c.kind == giveBack:
+		e.gaveBack(now, c, a.receipt)
+		f.returning = false
+	case c.kind == giveBack && errors.Is(a.err, ErrConflict):
+		stranded = e.keep(c)
+	case c.kind == giveBack: // perhaps given back: never twice (design §7, rule 5)
+		e.distrust()
+		stranded = c.units
+		f.returning = false
+	case c.kind == claim && !errors.Is(a.err, ErrConflict): // perhaps claimed: counts as not obtained
+		e.distrust()
+		stranded = c.units
+	default:
+		e.distrust()
+	}
+	l.telemetry.stranded(e.label, stranded)
+}
+
+// expiry is when a window's document may be deleted: well after its end, by the
+// clock that deletes.
+func expiry(w Window) time.Time {
+	return time.UnixMicro(int64(w.LastReset * 1e6)).Add(w.Length + time.Hour)
+}
+
+func newPause() *backoff.ExponentialBackOff {
+	return backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(5*time.Millisecond),
+		backoff.WithMultiplier(2),
+		backoff.WithRandomizationFactor(0.9),
+		backoff.WithMaxInterval(250*time.Millisecond),
+		backoff.WithMaxElapsedTime(0))
+}

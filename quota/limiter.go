@@ -1,0 +1,218 @@
+package quota
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Decision is the answer to a request.
+type Decision struct {
+	Allowed bool
+	// Limit of the window in force, in units.
+	Limit int64
+	// Remaining is what the window has left, as far as this process knows: its
+	// own block, and what nobody had claimed when the store last answered.
+	Remaining int64
+	// ResetAfter is when the window ends, by the store's clock, from now.
+	ResetAfter time.Duration
+	// RetryAfter is when to try again; zero where Allowed.
+	RetryAfter time.Duration
+	// Window is the window that the units were taken from. Zero where Shadow or
+	// FailedOpen: then they were taken from none.
+	Window WindowID
+	// Shadow: the policy is a shadow. The request would have been refused.
+	Shadow bool
+	// FailedOpen: the store was down, and the policy is a shadow or
+	// Options.OnError is Allow.
+	FailedOpen bool
+}
+
+// Limiter decides whether a tenant may act now. It is safe for concurrent use.
+type Limiter struct {
+	store     Store
+	options   Options
+	table     *table
+	clock     func() instant
+	policies  livePolicies
+	telemetry *telemetry
+
+	closed     atomic.Bool    // Close was called
+	background sync.WaitGroup // watch, poll, sweep
+	stop       context.CancelFunc
+	underWay   sync.WaitGroup // flights
+	returning  atomic.Int64   // flights that were begun to give back
+}
+
+var errClosed = errors.New("the limiter is closed")
+
+// New returns a limiter over the store. The caller closes it, then the store.
+// The error lists every fault of the options and of the policy file.
+func New(store Store, options Options) (*Limiter, error) {
+	began := time.Now()
+	l, err := newLimiter(store, options, func() instant { return instant(time.Since(began)) })
+	if err != nil {
+		return nil, err
+	}
+	l.start()
+	return l, nil
+}
+
+// newLimiter returns a limiter that does nothing by itself.
+func newLimiter(store Store, options Options, clock func() instant) (*Limiter, error) {
+	faults := []error{options.Validate()}
+	l := &Limiter{store: store, options: options.withDefaults(), table: newTable(), clock: clock, stop: func() {}}
+	l.policies.init(options.Policies)
+	if file := options.PolicyFile; file != "" {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			faults = append(faults, fmt.Errorf("read policies: %w", err))
+		}
+		policies, err := ParsePolicies(file, text)
+		faults = append(faults, err)
+		l.policies.fileText = text
+		l.policies.replace(fileLayer, policies)
+	}
+	if err := errors.Join(faults...); err != nil {
+		return nil, fmt.Errorf("throttle: %w", err)
+	}
+	var err error
+	if l.telemetry, err = newTelemetry(l); err != nil {
+		return nil, fmt.Errorf("throttle: %w", err)
+	}
+	return l, nil
+}
+
+// Allow is AllowN for one unit.
+func (l *Limiter) Allow(ctx context.Context, tenantID, action string) (Decision, error) {
+	return l.AllowN(ctx, tenantID, action, 1)
+}
+
+// AllowN takes n units of the tenant's window for the action, all or none of
+// them. Most calls are answered from memory; the others wait for the store
+// until ctx ends, and no longer than the store is tried. Errors: ErrInvalid,
+// ErrUnavailable; a refusal is none.
+func (l *Limiter) AllowN(ctx context.Context, tenantID, action string, n int) (d Decision, err error) {
+	if n >= 1 && n <= MaxLimit {
+		now := l.clock()
+		hash := l.table.hash(tenantID, action)
+		s := l.table.shard(hash)
+		s.mu.Lock()
+		if e := s.find(hash, tenantID, action); e != nil && e.spend(now, int32(n)) == granted {
+			s.tallies[e.label][allowed]++
+			d = e.decision(now, granted)
+			s.mu.Unlock()
+			return d, nil
+		}
+		s.mu.Unlock()
+	}
+	return l.decide(ctx, Key{tenantID, action}, n)
+}
+
+// decide is AllowN where no block has the units.
+func (l *Limiter) decide(ctx context.Context, key Key, n int) (Decision, error) {
+	policy := l.policies.current().Of(key)
+	if err := validateRequest(key, n, policy); err != nil {
+		l.tally(key, invalid)
+		return Decision{}, err
+	}
+	d, err := l.request(ctx, key, int32(n))
+	switch {
+	case err == nil && d.Allowed:
+		l.tally(key, allowed)
+	case err == nil && policy.Shadow:
+		l.tally(key, shadowed)
+		d.Allowed, d.Shadow, d.RetryAfter, d.Window = true, true, 0, WindowID{}
+	case err == nil:
+		l.tally(key, denied)
+	case policy.Shadow || l.options.OnError == Allow:
+		l.tally(key, failedOpen)
+		return Decision{Allowed: true, Limit: policy.Limit, FailedOpen: true}, nil
+	case errors.Is(ctx.Err(), context.Canceled):
+		l.tally(key, abandoned)
+	default:
+		l.tally(key, unavailable)
+	}
+	return d, err
+}
+
+func validateRequest(key Key, n int, policy Policy) error {
+	if err := key.Validate(); err != nil {
+		return err
+	}
+	if n < 1 || int64(n) > policy.Limit {
+		return fmt.Errorf("%w: %d units of %s: must be 1 to %d", ErrInvalid, n, key.Action, policy.Limit)
+	}
+	return nil
+}
+
+// request decides at once where this process knows enough, else with those who
+// wait for the same call of the store.
+func (l *Limiter) request(ctx context.Context, key Key, n int32) (Decision, error) {
+	hash := l.table.hash(key.Tenant, key.Action)
+	s := l.table.shard(hash)
+	s.mu.Lock()
+	e := s.find(hash, key.Tenant, key.Action)
+	if e == nil {
+		e = l.table.insert(s, hash, key, 0)
+	}
+	e.label = s.label(l.policies.label(key.Action))
+	now := l.clock()
+	v := e.spend(now, n)
+	f := s.flights[e]
+	if v == granted || v == refused || v == stale && f != nil {
+		d := e.decision(now, v)
+		s.mu.Unlock()
+		return d, nil
+	}
+	remembered := e.decision(now, v)
+	if f == nil {
+		if s.closed {
+			s.mu.Unlock()
+			return Decision{}, fmt.Errorf("claim %s: %w: %w", key, ErrUnavailable, errClosed)
+		}
+		f = l.board(s, e, &flight{})
+		go l.fly(s, e, f)
+	}
+	w := &waiter{n: n, answered: make(chan struct{})}
+	f.waiters = append(f.waiters, w)
+	s.mu.Unlock()
+
+	d, err := l.wait(ctx, s, w, key)
+	if err != nil && v == stale {
+		return remembered, nil
+	}
+	return d, err
+}
+
+// wait returns the waiter's answer, or the end of its context, if that comes
+// first.
+func (l *Limiter) wait(ctx context.Context, s *shard, w *waiter, key Key) (Decision, error) {
+	_, span := l.telemetry.tracer.Start(ctx, "quota.wait")
+	defer span.End()
+	select {
+	case <-w.answered:
+	case <-ctx.Done():
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		select {
+		case <-w.answered: // between the two: the units are spent
+		default:
+			w.gone = true
+			return Decision{}, fmt.Errorf("claim %s: %w: %w", key, ErrUnavailable, ctx.Err())
+		}
+	}
+	return w.decision, w.err
+}
+
+// tally counts a decision that the fast path did not.
+func (l *Limiter) tally(key Key, o outcome) {
+	s := l.table.shard(l.table.hash(key.Tenant, key.Action))
+	s.mu.Lock()
+	s.tallies[s.label(l.policies.label(key.Action))][o]++
+	s.mu.Unlock()
+}

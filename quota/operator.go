@@ -1,0 +1,78 @@
+package quota
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Status is what an operator sees of a window.
+type Status struct {
+	Key      Key
+	Exists   bool      // false: nobody has asked yet, or the document has expired
+	Stored   Window    // as the document has it
+	InForce  Window    // as the next request would find it: perhaps a new one
+	EndsAt   time.Time // of InForce, by the store's clock
+	ReadTime time.Time // the store's
+}
+
+// Show reads a window from the store. Errors: ErrInvalid, ErrUnavailable.
+func Show(ctx context.Context, store Store, policies PolicySet, key Key) (Status, error) {
+	if err := key.Validate(); err != nil {
+		return Status{}, err
+	}
+	s, err := store.Load(ctx, key)
+	if err != nil {
+		return Status{}, fmt.Errorf("show %s: %w", key, err)
+	}
+	w := s.Window.At(s.ReadTime, policies.Of(key))
+	return Status{
+		Key:      key,
+		Exists:   s.Version != Absent,
+		Stored:   s.Window,
+		InForce:  w,
+		EndsAt:   s.ReadTime.Add(w.Left(s.ReadTime)),
+		ReadTime: s.ReadTime,
+	}, nil
+}
+
+// Reset begins a window anew: nothing is counted, and the policy in force counts
+// at once. Every process hears of it within seconds; blocks that are out may be
+// spent on top of the new window's limit. It returns the new window. Errors:
+// ErrInvalid, ErrUnavailable (then it is not known whether it was reset: repeat
+// it).
+func Reset(ctx context.Context, store Store, key Key) (Window, error) {
+	if err := key.Validate(); err != nil {
+		return Window{}, err
+	}
+	for pause := newPause(); ; {
+		s, err := store.Load(ctx, key)
+		if err != nil {
+			return Window{}, fmt.Errorf("reset %s: %w", key, err)
+		}
+		w := s.Window.reset(s.ReadTime)
+		_, err = store.Save(ctx, key, Change{
+			Window: w, Since: s.Version, Announce: true,
+			ExpiresAt: s.ReadTime.Add(MaxWindow + time.Hour), // its length is not known yet
+		})
+		if err == nil {
+			return w, nil
+		}
+		if !errors.Is(err, ErrConflict) {
+			return Window{}, fmt.Errorf("reset %s: %w", key, err)
+		}
+		select {
+		case <-ctx.Done():
+			return Window{}, fmt.Errorf("reset %s: %w: %w", key, ErrUnavailable, ctx.Err())
+		case <-time.After(pause.NextBackOff()):
+		}
+	}
+}
+
+// reset is the window after a reset at readTime. Its generation is one that the
+// key has never had, even if the Python service has erased the last one: the
+// store's time in microseconds.
+func (w Window) reset(readTime time.Time) Window {
+	return Window{LastReset: unixSeconds(readTime), Generation: max(w.Generation+1, readTime.UnixMicro())}
+}

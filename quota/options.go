@@ -1,0 +1,85 @@
+package quota
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"go.opentelemetry.io/otel/metric"
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
+	"go.opentelemetry.io/otel/trace"
+	tracenoop "go.opentelemetry.io/otel/trace/noop"
+)
+
+// OnError says what a request gets while the store is down.
+type OnError string
+
+// What a request gets while the store is down.
+const (
+	Deny  OnError = "deny"  // ErrUnavailable
+	Allow OnError = "allow" // let through, not counted: the limit does not hold meanwhile
+)
+
+// Options of a Limiter. The zero value is ready for use.
+type Options struct {
+	// Policies hold from the start. Those of PolicyFile come before them, those
+	// of the store's policy documents before both, for the same tenant and
+	// action.
+	Policies []Policy
+
+	// PolicyFile is a YAML file of policies (see ParsePolicies), read again every
+	// two seconds. Default: none. New fails where it is bad; later a bad one is
+	// logged and counted, and the last good one stays in force.
+	PolicyFile string
+
+	// OnError is Deny or Allow. Default Deny.
+	OnError OnError
+
+	// Timeout bounds one call of the store. A claim whose answer does not come
+	// in time counts as not obtained, and is tried three times before those who
+	// wait for it get ErrUnavailable. Default 1 s.
+	Timeout time.Duration
+
+	// Where telemetry goes. Default: nowhere.
+	Logger         *slog.Logger
+	MeterProvider  metric.MeterProvider
+	TracerProvider trace.TracerProvider
+}
+
+// Validate returns every fault of the options, joined; nil where there is none.
+// It does not read PolicyFile.
+func (o Options) Validate() error {
+	var faults []error
+	if err := validateAll(o.Policies, func(i int) string { return fmt.Sprintf("Policies[%d]", i) }); err != nil {
+		faults = append(faults, err)
+	}
+	switch o.OnError {
+	case "", Deny, Allow:
+	default:
+		faults = append(faults, fmt.Errorf("option OnError is %q: must be deny or allow", o.OnError))
+	}
+	if o.Timeout < 0 {
+		faults = append(faults, fmt.Errorf("option Timeout is %v: must not be negative", o.Timeout))
+	}
+	return errors.Join(faults...)
+}
+
+func (o Options) withDefaults() Options {
+	if o.OnError == "" {
+		o.OnError = Deny
+	}
+	if o.Timeout == 0 {
+		o.Timeout = time.Second
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.MeterProvider == nil {
+		o.MeterProvider = metricnoop.NewMeterProvider()
+	}
+	if o.TracerProvider == nil {
+		o.TracerProvider = tracenoop.NewTracerProvider()
+	}
+	return o
+}

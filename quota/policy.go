@@ -1,0 +1,131 @@
+package quota
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+// Policy says how much of an action a tenant may do in a window. With neither
+// Tenant nor Action it is the default of all; the one that names both counts
+// before the one that names the tenant, that before the one that names the
+// action, that before the default.
+type Policy struct {
+	Tenant string        // empty: every tenant
+	Action string        // empty: every action
+	Limit  int64         // units in a window, 1 to MaxLimit
+	Window time.Duration // whole seconds, MinWindow to MaxWindow; default 60 s
+	Shadow bool          // count and report what would be refused; refuse nothing
+}
+
+// Bounds of a policy.
+const (
+	MaxLimit  = 1_000_000_000
+	MinWindow = time.Second
+	MaxWindow = 30 * 24 * time.Hour
+)
+
+// DefaultPolicy holds where no other does: 100 in 60 s (design §7).
+var DefaultPolicy = Policy{Limit: 100, Window: DefaultWindow}
+
+// DefaultWindow is the window of a policy that does not name one.
+const DefaultWindow = 60 * time.Second
+
+// Validate returns every fault of the policy, joined.
+func (p Policy) Validate() error {
+	var faults []error
+	if p.Tenant != "" {
+		faults = append(faults, registry.ValidateTenant(p.Tenant))
+	}
+	if p.Action != "" {
+		faults = append(faults, validateAction(p.Action))
+	}
+	if p.Limit < 1 || p.Limit > MaxLimit {
+		faults = append(faults, fmt.Errorf("%w: limit is %d: must be 1 to %d", ErrInvalid, p.Limit, int64(MaxLimit)))
+	}
+	if p.Window < MinWindow || p.Window > MaxWindow || p.Window%time.Second != 0 {
+		faults = append(faults, fmt.Errorf("%w: window is %v: must be whole seconds, %v to %v", ErrInvalid, p.Window, MinWindow, MaxWindow))
+	}
+	return errors.Join(faults...)
+}
+
+// window returns a new window that begins at last reset.
+func (p Policy) window(lastReset float64, generation int64) Window {
+	return Window{LastReset: lastReset, Length: p.Window, Limit: p.Limit, Generation: generation}
+}
+
+// Scope says what the policy is for: "t_acme chat_send", "t_acme *",
+// "* chat_send" or "default".
+func (p Policy) Scope() string {
+	if p.Tenant == "" && p.Action == "" {
+		return "default"
+	}
+	return Key{starred(p.Tenant), starred(p.Action)}.String()
+}
+
+func starred(name string) string {
+	if name == "" {
+		return "*"
+	}
+	return name
+}
+
+// PolicySet is the policies in force. It is immutable; the zero set holds
+// DefaultPolicy alone.
+type PolicySet struct{ byScope map[Key]Policy }
+
+// NewPolicySet returns the set of all layers; where two have a policy for the
+// same tenant and action, the later layer's holds.
+func NewPolicySet(layers ...[]Policy) PolicySet {
+	s := PolicySet{byScope: map[Key]Policy{}}
+	for _, layer := range layers {
+		for _, p := range layer {
+			s.byScope[Key{p.Tenant, p.Action}] = p
+		}
+	}
+	return s
+}
+
+// Of returns the policy that holds for a key.
+func (s PolicySet) Of(key Key) Policy {
+	for _, scope := range [...]Key{key, {Tenant: key.Tenant}, {Action: key.Action}, {}} {
+		if p, ok := s.byScope[scope]; ok {
+			return p
+		}
+	}
+	return DefaultPolicy
+}
+
+// Actions returns the actions that policies name, sorted.
+func (s PolicySet) Actions() []string {
+	var actions []string
+	for scope := range s.byScope {
+		if scope.Action != "" {
+			actions = append(actions, scope.Action)
+		}
+	}
+	slices.Sort(actions)
+	return slices.Compact(actions)
+}
+
+// validateAll checks a list, each policy and that no two have the same scope.
+// place names the i-th policy in the errors.
+func validateAll(policies []Policy, place func(i int) string) error {
+	var faults []error
+	seen := map[Key]int{}
+	for i, p := range policies {
+		if err := p.Validate(); err != nil {
+			faults = append(faults, fmt.Errorf("%s: %w", place(i), err))
+		}
+		scope := Key{p.Tenant, p.Action}
+		if first, ok := seen[scope]; ok {
+			faults = append(faults, fmt.Errorf("%s: %w: a second policy for %s; the first is at %s", place(i), ErrInvalid, p.Scope(), place(first)))
+			continue
+		}
+		seen[scope] = i
+	}
+	return errors.Join(faults...)
+}

@@ -1,0 +1,73 @@
+package quota
+
+import (
+	"context"
+	"time"
+)
+
+// Version names a state of a document, and none of its other states: more than
+// zero, or Absent. In Firestore it is the update time, in nanoseconds since 1970.
+type Version int64
+
+// Absent is the version of a document that does not exist.
+const Absent Version = -1
+
+// Snapshot is what a strong read saw.
+type Snapshot struct {
+	Window   Window // zero where Version is Absent
+	Version  Version
+	ReadTime time.Time // the store's time of the read
+}
+
+// Change is a window to write.
+type Change struct {
+	Window Window
+	Since  Version // what the document must still be
+	// ExpiresAt is when nobody needs the document any more.
+	ExpiresAt time.Time
+	// Announce tells every Watch, atomically with the write, that an operator
+	// has reset the window.
+	Announce bool
+}
+
+// Receipt is the proof of a write.
+type Receipt struct {
+	Version    Version
+	CommitTime time.Time // the store's time of the commit
+}
+
+// PolicyDocument is one document of the policies' collection, not checked.
+type PolicyDocument struct {
+	Name   string
+	Fields map[string]any // string, int64, float64, bool; others as the store has them
+}
+
+// Watcher is told what changes. Its functions are called one at a time, and
+// must return soon.
+type Watcher struct {
+	// Reset: an operator has reset the window of the key. May be told more than
+	// once, and of resets from before the Watch.
+	Reset func(Key, int64)
+	// Policies: all policy documents, first as they are, then after each change.
+	Policies func([]PolicyDocument)
+}
+
+// Store keeps windows. Implementations pass the suite in quotatest; they are
+// safe for concurrent use, by any number of processes.
+type Store interface {
+	// Load reads a window strongly: the answer holds every write that ended
+	// before the call. Errors wrap ErrUnavailable.
+	Load(ctx context.Context, key Key) (Snapshot, error)
+
+	// Save writes a window if the document is what it was at Since, in one
+	// attempt. ErrConflict: it was not, and nothing was written. Any other error
+	// wraps ErrUnavailable, and it is not known whether the window was written.
+	Save(ctx context.Context, key Key, change Change) (Receipt, error)
+
+	// Watch tells of resets and policies until ctx ends or the connection is
+	// lost, and returns why.
+	Watch(ctx context.Context, w Watcher) error
+
+	// Close gives back what the store holds.
+	Close() error
+}

@@ -1,0 +1,153 @@
+package quota
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+)
+
+const scope = "github.com/northstar-engines/realtime-registry/quota"
+
+// outcome is what became of a request.
+type outcome int
+
+const (
+	allowed     outcome = iota
+	denied              // the window had not so many units
+	shadowed            // would have been denied; the policy is a shadow
+	failedOpen          // let through while the store was down
+	unavailable         // ErrUnavailable
+	abandoned           // the caller went while it waited
+	invalid             // ErrInvalid
+	outcomes
+)
+
+var outcomeNames = [outcomes]string{"allowed", "refused", "shadowed", "failed_open", "unavailable", "abandoned", "invalid"}
+
+// tally is decisions by outcome. It is counted under the shard's lock, which a
+// decision holds anyway: a counter shared by all cores would cost more than the
+// decision.
+type tally [outcomes]int64
+
+// label makes room for a label, and returns it. The caller holds the lock.
+func (s *shard) label(label uint16) uint16 {
+	for len(s.tallies) <= int(label) {
+		s.tallies = append(s.tallies, tally{})
+	}
+	return label
+}
+
+// telemetry is what the package comment lists.
+type telemetry struct {
+	tracer          trace.Tracer
+	policies        *livePolicies
+	callDuration    metric.Float64Histogram
+	unitsClaimed    metric.Int64Counter
+	unitsReturned   metric.Int64Counter
+	unitsStranded   metric.Int64Counter
+	nearLimit       metric.Int64Counter
+	policiesRefused metric.Int64Counter
+}
+
+func newTelemetry(l *Limiter) (*telemetry, error) {
+	meter := l.options.MeterProvider.Meter(scope)
+	t := &telemetry{tracer: l.options.TracerProvider.Tracer(scope), policies: &l.policies}
+	units, description := metric.WithUnit("{unit}"), metric.WithDescription
+	var errs [8]error
+	t.callDuration, errs[0] = meter.Float64Histogram("quota.store.duration", metric.WithUnit("s"),
+		metric.WithExplicitBucketBoundaries(.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5),
+		description("Calls of the throttle's store, by operation and outcome."))
+	t.unitsClaimed, errs[1] = meter.Int64Counter("quota.units.claimed", units,
+		description("Units claimed in the store, by action."))
+	t.unitsReturned, errs[2] = meter.Int64Counter("quota.units.returned", units,
+		description("Units given back to the store."))
+	t.unitsStranded, errs[3] = meter.Int64Counter("quota.units.stranded", units,
+		description("Units that were claimed, or perhaps claimed, and can be spent by nobody, by action."))
+	t.nearLimit, errs[4] = meter.Int64Counter("quota.near_limit", metric.WithUnit("{window}"),
+		description("Windows of which more than four fifths were claimed, by action."))
+	t.policiesRefused, errs[5] = meter.Int64Counter("quota.policies.refused", metric.WithUnit("{policy}"),
+		description("Policy files and documents that were bad, so that the last good one stays in force."))
+	_, errs[6] = meter.Int64ObservableCounter("quota.decisions", metric.WithUnit("{decision}"),
+		description("Requests, by action and outcome."), metric.WithInt64Callback(l.observeDecisions))
+	_, errs[7] = meter.Int64ObservableGauge("quota.keys", metric.WithUnit("{key}"),
+		description("Tenants and actions in memory."), metric.WithInt64Callback(l.observeKeys))
+	return t, errors.Join(errs[:]...)
+}
+
+func (l *Limiter) observeDecisions(_ context.Context, o metric.Int64Observer) error {
+	names := l.policies.labelNames()
+	totals := make([]tally, len(names))
+	for i := range l.table.shards {
+		s := &l.table.shards[i]
+		s.mu.Lock()
+		for label, t := range s.tallies[:min(len(s.tallies), len(names))] {
+			for outcome, n := range t {
+				totals[label][outcome] += n
+			}
+		}
+		s.mu.Unlock()
+	}
+	for label, t := range totals {
+		for outcome, n := range t {
+			if n > 0 {
+				o.Observe(n, metric.WithAttributes(
+					attribute.String("action", names[label]), attribute.String("outcome", outcomeNames[outcome])))
+			}
+		}
+	}
+	return nil
+}
+
+func (l *Limiter) observeKeys(_ context.Context, o metric.Int64Observer) error {
+	keys := 0
+	for i := range l.table.shards {
+		s := &l.table.shards[i]
+		s.mu.Lock()
+		keys += s.n
+		s.mu.Unlock()
+	}
+	o.Observe(int64(keys))
+	return nil
+}
+
+var callNames = [...]string{load: "load", claim: "claim", giveBack: "return"}
+
+// called records a call of the store.
+func (t *telemetry) called(ctx context.Context, c call, took time.Duration, err error) {
+	result := "ok"
+	switch {
+	case errors.Is(err, ErrConflict):
+		result = "conflict"
+	case err != nil:
+		result = "error"
+	case c.kind == giveBack:
+		t.unitsReturned.Add(ctx, int64(c.units))
+	}
+	t.callDuration.Record(ctx, took.Seconds(), metric.WithAttributes(
+		attribute.String("operation", callNames[c.kind]), attribute.String("outcome", result)))
+}
+
+// claimed records a claim that was obtained. Claims of one window follow each
+// other, so that exactly one of them passes the four fifths, in one process.
+func (t *telemetry) claimed(e *entry, c call) {
+	ctx, action := context.Background(), t.action(e.label)
+	t.unitsClaimed.Add(ctx, int64(c.units), action)
+	near := c.window.Limit * 4 / 5
+	if after := c.window.Count; after > near && after-int64(c.units) <= near {
+		t.nearLimit.Add(ctx, 1, action)
+	}
+}
+
+func (t *telemetry) stranded(label uint16, units int32) {
+	if units > 0 {
+		t.unitsStranded.Add(context.Background(), int64(units), t.action(label))
+	}
+}
+
+func (t *telemetry) action(label uint16) metric.MeasurementOption {
+	return metric.WithAttributes(attribute.String("action", t.policies.labelNames()[label]))
+}

@@ -1,0 +1,80 @@
+package quota
+
+import (
+	"math"
+	"time"
+)
+
+// Window is one fixed window of a key, as its document holds it. A window is
+// (LastReset, Length, Limit), whatever the policy says meanwhile: a changed
+// policy starts with the next window (design §7, rule 1).
+type Window struct {
+	// LastReset is when the window began, in seconds since 1970 by the store's
+	// clock. Microseconds fit into the float64; windows are the same window
+	// where it is bit for bit equal, and Generation too.
+	LastReset float64
+	// Count is the units that were claimed: spent, held by processes, or lost
+	// with them.
+	Count int64
+	// Length and Limit are zero in a document that the Python service wrote, and
+	// after a reset: the policy's count then.
+	Length time.Duration
+	Limit  int64
+	// Generation changes with every reset by an operator; zero before the first.
+	Generation int64
+}
+
+// WindowID tells windows of one key apart.
+type WindowID struct {
+	LastReset  float64
+	Length     time.Duration
+	Generation int64
+}
+
+// ID returns the window's identity.
+func (w Window) ID() WindowID { return WindowID{w.LastReset, w.Length, w.Generation} }
+
+// Left returns how long after server time t the window ends; zero or less where
+// it has ended.
+func (w Window) Left(t time.Time) time.Duration {
+	left := w.Length.Seconds() - (unixSeconds(t) - w.LastReset)
+	return time.Duration(math.Round(left*1e6)) * time.Microsecond
+}
+
+// Remaining is the units that nobody has claimed.
+func (w Window) Remaining() int64 { return max(0, w.Limit-w.Count) }
+
+// At returns the window that holds at readTime, the store's time of the read
+// that returned w: w itself, or the next one, with nothing counted (design §7,
+// rule 2). What w lacks is filled in from the policy.
+//
+// A LastReset in the future, by a clock of somebody else's, counts as readTime
+// and keeps its count; so does one that is no number. A negative count counts
+// as zero.
+func (w Window) At(readTime time.Time, p Policy) Window {
+	if w.Length <= 0 || w.Limit <= 0 {
+		w.Length, w.Limit = p.Window, p.Limit
+	}
+	w.Count = max(0, w.Count)
+	now := unixSeconds(readTime)
+	switch elapsed := now - w.LastReset; {
+	case math.IsNaN(elapsed) || math.IsInf(elapsed, 0) || elapsed < 0:
+		w.LastReset = now
+	case elapsed >= w.Length.Seconds():
+		return p.window(now, w.Generation)
+	}
+	return w
+}
+
+// blockUnits is how much to claim for a process that waits for `first` units for
+// its first caller and wants `want` in all, holding `held` of the window's
+// unspent `unspent` units: at most a quarter of what is unspent, unless the
+// first caller alone needs more (design §7). It is at least one.
+func blockUnits(first, want, held, unspent int64) int64 {
+	most := max(first, unspent/4)
+	return max(1, min(want, most)-held)
+}
+
+// unixSeconds is t in the unit of last_reset: microseconds as a float64, which
+// has a grain of a quarter of a microsecond there.
+func unixSeconds(t time.Time) float64 { return float64(t.UnixMicro()) / 1e6 }
