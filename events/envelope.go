@@ -2,6 +2,7 @@ package events
 
 import (
 	"errors"
+	"regexp"
 	"strings"
 	"time"
 	"unicode"
@@ -98,11 +99,17 @@ func textProblem(value string) string {
 	return ""
 }
 
+// rfc3339 is the shape of a time; package time takes other shapes too, such as
+// a comma for the point (go.dev/issue/54580).
+var rfc3339 = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$`)
+
 // parseTime reads RFC 3339, whose T and Z may be in lower case. Years that
 // Firestore cannot hold are refused, and so is the instant that is Go's zero
 // time: a publisher forgot to set it.
 func parseTime(text string) (at time.Time, problem string) {
-	if err := at.UnmarshalText([]byte(strings.ToUpper(text))); err != nil {
+	upper := strings.ToUpper(text)
+	at, err := time.Parse(time.RFC3339Nano, upper)
+	if err != nil || !rfc3339.MatchString(upper) {
 		return at, shorten(text) + " is not an RFC 3339 time"
 	}
 	at = at.UTC()

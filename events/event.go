@@ -69,11 +69,12 @@ type CanvasCreated struct {
 }
 
 // TenantMoved says that resources of one tenant now belong to another: those
-// that it names, or, where Resources is nil, everything that From owns.
+// that it names, or, where Resources is nil, everything that From owns. An
+// empty list is neither, and is refused: it encodes as [], not as absent.
 type TenantMoved struct {
 	FromTenantID string        `json:"from_tenant_id"`
 	ToTenantID   string        `json:"to_tenant_id"`
-	Resources    []ResourceRef `json:"resources,omitempty"` // nil, or 1 to 500 without repeats
+	Resources    []ResourceRef `json:"resources,omitzero"` // nil, or 1 to 500 without repeats
 }
 
 // ResourceRef names a resource in an event.
