@@ -51,7 +51,7 @@ type invocation struct {
 // commands lists all commands, in the order in which help shows them.
 func commands() []command {
 	return []command{
-		runCommand, serveCommand, exportCommand,
+		runCommand, serveCommand, devCommand, provisionCommand, publishCommand, exportCommand,
 		configCommand, versionCommand,
 	}
 }

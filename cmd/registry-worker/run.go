@@ -25,8 +25,8 @@ var runCommand = command{
 		"registry-worker run --project my-project --api",
 	},
 	Groups: []config.Group{
-		config.ProjectGroup, config.RegistryGroup, config.PubSubGroup, config.RunGroup, config.WorkerGroup,
-		config.APIGroup, config.ThrottleGroup, config.LogGroup,
+		config.ProjectGroup, config.RegistryGroup, config.PubSubGroup, config.EventsGroup, config.RunGroup,
+		config.WorkerGroup, config.APIGroup, config.ThrottleGroup, config.LogGroup,
 	},
 	Rules: runRules,
 	Run:   runRun,
@@ -40,12 +40,7 @@ var runRules = []config.Rule{
 }
 
 func runRun(ctx context.Context, in *invocation) error {
-	s, err := startService(ctx, in)
-	if err != nil {
-		return err
-	}
-	defer s.close(ctx)
-	return s.runWorker(ctx, in.Config.API)
+	return withService(ctx, in, func(s *service) error { return s.runWorker(ctx, in.Config.API) })
 }
 
 // runWorker consumes and serves until ctx ends. Either failing ends both: a

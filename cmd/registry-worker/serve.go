@@ -31,11 +31,11 @@ var serveCommand = command{
 }
 
 func runServe(ctx context.Context, in *invocation) error {
-	s, err := startService(ctx, in)
-	if err != nil {
-		return err
-	}
-	defer s.close(ctx)
+	return withService(ctx, in, func(s *service) error { return s.serveAPI(ctx) })
+}
+
+// serveAPI answers from the registry until ctx ends.
+func (s *service) serveAPI(ctx context.Context) error {
 	o, err := s.apiOptions(ctx, storeReady(s.store))
 	if err != nil {
 		return err

@@ -23,6 +23,20 @@ type service struct {
 	startBy   time.Time // what is not open by then is missing
 }
 
+// withService runs a service that is open, and closes it. Where ctx ends before
+// all is open there is nothing to drain, and nothing wrong.
+func withService(ctx context.Context, in *invocation, run func(*service) error) error {
+	s, err := startService(ctx, in)
+	if err != nil && ctx.Err() != nil {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer s.close(ctx)
+	return run(s)
+}
+
 // startService opens all that a service needs. close closes it.
 func startService(ctx context.Context, in *invocation) (_ *service, err error) {
 	s := &service{invocation: in, startBy: time.Now().Add(startTimeout)}

@@ -200,6 +200,8 @@ func TestRules(t *testing.T) {
 		"a throttle that others would have to see": {config.NeedSharedThrottle("x"), map[string]string{"throttle-backend": "memory"}, "--throttle-backend"},
 		"without the API":                          {config.WorkerWithoutAPI(shared), memory, "--registry-backend"},
 		"with the API, not without":                {config.WorkerWithAPI(shared), memory, ""},
+		"subscriptions that tell their topics":     {config.NeedTopicNames, nil, ""},
+		"a subscription of no topic":               {config.NeedTopicNames, map[string]string{"subscriptions": "one.two,three"}, `"three": want TOPIC.CONSUMER`},
 		"loopback needs no token":                  {config.NeedTokenOffLoopback, api("127.0.0.1:8080", ""), ""},
 		"localhost is loopback":                    {config.NeedTokenOffLoopback, api("localhost:0", ""), ""},
 		"IPv6 loopback":                            {config.NeedTokenOffLoopback, api("[::1]:80", ""), ""},

@@ -3,6 +3,7 @@ package config
 import (
 	"net"
 	"net/netip"
+	"strings"
 )
 
 // Rule checks settings against each other, or against what a command needs.
@@ -58,6 +59,17 @@ func WorkerWithAPI(rule Rule) Rule {
 		}
 		return rule(c)
 	}
+}
+
+// NeedTopicNames refuses subscriptions whose names do not tell their topic, as
+// creating them takes.
+func NeedTopicNames(c *Config) []Fault {
+	for _, name := range c.Subscriptions {
+		if topic, consumer, _ := strings.Cut(name, "."); topic == "" || consumer == "" {
+			return []Fault{{Entry: c.entry("subscriptions"), Want: quote(name) + ": want TOPIC.CONSUMER, from which the topic is known"}}
+		}
+	}
+	return nil
 }
 
 // NeedTokenOffLoopback refuses to serve the API to other machines without a

@@ -15,6 +15,7 @@ const (
 	ProjectGroup  Group = "Project"
 	RegistryGroup Group = "Registry"
 	PubSubGroup   Group = "Pub/Sub"
+	EventsGroup   Group = "Events"
 	WorkerGroup   Group = "Worker"
 	APIGroup      Group = "HTTP"
 	ThrottleGroup Group = "Throttle"
@@ -25,7 +26,7 @@ const (
 
 // Groups lists all groups.
 var Groups = []Group{
-	ProjectGroup, RegistryGroup, PubSubGroup, RunGroup, WorkerGroup, APIGroup, ThrottleGroup,
+	ProjectGroup, RegistryGroup, PubSubGroup, EventsGroup, RunGroup, WorkerGroup, APIGroup, ThrottleGroup,
 	DryRunGroup, ExportGroup, LogGroup,
 }
 
@@ -77,13 +78,14 @@ var Settings = complete([]Setting{
 		Help:  "topic for refused messages; its subscription has the same name",
 		parse: name(func(c *Config) *string { return &c.DeadLetterTopic })},
 
+	{Group: EventsGroup, Name: "max-clock-skew", Default: "5m",
+		Help:  "refuse an event whose time is more than this after its publish time (in files: after now)",
+		parse: duration(time.Second, 24*time.Hour, func(c *Config) *time.Duration { return &c.MaxClockSkew })},
+
 	{Group: RunGroup, Name: "api", Bool: true, Default: "false",
 		Help:  "answer access checks and claims too, as serve does",
 		parse: boolean(func(c *Config) *bool { return &c.API })},
 
-	{Group: WorkerGroup, Name: "max-clock-skew", Default: "5m",
-		Help:  "refuse an event whose time is more than this after its publish time",
-		parse: duration(time.Second, 24*time.Hour, func(c *Config) *time.Duration { return &c.MaxClockSkew })},
 	{Group: WorkerGroup, Name: "drain-timeout", Default: "20s",
 		Help:  "on SIGTERM, how long to finish what was received before the rest is given back",
 		parse: duration(100*time.Millisecond, time.Hour, func(c *Config) *time.Duration { return &c.DrainTimeout })},

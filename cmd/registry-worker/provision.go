@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"cloud.google.com/go/pubsub/v2"
+	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+	"github.com/northstar-engines/realtime-registry/internal/pubsubadmin"
+)
+
+var provisionCommand = command{
+	Name:    "provision",
+	Summary: "create topics and subscriptions, and the dead-letter topic",
+	Details: "Creates what does not exist, and mends the settings of what does: lease, backoff,\n" +
+		"retention, no expiry. Repeating it changes nothing. The topic of a subscription is\n" +
+		"what stands before the first dot of its name.",
+	Examples: []string{
+		"registry-worker provision --project my-project --dry-run",
+		"registry-worker provision --project my-project",
+	},
+	Groups: []config.Group{config.ProjectGroup, config.PubSubGroup, config.DryRunGroup, config.LogGroup},
+	Rules:  []config.Rule{config.NeedProject, config.NeedTopicNames},
+	Run:    runProvision,
+}
+
+func runProvision(ctx context.Context, in *invocation) error {
+	client, err := in.openPubSub(ctx)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	if _, err := in.missingTopics(ctx, client, in.Config.DeadLetterTopic); err != nil {
+		return err
+	}
+	return in.provision(ctx, client)
+}
+
+// provision prints what was done, or what would be.
+func (in *invocation) provision(ctx context.Context, client *pubsub.Client) error {
+	actions, err := pubsubadmin.Provision(ctx, client, pubsubadmin.ProvisionOptions{
+		Subscriptions:   in.Config.Subscriptions,
+		DeadLetterTopic: in.Config.DeadLetterTopic,
+		DryRun:          in.Config.DryRun,
+	})
+	for _, action := range actions {
+		fmt.Fprintln(in.Stdout, action)
+	}
+	if err != nil {
+		return in.explainPubSub(err)
+	}
+	if in.Config.DryRun {
+		fmt.Fprintln(in.Stderr, "dry run: nothing was changed")
+	}
+	return nil
+}
+
+// missingTopics returns the topics that do not exist, or an error where Pub/Sub
+// does not answer in time. A topic that these credentials may not look at is
+// taken to exist: who may publish need not be allowed to look.
+func (in *invocation) missingTopics(ctx context.Context, client *pubsub.Client, topics ...string) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	var missing []string
+	for _, topic := range topics {
+		name := client.Publisher(topic).String()
+		_, err := client.TopicAdminClient.GetTopic(ctx, &pubsubpb.GetTopicRequest{Topic: name})
+		switch status.Code(err) {
+		case codes.OK, codes.PermissionDenied:
+		case codes.NotFound:
+			missing = append(missing, name)
+		default:
+			return nil, in.explainPubSub(fmt.Errorf("topic %s: %w", name, err))
+		}
+	}
+	return missing, nil
+}

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"cloud.google.com/go/pubsub/v2"
+
+	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+	"github.com/northstar-engines/realtime-registry/events"
+	"github.com/northstar-engines/realtime-registry/events/archive"
+	"github.com/northstar-engines/realtime-registry/internal/pubsubadmin"
+)
+
+var publishCommand = command{
+	Name:    "publish",
+	Args:    "FILE…",
+	Summary: "publish events from NDJSON files to their topics",
+	Details: "Publishes one structured CloudEvent a line, by its type to its topic; - is standard\n" +
+		"input, .gz is unpacked. A line that is no event is named on standard error as\n" +
+		"file:line: reason: detail, and left out; the exit code is then 1. Publishing again\n" +
+		"is harmless.",
+	Examples: []string{
+		"registry-worker publish --project my-project events.ndjson.gz",
+		"generate-events | registry-worker publish --project my-project -",
+	},
+	Groups: []config.Group{config.ProjectGroup, config.EventsGroup, config.LogGroup},
+	Rules:  []config.Rule{config.NeedProject},
+	Run:    runPublish,
+}
+
+func runPublish(ctx context.Context, in *invocation) error {
+	if len(in.Args) == 0 {
+		return usagef("no FILE; - is standard input")
+	}
+	files, err := archive.Open(in.Args, in.Stdin)
+	if err != nil {
+		return err
+	}
+	client, err := in.openPubSub(ctx)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	missing, err := in.missingTopics(ctx, client, eventTopics()...)
+	if err != nil {
+		return err
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("no such topic: %s: `registry-worker provision` creates it", strings.Join(missing, ", "))
+	}
+	return in.publish(ctx, client, files)
+}
+
+func eventTopics() []string {
+	var topics []string
+	for _, t := range []events.Type{events.ThreadCreatedType, events.CanvasCreatedType, events.TenantMovedType} {
+		topic, _ := pubsubadmin.TopicOf(t)
+		topics = append(topics, topic)
+	}
+	return topics
+}
+
+// publish publishes all lines, and tells how it went. It stops at the first
+// event that Pub/Sub does not take, after the client's own retries: the next
+// ones would fare no better.
+func (in *invocation) publish(ctx context.Context, client *pubsub.Client, files *archive.Reader) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	p := &publication{invocation: in, files: files, progress: newProgress(in.Stderr, "events published"), stop: stop}
+	publisher := pubsubadmin.NewPublisher(client)
+	err := p.read(ctx, publisher)
+	publisher.Close() // every event is confirmed now, or has failed
+	p.progress.end(p.confirmed)
+	switch {
+	case p.failure != nil:
+		return fmt.Errorf("%d events were not published: %w", p.failed, in.explainPubSub(p.failure))
+	case errors.Is(err, context.Canceled):
+		return errors.New("interrupted; publishing again from the start is harmless")
+	case err != nil:
+		return err
+	case p.refused > 0:
+		return fmt.Errorf("%d lines refused, see above; the others are published", p.refused)
+	}
+	return nil
+}
+
+// publication is one run of publish: lines go out in one goroutine, and are
+// confirmed in another.
+type publication struct {
+	*invocation
+	files *archive.Reader
+	stop  func()
+
+	mu                         sync.Mutex
+	progress                   *progress
+	confirmed, refused, failed int
+	failure                    error // the first one
+}
+
+func (p *publication) read(ctx context.Context, publisher *pubsubadmin.Publisher) error {
+	for line, err := range p.files.Lines() {
+		if err != nil {
+			return err
+		}
+		event, err := p.decode(line)
+		if err != nil {
+			p.refuse(line, err)
+			continue
+		}
+		at := line // Text is not valid any more when the event is confirmed
+		at.Text = nil
+		if err := publisher.Publish(ctx, event, func(err error) { p.confirm(at, err) }); err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			p.refuse(line, err)
+		}
+	}
+	return nil
+}
+
+// decode returns the event of a line, or why there is none to publish.
+func (p *publication) decode(line archive.Line) (events.Event, error) {
+	if line.Refusal != nil {
+		return events.Event{}, line.Refusal
+	}
+	event, err := events.DecodeLine(line.Text, time.Now().Add(p.Config.MaxClockSkew))
+	if err != nil {
+		return events.Event{}, err
+	}
+	if _, ok := pubsubadmin.TopicOf(event.Type()); !ok {
+		return events.Event{}, &events.Refusal{
+			Reason: events.UnknownType,
+			Detail: fmt.Sprintf("type: %s occurs in archives only: replay takes it", event.Type()),
+		}
+	}
+	return event, nil
+}
+
+func (p *publication) refuse(line archive.Line, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.refused++
+	p.progress.clear()
+	fmt.Fprintf(p.Stderr, "%s:%d: %v\n", line.File, line.Number, err)
+}
+
+func (p *publication) confirm(line archive.Line, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err == nil {
+		p.confirmed++
+		read, total := p.files.Position()
+		p.progress.at(p.confirmed, read, total)
+		return
+	}
+	if p.failed++; p.failure == nil {
+		p.failure = fmt.Errorf("%s:%d: %w", line.File, line.Number, err)
+		p.stop()
+	}
+}
