@@ -1,0 +1,99 @@
+package emulatortest_test
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
+)
+
+const soon = time.Minute
+
+func TestAProcessTellsItsExitCodeAndItsOutput(t *testing.T) {
+	p := emulatortest.Run(t, []string{"GREETING=hello"}, "sh", "-c", `echo "$GREETING $1"; echo oops >&2; exit 3`, "sh", "you")
+	require.Equal(t, 3, p.Wait(soon))
+	require.Equal(t, "hello you\n", p.Stdout.String())
+	require.Equal(t, []string{"oops"}, p.Stderr.Lines())
+}
+
+func TestAProcessThatASignalEndedHasTheShellsExitCode(t *testing.T) {
+	p := emulatortest.Run(t, nil, "sleep", "1000")
+	p.Kill()
+	require.Equal(t, 128+int(syscall.SIGKILL), p.Wait(soon))
+	p.Signal(syscall.SIGTERM) // of no effect, and no failure
+}
+
+func TestALineIsAwaitedOnEitherOutput(t *testing.T) {
+	p := emulatortest.Run(t, nil, "sh", "-c", `echo early; sleep 0.05; printf 'half a '; sleep 0.05; echo line >&1; echo problem 7 >&2; sleep 1000`)
+	require.Equal(t, "half a line", p.AwaitLine("half", soon), "a line is whole")
+	require.Equal(t, "problem 7", p.AwaitLine("problem", soon))
+	require.Equal(t, "early", p.AwaitLine("early", soon), "what was printed before counts")
+}
+
+func TestTheLastLineNeedsNoEnd(t *testing.T) {
+	p := emulatortest.Run(t, nil, "printf", "no newline")
+	require.Equal(t, "no newline", p.AwaitLine("newline", soon))
+}
+
+func TestAProcessDoesNotOutliveItsTest(t *testing.T) {
+	var p *emulatortest.Process
+	t.Run("that forgets it", func(t *testing.T) {
+		p = emulatortest.Run(t, nil, "sleep", "1000")
+	})
+	select {
+	case <-p.Done():
+	default:
+		t.Fatal("it still runs")
+	}
+}
+
+func TestTheWorkerIsBuiltAndRuns(t *testing.T) {
+	binary := emulatortest.Binary(t)
+	require.Equal(t, binary, emulatortest.Binary(t))
+	p := emulatortest.Run(t, nil, binary, "version")
+	require.Equal(t, 0, p.Wait(soon))
+}
+
+// The whole point of failing where CI=true is that no proof is lost in silence;
+// it takes a process without the emulators to see it.
+func TestWithoutTheEmulatorsTestsAreSkippedAndInCITheyFail(t *testing.T) {
+	missing := []string{"PATH=" + t.TempDir(), "CLOUDSDK_ROOT_DIR=", "JAVA_HOME=", "FIRESTORE_EMULATOR_HOST=", "PUBSUB_EMULATOR_HOST="}
+	run := func(ci string) *emulatortest.Process {
+		return emulatortest.Run(t, append(missing, "CI="+ci), os.Args[0], "-test.v", "-test.run=^TestTestsDoNotSeeEachOthersDocuments$")
+	}
+	p := run("")
+	require.Equal(t, 0, p.Wait(soon))
+	require.Contains(t, p.Stdout.String(), "--- SKIP")
+	require.Contains(t, p.Stdout.String(), "apt-get install")
+
+	p = run("true")
+	require.Equal(t, 1, p.Wait(soon))
+	require.Contains(t, p.Stdout.String(), "--- FAIL")
+	require.Contains(t, p.Stdout.String(), "apt-get install")
+}
+
+// A pair that no variable names is started for the test binary, and is gone when
+// the binary is.
+func TestThePairEndsWithTheTestBinary(t *testing.T) {
+	emulatortest.Firestore(t) // skips where it must
+	p := emulatortest.Run(t, []string{"FIRESTORE_EMULATOR_HOST=", "PUBSUB_EMULATOR_HOST="}, os.Args[0], "-test.v", "-test.run=^TestPrintTheFirestoreHost$")
+	require.Equal(t, 0, p.Wait(soon))
+	line := p.AwaitLine("host=", soon)
+	port := line[strings.LastIndexByte(line, ':')+1:]
+	require.Eventually(t, func() bool {
+		out, err := exec.Command("ps", "-A", "-o", "stat=,args=").Output()
+		require.NoError(t, err)
+		return !strings.Contains(string(out), "--port="+port)
+	}, soon, 20*time.Millisecond)
+}
+
+// TestPrintTheFirestoreHost is for TestThePairEndsWithTheTestBinary.
+func TestPrintTheFirestoreHost(t *testing.T) {
+	t.Log("host=" + emulatortest.Firestore(t).FirestoreHost)
+}
