@@ -164,3 +164,10 @@ func (s *Store) clock() time.Time {
 	}
 	return s.last
 }
+
+// Len is the number of documents.
+func (s *Store) Len() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.documents)
+}

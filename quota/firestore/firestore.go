@@ -1,0 +1,173 @@
+// Package firestore keeps throttle windows in Google Cloud Firestore. It
+// implements quota.Store, whose promises are its own.
+//
+// Documents, all below a collection prefix that may be empty:
+//
+//	rate_limit_counters/{tenant}__{action}   a window: last_reset and count, which the Python service
+//	                                         reads and writes (design §3); length, limit, generation and
+//	                                         expires_at, which are ours
+//	rate_limit_policies/{any name}           a policy: tenant, action, limit, window, shadow; written by people
+//	rate_limit_resets/{tenant}__{action}     the last reset by an operator: generation, expires_at
+//
+// TTL policies on expires_at of the first and the last keep the collections
+// small. Nothing here needs an index: exempt both collections from single-field
+// indexes, so that each write costs less.
+//
+// # Costs
+//
+// A Load is one document read, a Save one document write, an announced Save
+// two. A Watch reads every policy and every reset once at its start, and then
+// each that changes.
+//
+// # Errors
+//
+// Load and Save wrap quota.ErrUnavailable, but for quota.ErrConflict. Nothing is
+// repeated here, neither by this package nor by the transport: a Save that is
+// repeated would meet itself.
+package firestore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	apiv1 "cloud.google.com/go/firestore/apiv1"
+	"google.golang.org/api/option"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/metadata"
+
+	"github.com/northstar-engines/realtime-registry/quota"
+)
+
+// The names of collections, behind the prefix. The first is fixed (design §3).
+const (
+	Collection       = "rate_limit_counters"
+	PolicyCollection = quota.PolicyCollection
+	ResetCollection  = "rate_limit_resets"
+)
+
+// Options says which database to use.
+type Options struct {
+	ProjectID string // required
+	Database  string // default "(default)"
+	Prefix    string // goes, literally, before all collection names
+
+	// ClientOptions connect the client; without them Google's default
+	// credentials are used, or FIRESTORE_EMULATOR_HOST.
+	ClientOptions []option.ClientOption
+
+	Logger *slog.Logger // nil: silence
+}
+
+// Validate reports every fault at once.
+func (o Options) Validate() error {
+	var faults []error
+	if o.ProjectID == "" {
+		faults = append(faults, errors.New("firestore: ProjectID is missing"))
+	}
+	if strings.ContainsAny(o.Prefix, "/") || strings.HasPrefix(o.Prefix, "__") || o.Prefix == "." {
+		faults = append(faults, fmt.Errorf("firestore: prefix %q: a collection name has no slash and does not begin with two underscores", o.Prefix))
+	}
+	return errors.Join(faults...)
+}
+
+// Store is a quota.Store on one Firestore database.
+type Store struct {
+	client   *apiv1.Client
+	database string // projects/{project}/databases/{database}
+	prefix   string
+	logger   *slog.Logger
+}
+
+var _ quota.Store = (*Store)(nil)
+
+// Open connects, and reads a document to prove that the database answers. The
+// caller closes the store. Errors wrap quota.ErrUnavailable; ctx bounds the
+// time that it takes.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	if o.Database == "" {
+		o.Database = "(default)"
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	client, err := newClient(ctx, o.ClientOptions)
+	if err != nil {
+		return nil, fmt.Errorf("open throttle in firestore project %q, database %q: %w: %w", o.ProjectID, o.Database, quota.ErrUnavailable, err)
+	}
+	s := &Store{
+		client:   client,
+		database: fmt.Sprintf("projects/%s/databases/%s", o.ProjectID, o.Database),
+		prefix:   o.Prefix,
+		logger:   o.Logger,
+	}
+	if _, _, err := s.get(ctx, s.document(PolicyCollection, "open")); err != nil {
+		client.Close()
+		return nil, fmt.Errorf("open throttle in firestore project %q, database %q: %w", o.ProjectID, o.Database, err)
+	}
+	return s, nil
+}
+
+// Close closes the connections. Calls under way fail.
+func (s *Store) Close() error { return s.client.Close() }
+
+// document is the full name of a document of a collection.
+func (s *Store) document(collection, id string) string {
+	return s.database + "/documents/" + s.prefix + collection + "/" + id
+}
+
+func (s *Store) counter(key quota.Key) string { return s.document(Collection, key.DocumentID()) }
+
+// outgoing adds what the service routes by.
+func (s *Store) outgoing(ctx context.Context) context.Context {
+	return metadata.AppendToOutgoingContext(ctx, "google-cloud-resource-prefix", s.database)
+}
+
+func newClient(ctx context.Context, options []option.ClientOption) (*apiv1.Client, error) {
+	if len(options) == 0 {
+		options = defaultOptions()
+	}
+	client, err := apiv1.NewClient(ctx, options...)
+	if err != nil {
+		return nil, err
+	}
+	client.CallOptions.Commit = nil
+	client.CallOptions.BatchGetDocuments = nil
+	client.CallOptions.Listen = nil
+	return client, nil
+}
+
+// defaultOptions follow FIRESTORE_EMULATOR_HOST as Google's clients do. Elsewhere
+// a connection that has died in silence is found out by pings, so that a Watch on
+// it does not stay deaf.
+func defaultOptions() []option.ClientOption {
+	host := os.Getenv("FIRESTORE_EMULATOR_HOST")
+	if host == "" {
+		return []option.ClientOption{option.WithGRPCDialOption(grpc.WithKeepaliveParams(
+			keepalive.ClientParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}))}
+	}
+	return []option.ClientOption{
+		option.WithEndpoint(host),
+		option.WithoutAuthentication(),
+		option.WithGRPCDialOption(grpc.WithTransportCredentials(insecure.NewCredentials())),
+		option.WithGRPCDialOption(grpc.WithPerRPCCredentials(emulatorOwner{})),
+	}
+}
+
+// emulatorOwner makes the emulator skip security rules.
+type emulatorOwner struct{}
+
+func (emulatorOwner) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
+	return map[string]string{"authorization": "Bearer owner"}, nil
+}
+
+func (emulatorOwner) RequireTransportSecurity() bool { return false }

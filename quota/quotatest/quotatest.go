@@ -1,0 +1,324 @@
+// Package quotatest is the suite that every quota.Store must pass.
+package quotatest
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/northstar-engines/realtime-registry/quota"
+)
+
+// Backend is a store under test, empty, and what others do to its documents.
+type Backend struct {
+	Store quota.Store
+	// Other is the same documents, as another process has them.
+	Other quota.Store
+	// SetPlain writes exactly last_reset and count, as the Python service does.
+	SetPlain func(key quota.Key, lastReset float64, count int64)
+	// GetPlain reads last_reset and count, as the Python service does.
+	GetPlain func(key quota.Key) (lastReset float64, count int64)
+	// SetPolicy writes a policy document; nil removes it.
+	SetPolicy func(name string, fields map[string]any)
+}
+
+// Soon bounds what a test waits for that is a matter of milliseconds.
+const Soon = 10 * time.Second
+
+// Run runs the suite; open returns a backend of its own for each test.
+func Run(t *testing.T, open func(t *testing.T) Backend) {
+	for name, test := range map[string]func(*testing.T, Backend){
+		"what is not there is absent, with the time of the read":       absent,
+		"what was saved is loaded bit for bit":                         roundTrip,
+		"a save is refused where the document has changed":             compareAndSet,
+		"of many saves since one version one wins":                     oneWins,
+		"times of the store do not go back":                            timesGrow,
+		"no two keys share a document":                                 injective,
+		"a plain set is loaded without what is ours":                   plainSet,
+		"the Python service finds last_reset and count":                plainGet,
+		"a watch tells the policies, and each change of them":          watchPolicies,
+		"a watch tells another process of a reset, and the earlier":    watchResets,
+		"a call whose context has ended is unavailable":                ended,
+		"limiters of many processes never admit more than the limit":   neverMore,
+		"what a limiter gives back at its close another one can spend": closeGivesBack,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, open(t)) })
+	}
+}
+
+var (
+	key    = quota.Key{Tenant: "t_acme", Action: "chat_send"}
+	window = quota.Window{LastReset: 1795441715.427782, Length: 90 * time.Second, Limit: 1000, Count: 25, Generation: 1795441000000001}
+)
+
+func change(w quota.Window, since quota.Version) quota.Change {
+	return quota.Change{Window: w, Since: since, ExpiresAt: time.Now().Add(time.Hour)}
+}
+
+func absent(t *testing.T, b Backend) {
+	s, err := b.Store.Load(t.Context(), key)
+	require.NoError(t, err)
+	require.Equal(t, quota.Absent, s.Version)
+	require.Equal(t, quota.Window{}, s.Window)
+	require.WithinDuration(t, time.Now(), s.ReadTime, time.Minute)
+}
+
+func roundTrip(t *testing.T, b Backend) {
+	receipt, err := b.Store.Save(t.Context(), key, change(window, quota.Absent))
+	require.NoError(t, err)
+	for _, store := range []quota.Store{b.Store, b.Other} {
+		s, err := store.Load(t.Context(), key)
+		require.NoError(t, err)
+		require.Equal(t, window, s.Window)
+		require.Equal(t, receipt.Version, s.Version)
+	}
+}
+
+func compareAndSet(t *testing.T, b Backend) {
+	first, err := b.Store.Save(t.Context(), key, change(window, quota.Absent))
+	require.NoError(t, err)
+	_, err = b.Store.Save(t.Context(), key, change(window, quota.Absent))
+	require.ErrorIs(t, err, quota.ErrConflict)
+	require.NotErrorIs(t, err, quota.ErrUnavailable)
+
+	second := window
+	second.Count++
+	_, err = b.Other.Save(t.Context(), key, change(second, first.Version))
+	require.NoError(t, err)
+	third := window
+	third.Count += 100
+	_, err = b.Store.Save(t.Context(), key, change(third, first.Version))
+	require.ErrorIs(t, err, quota.ErrConflict)
+	s, err := b.Store.Load(t.Context(), key)
+	require.NoError(t, err)
+	require.Equal(t, second, s.Window)
+
+	never := quota.Key{Tenant: "t_never", Action: "seen"}
+	_, err = b.Store.Save(t.Context(), never, change(window, first.Version))
+	require.ErrorIs(t, err, quota.ErrConflict, "the document is gone")
+}
+
+func oneWins(t *testing.T, b Backend) {
+	const writers, rounds = 4, 5
+	var group sync.WaitGroup
+	for i := range writers {
+		store := []quota.Store{b.Store, b.Other}[i%2]
+		group.Go(func() {
+			for range rounds {
+				increment(t, store)
+			}
+		})
+	}
+	group.Wait()
+	s, err := b.Store.Load(t.Context(), key)
+	require.NoError(t, err)
+	require.EqualValues(t, writers*rounds, s.Window.Count)
+}
+
+func increment(t *testing.T, store quota.Store) {
+	for {
+		s, err := store.Load(t.Context(), key)
+		if !assert.NoError(t, err) {
+			return
+		}
+		w := s.Window
+		w.Count++
+		_, err = store.Save(t.Context(), key, change(w, s.Version))
+		if !errors.Is(err, quota.ErrConflict) {
+			assert.NoError(t, err)
+			return
+		}
+	}
+}
+
+func timesGrow(t *testing.T, b Backend) {
+	since, last := quota.Absent, time.Time{}
+	for range 5 {
+		s, err := b.Store.Load(t.Context(), key)
+		require.NoError(t, err)
+		require.False(t, s.ReadTime.Before(last))
+		receipt, err := b.Store.Save(t.Context(), key, change(window, since))
+		require.NoError(t, err)
+		require.False(t, receipt.CommitTime.Before(s.ReadTime))
+		require.NotEqual(t, since, receipt.Version)
+		since, last = receipt.Version, receipt.CommitTime
+	}
+}
+
+func injective(t *testing.T, b Backend) {
+	keys := []quota.Key{
+		{Tenant: "t_a", Action: "b"}, {Tenant: "t_a__b", Action: "c"}, {Tenant: "t_a", Action: "b_c"},
+		{Tenant: "t_a_", Action: "b"}, {Tenant: "t_a__b__c", Action: "c"}, {Tenant: "t_a__b_", Action: "c"},
+	}
+	for i, k := range keys {
+		w := window
+		w.Count = int64(i)
+		_, err := b.Store.Save(t.Context(), k, change(w, quota.Absent))
+		require.NoError(t, err)
+	}
+	for i, k := range keys {
+		s, err := b.Store.Load(t.Context(), k)
+		require.NoError(t, err)
+		require.EqualValues(t, i, s.Window.Count)
+	}
+}
+
+func plainSet(t *testing.T, b Backend) {
+	_, err := b.Store.Save(t.Context(), key, change(window, quota.Absent))
+	require.NoError(t, err)
+	b.SetPlain(key, 1795441715.4277821, 7)
+	s, err := b.Store.Load(t.Context(), key)
+	require.NoError(t, err)
+	require.Equal(t, quota.Window{LastReset: 1795441715.4277821, Count: 7}, s.Window)
+}
+
+func plainGet(t *testing.T, b Backend) {
+	_, err := b.Store.Save(t.Context(), key, change(window, quota.Absent))
+	require.NoError(t, err)
+	lastReset, count := b.GetPlain(key)
+	require.Equal(t, window.LastReset, lastReset)
+	require.Equal(t, window.Count, count)
+}
+
+type reset struct {
+	key        quota.Key
+	generation int64
+}
+
+// watch passes on what a Watch tells.
+func watch(t *testing.T, store quota.Store) (chan map[string]map[string]any, chan reset) {
+	policies, resets := make(chan map[string]map[string]any, 100), make(chan reset, 100)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() {
+		ended <- store.Watch(ctx, quota.Watcher{
+			Reset: func(k quota.Key, generation int64) { resets <- reset{k, generation} },
+			Policies: func(documents []quota.PolicyDocument) {
+				told := map[string]map[string]any{}
+				for _, d := range documents {
+					told[d.Name] = d.Fields
+				}
+				policies <- told
+			},
+		})
+	}()
+	t.Cleanup(func() {
+		cancel()
+		assert.Error(t, <-ended)
+	})
+	return policies, resets
+}
+
+func next[T any](t *testing.T, c chan T) T {
+	t.Helper()
+	select {
+	case v := <-c:
+		return v
+	case <-time.After(Soon):
+		t.Fatal("nothing was told")
+		panic("unreachable")
+	}
+}
+
+func watchPolicies(t *testing.T, b Backend) {
+	acme := map[string]any{"tenant": "t_acme", "limit": int64(5), "shadow": true, "window": "10s", "odd": 1.5}
+	b.SetPolicy("acme", acme)
+	policies, _ := watch(t, b.Store)
+	require.Equal(t, map[string]map[string]any{"acme": acme}, next(t, policies))
+	other := map[string]any{"limit": int64(7)}
+	b.SetPolicy("everybody", other)
+	require.Equal(t, map[string]map[string]any{"acme": acme, "everybody": other}, next(t, policies))
+	b.SetPolicy("acme", nil)
+	require.Equal(t, map[string]map[string]any{"everybody": other}, next(t, policies))
+	b.SetPolicy("everybody", acme)
+	require.Equal(t, map[string]map[string]any{"everybody": acme}, next(t, policies))
+	b.SetPolicy("everybody", nil)
+	require.Empty(t, next(t, policies))
+}
+
+func watchResets(t *testing.T, b Backend) {
+	policies, resets := watch(t, b.Other)
+	require.Empty(t, next(t, policies), "told at once, even where there are none")
+	w, err := quota.Reset(t.Context(), b.Store, key)
+	require.NoError(t, err)
+	require.Equal(t, reset{key, w.Generation}, next(t, resets))
+	again, err := quota.Reset(t.Context(), b.Store, key)
+	require.NoError(t, err)
+	require.Greater(t, again.Generation, w.Generation)
+	require.Equal(t, reset{key, again.Generation}, next(t, resets))
+
+	_, late := watch(t, b.Store)
+	require.Equal(t, reset{key, again.Generation}, next(t, late))
+}
+
+func ended(t *testing.T, b Backend) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := b.Store.Load(ctx, key)
+	require.ErrorIs(t, err, quota.ErrUnavailable)
+	_, err = b.Store.Save(ctx, key, change(window, quota.Absent))
+	require.ErrorIs(t, err, quota.ErrUnavailable)
+	require.NotErrorIs(t, err, quota.ErrConflict)
+}
+
+func limiter(t *testing.T, store quota.Store, limit int64) *quota.Limiter {
+	l, err := quota.New(store, quota.Options{Policies: []quota.Policy{{Limit: limit, Window: time.Hour}}, Timeout: Soon})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = l.Close(context.Background()) })
+	return l
+}
+
+func neverMore(t *testing.T, b Backend) {
+	const limit = 60
+	var group sync.WaitGroup
+	var mu sync.Mutex
+	admitted := map[quota.WindowID]int{}
+	for i := range 4 {
+		l := limiter(t, []quota.Store{b.Store, b.Other}[i%2], limit)
+		group.Go(func() {
+			for range 2 * limit {
+				d, err := l.Allow(t.Context(), key.Tenant, key.Action)
+				if assert.NoError(t, err) && d.Allowed {
+					mu.Lock()
+					admitted[d.Window]++
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	group.Wait()
+	require.Len(t, admitted, 1)
+	for _, n := range admitted {
+		require.Equal(t, limit, n, "all asked for more than there was: nobody's block is left over")
+	}
+}
+
+func closeGivesBack(t *testing.T, b Backend) {
+	const limit = 100
+	first, second := limiter(t, b.Store, limit), limiter(t, b.Other, limit)
+	spent := 0
+	for range 20 {
+		d, err := first.Allow(t.Context(), key.Tenant, key.Action)
+		require.NoError(t, err)
+		require.True(t, d.Allowed)
+		spent++
+	}
+	require.NoError(t, first.Close(t.Context()))
+	s, err := b.Store.Load(t.Context(), key)
+	require.NoError(t, err)
+	require.EqualValues(t, spent, s.Window.Count, "nothing but what was spent")
+	for {
+		d, err := second.Allow(t.Context(), key.Tenant, key.Action)
+		require.NoError(t, err)
+		if !d.Allowed {
+			break
+		}
+		spent++
+	}
+	require.Equal(t, limit, spent)
+}
