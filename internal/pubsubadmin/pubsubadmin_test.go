@@ -1,0 +1,343 @@
+package pubsubadmin_test
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"cloud.google.com/go/pubsub/v2"
+	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
+	"github.com/northstar-engines/realtime-registry/events"
+	"github.com/northstar-engines/realtime-registry/events/consumer"
+	admin "github.com/northstar-engines/realtime-registry/internal/pubsubadmin"
+	"github.com/northstar-engines/realtime-registry/registry/memory"
+)
+
+const (
+	threads     = "nexus-thread-created.realtime-registry"
+	moves       = "nexus-tenant-moved.realtime-registry"
+	deadLetters = "realtime-registry-dead-letters"
+	idle        = time.Second
+)
+
+var options = admin.ProvisionOptions{Subscriptions: []string{threads, moves}, DeadLetterTopic: deadLetters}
+
+func client(t *testing.T) *pubsub.Client {
+	t.Helper()
+	project := emulatortest.PubSub(t)
+	client, err := pubsub.NewClient(t.Context(), project.ID, project.PubSubOptions()...)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = client.Close() })
+	return client
+}
+
+func provisioned(t *testing.T) *pubsub.Client {
+	t.Helper()
+	c := client(t)
+	_, err := admin.Provision(t.Context(), c, options)
+	require.NoError(t, err)
+	return c
+}
+
+func subscription(t *testing.T, c *pubsub.Client, name string) *pubsubpb.Subscription {
+	t.Helper()
+	s, err := c.SubscriptionAdminClient.GetSubscription(t.Context(),
+		&pubsubpb.GetSubscriptionRequest{Subscription: c.Subscriber(name).String()})
+	require.NoError(t, err)
+	return s
+}
+
+func verbs(actions []admin.Action) map[admin.Verb]int {
+	n := map[admin.Verb]int{}
+	for _, a := range actions {
+		n[a.Verb]++
+	}
+	return n
+}
+
+func TestProvisioningIsRepeatable(t *testing.T) {
+	c := client(t)
+	planned := options
+	planned.DryRun = true
+	plan, err := admin.Provision(t.Context(), c, planned)
+	require.NoError(t, err)
+	require.Equal(t, map[admin.Verb]int{admin.Create: 6}, verbs(plan))
+
+	made, err := admin.Provision(t.Context(), c, options)
+	require.NoError(t, err)
+	require.Equal(t, plan, made, "a dry run creates nothing and tells what would be")
+
+	again, err := admin.Provision(t.Context(), c, options)
+	require.NoError(t, err)
+	require.Equal(t, map[admin.Verb]int{admin.Keep: 6}, verbs(again))
+
+	s := subscription(t, c, threads)
+	require.Equal(t, c.Publisher("nexus-thread-created").String(), s.Topic)
+	require.EqualValues(t, 60, s.AckDeadlineSeconds)
+	require.True(t, s.RetainAckedMessages)
+	require.Equal(t, 7*24*time.Hour, s.MessageRetentionDuration.AsDuration())
+	require.Equal(t, time.Minute, s.RetryPolicy.MaximumBackoff.AsDuration())
+	require.Nil(t, s.DeadLetterPolicy)
+	require.Equal(t, c.Publisher(deadLetters).String(), subscription(t, c, deadLetters).Topic)
+}
+
+func TestProvisioningMendsWhatDiffersAndReportsWhatItCannot(t *testing.T) {
+	c := client(t)
+	for _, topic := range []string{"nexus-thread-created", "other"} {
+		_, err := c.TopicAdminClient.CreateTopic(t.Context(), &pubsubpb.Topic{Name: c.Publisher(topic).String()})
+		require.NoError(t, err)
+	}
+	for name, topic := range map[string]string{threads: "nexus-thread-created", moves: "other"} {
+		_, err := c.SubscriptionAdminClient.CreateSubscription(t.Context(), &pubsubpb.Subscription{
+			Name: c.Subscriber(name).String(), Topic: c.Publisher(topic).String(), AckDeadlineSeconds: 10,
+			MessageRetentionDuration: durationpb.New(time.Hour),
+			DeadLetterPolicy:         &pubsubpb.DeadLetterPolicy{DeadLetterTopic: c.Publisher("other").String(), MaxDeliveryAttempts: 5},
+		})
+		require.NoError(t, err)
+	}
+	actions, err := admin.Provision(t.Context(), c, options)
+	require.ErrorContains(t, err, "provision subscription "+moves+": it is a subscription of ")
+	var updated admin.Action
+	for _, a := range actions {
+		if a.Verb == admin.Update {
+			updated = a
+		}
+	}
+	require.Equal(t, threads, updated.Name)
+	for _, change := range []string{"lease 10s → 1m0s", "kept for 1h0m0s → 7 days", "acknowledged messages are kept", "backoff 1s to 1m0s", "no dead-letter policy"} {
+		require.Contains(t, updated.Detail, change)
+	}
+	s := subscription(t, c, threads)
+	require.EqualValues(t, 60, s.AckDeadlineSeconds)
+	require.True(t, s.RetainAckedMessages)
+	require.Nil(t, s.DeadLetterPolicy)
+	require.Equal(t, 7*24*time.Hour, s.MessageRetentionDuration.AsDuration())
+	subscription(t, c, deadLetters) // the rest was done all the same
+}
+
+func TestASubscriptionsNameMustTellItsTopic(t *testing.T) {
+	_, err := admin.Provision(t.Context(), nil, admin.ProvisionOptions{Subscriptions: []string{"a", ".b", "c."}})
+	for _, fault := range []string{"subscription a:", "subscription .b:", "subscription c.:", "no dead-letter topic"} {
+		require.ErrorContains(t, err, fault)
+	}
+}
+
+func created(i int) events.Event {
+	return events.Event{
+		ID: fmt.Sprintf("e%d", i), Source: "//nexus/test", Time: time.Now().UTC(),
+		Data: events.ThreadCreated{TenantID: "t_a", ThreadID: fmt.Sprintf("th_%d", i)},
+	}
+}
+
+// receive takes n messages and acknowledges them.
+func receive(t *testing.T, c *pubsub.Client, name string, n int) []*pubsub.Message {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	messages := make(chan *pubsub.Message, n+1000)
+	go func() {
+		_ = c.Subscriber(name).Receive(ctx, func(_ context.Context, m *pubsub.Message) {
+			m.Ack()
+			messages <- m
+		})
+	}()
+	var all []*pubsub.Message
+	for len(all) < n {
+		select {
+		case m := <-messages:
+			all = append(all, m)
+		case <-ctx.Done():
+			require.Failf(t, "messages are missing", "%d of %d", len(all), n)
+		}
+	}
+	return all
+}
+
+func TestEventsArePublishedToTheTopicsOfTheirTypesAndEachIsConfirmed(t *testing.T) {
+	c := provisioned(t)
+	p := admin.NewPublisher(c)
+	var confirmed, failed atomic.Int64
+	count := func(err error) {
+		if err != nil {
+			failed.Add(1)
+			return
+		}
+		confirmed.Add(1)
+	}
+	const n = 3000
+	for i := range n {
+		require.NoError(t, p.Publish(t.Context(), created(i), count))
+	}
+	move := events.Event{ID: "m1", Source: "//nexus/test", Time: time.Now().UTC(),
+		Data: events.TenantMoved{FromTenantID: "t_a", ToTenantID: "t_b"}}
+	require.NoError(t, p.Publish(t.Context(), move, count))
+	canvas := events.Event{ID: "c1", Source: "//nexus/test", Time: time.Now().UTC(),
+		Data: events.CanvasCreated{TenantID: "t_a", CanvasID: "cv_1"}}
+	require.NoError(t, p.Publish(t.Context(), canvas, count))
+	require.ErrorContains(t, p.Publish(t.Context(), events.Event{ID: "a", Data: events.Asserted{}}, count), "archives only")
+	p.Close()
+	require.EqualValues(t, n+1, confirmed.Load())
+	require.EqualValues(t, 1, failed.Load(), "the topic for canvases was not provisioned here")
+
+	got := receive(t, c, threads, n)
+	ids := map[string]bool{}
+	for _, m := range got {
+		e, err := events.Decode(m.Attributes, m.Data, time.Now().Add(time.Minute))
+		require.NoError(t, err)
+		ids[e.ID] = true
+	}
+	require.Len(t, ids, n)
+	require.Equal(t, "m1", receive(t, c, moves, 1)[0].Attributes["ce-id"])
+}
+
+// refuse publishes messages that a worker will refuse, and runs it until it has.
+func refuse(t *testing.T, c *pubsub.Client, n int) {
+	t.Helper()
+	topic := c.Publisher("nexus-thread-created")
+	defer topic.Stop()
+	for i := range n {
+		_, err := topic.Publish(t.Context(), &pubsub.Message{
+			Data: []byte("not an event"), Attributes: map[string]string{"n": fmt.Sprint(i)},
+		}).Get(t.Context())
+		require.NoError(t, err)
+	}
+}
+
+// work runs a worker until the test ends, or stop is called.
+func work(t *testing.T, c *pubsub.Client) (stop func()) {
+	t.Helper()
+	transport, err := consumer.NewPubSub(c, consumer.PubSubOptions{
+		Subscriptions: []string{threads, moves}, DeadLetterTopic: deadLetters, Streams: 1,
+	})
+	require.NoError(t, err)
+	worker, err := consumer.New(memory.New(), transport, consumer.Options{})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- worker.Run(ctx) }()
+	stopped := false
+	stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		cancel()
+		require.NoError(t, <-ended)
+		transport.Close()
+	}
+	t.Cleanup(stop)
+	return stop
+}
+
+func list(t *testing.T, c *pubsub.Client, limit int) ([]admin.DeadLetter, bool) {
+	t.Helper()
+	letters, more, err := admin.ListDeadLetters(t.Context(), c, deadLetters, admin.ListOptions{Idle: idle, Limit: limit})
+	require.NoError(t, err)
+	return letters, more
+}
+
+func TestListingDeadLettersConsumesNone(t *testing.T) {
+	c := provisioned(t)
+	refuse(t, c, 5)
+	work(t, c)
+	require.Eventually(t, func() bool { letters, _ := list(t, c, 100); return len(letters) == 5 }, 30*time.Second, time.Millisecond)
+
+	for range 2 {
+		letters, more := list(t, c, 100)
+		require.False(t, more)
+		require.Len(t, letters, 5)
+		require.Equal(t, events.Malformed, letters[0].Reason)
+		require.NotEmpty(t, letters[0].Detail)
+		require.Equal(t, threads, letters[0].Subscription)
+		require.Equal(t, []byte("not an event"), letters[0].Data)
+		require.Equal(t, map[string]string{"n": letters[0].Attributes["n"]}, letters[0].Attributes)
+	}
+	letters, more := list(t, c, 3)
+	require.Len(t, letters, 3)
+	require.True(t, more)
+}
+
+func TestRedrivingPublishesEachAgainAsItWasAndOnce(t *testing.T) {
+	c := provisioned(t)
+	refuse(t, c, 20)
+	stop := work(t, c)
+	require.Eventually(t, func() bool { letters, _ := list(t, c, 100); return len(letters) == 20 }, 30*time.Second, time.Millisecond)
+	stop()
+
+	report, err := admin.Redrive(t.Context(), c, deadLetters, admin.RedriveOptions{Idle: idle})
+	require.NoError(t, err)
+	require.Equal(t, admin.RedriveReport{Redriven: 20}, report)
+	letters, _ := list(t, c, 100)
+	require.Empty(t, letters)
+
+	numbers := map[string]int{}
+	for _, m := range receive(t, c, threads, 20) {
+		require.Equal(t, []byte("not an event"), m.Data)
+		require.NotEmpty(t, m.Attributes[admin.RedriveAttribute])
+		require.Len(t, m.Attributes, 2)
+		numbers[m.Attributes["n"]]++
+	}
+	require.Len(t, numbers, 20)
+}
+
+func TestRedrivingEndsThoughTheWorkerRefusesEverythingAgain(t *testing.T) {
+	c := provisioned(t)
+	refuse(t, c, 10)
+	work(t, c)
+	require.Eventually(t, func() bool { letters, _ := list(t, c, 100); return len(letters) == 10 }, 30*time.Second, time.Millisecond)
+
+	report, err := admin.Redrive(t.Context(), c, deadLetters, admin.RedriveOptions{Idle: 2 * time.Second})
+	require.NoError(t, err)
+	require.Equal(t, admin.RedriveReport{Redriven: 10, Again: 10}, report)
+	letters, _ := list(t, c, 100)
+	require.Len(t, letters, 10)
+}
+
+func TestADeadLetterThatCannotBePublishedAgainIsLeft(t *testing.T) {
+	c := provisioned(t)
+	topic := c.Publisher(deadLetters)
+	defer topic.Stop()
+	for _, attributes := range []map[string]string{
+		{consumer.SubscriptionAttribute: threads, consumer.MessageIDAttribute: "7", consumer.TruncatedAttribute: "9999999"},
+		{consumer.SubscriptionAttribute: "gone", consumer.MessageIDAttribute: "8"},
+		{consumer.SubscriptionAttribute: "gone", "ce-type": "nexus.tenant.moved.v1", "n": "by its type"},
+	} {
+		_, err := topic.Publish(t.Context(), &pubsub.Message{Data: []byte("x"), Attributes: attributes}).Get(t.Context())
+		require.NoError(t, err)
+	}
+	report, err := admin.Redrive(t.Context(), c, deadLetters, admin.RedriveOptions{Idle: idle})
+	require.ErrorContains(t, err, "message 7: it was too big")
+	require.ErrorContains(t, err, "message 8: it is not known from which topic it came")
+	require.Equal(t, admin.RedriveReport{Redriven: 1, Left: 2}, report)
+	require.Equal(t, "by its type", receive(t, c, moves, 1)[0].Attributes["n"])
+	letters, _ := list(t, c, 100)
+	require.Len(t, letters, 2)
+}
+
+func TestRewindingDeliversAgainWhatWasAcknowledged(t *testing.T) {
+	c := provisioned(t)
+	since := time.Now().Add(-time.Minute)
+	p := admin.NewPublisher(c)
+	for i := range 10 {
+		require.NoError(t, p.Publish(t.Context(), created(i), func(err error) { require.NoError(t, err) }))
+	}
+	p.Close()
+	receive(t, c, threads, 10)
+	require.NoError(t, admin.Rewind(t.Context(), c, []string{threads}, since))
+	receive(t, c, threads, 10)
+	require.ErrorContains(t, admin.Rewind(t.Context(), c, []string{"missing.one", threads, "missing.two"}, since), "missing.one")
+}
+
+func TestWhatIsMissingIsNamed(t *testing.T) {
+	c := client(t)
+	_, _, err := admin.ListDeadLetters(t.Context(), c, deadLetters, admin.ListOptions{Idle: idle})
+	require.ErrorContains(t, err, "list dead letters: subscription "+deadLetters)
+	_, err = admin.Redrive(t.Context(), c, deadLetters, admin.RedriveOptions{Idle: idle})
+	require.ErrorContains(t, err, "redrive: subscription "+deadLetters)
+}

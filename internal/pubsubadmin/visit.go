@@ -1,0 +1,161 @@
+package pubsubadmin
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"cloud.google.com/go/pubsub/v2"
+	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+const (
+	pullMessages = 500              // in one pull, at most
+	maxHeld      = 10_000           // leased at the same time, about
+	lease        = 60 * time.Second // of what is held
+	renewal      = 20 * time.Second // how often leases are extended
+	// How many acknowledgement ids fit into one request: ids have some 200
+	// bytes, and requests 512 KiB.
+	idsPerRequest = 1000
+)
+
+// visit calls f with the messages of a subscription, batch by batch, until none
+// has come for the idle time, f says stop, or maxHeld are held. f returns the
+// acknowledgement ids of what is done. The rest is held until the end, or it
+// would come again and again, and is then given back.
+//
+// It pulls and does not stream: what is given back while a stream is open may
+// be delivered to that very stream, and is out of sight for a lease.
+func visit(ctx context.Context, client *pubsub.Client, subscription string, idle time.Duration,
+	f func([]*pubsubpb.ReceivedMessage) (ack []string, stop bool)) (err error) {
+	s := leases{client: client, subscription: client.Subscriber(subscription).String(), held: map[string]bool{}}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("subscription %s: %w", shortName(subscription), err)
+		}
+	}()
+	stopRenewing := s.renew()
+	defer s.giveBack()
+	defer stopRenewing()
+	for s.count() < maxHeld {
+		messages, err := s.pull(ctx, idle)
+		if err != nil || len(messages) == 0 {
+			return err
+		}
+		ack, stop := f(messages)
+		if err := s.acknowledge(ack); err != nil || stop {
+			return err
+		}
+	}
+	return nil
+}
+
+// leases are the messages that are held.
+type leases struct {
+	client       *pubsub.Client
+	subscription string
+
+	mu   sync.Mutex
+	held map[string]bool // by acknowledgement id
+}
+
+func (s *leases) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.held)
+}
+
+// pull returns no messages where none has come for the idle time.
+func (s *leases) pull(ctx context.Context, idle time.Duration) ([]*pubsubpb.ReceivedMessage, error) {
+	quiet := time.Now().Add(idle)
+	for {
+		waiting, cancel := context.WithDeadline(ctx, quiet)
+		response, err := s.client.SubscriptionAdminClient.Pull(waiting, &pubsubpb.PullRequest{
+			Subscription: s.subscription, MaxMessages: pullMessages,
+		})
+		over := waiting.Err() != nil
+		cancel()
+		switch {
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case err != nil && (over || status.Code(err) == codes.DeadlineExceeded):
+			return nil, nil
+		case err != nil:
+			return nil, err
+		case len(response.ReceivedMessages) > 0:
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			for _, m := range response.ReceivedMessages {
+				s.held[m.AckId] = true
+			}
+			return response.ReceivedMessages, nil
+		} // an empty answer only means that there may be more
+	}
+}
+
+// acknowledge uses a context of its own: what was done must not be undone
+// because somebody presses Ctrl-C.
+func (s *leases) acknowledge(ids []string) error {
+	for chunk := range slices.Chunk(ids, idsPerRequest) {
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		err := s.client.SubscriptionAdminClient.Acknowledge(ctx, &pubsubpb.AcknowledgeRequest{
+			Subscription: s.subscription, AckIds: chunk,
+		})
+		cancel()
+		if err != nil {
+			return fmt.Errorf("acknowledge: %w", err)
+		}
+		s.mu.Lock()
+		for _, id := range chunk {
+			delete(s.held, id)
+		}
+		s.mu.Unlock()
+	}
+	return nil
+}
+
+// renew extends the leases until stop is called.
+func (s *leases) renew() (stop func()) {
+	ended, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		ticker := time.NewTicker(renewal)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ticker.C:
+				s.modify(lease)
+			case <-ended:
+				return
+			}
+		}
+	}()
+	return func() {
+		close(ended)
+		<-done
+	}
+}
+
+func (s *leases) giveBack() { s.modify(0) }
+
+// modify sets how long the held messages stay leased. Where that fails the lease
+// ends by itself: it is no error.
+func (s *leases) modify(d time.Duration) {
+	s.mu.Lock()
+	ids := make([]string, 0, len(s.held))
+	for id := range s.held {
+		ids = append(ids, id)
+	}
+	s.mu.Unlock()
+	for chunk := range slices.Chunk(ids, idsPerRequest) {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		_ = s.client.SubscriptionAdminClient.ModifyAckDeadline(ctx, &pubsubpb.ModifyAckDeadlineRequest{
+			Subscription: s.subscription, AckIds: chunk, AckDeadlineSeconds: int32(d.Seconds()),
+		})
+		cancel()
+	}
+}
