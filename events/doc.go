@@ -37,8 +37,9 @@
 //
 // An optional attribute that is empty or null is absent. datacontenttype is not
 // looked at: the data is JSON, whatever it is called. Times are RFC 3339 and
-// kept to the nanosecond; what is finer is cut off. Numbers beyond the range of a
-// float64, and nesting beyond 10,000 levels, are malformed wherever they are.
+// kept to the nanosecond; what is finer is cut off, and leap seconds are
+// malformed. So are numbers beyond the range of a float64, and nesting beyond
+// 10,000 levels, wherever they are.
 //
 // # What it does not do
 //

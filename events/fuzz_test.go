@@ -19,8 +19,8 @@ import (
 func FuzzDecode(f *testing.F) {
 	for _, kind := range []string{"valid", "invalid"} {
 		for _, v := range vectors(f, kind) {
-			if v.Fill > 0 {
-				continue // large inputs slow the fuzzer down and find nothing
+			if len(v.body()) > 4<<10 {
+				continue // the fuzzer would spend its time on making it smaller
 			}
 			var lines []string
 			for name, value := range v.Attributes {
