@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -84,7 +85,8 @@ func (in *invocation) explain(err error, b backend) error {
 	emulator, _ := in.LookupEnv(b.emulator)
 	answer, answered := status.FromError(err)
 	code := answer.Code()
-	silent := answered && slices.Contains([]codes.Code{codes.Unavailable, codes.DeadlineExceeded, codes.Unknown}, code)
+	silent := errors.Is(err, context.DeadlineExceeded) ||
+		answered && slices.Contains([]codes.Code{codes.Unavailable, codes.DeadlineExceeded, codes.Unknown}, code)
 	advice := ""
 	switch {
 	case strings.Contains(err.Error(), "could not find default credentials"):

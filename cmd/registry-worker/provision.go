@@ -6,6 +6,7 @@ import (
 
 	"cloud.google.com/go/pubsub/v2"
 	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
+	"github.com/googleapis/gax-go/v2"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -68,7 +69,7 @@ func (in *invocation) missingTopics(ctx context.Context, client *pubsub.Client, 
 	var missing []string
 	for _, topic := range topics {
 		name := client.Publisher(topic).String()
-		_, err := client.TopicAdminClient.GetTopic(ctx, &pubsubpb.GetTopicRequest{Topic: name})
+		_, err := client.TopicAdminClient.GetTopic(ctx, &pubsubpb.GetTopicRequest{Topic: name}, once)
 		switch status.Code(err) {
 		case codes.OK, codes.PermissionDenied:
 		case codes.NotFound:
@@ -79,3 +80,7 @@ func (in *invocation) missingTopics(ctx context.Context, client *pubsub.Client, 
 	}
 	return missing, nil
 }
+
+// once turns the client's retries off: they would go on until the deadline, and
+// then hide what was wrong.
+var once = gax.WithRetry(func() gax.Retryer { return nil })

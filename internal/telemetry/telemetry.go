@@ -146,7 +146,7 @@ func (t *Telemetry) addMetrics(ctx context.Context, res *resource.Resource, regi
 	if asked("METRICS") {
 		reader, err := autoexport.NewMetricReader(ctx)
 		if err != nil {
-			return fmt.Errorf("telemetry: metrics: %w", err)
+			return fmt.Errorf("telemetry: metrics (OTEL_METRICS_EXPORTER=%q): %w", os.Getenv("OTEL_METRICS_EXPORTER"), err)
 		}
 		options = append(options, sdkmetric.WithReader(reader))
 	}
@@ -162,7 +162,7 @@ func (t *Telemetry) addTraces(ctx context.Context, res *resource.Resource) error
 	}
 	exporter, err := autoexport.NewSpanExporter(ctx)
 	if err != nil {
-		return fmt.Errorf("telemetry: traces: %w", err)
+		return fmt.Errorf("telemetry: traces (OTEL_TRACES_EXPORTER=%q): %w", os.Getenv("OTEL_TRACES_EXPORTER"), err)
 	}
 	provider := sdktrace.NewTracerProvider(sdktrace.WithResource(res), sdktrace.WithBatcher(exporter))
 	t.TracerProvider = provider

@@ -160,12 +160,13 @@ func TestJSONLinesCarryTraceIDs(t *testing.T) {
 		propagation.MapCarrier{"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"})
 	log := telemetry.NewLogger(&b, telemetry.JSON, slog.LevelInfo).With("part", "test")
 
-	log.InfoContext(ctx, "refused", "reason", "schema")
+	log.InfoContext(ctx, "refused", "reason", "schema", "took", 1500*time.Millisecond)
 	var line map[string]any
 	require.NoError(t, json.Unmarshal(b.Bytes(), &line))
 	require.Equal(t, "refused", line["msg"])
 	require.Equal(t, "schema", line["reason"])
 	require.Equal(t, "test", line["part"])
+	require.Equal(t, "1.5s", line["took"])
 	require.Equal(t, "0af7651916cd43dd8448eb211c80319c", line["trace_id"])
 	require.Equal(t, "b7ad6b7169203331", line["span_id"])
 

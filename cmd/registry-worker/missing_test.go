@@ -1,0 +1,161 @@
+package main
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
+)
+
+// needing lists a call of every command that needs a backend.
+func needing(t *testing.T) map[string][]string {
+	file := filepath.Join(t.TempDir(), "events.ndjson")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	return map[string][]string{
+		"run":       {"run", "--listen", "127.0.0.1:0"},
+		"serve":     {"serve", "--listen", "127.0.0.1:0"},
+		"export":    {"export"},
+		"publish":   {"publish", file},
+		"provision": {"provision"},
+	}
+}
+
+// requireMissing runs all of them, side by side, and requires that each ends
+// with 1 within 10 s, and says every one of the texts.
+func requireMissing(t *testing.T, env []string, says func(command string) []string) {
+	t.Helper()
+	binary := emulatortest.Binary(t)
+	base := []string{"GOOGLE_CLOUD_PROJECT=some-project", "GOOGLE_APPLICATION_CREDENTIALS=", "HOME=" + t.TempDir(),
+		"FIRESTORE_EMULATOR_HOST=", "PUBSUB_EMULATOR_HOST=", "CLOUDSDK_CONFIG=" + t.TempDir()}
+	for name, args := range needing(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := emulatortest.Run(t, append(base, env...), binary, args...)
+			require.Equal(t, exitFault, p.Wait(10*time.Second))
+			require.Empty(t, p.Stdout.String())
+			for _, text := range says(name) {
+				require.Contains(t, p.Stderr.String(), text)
+			}
+		})
+	}
+}
+
+// asked is the backend that a command asks first.
+func asked(command string) string {
+	if command == "publish" || command == "provision" {
+		return "pub/sub project some-project"
+	}
+	return "firestore project some-project, database (default)"
+}
+
+func TestWithoutCredentialsTheStartFailsAndSaysSo(t *testing.T) {
+	requireMissing(t, nil, func(command string) []string {
+		return []string{asked(command), "no credentials", "GOOGLE_APPLICATION_CREDENTIALS", "EMULATOR_HOST"}
+	})
+}
+
+func TestWithoutNetworkTheStartFailsAndNamesTheService(t *testing.T) {
+	env := []string{
+		"GOOGLE_APPLICATION_CREDENTIALS=" + serviceAccount(t),
+		"HTTPS_PROXY=http://127.0.0.1:1", "NO_PROXY=", // the only way out is closed
+	}
+	requireMissing(t, env, func(command string) []string {
+		host := "firestore.googleapis.com"
+		if strings.HasPrefix(asked(command), "pub/sub") {
+			host = "pubsub.googleapis.com"
+		}
+		return []string{asked(command), host + " does not answer"}
+	})
+}
+
+func TestWithoutItsEmulatorTheStartFailsAndNamesTheAddress(t *testing.T) {
+	env := []string{"FIRESTORE_EMULATOR_HOST=127.0.0.1:1", "PUBSUB_EMULATOR_HOST=127.0.0.1:1"}
+	requireMissing(t, env, func(command string) []string {
+		return []string{asked(command), "the emulator at 127.0.0.1:1", "does not answer"}
+	})
+}
+
+func TestAnEmulatorThatAcceptsAndIsSilentFailsTheStartInTime(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer silent.Close()
+	env := []string{"FIRESTORE_EMULATOR_HOST=" + silent.Addr().String(), "PUBSUB_EMULATOR_HOST=" + silent.Addr().String()}
+	t.Run("commands", func(t *testing.T) {
+		requireMissing(t, env, func(command string) []string {
+			return []string{asked(command), silent.Addr().String(), "does not answer"}
+		})
+	})
+}
+
+func TestWithoutPubSubTheWorkerDoesNotStartThoughFirestoreAnswers(t *testing.T) {
+	project := emulatortest.Firestore(t)
+	env := append(project.Environ(), "PUBSUB_EMULATOR_HOST=127.0.0.1:1")
+	p := emulatortest.Run(t, env, emulatortest.Binary(t), "run", "--listen", "127.0.0.1:0")
+	require.Equal(t, exitFault, p.Wait(10*time.Second))
+	require.Contains(t, p.Stderr.String(), "pub/sub project "+project.ID)
+	require.Contains(t, p.Stderr.String(), "the emulator at 127.0.0.1:1")
+}
+
+func TestInAnotherProjectTheWorkerNamesWhatDoesNotExist(t *testing.T) {
+	project := emulatortest.Both(t)
+	p := emulatortest.Run(t, project.Environ(), emulatortest.Binary(t), "run", "--listen", "127.0.0.1:0")
+	require.Equal(t, exitFault, p.Wait(10*time.Second))
+	for _, name := range []string{
+		"subscription projects/" + project.ID + "/subscriptions/nexus-thread-created.realtime-registry does not exist",
+		"subscription projects/" + project.ID + "/subscriptions/nexus-tenant-moved.realtime-registry does not exist",
+		"dead-letter topic projects/" + project.ID + "/topics/realtime-registry-dead-letters does not exist",
+		"registry-worker provision",
+	} {
+		require.Contains(t, p.Stderr.String(), name)
+	}
+}
+
+func TestInAnotherProjectPublishNamesTheTopics(t *testing.T) {
+	project := emulatortest.PubSub(t)
+	p := emulatortest.Run(t, project.Environ(), emulatortest.Binary(t), "publish", "-")
+	require.Equal(t, exitFault, p.Wait(10*time.Second))
+	require.Contains(t, p.Stderr.String(), "no such topic: projects/"+project.ID+"/topics/nexus-thread-created")
+	require.Contains(t, p.Stderr.String(), "registry-worker provision")
+}
+
+func TestAnAddressInUseFailsTheStart(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer taken.Close()
+	r := call(t, nil, "serve", "--project", "some-project", "--listen", taken.Addr().String())
+	require.Equal(t, exitFault, r.code)
+	require.Contains(t, r.stderr, "--listen: listen tcp "+taken.Addr().String())
+}
+
+// serviceAccount writes a key that is well formed and nobody's.
+func serviceAccount(t *testing.T) string {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	require.NoError(t, err)
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	require.NoError(t, err)
+	content, err := json.Marshal(map[string]string{
+		"type":           "service_account",
+		"project_id":     "some-project",
+		"private_key_id": "1",
+		"private_key":    string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})),
+		"client_email":   "nobody@some-project.iam.gserviceaccount.com",
+		"client_id":      "1",
+		"token_uri":      "https://oauth2.googleapis.com/token",
+	})
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "key.json")
+	require.NoError(t, os.WriteFile(file, content, 0o600))
+	return file
+}
