@@ -1,8 +1,9 @@
 // Command emulators runs a command beside a pair of the official emulators:
 //
-//	go run ./emulator/cmd/emulators -- go test ./...
-//	go run ./emulator/cmd/emulators              # until Ctrl-C
-//	go run ./emulator/cmd/emulators --check      # are they installed?
+//	emulators -- go test ./...
+//	emulators --optional -- go test ./...  # without them, where they are not installed
+//	emulators                              # until Ctrl-C
+//	emulators --check                      # are they installed?
 //
 // The command finds them through FIRESTORE_EMULATOR_HOST and
 // PUBSUB_EMULATOR_HOST, and its exit code is passed on. Where these are set
@@ -21,6 +22,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/northstar-engines/realtime-registry/emulator"
@@ -42,13 +44,21 @@ func main() {
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("emulators", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.Usage = func() { _, _ = fmt.Fprintln(stderr, "usage: emulators [--check] [-- COMMAND [ARG]...]") }
+	flags.Usage = func() { _, _ = fmt.Fprintln(stderr, "usage: emulators [--check] [--optional] [-- COMMAND [ARG]...]") }
 	check := flags.Bool("check", false, "say whether the emulators are installed, and start nothing")
+	optional := flags.Bool("optional", false, "run the command without emulators where they are not installed")
 	if err := flags.Parse(args); err != nil {
+		return exitUsage
+	}
+	if *optional && flags.NArg() == 0 {
+		flags.Usage()
 		return exitUsage
 	}
 	emulators, err := start(ctx, *check)
 	switch {
+	case errors.Is(err, emulator.ErrNotInstalled) && *optional:
+		_, _ = fmt.Fprintf(stderr, "%v\nrunning without them: %s\n\n", err, strings.Join(flags.Args(), " "))
+		emulators = &emulator.Emulators{}
 	case errors.Is(err, emulator.ErrNotInstalled):
 		_, _ = fmt.Fprintln(stderr, err)
 		return exitNotInstalled

@@ -1,0 +1,65 @@
+# `make` lists the targets. Nothing here needs more than Go, and for what talks
+# to Firestore and Pub/Sub, the official emulators (make emulators).
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+# Two test binaries at a time beside the emulators; on two cores more would only
+# make each slower. No test binary may take longer than TIMEOUT.
+PARALLEL ?= 2
+TIMEOUT  ?= 4m
+
+# How long each fuzz test runs, how many cases each property gets in `proofs`,
+# and which packages have such properties.
+FUZZTIME     ?= 30s
+PROOF_CHECKS ?= 100000
+PROPERTIES   ?= ./events ./registry ./quota
+
+# Where the emulators are missing, tests that need them are skipped, which the
+# summary says; with CI=true they fail.
+BESIDE_EMULATORS = bin/emulators $(if $(filter true,$(CI)),,--optional) --
+
+.PHONY: help run build test race fuzz proofs bench emulators lint tools
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: ## everything on this machine, until Ctrl-C: emulators, topics, worker, API
+	@go run ./cmd/registry-worker dev
+
+build: ## bin/registry-worker
+	go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/registry-worker ./cmd/registry-worker
+
+test: lint tools ## lint and all tests, beside the emulators; at most five minutes
+	@$(BESIDE_EMULATORS) bin/testsummary -count=1 -vet=off -p $(PARALLEL) -timeout $(TIMEOUT) ./...
+
+race: tools ## all tests under the race detector
+	@$(BESIDE_EMULATORS) bin/testsummary -count=1 -vet=off -race -p $(PARALLEL) -timeout 15m ./...
+
+fuzz: ## each fuzz test for FUZZTIME
+	@go test -list '^Fuzz' ./... | awk '/^Fuzz/ {f[n++]=$$1} /^ok/ {for (i=0; i<n; i++) print $$2, f[i]; n=0}' | \
+	while read -r package name; do \
+		go test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) "$$package" </dev/null; \
+	done
+
+proofs: tools ## longer proofs: PROOF_CHECKS cases of each property, and the tests with the tag `proofs`
+	@RAPID_CHECKS=$(PROOF_CHECKS) $(BESIDE_EMULATORS) bin/testsummary -count=1 -timeout 1h $(PROPERTIES)
+	@$(BESIDE_EMULATORS) bin/testsummary -count=1 -tags proofs -run '^TestProof' -p 1 -timeout 1h ./...
+
+bench: ## compare with the alternatives, beside the emulators
+	@$(MAKE) -C bench
+
+emulators: ## install the emulators, or say what to type
+	@emulator/install.sh
+
+lint: ## gofmt, go vet, staticcheck
+	@unformatted="$$(gofmt -l .)"; if [[ -n "$$unformatted" ]]; then echo "run gofmt -w on:"; echo "$$unformatted"; exit 1; fi
+	@go vet ./...
+	@go run $(STATICCHECK) ./...
+
+tools:
+	@go build -o bin/ ./emulator/cmd/emulators ./internal/testsummary
