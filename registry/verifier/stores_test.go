@@ -1,0 +1,83 @@
+package verifier_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/northstar-engines/realtime-registry/registry"
+	"github.com/northstar-engines/realtime-registry/registry/memory"
+	"github.com/northstar-engines/realtime-registry/registry/verifier"
+)
+
+// thread is a thread by its id.
+func thread(id string) registry.Resource { return registry.Resource{Kind: registry.Thread, ID: id} }
+
+func claim(t testing.TB, store registry.Store, tenantID string, resource registry.Resource) {
+	t.Helper()
+	_, err := store.Claim(t.Context(), tenantID, resource)
+	require.NoError(t, err)
+}
+
+// move applies a move of the resource, or, with the zero Resource, of everything
+// that from owns.
+func move(t testing.TB, store registry.Store, from, to string, resource registry.Resource) {
+	t.Helper()
+	at := time.Now().Add(time.Second) // after every claim of the test
+	outcomes := store.Apply(t.Context(), []registry.Change{{Resource: resource, Entry: registry.Entry{
+		Type: registry.Moved, From: from, To: to,
+		Version: registry.Version{Time: at, Source: "test", ID: fmt.Sprint(from, to, resource, at)},
+	}}})
+	require.Equal(t, registry.Applied, outcomes[0].Kind)
+}
+
+// newVerifier is a verifier that works until the test ends.
+func newVerifier(t testing.TB, store registry.Store, options verifier.Options) *verifier.Verifier {
+	t.Helper()
+	v, err := verifier.New(t.Context(), store, options)
+	require.NoError(t, err)
+	return v
+}
+
+// gatedStore is a memory store whose reads are seen, and held where a gate says
+// so. A read sees the store as it was when it was sent.
+type gatedStore struct {
+	*memory.Store
+	sent chan []registry.Resource // every read, as it is sent
+	gate func(context.Context, []registry.Resource) error
+
+	mu    sync.Mutex
+	reads [][]registry.Resource
+}
+
+func newGatedStore(gate func(context.Context, []registry.Resource) error) *gatedStore {
+	return &gatedStore{Store: memory.New(), sent: make(chan []registry.Resource, 100_000), gate: gate}
+}
+
+func (s *gatedStore) Read(ctx context.Context, resources []registry.Resource) (registry.Snapshot, error) {
+	s.mu.Lock()
+	s.reads = append(s.reads, resources)
+	s.mu.Unlock()
+	snapshot, err := s.Store.Read(ctx, resources)
+	s.sent <- resources
+	if err == nil && s.gate != nil {
+		err = s.gate(ctx, resources)
+	}
+	return snapshot, err
+}
+
+func (s *gatedStore) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.reads)
+}
+
+// hung never answers before its context ends.
+func hung(ctx context.Context, _ []registry.Resource) error {
+	<-ctx.Done()
+	return fmt.Errorf("read: %w: %w", registry.ErrUnavailable, ctx.Err())
+}
