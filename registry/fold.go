@@ -34,9 +34,6 @@ func (h History) Path(l *Ledger) []string {
 		if !ok {
 			return path
 		}
-		if !step.Effective {
-			continue
-		}
 		kept := path[:0]
 		for _, owner := range path {
 			if owner != step.Owner {

@@ -69,6 +69,7 @@ func plainMerge(t *testing.T, b Backend) {
 	record, _ = read(t, s, thread("1"))
 	require.False(t, record.Plain, "even a duplicate makes the assertion part of the history")
 	require.Equal(t, "t_p", record.TenantID)
+	require.Equal(t, []registry.Resource{thread("1")}, b.Feed(), "which is a change of the history")
 	b.SetPlain("thread__1", "t_p", true)
 	record, _ = read(t, s, thread("1"))
 	require.False(t, record.Plain, "a plain set that changes nothing is invisible")
