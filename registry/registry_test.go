@@ -1,7 +1,9 @@
 package registry_test
 
 import (
+	"cmp"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -56,4 +58,22 @@ func TestDocumentNamesAreInjectiveAndParseBack(t *testing.T) {
 		_, err := registry.ParseDocumentID(name)
 		require.ErrorIs(t, err, registry.ErrInvalid, name)
 	}
+}
+
+func TestVersionsCompareByTimeThenSourceThenID(t *testing.T) {
+	early, late := time.Unix(1, 0), time.Unix(1, 1)
+	inOrder := []registry.Version{
+		{Time: early, Source: "//a", ID: "b"},
+		{Time: early, Source: "//b", ID: "A"},
+		{Time: early, Source: "//b", ID: "a"},
+		{Time: late, Source: "//a", ID: "a"},
+	}
+	for i, v := range inOrder {
+		for j, w := range inOrder {
+			require.Equal(t, cmp.Compare(i, j), v.Compare(w), "%v and %v", v, w)
+		}
+	}
+	elsewhere := inOrder[0]
+	elsewhere.Time = early.In(time.FixedZone("elsewhere", 3600))
+	require.Zero(t, inOrder[0].Compare(elsewhere), "times are instants")
 }
