@@ -25,7 +25,6 @@ func (v *Verifier) decide(ctx context.Context, tenantID string, resource registr
 	if err != nil || v.missGrace == 0 || seen.ownedBy(tenantID) {
 		return seen, err
 	}
-	check.firstMiss = &seen
 	ends := time.Now().Add(v.missGrace)
 	pauses := backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(firstPause),
@@ -34,6 +33,8 @@ func (v *Verifier) decide(ctx context.Context, tenantID string, resource registr
 		backoff.WithMaxElapsedTime(0), // the grace bounds it, with a last read at its very end
 	)
 	refusal := seen
+	first := seen
+	check.firstMiss = &first
 	for !seen.ownedBy(tenantID) {
 		left := time.Until(ends)
 		if left <= 0 || !pause(ctx, min(left, pauses.NextBackOff())) {

@@ -1,0 +1,268 @@
+package verifier_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/attribute"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+
+	"github.com/northstar-engines/realtime-registry/registry"
+	"github.com/northstar-engines/realtime-registry/registry/memory"
+	"github.com/northstar-engines/realtime-registry/registry/verifier"
+)
+
+// measured reads metrics as "name{label=value,…}" → count, and the sums of
+// histograms.
+type measured struct {
+	reader *sdkmetric.ManualReader
+	counts map[string]int64
+	sums   map[string]float64
+}
+
+func (m *measured) collect(t testing.TB) {
+	t.Helper()
+	var data metricdata.ResourceMetrics
+	require.NoError(t, m.reader.Collect(context.Background(), &data))
+	m.counts, m.sums = map[string]int64{}, map[string]float64{}
+	for _, scope := range data.ScopeMetrics {
+		for _, metric := range scope.Metrics {
+			name := strings.TrimPrefix(metric.Name, "registry.verifier.")
+			switch d := metric.Data.(type) {
+			case metricdata.Sum[int64]:
+				for _, p := range d.DataPoints {
+					m.counts[name+labels(p.Attributes)] = p.Value
+				}
+			case metricdata.Histogram[float64]:
+				for _, p := range d.DataPoints {
+					m.counts[name+labels(p.Attributes)] = int64(p.Count)
+					m.sums[name+labels(p.Attributes)] = p.Sum
+				}
+			}
+		}
+	}
+}
+
+func labels(set attribute.Set) string {
+	return "{" + set.Encoded(attribute.DefaultEncoder()) + "}"
+}
+
+func TestEveryCheckIsCountedOnceByWhatBecameOfIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var hang, fail atomic.Bool
+		store := newGatedStore(func(ctx context.Context, r []registry.Resource) error {
+			switch {
+			case hang.Load():
+				return hung(ctx, r)
+			case fail.Load():
+				return registry.ErrUnavailable
+			}
+			return nil
+		})
+		claim(t, store, "t_ann", thread("th_1"))
+		claim(t, store, "t_ann", thread("th_2"))
+		move(t, store, "t_ann", "t_bob", thread("th_2"))
+		m := measured{reader: sdkmetric.NewManualReader()}
+		v := newVerifier(t, store, verifier.Options{
+			MaxReads: 1, MaxWaiting: 5, MeterProvider: sdkmetric.NewMeterProvider(sdkmetric.WithReader(m.reader)),
+		})
+		ask := func(times int, tenant string, resource registry.Resource) {
+			for range times {
+				_ = v.Verify(t.Context(), tenant, resource)
+			}
+		}
+		ask(7, "t_ann", thread("th_1"))
+		ask(6, "t_cat", thread("th_1"))
+		ask(5, "t_ann", thread("th_2"))
+		ask(4, "t_cat", registry.Resource{Kind: registry.Canvas, ID: "cv"})
+		ask(3, "T", thread("th_1"))
+		ask(2, "t_ann", registry.Resource{Kind: "media", ID: "x"})
+		fail.Store(true)
+		ask(9, "t_ann", thread("th_1"))
+		fail.Store(false)
+
+		hang.Store(true)
+		gone, leave := context.WithCancel(t.Context())
+		late, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		var waiting sync.WaitGroup
+		for i := range 10 { // five are shed; of the others two are abandoned and three run late
+			ctx := late
+			if i < 2 {
+				ctx = gone
+			}
+			waiting.Go(func() { _ = v.Verify(ctx, "t_ann", thread("th_1")) })
+			synctest.Wait()
+		}
+		leave()
+		waiting.Wait()
+		synctest.Wait()
+
+		m.collect(t)
+		require.Equal(t, map[string]int64{
+			"check.duration{kind=thread,outcome=allowed}":     7,
+			"check.duration{kind=thread,outcome=refused}":     11,
+			"check.duration{kind=canvas,outcome=refused}":     4,
+			"check.duration{kind=thread,outcome=invalid}":     3,
+			"check.duration{kind=other,outcome=invalid}":      2,
+			"check.duration{kind=thread,outcome=unavailable}": 12,
+			"check.duration{kind=thread,outcome=shed}":        5,
+			"check.duration{kind=thread,outcome=abandoned}":   2,
+			"missing{cause=foreign,kind=thread}":              6,
+			"missing{cause=moved_away,kind=thread}":           5,
+			"missing{cause=unregistered,kind=canvas}":         4,
+			"read.duration{outcome=ok}":                       22,
+			"read.duration{outcome=error}":                    9,
+			"read.duration{outcome=abandoned}":                2, // left by all, the one in the read and the one after it
+			"read.resources{}":                                33,
+		}, m.counts)
+	})
+}
+
+func TestAMissThatTurnsIntoAHitIsALateArrival(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memory.New()
+		m := measured{reader: sdkmetric.NewManualReader()}
+		provider := sdkmetric.NewMeterProvider(sdkmetric.WithReader(m.reader))
+		plain := newVerifier(t, store, verifier.Options{MeterProvider: provider})
+		patient := newVerifier(t, store, verifier.Options{MeterProvider: provider, MissGrace: grace})
+
+		// Refused twice, there 3 s after the first refusal, asked for after 10 s.
+		require.Error(t, plain.VerifyThreadAccess(t.Context(), "t_ann", "refused"))
+		time.Sleep(time.Second)
+		require.Error(t, plain.VerifyThreadAccess(t.Context(), "t_ann", "refused"))
+		time.Sleep(2 * time.Second)
+		claim(t, store, "t_ann", thread("refused"))
+		time.Sleep(7 * time.Second)
+		require.NoError(t, plain.VerifyThreadAccess(t.Context(), "t_ann", "refused"))
+		require.NoError(t, plain.VerifyThreadAccess(t.Context(), "t_ann", "refused"), "counted once")
+
+		// Half a second late, within the grace.
+		time.AfterFunc(500*time.Millisecond, func() { claim(t, store, "t_ann", thread("bridged")) })
+		require.NoError(t, patient.VerifyThreadAccess(t.Context(), "t_ann", "bridged"))
+
+		// Another tenant's, until everything of that tenant moved here.
+		claim(t, store, "t_old", thread("moved"))
+		require.Error(t, plain.VerifyThreadAccess(t.Context(), "t_new", "moved"))
+		time.Sleep(4 * time.Second)
+		move(t, store, "t_old", "t_new", registry.Resource{})
+		require.NoError(t, plain.VerifyThreadAccess(t.Context(), "t_new", "moved"))
+
+		m.collect(t)
+		late := map[string]float64{}
+		for name, sum := range m.sums {
+			if strings.HasPrefix(name, "late_arrival") {
+				require.EqualValues(t, 1, m.counts[name], name)
+				late[name] = sum
+			}
+		}
+		require.Equal(t, map[string]float64{
+			"late_arrival{bridged=false,cause=unregistered,kind=thread}": 3,
+			"late_arrival{bridged=true,cause=unregistered,kind=thread}":  0.5,
+			"late_arrival{bridged=false,cause=foreign,kind=thread}":      4,
+		}, late)
+	})
+}
+
+func TestARefusalIsAnEventOnTheSpanOfItsCheck(t *testing.T) {
+	store := memory.New()
+	claim(t, store, "t_ann", thread("th_1"))
+	spans := tracetest.NewSpanRecorder()
+	v := newVerifier(t, store, verifier.Options{TracerProvider: sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans))})
+	require.Error(t, v.VerifyThreadAccess(t.Context(), "t_bob", "th_1"))
+	ended := spans.Ended()
+	require.Len(t, ended, 2)
+	read, check := ended[0], ended[1]
+	require.Equal(t, "registry.verifier.read", read.Name())
+	require.Equal(t, "registry.verify", check.Name())
+	require.Equal(t, check.SpanContext().SpanID(), read.Parent().SpanID())
+	require.Len(t, check.Events(), 1)
+	require.Equal(t, "registry.missing", check.Events()[0].Name)
+	require.ElementsMatch(t, []attribute.KeyValue{
+		attribute.String("tenant_id", "t_bob"), attribute.String("resource", "thread/th_1"), attribute.String("cause", "foreign"),
+	}, check.Events()[0].Attributes)
+}
+
+// logLines keeps what is logged, a JSON object each.
+type logLines struct {
+	mu    sync.Mutex
+	lines []map[string]any
+}
+
+func (l *logLines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var line map[string]any
+	if err := json.NewDecoder(bytes.NewReader(b)).Decode(&line); err != nil {
+		return 0, err
+	}
+	l.lines = append(l.lines, line)
+	return len(b), nil
+}
+
+func TestTheSameMissIsLoggedOnceAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log logLines
+		v := newVerifier(t, memory.New(), verifier.Options{Logger: slog.New(slog.NewJSONHandler(&log, nil))})
+		for range 150 { // over 2½ minutes
+			require.Error(t, v.VerifyThreadAccess(t.Context(), "t_ann", "th_1"))
+			time.Sleep(time.Second)
+		}
+		require.Len(t, log.lines, 3)
+		for i, held := range []float64{0, 59, 59} {
+			line := log.lines[i]
+			require.Equal(t, "missing entry", line["msg"])
+			require.Equal(t, "t_ann", line["tenant_id"])
+			require.Equal(t, "thread/th_1", line["resource"])
+			require.Equal(t, "unregistered", line["cause"])
+			require.Equal(t, held, line["held_back"])
+		}
+	})
+}
+
+func TestAnEnumerationNeitherFloodsTheLogNorGrowsMemory(t *testing.T) {
+	const ids, seconds = 60_000, 10
+	synctest.Test(t, func(t *testing.T) {
+		var log logLines
+		m := measured{reader: sdkmetric.NewManualReader()}
+		v := newVerifier(t, memory.New(), verifier.Options{
+			Logger:        slog.New(slog.NewJSONHandler(&log, nil)),
+			MeterProvider: sdkmetric.NewMeterProvider(sdkmetric.WithReader(m.reader)),
+		})
+		url := strings.Repeat("x", 4096) // what an id is cut out of, must not be kept
+		before := heap()
+		for i := range ids {
+			text := fmt.Sprintf("th_%08d%s", i, url)
+			_ = v.VerifyThreadAccess(t.Context(), "t_ann", text[:11])
+			if i%(ids/seconds) == 0 {
+				time.Sleep(time.Second)
+			}
+		}
+		require.Less(t, heap()-before, int64(6<<20), "bytes that stay")
+		runtime.KeepAlive(v)
+		require.LessOrEqual(t, len(log.lines), 50+10*(seconds+1))
+		m.collect(t)
+		require.EqualValues(t, ids, m.counts["missing{cause=unregistered,kind=thread}"], "held back from the log, not from the counter")
+	})
+}
+
+func heap() int64 {
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return int64(stats.HeapAlloc)
+}
