@@ -1,7 +1,9 @@
 package registry
 
 import (
+	"cmp"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -17,6 +19,7 @@ type LedgerEntry struct {
 	RetractedBy    string    // who, as the operator gave it; "" where not retracted
 	RetractedAt    time.Time // zero where not retracted
 	RetractionOnly bool      // the retraction came before the move (archives): no From, To or time yet
+	Rewriting      Rewriting // as it was when the entry was read
 }
 
 // Merge returns the ledger entry that takes account of a moved entry, and
@@ -27,9 +30,48 @@ func (e LedgerEntry) Merge(m Entry, exists bool) (merged LedgerEntry, changed bo
 	if known && e.asEntry().compare(m) <= 0 {
 		return e, false
 	}
+	before := e
 	e.Version, e.From, e.To, e.RetractionOnly = m.Version, m.From, m.To, false
 	e.Time = e.Time.UTC().Round(0)
+	e.Rewriting = before.Rewriting.queue(before.counting(exists), e.counting(true))
 	return e, true
+}
+
+// Retract returns the ledger entry with the retraction, and whether it differs.
+// Where the move has not arrived yet the entry is a tombstone that waits for it.
+// Of two retractions the one with the smallest time, then who, counts.
+func (e LedgerEntry) Retract(r Retraction, exists bool) (retracted LedgerEntry, changed bool) {
+	at := r.At.UTC().Round(0)
+	if exists && e.Retracted && cmp.Or(e.RetractedAt.Compare(at), strings.Compare(e.RetractedBy, r.By)) <= 0 {
+		return e, false
+	}
+	if !exists {
+		e = LedgerEntry{Version: Version{Source: r.Source, ID: r.ID}, RetractionOnly: true}
+	}
+	before := e
+	e.Retracted, e.RetractedBy, e.RetractedAt = true, r.By, at
+	e.Rewriting = before.Rewriting.queue(before.counting(exists), nil)
+	return e, true
+}
+
+// Counts tells whether folds take account of the entry.
+func (e LedgerEntry) Counts() bool { return !e.Retracted && !e.RetractionOnly }
+
+// counting is the tenant whose resources the entry moves; none where it does
+// not count.
+func (e LedgerEntry) counting(exists bool) []string {
+	if !exists || !e.Counts() {
+		return nil
+	}
+	return []string{e.From}
+}
+
+// Retraction takes a move of a whole tenant back: folds no longer take account
+// of it, so that what was before is back, exactly (design §4).
+type Retraction struct {
+	Source, ID string    // of the event
+	By         string    // who, as the operator gave it; may be empty
+	At         time.Time // when; zero: the store's time
 }
 
 func (e LedgerEntry) asEntry() Entry {
@@ -50,7 +92,7 @@ func NewLedger(seq int64, entries []LedgerEntry) *Ledger {
 	l := &Ledger{seq: seq, entries: slices.Clone(entries), byFrom: map[string][]LedgerEntry{}}
 	slices.SortFunc(l.entries, func(a, b LedgerEntry) int { return a.Version.Compare(b.Version) })
 	for _, e := range l.entries {
-		if !e.Retracted && !e.RetractionOnly {
+		if e.Counts() {
 			l.byFrom[e.From] = append(l.byFrom[e.From], e)
 		}
 	}

@@ -105,6 +105,16 @@ type Store interface {
 	// is; then nothing is stored.
 	Claim(ctx context.Context, tenantID string, resource Resource) (created bool, err error)
 
+	// Retract marks a move of a whole tenant as taken back; from its commit on
+	// no fold takes account of it. The move need not have arrived; once it is
+	// retracted no delivery revives it. The outcome is Applied, Duplicate where
+	// it was retracted already, or Failed.
+	Retract(ctx context.Context, retraction Retraction) Outcome
+
+	// Moves returns all entries of the ledger in version order, retracted ones
+	// too, with the state of their rewriting, read now.
+	Moves(ctx context.Context) ([]LedgerEntry, error)
+
 	// Export visits every document of the collection in the order of its name's
 	// bytes, as of one time, with the ledger of that time. It ends at the first
 	// error that visit returns, and returns that.

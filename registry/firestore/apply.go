@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"time"
 
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
 	"google.golang.org/grpc/codes"
@@ -37,7 +38,7 @@ func (s *Store) Apply(ctx context.Context, changes []registry.Change) []registry
 	targets := b.split(ctx)
 	fresh, seen := s.guess.split(targets)
 	left := append(b.create(ctx, fresh), seen...)
-	b.merge(ctx, left)
+	_ = b.merge(ctx, left) // the outcomes tell
 	done(b.firstFailure())
 	return b.outcomes
 }
@@ -47,6 +48,7 @@ type batch struct {
 	store    *Store
 	changes  []registry.Change
 	outcomes []registry.Outcome
+	written  int // documents whose write was committed, as far as is known
 }
 
 // split appends what is for the ledger, refuses what has no valid name, and
@@ -79,15 +81,12 @@ func (b *batch) split(ctx context.Context) []*target {
 // not, or of which it is not known. While nothing is known of what is coming, a
 // small chunk goes first.
 func (b *batch) create(ctx context.Context, targets []*target) (left []*target) {
-	if len(targets) == 0 {
-		return nil
-	}
-	ledger, err := b.store.freshLedger(ctx)
-	if err != nil {
-		b.fail(targets, err)
-		return nil
-	}
 	for len(targets) > 0 {
+		ledger, err := b.store.freshLedger(ctx)
+		if err != nil {
+			b.fail(targets, err)
+			return left
+		}
 		n := b.store.guess.chunk(maxWrites)
 		if n == 0 { // the last chunk showed that reading first is cheaper
 			return append(left, targets...)
@@ -99,14 +98,14 @@ func (b *batch) create(ctx context.Context, targets []*target) (left []*target) 
 	return left
 }
 
-func (b *batch) createChunk(ctx context.Context, chunk []*target, ledger *registry.Ledger) (left []*target) {
+func (b *batch) createChunk(ctx context.Context, chunk []*target, ledger *certifiedLedger) (left []*target) {
 	updates := make([]registry.Update, len(chunk))
 	writes := make([]*firestorepb.Write, len(chunk))
 	for i, t := range chunk {
-		updates[i] = registry.Record{}.Update(t.entries, ledger)
+		updates[i] = registry.Record{}.Update(t.entries, ledger.Ledger)
 		writes[i] = b.store.write(t, updates[i], absent())
 	}
-	results, err := b.store.batchWrite(ctx, writes)
+	results, err := b.store.batchWrite(ctx, b.store.deadline(ledger), writes)
 	if err != nil { // perhaps committed: reading will tell
 		for _, t := range chunk {
 			t.sent = true
@@ -117,6 +116,7 @@ func (b *batch) createChunk(ctx context.Context, chunk []*target, ledger *regist
 	for i, t := range chunk {
 		switch results[i] {
 		case codes.OK:
+			b.written++
 			b.settle(t, updates[i])
 		case codes.AlreadyExists:
 			existed++
@@ -131,12 +131,12 @@ func (b *batch) createChunk(ctx context.Context, chunk []*target, ledger *regist
 }
 
 // merge reads targets, merges, and writes, until every race is won or the
-// attempts are used up.
-func (b *batch) merge(ctx context.Context, targets []*target) {
+// attempts are used up. The error tells why some could not be written.
+func (b *batch) merge(ctx context.Context, targets []*target) error {
 	lost := errors.New("the document never stood still")
 	for attempt := range b.store.attempts(ctx) {
 		if len(targets) == 0 {
-			return
+			return nil
 		}
 		records, ledger, err := b.read(ctx, targets)
 		if err != nil {
@@ -154,7 +154,11 @@ func (b *batch) merge(ctx context.Context, targets []*target) {
 			}
 		}
 	}
+	if len(targets) == 0 {
+		return nil
+	}
 	b.fail(targets, lost)
+	return asUnavailable(lost)
 }
 
 // learn takes note of whether documents that were read on a guess existed.
@@ -173,7 +177,7 @@ func (b *batch) learn(targets []*target, records []registry.Record) {
 
 // read returns the targets' records, and a ledger that is not older than any of
 // them.
-func (b *batch) read(ctx context.Context, targets []*target) ([]registry.Record, *registry.Ledger, error) {
+func (b *batch) read(ctx context.Context, targets []*target) ([]registry.Record, *certifiedLedger, error) {
 	records := make([]registry.Record, 0, len(targets))
 	for len(records) < len(targets) {
 		chunk := targets[len(records):min(len(targets), len(records)+maxReads)]
@@ -189,27 +193,18 @@ func (b *batch) read(ctx context.Context, targets []*target) ([]registry.Record,
 			records = append(records, b.store.decodeOrMissing(ctx, t.resource, documents[names[i]]))
 		}
 	}
-	ledger, err := b.store.freshLedger(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, r := range records {
-		if r.LedgerSeq > ledger.Seq() {
-			ledger, err = b.store.refreshLedger(ctx)
-			return records, ledger, err
-		}
-	}
-	return records, ledger, nil
+	ledger, err := b.store.ledgerFor(ctx, records)
+	return records, ledger, err
 }
 
 // write commits what the merged records want, and returns the targets to be
 // read again, with the error where there was one other than a lost race.
 // Documents whose cached copies are made wrong go together with their feed
 // entries, in one commit as long as nobody interferes.
-func (b *batch) write(ctx context.Context, targets []*target, records []registry.Record, ledger *registry.Ledger, alone bool) (left []*target, failure error) {
+func (b *batch) write(ctx context.Context, targets []*target, records []registry.Record, ledger *certifiedLedger, alone bool) (left []*target, failure error) {
 	var quiet, noticed []pending
 	for i, t := range targets {
-		p := pending{t, records[i].Update(t.entries, ledger), records[i]}
+		p := pending{t, records[i].Update(t.entries, ledger.Ledger), records[i]}
 		switch {
 		case !p.update.Write:
 			b.settleUnwritten(p)
@@ -219,8 +214,9 @@ func (b *batch) write(ctx context.Context, targets []*target, records []registry
 			quiet = append(quiet, p)
 		}
 	}
+	deadline := b.store.deadline(ledger)
 	for chunk := range chunks(quiet, maxWrites) {
-		again, err := b.writeQuietly(ctx, chunk)
+		again, err := b.writeQuietly(ctx, deadline, chunk)
 		left, failure = append(left, again...), errors.Join(failure, err)
 	}
 	size := maxWrites / 2
@@ -228,7 +224,7 @@ func (b *batch) write(ctx context.Context, targets []*target, records []registry
 		size = 1
 	}
 	for chunk := range chunks(noticed, size) {
-		again, err := b.writeWithNotice(ctx, chunk)
+		again, err := b.writeWithNotice(ctx, deadline, chunk)
 		left, failure = append(left, again...), errors.Join(failure, err)
 	}
 	return left, failure
@@ -249,18 +245,19 @@ func (p pending) precondition() *firestorepb.Precondition {
 }
 
 // writeQuietly writes documents that need no feed entry, each for itself.
-func (b *batch) writeQuietly(ctx context.Context, chunk []pending) (left []*target, failure error) {
+func (b *batch) writeQuietly(ctx context.Context, deadline time.Time, chunk []pending) (left []*target, failure error) {
 	writes := make([]*firestorepb.Write, len(chunk))
 	for i, p := range chunk {
 		writes[i] = b.store.write(p.target, p.update, p.precondition())
 	}
-	results, err := b.store.batchWrite(ctx, writes)
+	results, err := b.store.batchWrite(ctx, deadline, writes)
 	for i, p := range chunk {
 		switch {
 		case err != nil:
 			p.sent = true
 			left = append(left, p.target)
 		case results[i] == codes.OK:
+			b.written++
 			b.settle(p.target, p.update)
 		default:
 			if !lostRace(results[i]) {
@@ -275,14 +272,15 @@ func (b *batch) writeQuietly(ctx context.Context, chunk []pending) (left []*targ
 
 // writeWithNotice commits documents together with their feed entries. Where the
 // commit fails, all of them are to be read again.
-func (b *batch) writeWithNotice(ctx context.Context, chunk []pending) (left []*target, failure error) {
+func (b *batch) writeWithNotice(ctx context.Context, deadline time.Time, chunk []pending) (left []*target, failure error) {
 	var writes []*firestorepb.Write
 	for _, p := range chunk {
 		writes = append(writes, b.store.write(p.target, p.update, p.precondition()), b.store.feedWrite(p.resource))
 	}
-	err := b.store.commit(ctx, writes...)
+	_, err := b.store.commit(ctx, deadline, writes...)
 	for _, p := range chunk {
 		if err == nil {
+			b.written++
 			b.settle(p.target, p.update)
 			continue
 		}

@@ -3,6 +3,7 @@ package firestore
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
 
@@ -17,6 +18,7 @@ func (s *Store) Claim(ctx context.Context, tenantID string, resource registry.Re
 	var sent []registry.Entry // claims of ours that may have been committed
 	lost := fmt.Errorf("the document never stood still")
 	for attempt := range s.attempts(ctx) {
+		asked := time.Now()
 		snapshot, err := s.Read(ctx, []registry.Resource{resource})
 		if err != nil {
 			return false, fmt.Errorf("claim %s: %w", resource, err)
@@ -35,7 +37,7 @@ func (s *Store) Claim(ctx context.Context, tenantID string, resource registry.Re
 		if p.update.Feed {
 			writes = append(writes, s.feedWrite(resource))
 		}
-		err = s.commit(ctx, writes...)
+		_, err = s.commit(ctx, s.deadline(&certifiedLedger{snapshot.Ledger, asked}), writes...)
 		if err == nil {
 			return true, nil
 		}

@@ -12,21 +12,30 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// commit writes all or nothing, within CommitDeadline.
-func (s *Store) commit(ctx context.Context, writes ...*firestorepb.Write) error {
-	ctx, cancel := context.WithTimeout(ctx, CommitDeadline)
-	defer cancel()
-	_, err := s.client.Commit(s.outgoing(ctx), &firestorepb.CommitRequest{Database: s.database, Writes: writes})
-	if err != nil {
-		return unavailable("commit", err)
-	}
-	return nil
+// deadline is until when a commit may be under way of what was folded with the
+// ledger: so that none comes later whose writer did not know of a change, also
+// where this process was stopped after the fold.
+func (s *Store) deadline(ledger *certifiedLedger) time.Time {
+	return ledger.since.Add(s.ledgerStaleness + s.commitDeadline)
 }
 
-// batchWrite writes each for itself, within CommitDeadline, and returns one
-// code per write. No document may be in it twice.
-func (s *Store) batchWrite(ctx context.Context, writes []*firestorepb.Write) ([]codes.Code, error) {
-	ctx, cancel := context.WithTimeout(ctx, CommitDeadline)
+// commit writes all or nothing, before the deadline, and within CommitDeadline.
+// It returns the commit time.
+func (s *Store) commit(ctx context.Context, deadline time.Time, writes ...*firestorepb.Write) (time.Time, error) {
+	ctx, cancel := s.bounded(ctx, deadline)
+	defer cancel()
+	response, err := s.client.Commit(s.outgoing(ctx), &firestorepb.CommitRequest{Database: s.database, Writes: writes})
+	if err != nil {
+		return time.Time{}, unavailable("commit", err)
+	}
+	return response.CommitTime.AsTime(), nil
+}
+
+// batchWrite writes each for itself, before the deadline, and within
+// CommitDeadline, and returns one code per write. No document may be in it
+// twice.
+func (s *Store) batchWrite(ctx context.Context, deadline time.Time, writes []*firestorepb.Write) ([]codes.Code, error) {
+	ctx, cancel := s.bounded(ctx, deadline)
 	defer cancel()
 	response, err := s.client.BatchWrite(s.outgoing(ctx), &firestorepb.BatchWriteRequest{Database: s.database, Writes: writes})
 	if err != nil {
@@ -37,6 +46,13 @@ func (s *Store) batchWrite(ctx context.Context, writes []*firestorepb.Write) ([]
 		results[i] = codes.Code(st.GetCode())
 	}
 	return results, nil
+}
+
+func (s *Store) bounded(ctx context.Context, deadline time.Time) (context.Context, context.CancelFunc) {
+	if soon := time.Now().Add(s.commitDeadline); soon.Before(deadline) {
+		deadline = soon
+	}
+	return context.WithDeadline(ctx, deadline)
 }
 
 // raceAttempts bounds how often a lost race for a document is run again.

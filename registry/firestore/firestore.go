@@ -6,6 +6,7 @@
 //	realtime_registry/{kind}__{id}     tenant_id, path, history, ledger (design §3, §4)
 //	realtime_registry_ledger/{hash}    one move of everything that a tenant owns
 //	realtime_registry_ledger/head      the ledger's position, raised by every change to it
+//	realtime_registry_ledger/rewriting who rewrites documents now
 //	realtime_registry_feed/{random}    a resource whose history changed; expires by TTL policy
 //
 // Outsiders read tenant_id of the first; all else is ours.
@@ -27,6 +28,7 @@
 package firestore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -54,12 +56,17 @@ const (
 
 // What the rewriting of documents after a move relies on (design §4): a writer
 // folds with a ledger that is at most LedgerStaleness old, and its commit ends
-// within CommitDeadline. A document that was written without knowledge of a
-// move is there no later than both after the move's commit.
+// within CommitDeadline of that, however long the process was held up in
+// between. A document that was written without knowledge of a move is there no
+// later than both after the move's commit.
 const (
 	LedgerStaleness = 5 * time.Second
 	CommitDeadline  = 10 * time.Second
 )
+
+// timestampSlack is how much later than its timestamp says a change of the
+// ledger may have been committed: the timestamp is that of the request.
+const timestampSlack = time.Second
 
 // FeedTTL is how long a change feed entry is kept.
 const FeedTTL = 24 * time.Hour
@@ -73,6 +80,11 @@ type Options struct {
 	// ClientOptions connect the client; without them Google's default
 	// credentials are used, or FIRESTORE_EMULATOR_HOST.
 	ClientOptions []option.ClientOption
+
+	// LedgerStaleness and CommitDeadline are, by default, the constants of the
+	// same names. All processes on one database must agree on them; tests
+	// shorten them.
+	LedgerStaleness, CommitDeadline time.Duration
 
 	MeterProvider  metric.MeterProvider // nil: no metrics
 	TracerProvider trace.TracerProvider // nil: no spans
@@ -88,10 +100,13 @@ func (o Options) Validate() error {
 	if strings.ContainsAny(o.Prefix, "/") || strings.HasPrefix(o.Prefix, "__") || o.Prefix == "." {
 		faults = append(faults, fmt.Errorf("firestore: prefix %q: a collection name has no slash and does not begin with two underscores", o.Prefix))
 	}
+	if o.LedgerStaleness < 0 || o.CommitDeadline < 0 {
+		faults = append(faults, errors.New("firestore: LedgerStaleness and CommitDeadline are not negative"))
+	}
 	return errors.Join(faults...)
 }
 
-// Store is a registry.Store on one Firestore database.
+// Store is a registry.Store and a registry.Rewriter on one Firestore database.
 type Store struct {
 	client    *apiv1.Client
 	database  string // projects/{project}/databases/{database}
@@ -99,6 +114,8 @@ type Store struct {
 	telemetry *telemetry
 	logger    *slog.Logger
 	guess     guess
+
+	ledgerStaleness, commitDeadline time.Duration
 
 	refresh sync.Mutex // one refresh of the ledger at a time
 	cached  atomic.Pointer[certifiedLedger]
@@ -112,7 +129,10 @@ type certifiedLedger struct {
 	since time.Time
 }
 
-var _ registry.Store = (*Store)(nil)
+var (
+	_ registry.Store    = (*Store)(nil)
+	_ registry.Rewriter = (*Store)(nil)
+)
 
 // Open connects, and reads the ledger to prove that the database answers. The
 // caller closes the store. Errors wrap registry.ErrUnavailable; ctx bounds the
@@ -141,6 +161,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		prefix:    o.Prefix,
 		telemetry: t,
 		logger:    o.Logger,
+
+		ledgerStaleness: cmp.Or(o.LedgerStaleness, LedgerStaleness),
+		commitDeadline:  cmp.Or(o.CommitDeadline, CommitDeadline),
 	}
 	if _, err := s.refreshLedger(ctx); err != nil {
 		client.Close()

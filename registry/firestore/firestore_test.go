@@ -44,7 +44,7 @@ func TestFirestoreIsAStore(t *testing.T) {
 		p := emulatortest.Firestore(t)
 		python := outside(t, p)
 		return storetest.Backend{
-			Open: func() registry.Store { return open(t, p) },
+			Open: func() storetest.Store { return open(t, p) },
 			SetPlain: func(name, tenantID string, merge bool) {
 				var options []client.SetOption
 				if merge {

@@ -6,10 +6,10 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/northstar-engines/realtime-registry/registry"
 )
@@ -19,20 +19,6 @@ import (
 const (
 	headID        = "head"
 	fieldPosition = "position"
-)
-
-// The fields of a ledger entry.
-const (
-	fieldSource      = "source"
-	fieldID          = "id"
-	fieldTime        = "time" // text, to the nanosecond
-	fieldFrom        = "from"
-	fieldTo          = "to"
-	fieldSeq         = "seq"        // position of the last change to the entry
-	fieldChangedAt   = "changed_at" // commit time of that change
-	fieldRetracted   = "retracted"
-	fieldRetractedBy = "retracted_by"
-	fieldRetractedAt = "retracted_at" // text
 )
 
 func (s *Store) headName() string { return s.document(LedgerCollection, headID) }
@@ -74,33 +60,48 @@ func (s *Store) certify(position int64, sent time.Time) *registry.Ledger {
 }
 
 // freshLedger returns a ledger that is at most LedgerStaleness old, for writers.
-func (s *Store) freshLedger(ctx context.Context) (*registry.Ledger, error) {
-	if c := s.cached.Load(); c != nil && time.Since(c.since) < LedgerStaleness {
-		return c.Ledger, nil
+func (s *Store) freshLedger(ctx context.Context) (*certifiedLedger, error) {
+	if c := s.cached.Load(); c != nil && time.Since(c.since) < s.ledgerStaleness {
+		return c, nil
 	}
 	return s.refreshLedger(ctx)
 }
 
 // refreshLedger reads strongly what has changed in the ledger since the one that
 // is known. Callers that wait for one another share the work.
-func (s *Store) refreshLedger(ctx context.Context) (*registry.Ledger, error) {
+func (s *Store) refreshLedger(ctx context.Context) (*certifiedLedger, error) {
 	began := time.Now()
 	s.refresh.Lock()
 	defer s.refresh.Unlock()
 	if c := s.cached.Load(); c != nil && c.since.After(began) {
-		return c.Ledger, nil
+		return c, nil
 	}
 	sent := time.Now()
 	ledger, err := s.ledgerSince(ctx, s.known())
 	if err != nil {
 		return nil, err
 	}
-	s.cached.Store(&certifiedLedger{ledger, sent})
+	fresh := &certifiedLedger{ledger, sent}
+	s.cached.Store(fresh)
+	return fresh, nil
+}
+
+// ledgerFor is freshLedger, not older than any of the records.
+func (s *Store) ledgerFor(ctx context.Context, records []registry.Record) (*certifiedLedger, error) {
+	ledger, err := s.freshLedger(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range records {
+		if r.LedgerSeq > ledger.Seq() {
+			return s.refreshLedger(ctx)
+		}
+	}
 	return ledger, nil
 }
 
 func (s *Store) ledgerSince(ctx context.Context, known *registry.Ledger) (*registry.Ledger, error) {
-	changed, err := s.queryLedger(ctx, known.Seq())
+	changed, err := s.ledgerEntries(ctx, known.Seq())
 	if err != nil {
 		return nil, err
 	}
@@ -123,65 +124,89 @@ func (s *Store) ledgerSince(ctx context.Context, known *registry.Ledger) (*regis
 	return registry.NewLedger(seq, entries), nil
 }
 
-func (s *Store) queryLedger(ctx context.Context, after int64) ([]registry.LedgerEntry, error) {
-	field := &firestorepb.StructuredQuery_FieldReference{FieldPath: fieldSeq}
-	stream, err := s.client.RunQuery(s.outgoing(ctx), &firestorepb.RunQueryRequest{
-		Parent: s.database + "/documents",
-		QueryType: &firestorepb.RunQueryRequest_StructuredQuery{StructuredQuery: &firestorepb.StructuredQuery{
-			From: []*firestorepb.StructuredQuery_CollectionSelector{{CollectionId: s.prefix + LedgerCollection}},
-			Where: &firestorepb.StructuredQuery_Filter{FilterType: &firestorepb.StructuredQuery_Filter_FieldFilter{
-				FieldFilter: &firestorepb.StructuredQuery_FieldFilter{
-					Field: field,
-					Op:    firestorepb.StructuredQuery_FieldFilter_GREATER_THAN,
-					Value: integer(after),
-				}}},
-			OrderBy: []*firestorepb.StructuredQuery_Order{{Field: field, Direction: firestorepb.StructuredQuery_ASCENDING}},
-		}},
-	})
+// queryLedger returns the entries whose field is greater than after, in the
+// order of that field, at most limit of them where that is not 0.
+func (s *Store) queryLedger(ctx context.Context, by string, after int64, limit int32) ([]*firestorepb.Document, error) {
+	field := &firestorepb.StructuredQuery_FieldReference{FieldPath: by}
+	query := &firestorepb.StructuredQuery{
+		From: []*firestorepb.StructuredQuery_CollectionSelector{{CollectionId: s.prefix + LedgerCollection}},
+		Where: &firestorepb.StructuredQuery_Filter{FilterType: &firestorepb.StructuredQuery_Filter_FieldFilter{
+			FieldFilter: &firestorepb.StructuredQuery_FieldFilter{
+				Field: field,
+				Op:    firestorepb.StructuredQuery_FieldFilter_GREATER_THAN,
+				Value: integer(after),
+			}}},
+		OrderBy: []*firestorepb.StructuredQuery_Order{{Field: field, Direction: firestorepb.StructuredQuery_ASCENDING}},
+	}
+	if limit > 0 {
+		query.Limit = wrapperspb.Int32(limit)
+	}
+	return s.query(ctx, query, time.Time{})
+}
+
+func (s *Store) ledgerEntries(ctx context.Context, after int64) ([]registry.LedgerEntry, error) {
+	documents, err := s.queryLedger(ctx, fieldSeq, after, 0)
 	if err != nil {
 		return nil, unavailable("read the ledger", err)
 	}
-	var entries []registry.LedgerEntry
-	for {
-		response, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			return entries, nil
-		}
-		if err != nil {
+	entries := make([]registry.LedgerEntry, len(documents))
+	for i, d := range documents {
+		if entries[i], err = decodeLedgerEntry(d); err != nil {
 			return nil, unavailable("read the ledger", err)
 		}
-		if d := response.GetDocument(); d != nil {
-			e, err := decodeLedgerEntry(d)
-			if err != nil {
-				return nil, unavailable("read the ledger", err)
-			}
-			entries = append(entries, e)
-		}
 	}
+	return entries, nil
 }
 
-// appendLedger merges a moved entry into the ledger: the entry and the head in
-// one commit, so that positions are in commit order.
+// Moves implements registry.Store.
+func (s *Store) Moves(ctx context.Context) (_ []registry.LedgerEntry, err error) {
+	ctx, done := s.telemetry.start(ctx, "moves", 0)
+	defer func() { done(err) }()
+	entries, err := s.ledgerEntries(ctx, 0)
+	return registry.NewLedger(0, entries).Entries(), err
+}
+
+// appendLedger merges a moved entry into the ledger.
 func (s *Store) appendLedger(ctx context.Context, e registry.Entry) registry.Outcome {
-	changed, err := s.changeLedger(ctx, e.Version, func(before registry.LedgerEntry, exists bool) (registry.LedgerEntry, bool) {
+	changed, err := s.changeLedger(ctx, e.Version, func(before registry.LedgerEntry, exists bool, _ time.Time) (registry.LedgerEntry, bool) {
 		return before.Merge(e, exists)
 	})
+	return ledgerOutcome(fmt.Sprintf("append %s to the ledger", e.ID), changed, err)
+}
+
+// Retract implements registry.Store.
+func (s *Store) Retract(ctx context.Context, r registry.Retraction) registry.Outcome {
+	ctx, done := s.telemetry.start(ctx, "retract", 1)
+	version := registry.Version{Source: r.Source, ID: r.ID}
+	changed, err := s.changeLedger(ctx, version, func(before registry.LedgerEntry, exists bool, now time.Time) (registry.LedgerEntry, bool) {
+		if r.At.IsZero() {
+			r.At = now
+		}
+		return before.Retract(r, exists)
+	})
+	done(err)
+	return ledgerOutcome(fmt.Sprintf("retract %s", r.ID), changed, err)
+}
+
+func ledgerOutcome(operation string, changed bool, err error) registry.Outcome {
 	switch {
 	case err != nil:
-		return registry.Outcome{Kind: registry.Failed, Err: fmt.Errorf("append %s to the ledger: %w", e.ID, err)}
+		return registry.Outcome{Kind: registry.Failed, Err: fmt.Errorf("%s: %w", operation, err)}
 	case !changed:
 		return registry.Outcome{Kind: registry.Duplicate}
 	}
 	return registry.Outcome{Kind: registry.Applied}
 }
 
-// changeLedger applies a pure change to one entry. An ambiguous commit, as a
-// lost race, is settled by reading again; it then counts as changed.
-func (s *Store) changeLedger(ctx context.Context, event registry.Version, change func(registry.LedgerEntry, bool) (registry.LedgerEntry, bool)) (bool, error) {
+// changeLedger applies a pure change, which is given the store's time, to one
+// entry: the entry and the head in one commit, so that positions are in commit
+// order. An ambiguous commit, as a lost race, is settled by reading again; it
+// then counts as changed.
+func (s *Store) changeLedger(ctx context.Context, event registry.Version, change func(registry.LedgerEntry, bool, time.Time) (registry.LedgerEntry, bool)) (bool, error) {
 	name, sent := s.ledgerName(event), false
 	var lost error
 	for attempt := range s.attempts(ctx) {
-		documents, _, err := s.batchGet(ctx, []string{name, s.headName()})
+		documents, now, err := s.batchGet(ctx, []string{name, s.headName()})
 		if err != nil {
 			return false, errors.Join(lost, err)
 		}
@@ -192,14 +217,15 @@ func (s *Store) changeLedger(ctx context.Context, event registry.Version, change
 				return false, unavailable("read the ledger", err)
 			}
 		}
-		after, changed := change(before, existing != nil)
+		after, changed := change(before, existing != nil, now)
 		if !changed {
 			return sent, nil
 		}
 		head := documents[s.headName()]
 		after.Seq = headPosition(head) + 1
 		sent = true
-		if err := s.commit(ctx, s.ledgerWrite(name, after, existing), s.headWrite(after.Seq, head)); err == nil {
+		soon := time.Now().Add(s.commitDeadline)
+		if _, err := s.commit(ctx, soon, s.ledgerWrite(name, after, existing), s.headWrite(after.Seq, head)); err == nil {
 			// So that this process folds with it at once; others follow, and so
 			// would this one if the read failed.
 			_, _ = s.refreshLedger(ctx)
@@ -211,26 +237,6 @@ func (s *Store) changeLedger(ctx context.Context, event registry.Version, change
 	return false, lost
 }
 
-func (s *Store) ledgerWrite(name string, e registry.LedgerEntry, existing *firestorepb.Document) *firestorepb.Write {
-	fields := map[string]*firestorepb.Value{
-		fieldSource: text(e.Source),
-		fieldID:     text(e.ID),
-		fieldSeq:    integer(e.Seq),
-	}
-	if !e.RetractionOnly {
-		fields[fieldTime], fields[fieldFrom], fields[fieldTo] = text(e.Time.Format(time.RFC3339Nano)), text(e.From), text(e.To)
-	}
-	if e.Retracted {
-		fields[fieldRetracted] = boolean(true)
-		fields[fieldRetractedBy], fields[fieldRetractedAt] = text(e.RetractedBy), text(e.RetractedAt.Format(time.RFC3339Nano))
-	}
-	return &firestorepb.Write{
-		Operation:        &firestorepb.Write_Update{Update: &firestorepb.Document{Name: name, Fields: fields}},
-		UpdateTransforms: []*firestorepb.DocumentTransform_FieldTransform{commitTime(fieldChangedAt)},
-		CurrentDocument:  asRead(existing),
-	}
-}
-
 func (s *Store) headWrite(position int64, existing *firestorepb.Document) *firestorepb.Write {
 	return &firestorepb.Write{
 		Operation: &firestorepb.Write_Update{Update: &firestorepb.Document{
@@ -240,29 +246,4 @@ func (s *Store) headWrite(position int64, existing *firestorepb.Document) *fires
 		UpdateTransforms: []*firestorepb.DocumentTransform_FieldTransform{commitTime(fieldChangedAt)},
 		CurrentDocument:  asRead(existing),
 	}
-}
-
-func decodeLedgerEntry(d *firestorepb.Document) (registry.LedgerEntry, error) {
-	f := d.Fields
-	e := registry.LedgerEntry{
-		Version:     registry.Version{Source: f[fieldSource].GetStringValue(), ID: f[fieldID].GetStringValue()},
-		From:        f[fieldFrom].GetStringValue(),
-		To:          f[fieldTo].GetStringValue(),
-		Seq:         f[fieldSeq].GetIntegerValue(),
-		ChangedAt:   f[fieldChangedAt].GetTimestampValue().AsTime(),
-		Retracted:   f[fieldRetracted].GetBooleanValue(),
-		RetractedBy: f[fieldRetractedBy].GetStringValue(),
-	}
-	var err error
-	if e.RetractionOnly = f[fieldTime] == nil; !e.RetractionOnly {
-		if e.Time, err = time.Parse(time.RFC3339Nano, f[fieldTime].GetStringValue()); err != nil {
-			return e, fmt.Errorf("ledger entry %s: time: %w", d.Name, err)
-		}
-	}
-	if e.Retracted {
-		if e.RetractedAt, err = time.Parse(time.RFC3339Nano, f[fieldRetractedAt].GetStringValue()); err != nil {
-			return e, fmt.Errorf("ledger entry %s: retracted_at: %w", d.Name, err)
-		}
-	}
-	return e, nil
 }

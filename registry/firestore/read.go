@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/northstar-engines/realtime-registry/registry"
 )
@@ -71,6 +70,10 @@ func (s *Store) decodeOrMissing(ctx context.Context, r registry.Resource, d *fir
 	if d == nil {
 		return registry.NewRecord(r.DocumentID(), "", nil, nil, 0, time.Time{})
 	}
+	return s.decode(ctx, d)
+}
+
+func (s *Store) decode(ctx context.Context, d *firestorepb.Document) registry.Record {
 	record, err := decode(d)
 	if err != nil {
 		s.logger.WarnContext(ctx, "a document's own fields cannot be read; it is taken as a plain set", "error", err)
@@ -133,48 +136,11 @@ func (s *Store) Export(ctx context.Context, visit func(registry.Record, *registr
 }
 
 func (s *Store) exportFrom(ctx context.Context, at registry.Snapshot, last *string, visit func(registry.Record, *registry.Ledger) error) error {
-	stream, err := s.client.RunQuery(s.outgoing(ctx), s.exportQuery(at.ReadTime, *last))
-	if err != nil {
-		return unavailable("export", err)
-	}
-	for {
-		response, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return unavailable("export", err)
-		}
-		d := response.GetDocument()
-		if d == nil {
-			continue
-		}
-		record, err := decode(d)
-		if err != nil {
-			s.logger.WarnContext(ctx, "a document's own fields cannot be read; it is taken as a plain set", "error", err)
-		}
-		if err := visit(record, at.Ledger); err != nil {
+	return s.stream(ctx, s.byName(nil, *last), at.ReadTime, func(d *firestorepb.Document) error {
+		if err := visit(s.decode(ctx, d), at.Ledger); err != nil {
 			return err
 		}
 		*last = d.Name
-	}
-}
-
-func (s *Store) exportQuery(at time.Time, after string) *firestorepb.RunQueryRequest {
-	query := &firestorepb.StructuredQuery{
-		From: []*firestorepb.StructuredQuery_CollectionSelector{{CollectionId: s.prefix + Collection}},
-		OrderBy: []*firestorepb.StructuredQuery_Order{{
-			Field:     &firestorepb.StructuredQuery_FieldReference{FieldPath: "__name__"},
-			Direction: firestorepb.StructuredQuery_ASCENDING,
-		}},
-	}
-	if after != "" {
-		reference := &firestorepb.Value{ValueType: &firestorepb.Value_ReferenceValue{ReferenceValue: after}}
-		query.StartAt = &firestorepb.Cursor{Values: []*firestorepb.Value{reference}, Before: false}
-	}
-	return &firestorepb.RunQueryRequest{
-		Parent:              s.database + "/documents",
-		QueryType:           &firestorepb.RunQueryRequest_StructuredQuery{StructuredQuery: query},
-		ConsistencySelector: &firestorepb.RunQueryRequest_ReadTime{ReadTime: timestamppb.New(at)},
-	}
+		return nil
+	})
 }

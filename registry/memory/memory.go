@@ -1,223 +1,241 @@
-// Package memory keeps the registry in this process: for tests, and for `dev`
-// and `run --api` in one process. It passes the same suite as the Firestore
-// store, and forgets everything when the process ends.
+// Package memory keeps the registry in this process: for tests, for simulations,
+// and for `dev` and `run --api` in one process. It passes the same suite as the
+// Firestore store, and forgets everything when the process ends.
+//
+// It works as the Firestore store does: each call reads, folds, and commits on
+// the condition that nobody else has written meanwhile, over and over. Open
+// makes handles that share the documents but not what they know of the ledger,
+// as processes do, and lets a simulation interrupt a call at every step.
 package memory
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"maps"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/registry"
+	"github.com/northstar-engines/realtime-registry/registry/internal/omit"
 )
 
-// Store is a registry.Store in memory. All methods are safe for concurrent use;
-// a Read is atomic with regard to every Apply and Claim.
+// Step is a point at which a call touches what all handles share.
+type Step string
+
+// The steps. Answer comes after a commit: who is interrupted there does not
+// learn that it happened.
+const (
+	ReadLedger Step = "read ledger"
+	ReadRecord Step = "read record"
+	Commit     Step = "commit"
+	Answer     Step = "answer"
+)
+
+// Options make a handle.
+type Options struct {
+	// LedgerStaleness is for how long a handle folds with a ledger before it
+	// reads it anew, CommitDeadline how long a commit may take beyond that:
+	// later it fails. Both 0: no commit is made without the newest ledger.
+	LedgerStaleness, CommitDeadline time.Duration
+	// Interrupt is called before each step. An error makes the step fail with
+	// it; where the step is Answer, what was committed stays. May be nil.
+	Interrupt func(Step) error
+	// Omit is for proofs of the package's own module.
+	Omit omit.Rules
+}
+
+// Store is a registry.Store and a registry.Rewriter in memory. All methods are
+// safe for concurrent use.
 type Store struct {
-	now func() time.Time
-
-	mu        sync.RWMutex
-	last      time.Time           // of the latest commit: commit times never repeat
-	documents map[string]document // by document name
-	seq       int64               // ledger position
-	entries   map[event]registry.LedgerEntry
-	ledger    *registry.Ledger // snapshot of entries at seq
-	feed      []FeedEntry
+	*database
+	o     Options
+	known knownLedger
 }
 
-type event struct{ source, id string }
-
-// document is what a Firestore document holds; plain sets leave ours empty.
-type document struct {
-	tenantID   string
-	history    registry.History
-	path       []string
-	ledgerSeq  int64
-	updateTime time.Time
-}
-
-// FeedEntry is a change feed entry.
-type FeedEntry struct {
-	Resource registry.Resource
-	At       time.Time // commit time
-}
-
-var _ registry.Store = (*Store)(nil)
+var (
+	_ registry.Store    = (*Store)(nil)
+	_ registry.Rewriter = (*Store)(nil)
+)
 
 // New returns an empty store that takes the time from the machine's clock.
 func New() *Store { return NewAt(time.Now) }
 
 // NewAt returns an empty store whose commit times come from now; they are made
 // to grow where now does not.
-func NewAt(now func() time.Time) *Store {
-	return &Store{now: now, documents: map[string]document{}, entries: map[event]registry.LedgerEntry{}}
-}
+func NewAt(now func() time.Time) *Store { return &Store{database: newDatabase(now)} }
+
+// Open returns a further handle on the same documents, which knows nothing of
+// the ledger yet.
+func (s *Store) Open(o Options) *Store { return &Store{database: s.database, o: o} }
+
+// raceAttempts bounds how often a lost race for a document is run again.
+const raceAttempts = 1000
 
 // Apply implements registry.Store.
 func (s *Store) Apply(ctx context.Context, changes []registry.Change) []registry.Outcome {
 	outcomes := make([]registry.Outcome, len(changes))
-	if err := ctx.Err(); err != nil {
-		for i := range outcomes {
-			outcomes[i] = registry.Outcome{Kind: registry.Failed, Err: fmt.Errorf("apply: %w: %w", registry.ErrUnavailable, err)}
-		}
-		return outcomes
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	perResource := map[registry.Resource][]int{}
+	var resources []registry.Resource // in the order of the changes
+	indexes := map[registry.Resource][]int{}
 	for i, c := range changes {
 		if c.Resource == (registry.Resource{}) {
-			outcomes[i] = s.append(c.Entry)
+			outcomes[i] = s.append(ctx, c.Entry)
 			continue
 		}
 		if err := c.Resource.Validate(); err != nil {
-			outcomes[i] = registry.Outcome{Kind: registry.Failed, Err: fmt.Errorf("apply: %w", err)}
+			outcomes[i] = failed("apply", err)
 			continue
 		}
-		perResource[c.Resource] = append(perResource[c.Resource], i)
+		if indexes[c.Resource] == nil {
+			resources = append(resources, c.Resource)
+		}
+		indexes[c.Resource] = append(indexes[c.Resource], i)
 	}
-	for resource, indexes := range perResource {
-		entries := make([]registry.Entry, len(indexes))
-		for j, i := range indexes {
+	for _, resource := range resources {
+		entries := make([]registry.Entry, len(indexes[resource]))
+		for j, i := range indexes[resource] {
 			entries[j] = changes[i].Entry
 		}
-		update := s.record(resource.DocumentID()).Update(entries, s.ledger)
-		s.commit(resource, update)
-		for j, i := range indexes {
-			outcomes[i] = update.Outcomes[j]
+		update, err := s.merge(ctx, resource, entries)
+		for j, i := range indexes[resource] {
+			if err != nil {
+				outcomes[i] = failed(fmt.Sprintf("apply to %s", resource), err)
+			} else {
+				outcomes[i] = update.Outcomes[j]
+			}
 		}
 	}
 	return outcomes
 }
 
-func (s *Store) commit(resource registry.Resource, u registry.Update) {
-	if !u.Write {
-		return
+// merge brings entries into one document. An answer that was lost is made good
+// for by reading again, once.
+func (s *Store) merge(ctx context.Context, resource registry.Resource, entries []registry.Entry) (registry.Update, error) {
+	var lost error // the answer to a write that may have been committed
+	for range raceAttempts {
+		if err := ctx.Err(); err != nil {
+			return registry.Update{}, unavailable(err)
+		}
+		record, ledger, err := s.readFresh(resource)
+		if err != nil {
+			return registry.Update{}, errors.Join(err, lost)
+		}
+		update := record.Update(entries, ledger.Ledger)
+		if s.o.Omit.Repair && update.History.Equal(record.History) {
+			update.Write = false
+		}
+		if !update.Write {
+			return ours(update, lost != nil), nil
+		}
+		switch err := s.commit(record, update, ledger); {
+		case err == nil:
+			return update, nil
+		case errors.Is(err, errLostRace):
+		case lost != nil:
+			return registry.Update{}, err
+		default:
+			lost = err
+		}
 	}
-	at := s.tick()
-	s.documents[resource.DocumentID()] = document{u.TenantID, u.History, u.Path, u.LedgerSeq, at}
-	if u.Feed {
-		s.feed = append(s.feed, FeedEntry{resource, at})
-	}
+	return registry.Update{}, unavailable(errors.New("the document never stood still"))
 }
 
-func (s *Store) append(e registry.Entry) registry.Outcome {
-	key := event{e.Source, e.ID}
-	before, ok := s.entries[key]
-	after, changed := before.Merge(e, ok)
-	if !changed {
-		return registry.Outcome{Kind: registry.Duplicate}
+// ours makes duplicates of our own write, whose answer was lost, applied.
+func ours(u registry.Update, sent bool) registry.Update {
+	if !sent {
+		return u
 	}
-	s.putLedger(key, after)
-	return registry.Outcome{Kind: registry.Applied}
+	u.Outcomes = slices.Clone(u.Outcomes)
+	for i, o := range u.Outcomes {
+		if o.Kind == registry.Duplicate {
+			u.Outcomes[i].Kind = registry.Applied
+		}
+	}
+	return u
 }
 
-func (s *Store) putLedger(key event, e registry.LedgerEntry) {
-	s.seq++
-	e.Seq, e.ChangedAt = s.seq, s.tick()
-	s.entries[key] = e
-	s.ledger = registry.NewLedger(s.seq, slices.Collect(maps.Values(s.entries)))
+// readFresh returns a record, and a ledger that is neither older than the record
+// nor than LedgerStaleness.
+func (s *Store) readFresh(resource registry.Resource) (registry.Record, *certifiedLedger, error) {
+	if err := s.interrupt(ReadRecord); err != nil {
+		return registry.Record{}, nil, err
+	}
+	record := s.record(resource.DocumentID())
+	ledger, err := s.freshLedger()
+	if err == nil && record.LedgerSeq > ledger.Seq() {
+		ledger, err = s.refreshLedger()
+	}
+	return record, ledger, err
 }
 
 // Read implements registry.Store.
 func (s *Store) Read(ctx context.Context, resources []registry.Resource) (registry.Snapshot, error) {
 	if err := ctx.Err(); err != nil {
-		return registry.Snapshot{}, fmt.Errorf("read: %w: %w", registry.ErrUnavailable, err)
+		return registry.Snapshot{}, fmt.Errorf("read: %w", unavailable(err))
 	}
 	for _, r := range resources {
 		if err := r.Validate(); err != nil {
 			return registry.Snapshot{}, fmt.Errorf("read: %w", err)
 		}
 	}
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	snapshot := registry.Snapshot{Ledger: s.ledger, ReadTime: s.clock(), Records: make([]registry.Record, len(resources))}
-	for i, r := range resources {
-		snapshot.Records[i] = s.record(r.DocumentID())
+	if err := s.interrupt(ReadRecord); err != nil {
+		return registry.Snapshot{}, fmt.Errorf("read: %w", err)
 	}
-	return snapshot, nil
+	return s.snapshot(resources), nil
 }
 
 // Claim implements registry.Store.
 func (s *Store) Claim(ctx context.Context, tenantID string, resource registry.Resource) (bool, error) {
-	if err := ctx.Err(); err != nil {
-		return false, fmt.Errorf("claim %s: %w: %w", resource, registry.ErrUnavailable, err)
+	var sent []registry.Entry // claims of ours that may have been committed
+	for range raceAttempts {
+		snapshot, err := s.Read(ctx, []registry.Resource{resource})
+		if err != nil {
+			return false, fmt.Errorf("claim %s: %w", resource, err)
+		}
+		record := snapshot.Records[0]
+		switch record.Owner(snapshot.Ledger) {
+		case tenantID:
+			created, _ := record.History.Created()
+			return slices.ContainsFunc(sent, created.Equal), nil
+		case "":
+		default:
+			return false, fmt.Errorf("claim %s: %w", resource, registry.ErrConflict)
+		}
+		claim := registry.ClaimEntry(tenantID, resource, snapshot.ReadTime)
+		update := record.Update([]registry.Entry{claim}, snapshot.Ledger)
+		err = s.commit(record, update, &certifiedLedger{snapshot.Ledger, snapshot.ReadTime})
+		switch {
+		case err == nil:
+			return true, nil
+		case errors.Is(err, errLostRace):
+		case len(sent) > 0:
+			return false, fmt.Errorf("claim %s: %w", resource, err)
+		default:
+			sent = append(sent, claim)
+		}
 	}
-	if err := resource.Validate(); err != nil {
-		return false, fmt.Errorf("claim: %w", err)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	record := s.record(resource.DocumentID())
-	switch record.Owner(s.ledger) {
-	case tenantID:
-		return false, nil
-	case "":
-		s.commit(resource, record.Update([]registry.Entry{registry.ClaimEntry(tenantID, resource, s.clock())}, s.ledger))
-		return true, nil
-	}
-	return false, fmt.Errorf("claim %s: %w", resource, registry.ErrConflict)
+	return false, fmt.Errorf("claim %s: %w", resource, unavailable(errors.New("the document never stood still")))
 }
 
 // Export implements registry.Store. It holds the store still while it visits.
 func (s *Store) Export(_ context.Context, visit func(registry.Record, *registry.Ledger) error) error {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	for _, name := range slices.Sorted(maps.Keys(s.documents)) {
-		if err := visit(s.record(name), s.ledger); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.visit(visit)
 }
 
 // Close implements registry.Store. There is nothing to give back.
 func (s *Store) Close() error { return nil }
 
-// SetPlain writes a document as a program does that knows nothing of ours: its
-// fields are replaced by tenant_id alone, or, with merge, tenant_id alone is
-// replaced. For tests and for `dev`.
-func (s *Store) SetPlain(name, tenantID string, merge bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	d := document{}
-	if merge {
-		d = s.documents[name]
+func (s *Store) interrupt(step Step) error {
+	if s.o.Interrupt == nil {
+		return nil
 	}
-	d.tenantID, d.updateTime = tenantID, s.tick()
-	s.documents[name] = d
-}
-
-// Feed returns the change feed, oldest first.
-func (s *Store) Feed() []FeedEntry {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return slices.Clone(s.feed)
-}
-
-func (s *Store) record(name string) registry.Record {
-	d := s.documents[name]
-	return registry.NewRecord(name, d.tenantID, d.history, d.path, d.ledgerSeq, d.updateTime)
-}
-
-// clock is the time of a read: not before any commit.
-func (s *Store) clock() time.Time {
-	now := s.now().UTC().Truncate(time.Microsecond)
-	if now.Before(s.last) {
-		return s.last
+	if err := s.o.Interrupt(step); err != nil {
+		return unavailable(err)
 	}
-	return now
+	return nil
 }
 
-// tick is the time of a commit: after every other one.
-func (s *Store) tick() time.Time {
-	now := s.clock()
-	if !now.After(s.last) {
-		now = s.last.Add(time.Microsecond)
-	}
-	s.last = now
-	return now
+func unavailable(err error) error { return fmt.Errorf("%w: %w", registry.ErrUnavailable, err) }
+
+func failed(operation string, err error) registry.Outcome {
+	return registry.Outcome{Kind: registry.Failed, Err: fmt.Errorf("%s: %w", operation, err)}
 }

@@ -12,7 +12,7 @@ func TestMemoryIsAStore(t *testing.T) {
 	storetest.Run(t, func(*testing.T) storetest.Backend {
 		store := memory.New()
 		return storetest.Backend{
-			Open:     func() registry.Store { return store },
+			Open:     func() storetest.Store { return store },
 			SetPlain: store.SetPlain,
 			Feed: func() (resources []registry.Resource) {
 				for _, e := range store.Feed() {

@@ -48,7 +48,7 @@ func claimConflict(t *testing.T, b Backend) {
 
 func claimRace(t *testing.T, b Backend) {
 	tenants := []string{"t_a", "t_b", "t_c", "t_d"}
-	stores := make([]registry.Store, len(tenants))
+	stores := make([]Store, len(tenants))
 	for i := range stores {
 		stores[i] = b.Open()
 	}

@@ -88,7 +88,7 @@ func randomChange(random *rand.Rand, run string, n int) registry.Change {
 func deliver(t *testing.T, b Backend, deliveries []registry.Change, random *rand.Rand) {
 	t.Helper()
 	var wg sync.WaitGroup
-	stores := []registry.Store{b.Open(), b.Open(), b.Open()}
+	stores := []Store{b.Open(), b.Open(), b.Open()}
 	for i := 0; len(deliveries) > 0; i++ {
 		n := 1 + random.IntN(min(8, len(deliveries)))
 		batch := deliveries[:n]

@@ -15,12 +15,18 @@ import (
 // Backend is one empty registry and what a test may do to it from outside.
 type Backend struct {
 	// Open returns a store as a further process would have it.
-	Open func() registry.Store
+	Open func() Store
 	// SetPlain writes a document as a program does that knows nothing of ours:
 	// with tenant_id alone, or, with merge, leaving the other fields.
 	SetPlain func(name, tenantID string, merge bool)
 	// Feed lists the resources of all change feed entries, oldest first.
 	Feed func() []registry.Resource
+}
+
+// Store is what a backend is.
+type Store interface {
+	registry.Store
+	registry.Rewriter
 }
 
 // Run runs the suite, each test on a backend of its own.
@@ -41,6 +47,18 @@ func Run(t *testing.T, backend func(t *testing.T) Backend) {
 		"a tenant's move is told by its position":                 ledgerPositions,
 		"what is created after a tenant's move stays":             createdAfterTenantMove,
 		"a duplicate repairs what direct readers see":             duplicateRepairs,
+		"a retraction restores what was before, exactly":          retraction,
+		"a retracted move stays retracted":                        retractedForEver,
+		"a retraction may come before its move":                   retractionFirst,
+		"moves are listed with who retracted them":                moves,
+		"a change of the ledger queues one job":                   jobsAreQueued,
+		"one worker at a time has the lease":                      leases,
+		"a job that was cut short is taken up where it was":       jobsAreTakenUp,
+		"a retraction ends the job of its move":                   jobsAreSuperseded,
+		"affected is what has the tenant on its path":             affectedDocuments,
+		"rewriting writes what differs and nothing else":          rewriting,
+		"rewriting makes a plain set part of the history":         rewritingPlain,
+		"rewriting yields to who writes meanwhile":                rewritingRace,
 		"a claim registers, once":                                 claimRegisters,
 		"a claim of somebody else's stores nothing":               claimConflict,
 		"two claims at once: one wins":                            claimRace,

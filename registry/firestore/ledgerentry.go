@@ -1,0 +1,144 @@
+package firestore
+
+import (
+	"fmt"
+	"time"
+
+	"cloud.google.com/go/firestore/apiv1/firestorepb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+// The fields of a ledger entry.
+const (
+	fieldSource      = "source"
+	fieldID          = "id"
+	fieldTime        = "time" // text, to the nanosecond
+	fieldFrom        = "from"
+	fieldTo          = "to"
+	fieldSeq         = "seq"        // position of the last change to the entry
+	fieldChangedAt   = "changed_at" // commit time of that change
+	fieldRetracted   = "retracted"
+	fieldRetractedBy = "retracted_by"
+	fieldRetractedAt = "retracted_at" // text
+	fieldRewriting   = "rewriting"    // map: the job, and how far it is
+	fieldPending     = "pending"      // seq; there as long as the job is not done
+)
+
+// The fields of the map that a job is.
+const (
+	fieldState      = "state"
+	fieldTenants    = "tenants"
+	fieldLast       = "last"
+	fieldCursor     = "cursor"
+	fieldTotal      = "total"
+	fieldRead       = "read"
+	fieldWritten    = "written"
+	fieldHolder     = "holder"
+	fieldStartedAt  = "started_at"
+	fieldUpdatedAt  = "updated_at"
+	fieldFinishedAt = "finished_at"
+)
+
+func (s *Store) ledgerWrite(name string, e registry.LedgerEntry, existing *firestorepb.Document) *firestorepb.Write {
+	fields := jobFields(e)
+	fields[fieldSource], fields[fieldID], fields[fieldSeq] = text(e.Source), text(e.ID), integer(e.Seq)
+	if !e.RetractionOnly {
+		fields[fieldTime], fields[fieldFrom], fields[fieldTo] = text(e.Time.Format(time.RFC3339Nano)), text(e.From), text(e.To)
+	}
+	if e.Retracted {
+		fields[fieldRetracted] = boolean(true)
+		fields[fieldRetractedBy], fields[fieldRetractedAt] = text(e.RetractedBy), text(e.RetractedAt.Format(time.RFC3339Nano))
+	}
+	return &firestorepb.Write{
+		Operation:        &firestorepb.Write_Update{Update: &firestorepb.Document{Name: name, Fields: fields}},
+		UpdateTransforms: []*firestorepb.DocumentTransform_FieldTransform{commitTime(fieldChangedAt)},
+		CurrentDocument:  asRead(existing),
+	}
+}
+
+// jobFields are the fields of the entry's job. It is queried for by one field
+// that a job which is done does not have.
+func jobFields(e registry.LedgerEntry) map[string]*firestorepb.Value {
+	r := e.Rewriting
+	tenants := make([]*firestorepb.Value, len(r.Tenants))
+	for i, t := range r.Tenants {
+		tenants[i] = text(t)
+	}
+	job := map[string]*firestorepb.Value{
+		fieldState:   text(string(r.State)),
+		fieldTenants: array(tenants),
+		fieldLast:    boolean(r.Last),
+		fieldCursor:  text(r.Cursor),
+		fieldTotal:   integer(r.Total),
+		fieldRead:    integer(r.Read),
+		fieldWritten: integer(r.Written),
+		fieldHolder:  text(r.Holder),
+	}
+	for field, at := range map[string]time.Time{fieldStartedAt: r.StartedAt, fieldUpdatedAt: r.UpdatedAt, fieldFinishedAt: r.FinishedAt} {
+		if !at.IsZero() {
+			job[field] = &firestorepb.Value{ValueType: &firestorepb.Value_TimestampValue{TimestampValue: timestamppb.New(at)}}
+		}
+	}
+	fields := map[string]*firestorepb.Value{
+		fieldRewriting: {ValueType: &firestorepb.Value_MapValue{MapValue: &firestorepb.MapValue{Fields: job}}},
+	}
+	if r.Pending() {
+		fields[fieldPending] = integer(e.Seq)
+	}
+	return fields
+}
+
+func decodeLedgerEntry(d *firestorepb.Document) (registry.LedgerEntry, error) {
+	f := d.Fields
+	e := registry.LedgerEntry{
+		Version:     registry.Version{Source: f[fieldSource].GetStringValue(), ID: f[fieldID].GetStringValue()},
+		From:        f[fieldFrom].GetStringValue(),
+		To:          f[fieldTo].GetStringValue(),
+		Seq:         f[fieldSeq].GetIntegerValue(),
+		ChangedAt:   f[fieldChangedAt].GetTimestampValue().AsTime(),
+		Retracted:   f[fieldRetracted].GetBooleanValue(),
+		RetractedBy: f[fieldRetractedBy].GetStringValue(),
+		Rewriting:   decodeRewriting(f[fieldRewriting].GetMapValue().GetFields()),
+	}
+	var err error
+	if e.RetractionOnly = f[fieldTime] == nil; !e.RetractionOnly {
+		if e.Time, err = time.Parse(time.RFC3339Nano, f[fieldTime].GetStringValue()); err != nil {
+			return e, fmt.Errorf("ledger entry %s: time: %w", d.Name, err)
+		}
+	}
+	if e.Retracted {
+		if e.RetractedAt, err = time.Parse(time.RFC3339Nano, f[fieldRetractedAt].GetStringValue()); err != nil {
+			return e, fmt.Errorf("ledger entry %s: retracted_at: %w", d.Name, err)
+		}
+	}
+	return e, nil
+}
+
+func decodeRewriting(f map[string]*firestorepb.Value) registry.Rewriting {
+	r := registry.Rewriting{
+		State:      registry.RewritingState(f[fieldState].GetStringValue()),
+		Last:       f[fieldLast].GetBooleanValue(),
+		Cursor:     f[fieldCursor].GetStringValue(),
+		Total:      f[fieldTotal].GetIntegerValue(),
+		Read:       f[fieldRead].GetIntegerValue(),
+		Written:    f[fieldWritten].GetIntegerValue(),
+		Holder:     f[fieldHolder].GetStringValue(),
+		StartedAt:  timestamp(f[fieldStartedAt]),
+		UpdatedAt:  timestamp(f[fieldUpdatedAt]),
+		FinishedAt: timestamp(f[fieldFinishedAt]),
+	}
+	for _, t := range f[fieldTenants].GetArrayValue().GetValues() {
+		r.Tenants = append(r.Tenants, t.GetStringValue())
+	}
+	return r
+}
+
+// timestamp is zero where there is none.
+func timestamp(v *firestorepb.Value) time.Time {
+	if v.GetTimestampValue() == nil {
+		return time.Time{}
+	}
+	return v.GetTimestampValue().AsTime()
+}

@@ -1,0 +1,20 @@
+// Package omit names the rules of design §4 that proofs leave out, one at a
+// time, to show that they would notice. Nothing but those proofs sets any.
+package omit
+
+// Rules are those to leave out of the memory store.
+type Rules struct {
+	// Feed: a change feed entry is written only where the writer thinks that
+	// the owner changes, by the ledger that it knows.
+	Feed bool
+	// PathQuery: a job looks for documents by tenant_id only.
+	PathQuery bool
+	// PathWrite: a document is rewritten only where its tenant_id differs.
+	PathWrite bool
+	// Order: a job is claimed whatever else is pending or running.
+	Order bool
+	// LastPass: a job ends with a pass that began as soon as it could.
+	LastPass bool
+	// Repair: a duplicate does not compare the document with the fold.
+	Repair bool
+}
