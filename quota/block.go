@@ -1,6 +1,7 @@
 package quota
 
 import (
+	"errors"
 	"math"
 	"time"
 )
@@ -151,6 +152,37 @@ func (b *block) nextReturn(now instant) call {
 	return c
 }
 
+// answer is what the store said to a call.
+type answer struct {
+	sent     instant // before the call
+	snapshot Snapshot
+	receipt  Receipt
+	err      error
+}
+
+// answered applies the answer to a call. It returns the units that were claimed,
+// or perhaps claimed, and can be spent by nobody any more.
+func (b *block) answered(now instant, c call, a answer, p Policy) (stranded int32) {
+	switch conflict := errors.Is(a.err, ErrConflict); {
+	case a.err == nil && c.kind == load:
+		return b.loaded(a.sent, now, a.snapshot, p)
+	case a.err == nil && c.kind == claim:
+		return b.claimed(a.sent, now, c, a.receipt)
+	case a.err == nil:
+		b.gaveBack(now, c, a.receipt)
+		return 0
+	case conflict && c.kind == giveBack:
+		return b.keep(c)
+	case conflict || c.kind == load:
+		b.version = 0
+		return 0
+	}
+	// Written or not: a claim counts as not obtained, a give-back is never
+	// repeated (design §7, rule 5).
+	b.version = 0
+	return c.units
+}
+
 // loaded applies a read that was sent at `sent`. A block of another window is
 // dropped (design §7, rule 3): the units are returned.
 func (b *block) loaded(sent, now instant, s Snapshot, p Policy) (stranded int32) {
@@ -208,9 +240,6 @@ func (b *block) keep(c call) (stranded int32) {
 	b.version = 0
 	return 0
 }
-
-// distrust makes the next call a read: the document is not known any more.
-func (b *block) distrust() { b.version = 0 }
 
 // forget drops the block: an operator has reset the window.
 func (b *block) forget() (stranded int32) {

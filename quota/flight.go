@@ -120,14 +120,6 @@ func (f *flight) fail(err error) {
 	f.waiters, f.returning = nil, false
 }
 
-// answer is what the store said to a call.
-type answer struct {
-	sent     instant // before the call
-	snapshot Snapshot
-	receipt  Receipt
-	err      error
-}
-
 // call asks the store, with a deadline of its own: those who wait have theirs.
 func (l *Limiter) call(key Key, c call) (a answer) {
 	ctx, cancel := context.WithTimeout(context.Background(), l.options.Timeout)
@@ -146,30 +138,13 @@ func (l *Limiter) call(key Key, c call) (a answer) {
 
 // apply tells the block what the store has said.
 func (l *Limiter) apply(e *entry, f *flight, c call, a answer) {
-	now := l.clock()
-	var stranded int32
-	switch {
-	case a.err == nil && c.kind == load:
-		stranded = e.loaded(a.sent, now, a.snapshot, l.policies.current().Of(e.key()))
-	case a.err == nil && c.kind == claim:
-		stranded = e.claimed(a.sent, now, c, a.receipt)
+	l.telemetry.stranded(e.label, e.answered(l.clock(), c, a, l.policies.current().Of(e.key())))
+	if c.kind == claim && a.err == nil {
 		l.telemetry.claimed(e, c)
-	case a.err == nil && c.kind == giveBack:
-		e.gaveBack(now, c, a.receipt)
-		f.returning = false
-	case c.kind == giveBack && errors.Is(a.err, ErrConflict):
-		stranded = e.keep(c)
-	case c.kind == giveBack: // perhaps given back: never twice (design §7, rule 5)
-		e.distrust()
-		stranded = c.units
-		f.returning = false
-	case c.kind == claim && !errors.Is(a.err, ErrConflict): // perhaps claimed: counts as not obtained
-		e.distrust()
-		stranded = c.units
-	default:
-		e.distrust()
 	}
-	l.telemetry.stranded(e.label, stranded)
+	if c.kind == giveBack && !errors.Is(a.err, ErrConflict) {
+		f.returning = false
+	}
 }
 
 // expiry is when a window's document may be deleted: well after its end, by the

@@ -19,9 +19,8 @@ const (
 )
 
 // Watch implements quota.Store: both collections on one stream. Where the
-// service says that what it has told is not whole (a filter's count, a reset, a
-// removed target), the Watch ends, and the next one begins from nothing: the
-// collections are small.
+// service says that what it has told is not whole (a filter's count), the Watch
+// ends, and the next one begins from nothing: the collections are small.
 func (s *Store) Watch(ctx context.Context, w quota.Watcher) error {
 	ctx, cancel := context.WithCancel(ctx) // ends the stream
 	defer cancel()
@@ -94,8 +93,15 @@ func (v *view) take(response *firestorepb.ListenResponse) error {
 
 func (v *view) target(change *firestorepb.TargetChange) error {
 	switch change.GetTargetChangeType() {
-	case firestorepb.TargetChange_REMOVE, firestorepb.TargetChange_RESET:
-		return fmt.Errorf("the stream begins anew: %v %v", change.GetTargetChangeType(), change.GetCause())
+	case firestorepb.TargetChange_REMOVE:
+		return fmt.Errorf("the service has ended it: %v", change.GetCause())
+	case firestorepb.TargetChange_RESET: // all is told again
+		if slices.Contains(change.GetTargetIds(), policyTarget) {
+			v.policies, v.whole = map[string]quota.PolicyDocument{}, false
+		}
+		if slices.Contains(change.GetTargetIds(), resetTarget) {
+			v.resets = map[string]bool{}
+		}
 	case firestorepb.TargetChange_CURRENT:
 		if slices.Contains(change.GetTargetIds(), policyTarget) {
 			v.whole, v.changed = true, true
