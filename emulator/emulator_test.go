@@ -1,9 +1,7 @@
 package emulator_test
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -18,12 +16,15 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/northstar-engines/realtime-registry/emulator"
+	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
+	"github.com/northstar-engines/realtime-registry/emulator/internal/fakesdk"
 )
 
 // asOwner makes the test binary an owner of emulators, that another test kills.
 const asOwner = "EMULATOR_TEST_OWNER"
 
 func TestMain(m *testing.M) {
+	fakesdk.Main()
 	if os.Getenv(asOwner) != "" {
 		own()
 	}
@@ -37,18 +38,29 @@ func own() {
 		fmt.Println(err)
 		os.Exit(1)
 	}
-	fmt.Println(emulators.Firestore.PID(), emulators.PubSub.PID(), emulators.Firestore.Host, emulators.PubSub.Host)
+	fmt.Println("own", emulators.Firestore.PID(), emulators.PubSub.PID())
 	select {}
 }
 
-const soon = 30 * time.Second
+const soon = time.Minute
+
+// fake is an SDK with fake emulators.
+func fake(t *testing.T) emulator.SDK {
+	t.Helper()
+	root, env := fakesdk.New(t)
+	for _, variable := range env {
+		key, value, _ := strings.Cut(variable, "=")
+		t.Setenv(key, value)
+	}
+	sdk, err := emulator.Find()
+	require.NoError(t, err)
+	require.Equal(t, root, sdk.Root)
+	return sdk
+}
 
 func start(t *testing.T, o emulator.Options) *emulator.Emulators {
 	t.Helper()
 	emulators, err := emulator.Start(t.Context(), o)
-	if errors.Is(err, emulator.ErrNotInstalled) && os.Getenv("CI") != "true" {
-		t.Skip(err)
-	}
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, emulators.Stop()) })
 	return emulators
@@ -69,14 +81,53 @@ func alive(t *testing.T, group int) bool {
 	return false
 }
 
+// One start of the real emulators shows what only they can show.
+func TestTheOfficialEmulatorsDoNotOutliveAKilledOwner(t *testing.T) {
+	if _, err := emulator.Find(); err != nil && os.Getenv("CI") != "true" {
+		t.Skip(err)
+	}
+	owner := emulatortest.Run(t, []string{asOwner + "=1"}, os.Args[0])
+	var firestore, pubsub int
+	_, err := fmt.Sscanf(owner.AwaitLine("own", 2*soon), "own %d %d", &firestore, &pubsub)
+	require.NoError(t, err)
+	for _, pid := range []int{firestore, pubsub} {
+		out, err := exec.Command("ps", "-o", "args=", "-p", strconv.Itoa(pid)).Output()
+		require.NoError(t, err)
+		require.Contains(t, string(out), "java", "the PID is the process that serves")
+	}
+	owner.Kill()
+	require.Eventually(t, func() bool { return !alive(t, firestore) && !alive(t, pubsub) }, soon, 10*time.Millisecond)
+}
+
+func TestEmulatorsEndWithTheirOwnerHoweverItEnds(t *testing.T) {
+	fake(t)
+	for _, s := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM, syscall.SIGQUIT} {
+		t.Run(s.String(), func(t *testing.T) {
+			owner := emulatortest.Run(t, []string{asOwner + "=1"}, os.Args[0])
+			var firestore, pubsub int
+			_, err := fmt.Sscanf(owner.AwaitLine("own", soon), "own %d %d", &firestore, &pubsub)
+			require.NoError(t, err)
+			require.True(t, alive(t, firestore) && alive(t, pubsub))
+			// One that is stopped cannot see by itself that its owner is gone.
+			require.NoError(t, syscall.Kill(firestore, syscall.SIGSTOP))
+
+			owner.Signal(s)
+			owner.Wait(soon)
+			require.Eventually(t, func() bool { return !alive(t, firestore) && !alive(t, pubsub) }, soon, 10*time.Millisecond)
+		})
+	}
+}
+
 func TestStopEndsWhatWasStartedAndNothingElse(t *testing.T) {
-	ours := start(t, emulator.Options{NoPubSub: true})
-	theirs := start(t, emulator.Options{NoPubSub: true})
-	require.Nil(t, ours.PubSub)
+	sdk := fake(t)
+	ours := start(t, emulator.Options{SDK: sdk})
+	theirs := start(t, emulator.Options{SDK: sdk, NoPubSub: true})
+	require.Nil(t, theirs.PubSub)
 	require.NotEqual(t, ours.Firestore.Host, theirs.Firestore.Host)
 
 	require.NoError(t, ours.Stop())
-	require.False(t, alive(t, ours.Firestore.PID()))
+	require.False(t, alive(t, ours.Firestore.PID()), "the launcher's child is gone too")
+	require.False(t, alive(t, ours.PubSub.PID()))
 	<-ours.Firestore.Done()
 	require.NoError(t, ours.Stop(), "repeating it is harmless")
 
@@ -86,138 +137,106 @@ func TestStopEndsWhatWasStartedAndNothingElse(t *testing.T) {
 	require.NoError(t, conn.Close())
 }
 
-func TestEmulatorsDoNotOutliveAKilledOwner(t *testing.T) {
-	if _, err := emulator.Find(); err != nil && os.Getenv("CI") != "true" {
-		t.Skip(err)
-	}
-	for _, s := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM} {
-		t.Run(s.String(), func(t *testing.T) {
-			cmd := exec.Command(os.Args[0])
-			cmd.Env = append(os.Environ(), asOwner+"=1")
-			out, err := cmd.StdoutPipe()
-			require.NoError(t, err)
-			require.NoError(t, cmd.Start())
-			var firestore, pubsub int
-			line, _ := bufio.NewReader(out).ReadString('\n')
-			_, err = fmt.Sscan(line, &firestore, &pubsub)
-			require.NoError(t, err, line)
-			require.True(t, alive(t, firestore) && alive(t, pubsub))
-			// An emulator that does not run cannot see that its owner is gone.
-			require.NoError(t, syscall.Kill(firestore, syscall.SIGSTOP))
+func TestAPausedEmulatorKeepsItsConnectionsAndStopsAllTheSame(t *testing.T) {
+	e := start(t, emulator.Options{SDK: fake(t), NoFirestore: true}).PubSub
+	require.NoError(t, e.Pause())
+	conn, err := net.Dial("tcp", e.Host)
+	require.NoError(t, err, "the kernel still accepts")
+	_, err = conn.Write([]byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"))
+	require.NoError(t, err)
+	answer := make([]byte, 1)
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(50*time.Millisecond)))
+	_, err = conn.Read(answer)
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
 
-			require.NoError(t, cmd.Process.Signal(s))
-			_ = cmd.Wait()
-			require.Eventually(t, func() bool { return !alive(t, firestore) && !alive(t, pubsub) }, soon, 10*time.Millisecond)
-		})
-	}
+	require.NoError(t, e.Resume())
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(soon)))
+	_, err = conn.Read(answer)
+	require.NoError(t, err)
+
+	require.NoError(t, e.Pause())
+	require.NoError(t, e.Stop())
+	require.False(t, alive(t, e.PID()))
 }
 
-func TestThePIDIsTheProcessThatServes(t *testing.T) {
-	emulators := start(t, emulator.Options{})
-	for _, e := range []*emulator.Emulator{emulators.Firestore, emulators.PubSub} {
-		out, err := exec.Command("ps", "-o", "args=", "-p", fmt.Sprint(e.PID())).Output()
-		require.NoError(t, err)
-		require.Contains(t, string(out), "java", e.Name)
+func TestDoneTellsOfAnEmulatorThatSomebodyElseEnded(t *testing.T) {
+	e := start(t, emulator.Options{SDK: fake(t), NoFirestore: true}).PubSub
+	require.NoError(t, syscall.Kill(e.PID(), syscall.SIGKILL))
+	select {
+	case <-e.Done():
+	case <-time.After(soon):
+		t.Fatal("not done")
 	}
+	require.Error(t, e.Pause())
 }
 
 func TestEnvironNamesTheHosts(t *testing.T) {
-	emulators := start(t, emulator.Options{NoFirestore: true})
-	require.Equal(t, []string{"PUBSUB_EMULATOR_HOST=" + emulators.PubSub.Host}, emulators.Environ())
+	emulators := start(t, emulator.Options{SDK: fake(t)})
+	require.Equal(t, []string{
+		"FIRESTORE_EMULATOR_HOST=" + emulators.Firestore.Host,
+		"PUBSUB_EMULATOR_HOST=" + emulators.PubSub.Host,
+	}, emulators.Environ())
 }
 
-// fakeSDK is an SDK whose Firestore emulator is the script.
-func fakeSDK(t *testing.T, script string) emulator.SDK {
+// scripted is an SDK whose Firestore emulator is the script.
+func scripted(t *testing.T, script string) emulator.Options {
 	path := filepath.Join(t.TempDir(), "emulator")
-	require.NoError(t, os.WriteFile(path, []byte("#!/bin/sh\n"+script), 0o700))
-	return emulator.SDK{Firestore: path}
+	fakesdk.Script(t, path, script)
+	return emulator.Options{SDK: emulator.SDK{Firestore: path}, NoPubSub: true}
 }
 
 func TestAnEmulatorThatDiesIsReportedAtOnceWithWhatItPrinted(t *testing.T) {
-	sdk := fakeSDK(t, "echo this machine has no luck >&2; exit 3")
-	_, err := emulator.Start(t.Context(), emulator.Options{SDK: sdk, NoPubSub: true})
+	_, err := emulator.Start(t.Context(), scripted(t, "echo this machine has no luck >&2; exit 3"))
 	require.ErrorContains(t, err, "Firestore emulator")
 	require.ErrorContains(t, err, "it ended")
 	require.ErrorContains(t, err, "this machine has no luck")
 }
 
 func TestAnEmulatorThatNeverAnswersIsStoppedInTime(t *testing.T) {
-	pids := filepath.Join(t.TempDir(), "pids")
-	sdk := fakeSDK(t, "sleep 1000 & echo $$ >"+pids+"; wait")
-	_, err := emulator.Start(t.Context(), emulator.Options{SDK: sdk, NoPubSub: true, StartWithin: 500 * time.Millisecond})
+	file := filepath.Join(t.TempDir(), "pid")
+	o := scripted(t, "sleep 1000 & echo $$ >"+file+"; wait")
+	o.StartWithin = time.Second
+	_, err := emulator.Start(t.Context(), o)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
-	var pid int
-	text, err := os.ReadFile(pids)
+	text, err := os.ReadFile(file)
 	require.NoError(t, err)
-	_, err = fmt.Sscan(string(text), &pid)
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
 	require.NoError(t, err)
 	require.False(t, alive(t, pid), "and so is what it started")
 }
 
+func TestStartingCanBeCancelled(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := emulator.Start(ctx, scripted(t, "exec sleep 1000"))
+	require.ErrorIs(t, err, context.Canceled)
+}
+
 func TestAPortThatWasTakenMeanwhileIsReplaced(t *testing.T) {
-	real, err := emulator.Find()
-	if err != nil && os.Getenv("CI") != "true" {
-		t.Skip(err)
-	}
 	once := filepath.Join(t.TempDir(), "once")
-	sdk := fakeSDK(t, "[ -e "+once+" ] && exec "+real.Firestore+" \"$@\"; touch "+once+"; echo Address already in use >&2; exit 1")
-	emulators, err := emulator.Start(t.Context(), emulator.Options{SDK: sdk, NoPubSub: true})
-	require.NoError(t, err)
-	require.NoError(t, emulators.Stop())
+	start(t, scripted(t, fmt.Sprintf("[ -e %[1]s ] && exec %[2]s\ntouch %[1]s; echo Address already in use >&2; exit 1", once, fakesdk.Launch(`"$@"`))))
 }
 
-func TestWithoutTheEmulatorsTheErrorSaysWhatToType(t *testing.T) {
-	t.Setenv("PATH", t.TempDir())
-	t.Setenv("CLOUDSDK_ROOT_DIR", "")
-	t.Setenv("JAVA_HOME", "")
-	_, err := emulator.Find()
-	require.ErrorIs(t, err, emulator.ErrNotInstalled)
-	require.ErrorContains(t, err, "gcloud, java not installed")
-	require.ErrorContains(t, err, "apt-get install google-cloud-cli google-cloud-cli-firestore-emulator google-cloud-cli-pubsub-emulator")
-	require.ErrorContains(t, err, "gcloud components install cloud-firestore-emulator pubsub-emulator")
-}
-
-// sdkAt makes an SDK with the launchers of both emulators.
-func sdkAt(t *testing.T, root string) {
-	for _, path := range []string{"cloud-firestore-emulator/cloud_firestore_emulator", "pubsub-emulator/bin/cloud-pubsub-emulator"} {
-		path = filepath.Join(root, "platform", path)
-		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
-		require.NoError(t, os.WriteFile(path, nil, 0o700))
+func TestOwnersThatStartAtOnceDoNotCollide(t *testing.T) {
+	sdk := fake(t)
+	type started struct {
+		emulators *emulator.Emulators
+		err       error
 	}
-}
-
-func TestTheSDKIsFoundWhereverItIs(t *testing.T) {
-	root, bin := t.TempDir(), t.TempDir()
-	script := func(path, text string) {
-		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
-		require.NoError(t, os.WriteFile(path, []byte("#!/bin/sh\n"+text), 0o700))
+	all := make(chan started)
+	const owners = 8
+	for range owners {
+		go func() {
+			emulators, err := emulator.Start(t.Context(), emulator.Options{SDK: sdk})
+			all <- started{emulators, err}
+		}()
 	}
-	script(filepath.Join(bin, "java"), "")
-	t.Setenv("PATH", bin)
-	t.Setenv("CLOUDSDK_ROOT_DIR", "")
-
-	script(filepath.Join(bin, "gcloud"), "echo "+root)
-	_, err := emulator.Find()
-	require.ErrorContains(t, err, "Firestore emulator, Pub/Sub emulator not installed")
-
-	sdkAt(t, root)
-	sdk, err := emulator.Find()
-	require.NoError(t, err)
-	require.Equal(t, root, sdk.Root, "where gcloud says")
-
-	linked := t.TempDir()
-	linked, err = filepath.EvalSymlinks(linked)
-	require.NoError(t, err)
-	sdkAt(t, linked)
-	script(filepath.Join(linked, "bin", "gcloud"), "exit 1")
-	require.NoError(t, os.Remove(filepath.Join(bin, "gcloud")))
-	require.NoError(t, os.Symlink(filepath.Join(linked, "bin", "gcloud"), filepath.Join(bin, "gcloud")))
-	sdk, err = emulator.Find()
-	require.NoError(t, err)
-	require.Equal(t, linked, sdk.Root, "where the link leads")
-
-	t.Setenv("CLOUDSDK_ROOT_DIR", root)
-	sdk, err = emulator.Find()
-	require.NoError(t, err)
-	require.Equal(t, root, sdk.Root, "the variable wins")
+	hosts := map[string]bool{}
+	for range owners {
+		s := <-all
+		require.NoError(t, s.err)
+		defer func() { require.NoError(t, s.emulators.Stop()) }()
+		hosts[s.emulators.Firestore.Host], hosts[s.emulators.PubSub.Host] = true, true
+	}
+	require.Len(t, hosts, 2*owners)
 }

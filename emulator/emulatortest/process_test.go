@@ -11,9 +11,15 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
+	"github.com/northstar-engines/realtime-registry/emulator/internal/fakesdk"
 )
 
 const soon = time.Minute
+
+func TestMain(m *testing.M) {
+	fakesdk.Main()
+	os.Exit(m.Run())
+}
 
 func TestAProcessTellsItsExitCodeAndItsOutput(t *testing.T) {
 	p := emulatortest.Run(t, []string{"GREETING=hello"}, "sh", "-c", `echo "$GREETING $1"; echo oops >&2; exit 3`, "sh", "you")
@@ -81,19 +87,29 @@ func TestWithoutTheEmulatorsTestsAreSkippedAndInCITheyFail(t *testing.T) {
 // A pair that no variable names is started for the test binary, and is gone when
 // the binary is.
 func TestThePairEndsWithTheTestBinary(t *testing.T) {
-	emulatortest.Firestore(t) // skips where it must
-	p := emulatortest.Run(t, []string{"FIRESTORE_EMULATOR_HOST=", "PUBSUB_EMULATOR_HOST="}, os.Args[0], "-test.v", "-test.run=^TestPrintTheFirestoreHost$")
+	_, env := fakesdk.New(t)
+	p := emulatortest.Run(t, env, os.Args[0], "-test.v", "-test.run=^TestBothAskedForTwiceAreTheSamePair$")
 	require.Equal(t, 0, p.Wait(soon))
-	line := p.AwaitLine("host=", soon)
-	port := line[strings.LastIndexByte(line, ':')+1:]
-	require.Eventually(t, func() bool {
-		out, err := exec.Command("ps", "-A", "-o", "stat=,args=").Output()
-		require.NoError(t, err)
-		return !strings.Contains(string(out), "--port="+port)
-	}, soon, 20*time.Millisecond)
+	for _, prefix := range []string{"firestore=", "pubsub="} {
+		line := p.AwaitLine(prefix, soon)
+		port := line[strings.LastIndexByte(line, ':')+1:]
+		require.Eventually(t, func() bool {
+			out, err := exec.Command("ps", "-A", "-o", "stat=,args=").Output()
+			require.NoError(t, err)
+			return !strings.Contains(string(out), "--port="+port)
+		}, soon, 20*time.Millisecond)
+	}
 }
 
-// TestPrintTheFirestoreHost is for TestThePairEndsWithTheTestBinary.
-func TestPrintTheFirestoreHost(t *testing.T) {
-	t.Log("host=" + emulatortest.Firestore(t).FirestoreHost)
+func TestBothAskedForTwiceAreTheSamePair(t *testing.T) {
+	first, second := emulatortest.Both(t), emulatortest.Both(t)
+	require.Equal(t, first.FirestoreHost, second.FirestoreHost)
+	require.Equal(t, first.PubSubHost, second.PubSubHost)
+	require.Equal(t, []string{
+		"GOOGLE_CLOUD_PROJECT=" + first.ID,
+		"FIRESTORE_EMULATOR_HOST=" + first.FirestoreHost,
+		"PUBSUB_EMULATOR_HOST=" + first.PubSubHost,
+	}, first.Environ())
+	t.Log("firestore=" + first.FirestoreHost)
+	t.Log("pubsub=" + first.PubSubHost)
 }
