@@ -19,9 +19,10 @@ type Rewriting struct {
 	// the document up to which that pass has come.
 	Last   bool
 	Cursor string
-	// Total is how many documents were affected when the job began; Read and
-	// Written count over all passes.
-	Total, Read, Written int64
+	// Total is how many documents were affected when the job began, Passed how
+	// many of them the pass under way is done with. Read and Written count over
+	// all passes.
+	Total, Passed, Read, Written int64
 	// Holder is the worker that has, or had, the job.
 	Holder string
 	// When, by the store's clock: zero where it has not happened.

@@ -33,6 +33,7 @@ const (
 	fieldLast       = "last"
 	fieldCursor     = "cursor"
 	fieldTotal      = "total"
+	fieldPassed     = "passed"
 	fieldRead       = "read"
 	fieldWritten    = "written"
 	fieldHolder     = "holder"
@@ -72,6 +73,7 @@ func jobFields(e registry.LedgerEntry) map[string]*firestorepb.Value {
 		fieldLast:    boolean(r.Last),
 		fieldCursor:  text(r.Cursor),
 		fieldTotal:   integer(r.Total),
+		fieldPassed:  integer(r.Passed),
 		fieldRead:    integer(r.Read),
 		fieldWritten: integer(r.Written),
 		fieldHolder:  text(r.Holder),
@@ -122,6 +124,7 @@ func decodeRewriting(f map[string]*firestorepb.Value) registry.Rewriting {
 		Last:       f[fieldLast].GetBooleanValue(),
 		Cursor:     f[fieldCursor].GetStringValue(),
 		Total:      f[fieldTotal].GetIntegerValue(),
+		Passed:     f[fieldPassed].GetIntegerValue(),
 		Read:       f[fieldRead].GetIntegerValue(),
 		Written:    f[fieldWritten].GetIntegerValue(),
 		Holder:     f[fieldHolder].GetStringValue(),

@@ -1,0 +1,175 @@
+package rewrite
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/northstar-engines/realtime-registry/internal/governor"
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+const (
+	saveEvery   = 2 * time.Second // how much a kill can undo
+	logEvery    = 10 * time.Second
+	callTimeout = 30 * time.Second
+)
+
+// run is one job, held by this worker.
+type run struct {
+	*Worker
+	job      registry.Job
+	at       time.Time // when job.Now was learned, by this process's clock
+	logged   time.Time
+	governor *governor.Governor
+	logger   *slog.Logger
+}
+
+func (r *run) do(ctx context.Context) error {
+	if err := r.begin(ctx); err != nil {
+		return err
+	}
+	progress := &r.job.Entry.Rewriting
+	if !progress.Last {
+		if r.o.Rate.Duration(progress.Total) <= r.untilSettled() {
+			if err := r.pass(ctx); err != nil {
+				return err
+			}
+		}
+		if err := r.awaitSettled(ctx); err != nil {
+			return err
+		}
+		progress.Last, progress.Cursor, progress.Passed = true, "", 0
+		if err := r.save(ctx); err != nil {
+			return err
+		}
+	}
+	if err := r.pass(ctx); err != nil {
+		return err
+	}
+	progress.State = registry.RewritingDone
+	if err := r.save(ctx); err != nil {
+		return err
+	}
+	r.logger.Info("rewriting has ended", "documents", progress.Total, "read", progress.Read, "written", progress.Written,
+		"after", r.job.Now.Sub(r.job.Entry.ChangedAt).Round(time.Millisecond))
+	return nil
+}
+
+// begin counts what is affected, unless that was done before.
+func (r *run) begin(ctx context.Context) error {
+	progress := &r.job.Entry.Rewriting
+	r.logged = r.o.Now()
+	if progress.Total == 0 && progress.Cursor == "" {
+		total, err := r.store.CountAffected(ctx, progress.Tenants)
+		if err != nil {
+			return err
+		}
+		progress.Total = total
+		r.logger.Info("rewriting begins", "documents", total, "at_least", r.o.Rate.Duration(total)+r.untilSettled())
+		return nil
+	}
+	r.logger.Info("rewriting is taken up", "documents", progress.Total, "passed", progress.Passed, "last_pass", progress.Last)
+	return nil
+}
+
+// untilSettled is how long there may still be writers that do not know of the
+// change. The store's clock is carried on by this process's.
+func (r *run) untilSettled() time.Duration {
+	now := r.job.Now.Add(r.o.Now().Sub(r.at))
+	return max(0, r.job.Entry.ChangedAt.Add(r.store.Settling()).Sub(now))
+}
+
+func (r *run) awaitSettled(ctx context.Context) error {
+	for {
+		left := r.untilSettled()
+		if left == 0 {
+			return nil
+		}
+		if err := r.o.Sleep(ctx, min(left, r.o.Lease/3)); err != nil {
+			return err
+		}
+		if err := r.save(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// pass visits affected documents behind the cursor, to the end.
+func (r *run) pass(ctx context.Context) error {
+	progress := &r.job.Entry.Rewriting
+	for {
+		limit := r.governor.Chunk(r.o.Page)
+		if err := r.governor.Wait(ctx, limit); err != nil {
+			return err
+		}
+		records, err := r.store.Affected(ctx, registry.Page{Tenants: progress.Tenants, After: progress.Cursor, Limit: limit})
+		if err != nil {
+			return err
+		}
+		if len(records) == 0 {
+			return nil
+		}
+		written, err := r.rewrite(ctx, records)
+		progress.Read += int64(len(records))
+		progress.Written += int64(written)
+		r.telemetry.page(ctx, len(records), written)
+		if err != nil {
+			return err
+		}
+		progress.Passed += int64(len(records))
+		progress.Cursor = records[len(records)-1].Document
+		r.telemetry.at(max(0, progress.Total-progress.Passed))
+		if len(records) < limit {
+			return nil
+		}
+		if err := r.tell(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// rewrite does not end with ctx: a commit under way is not cut off.
+func (r *run) rewrite(ctx context.Context, records []registry.Record) (int, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
+	defer cancel()
+	return r.store.Rewrite(ctx, records)
+}
+
+// tell stores and logs progress, each now and then.
+func (r *run) tell(ctx context.Context) error {
+	now := r.o.Now()
+	if now.Sub(r.logged) >= logEvery {
+		r.logged = now
+		progress := r.job.Entry.Rewriting
+		r.logger.Info("rewriting goes on", "documents", progress.Total, "passed", progress.Passed,
+			"written", progress.Written, "last_pass", progress.Last)
+	}
+	if now.Sub(r.at) < min(saveEvery, r.o.Lease/3) {
+		return nil
+	}
+	return r.save(ctx)
+}
+
+// save stores the progress and renews the lease.
+func (r *run) save(ctx context.Context) error {
+	saved, err := r.store.SaveJob(ctx, r.job)
+	if err != nil {
+		return fmt.Errorf("rewriting: %w", err)
+	}
+	r.job, r.at = saved, r.o.Now()
+	return nil
+}
+
+// giveBack stores the progress and lets another worker have the job at once.
+func (r *run) giveBack() {
+	ctx, cancel := context.WithTimeout(context.Background(), callTimeout/3)
+	defer cancel()
+	r.job.Entry.Rewriting.State = registry.RewritingQueued
+	if err := r.save(ctx); err != nil {
+		r.logger.Warn("the job of rewriting was not given back; another worker takes it up when the lease has run out", "error", err)
+		return
+	}
+	r.logger.Info("rewriting is interrupted; another worker takes it up")
+}
