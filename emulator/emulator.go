@@ -101,7 +101,8 @@ func (e *Emulator) Done() <-chan struct{} { return e.process.done }
 // Output is the last that the emulator printed, up to 16 KiB.
 func (e *Emulator) Output() string { return e.process.output.String() }
 
-// Pause stops the emulator in its tracks: connections stay, nothing answers.
+// Pause stops the emulator in its tracks: connections stay, nothing answers. It
+// returns when the signal is sent, which is a moment before it takes effect.
 func (e *Emulator) Pause() error { return e.signal(syscall.SIGSTOP) }
 
 // Resume undoes Pause.

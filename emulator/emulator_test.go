@@ -2,6 +2,7 @@ package emulator_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -140,23 +141,35 @@ func TestStopEndsWhatWasStartedAndNothingElse(t *testing.T) {
 func TestAPausedEmulatorKeepsItsConnectionsAndStopsAllTheSame(t *testing.T) {
 	e := start(t, emulator.Options{SDK: fake(t), NoFirestore: true}).PubSub
 	require.NoError(t, e.Pause())
-	conn, err := net.Dial("tcp", e.Host)
-	require.NoError(t, err, "the kernel still accepts")
-	_, err = conn.Write([]byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"))
-	require.NoError(t, err)
-	answer := make([]byte, 1)
-	require.NoError(t, conn.SetReadDeadline(time.Now().Add(50*time.Millisecond)))
-	_, err = conn.Read(answer)
-	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	var open net.Conn
+	require.Eventually(t, func() bool {
+		open = connect(t, e.Host)
+		return errors.Is(answer(open, 50*time.Millisecond), os.ErrDeadlineExceeded)
+	}, soon, time.Millisecond, "the kernel still accepts, and nobody answers")
 
 	require.NoError(t, e.Resume())
-	require.NoError(t, conn.SetReadDeadline(time.Now().Add(soon)))
-	_, err = conn.Read(answer)
-	require.NoError(t, err)
+	require.NoError(t, answer(open, soon))
 
 	require.NoError(t, e.Pause())
 	require.NoError(t, e.Stop())
 	require.False(t, alive(t, e.PID()))
+}
+
+// connect opens a connection as a gRPC client does.
+func connect(t *testing.T, host string) net.Conn {
+	conn, err := net.Dial("tcp", host)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	_, err = conn.Write([]byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"))
+	require.NoError(t, err)
+	return conn
+}
+
+// answer waits for the first byte.
+func answer(conn net.Conn, within time.Duration) error {
+	_ = conn.SetReadDeadline(time.Now().Add(within))
+	_, err := conn.Read(make([]byte, 1))
+	return err
 }
 
 func TestDoneTellsOfAnEmulatorThatSomebodyElseEnded(t *testing.T) {
@@ -213,8 +226,10 @@ func TestStartingCanBeCancelled(t *testing.T) {
 }
 
 func TestAPortThatWasTakenMeanwhileIsReplaced(t *testing.T) {
-	once := filepath.Join(t.TempDir(), "once")
-	start(t, scripted(t, fmt.Sprintf("[ -e %[1]s ] && exec %[2]s\ntouch %[1]s; echo Address already in use >&2; exit 1", once, fakesdk.Launch(`"$@"`))))
+	for _, then := range []string{"exit 1", "exec sleep 1000"} { // as Firestore's does, and as Pub/Sub's
+		once := filepath.Join(t.TempDir(), "once")
+		start(t, scripted(t, fmt.Sprintf("[ -e %[1]s ] && exec %[2]s\ntouch %[1]s; echo Address already in use >&2; %[3]s", once, fakesdk.Launch(`"$@"`), then)))
+	}
 }
 
 func TestOwnersThatStartAtOnceDoNotCollide(t *testing.T) {

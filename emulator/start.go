@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"time"
 )
 
 const (
@@ -42,27 +43,43 @@ func startOnce(ctx context.Context, s spec) (*Emulator, error) {
 	return e, nil
 }
 
-// awaitReady returns when the emulator answers a call, or has ended, or ctx has.
+// awaitReady returns when the emulator answers a call, or cannot any more, or ctx
+// has ended.
 func (e *Emulator) awaitReady(ctx context.Context, s spec) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	ended := errors.New("it ended")
-	go func() {
-		select {
-		case <-e.Done():
-			_ = e.Stop() // when all that it printed is here
-			cancel(ended)
-		case <-ctx.Done():
-		}
-	}()
+	go func() { cancel(e.awaitFailure(ctx)) }()
 	err := s.ready(ctx, e.Host)
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
-	case context.Cause(ctx) == ended && strings.Contains(e.Output(), "already in use"):
-		return fmt.Errorf("the %s emulator on %s: %w", e.Name, e.Host, errPortTaken)
-	case ctx.Err() != nil:
+	}
+	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
 	return fmt.Errorf("the %s emulator on %s does not answer: %w; it printed:\n%s", e.Name, e.Host, err, e.Output())
 }
+
+var errEnded = errors.New("it ended")
+
+// awaitFailure returns why the emulator will not answer; nil when ctx has ended.
+func (e *Emulator) awaitFailure(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(50 * time.Millisecond):
+			if e.portTaken() { // of which Pub/Sub's does not die
+				return errPortTaken
+			}
+		case <-e.Done():
+			_ = e.Stop() // when all that it printed is here
+			if e.portTaken() {
+				return errPortTaken
+			}
+			return errEnded
+		}
+	}
+}
+
+// portTaken: both print Java's BindException.
+func (e *Emulator) portTaken() bool { return strings.Contains(e.Output(), "already in use") }

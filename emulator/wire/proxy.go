@@ -1,0 +1,123 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"strings"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+)
+
+// Proxy is a gRPC proxy on loopback, so that a Meter sees what another process
+// does: the process is given the proxy in the place of the emulator. It carries
+// every method of the services that this program knows, streams too. It costs
+// time: do not measure speed through it.
+type Proxy struct {
+	listener net.Listener
+	server   *grpc.Server
+	conn     *grpc.ClientConn
+}
+
+// NewProxy starts a proxy to a server (host:port). The options are those of a
+// Meter. The caller closes it.
+func NewProxy(target string, options ...grpc.DialOption) (*Proxy, error) {
+	options = append([]grpc.DialOption{
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32), grpc.MaxCallSendMsgSize(math.MaxInt32)),
+	}, options...)
+	conn, err := grpc.NewClient("passthrough:///"+target, options...)
+	if err != nil {
+		return nil, fmt.Errorf("proxy to %s: %w", target, err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("proxy to %s: %w", target, err), conn.Close())
+	}
+	p := &Proxy{listener: listener, conn: conn}
+	p.server = grpc.NewServer(grpc.UnknownServiceHandler(p.carry), grpc.MaxRecvMsgSize(math.MaxInt32))
+	go func() { _ = p.server.Serve(listener) }() // ends by Close
+	return p, nil
+}
+
+// Addr is where clients connect: host:port.
+func (p *Proxy) Addr() string { return p.listener.Addr().String() }
+
+// Close breaks all calls off and returns when they have ended.
+func (p *Proxy) Close() error {
+	p.server.Stop()
+	return p.conn.Close()
+}
+
+// carry is one call. Messages are decoded on their way, since a Meter counts
+// messages and not bytes.
+func (p *Proxy) carry(_ any, client grpc.ServerStream) error {
+	name, _ := grpc.MethodFromServerStream(client)
+	method, err := methodOf(name)
+	if err != nil {
+		return status.Error(codes.Unimplemented, err.Error())
+	}
+	headers, _ := metadata.FromIncomingContext(client.Context())
+	ctx, cancel := context.WithCancel(metadata.NewOutgoingContext(client.Context(), headers))
+	defer cancel()
+	server, err := p.conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, name)
+	if err != nil {
+		return err
+	}
+	go func() {
+		if err := copyMessages(method.Input(), client.RecvMsg, server.SendMsg); err != nil {
+			cancel() // else the answer tells
+			return
+		}
+		_ = server.CloseSend()
+	}()
+	if answered, err := server.Header(); err == nil {
+		_ = client.SendHeader(answered)
+	}
+	err = copyMessages(method.Output(), server.RecvMsg, client.SendMsg)
+	client.SetTrailer(server.Trailer())
+	return err
+}
+
+// copyMessages ends with nil at the end of the stream that it reads.
+func copyMessages(of protoreflect.MessageDescriptor, receive, send func(any) error) error {
+	kind, err := protoregistry.GlobalTypes.FindMessageByName(of.FullName())
+	if err != nil {
+		return status.Error(codes.Unimplemented, err.Error())
+	}
+	for {
+		message := kind.New().Interface()
+		if err := receive(message); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		if err := send(proto.Message(message)); err != nil {
+			return err
+		}
+	}
+}
+
+// methodOf finds "/package.Service/Method".
+func methodOf(name string) (protoreflect.MethodDescriptor, error) {
+	service, method, _ := strings.Cut(strings.TrimPrefix(name, "/"), "/")
+	d, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(service))
+	if err != nil {
+		return nil, fmt.Errorf("proxy: %s: %w", name, err)
+	}
+	s, ok := d.(protoreflect.ServiceDescriptor)
+	if !ok || s.Methods().ByName(protoreflect.Name(method)) == nil {
+		return nil, fmt.Errorf("proxy: no method %s", name)
+	}
+	return s.Methods().ByName(protoreflect.Name(method)), nil
+}
