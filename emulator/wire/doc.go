@@ -5,6 +5,7 @@
 //     Firestore would bill.
 //   - [Faults] fails calls, and loses answers of calls that succeeded.
 //   - [Link] is a TCP proxy that delays, cuts and swallows.
+//   - [Proxy] is a gRPC proxy, so that a Meter sees what another process does.
 //
 // The first two are gRPC dial options, given to Google's clients by
 // option.WithGRPCDialOption or by package emulatortest. They work in any order:
