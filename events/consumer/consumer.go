@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -19,7 +20,8 @@ type Consumer struct {
 	decode    func(attributes map[string]string, data []byte, notAfter time.Time) (events.Event, error)
 
 	admission admission
-	queue     chan *work
+	intake    chan *work    // admitted
+	queue     chan *work    // decoded
 	slots     chan struct{} // one token per batch that is being applied
 	freed     chan struct{} // a slot was given back
 	progress  progress
@@ -46,6 +48,7 @@ func New(store registry.Store, transport Transport, opts Options) (*Consumer, er
 		opts:      opts,
 		decode:    events.Decode,
 		admission: newAdmission(opts.MaxOutstandingMessages, opts.MaxOutstandingBytes),
+		intake:    make(chan *work, opts.BatchChanges),
 		queue:     make(chan *work, opts.BatchChanges),
 		slots:     make(chan struct{}, opts.Appliers),
 		freed:     make(chan struct{}, 1),
@@ -87,6 +90,9 @@ func (c *Consumer) Run(ctx context.Context) error {
 	receiving, stop := context.WithCancel(ctx)
 	defer stop()
 	ended := make(chan error, 1)
+	for range 2 * runtime.GOMAXPROCS(0) {
+		go c.decoder()
+	}
 	go c.batches()
 	go func() {
 		limits := Limits{Messages: c.opts.MaxOutstandingMessages, Bytes: c.opts.MaxOutstandingBytes}

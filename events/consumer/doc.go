@@ -6,8 +6,8 @@
 //
 //  1. A Transport (PubSub) delivers it from one of many streams; it is admitted
 //     once the bounds on unsettled messages and bytes allow it (intake.go).
-//  2. It is decoded and validated where it was delivered, in parallel. What
-//     can never succeed is refused here.
+//  2. It is decoded and validated, several at a time. What can never succeed is
+//     refused here (intake.go).
 //  3. Its changes join a batch. A batch is sent when it is full, when the
 //     linger is over, or at once where nothing is in flight, so that a single
 //     event never waits (batch.go).

@@ -106,15 +106,15 @@ func (p *PubSub) Check(ctx context.Context) error {
 }
 
 func (p *PubSub) missing(what, name string, err error) error {
-	switch status.Code(err) {
-	case codes.OK:
+	switch code := status.Code(err); {
+	case err == nil:
 		return nil
-	case codes.NotFound:
+	case code == codes.NotFound:
 		return fmt.Errorf("%s %s does not exist: `registry-worker provision` creates it", what, name)
-	case codes.PermissionDenied:
+	case code == codes.PermissionDenied:
 		p.opts.Logger.Warn("not allowed to look whether it exists; going on", "what", what, "name", name)
 		return nil
-	case codes.Unavailable, codes.DeadlineExceeded:
+	case code == codes.Unavailable, code == codes.DeadlineExceeded, errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%s %s: pub/sub does not answer: %w", what, name, err)
 	default:
 		return fmt.Errorf("%s %s: %w", what, name, err)
@@ -157,17 +157,25 @@ func (p *PubSub) Receive(ctx context.Context, limits Limits, deliver func(contex
 // settled, which the consumer sees to.
 func (p *PubSub) receiveSettings(limits Limits) pubsub.ReceiveSettings {
 	return pubsub.ReceiveSettings{
-		NumGoroutines:          p.opts.Streams,
-		MaxOutstandingMessages: max(1, limits.Messages/p.opts.Streams),
-		MaxOutstandingBytes:    max(1, int(limits.Bytes)/p.opts.Streams),
-		MaxExtension:           maxLease,
+		NumGoroutines:              p.opts.Streams,
+		MaxOutstandingMessages:     max(1, limits.Messages/p.opts.Streams),
+		MaxOutstandingBytes:        max(1, int(limits.Bytes)/p.opts.Streams),
+		MaxExtension:               maxLease,
+		MaxDurationPerAckExtension: lease,
 	}
 }
 
-// maxLease is how long the lease of an unsettled message is extended: much
-// longer than the consumer holds one, and short enough that a message lost in a
-// worker that hangs is delivered elsewhere.
-const maxLease = 10 * time.Minute
+const (
+	// lease is how long a message stays with a worker that does not extend it:
+	// what the service has sent ahead when a stream ends, or a worker is killed,
+	// is out of sight for so long. The least that Pub/Sub allows; the client's
+	// default is 60 s.
+	lease = 10 * time.Second
+	// maxLease is how long the lease of an unsettled message is extended: much
+	// longer than the consumer holds one, and short enough that a message in a
+	// worker that hangs is delivered elsewhere.
+	maxLease = 10 * time.Minute
+)
 
 // DeadLetter implements Transport.
 func (p *PubSub) DeadLetter(ctx context.Context, letter DeadLetter) error {

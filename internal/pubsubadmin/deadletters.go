@@ -64,7 +64,7 @@ type ListOptions struct {
 //
 // It consumes none: they are leased for as long as it runs, so that others do
 // not see them, and given back at its end, in no particular order. Where the
-// process is killed they come back when their lease ends, within a minute.
+// process is killed they come back when their lease ends, within 20 s.
 func ListDeadLetters(ctx context.Context, client *pubsub.Client, subscription string, opts ListOptions) (letters []DeadLetter, more bool, err error) {
 	limit, maxBytes := cmp.Or(opts.Limit, 1000), cmp.Or(opts.Bytes, 64<<20)
 	bytes := 0

@@ -22,6 +22,10 @@ const (
 	// AckDeadline is the lease of a message that a worker has taken; the
 	// client extends it while the worker lives.
 	AckDeadline = 60 * time.Second
+	// DeadLetterAckDeadline is that of the subscription in which dead letters
+	// wait. Only listing and redriving take from it, and extend it; short, so
+	// that what was sent to a listing that had just ended is soon to be seen.
+	DeadLetterAckDeadline = 10 * time.Second
 	// Retention is how long messages are kept, acknowledged ones too, so that
 	// Rewind finds them. Pub/Sub allows up to 31 days; a longer retention that
 	// somebody has set is kept.
@@ -236,7 +240,9 @@ func (w wanted) settings(client *pubsub.Client) *pubsubpb.Subscription {
 		MessageRetentionDuration: durationpb.New(Retention),
 		ExpirationPolicy:         &pubsubpb.ExpirationPolicy{}, // without a TTL: never
 	}
-	if !w.deadLetters {
+	if w.deadLetters {
+		s.AckDeadlineSeconds = int32(DeadLetterAckDeadline.Seconds())
+	} else {
 		s.RetainAckedMessages = true
 		s.RetryPolicy = &pubsubpb.RetryPolicy{
 			MinimumBackoff: durationpb.New(MinimumBackoff),
@@ -288,7 +294,7 @@ func differences(have, want *pubsubpb.Subscription) (all []difference) {
 	}
 	kept := have.MessageRetentionDuration.AsDuration()
 	add(have.AckDeadlineSeconds != want.AckDeadlineSeconds, "ack_deadline_seconds",
-		fmt.Sprintf("lease %ds → %s", have.AckDeadlineSeconds, AckDeadline))
+		fmt.Sprintf("lease %ds → %ds", have.AckDeadlineSeconds, want.AckDeadlineSeconds))
 	add(kept < want.MessageRetentionDuration.AsDuration(), "message_retention_duration",
 		fmt.Sprintf("kept for %s → %s", days(kept), days(Retention)))
 	add(want.RetainAckedMessages && !have.RetainAckedMessages, "retain_acked_messages", "acknowledged messages are kept")

@@ -16,8 +16,8 @@ import (
 const (
 	pullMessages = 500              // in one pull, at most
 	maxHeld      = 10_000           // leased at the same time, about
-	lease        = 60 * time.Second // of what is held
-	renewal      = 20 * time.Second // how often leases are extended
+	lease        = 20 * time.Second // of what is held
+	renewal      = 4 * time.Second  // how often leases are extended
 	// How many acknowledgement ids fit into one request: ids have some 200
 	// bytes, and requests 512 KiB.
 	idsPerRequest = 1000
