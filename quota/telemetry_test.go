@@ -1,0 +1,134 @@
+package quota_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+
+	"github.com/northstar-engines/realtime-registry/quota"
+)
+
+// reader reads metrics, as the sums of their data points by labels.
+type reader struct{ *sdkmetric.ManualReader }
+
+func newReader() (reader, metric.MeterProvider) {
+	r := sdkmetric.NewManualReader()
+	return reader{r}, sdkmetric.NewMeterProvider(sdkmetric.WithReader(r))
+}
+
+func (r reader) read(t *testing.T, name string) map[string]int64 {
+	t.Helper()
+	var all metricdata.ResourceMetrics
+	require.NoError(t, r.Collect(t.Context(), &all))
+	sums := map[string]int64{}
+	for _, scope := range all.ScopeMetrics {
+		for _, m := range scope.Metrics {
+			if m.Name != name {
+				continue
+			}
+			switch data := m.Data.(type) {
+			case metricdata.Sum[int64]:
+				for _, p := range data.DataPoints {
+					sums[labels(p.Attributes)] += p.Value
+				}
+			case metricdata.Gauge[int64]:
+				for _, p := range data.DataPoints {
+					sums[labels(p.Attributes)] += p.Value
+				}
+			case metricdata.Histogram[float64]:
+				for _, p := range data.DataPoints {
+					sums[labels(p.Attributes)] += int64(p.Count)
+				}
+			}
+		}
+	}
+	return sums
+}
+
+func (r reader) sum(t *testing.T, name string) (sum int64) {
+	t.Helper()
+	for _, n := range r.read(t, name) {
+		sum += n
+	}
+	return sum
+}
+
+func labels(set attribute.Set) string {
+	text := ""
+	for _, kv := range set.ToSlice() {
+		text += fmt.Sprintf("%s=%s ", kv.Key, kv.Value.Emit())
+	}
+	return text
+}
+
+func TestTelemetryTellsDecisionsClaimsAndUnits(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		store := newStage()
+		reader, meters := newReader()
+		l := limiter(t, store, quota.Options{MeterProvider: meters, Policies: []quota.Policy{
+			{Action: "chat_send", Limit: 10, Window: time.Minute},
+			{Action: "beacon", Limit: 1, Window: time.Minute, Shadow: true},
+		}})
+		for range 15 {
+			allow(t, l)
+		}
+		for i := range 3 {
+			_, err := l.Allow(t.Context(), tenant, "beacon")
+			require.NoError(t, err)
+			_, err = l.Allow(t.Context(), tenant, fmt.Sprintf("invented%d", i))
+			require.NoError(t, err)
+		}
+		_, err := l.Allow(t.Context(), "nobody", action)
+		require.Error(t, err)
+		store.fault = down
+		_, err = l.Allow(t.Context(), "t_other", action)
+		require.Error(t, err)
+		require.Equal(t, map[string]int64{
+			"action=chat_send outcome=allowed ":     10,
+			"action=chat_send outcome=refused ":     5,
+			"action=chat_send outcome=invalid ":     1,
+			"action=chat_send outcome=unavailable ": 1,
+			"action=beacon outcome=allowed ":        1,
+			"action=beacon outcome=shadowed ":       2,
+			"action=other outcome=allowed ":         3,
+		}, reader.read(t, "quota.decisions"))
+		require.Equal(t, map[string]int64{"action=chat_send ": 10, "action=beacon ": 1, "action=other ": 3}, reader.read(t, "quota.units.claimed"))
+		require.Equal(t, map[string]int64{"action=chat_send ": 1, "action=beacon ": 1}, reader.read(t, "quota.near_limit"))
+		calls := reader.read(t, "quota.store.duration")
+		require.EqualValues(t, 3, calls["operation=load outcome=error "])
+		require.EqualValues(t, 5, calls["operation=load outcome=ok "], "one for each key; chat_send's is known to be full")
+	})
+}
+
+func TestTelemetryTellsReturnedAndStrandedUnits(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		store := newStage()
+		reader, meters := newReader()
+		options := limitOf(100, time.Minute)
+		options.MeterProvider = meters
+		l := limiter(t, store, options)
+		for range 8 { // of 15 claimed
+			require.True(t, allow(t, l).Allowed)
+		}
+		time.Sleep(30 * time.Second)
+		require.EqualValues(t, 7, reader.sum(t, "quota.units.returned"))
+		require.Zero(t, reader.sum(t, "quota.units.stranded"))
+		lost := false
+		store.fault = func(operation string) (before, after error) {
+			if operation == "save" && !lost {
+				lost = true
+				return nil, errDown
+			}
+			return nil, nil
+		}
+		require.True(t, allow(t, l).Allowed)
+		require.NoError(t, l.Close(t.Context()))
+		require.EqualValues(t, count(t, store)-9, reader.sum(t, "quota.units.stranded"), "what was claimed, and the answer lost")
+	})
+}
