@@ -74,14 +74,14 @@ func (s *Server) serveGuarded(w http.ResponseWriter, r *http.Request, route *rou
 		problem.New(http.StatusUnauthorized, "the bearer token is missing or is not the one for this request").Write(w)
 		return
 	}
+	if !discardBody(w, r) { // before it takes a slot: a body may come slowly
+		return
+	}
 	select {
 	case s.slots <- struct{}{}:
 		defer func() { <-s.slots }()
 	default:
 		problem.New(http.StatusServiceUnavailable, "too many requests in progress; try again").Write(w)
-		return
-	}
-	if !discardBody(w, r) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), s.options.RequestTimeout)

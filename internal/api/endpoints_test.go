@@ -1,0 +1,278 @@
+package api_test
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/northstar-engines/realtime-registry/internal/api"
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+const asAnn = "\nX-Tenant-Id: t_ann"
+
+func TestHostileInputGetsItsClearError(t *testing.T) {
+	s := serve(t, api.Options{})
+	require.NoError(t, s.RegisterThread(t.Context(), "t_ann", "th_1"))
+	long := strings.Repeat("a", 256)
+	for _, c := range []struct {
+		request string
+		status  int
+		says    string
+	}{
+		// Ids: decoded once, matched whole, never cleaned or redirected.
+		{"GET /v1/threads/th_1/access" + asAnn, 204, ""},
+		{"GET /v1/threads/%74h_1/access" + asAnn, 204, ""},
+		{"GET http://elsewhere/v1/threads/th_1/access" + asAnn, 204, ""},
+		{"GET /v1/threads/th_1/access?id=other#x" + asAnn, 204, ""},
+		{"GET /v1/threads/a.~:@+=-Z/access" + asAnn, 404, "no such resource"},
+		{"GET /v1/threads/" + long + "/access" + asAnn, 404, "no such resource"},
+		{"GET /v1/threads/" + long + "a/access" + asAnn, 400, "does not match"},
+		{"GET /v1/threads//access" + asAnn, 400, "does not match"},
+		{"GET /v1/threads/../access" + asAnn, 400, "does not match"},
+		{"GET /v1/threads/./access" + asAnn, 400, "does not match"},
+		{"GET /v1/threads/%2e%2e/access" + asAnn, 400, "does not match"},
+		{"GET /v1/threads/th%2F1/access" + asAnn, 400, "does not match"},
+		{"GET /v1/threads/th_1%2Faccess/access" + asAnn, 400, "does not match"},
+		{"GET /v1/threads/th_1%00/access" + asAnn, 400, "does not match"},
+		{"GET /v1/threads/th_1%0A/access" + asAnn, 400, "does not match"},
+		{"GET /v1/threads/%2574h_1/access" + asAnn, 400, "does not match"},
+		{"GET /v1/threads/%C3%A9/access" + asAnn, 400, "does not match"},
+		{"GET /v1/threads/%ff%fe/access" + asAnn, 400, "does not match"},
+		{"GET /v1/threads/_x/access" + asAnn, 400, "does not match"},
+		{"GET /v1/threads/a;b/access" + asAnn, 400, "does not match"},
+		{"GET /v1/threads/a*b/access" + asAnn, 400, "does not match"},
+		{"GET /v1/threads/%zz/access" + asAnn, 400, ""}, // net/http's own answer
+		{"PUT /v1/threads/.." + asAnn, 400, "does not match"},
+		{"PUT /v1/canvases/" + asAnn, 400, "does not match"},
+
+		// Tenants: exactly one.
+		{"GET /v1/threads/th_1/access", 400, "there 0 times"},
+		{"GET /v1/threads/th_1/access" + asAnn + asAnn, 400, "there 2 times"},
+		{"GET /v1/threads/th_1/access" + asAnn + "\nx-tenant-id: t_bob", 400, "there 2 times"},
+		{"GET /v1/threads/th_1/access\nX-Tenant-Id: t_ann, t_ann", 400, "does not match"},
+		{"GET /v1/threads/th_1/access\nX-Tenant-Id:", 400, "does not match"},
+		{"GET /v1/threads/th_1/access\nX-Tenant-Id: T_ANN", 400, "does not match"},
+		{"GET /v1/threads/th_1/access\nX-Tenant-Id: t_ann/../t_bob", 400, "does not match"},
+		{"GET /v1/threads/th_1/access\nX-Tenant-Id: t_é", 400, "does not match"},
+		{"GET /v1/threads/th_1/access\nX-Tenant-Id: t_" + long, 400, "does not match"},
+		{"PUT /v1/threads/th_2", 400, "there 0 times"},
+
+		// Paths that are none of ours. A trailing slash is one more segment.
+		{"GET /v1/threads/th_1/access/" + asAnn, 404, "no such endpoint"},
+		{"GET //v1/threads/th_1/access" + asAnn, 404, "no such endpoint"},
+		{"GET /v1/threads/a/b/access" + asAnn, 404, "no such endpoint"},
+		{"GET /v1/threads/x/../th_1/access" + asAnn, 404, "no such endpoint"},
+		{"GET /V1/threads/th_1/access" + asAnn, 404, "no such endpoint"},
+		{"GET /v1%2Fthreads/th_1/access" + asAnn, 404, "no such endpoint"},
+		{"GET /v1/media/m_1/access" + asAnn, 404, "no such endpoint"},
+		{"GET /", 404, "no such endpoint"},
+		{"OPTIONS *", 404, "no such endpoint"},
+		{"POST /v1/quota/connect/take" + asAnn, 404, "no such endpoint"}, // none was given
+
+		// Methods.
+		{"POST /v1/threads/th_1/access" + asAnn + "\nContent-Length: 0", 405, "takes GET, HEAD"},
+		{"DELETE /v1/threads/th_1" + asAnn, 405, "takes PUT"},
+		{"GET /v1/threads/th_1" + asAnn, 405, "takes PUT"},
+		{"OPTIONS /v1/threads/th_1/access" + asAnn, 405, "takes GET, HEAD"},
+		{"BREW /livez", 405, "takes GET, HEAD"},
+
+		// Bodies: none is needed.
+		{"PUT /v1/threads/th_2" + asAnn + "\nContent-Length: 2\n\n{}", 201, ""},
+		{"PUT /v1/threads/th_2" + asAnn + "\nContent-Length: 11534336\n\n" + strings.Repeat("x", 11<<20), 413, "no request needs a body"},
+		{"GET /v1/threads/th_1/access" + asAnn + "\nContent-Length: 5000\n\n" + strings.Repeat("x", 5000), 413, "no request needs a body"},
+		{"PUT /v1/threads/th_2" + asAnn + "\nTransfer-Encoding: chunked\n\n" + chunked(11<<20), 413, "no request needs a body"},
+		{"PUT /v1/threads/th_2" + asAnn + "\nTransfer-Encoding: chunked\n\n" + chunked(100), 204, ""},
+		{"PUT /v1/threads/th_2" + asAnn + "\nTransfer-Encoding: chunked\n\nzz\r\n", 400, "could not be read"},
+
+		// Headers.
+		{"GET /livez\nX-Large: " + strings.Repeat("x", 64<<10), 431, ""}, // net/http's own answer
+	} {
+		a := s.ask(t, c.request)
+		about := fmt.Sprintf("%.150q", c.request)
+		require.Equal(t, c.status, a.StatusCode, about)
+		require.Contains(t, a.body, c.says, about)
+		require.Empty(t, a.Header.Get("Location"), about)
+		if c.says != "" {
+			require.Equal(t, "application/problem+json", a.Header.Get("Content-Type"), about)
+		}
+		if c.says != "" || a.StatusCode < 300 {
+			require.Equal(t, "no-store", a.Header.Get("Cache-Control"), about)
+		}
+		if c.status == 405 {
+			require.Equal(t, strings.TrimPrefix(c.says, "takes "), a.Header.Get("Allow"), about)
+		}
+	}
+}
+
+// chunked is a body of so many bytes in chunks of 64 KiB.
+func chunked(size int) string {
+	var b strings.Builder
+	for size > 0 {
+		n := min(size, 64<<10)
+		fmt.Fprintf(&b, "%x\r\n%s\r\n", n, strings.Repeat("x", n))
+		size -= n
+	}
+	return b.String() + "0\r\n\r\n"
+}
+
+func TestMissingForeignAndMovedAwayAreTheSameAnswer(t *testing.T) {
+	s := serve(t, api.Options{})
+	require.NoError(t, s.RegisterThread(t.Context(), "t_ann", "foreign"))
+	require.NoError(t, s.RegisterThread(t.Context(), "t_bob", "moved"))
+	moved := registry.Entry{Type: registry.Moved, From: "t_bob", To: "t_ann", Version: registry.Version{ID: "1"}}
+	s.store.Apply(t.Context(), []registry.Change{{Resource: registry.Resource{Kind: registry.Thread, ID: "moved"}, Entry: moved}})
+	var answers []answer
+	for _, id := range []string{"missing", "foreign", "moved"} {
+		a := s.ask(t, "GET /v1/threads/"+id+"/access\nX-Tenant-Id: t_bob")
+		a.Header.Del("Date")
+		answers = append(answers, a)
+	}
+	require.Equal(t, 404, answers[0].StatusCode)
+	for _, other := range answers[1:] {
+		require.Equal(t, answers[0].StatusCode, other.StatusCode)
+		require.Equal(t, answers[0].body, other.body)
+		require.Equal(t, answers[0].Header, other.Header)
+	}
+	require.Equal(t, `{"type":"about:blank","title":"Not Found","status":404,"detail":"no such resource, or not this tenant's"}`, answers[0].body)
+}
+
+func TestHeadIsGetWithoutABody(t *testing.T) {
+	s := serve(t, api.Options{})
+	require.NoError(t, s.RegisterThread(t.Context(), "t_ann", "th_1"))
+	require.Equal(t, 204, s.ask(t, "HEAD /v1/threads/th_1/access"+asAnn).StatusCode)
+	refused := s.ask(t, "HEAD /v1/threads/th_2/access"+asAnn)
+	require.Equal(t, 404, refused.StatusCode)
+	require.Empty(t, refused.body)
+}
+
+func TestAClaimIsFoundByTheNextCheckEveryTime(t *testing.T) {
+	s := serve(t, api.Options{})
+	for i := range 300 {
+		require.Equal(t, 201, s.ask(t, fmt.Sprintf("PUT /v1/canvases/cv_%d%s", i, asAnn)).StatusCode)
+		require.Equal(t, 204, s.ask(t, fmt.Sprintf("GET /v1/canvases/cv_%d/access%s", i, asAnn)).StatusCode)
+		require.Equal(t, 204, s.ask(t, fmt.Sprintf("PUT /v1/canvases/cv_%d%s", i, asAnn)).StatusCode)
+		require.Equal(t, 409, s.ask(t, fmt.Sprintf("PUT /v1/canvases/cv_%d\nX-Tenant-Id: t_bob", i)).StatusCode)
+	}
+}
+
+func TestOfTwoClaimsAtOnceExactlyOneWins(t *testing.T) {
+	s := serve(t, api.Options{})
+	for i := range 100 {
+		var won, lost atomic.Int32
+		var both sync.WaitGroup
+		for _, tenant := range []string{"t_ann", "t_bob"} {
+			both.Go(func() {
+				switch s.ask(t, fmt.Sprintf("PUT /v1/threads/th_%d\nX-Tenant-Id: %s", i, tenant)).StatusCode {
+				case 201:
+					won.Add(1)
+				case 409:
+					lost.Add(1)
+				}
+			})
+		}
+		both.Wait()
+		require.EqualValues(t, 1, won.Load())
+		require.EqualValues(t, 1, lost.Load())
+	}
+}
+
+func TestAStoreThatIsDownIs503WithRetryAfterAndNoInternals(t *testing.T) {
+	s := serve(t, api.Options{})
+	s.down.Store(true)
+	for _, request := range []string{"GET /v1/threads/th_1/access", "PUT /v1/threads/th_1"} {
+		a := s.ask(t, request+asAnn)
+		require.Equal(t, 503, a.StatusCode)
+		require.Contains(t, []string{"1", "2", "3"}, a.Header.Get("Retry-After"))
+		require.NotContains(t, a.body, "10.0.0.7")
+	}
+}
+
+func TestADefectIs500AndTheServerGoesOn(t *testing.T) {
+	s := serve(t, api.Options{})
+	a := s.ask(t, "GET /v1/threads/panics/access"+asAnn)
+	require.Equal(t, 500, a.StatusCode)
+	require.NotContains(t, a.body, "defect")
+	require.Equal(t, 404, s.ask(t, "GET /v1/threads/th_1/access"+asAnn).StatusCode)
+}
+
+func TestTokens(t *testing.T) {
+	const check, claim = "GET /v1/threads/th_1/access" + asAnn, "PUT /v1/threads/th_1" + asAnn
+	both := api.Options{Token: "api", ClaimToken: "claim"}
+	for _, c := range []struct {
+		options       api.Options
+		authorization string
+		check, claim  int
+	}{
+		{api.Options{}, "", 404, 201},
+		{api.Options{}, "Bearer whatever", 404, 201},
+		{api.Options{Token: "api"}, "", 401, 401},
+		{api.Options{Token: "api"}, "Bearer api", 404, 201},
+		{api.Options{Token: "api"}, "bearer  api", 404, 201},
+		{api.Options{Token: "api"}, "Bearer ap", 401, 401},
+		{api.Options{Token: "api"}, "Bearer api2", 401, 401},
+		{api.Options{Token: "api"}, "Bearer", 401, 401},
+		{api.Options{Token: "api"}, "Basic api", 401, 401},
+		{api.Options{Token: "api"}, "api", 401, 401},
+		{api.Options{Token: "api"}, "Bearer api\nAuthorization: Bearer api", 401, 401},
+		{api.Options{ClaimToken: "claim"}, "", 404, 401},
+		{api.Options{ClaimToken: "claim"}, "Bearer claim", 404, 201},
+		{both, "Bearer api", 404, 401},
+		{both, "Bearer claim", 401, 201},
+		{both, "", 401, 401},
+	} {
+		s := serve(t, c.options)
+		header := ""
+		if c.authorization != "" {
+			header = "\nAuthorization: " + c.authorization
+		}
+		require.Equal(t, c.check, s.ask(t, check+header).StatusCode, "check with %+v", c)
+		a := s.ask(t, claim+header)
+		require.Equal(t, c.claim, a.StatusCode, "claim with %+v", c)
+		if a.StatusCode == 401 {
+			require.Contains(t, a.Header.Get("WWW-Authenticate"), `Bearer realm="realtime-registry"`)
+			require.Equal(t, c.authorization != "" && !strings.Contains(c.authorization, "\n"),
+				strings.Contains(a.Header.Get("WWW-Authenticate"), "invalid_token"))
+		}
+		for _, open := range []string{"/livez", "/readyz", "/metrics", "/version", "/v1/openapi.json"} {
+			require.Equal(t, 200, s.ask(t, "GET "+open).StatusCode, open)
+		}
+	}
+}
+
+func TestTheQuotaEndpointIsGivenWithItsActionAndAValidTenant(t *testing.T) {
+	s := serve(t, api.Options{Token: "api", Quota: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Test-Saw", r.PathValue("action")+" "+r.Header.Get("X-Tenant-Id")+" "+r.URL.Query().Get("n"))
+		w.WriteHeader(http.StatusTooManyRequests)
+	})})
+	const token = "\nAuthorization: Bearer api"
+	a := s.ask(t, "POST /v1/quota/stream%5Fresume/take?n=3"+asAnn+token)
+	require.Equal(t, 429, a.StatusCode)
+	require.Equal(t, "stream_resume t_ann 3", a.Header.Get("Test-Saw"))
+	require.Equal(t, 401, s.ask(t, "POST /v1/quota/connect/take"+asAnn).StatusCode)
+	require.Equal(t, 400, s.ask(t, "POST /v1/quota/connect/take"+token).StatusCode)
+	require.Equal(t, 405, s.ask(t, "GET /v1/quota/connect/take"+asAnn+token).StatusCode)
+}
+
+// A client that never finishes its request must not keep others out.
+func TestSlowClientsKeepNobodyOut(t *testing.T) {
+	s := serve(t, api.Options{MaxConcurrent: 2})
+	for range 50 {
+		conn, err := net.Dial("tcp", s.addr)
+		require.NoError(t, err)
+		defer func() { _ = conn.Close() }()
+		_, err = io.WriteString(conn, "GET /v1/threads/th_1/access HTTP/1.1\r\nHost: test\r\n")
+		require.NoError(t, err)
+	}
+	require.NoError(t, s.RegisterThread(t.Context(), "t_ann", "th_1"))
+	require.Equal(t, 204, s.ask(t, "GET /v1/threads/th_1/access"+asAnn).StatusCode)
+}
+
+var _ api.Claimer = (*registry.Registry)(nil)

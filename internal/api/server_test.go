@@ -1,0 +1,259 @@
+package api_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/northstar-engines/realtime-registry/internal/api"
+	"github.com/northstar-engines/realtime-registry/registry"
+	"github.com/northstar-engines/realtime-registry/registry/memory"
+	"github.com/northstar-engines/realtime-registry/registry/verifier"
+)
+
+// served is a server on a loopback port, over a registry in memory that can be
+// taken down.
+type served struct {
+	addr  string
+	store *memory.Store
+	down  atomic.Bool // every check and claim is ErrUnavailable
+	enter chan string // where set, each check says its tenant and waits
+	leave chan struct{}
+
+	*registry.Registry
+	verifier *verifier.Verifier
+}
+
+func (s *served) Verify(ctx context.Context, tenantID string, resource registry.Resource) error {
+	if s.enter != nil {
+		s.enter <- tenantID
+		<-s.leave
+	}
+	if resource.ID == "panics" {
+		panic("a defect")
+	}
+	if s.down.Load() {
+		return fmt.Errorf("verify: %w: connection refused by 10.0.0.7", registry.ErrUnavailable)
+	}
+	return s.verifier.Verify(ctx, tenantID, resource)
+}
+
+func (s *served) Claim(ctx context.Context, tenantID string, resource registry.Resource) (bool, error) {
+	if s.down.Load() {
+		return false, fmt.Errorf("claim: %w: connection refused by 10.0.0.7", registry.ErrUnavailable)
+	}
+	return s.Registry.Claim(ctx, tenantID, resource)
+}
+
+// serve starts a server that drains when the test ends. Options without a
+// version get everything that a command would give.
+func serve(t *testing.T, o api.Options) *served {
+	t.Helper()
+	store := memory.New()
+	v, err := verifier.New(t.Context(), store, verifier.Options{})
+	require.NoError(t, err)
+	s := &served{store: store, Registry: registry.New(store), verifier: v}
+	o.Verifier, o.Registry = s, s
+	if o.Version == nil {
+		o.Version = map[string]string{"version": "v1.2.3"}
+	}
+	o.Metrics = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "up 1") })
+	s.start(t, o)
+	return s
+}
+
+func (s *served) start(t *testing.T, o api.Options) {
+	t.Helper()
+	server, err := api.New(o)
+	require.NoError(t, err)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	s.addr = listener.Addr().String()
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(ctx, listener) }()
+	t.Cleanup(func() {
+		stop()
+		require.NoError(t, <-ended)
+	})
+}
+
+// answer is an answer with its body.
+type answer struct {
+	*http.Response
+	body string
+}
+
+// ask sends a request line and headers as they are, which no client library
+// would do with the bad ones, and reads the answer. Header lines are separated
+// by newlines; a body follows an empty line.
+func (s *served) ask(t *testing.T, request string) answer {
+	t.Helper()
+	conn, err := net.Dial("tcp", s.addr)
+	require.NoError(t, err)
+	defer func() { _ = conn.Close() }()
+	require.NoError(t, conn.SetDeadline(time.Now().Add(time.Minute)))
+	head, body, _ := strings.Cut(request, "\n\n")
+	line, headers, _ := strings.Cut(head, "\n")
+	if headers != "" {
+		headers = strings.ReplaceAll(headers, "\n", "\r\n") + "\r\n"
+	}
+	go func() { // the server may answer, and close, before it has read all
+		_, _ = io.WriteString(conn, line+" HTTP/1.1\r\nHost: test\r\n"+headers+"\r\n"+body)
+	}()
+	response, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: strings.Fields(line)[0]})
+	require.NoError(t, err, "%.200s", request)
+	text, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	return answer{response, string(text)}
+}
+
+func TestNoTokenIsNeededOnLoopbackAndOneIsDemandedOffIt(t *testing.T) {
+	store := memory.New()
+	v, err := verifier.New(t.Context(), store, verifier.Options{})
+	require.NoError(t, err)
+	open, err := api.New(api.Options{Verifier: v, Registry: registry.New(store)})
+	require.NoError(t, err)
+	for _, address := range []string{"0.0.0.0:0", "[::]:0"} {
+		listener, err := net.Listen("tcp", address)
+		if err != nil {
+			continue // no IPv6 here
+		}
+		require.ErrorContains(t, open.Serve(t.Context(), listener), "REGISTRY_API_TOKEN")
+		_, err = net.Dial("tcp", listener.Addr().String())
+		require.Error(t, err, "the listener is closed")
+	}
+	done, stop := context.WithCancel(t.Context())
+	stop()
+	guarded, err := api.New(api.Options{Verifier: v, Registry: registry.New(store), Token: "secret"})
+	require.NoError(t, err)
+	healthOnly, err := api.New(api.Options{})
+	require.NoError(t, err)
+	for _, server := range []*api.Server{guarded, healthOnly} {
+		listener, err := net.Listen("tcp", "0.0.0.0:0")
+		require.NoError(t, err)
+		require.NoError(t, server.Serve(done, listener))
+	}
+}
+
+func TestRequestsInProgressAreAnsweredBeforeServeReturns(t *testing.T) {
+	s := &served{enter: make(chan string), leave: make(chan struct{})}
+	store := memory.New()
+	s.Registry = registry.New(store)
+	var err error
+	s.verifier, err = verifier.New(t.Context(), store, verifier.Options{})
+	require.NoError(t, err)
+	require.NoError(t, s.RegisterThread(t.Context(), "t_ann", "th_1"))
+	server, err := api.New(api.Options{Verifier: s, Registry: s})
+	require.NoError(t, err)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	s.addr = listener.Addr().String()
+	ctx, stop := context.WithCancel(t.Context())
+	ended, answered := make(chan error, 1), make(chan answer, 1)
+	go func() { ended <- server.Serve(ctx, listener) }()
+	go func() { answered <- s.ask(t, "GET /v1/threads/th_1/access\nX-Tenant-Id: t_ann") }()
+	<-s.enter
+	stop()
+	require.Eventually(t, func() bool { // no new connections
+		conn, err := net.Dial("tcp", s.addr)
+		if err == nil {
+			_ = conn.Close()
+		}
+		return err != nil
+	}, 10*time.Second, time.Millisecond)
+	select {
+	case err := <-ended:
+		t.Fatalf("Serve returned before the request was answered: %v", err)
+	default:
+	}
+	close(s.leave)
+	require.Equal(t, http.StatusNoContent, (<-answered).StatusCode)
+	require.NoError(t, <-ended)
+}
+
+func TestADrainThatTakesTooLongIsAnError(t *testing.T) {
+	s := &served{enter: make(chan string), leave: make(chan struct{})}
+	s.Registry = registry.New(memory.New())
+	server, err := api.New(api.Options{Verifier: s, Registry: s, DrainTimeout: time.Millisecond})
+	require.NoError(t, err)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(ctx, listener) }()
+	go func() {
+		conn, err := net.Dial("tcp", listener.Addr().String())
+		if err == nil {
+			_, _ = io.WriteString(conn, "GET /v1/threads/panics/access HTTP/1.1\r\nHost: test\r\nX-Tenant-Id: t_ann\r\n\r\n")
+		}
+	}()
+	<-s.enter
+	stop()
+	require.ErrorIs(t, <-ended, context.DeadlineExceeded)
+	close(s.leave)
+}
+
+func TestAListenerThatFailsIsAnError(t *testing.T) {
+	server, err := api.New(api.Options{})
+	require.NoError(t, err)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, listener.Close())
+	require.ErrorIs(t, server.Serve(t.Context(), listener), net.ErrClosed)
+}
+
+func TestRequestsAboveTheBoundAreTurnedAwayAndHealthIsNot(t *testing.T) {
+	s := serve(t, api.Options{MaxConcurrent: 2})
+	s.enter, s.leave = make(chan string), make(chan struct{})
+	answers := make(chan answer, 2)
+	for range 2 {
+		go func() { answers <- s.ask(t, "GET /v1/threads/th_1/access\nX-Tenant-Id: t_ann") }()
+		<-s.enter
+	}
+	third := s.ask(t, "GET /v1/threads/th_1/access\nX-Tenant-Id: t_ann")
+	require.Equal(t, 503, third.StatusCode)
+	require.NotEmpty(t, third.Header.Get("Retry-After"))
+	require.Equal(t, 200, s.ask(t, "GET /livez").StatusCode)
+	close(s.leave)
+	for range 2 {
+		require.Equal(t, 404, (<-answers).StatusCode)
+	}
+	go func() { <-s.enter }()
+	require.Equal(t, 404, s.ask(t, "GET /v1/threads/th_1/access\nX-Tenant-Id: t_ann").StatusCode, "and there is room again")
+}
+
+func TestEveryFaultOfTheOptionsIsReportedAtOnce(t *testing.T) {
+	_, err := api.New(api.Options{
+		Verifier: &served{}, Token: "from a file\n", ClaimToken: "ä",
+		RequestTimeout: -1, MaxConcurrent: -1, MaxHeaderBytes: -1, DrainTimeout: -1,
+	})
+	for _, field := range []string{"Registry", "Token", "ClaimToken", "RequestTimeout", "MaxConcurrent", "MaxHeaderBytes", "DrainTimeout"} {
+		require.ErrorContains(t, err, field)
+	}
+	require.NotContains(t, err.Error(), "from a file", "secrets stay out of errors")
+}
+
+func TestHealthSaysWhy(t *testing.T) {
+	sick := errors.New("nothing settled for 30s")
+	s := &served{}
+	s.start(t, api.Options{
+		Live:  func(context.Context) error { return nil },
+		Ready: func(context.Context) error { return sick },
+	})
+	require.Equal(t, "ok\n", s.ask(t, "GET /livez").body)
+	ready := s.ask(t, "GET /readyz")
+	require.Equal(t, 503, ready.StatusCode)
+	require.Contains(t, ready.body, sick.Error())
+	require.Equal(t, 404, s.ask(t, "GET /v1/threads/th_1/access\nX-Tenant-Id: t_ann").StatusCode, "no API where none was given")
+}
