@@ -43,16 +43,16 @@ type Options struct {
 func (o Options) Validate() error {
 	var faults []error
 	if o.MissGrace < 0 {
-		faults = append(faults, fmt.Errorf("MissGrace is %v: must not be negative", o.MissGrace))
+		faults = append(faults, fmt.Errorf("option MissGrace is %v: must not be negative", o.MissGrace))
 	}
 	if o.Timeout < 0 {
-		faults = append(faults, fmt.Errorf("Timeout is %v: must not be negative", o.Timeout))
+		faults = append(faults, fmt.Errorf("option Timeout is %v: must not be negative", o.Timeout))
 	}
 	if o.MaxReads < 0 {
-		faults = append(faults, fmt.Errorf("MaxReads is %d: must not be negative", o.MaxReads))
+		faults = append(faults, fmt.Errorf("option MaxReads is %d: must not be negative", o.MaxReads))
 	}
 	if o.MaxWaiting < 0 {
-		faults = append(faults, fmt.Errorf("MaxWaiting is %d: must not be negative", o.MaxWaiting))
+		faults = append(faults, fmt.Errorf("option MaxWaiting is %d: must not be negative", o.MaxWaiting))
 	}
 	return errors.Join(faults...)
 }

@@ -86,13 +86,13 @@ type Options struct {
 func (o Options) Validate() error {
 	var faults []error
 	if o.Tenant == nil {
-		faults = append(faults, errors.New("Tenant is missing: the function that tells which tenant asks"))
+		faults = append(faults, errors.New("option Tenant is missing: the function that tells which tenant asks"))
 	}
 	if o.Resource == nil {
-		faults = append(faults, errors.New("Resource is missing: the function that tells what is asked for"))
+		faults = append(faults, errors.New("option Resource is missing: the function that tells what is asked for"))
 	}
 	if o.ReportOnly && o.Logger == nil && o.MeterProvider == nil {
-		faults = append(faults, errors.New("ReportOnly reports nowhere: give a Logger or a MeterProvider"))
+		faults = append(faults, errors.New("option ReportOnly reports nowhere: give a Logger or a MeterProvider"))
 	}
 	return errors.Join(faults...)
 }

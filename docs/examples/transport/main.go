@@ -1,0 +1,99 @@
+// Command transport is an example: an SSE transport that lets a tenant stream
+// only what it owns. The registry is that of GOOGLE_CLOUD_PROJECT, or of the
+// emulator at FIRESTORE_EMULATOR_HOST.
+//
+//	curl -N -H 'X-Authenticated-Tenant: t_acme' 127.0.0.1:8090/threads/th_1/events
+//
+// A client that comes back with Last-Event-ID gets what it missed, if the thread
+// is still its tenant's. What was refused is logged and counted: see /metrics.
+package main
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"log/slog"
+	"net/http"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.opentelemetry.io/otel/exporters/prometheus"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+
+	"github.com/northstar-engines/realtime-registry/registry"
+	"github.com/northstar-engines/realtime-registry/registry/firestore"
+	"github.com/northstar-engines/realtime-registry/registry/verifier"
+	"github.com/northstar-engines/realtime-registry/registry/verifier/middleware"
+)
+
+func main() {
+	ctx := context.Background()
+	store, err := firestore.Open(ctx, firestore.Options{ProjectID: os.Getenv("GOOGLE_CLOUD_PROJECT")})
+	if err != nil {
+		log.Fatal(err)
+	}
+	exporter, err := prometheus.New()
+	if err != nil {
+		log.Fatal(err)
+	}
+	meters := sdkmetric.NewMeterProvider(sdkmetric.WithReader(exporter))
+	grace := 2 * time.Second // for create flows that publish and do not claim
+	handler, err := transport(ctx, store, verifier.Options{MissGrace: grace, Logger: slog.Default(), MeterProvider: meters}, clock)
+	if err != nil {
+		log.Fatal(err)
+	}
+	http.Handle("/threads/", handler)
+	http.Handle("/metrics", promhttp.Handler())
+	log.Fatal(http.ListenAndServe("127.0.0.1:8090", nil))
+}
+
+// transport streams a thread's messages to the tenant that owns it.
+func transport(ctx context.Context, store registry.Store, o verifier.Options, messages source) (http.Handler, error) {
+	v, err := verifier.New(ctx, store, o)
+	if err != nil {
+		return nil, err
+	}
+	protect, err := middleware.New(v, middleware.Options{
+		// Set by what authenticates, which strips it from what clients send.
+		Tenant: func(r *http.Request) string { return r.Header.Get("X-Authenticated-Tenant") },
+		Resource: func(r *http.Request) registry.Resource { return registry.Resource{Kind: registry.Thread, ID: r.PathValue("thread")} },
+	})
+	mux := http.NewServeMux()
+	mux.Handle("GET /threads/{thread}/events", protect(events(messages)))
+	return mux, err
+}
+
+// source waits for the message of a thread that comes after the one numbered so.
+type source func(ctx context.Context, thread string, after int) (text string, err error)
+
+// events streams what comes after Last-Event-ID. It ends each stream after a
+// while: the client comes back by itself, and is verified again.
+func events(next source) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), 5*time.Minute)
+		defer cancel()
+		w.Header().Set("Content-Type", "text/event-stream")
+		w.Header().Set("Cache-Control", "no-store")
+		last, _ := strconv.Atoi(r.Header.Get("Last-Event-ID")) // absent or not ours: from the beginning
+		for http.NewResponseController(w).Flush() == nil {
+			text, err := next(ctx, r.PathValue("thread"), last)
+			if err != nil {
+				return
+			}
+			last++
+			fmt.Fprintf(w, "id: %d\ndata: %s\n\n", last, text)
+		}
+	})
+}
+
+// clock says the time each second; a real transport has its messages in a log.
+func clock(ctx context.Context, thread string, after int) (string, error) {
+	select {
+	case now := <-time.After(time.Second):
+		return fmt.Sprintf("%s: message %d at %s", thread, after+1, now.Format(time.TimeOnly)), nil
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+}

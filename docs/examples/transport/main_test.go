@@ -1,0 +1,149 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+
+	"github.com/northstar-engines/realtime-registry/registry"
+	"github.com/northstar-engines/realtime-registry/registry/memory"
+	"github.com/northstar-engines/realtime-registry/registry/verifier"
+)
+
+// client is a browser's EventSource, as far as the test needs it.
+type client struct {
+	t      *testing.T
+	url    string
+	tenant string
+	lastID string
+}
+
+// connect returns the status and the first n messages; then the connection is
+// lost.
+func (c *client) connect(n int) (status int, messages []string) {
+	c.t.Helper()
+	ctx, lose := context.WithTimeout(c.t.Context(), time.Minute)
+	defer lose()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url, nil)
+	require.NoError(c.t, err)
+	r.Header.Set("X-Authenticated-Tenant", c.tenant)
+	if c.lastID != "" {
+		r.Header.Set("Last-Event-ID", c.lastID)
+	}
+	answer, err := http.DefaultClient.Do(r)
+	require.NoError(c.t, err)
+	defer func() { _ = answer.Body.Close() }()
+	if answer.StatusCode != http.StatusOK {
+		return answer.StatusCode, nil
+	}
+	for lines := bufio.NewScanner(answer.Body); len(messages) < n && lines.Scan(); {
+		if id, ok := strings.CutPrefix(lines.Text(), "id: "); ok {
+			c.lastID = id
+		}
+		if text, ok := strings.CutPrefix(lines.Text(), "data: "); ok {
+			messages = append(messages, text)
+		}
+	}
+	return answer.StatusCode, messages
+}
+
+// lockedBuffer is a log that may be read while it is written to.
+type lockedBuffer struct {
+	mu sync.Mutex
+	bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.Buffer.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.Buffer.String()
+}
+
+func TestConnectResumeAndRefusalAfterAMove(t *testing.T) {
+	store := memory.New()
+	var log lockedBuffer
+	reader := sdkmetric.NewManualReader()
+	numbered := func(_ context.Context, thread string, after int) (string, error) {
+		return fmt.Sprintf("%s #%d", thread, after+1), nil
+	}
+	handler, err := transport(t.Context(), store, verifier.Options{
+		Logger:        slog.New(slog.NewTextHandler(&log, nil)),
+		MeterProvider: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)),
+	}, numbered)
+	require.NoError(t, err)
+	server := httptest.NewServer(handler)
+	defer server.Close()
+	acme := &client{t: t, url: server.URL + "/threads/th_1/events", tenant: "t_acme"}
+	globex := &client{t: t, url: acme.url, tenant: "t_globex"}
+
+	status, _ := acme.connect(1)
+	require.Equal(t, http.StatusNotFound, status, "nobody owns it yet")
+	require.NoError(t, registry.New(store).RegisterThread(t.Context(), "t_acme", "th_1"))
+
+	status, got := acme.connect(2)
+	require.Equal(t, http.StatusOK, status)
+	require.Equal(t, []string{"th_1 #1", "th_1 #2"}, got)
+	status, got = acme.connect(2)
+	require.Equal(t, http.StatusOK, status)
+	require.Equal(t, []string{"th_1 #3", "th_1 #4"}, got, "it resumes after the last one that it has")
+	status, _ = globex.connect(1)
+	require.Equal(t, http.StatusNotFound, status)
+
+	// Everything that acme owns goes to globex.
+	outcomes := store.Apply(t.Context(), []registry.Change{{Entry: registry.Entry{
+		Type: registry.Moved, From: "t_acme", To: "t_globex",
+		Version: registry.Version{Time: time.Now().Add(time.Minute), Source: "nexus", ID: "1"},
+	}}})
+	require.Equal(t, registry.Applied, outcomes[0].Kind)
+	status, _ = acme.connect(1)
+	require.Equal(t, http.StatusNotFound, status, "the resume is verified again")
+	status, got = globex.connect(1)
+	require.Equal(t, http.StatusOK, status)
+	require.Equal(t, []string{"th_1 #1"}, got)
+
+	// What it left in the telemetry.
+	for _, line := range []string{
+		"tenant_id=t_acme resource=thread/th_1 cause=unregistered",
+		"tenant_id=t_globex resource=thread/th_1 cause=foreign",
+		"tenant_id=t_acme resource=thread/th_1 cause=moved_away",
+	} {
+		require.Contains(t, log.String(), line)
+	}
+	require.Equal(t, map[string]int64{"unregistered": 1, "foreign": 1, "moved_away": 1}, missing(t, reader))
+}
+
+// missing counts refusals by cause.
+func missing(t *testing.T, reader *sdkmetric.ManualReader) map[string]int64 {
+	t.Helper()
+	var data metricdata.ResourceMetrics
+	require.NoError(t, reader.Collect(t.Context(), &data))
+	counts := map[string]int64{}
+	for _, metric := range data.ScopeMetrics[0].Metrics {
+		if metric.Name != "registry.verifier.missing" {
+			continue
+		}
+		for _, p := range metric.Data.(metricdata.Sum[int64]).DataPoints {
+			cause, _ := p.Attributes.Value("cause")
+			counts[cause.AsString()] = p.Value
+		}
+	}
+	return counts
+}
