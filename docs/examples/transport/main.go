@@ -58,7 +58,9 @@ func transport(ctx context.Context, store registry.Store, o verifier.Options, me
 	protect, err := middleware.New(v, middleware.Options{
 		// Set by what authenticates, which strips it from what clients send.
 		Tenant: func(r *http.Request) string { return r.Header.Get("X-Authenticated-Tenant") },
-		Resource: func(r *http.Request) registry.Resource { return registry.Resource{Kind: registry.Thread, ID: r.PathValue("thread")} },
+		Resource: func(r *http.Request) registry.Resource {
+			return registry.Resource{Kind: registry.Thread, ID: r.PathValue("thread")}
+		},
 	})
 	mux := http.NewServeMux()
 	mux.Handle("GET /threads/{thread}/events", protect(events(messages)))
