@@ -87,8 +87,9 @@ func (b *block) decision(now instant, v verdict) (d Decision) {
 	if !d.Allowed {
 		d.RetryAfter = d.ResetAfter
 	}
+	d.Length = time.Duration(b.length) * time.Second
 	d.Window.LastReset = b.lastReset
-	d.Window.Length = time.Duration(b.length) * time.Second
+	d.Window.Length = d.Length
 	d.Window.Generation = b.generation
 	return d
 }

@@ -15,6 +15,8 @@ type Decision struct {
 	Allowed bool
 	// Limit of the window in force, in units.
 	Limit int64
+	// Length of the window in force.
+	Length time.Duration
 	// Remaining is what the window has left, as far as this process knows: its
 	// own block, and what nobody had claimed when the store last answered.
 	Remaining int64
@@ -131,7 +133,7 @@ func (l *Limiter) decide(ctx context.Context, key Key, n int) (Decision, error) 
 		l.tally(key, denied)
 	case policy.Shadow || l.options.OnError == Allow:
 		l.tally(key, failedOpen)
-		return Decision{Allowed: true, Limit: policy.Limit, FailedOpen: true}, nil
+		return Decision{Allowed: true, Limit: policy.Limit, Length: policy.Window, FailedOpen: true}, nil
 	case errors.Is(ctx.Err(), context.Canceled):
 		l.tally(key, abandoned)
 	default:

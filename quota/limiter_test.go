@@ -278,7 +278,7 @@ func TestAllowOnErrorLetsThroughAndSaysSo(t *testing.T) {
 		options.OnError = quota.Allow
 		l := limiter(t, store, options)
 		for range 10 {
-			require.Equal(t, quota.Decision{Allowed: true, Limit: 5, FailedOpen: true}, allow(t, l))
+			require.Equal(t, quota.Decision{Allowed: true, Limit: 5, Length: time.Minute, FailedOpen: true}, allow(t, l))
 		}
 		store.fault = nil
 		require.Equal(t, 5, drain(t, l), "what was let through is not counted")

@@ -62,7 +62,7 @@ func (r reader) sum(t *testing.T, name string) (sum int64) {
 func labels(set attribute.Set) string {
 	text := ""
 	for _, kv := range set.ToSlice() {
-		text += fmt.Sprintf("%s=%s ", kv.Key, kv.Value.Emit())
+		text += fmt.Sprintf("%s=%s ", kv.Key, kv.Value.String())
 	}
 	return text
 }

@@ -1,0 +1,241 @@
+package quota_test
+
+import (
+	"bytes"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/northstar-engines/realtime-registry/quota"
+)
+
+func TestTheMoreSpecificPolicyHolds(t *testing.T) {
+	set := quota.NewPolicySet([]quota.Policy{
+		{Limit: 1}, {Action: "b", Limit: 2}, {Tenant: "t_a", Limit: 3}, {Tenant: "t_a", Action: "b", Limit: 4},
+	}, []quota.Policy{{Action: "c", Limit: 5}})
+	for k, limit := range map[quota.Key]int64{
+		{Tenant: "t_x", Action: "x"}: 1, {Tenant: "t_x", Action: "b"}: 2, {Tenant: "t_a", Action: "x"}: 3,
+		{Tenant: "t_a", Action: "b"}: 4, {Tenant: "t_x", Action: "c"}: 5, {Tenant: "t_a", Action: "c"}: 3,
+	} {
+		require.Equal(t, limit, set.Of(k).Limit, k)
+	}
+	require.Equal(t, quota.DefaultPolicy, quota.PolicySet{}.Of(key))
+	require.Equal(t, []string{"b", "c"}, set.Actions())
+}
+
+func TestAPolicyFileIsReadWhole(t *testing.T) {
+	policies, err := quota.ParsePolicies("policies.yaml", []byte(`
+policies:
+  - limit: 50
+  - {action: stream_resume, limit: 1000, window: 10s}
+  - tenant: t_acme
+    action: chat_send
+    limit: 5000
+    window: 1h30m
+    shadow: true
+`))
+	require.NoError(t, err)
+	require.Equal(t, []quota.Policy{
+		{Limit: 50, Window: time.Minute},
+		{Action: "stream_resume", Limit: 1000, Window: 10 * time.Second},
+		{Tenant: "t_acme", Action: "chat_send", Limit: 5000, Window: 90 * time.Minute, Shadow: true},
+	}, policies)
+	for _, empty := range []string{"", "# nothing\n", "policies: []\n", "---\n"} {
+		policies, err := quota.ParsePolicies("empty", []byte(empty))
+		require.NoError(t, err, empty)
+		require.Empty(t, policies)
+	}
+}
+
+func TestABadPolicyFileIsRefusedWithPlaceAndReason(t *testing.T) {
+	for name, c := range map[string]struct{ text, fault string }{
+		"unknown key":     {"policies:\n  - limit: 1\n    burst: 2\n", "f.yaml:3: invalid: burst: not a field"},
+		"unknown section": {"polices: []\n", "f.yaml:1: invalid: the file must have the one key policies"},
+		"no mapping":      {"- limit: 1\n", "f.yaml:1: invalid: the file must"},
+		"no list":         {"policies:\n  limit: 1\n", "f.yaml:2: invalid: policies must be a list"},
+		"no policy":       {"policies:\n  - 7\n", "f.yaml:2: invalid: a policy must be a mapping"},
+		"no limit":        {"policies:\n  - window: 60s\n", "f.yaml:2: invalid: limit is 0: must be 1 to 1000000000"},
+		"limit of words":  {"policies:\n  - limit: many\n", "f.yaml:2: invalid: limit: is many: must be a whole number"},
+		"limit in parts":  {"policies:\n  - limit: 1.5\n", "f.yaml:2: invalid: limit: is 1.5"},
+		"no unit":         {"policies:\n  - limit: 1\n    window: 60\n", "f.yaml:3: invalid: window: is 60: must be a duration with its unit"},
+		"part of second":  {"policies:\n  - limit: 1\n    window: 1500ms\n", "f.yaml:2: invalid: window is 1.5s: must be whole seconds"},
+		"window too long": {"policies:\n  - limit: 1\n    window: 1000h\n", "must be whole seconds, 1s to 720h"},
+		"tenant":          {"policies:\n  - limit: 1\n    tenant: acme\n", "f.yaml:2: invalid: tenant \"acme\""},
+		"empty tenant":    {"policies:\n  - limit: 1\n    tenant: \"\"\n", "f.yaml:3: invalid: tenant: is : must be a tenant id"},
+		"null action":     {"policies:\n  - limit: 1\n    action:\n", "f.yaml:3: invalid: action: is <nil>: must be an action"},
+		"action":          {"policies:\n  - limit: 1\n    action: a__b\n", "f.yaml:2: invalid: action \"a__b\""},
+		"shadow":          {"policies:\n  - limit: 1\n    shadow: maybe\n", "f.yaml:3: invalid: shadow: is maybe: must be true or false"},
+		"same scope":      {"policies:\n  - limit: 1\n  - limit: 2\n", "f.yaml:3: invalid: a second policy for default; the first is at f.yaml:2"},
+		"same key":        {"policies:\n  - limit: 1\n    limit: 2\n", "f.yaml:3: invalid: limit: given twice"},
+		"no YAML":         {"policies: [\n", "f.yaml: invalid: yaml: line"},
+		"two documents":   {"policies: []\n---\npolicies: []\n", "f.yaml: invalid: more than one"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			policies, err := quota.ParsePolicies("f.yaml", []byte(c.text))
+			require.ErrorContains(t, err, c.fault)
+			require.ErrorIs(t, err, quota.ErrInvalid)
+			require.Empty(t, policies)
+		})
+	}
+	_, err := quota.ParsePolicies("f.yaml", []byte("policies:\n  - limit: 0\n    x: 1\n  - limit: -1\n  - y: 2\n"))
+	require.ErrorContains(t, err, ":3:")
+	require.ErrorContains(t, err, ":5:", "every fault at once")
+}
+
+// logged is a limiter's log.
+func logged(options quota.Options) (quota.Options, *bytes.Buffer) {
+	log := &bytes.Buffer{}
+	options.Logger = slog.New(slog.NewTextHandler(log, nil))
+	return options, log
+}
+
+func TestAPolicyFileIsFollowedAndABadOneRefused(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "policies.yaml")
+		write := func(text string) {
+			require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+			time.Sleep(2*time.Second + time.Millisecond)
+		}
+		require.NoError(t, os.WriteFile(file, []byte("policies: [{limit: 3, window: 10s}]"), 0o600))
+		options, log := logged(quota.Options{PolicyFile: file, Policies: []quota.Policy{{Limit: 1, Window: time.Minute}}})
+		l := limiter(t, newStage(), options)
+		require.Equal(t, 3, drain(t, l), "the file comes before the options")
+
+		write("policies: [{limit: 5, window: 10s}]")
+		require.Zero(t, drain(t, l), "a changed policy starts with the next window")
+		time.Sleep(10 * time.Second)
+		require.Equal(t, 5, drain(t, l))
+
+		write("policies: [{limit: 0}]")
+		require.NoError(t, os.Remove(file))
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		require.Equal(t, 5, drain(t, l), "the old one stays in force")
+		require.Contains(t, log.String(), "policies.yaml:1: invalid: limit is 0")
+		require.Equal(t, 2, strings.Count(log.String(), "throttle policy refused"), "once for the bad file, once for the missing one")
+
+		write("policies: [{limit: 7, window: 10s}]")
+		time.Sleep(10 * time.Second)
+		require.Equal(t, 7, drain(t, l))
+	})
+}
+
+func TestPolicyDocumentsAreFollowedAndABadOneRefused(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		store := newStage()
+		options, log := logged(limitOf(1, 10*time.Second))
+		l := limiter(t, store, options)
+		nextWindow := func(documents ...quota.PolicyDocument) int {
+			store.SetPolicies(documents...)
+			time.Sleep(10 * time.Second)
+			synctest.Wait()
+			return drain(t, l)
+		}
+		document := func(name string, fields map[string]any) quota.PolicyDocument {
+			return quota.PolicyDocument{Name: name, Fields: fields}
+		}
+		require.Equal(t, 1, drain(t, l))
+		everybody := document("everybody", map[string]any{"limit": int64(2), "window": "10s"})
+		require.Equal(t, 2, nextWindow(everybody), "documents come before options")
+		acme := document("acme", map[string]any{"tenant": tenant, "limit": 3.0, "window": "10s"})
+		require.Equal(t, 3, nextWindow(everybody, acme))
+
+		bad := document("acme", map[string]any{"tenant": tenant, "limit": "lots", "window": 10, "extra": true})
+		require.Equal(t, 3, nextWindow(everybody, bad), "the old one stays in force")
+		for _, fault := range []string{"rate_limit_policies/acme", "limit: is lots", "window: is 10", "extra: not a field"} {
+			require.Contains(t, log.String(), fault)
+		}
+		twin := document("b_twin", map[string]any{"tenant": tenant, "limit": int64(9), "window": "10s"})
+		require.Equal(t, 3, nextWindow(everybody, acme, twin), "of two for the same the first holds")
+		require.Contains(t, log.String(), "rate_limit_policies/b_twin: invalid: a second policy for t_acme *; the first is rate_limit_policies/acme")
+		require.Equal(t, 2, nextWindow(document("everybody", map[string]any{"limit": int64(0)})), "the tenant's is gone, and the old one for everybody stays in force")
+	})
+}
+
+func TestAShadowPolicyRefusesNothing(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		store := newStage()
+		l := limiter(t, store, quota.Options{Policies: []quota.Policy{{Limit: 2, Window: time.Minute, Shadow: true}}})
+		for i := range 5 {
+			d := allow(t, l)
+			require.True(t, d.Allowed)
+			require.Equal(t, i >= 2, d.Shadow)
+			require.Equal(t, d.Shadow, d.Window == quota.WindowID{})
+			require.Zero(t, d.RetryAfter)
+		}
+		require.EqualValues(t, 2, count(t, store))
+		time.Sleep(time.Minute)
+		store.fault = down
+		d := allow(t, l)
+		require.True(t, d.Allowed && d.FailedOpen)
+	})
+}
+
+func TestAResetIsHeardByAllProcesses(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		store := newStage()
+		first, second := limiter(t, store, limitOf(10, time.Hour)), limiter(t, store, limitOf(10, time.Hour))
+		require.Equal(t, 10, drain(t, first))
+		require.Equal(t, 0, drain(t, second))
+		before := allow(t, first).Window
+		time.Sleep(time.Second)
+
+		w, err := quota.Reset(t.Context(), store, key)
+		require.NoError(t, err)
+		require.NotEqual(t, before.LastReset, w.LastReset)
+		require.NotEqual(t, before.Generation, w.Generation)
+		synctest.Wait()
+		d := allow(t, second)
+		require.True(t, d.Allowed, "at once")
+		require.Equal(t, w.Generation, d.Window.Generation)
+		require.Equal(t, 9, drain(t, first))
+	})
+}
+
+func TestABlockFromBeforeAResetDoesNotGoBackIntoTheNewWindow(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		store := newStage()
+		l := limiter(t, store, limitOf(100, time.Hour))
+		for range 8 { // of 15 claimed
+			require.True(t, allow(t, l).Allowed)
+		}
+		_, err := quota.Reset(t.Context(), store, key)
+		require.NoError(t, err)
+		require.NoError(t, l.Close(t.Context()))
+		require.Zero(t, count(t, store))
+	})
+}
+
+func TestShowTellsTheWindowInForce(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		store := newStage()
+		status, err := quota.Show(t.Context(), store, quota.PolicySet{}, key)
+		require.NoError(t, err)
+		require.False(t, status.Exists)
+		require.EqualValues(t, 100, status.InForce.Remaining())
+
+		l := limiter(t, store, limitOf(5, time.Minute))
+		require.Equal(t, 5, drain(t, l))
+		status, err = quota.Show(t.Context(), store, quota.PolicySet{}, key)
+		require.NoError(t, err)
+		require.True(t, status.Exists)
+		require.Equal(t, status.Stored, status.InForce)
+		require.EqualValues(t, 5, status.InForce.Limit)
+		require.Zero(t, status.InForce.Remaining())
+		require.Equal(t, status.ReadTime.Add(time.Minute), status.EndsAt)
+
+		time.Sleep(time.Minute)
+		status, err = quota.Show(t.Context(), store, quota.PolicySet{}, key)
+		require.NoError(t, err)
+		require.EqualValues(t, 5, status.Stored.Count)
+		require.EqualValues(t, 100, status.InForce.Remaining())
+		_, err = quota.Show(t.Context(), store, quota.PolicySet{}, quota.Key{Tenant: "acme", Action: action})
+		require.ErrorIs(t, err, quota.ErrInvalid)
+	})
+}

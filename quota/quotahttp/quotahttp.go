@@ -1,0 +1,149 @@
+// Package quotahttp puts the throttle before HTTP handlers, and answers for it
+// over HTTP.
+//
+//	connect := quotahttp.Middleware(limiter, quotahttp.Options{
+//		Action: func(r *http.Request) string {
+//			if r.Header.Get("Last-Event-ID") != "" {
+//				return "stream_resume"
+//			}
+//			return "stream_connect"
+//		},
+//	})
+//	mux.Handle("GET /v1/threads/{id}/events", connect(verified(stream)))
+//
+// It belongs before the verifier's middleware: who enumerates ids is refused
+// before the registry is read. Connecting and resuming are actions of their own,
+// so that the wave of reconnects after a deployment does not lock people out.
+//
+// # Answers
+//
+// Every decision carries the fields RateLimit-Policy and RateLimit
+// (draft-ietf-httpapi-ratelimit-headers-10), named by the action:
+//
+//	RateLimit-Policy: "stream_connect";q=100;w=60
+//	RateLimit: "stream_connect";r=57;t=12
+//
+// A refusal is 429 with a problem body and with Retry-After: when the window
+// ends, and at random up to a tenth of the window later, so that the refused do
+// not come back all at once. 400: the tenant, the action or n is no such thing.
+// 503: the store did not answer; it has a Retry-After too, and no RateLimit.
+//
+// A shadow policy refuses nothing, and answers as if there were room.
+package quotahttp
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/northstar-engines/realtime-registry/internal/problem"
+	"github.com/northstar-engines/realtime-registry/quota"
+)
+
+// TenantHeader is where the caller's tenant is (design §9).
+const TenantHeader = "X-Tenant-Id"
+
+// Options of Middleware.
+type Options struct {
+	// Tenant takes the tenant out of a request that the transport has
+	// authenticated. Default: the header X-Tenant-Id, which must be there once,
+	// and which only a trusted caller can have set.
+	Tenant func(*http.Request) string
+
+	// Action says what the request does, by a name that matches
+	// quota.ActionPattern. Required.
+	Action func(*http.Request) string
+}
+
+// Middleware returns what puts the throttle before a handler; each request is
+// one unit. It panics without Options.Action, when it is set up.
+func Middleware(l *quota.Limiter, options Options) func(http.Handler) http.Handler {
+	if options.Action == nil {
+		panic("quotahttp: Options.Action is missing")
+	}
+	if options.Tenant == nil {
+		options.Tenant = tenantOf
+	}
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if pass(l, w, r, options.Tenant(r), options.Action(r), 1) {
+				next.ServeHTTP(w, r)
+			}
+		})
+	}
+}
+
+// Take answers `POST /v1/quota/{action}/take` (design §9): 204 or 429. The
+// pattern of the mux must have the wildcard {action}.
+func Take(l *quota.Limiter) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n, err := units(r)
+		if err != nil {
+			problem.New(http.StatusBadRequest, err.Error()).Write(w)
+			return
+		}
+		if pass(l, w, r, tenantOf(r), r.PathValue("action"), n) {
+			w.Header().Set("Cache-Control", "no-store")
+			w.WriteHeader(http.StatusNoContent)
+		}
+	})
+}
+
+// tenantOf returns the tenant's header; a missing or repeated one is no tenant.
+func tenantOf(r *http.Request) string {
+	if values := r.Header.Values(TenantHeader); len(values) == 1 {
+		return values[0]
+	}
+	return ""
+}
+
+func units(r *http.Request) (int, error) {
+	values, given := r.URL.Query()["n"]
+	if !given {
+		return 1, nil
+	}
+	n, err := strconv.Atoi(values[0])
+	if err != nil || len(values) > 1 || n < 1 {
+		return 0, errors.New("n must be given once, and be a whole number from 1 to the limit")
+	}
+	return n, nil
+}
+
+// pass decides, sets the fields, and answers what does not pass.
+func pass(l *quota.Limiter, w http.ResponseWriter, r *http.Request, tenant, action string, n int) bool {
+	d, err := l.AllowN(r.Context(), tenant, action, n)
+	switch {
+	case errors.Is(err, quota.ErrInvalid):
+		problem.New(http.StatusBadRequest, err.Error()).Write(w)
+		return false
+	case err != nil:
+		problem.New(http.StatusServiceUnavailable, "the throttle did not answer in time: try again").Write(w)
+		return false
+	}
+	setFields(w.Header(), action, d)
+	if !d.Allowed {
+		w.Header().Set("Retry-After", strconv.Itoa(ceilSeconds(retryAfter(d))))
+		problem.New(http.StatusTooManyRequests, "the tenant has used up its quota for this action").Write(w)
+	}
+	return d.Allowed
+}
+
+// setFields tells the window; nothing where it is not known.
+func setFields(h http.Header, action string, d quota.Decision) {
+	if d.FailedOpen {
+		return
+	}
+	h.Set("RateLimit-Policy", fmt.Sprintf("%q;q=%d;w=%d", action, d.Limit, int(d.Length.Seconds())))
+	h.Set("RateLimit", fmt.Sprintf("%q;r=%d;t=%d", action, d.Remaining, ceilSeconds(d.ResetAfter)))
+}
+
+// retryAfter adds up to a tenth of the window, and up to a second at least.
+func retryAfter(d quota.Decision) time.Duration {
+	jitter := max(time.Second, d.Length/10)
+	return d.RetryAfter + rand.N(jitter)
+}
+
+func ceilSeconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }

@@ -1,0 +1,174 @@
+package quotahttp_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/northstar-engines/realtime-registry/quota"
+	"github.com/northstar-engines/realtime-registry/quota/memory"
+	"github.com/northstar-engines/realtime-registry/quota/quotahttp"
+)
+
+func limiter(t testing.TB, store quota.Store, policies ...quota.Policy) *quota.Limiter {
+	l, err := quota.New(store, quota.Options{Policies: policies})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = l.Close(context.Background()) })
+	return l
+}
+
+func take(l *quota.Limiter, target string, tenants ...string) *http.Response {
+	mux := http.NewServeMux()
+	mux.Handle("POST /v1/quota/{action}/take", quotahttp.Take(l))
+	request := httptest.NewRequest(http.MethodPost, target, strings.NewReader(""))
+	for _, tenant := range tenants {
+		request.Header.Add(quotahttp.TenantHeader, tenant)
+	}
+	recorder := httptest.NewRecorder()
+	mux.ServeHTTP(recorder, request)
+	return recorder.Result()
+}
+
+func TestTakeAnswers204Then429(t *testing.T) {
+	l := limiter(t, memory.New(), quota.Policy{Limit: 3, Window: time.Hour})
+	for i := range 3 {
+		response := take(l, "/v1/quota/chat_send/take", "t_acme")
+		require.Equal(t, http.StatusNoContent, response.StatusCode)
+		require.Equal(t, `"chat_send";q=3;w=3600`, response.Header.Get("RateLimit-Policy"))
+		require.Equal(t, fmt.Sprintf(`"chat_send";r=%d;t=3600`, 2-i), response.Header.Get("RateLimit"))
+		require.Equal(t, "no-store", response.Header.Get("Cache-Control"))
+		require.Empty(t, response.Header.Get("Retry-After"))
+	}
+	response := take(l, "/v1/quota/chat_send/take", "t_acme")
+	require.Equal(t, http.StatusTooManyRequests, response.StatusCode)
+	require.Equal(t, `"chat_send";q=3;w=3600`, response.Header.Get("RateLimit-Policy"))
+	require.Equal(t, `"chat_send";r=0;t=3600`, response.Header.Get("RateLimit"))
+	require.Equal(t, "application/problem+json", response.Header.Get("Content-Type"))
+	after, err := strconv.Atoi(response.Header.Get("Retry-After"))
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, after, 3600)
+	require.LessOrEqual(t, after, 3600+360)
+	var body struct{ Status int }
+	require.NoError(t, json.NewDecoder(response.Body).Decode(&body))
+	require.Equal(t, http.StatusTooManyRequests, body.Status)
+
+	require.Equal(t, http.StatusNoContent, take(l, "/v1/quota/chat_send/take", "t_other").StatusCode)
+}
+
+func TestTakeIsAllOrNothing(t *testing.T) {
+	l := limiter(t, memory.New(), quota.Policy{Limit: 10, Window: time.Hour})
+	require.Equal(t, 204, take(l, "/v1/quota/x/take?n=7", "t_acme").StatusCode)
+	refused := take(l, "/v1/quota/x/take?n=4", "t_acme")
+	require.Equal(t, 429, refused.StatusCode)
+	require.Equal(t, `"x";r=3;t=3600`, refused.Header.Get("RateLimit"))
+	require.Equal(t, 204, take(l, "/v1/quota/x/take?n=3", "t_acme").StatusCode)
+}
+
+func TestWhatIsNoRequestIs400(t *testing.T) {
+	l := limiter(t, memory.New(), quota.Policy{Limit: 10, Window: time.Hour})
+	for target, tenants := range map[string][]string{
+		"/v1/quota/x/take?n=0":                    {"t_acme"},
+		"/v1/quota/x/take?n=-1":                   {"t_acme"},
+		"/v1/quota/x/take?n=11":                   {"t_acme"},
+		"/v1/quota/x/take?n=99999999999999999999": {"t_acme"},
+		"/v1/quota/x/take?n=":                     {"t_acme"},
+		"/v1/quota/x/take?n=2.0":                  {"t_acme"},
+		"/v1/quota/x/take?n=1&n=1":                {"t_acme"},
+		"/v1/quota/X/take":                        {"t_acme"},
+		"/v1/quota/a__b/take":                     {"t_acme"},
+		"/v1/quota/a%2Fb/take":                    {"t_acme"},
+		"/v1/quota/a%00/take":                     {"t_acme"},
+		"/v1/quota/x/take":                        nil,
+		"/v1/quota/x/take?two":                    {"t_acme", "t_acme"},
+		"/v1/quota/x/take?upper":                  {"T_ACME"},
+		"/v1/quota/x/take?empty":                  {""},
+		"/v1/quota/x/take?path":                   {"t_acme/../t_b"},
+	} {
+		response := take(l, target, tenants...)
+		require.Equal(t, http.StatusBadRequest, response.StatusCode, target)
+		require.Equal(t, "application/problem+json", response.Header.Get("Content-Type"))
+		require.Empty(t, response.Header.Get("RateLimit"))
+	}
+}
+
+// downStore answers nothing.
+type downStore struct{ *memory.Store }
+
+func (downStore) Load(context.Context, quota.Key) (quota.Snapshot, error) {
+	return quota.Snapshot{}, errors.Join(quota.ErrUnavailable, errors.New("down"))
+}
+
+func TestAStoreThatIsDownIs503NotA429(t *testing.T) {
+	response := take(limiter(t, downStore{memory.New()}), "/v1/quota/x/take", "t_acme")
+	require.Equal(t, http.StatusServiceUnavailable, response.StatusCode)
+	require.NotEmpty(t, response.Header.Get("Retry-After"))
+	require.Empty(t, response.Header.Get("RateLimit"))
+
+	l, err := quota.New(downStore{memory.New()}, quota.Options{OnError: quota.Allow})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = l.Close(context.Background()) })
+	response = take(l, "/v1/quota/x/take", "t_acme")
+	require.Equal(t, http.StatusNoContent, response.StatusCode)
+	require.Empty(t, response.Header.Get("RateLimit"), "nothing is known of the window")
+}
+
+func TestAShadowPolicyAnswersAsIfThereWereRoom(t *testing.T) {
+	l := limiter(t, memory.New(), quota.Policy{Limit: 1, Window: time.Hour, Shadow: true})
+	for range 3 {
+		response := take(l, "/v1/quota/x/take", "t_acme")
+		require.Equal(t, http.StatusNoContent, response.StatusCode)
+		require.Equal(t, `"x";q=1;w=3600`, response.Header.Get("RateLimit-Policy"))
+	}
+}
+
+func TestRetryAfterIsSpread(t *testing.T) {
+	l := limiter(t, memory.New(), quota.Policy{Limit: 1, Window: time.Hour})
+	take(l, "/v1/quota/x/take", "t_acme")
+	seen := map[string]bool{}
+	for range 50 {
+		seen[take(l, "/v1/quota/x/take", "t_acme").Header.Get("Retry-After")] = true
+	}
+	require.Greater(t, len(seen), 10)
+}
+
+func TestMiddlewareRefusesBeforeTheHandler(t *testing.T) {
+	l := limiter(t, memory.New(), quota.Policy{Limit: 1, Window: time.Hour})
+	reached := 0
+	handler := quotahttp.Middleware(l, quotahttp.Options{
+		Tenant: func(r *http.Request) string { return r.URL.Query().Get("tenant") },
+		Action: func(r *http.Request) string {
+			if r.Header.Get("Last-Event-ID") != "" {
+				return "stream_resume"
+			}
+			return "stream_connect"
+		},
+	})(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		reached++
+		w.WriteHeader(http.StatusOK)
+	}))
+	ask := func(target, lastEvent string) int {
+		request := httptest.NewRequest(http.MethodGet, target, nil)
+		if lastEvent != "" {
+			request.Header.Set("Last-Event-ID", lastEvent)
+		}
+		recorder := httptest.NewRecorder()
+		handler.ServeHTTP(recorder, request)
+		return recorder.Code
+	}
+	require.Equal(t, 200, ask("/?tenant=t_a", ""))
+	require.Equal(t, 429, ask("/?tenant=t_a", ""))
+	require.Equal(t, 200, ask("/?tenant=t_a", "7"), "resuming is an action of its own")
+	require.Equal(t, 200, ask("/?tenant=t_b", ""))
+	require.Equal(t, 400, ask("/", ""))
+	require.Equal(t, 3, reached)
+	require.Panics(t, func() { quotahttp.Middleware(l, quotahttp.Options{}) })
+}

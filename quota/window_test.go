@@ -1,0 +1,84 @@
+package quota_test
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/northstar-engines/realtime-registry/quota"
+)
+
+var noon = time.Date(2026, 11, 23, 12, 0, 0, 123456000, time.UTC)
+
+func seconds(t time.Time) float64 { return float64(t.UnixMicro()) / 1e6 }
+
+func TestAWindowHoldsUntilItsEndByTheStoresClock(t *testing.T) {
+	policy := quota.Policy{Limit: 7, Window: 30 * time.Second}
+	w := quota.Window{LastReset: seconds(noon), Count: 5, Length: time.Minute, Limit: 10, Generation: 3}
+	for name, c := range map[string]struct {
+		at   time.Duration
+		want quota.Window
+	}{
+		"at its beginning":                          {0, w},
+		"before its end, whatever the policy":       {time.Minute - time.Microsecond, w},
+		"at its end":                                {time.Minute, quota.Window{LastReset: seconds(noon.Add(time.Minute)), Length: 30 * time.Second, Limit: 7, Generation: 3}},
+		"long after":                                {time.Hour, quota.Window{LastReset: seconds(noon.Add(time.Hour)), Length: 30 * time.Second, Limit: 7, Generation: 3}},
+		"read before it began, and keeps its count": {-time.Hour, quota.Window{LastReset: seconds(noon.Add(-time.Hour)), Count: 5, Length: time.Minute, Limit: 10, Generation: 3}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			require.Equal(t, c.want, w.At(noon.Add(c.at), policy))
+		})
+	}
+}
+
+func TestAPythonWindowIsContinuedUnderThePolicy(t *testing.T) {
+	policy := quota.Policy{Limit: 100, Window: time.Minute}
+	python := quota.Window{LastReset: seconds(noon), Count: 42}
+	require.Equal(t, quota.Window{LastReset: seconds(noon), Count: 42, Length: time.Minute, Limit: 100},
+		python.At(noon.Add(59*time.Second), policy))
+	require.Equal(t, quota.Window{LastReset: seconds(noon.Add(time.Minute)), Length: time.Minute, Limit: 100},
+		python.At(noon.Add(time.Minute), policy))
+}
+
+func TestWhatIsNoNumberDoesNotLockATenantOut(t *testing.T) {
+	policy := quota.Policy{Limit: 100, Window: time.Minute}
+	for _, lastReset := range []float64{math.NaN(), math.Inf(1), math.Inf(-1), math.MaxFloat64, -math.MaxFloat64, 0} {
+		w := quota.Window{LastReset: lastReset, Count: 42}.At(noon, policy)
+		require.Equal(t, seconds(noon), w.LastReset)
+		require.Contains(t, []int64{0, 42}, w.Count)
+	}
+	require.Zero(t, quota.Window{LastReset: seconds(noon), Count: -5}.At(noon, policy).Count, "nobody gets more than the limit")
+}
+
+func TestMicrosecondsSurviveTheRoundTripThroughSeconds(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		at := time.UnixMicro(rapid.Int64Range(1e15, 4e15).Draw(t, "µs"))
+		policy := quota.Policy{Limit: 1, Window: time.Duration(rapid.Int64Range(1, 2_592_000).Draw(t, "s")) * time.Second}
+		w := quota.Window{}.At(at, policy)
+		require.Equal(t, at.UnixMicro(), int64(math.Round(w.LastReset*1e6)))
+		require.Equal(t, policy.Window, w.Left(at))
+		end := at.Add(policy.Window)
+		require.Equal(t, w, w.At(end.Add(-time.Microsecond), policy))
+		require.Equal(t, seconds(end), w.At(end, policy).LastReset)
+		require.Equal(t, time.Microsecond, w.Left(end.Add(-time.Microsecond)))
+	})
+}
+
+func TestDocumentNamesSplitInOneWayOnly(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		key := quota.Key{
+			Tenant: rapid.StringMatching(`t_[a-z0-9_-]{1,126}`).Draw(t, "tenant"),
+			Action: rapid.StringMatching(`[a-z0-9]+(_[a-z0-9]+)*`).Draw(t, "action"),
+		}
+		parsed, err := quota.ParseDocumentID(key.DocumentID())
+		require.NoError(t, err)
+		require.Equal(t, key, parsed)
+	})
+	for _, name := range []string{"", "t_a", "t_a__", "__b", "t_a__B", "a__b"} {
+		_, err := quota.ParseDocumentID(name)
+		require.ErrorIs(t, err, quota.ErrInvalid, name)
+	}
+}
