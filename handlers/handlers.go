@@ -23,7 +23,7 @@ import (
 //     with neither source nor id, as the registry itself records it.
 //
 // A retraction (archives too) changes no history: it has no changes, and is
-// given to the store as what it is. Changes panics on a type of data that it
+// given to the store as what Retraction makes of it. Changes panics on a type of data that it
 // does not know, which decoding never returns.
 func Changes(e events.Event) []registry.Change {
 	version := registry.Version{Time: e.Time, Source: e.Source, ID: e.ID}

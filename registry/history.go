@@ -110,6 +110,12 @@ func (h History) Full() bool {
 	return moves > MaxMoves || size > MaxHistoryBytes
 }
 
+// HasPlainSet tells whether somebody outside wrote the document: then what was
+// before is lost, and what the registry promises of histories does not hold.
+func (h History) HasPlainSet() bool {
+	return slices.ContainsFunc(h, func(e Entry) bool { return e.Type == Asserted })
+}
+
 // Equal tells whether two histories are the same set.
 func (h History) Equal(g History) bool { return slices.EqualFunc(h, g, Entry.Equal) }
 

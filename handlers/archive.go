@@ -1,0 +1,55 @@
+package handlers
+
+import (
+	"github.com/northstar-engines/realtime-registry/events"
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+// Retraction returns what a retraction takes back; false for every other event.
+func Retraction(e events.Event) (registry.Retraction, bool) {
+	data, ok := e.Data.(events.Retracted)
+	if !ok {
+		return registry.Retraction{}, false
+	}
+	return registry.Retraction{Source: data.EventSource, ID: data.EventID, By: data.By, At: e.Time}, true
+}
+
+// Archive is the inverse of Changes: the events from which the history of a
+// resource becomes what it is, in the order of the fold. A move that named
+// several resources is, for each of them, an event that names this one: their
+// source and id are the same, and so is what becomes of them.
+func Archive(resource registry.Resource, history registry.History) []events.Event {
+	ref := events.ResourceRef{Kind: string(resource.Kind), ID: resource.ID}
+	all := make([]events.Event, len(history))
+	for i, e := range history {
+		event := events.Event{ID: e.ID, Source: e.Source, Time: e.Time}
+		switch {
+		case e.Type == registry.Asserted:
+			event = events.NewAsserted(e.Tenant, ref, e.Time)
+		case e.Type == registry.Moved:
+			event.Data = events.TenantMoved{FromTenantID: e.From, ToTenantID: e.To, Resources: []events.ResourceRef{ref}}
+		case resource.Kind == registry.Thread:
+			event.Data = events.ThreadCreated{TenantID: e.Tenant, ThreadID: resource.ID}
+		default:
+			event.Data = events.CanvasCreated{TenantID: e.Tenant, CanvasID: resource.ID}
+		}
+		all[i] = event
+	}
+	return all
+}
+
+// ArchiveMove is Archive for an entry of the ledger: the move, unless only its
+// retraction has arrived, and the retraction, where there is one.
+func ArchiveMove(e registry.LedgerEntry) []events.Event {
+	var all []events.Event
+	if !e.RetractionOnly {
+		all = append(all, events.Event{
+			ID: e.ID, Source: e.Source, Time: e.Time,
+			Data: events.TenantMoved{FromTenantID: e.From, ToTenantID: e.To},
+		})
+	}
+	if e.Retracted {
+		all = append(all, events.NewRetracted(e.Source, e.ID, e.RetractedBy, e.RetractedAt))
+	}
+	return all
+}

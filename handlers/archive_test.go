@@ -1,0 +1,75 @@
+package handlers_test
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/northstar-engines/realtime-registry/events"
+	"github.com/northstar-engines/realtime-registry/handlers"
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+// throughAFile writes an event as an archive has it, and reads it again.
+func throughAFile(t *testing.T, e events.Event) events.Event {
+	t.Helper()
+	line, err := json.Marshal(e)
+	require.NoError(t, err)
+	read, err := events.DecodeLine(line, e.Time)
+	require.NoError(t, err)
+	return read
+}
+
+func TestAHistoryIsTheSameAfterItsArchive(t *testing.T) {
+	at := time.Date(2024, 5, 6, 7, 8, 9, 123456789, time.UTC)
+	for _, r := range []registry.Resource{{Kind: registry.Thread, ID: "th:1"}, {Kind: registry.Canvas, ID: "c=1"}} {
+		var history registry.History
+		for _, e := range []registry.Entry{
+			registry.ClaimEntry("t_a", r, at),
+			{Type: registry.Moved, From: "t_a", To: "t_b", Version: registry.Version{Time: at.Add(1), Source: "//n", ID: "m"}},
+			{Type: registry.Asserted, Tenant: "t_c", Version: registry.Version{Time: at.Add(2)}},
+			{Type: registry.Asserted, Tenant: "t_d", Version: registry.Version{Time: at.Add(3)}},
+			{Type: registry.Moved, From: "t_x", To: "t_y", Version: registry.Version{Time: at.Add(-4), Source: "//n", ID: "early"}},
+		} {
+			history, _ = history.Merge(e)
+		}
+		var again registry.History
+		for _, e := range handlers.Archive(r, history) {
+			for _, c := range handlers.Changes(throughAFile(t, e)) {
+				require.Equal(t, r, c.Resource)
+				again, _ = again.Merge(c.Entry)
+			}
+		}
+		require.True(t, history.Equal(again), "%v\n%v", history, again)
+	}
+}
+
+func TestALedgerEntryIsTheSameAfterItsArchive(t *testing.T) {
+	at := time.Date(2024, 5, 6, 7, 8, 9, 123456789, time.UTC)
+	version := registry.Version{Time: at, Source: "//n", ID: "m"}
+	for name, entry := range map[string]registry.LedgerEntry{
+		"counting":  {Version: version, From: "t_a", To: "t_b"},
+		"retracted": {Version: version, From: "t_a", To: "t_b", Retracted: true, RetractedBy: "ops", RetractedAt: at.Add(time.Hour)},
+		"tombstone": {Version: registry.Version{Source: "//n", ID: "m"}, RetractionOnly: true, Retracted: true, RetractedBy: "ops", RetractedAt: at},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var again registry.LedgerEntry
+			exists := false
+			for _, e := range handlers.ArchiveMove(entry) {
+				e = throughAFile(t, e)
+				if r, ok := handlers.Retraction(e); ok {
+					again, _ = again.Retract(r, exists)
+				}
+				for _, c := range handlers.Changes(e) {
+					require.Zero(t, c.Resource)
+					again, _ = again.Merge(c.Entry, exists)
+				}
+				exists = true
+			}
+			again.Rewriting = registry.Rewriting{}
+			require.Equal(t, entry, again)
+		})
+	}
+}

@@ -1,0 +1,190 @@
+package replay
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+// DryRun is a store that reads from another one, and keeps in memory what it
+// would write there. It is safe for concurrent use.
+type DryRun struct {
+	store registry.Store
+
+	mu      sync.Mutex
+	ledger  *registry.Ledger // with what would be appended
+	before  *registry.Ledger
+	entries map[[2]string]registry.LedgerEntry
+	records map[registry.Resource]*dryRecord
+}
+
+type dryRecord struct {
+	before, now registry.Record
+}
+
+// NewDryRun reads the ledger.
+func NewDryRun(ctx context.Context, store registry.Store) (*DryRun, error) {
+	snapshot, err := store.Read(ctx, nil)
+	if err != nil {
+		return nil, fmt.Errorf("dry run: %w", err)
+	}
+	d := &DryRun{
+		store: store, ledger: snapshot.Ledger, before: snapshot.Ledger,
+		entries: map[[2]string]registry.LedgerEntry{}, records: map[registry.Resource]*dryRecord{},
+	}
+	for _, e := range snapshot.Ledger.Entries() {
+		d.entries[[2]string{e.Source, e.ID}] = e
+	}
+	return d, nil
+}
+
+// Apply implements Store.
+func (d *DryRun) Apply(ctx context.Context, changes []registry.Change) []registry.Outcome {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	outcomes := make([]registry.Outcome, len(changes))
+	if err := d.load(ctx, changes); err != nil {
+		for i := range outcomes {
+			outcomes[i] = registry.Outcome{Kind: registry.Failed, Err: err}
+		}
+		return outcomes
+	}
+	byResource := map[registry.Resource][]int{} // as the stores do, one update for each
+	for i, c := range changes {
+		if c.Resource != (registry.Resource{}) {
+			byResource[c.Resource] = append(byResource[c.Resource], i)
+			continue
+		}
+		outcomes[i] = d.change(c.Entry.Version, func(e registry.LedgerEntry, exists bool) (registry.LedgerEntry, bool) {
+			return e.Merge(c.Entry, exists)
+		})
+	}
+	for resource, indexes := range byResource {
+		entries := make([]registry.Entry, len(indexes))
+		for j, i := range indexes {
+			entries[j] = changes[i].Entry
+		}
+		r := d.records[resource]
+		update := r.now.Update(entries, d.ledger)
+		r.now.History = update.History
+		for j, i := range indexes {
+			outcomes[i] = update.Outcomes[j]
+		}
+	}
+	return outcomes
+}
+
+// Retract implements Store.
+func (d *DryRun) Retract(_ context.Context, r registry.Retraction) registry.Outcome {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if r.At.IsZero() {
+		r.At = time.Now()
+	}
+	return d.change(registry.Version{Source: r.Source, ID: r.ID}, func(e registry.LedgerEntry, exists bool) (registry.LedgerEntry, bool) {
+		return e.Retract(r, exists)
+	})
+}
+
+func (d *DryRun) change(v registry.Version, change func(registry.LedgerEntry, bool) (registry.LedgerEntry, bool)) registry.Outcome {
+	key := [2]string{v.Source, v.ID}
+	before, exists := d.entries[key]
+	after, changed := change(before, exists)
+	if !changed {
+		return registry.Outcome{Kind: registry.Duplicate}
+	}
+	after.Seq = d.ledger.Seq() + 1
+	d.entries[key] = after
+	entries := make([]registry.LedgerEntry, 0, len(d.entries))
+	for _, e := range d.entries {
+		entries = append(entries, e)
+	}
+	d.ledger = registry.NewLedger(after.Seq, entries)
+	return registry.Outcome{Kind: registry.Applied}
+}
+
+// load reads the resources that are named for the first time.
+func (d *DryRun) load(ctx context.Context, changes []registry.Change) error {
+	var missing []registry.Resource
+	for _, c := range changes {
+		if c.Resource != (registry.Resource{}) && d.records[c.Resource] == nil {
+			d.records[c.Resource] = &dryRecord{}
+			missing = append(missing, c.Resource)
+		}
+	}
+	for chunk := range slices.Chunk(missing, 300) {
+		snapshot, err := d.store.Read(ctx, chunk)
+		if err != nil {
+			for _, r := range missing {
+				delete(d.records, r)
+			}
+			return err
+		}
+		for i, r := range chunk {
+			d.records[r] = &dryRecord{snapshot.Records[i], snapshot.Records[i]}
+		}
+	}
+	return nil
+}
+
+// Effect is what a dry run found would become of resources that the archive
+// names.
+type Effect struct {
+	Registered, Moved       map[registry.Kind]int
+	RegisteredSample, Moves []OwnerChange
+	// TenantMoves are moves of whole tenants that would begin or cease to
+	// count. What they do to resources that the archive does not name is for
+	// rewrite.Planner to say.
+	TenantMoves []registry.LedgerEntry
+}
+
+// OwnerChange is a resource with its owner before, "" for none, and after.
+type OwnerChange struct {
+	Resource registry.Resource
+	From, To string
+}
+
+// Effect sums up; at most sample changes of each sort are named, the first by
+// the bytes of kind, then id.
+func (d *DryRun) Effect(sample int) Effect {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	e := Effect{Registered: map[registry.Kind]int{}, Moved: map[registry.Kind]int{}}
+	for resource, r := range d.records {
+		change := OwnerChange{resource, r.before.Owner(d.before), r.now.Owner(d.ledger)}
+		switch {
+		case change.From == change.To:
+		case change.From == "":
+			e.Registered[resource.Kind]++
+			e.RegisteredSample = append(e.RegisteredSample, change)
+		default:
+			e.Moved[resource.Kind]++
+			e.Moves = append(e.Moves, change)
+		}
+	}
+	e.RegisteredSample, e.Moves = first(e.RegisteredSample, sample), first(e.Moves, sample)
+	was := map[[2]string]bool{}
+	for _, m := range d.before.Entries() {
+		was[[2]string{m.Source, m.ID}] = m.Counts()
+	}
+	for _, m := range d.ledger.Entries() {
+		if m.Counts() != was[[2]string{m.Source, m.ID}] {
+			e.TenantMoves = append(e.TenantMoves, m)
+		}
+	}
+	return e
+}
+
+func first(changes []OwnerChange, n int) []OwnerChange {
+	slices.SortFunc(changes, func(a, b OwnerChange) int {
+		if a.Resource.DocumentID() < b.Resource.DocumentID() {
+			return -1
+		}
+		return 1
+	})
+	return changes[:min(n, len(changes))]
+}
