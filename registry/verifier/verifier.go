@@ -85,7 +85,8 @@ type Verifier struct {
 }
 
 // New returns a verifier over the store. It works until ctx ends; from then on
-// every check is ErrUnavailable. The error lists every fault of the options.
+// every check is ErrUnavailable, so give it a context that outlives the draining
+// of what asks it. The error lists every fault of the options.
 func New(ctx context.Context, store registry.Store, options Options) (*Verifier, error) {
 	if err := options.Validate(); err != nil {
 		return nil, fmt.Errorf("verifier options: %w", err)

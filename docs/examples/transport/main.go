@@ -1,6 +1,5 @@
-// Command transport is an example: an SSE transport that lets a tenant stream
-// only what it owns. The registry is that of GOOGLE_CLOUD_PROJECT, or of the
-// emulator at FIRESTORE_EMULATOR_HOST.
+// Command transport is an example: SSE for the tenant that owns the thread. The
+// registry is that of GOOGLE_CLOUD_PROJECT, or of FIRESTORE_EMULATOR_HOST.
 //
 //	curl -N -H 'X-Authenticated-Tenant: t_acme' 127.0.0.1:8090/threads/th_1/events
 //
@@ -29,7 +28,7 @@ import (
 )
 
 func main() {
-	ctx := context.Background()
+	ctx := context.Background() // outlives every stream
 	store, err := firestore.Open(ctx, firestore.Options{ProjectID: os.Getenv("GOOGLE_CLOUD_PROJECT")})
 	if err != nil {
 		log.Fatal(err)
@@ -39,8 +38,7 @@ func main() {
 		log.Fatal(err)
 	}
 	meters := sdkmetric.NewMeterProvider(sdkmetric.WithReader(exporter))
-	grace := 2 * time.Second // for create flows that publish and do not claim
-	handler, err := transport(ctx, store, verifier.Options{MissGrace: grace, Logger: slog.Default(), MeterProvider: meters}, clock)
+	handler, err := transport(ctx, store, verifier.Options{Logger: slog.Default(), MeterProvider: meters}, clock)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -55,16 +53,20 @@ func transport(ctx context.Context, store registry.Store, o verifier.Options, me
 	if err != nil {
 		return nil, err
 	}
-	protect, err := middleware.New(v, middleware.Options{
-		// Set by what authenticates, which strips it from what clients send.
-		Tenant: func(r *http.Request) string { return r.Header.Get("X-Authenticated-Tenant") },
-		Resource: func(r *http.Request) registry.Resource {
-			return registry.Resource{Kind: registry.Thread, ID: r.PathValue("thread")}
-		},
-	})
+	protect, err := middleware.New(v, middleware.Options{Tenant: tenant, Resource: thread})
+	if err != nil {
+		return nil, err
+	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /threads/{thread}/events", protect(events(messages)))
-	return mux, err
+	return mux, nil
+}
+
+// tenant is set by what authenticates, which strips it from what clients send.
+func tenant(r *http.Request) string { return r.Header.Get("X-Authenticated-Tenant") }
+
+func thread(r *http.Request) registry.Resource {
+	return registry.Resource{Kind: registry.Thread, ID: r.PathValue("thread")}
 }
 
 // source waits for the message of a thread that comes after the one numbered so.
@@ -92,10 +94,6 @@ func events(next source) http.Handler {
 
 // clock says the time each second; a real transport has its messages in a log.
 func clock(ctx context.Context, thread string, after int) (string, error) {
-	select {
-	case now := <-time.After(time.Second):
-		return fmt.Sprintf("%s: message %d at %s", thread, after+1, now.Format(time.TimeOnly)), nil
-	case <-ctx.Done():
-		return "", ctx.Err()
-	}
+	time.Sleep(time.Second)
+	return fmt.Sprintf("%s: message %d at %s", thread, after+1, time.Now().Format(time.TimeOnly)), ctx.Err()
 }
