@@ -4,27 +4,35 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 
+	"cloud.google.com/go/pubsub/v2"
+
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/dev"
 	"github.com/northstar-engines/realtime-registry/emulator"
+	"github.com/northstar-engines/realtime-registry/internal/pubsubadmin"
+	"github.com/northstar-engines/realtime-registry/internal/telemetry"
 )
 
 var devCommand = command{
 	Name:    "dev",
 	Summary: "everything on this machine: emulators, topics, worker and API",
 	Details: "Starts Google's emulators of Pub/Sub and Firestore, unless PUBSUB_EMULATOR_HOST and\n" +
-		"FIRESTORE_EMULATOR_HOST name some that run, creates topics and subscriptions, and\n" +
-		"runs worker and API until Ctrl-C. Nothing outside this machine is touched, and what\n" +
-		"is in the emulators is gone when they end.\n\n" +
-		"Where the emulators are not installed it says how to get them, and answers the API\n" +
-		"from memory: claims and checks work, events need the emulators.",
+		"FIRESTORE_EMULATOR_HOST name some that run, creates topics and subscriptions, runs\n" +
+		"worker and API, publishes example events, shows what became of them and what to\n" +
+		"try, and goes on until Ctrl-C. Nothing outside this machine is touched, and what is\n" +
+		"in the emulators is gone when they end.\n\n" +
+		"Where the emulators are not installed it says how to get them, and shows the same\n" +
+		"in this process alone, on its memory; so it does with --registry-backend memory.\n\n" +
+		"Where they are not given, --streams is 4, --log-format text and --log-level warn.",
 	Examples: []string{
 		"registry-worker dev",
-		"registry-worker dev --listen 127.0.0.1:9090",
+		"registry-worker dev --empty --listen 127.0.0.1:9090",
 	},
 	Groups: []config.Group{
-		config.ProjectGroup, config.RegistryGroup, config.PubSubGroup, config.EventsGroup,
+		config.DevGroup, config.ProjectGroup, config.RegistryGroup, config.PubSubGroup, config.EventsGroup,
 		config.WorkerGroup, config.APIGroup, config.ThrottleGroup, config.LogGroup,
 	},
 	Rules: []config.Rule{config.NeedTopicNames, config.NeedTokenOffLoopback},
@@ -34,40 +42,101 @@ var devCommand = command{
 // devProject is the project where none is given: the emulators take any.
 const devProject = "realtime-registry-dev"
 
-func runDev(ctx context.Context, in *invocation) (err error) {
-	if in.Config.Project == "" {
-		in.Config.Project = devProject
+// devRun is one call of dev.
+type devRun struct {
+	*invocation
+	loud func() // makes the log tell warnings, where it was quiet
+}
+
+// devStreams is enough for the emulator. With 16 of each subscription (measured)
+// it goes on delivering to the streams of a worker that has ended, until the
+// leases do, a minute later: the next dev on the same emulators would hang.
+const devStreams = 4
+
+func runDev(ctx context.Context, in *invocation) error {
+	d := &devRun{invocation: in}
+	if err := d.setDefaults(ctx); err != nil {
+		return err
 	}
-	if in.Config.RegistryBackend == config.Memory {
-		return in.devOnMemory(ctx)
+	err := d.run(ctx)
+	if err == nil {
+		fmt.Fprintln(in.Stderr, "\ndrained")
 	}
-	emulators, err := in.startEmulators(ctx)
-	if errors.Is(err, emulator.ErrNotInstalled) {
-		fmt.Fprintf(in.Stderr, "%v\n\nGoing on without them, on the memory of this process.\n\n", err)
-		return in.devOnMemory(ctx)
+	return err
+}
+
+func (d *devRun) run(ctx context.Context) (err error) {
+	if d.Config.RegistryBackend == config.Memory {
+		return d.onMemory(ctx)
 	}
-	if err != nil {
+	emulators, err := d.startEmulators(ctx)
+	switch {
+	case errors.Is(err, emulator.ErrNotInstalled):
+		fmt.Fprintf(d.Stderr, "%v\n\nGoing on without them, in this process alone.\n", err)
+		return d.onMemory(ctx)
+	case err != nil && ctx.Err() != nil:
+		return nil // Ctrl-C while they started
+	case err != nil:
 		return err
 	}
 	defer func() { err = errors.Join(err, emulators.Stop()) }()
-	return in.devOnEmulators(ctx)
+	return d.onEmulators(ctx, emulators)
+}
+
+// setDefaults sets what differs from other commands, and looks whether the port
+// is free, before anything takes time.
+func (d *devRun) setDefaults(ctx context.Context) error {
+	if d.Config.Project == "" {
+		d.Config.Project = devProject
+	}
+	if d.Config.Defaulted("streams") {
+		d.Config.Streams = devStreams
+	}
+	if d.Config.Defaulted("log-format") {
+		d.Config.LogFormat = telemetry.Text
+	}
+	d.setLogger()
+	listener, err := listen(ctx, d.Config.Listen)
+	if err != nil {
+		return err
+	}
+	return listener.Close()
+}
+
+// setLogger makes the log tell errors alone until loud is called: the refusals
+// of the example are shown, and need not be told. A level that was asked for
+// holds from the beginning.
+func (d *devRun) setLogger() {
+	if !d.Config.Defaulted("log-level") {
+		d.Logger = telemetry.NewLogger(d.Stderr, d.Config.LogFormat, d.Config.LogLevel)
+		d.loud = func() {}
+		return
+	}
+	level := &slog.LevelVar{}
+	level.Set(slog.LevelError)
+	d.Logger = telemetry.NewLogger(d.Stderr, d.Config.LogFormat, level)
+	d.loud = func() { level.Set(slog.LevelWarn) }
 }
 
 // startEmulators starts those that the environment does not name, and names
 // them there: it is where Google's clients look.
-func (in *invocation) startEmulators(ctx context.Context) (*emulator.Emulators, error) {
-	pubsub, _ := in.LookupEnv("PUBSUB_EMULATOR_HOST")
-	firestore, _ := in.LookupEnv("FIRESTORE_EMULATOR_HOST")
-	o := emulator.Options{NoPubSub: pubsub != "", NoFirestore: firestore != ""}
+func (d *devRun) startEmulators(ctx context.Context) (*emulator.Emulators, error) {
+	pubsubHost, _ := d.LookupEnv("PUBSUB_EMULATOR_HOST")
+	firestoreHost, _ := d.LookupEnv("FIRESTORE_EMULATOR_HOST")
+	o := emulator.Options{NoPubSub: pubsubHost != "", NoFirestore: firestoreHost != ""}
 	if o.NoPubSub && o.NoFirestore {
 		return &emulator.Emulators{}, nil
 	}
-	fmt.Fprintln(in.Stderr, "starting the emulators …")
+	sdk, err := emulator.Find()
+	if err != nil {
+		return nil, err
+	}
+	o.SDK = sdk
+	fmt.Fprintln(d.Stderr, "starting the emulators …")
 	emulators, err := emulator.Start(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	fmt.Fprintln(in.Stderr, "for other programs:")
 	for name, started := range map[string]*emulator.Emulator{
 		"FIRESTORE_EMULATOR_HOST": emulators.Firestore,
 		"PUBSUB_EMULATOR_HOST":    emulators.PubSub,
@@ -78,25 +147,66 @@ func (in *invocation) startEmulators(ctx context.Context) (*emulator.Emulators, 
 		if err := os.Setenv(name, started.Host); err != nil {
 			return nil, errors.Join(err, emulators.Stop())
 		}
-		fmt.Fprintf(in.Stderr, "  export %s=%s\n", name, started.Host)
 	}
-	fmt.Fprintf(in.Stderr, "  export GOOGLE_CLOUD_PROJECT=%s\n", in.Config.Project)
 	return emulators, nil
 }
 
-func (in *invocation) devOnEmulators(ctx context.Context) error {
-	client, err := in.openPubSub(ctx)
+func (d *devRun) onEmulators(ctx context.Context, emulators *emulator.Emulators) error {
+	client, err := d.openPubSub(ctx)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	if err := in.provision(ctx, client); err != nil {
-		return err
+	_, err = pubsubadmin.Provision(ctx, client, pubsubadmin.ProvisionOptions{
+		Subscriptions:   d.Config.Subscriptions,
+		DeadLetterTopic: d.Config.DeadLetterTopic,
+	})
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil // Ctrl-C meanwhile
+	case err != nil:
+		return d.explainPubSub(err)
 	}
-	return withService(ctx, in, func(s *service) error { return s.runWorker(ctx, true) })
+	return withService(ctx, d.invocation, func(s *service) error {
+		transport, err := s.newTransport(client)
+		if err != nil {
+			return err
+		}
+		defer transport.Close()
+		show := devShow{
+			service:     s,
+			watch:       dev.NewWatch(transport),
+			publish:     publishTo(client),
+			deadLetters: "waiting in " + d.Config.DeadLetterTopic,
+			notes:       d.notesOnEmulators(),
+			shown:       d.loud,
+		}
+		return show.run(ctx, emulators)
+	})
 }
 
-func (in *invocation) devOnMemory(ctx context.Context) error {
-	in.Config.RegistryBackend = config.Memory
-	return withService(ctx, in, func(s *service) error { return s.serveAPI(ctx) })
+// publishTo publishes messages as they are, malformed ones too, and waits until
+// each is confirmed.
+func publishTo(client *pubsub.Client) func(context.Context, dev.Message) (string, error) {
+	return func(ctx context.Context, m dev.Message) (string, error) {
+		publisher := client.Publisher(m.Topic)
+		defer publisher.Stop()
+		return publisher.Publish(ctx, &pubsub.Message{Attributes: m.Attributes, Data: m.Data}).Get(ctx)
+	}
+}
+
+func (d *devRun) onMemory(ctx context.Context) error {
+	d.Config.RegistryBackend, d.Config.ThrottleBackend = config.Memory, config.Memory
+	return withService(ctx, d.invocation, func(s *service) error {
+		bus := dev.NewBus()
+		show := devShow{
+			service:     s,
+			watch:       dev.NewWatch(bus),
+			publish:     bus.Publish,
+			deadLetters: "without Pub/Sub they are kept nowhere",
+			notes:       notesOnMemory,
+			shown:       d.loud,
+		}
+		return show.run(ctx, &emulator.Emulators{})
+	})
 }

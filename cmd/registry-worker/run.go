@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"cloud.google.com/go/pubsub/v2"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
@@ -54,16 +55,25 @@ func (s *service) runWorker(ctx context.Context, withAPI bool) error {
 		return err
 	}
 	defer client.Close()
-	transport, err := consumer.NewPubSub(client, consumer.PubSubOptions{
+	transport, err := s.newTransport(client)
+	if err != nil {
+		return err
+	}
+	defer transport.Close()
+	return s.consume(ctx, transport, withAPI)
+}
+
+func (s *service) newTransport(client *pubsub.Client) (*consumer.PubSub, error) {
+	return consumer.NewPubSub(client, consumer.PubSubOptions{
 		Subscriptions:   s.Config.Subscriptions,
 		DeadLetterTopic: s.Config.DeadLetterTopic,
 		Streams:         s.Config.Streams,
 		Logger:          s.Logger,
 	})
-	if err != nil {
-		return err
-	}
-	defer transport.Close()
+}
+
+// consume is runWorker with a transport that is open.
+func (s *service) consume(ctx context.Context, transport consumer.Transport, withAPI bool) error {
 	worker, err := consumer.New(s.store, transport, s.consumerOptions())
 	if err != nil {
 		return err

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"sync"
 	"time"
@@ -51,9 +50,9 @@ func startService(ctx context.Context, in *invocation) (_ *service, err error) {
 	if err != nil {
 		return nil, usageError{err}
 	}
-	s.listener, err = (&net.ListenConfig{}).Listen(start, "tcp", in.Config.Listen)
+	s.listener, err = listen(start, in.Config.Listen)
 	if err != nil {
-		return nil, fmt.Errorf("--listen: %w", err)
+		return nil, err
 	}
 	s.store, err = in.openStore(start, s.telemetry)
 	if err != nil {
@@ -97,7 +96,8 @@ func (s *service) healthOptions(ready func(context.Context) error) api.Options {
 
 // apiOptions are those of a server that answers access checks and claims too.
 func (s *service) apiOptions(ctx context.Context, ready func(context.Context) error) (api.Options, error) {
-	v, err := verifier.New(ctx, s.store, verifier.Options{
+	// ctx ends at the signal; the checks in progress are drained after it.
+	v, err := verifier.New(context.WithoutCancel(ctx), s.store, verifier.Options{
 		MissGrace:      s.Config.MissGrace,
 		Logger:         s.Logger,
 		MeterProvider:  s.telemetry.MeterProvider,

@@ -53,6 +53,7 @@ type Config struct {
 
 	DryRun bool
 	Check  bool
+	Empty  bool
 
 	entries []Entry
 }
@@ -67,6 +68,9 @@ type Entry struct {
 
 // Entries returns the settings that the command takes, in the table's order.
 func (c *Config) Entries() []Entry { return c.entries }
+
+// Defaulted tells whether neither flag nor variable gave the setting a value.
+func (c *Config) Defaulted(name string) bool { return c.entry(name).From == FromDefault }
 
 // Input is where values come from.
 type Input struct {

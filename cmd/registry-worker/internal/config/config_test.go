@@ -105,7 +105,7 @@ func TestEverySettingIsKept(t *testing.T) {
 		"collection-prefix": "staging_", "subscriptions": "one, two", "dead-letter-topic": "dead",
 		"api": "true", "max-clock-skew": "1m", "drain-timeout": "1s", "streams": "3", "batch-size": "4",
 		"linger": "1ms", "max-outstanding": "5", "listen": "[::1]:0", "api-token": "abc", "claim-token": "def",
-		"miss-grace": "2s", "dry-run": "true", "check": "1", "log-format": "text", "log-level": "debug",
+		"miss-grace": "2s", "dry-run": "true", "check": "1", "empty": "true", "log-format": "text", "log-level": "debug",
 	}
 	fields := reflect.ValueOf(*load(t, given, nil))
 	for i := range fields.NumField() {

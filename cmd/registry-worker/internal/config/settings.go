@@ -22,12 +22,19 @@ const (
 	RunGroup      Group = "Run"
 	DryRunGroup   Group = "Dry run"
 	ExportGroup   Group = "Export"
+	RateGroup     Group = "Rate"
+	ReplayGroup   Group = "Replay"
+	ConfirmGroup  Group = "Confirmation"
+	PlanGroup     Group = "Plan"
+	RetractGroup  Group = "Retraction"
+	JSONGroup     Group = "Output"
+	DevGroup      Group = "Dev"
 )
 
 // Groups lists all groups.
 var Groups = []Group{
 	ProjectGroup, RegistryGroup, PubSubGroup, EventsGroup, RunGroup, WorkerGroup, APIGroup, ThrottleGroup,
-	DryRunGroup, ExportGroup, LogGroup,
+	DryRunGroup, ExportGroup, DevGroup, LogGroup,
 }
 
 // Setting is one setting: a flag, which is also an environment variable.
@@ -125,6 +132,46 @@ var Settings = complete([]Setting{
 	{Group: ExportGroup, Name: "check", Bool: true, Default: "false",
 		Help:  "print documents whose tenant_id differs from the fold, in place of the export; exit 1 on any",
 		parse: boolean(func(c *Config) *bool { return &c.Check })},
+	{Group: DevGroup, Name: "empty", Bool: true, Default: "false",
+		Help:  "start without the example events",
+		parse: boolean(func(c *Config) *bool { return &c.Empty })},
+
+	{Group: ExportGroup, Name: "events", Bool: true, Default: "false",
+		Help:  "print the events from which an empty registry becomes this one, for replay, in place of the export",
+		parse: boolean(func(c *Config) *bool { return &c.Events })},
+
+	{Group: RateGroup, Name: "rate", Default: "ramp",
+		Help: "documents a second, of replays and of the rewriting after moves: ramp (500, and 50 % more
+" +
+			"every 5 minutes, as Firestore asks for), a number, or unlimited (for emulators)",
+		parse: rate},
+	{Group: ReplayGroup, Name: "since",
+		Help:  "rewind the subscriptions to this time (RFC 3339, or an age such as 2h), in place of replaying files",
+		parse: pointInTime(func(c *Config) *time.Time { return &c.Since })},
+	{Group: ReplayGroup, Name: "checkpoint",
+		Help:  "file to keep the progress in, and to go on from where it exists; removed at the end",
+		parse: anything(func(c *Config) *string { return &c.Checkpoint })},
+	{Group: ReplayGroup, Name: "refused",
+		Help:  "file for refused lines, one JSON object each; without it they are named on standard error",
+		parse: anything(func(c *Config) *string { return &c.Refused })},
+	{Group: ConfirmGroup, Name: "yes", Bool: true, Default: "false",
+		Help:  "do not ask",
+		parse: boolean(func(c *Config) *bool { return &c.Yes })},
+	{Group: PlanGroup, Name: "from",
+		Help:  "tenant whose resources would move",
+		parse: tenant(func(c *Config) *string { return &c.From })},
+	{Group: PlanGroup, Name: "to",
+		Help:  "tenant that would own them",
+		parse: tenant(func(c *Config) *string { return &c.To })},
+	{Group: RetractGroup, Name: "source",
+		Help:  "source of the move's event, where several have the same id",
+		parse: anything(func(c *Config) *string { return &c.Source })},
+	{Group: RetractGroup, Name: "by",
+		Help:  "who retracts it, for the ledger; without it the user of this machine",
+		parse: anything(func(c *Config) *string { return &c.By })},
+	{Group: JSONGroup, Name: "json", Bool: true, Default: "false",
+		Help:  "print JSON",
+		parse: boolean(func(c *Config) *bool { return &c.JSON })},
 
 	{Group: LogGroup, Name: "log-format", Default: "auto",
 		Help:  "auto (text on a terminal, else json), json or text",

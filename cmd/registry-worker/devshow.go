@@ -1,0 +1,150 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/dev"
+	"github.com/northstar-engines/realtime-registry/emulator"
+	"github.com/northstar-engines/realtime-registry/internal/telemetry"
+)
+
+// devShow is a worker with its API that shows what it does.
+type devShow struct {
+	*service
+	watch       *dev.Watch
+	publish     func(context.Context, dev.Message) (messageID string, err error)
+	deadLetters string   // where they are
+	notes       []string // how to go on from here
+	shown       func()   // called when all is shown
+}
+
+// run works until ctx ends, and shows the example meanwhile.
+func (d devShow) run(ctx context.Context, emulators *emulator.Emulators) error {
+	group, working := errgroup.WithContext(ctx)
+	group.Go(func() error { return d.consume(working, d.watch, true) })
+	group.Go(func() error { return whileRunning(working, emulators) })
+	group.Go(func() error {
+		err := d.show(working)
+		if working.Err() != nil {
+			return nil // it is told elsewhere, or is a Ctrl-C
+		}
+		return err
+	})
+	return group.Wait()
+}
+
+func (d devShow) show(ctx context.Context) error {
+	defer d.shown()
+	defer d.watch.Forget()
+	if !d.Config.Empty {
+		if err := d.publishExample(ctx); err != nil {
+			return fmt.Errorf("example events: %w", err)
+		}
+	}
+	out := bufio.NewWriter(d.Stdout) // in one piece, whatever is logged meanwhile
+	page := dev.Page{Out: out, Bold: telemetry.IsTerminal(d.Stdout) && os.Getenv("NO_COLOR") == ""}
+	at := dev.API{
+		Address:    d.listener.Addr().String(),
+		Token:      d.Config.APIToken != "",
+		ClaimToken: d.Config.ClaimToken != "",
+	}
+	requests := dev.EmptyRequests
+	if !d.Config.Empty {
+		requests = dev.ExampleRequests
+		snapshot, err := d.store.Read(ctx, dev.ExampleResources)
+		if err != nil {
+			return err
+		}
+		if err := page.Owners(snapshot); err != nil {
+			return err
+		}
+		page.Refused(d.watch.DeadLetters(), d.deadLetters)
+	}
+	page.Requests(requests, at)
+	page.Notes("Go on", d.notes...)
+	return out.Flush()
+}
+
+// exampleTimeout bounds the way of one example event through worker and
+// registry. It takes some milliseconds; a lease (pubsubadmin.AckDeadline) longer
+// where a worker that was killed has fetched it.
+const exampleTimeout = 90 * time.Second
+
+// publishExample publishes one event after the other, each when the one before
+// is settled.
+func (d devShow) publishExample(ctx context.Context) error {
+	for _, m := range dev.Example() {
+		if err := d.settle(ctx, m); err != nil {
+			return fmt.Errorf("event %s: %w", m.EventID, err)
+		}
+	}
+	return nil
+}
+
+func (d devShow) settle(ctx context.Context, m dev.Message) error {
+	ctx, cancel := context.WithTimeout(ctx, exampleTimeout)
+	defer cancel()
+	id, err := d.publish(ctx, m)
+	if err != nil {
+		return fmt.Errorf("publish to %s: %w", m.Topic, err)
+	}
+	if err := d.watch.Await(ctx, id); err != nil {
+		return fmt.Errorf("not settled within %s by the worker on %s: %w",
+			exampleTimeout, strings.Join(d.Config.Subscriptions, ", "), err)
+	}
+	return nil
+}
+
+// whileRunning returns when ctx ends, or with an error when an emulator does.
+func whileRunning(ctx context.Context, emulators *emulator.Emulators) error {
+	ended := make(chan *emulator.Emulator, 2)
+	for _, e := range []*emulator.Emulator{emulators.Firestore, emulators.PubSub} {
+		if e == nil {
+			continue
+		}
+		go func() {
+			<-e.Done()
+			ended <- e
+		}()
+	}
+	select {
+	case <-ctx.Done():
+		return nil
+	case e := <-ended:
+		return fmt.Errorf("the %s emulator ended; it printed:\n%s", e.Name, e.Output())
+	}
+}
+
+// notesOnEmulators tell how other programs see what is here.
+func (d *devRun) notesOnEmulators() []string {
+	return []string{
+		"In another terminal, every command sees what is here:",
+		"",
+		"  export GOOGLE_CLOUD_PROJECT=" + d.Config.Project,
+		"  export FIRESTORE_EMULATOR_HOST=" + os.Getenv("FIRESTORE_EMULATOR_HOST"),
+		"  export PUBSUB_EMULATOR_HOST=" + os.Getenv("PUBSUB_EMULATOR_HOST"),
+		"  " + invokedAs() + " export",
+		"",
+		"docs/seeding.md says how to bring your own events. Ctrl-C ends it all.",
+	}
+}
+
+var notesOnMemory = []string{
+	"All of this is in the memory of one process: claims and checks work, publishing",
+	"your own events takes the emulators. Ctrl-C ends it.",
+}
+
+// invokedAs is how this program was called, so that lines to paste work.
+func invokedAs() string {
+	if strings.Contains(os.Args[0], "go-build") {
+		return "go run ./cmd/" + programName
+	}
+	return os.Args[0]
+}

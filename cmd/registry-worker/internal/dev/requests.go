@@ -1,0 +1,64 @@
+package dev
+
+import (
+	"net"
+	"net/http"
+	"strings"
+)
+
+// Request is a request to the API, with the answer that it gets.
+type Request struct {
+	Method  string
+	Tenant  string
+	Path    string
+	Status  int
+	Because string
+}
+
+// ExampleRequests are answered so when the example is settled, in this order.
+var ExampleRequests = append([]Request{
+	{http.MethodGet, "t_acme", "/v1/threads/th_welcome/access", http.StatusNoContent, "t_acme owns it: let the stream begin"},
+	{http.MethodGet, "t_globex", "/v1/threads/th_welcome/access", http.StatusNotFound, "somebody else's"},
+	{http.MethodGet, "t_globex", "/v1/threads/th_unheard-of/access", http.StatusNotFound, "nobody's; byte for byte the same answer"},
+	{http.MethodGet, "t_globex", "/v1/threads/th_support/access", http.StatusNotFound, "t_globex created it, and then moved as a whole"},
+	{http.MethodGet, "t_umbrella", "/v1/threads/th_support/access", http.StatusNoContent, "everything of t_globex went here, in one write"},
+}, EmptyRequests...)
+
+// EmptyRequests are answered so by a registry without any events.
+var EmptyRequests = []Request{
+	{http.MethodPut, "t_acme", "/v1/threads/th_mine", http.StatusCreated, "claimed (204 when it is repeated)"},
+	{http.MethodPut, "t_globex", "/v1/threads/th_mine", http.StatusConflict, "t_acme was first"},
+	{http.MethodGet, "t_acme", "/v1/threads/th_mine/access", http.StatusNoContent, "at once"},
+}
+
+// API is where the requests go, and which tokens it demands. Tokens are shown
+// by their variables: they are secrets.
+type API struct {
+	Address    string // as the listener has it
+	Token      bool   // REGISTRY_API_TOKEN is demanded
+	ClaimToken bool   // and REGISTRY_CLAIM_TOKEN, of claims
+}
+
+// URL is where the API answers to programs of this machine.
+func (a API) URL() string {
+	host, port, err := net.SplitHostPort(a.Address)
+	if err == nil && net.ParseIP(host).IsUnspecified() {
+		return "http://" + net.JoinHostPort("127.0.0.1", port)
+	}
+	return "http://" + a.Address
+}
+
+// curl is the request as a line for the shell.
+func (r Request) curl(a API) string {
+	line := []string{"curl -i"}
+	if r.Method != http.MethodGet {
+		line = append(line, "-X "+r.Method)
+	}
+	switch {
+	case r.Method == http.MethodPut && a.ClaimToken:
+		line = append(line, `-H "Authorization: Bearer $REGISTRY_CLAIM_TOKEN"`)
+	case a.Token:
+		line = append(line, `-H "Authorization: Bearer $REGISTRY_API_TOKEN"`)
+	}
+	return strings.Join(append(line, "-H 'X-Tenant-Id: "+r.Tenant+"'", a.URL()+r.Path), " ")
+}
