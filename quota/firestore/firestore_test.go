@@ -15,9 +15,9 @@ import (
 	"github.com/northstar-engines/realtime-registry/quota/quotatest"
 )
 
-func open(t *testing.T, project emulatortest.Project, dial ...grpc.DialOption) *firestore.Store {
+func open(t *testing.T, project emulatortest.Project, prefix string, dial ...grpc.DialOption) *firestore.Store {
 	store, err := firestore.Open(t.Context(), firestore.Options{
-		ProjectID: project.ID, Prefix: "dev_", ClientOptions: project.FirestoreOptions(dial...),
+		ProjectID: project.ID, Prefix: prefix, ClientOptions: project.FirestoreOptions(dial...),
 	})
 	require.NoError(t, err)
 	return store
@@ -38,7 +38,7 @@ func TestStore(t *testing.T) {
 			return client.Collection("dev_rate_limit_counters").Doc(key.Tenant + "__" + key.Action)
 		}
 		return quotatest.Backend{
-			Store: open(t, project), Other: open(t, project),
+			Store: open(t, project, "dev_"), Other: open(t, project, "dev_"),
 			SetPlain: func(key quota.Key, lastReset float64, count int64) {
 				_, err := counter(key).Set(t.Context(), map[string]any{"last_reset": lastReset, "count": count})
 				require.NoError(t, err)
