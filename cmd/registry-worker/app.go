@@ -38,6 +38,7 @@ type command struct {
 	Rules    []config.Rule  // what must hold for them
 	Faulty   bool           // runs also where the configuration is faulty, to show it
 	Run      func(ctx context.Context, in *invocation) error
+	Sub      []command // commands below this one, whose names begin with its name; then it has no Run
 }
 
 // invocation is a command that was called, with its configuration checked.
@@ -51,7 +52,8 @@ type invocation struct {
 // commands lists all commands, in the order in which help shows them.
 func commands() []command {
 	return []command{
-		runCommand, serveCommand, devCommand, provisionCommand, publishCommand, exportCommand,
+		runCommand, serveCommand, devCommand, provisionCommand, publishCommand, replayCommand,
+		inspectCommand, exportCommand, movesCommand, deadLettersCommand,
 		configCommand, versionCommand,
 	}
 }
@@ -86,7 +88,7 @@ func (p process) cli(c command) *cli.Command {
 	given := map[string]string{}
 	settings := config.In(c.Groups)
 	sub := &cli.Command{
-		Name:            c.Name,
+		Name:            c.Name[strings.LastIndexByte(c.Name, ' ')+1:],
 		Usage:           c.Summary,
 		ArgsUsage:       c.Args,
 		UsageText:       strings.TrimSpace(programName + " " + c.Name + " [flags] " + c.Args),
@@ -97,11 +99,32 @@ func (p process) cli(c command) *cli.Command {
 	for _, s := range settings {
 		sub.Flags = append(sub.Flags, newFlag(s, given))
 	}
+	if len(c.Sub) > 0 {
+		return p.parent(c, sub)
+	}
 	sub.Action = func(ctx context.Context, cmd *cli.Command) error {
 		if err := p.call(ctx, c, given, cmd.Args().Slice()); err != nil {
 			return fmt.Errorf("%s: %w", c.Name, err)
 		}
 		return nil
+	}
+	return sub
+}
+
+// parent makes sub a command that has commands below it and does nothing itself.
+func (p process) parent(c command, sub *cli.Command) *cli.Command {
+	var names []string
+	for _, below := range c.Sub {
+		sub.Commands = append(sub.Commands, p.cli(below))
+		names = append(names, strings.TrimPrefix(below.Name, c.Name+" "))
+	}
+	sub.UsageText = programName + " " + c.Name + " COMMAND [flags] [arguments]"
+	sub.Action = func(_ context.Context, cmd *cli.Command) error {
+		name := cmd.Args().First()
+		if name == "" {
+			return usagef("%s: no command; want %s; see %s help %s", c.Name, strings.Join(names, ", "), programName, c.Name)
+		}
+		return usagef("%s: unknown command %q%s; want %s", c.Name, name, didYouMean(names, name), strings.Join(names, ", "))
 	}
 	return sub
 }

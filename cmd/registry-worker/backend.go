@@ -23,9 +23,15 @@ import (
 // reported by then (design §8 gives 10 s).
 const startTimeout = 9 * time.Second
 
+// registryStore is a registry with what moves of whole tenants take.
+type registryStore interface {
+	registry.Store
+	registry.Rewriter
+}
+
 // openStore opens the registry that was asked for, never another one. It has
 // answered when this returns. t may be nil.
-func (in *invocation) openStore(ctx context.Context, t *telemetry.Telemetry) (registry.Store, error) {
+func (in *invocation) openStore(ctx context.Context, t *telemetry.Telemetry) (registryStore, error) {
 	if in.Config.RegistryBackend == config.Memory {
 		return memory.New(), nil
 	}

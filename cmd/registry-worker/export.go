@@ -19,10 +19,13 @@ var exportCommand = command{
 		"as all events so far say, at one read time. Documents whose name or tenant breaks\n" +
 		"the patterns are named on standard error.\n\n" +
 		"With --check it prints the documents instead whose tenant_id is not that owner,\n" +
-		"which is what readers see that know the documents only; on any the exit code is 1.",
+		"which is what readers see that know the documents only; on any the exit code is 1.\n\n" +
+		"With --events it prints an archive instead: the events from which replay makes an\n" +
+		"empty registry the same, moves of whole tenants and their retractions first.",
 	Examples: []string{
 		"registry-worker export > owners.ndjson",
 		"registry-worker export --check",
+		"registry-worker export --events | gzip > events.ndjson.gz",
 	},
 	Groups: []config.Group{config.ProjectGroup, config.RegistryGroup, config.ExportGroup, config.LogGroup},
 	Rules: []config.Rule{
@@ -33,6 +36,9 @@ var exportCommand = command{
 }
 
 func runExport(ctx context.Context, in *invocation) error {
+	if in.Config.Check && in.Config.Events {
+		return usagef("--check and --events are two different outputs: want one of them")
+	}
 	start, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	store, err := in.openStore(start, nil)
@@ -40,6 +46,9 @@ func runExport(ctx context.Context, in *invocation) error {
 		return err
 	}
 	defer store.Close()
+	if in.Config.Events {
+		return exportEvents(ctx, store, in.Stdout, in.Stderr)
+	}
 	if in.Config.Check {
 		return checkDocuments(ctx, store, in.Stdout, in.Stderr)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
 	"github.com/northstar-engines/realtime-registry/events/consumer"
 	"github.com/northstar-engines/realtime-registry/internal/api"
+	"github.com/northstar-engines/realtime-registry/registry/rewrite"
 )
 
 var runCommand = command{
@@ -19,7 +20,9 @@ var runCommand = command{
 	Details: "Applies events to the registry, and publishes what it refuses to the dead-letter\n" +
 		"topic. On SIGTERM it finishes what it has received, for at most --drain-timeout,\n" +
 		"gives the rest back, and exits with 0. Health is at /livez, /readyz, /metrics and\n" +
-		"/version. With --api it answers access checks and claims too, as serve does.\n\n" +
+		"/version. With --api it answers access checks and claims too, as serve does.\n" +
+		"After a move of a whole tenant it rewrites the documents that direct readers know,\n" +
+		"one worker at a time, at --rate.\n\n" +
 		"Any number of workers may run side by side.",
 	Examples: []string{
 		"registry-worker run --project my-project",
@@ -27,7 +30,7 @@ var runCommand = command{
 	},
 	Groups: []config.Group{
 		config.ProjectGroup, config.RegistryGroup, config.PubSubGroup, config.EventsGroup, config.RunGroup,
-		config.WorkerGroup, config.APIGroup, config.ThrottleGroup, config.LogGroup,
+		config.RateGroup, config.WorkerGroup, config.APIGroup, config.ThrottleGroup, config.LogGroup,
 	},
 	Rules: runRules,
 	Run:   runRun,
@@ -78,6 +81,12 @@ func (s *service) consume(ctx context.Context, transport consumer.Transport, wit
 	if err != nil {
 		return err
 	}
+	rewriter, err := rewrite.New(s.store, rewrite.Options{
+		Rate: s.Config.Rate, Logger: s.Logger, MeterProvider: s.telemetry.MeterProvider,
+	})
+	if err != nil {
+		return err
+	}
 	ready := func(context.Context) error { return worker.Ready() }
 	options, err := s.workerServer(ctx, withAPI, ready)
 	if err != nil {
@@ -92,6 +101,7 @@ func (s *service) consume(ctx context.Context, transport consumer.Transport, wit
 		return nil
 	})
 	group.Go(func() error { return s.serve(ctx, options) })
+	group.Go(func() error { rewriter.Run(ctx); return nil })
 	return group.Wait()
 }
 

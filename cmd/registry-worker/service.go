@@ -17,7 +17,7 @@ import (
 type service struct {
 	*invocation
 	telemetry *telemetry.Telemetry
-	store     registry.Store
+	store     registryStore
 	listener  net.Listener
 	startBy   time.Time // what is not open by then is missing
 }

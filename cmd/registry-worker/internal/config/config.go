@@ -12,6 +12,8 @@ import (
 	"log/slog"
 	"slices"
 	"time"
+
+	"github.com/northstar-engines/realtime-registry/internal/governor"
 )
 
 // Backend is where a registry or a throttle keeps its state.
@@ -51,8 +53,18 @@ type Config struct {
 
 	ThrottleBackend Backend
 
+	Rate       governor.Rate
+	Since      time.Time // zero: not given
+	Checkpoint string
+	Refused    string
+	From, To   string // tenants
+	Source, By string
+
 	DryRun bool
 	Check  bool
+	Events bool
+	Yes    bool
+	JSON   bool
 	Empty  bool
 
 	entries []Entry

@@ -94,3 +94,16 @@ func Loopback(address string) bool {
 	ip, err := netip.ParseAddr(host)
 	return err == nil && ip.Unmap().IsLoopback()
 }
+
+// NeedTenants refuses a plan without two tenants that differ.
+func NeedTenants(c *Config) (faults []Fault) {
+	for _, name := range []string{"from", "to"} {
+		if e := c.entry(name); e.Value == "" {
+			faults = append(faults, Fault{Entry: e, Want: "want a tenant id"})
+		}
+	}
+	if c.From != "" && c.From == c.To {
+		faults = append(faults, Fault{Entry: c.entry("to"), Want: "want another tenant than --from"})
+	}
+	return faults
+}

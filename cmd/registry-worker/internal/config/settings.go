@@ -34,7 +34,7 @@ const (
 // Groups lists all groups.
 var Groups = []Group{
 	ProjectGroup, RegistryGroup, PubSubGroup, EventsGroup, RunGroup, WorkerGroup, APIGroup, ThrottleGroup,
-	DryRunGroup, ExportGroup, DevGroup, LogGroup,
+	RateGroup, ReplayGroup, DryRunGroup, ExportGroup, PlanGroup, RetractGroup, ConfirmGroup, JSONGroup, DevGroup, LogGroup,
 }
 
 // Setting is one setting: a flag, which is also an environment variable.
@@ -141,9 +141,7 @@ var Settings = complete([]Setting{
 		parse: boolean(func(c *Config) *bool { return &c.Events })},
 
 	{Group: RateGroup, Name: "rate", Default: "ramp",
-		Help: "documents a second, of replays and of the rewriting after moves: ramp (500, and 50 % more
-" +
-			"every 5 minutes, as Firestore asks for), a number, or unlimited (for emulators)",
+		Help:  "documents a second, of replays and of the rewriting after moves: ramp (500, and 50 % more every 5 minutes, as Firestore asks for), a number, or unlimited (for emulators)",
 		parse: rate},
 	{Group: ReplayGroup, Name: "since",
 		Help:  "rewind the subscriptions to this time (RFC 3339, or an age such as 2h), in place of replaying files",

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/northstar-engines/realtime-registry/events"
+	"github.com/northstar-engines/realtime-registry/events/archive"
+	"github.com/northstar-engines/realtime-registry/handlers"
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+// exportEvents writes the events from which an empty registry becomes this one:
+// the ledger first, so that no document has to be rewritten, then the history of
+// every resource. What no event can say is named in foreign.
+func exportEvents(ctx context.Context, store registry.Store, out, foreign io.Writer) error {
+	w, err := archive.Create("-", out)
+	if err != nil {
+		return err
+	}
+	began := false
+	err = store.Export(ctx, func(r registry.Record, l *registry.Ledger) error {
+		if !began {
+			began = true
+			if err := writeLedger(w, l); err != nil {
+				return err
+			}
+		}
+		if _, err := ownerOf(r, l); err != nil {
+			fmt.Fprintln(foreign, err)
+			return nil
+		}
+		return writeEvents(w, foreign, handlers.Archive(r.Resource, r.History))
+	})
+	if err == nil && !began { // no documents: perhaps a ledger
+		var snapshot registry.Snapshot
+		if snapshot, err = store.Read(ctx, nil); err == nil {
+			err = writeLedger(w, snapshot.Ledger)
+		}
+	}
+	return errors.Join(err, w.Close())
+}
+
+func writeLedger(w *archive.Writer, l *registry.Ledger) error {
+	for _, e := range l.Entries() {
+		if err := writeEvents(w, io.Discard, handlers.ArchiveMove(e)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func writeEvents(w *archive.Writer, foreign io.Writer, all []events.Event) error {
+	for _, e := range all {
+		if asserted, ok := e.Data.(events.Asserted); ok {
+			if err := registry.ValidateTenant(asserted.TenantID); err != nil {
+				fmt.Fprintf(foreign, "%s/%s: a plain set that is not exported: %v\n", asserted.Resource.Kind, asserted.Resource.ID, err)
+				continue
+			}
+		}
+		if err := w.Write(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+	"github.com/northstar-engines/realtime-registry/internal/pubsubadmin"
+)
+
+var deadLettersCommand = command{
+	Name:    "dead-letters",
+	Summary: "look at refused messages, or publish them again",
+	Details: "Messages that the worker refused wait in the subscription of --dead-letter-topic.",
+	Examples: []string{
+		"registry-worker dead-letters list --project my-project",
+		"registry-worker dead-letters redrive --project my-project",
+	},
+	Sub: []command{deadLettersListCommand, deadLettersRedriveCommand},
+}
+
+var deadLettersListCommand = command{
+	Name:    "dead-letters list",
+	Summary: "print refused messages without consuming them",
+	Details: "Prints why each message was refused, the oldest first. None is consumed: they are\n" +
+		"leased while this runs, and come back at its end.",
+	Examples: []string{
+		"registry-worker dead-letters list --project my-project",
+		"registry-worker dead-letters list --project my-project --json",
+	},
+	Groups: []config.Group{config.JSONGroup, config.ProjectGroup, config.PubSubGroup, config.LogGroup},
+	Rules:  []config.Rule{config.NeedProject},
+	Run:    runDeadLettersList,
+}
+
+func runDeadLettersList(ctx context.Context, in *invocation) error {
+	client, err := in.openPubSub(ctx)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	letters, more, err := pubsubadmin.ListDeadLetters(ctx, client, in.Config.DeadLetterTopic, pubsubadmin.ListOptions{})
+	if err != nil {
+		return in.explainPubSub(err)
+	}
+	if in.Config.JSON {
+		lines := json.NewEncoder(in.Stdout)
+		lines.SetEscapeHTML(false)
+		for _, l := range letters {
+			if err := lines.Encode(l); err != nil {
+				return err
+			}
+		}
+	} else if len(letters) > 0 {
+		t := tabwriter.NewWriter(in.Stdout, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(t, "REFUSED\tREASON\tDETAIL\tEVENT\tSUBSCRIPTION\tMESSAGE")
+		for _, l := range letters {
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", l.RefusedAt.Format(time.RFC3339), l.Reason, l.Detail, l.Attributes["ce-id"], l.Subscription, l.MessageID)
+		}
+		if err := t.Flush(); err != nil {
+			return err
+		}
+	}
+	and := ""
+	if more {
+		and = ", and there are more"
+	}
+	fmt.Fprintf(in.Stderr, "%d dead letters%s\n", len(letters), and)
+	return nil
+}
+
+var deadLettersRedriveCommand = command{
+	Name:    "dead-letters redrive",
+	Summary: "publish refused messages again to the topics they came from",
+	Details: "Each is published as it was, and leaves the dead letters once its topic has\n" +
+		"confirmed it. One that is refused again comes back. Repeating is harmless.",
+	Examples: []string{"registry-worker dead-letters redrive --project my-project"},
+	Groups:   []config.Group{config.ProjectGroup, config.PubSubGroup, config.LogGroup},
+	Rules:    []config.Rule{config.NeedProject},
+	Run:      runDeadLettersRedrive,
+}
+
+func runDeadLettersRedrive(ctx context.Context, in *invocation) error {
+	client, err := in.openPubSub(ctx)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	progress := newProgress(in.Stderr, "dead letters published again")
+	report, err := pubsubadmin.Redrive(ctx, client, in.Config.DeadLetterTopic, pubsubadmin.RedriveOptions{
+		Progress: func(r pubsubadmin.RedriveReport) { progress.at(r.Redriven, 0, -1) },
+	})
+	progress.end(report.Redriven)
+	if report.Again > 0 {
+		fmt.Fprintf(in.Stderr, "%d of them were refused again\n", report.Again)
+	}
+	if err != nil {
+		return fmt.Errorf("%d are left: %w", report.Left, in.explainPubSub(err))
+	}
+	return nil
+}

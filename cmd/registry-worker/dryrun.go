@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/northstar-engines/realtime-registry/events/archive"
+	"github.com/northstar-engines/realtime-registry/internal/governor"
+	"github.com/northstar-engines/realtime-registry/internal/replay"
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+// sampleSize is how many changes of each sort a dry run and a plan name.
+const sampleSize = 10
+
+// dryRun says what a replay would change, and writes nothing. That lines would
+// be refused is told, and is no fault of the dry run.
+func (in *invocation) dryRun(ctx context.Context, store registry.Store, files *archive.Reader) error {
+	dry, err := replay.NewDryRun(ctx, store)
+	if err != nil {
+		return err
+	}
+	note, err := in.refusals(false)
+	if err != nil {
+		return err
+	}
+	options := in.replayOptions(files)
+	options.Rate = governor.Unlimited // it reads only
+	options.Refused = note.write
+	progress := newProgress(in.Stderr, "lines looked at")
+	note.progress = progress
+	options.Progress = func(c replay.Counts) {
+		read, total := files.Position()
+		progress.at(c.Total(), read, total)
+	}
+	counts, err := replay.Run(ctx, dry, files, options)
+	if closeErr := note.close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return err
+	}
+	progress.end(counts.Total())
+	printCounts(in, counts, "would change", "would change")
+	in.printEffect(dry.Effect(sampleSize))
+	return nil
+}
+
+func (in *invocation) printEffect(e replay.Effect) {
+	for _, kind := range registry.Kinds {
+		if n := e.Registered[kind]; n > 0 {
+			fmt.Fprintf(in.Stdout, "%s would be registered\n", count(int64(n), kind))
+		}
+		if n := e.Moved[kind]; n > 0 {
+			fmt.Fprintf(in.Stdout, "%s would change hands\n", count(int64(n), kind))
+		}
+	}
+	for _, c := range append(e.RegisteredSample, e.Moves...) {
+		from := c.From
+		if from == "" {
+			from = "nobody"
+		}
+		fmt.Fprintf(in.Stdout, "  %s: %s → %s\n", c.Resource, from, c.To)
+	}
+	for _, m := range e.TenantMoves {
+		verb := "begin"
+		if !m.Counts() {
+			verb = "cease"
+		}
+		fmt.Fprintf(in.Stdout, "the move of everything from %s to %s (event %s) would %s to count: see moves plan\n", m.From, m.To, m.ID, verb)
+	}
+}
+
+func count(n int64, kind registry.Kind) string {
+	plural := map[registry.Kind]string{registry.Thread: "threads", registry.Canvas: "canvases"}[kind]
+	if n == 1 {
+		plural = string(kind)
+	}
+	return fmt.Sprintf("%d %s", n, plural)
+}

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+var inspectCommand = command{
+	Name:    "inspect",
+	Args:    "thread|canvas ID",
+	Summary: "say who owns a thread or canvas, and why",
+	Details: "Prints the owner, and the events that made it so, step by step in the order in\n" +
+		"which they count: which had no effect, which came from a move of a whole tenant,\n" +
+		"which were written by somebody outside (plain sets). Says, too, what readers see\n" +
+		"that know the document only. What nobody registered is said, and is no fault.",
+	Examples: []string{
+		"registry-worker inspect --project my-project thread th_42",
+		"registry-worker inspect --project my-project canvas c_7 --json",
+	},
+	Groups: []config.Group{config.JSONGroup, config.ProjectGroup, config.RegistryGroup, config.LogGroup},
+	Rules: []config.Rule{
+		config.NeedProject,
+		config.NeedSharedRegistry("this process's memory is empty: want firestore"),
+	},
+	Run: runInspect,
+}
+
+func runInspect(ctx context.Context, in *invocation) error {
+	if len(in.Args) != 2 {
+		return usagef("want a kind, thread or canvas, and an id")
+	}
+	resource := registry.Resource{Kind: registry.Kind(in.Args[0]), ID: in.Args[1]}
+	if err := resource.Validate(); err != nil {
+		return usageError{err}
+	}
+	start, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	store, err := in.openStore(start, nil)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	snapshot, err := store.Read(ctx, []registry.Resource{resource})
+	if err != nil {
+		return err
+	}
+	found := inspect(snapshot.Records[0], snapshot.Ledger, snapshot.ReadTime)
+	if in.Config.JSON {
+		lines := json.NewEncoder(in.Stdout)
+		lines.SetEscapeHTML(false)
+		lines.SetIndent("", "  ")
+		return lines.Encode(found)
+	}
+	return found.print(in.Stdout)
+}
+
+// inspection is what is known of a resource, at one time.
+type inspection struct {
+	Kind  registry.Kind `json:"kind"`
+	ID    string        `json:"id"`
+	Owner string        `json:"owner"` // "" where nobody registered it
+	Steps []step        `json:"steps"`
+	// Document is what direct readers see: absent where there is none.
+	Document *document `json:"document,omitempty"`
+	Ledger   int64     `json:"ledger_position"`
+	ReadTime time.Time `json:"read_time"`
+}
+
+type step struct {
+	Event  string    `json:"event"` // created, moved, tenant moved, plain set
+	Time   time.Time `json:"time"`
+	Source string    `json:"source,omitempty"`
+	ID     string    `json:"event_id,omitempty"`
+	Tenant string    `json:"tenant,omitempty"`
+	From   string    `json:"from,omitempty"`
+	To     string    `json:"to,omitempty"`
+	Effect bool      `json:"effect"`
+	Owner  string    `json:"owner"` // after it
+}
+
+type document struct {
+	TenantID   string    `json:"tenant_id"`
+	UpdateTime time.Time `json:"update_time"`
+	// Stale: tenant_id is not the owner; a rewriting job brings it there.
+	Stale bool `json:"stale"`
+	// Plain: the last who wrote it was somebody outside.
+	Plain bool `json:"plain_set_last"`
+}
+
+func inspect(r registry.Record, l *registry.Ledger, at time.Time) inspection {
+	found := inspection{
+		Kind: r.Resource.Kind, ID: r.Resource.ID, Owner: r.Owner(l),
+		Steps: []step{}, Ledger: l.Seq(), ReadTime: at,
+	}
+	for _, s := range r.History.Explain(l) {
+		found.Steps = append(found.Steps, step{
+			Event: eventName(s), Time: s.Time, Source: s.Source, ID: s.Version.ID,
+			Tenant: s.Tenant, From: s.From, To: s.To, Effect: s.Effective, Owner: s.Owner,
+		})
+	}
+	if r.Exists() {
+		found.Document = &document{r.TenantID, r.UpdateTime, r.TenantID != found.Owner, r.Plain}
+	}
+	return found
+}
+
+func eventName(s registry.Step) string {
+	switch {
+	case s.Ledger:
+		return "tenant moved"
+	case s.Type == registry.Asserted:
+		return "plain set"
+	}
+	return string(s.Type)
+}
+
+func (i inspection) print(out io.Writer) error {
+	name := registry.Resource{Kind: i.Kind, ID: i.ID}
+	if i.Owner == "" {
+		_, err := fmt.Fprintf(out, "%s: nobody has registered it\n", name)
+		return err
+	}
+	fmt.Fprintf(out, "%s: owned by %s\n\n", name, i.Owner)
+	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "TIME\tEVENT\tSAYS\tOWNER AFTER\tSOURCE\tID")
+	for _, s := range i.Steps {
+		says := s.Tenant
+		if says == "" {
+			says = s.From + " → " + s.To
+		}
+		owner := s.Owner
+		if !s.Effect {
+			owner += " (no effect)"
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", s.Time.Format(time.RFC3339Nano), s.Event, says, owner, s.Source, s.ID)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	if d := i.Document; d != nil {
+		fmt.Fprintf(out, "\ndocument: tenant_id %s, written %s", d.TenantID, d.UpdateTime.Format(time.RFC3339Nano))
+		if d.Plain {
+			fmt.Fprint(out, ", by somebody outside")
+		}
+		if d.Stale {
+			fmt.Fprint(out, "; it is not the owner yet: rewriting brings it there, see moves list")
+		}
+		fmt.Fprintln(out)
+	}
+	fmt.Fprintf(out, "as of %s, ledger position %d\n", i.ReadTime.Format(time.RFC3339Nano), i.Ledger)
+	return nil
+}

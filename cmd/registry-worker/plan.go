@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+	"github.com/northstar-engines/realtime-registry/registry"
+	"github.com/northstar-engines/realtime-registry/registry/rewrite"
+)
+
+var movesPlanCommand = command{
+	Name:    "moves plan",
+	Summary: "say what a move of a whole tenant would do, without doing it",
+	Details: "Reads every document that the move would affect, at one time, and prints how many\n" +
+		"resources would change hands if the move were published now, some of them, how many\n" +
+		"carry plain sets (which neither a move nor its retraction can promise for), what\n" +
+		"the rewriting would cost, and how long readers that know the documents only would\n" +
+		"wait for it at --rate. Nothing is written.",
+	Examples: []string{"registry-worker moves plan --project my-project --from t_old --to t_new"},
+	Groups: []config.Group{
+		config.PlanGroup, config.JSONGroup, config.RateGroup, config.ProjectGroup, config.RegistryGroup, config.LogGroup,
+	},
+	Rules: append([]config.Rule{config.NeedTenants}, movesRules...),
+	Run:   runMovesPlan,
+}
+
+func runMovesPlan(ctx context.Context, in *invocation) error {
+	return in.withStore(ctx, func(store registryStore) error {
+		plan, err := in.planner(store).Move(ctx, in.Config.From, in.Config.To)
+		if err != nil {
+			return err
+		}
+		if in.Config.JSON {
+			return printPlanJSON(in, plan)
+		}
+		fmt.Fprintf(in.Stdout, "A move of everything from %s to %s, published now:\n", in.Config.From, in.Config.To)
+		printPlan(in.Stdout, plan)
+		fmt.Fprintln(in.Stdout, "Nothing was written. To move, publish the event.")
+		return nil
+	})
+}
+
+func (in *invocation) planner(store registryStore) rewrite.Planner {
+	progress := newProgress(in.Stderr, "documents read")
+	return rewrite.Planner{Store: store, Rate: in.Config.Rate, Sample: sampleSize, Progress: func(read, total int64) {
+		progress.at(int(read), read, total)
+		if read >= total {
+			progress.clear()
+		}
+	}}
+}
+
+func printPlan(out io.Writer, p rewrite.Plan) {
+	for _, kind := range registry.Kinds {
+		fmt.Fprintf(out, "  %s would change hands\n", count(p.Owners[kind], kind))
+	}
+	for _, c := range p.Sample {
+		plain := ""
+		if c.Plain {
+			plain = " (plain set)"
+		}
+		fmt.Fprintf(out, "    %s: %s → %s%s\n", c.Resource, c.From, c.To, plain)
+	}
+	if more := p.Changing() - int64(len(p.Sample)); more > 0 {
+		fmt.Fprintf(out, "    and %d more\n", more)
+	}
+	fmt.Fprintf(out, "  %d of them carry plain sets, for which neither the move nor its retraction can promise\n", p.Plain)
+	if p.Foreign > 0 {
+		fmt.Fprintf(out, "  %d documents with names or tenants outside the patterns would be left alone\n", p.Foreign)
+	}
+	fmt.Fprintf(out, "  cost: 1 write for the move; then some %d reads and %d writes to rewrite documents\n", p.Reads, p.Writes)
+	fmt.Fprintf(out, "  verifiers see it at once; direct readers of the documents within about %s, while a worker runs\n", p.Lag.Round(time.Second))
+	fmt.Fprintf(out, "  as of %s\n", p.ReadTime.Format(time.RFC3339Nano))
+}
+
+// planned is a plan as `moves plan --json` has it.
+type planned struct {
+	From       string          `json:"from"`
+	To         string          `json:"to"`
+	Threads    int64           `json:"threads"`
+	Canvases   int64           `json:"canvases"`
+	PlainSets  int64           `json:"plain_sets"`
+	Foreign    int64           `json:"foreign_documents"`
+	Reads      int64           `json:"reads"`
+	Writes     int64           `json:"writes"`
+	LagSeconds float64         `json:"lag_seconds"`
+	ReadTime   time.Time       `json:"read_time"`
+	Sample     []plannedChange `json:"sample"`
+}
+
+type plannedChange struct {
+	Kind     registry.Kind `json:"kind"`
+	ID       string        `json:"id"`
+	From     string        `json:"from"`
+	To       string        `json:"to"`
+	PlainSet bool          `json:"plain_set"`
+}
+
+func printPlanJSON(in *invocation, p rewrite.Plan) error {
+	sample := []plannedChange{}
+	for _, c := range p.Sample {
+		sample = append(sample, plannedChange{c.Resource.Kind, c.Resource.ID, c.From, c.To, c.Plain})
+	}
+	return json.NewEncoder(in.Stdout).Encode(planned{
+		in.Config.From, in.Config.To, p.Owners[registry.Thread], p.Owners[registry.Canvas], p.Plain, p.Foreign,
+		p.Reads, p.Writes + 1, p.Lag.Seconds(), p.ReadTime, sample,
+	})
+}
