@@ -173,7 +173,7 @@ func answer(conn net.Conn, within time.Duration) error {
 }
 
 func TestDoneTellsOfAnEmulatorThatSomebodyElseEnded(t *testing.T) {
-	e := start(t, emulator.Options{SDK: fake(t), NoFirestore: true}).PubSub
+	e := start(t, emulator.Options{SDK: fake(t), NoPubSub: true}).Firestore
 	require.NoError(t, syscall.Kill(e.PID(), syscall.SIGKILL))
 	select {
 	case <-e.Done():
@@ -181,6 +181,7 @@ func TestDoneTellsOfAnEmulatorThatSomebodyElseEnded(t *testing.T) {
 		t.Fatal("not done")
 	}
 	require.Error(t, e.Pause())
+	require.Eventually(t, func() bool { return !alive(t, e.PID()) }, soon, 10*time.Millisecond, "what the launcher left behind ends too")
 }
 
 func TestEnvironNamesTheHosts(t *testing.T) {

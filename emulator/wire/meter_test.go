@@ -143,6 +143,19 @@ func TestBatchWritesAreBilledWhetherTheySucceedOrNot(t *testing.T) {
 	require.EqualValues(t, 1, meter.Reads("c"))
 }
 
+func TestCountingReadsOncePerThousandEntries(t *testing.T) {
+	client, meter := metered(t)
+	writes := client.BulkWriter(t.Context())
+	for range 1001 {
+		_, err := writes.Create(client.Collection("many").NewDoc(), doc{})
+		require.NoError(t, err)
+	}
+	writes.End()
+	_, err := client.Collection("many").NewAggregationQuery().WithCount("all").Get(t.Context())
+	require.NoError(t, err)
+	require.EqualValues(t, 2, meter.Reads("many"))
+}
+
 func TestAListenerReadsEachChange(t *testing.T) {
 	client, meter := metered(t)
 	changes := client.Collection("c").Snapshots(t.Context())
