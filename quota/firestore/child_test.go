@@ -78,15 +78,16 @@ func child(text string) error {
 	return limiter.Close(closing)
 }
 
-// askAll prints every decision, but for refusals on and on.
+// askAll prints what is allowed, and the first refusal in each window.
 func askAll(ctx context.Context, limiter *quota.Limiter, tenant string, do task) error {
 	out := json.NewEncoder(os.Stdout)
+	var refused quota.WindowID
 	for ctx.Err() == nil {
 		d, err := limiter.Allow(context.WithoutCancel(ctx), tenant, childAction)
 		if err != nil {
 			return err
 		}
-		if d.Allowed || !do.Forever {
+		if d.Allowed || d.Window != refused {
 			if err := out.Encode(told{tenant, d}); err != nil {
 				return err
 			}
@@ -95,6 +96,7 @@ func askAll(ctx context.Context, limiter *quota.Limiter, tenant string, do task)
 		case !d.Allowed && !do.Forever:
 			return nil
 		case !d.Allowed:
+			refused = d.Window
 			time.Sleep(time.Millisecond)
 		default:
 			time.Sleep(do.Pause)
