@@ -1,0 +1,96 @@
+// Package quota answers one question of a transport: may this tenant do this
+// now? It counts in fixed windows, durably, over all processes, for a million
+// tenants.
+//
+//	limiter, err := quota.New(store, quota.Options{PolicyFile: "policies.yaml"})
+//	defer limiter.Close(ctx)
+//	decision, err := limiter.Allow(ctx, tenantID, "chat_send")
+//
+// # How
+//
+// A process claims a block of the window's budget with one compare-and-set on the
+// window's document, then spends it in memory (design §7):
+//
+//  1. Allow finds the tenant's block and takes a unit of it: no I/O, about 100 ns
+//     (limiter.go, block.go).
+//  2. Where the block is used up, or the window may be over, the request waits
+//     for a flight, with all others that need the same key (flight.go).
+//  3. The flight reads the document, unless it is known from the last claim, and
+//     rolls the window if the store's clock says that it has ended (window.go).
+//  4. It writes the count plus a block, if the document is unchanged. The block
+//     is meant to last for a second, and is at most a quarter of what is unspent.
+//  5. Idle blocks, and all at Close, are written back (background.go, close.go).
+//
+// # Guarantees
+//
+// In no window do all processes together admit more than the limit, whatever is
+// killed at any point, whichever answers are lost, and however far the clocks of
+// the machines are apart: windows begin and end by the store's clock, and a block
+// is spent only while its window cannot be over. The window that a unit was taken
+// from is in the Decision. A window keeps the length and the limit that it began
+// with; a changed policy holds from the next one.
+//
+// The bounds in the other direction:
+//
+//   - A block is at most max(1, unspent/4) units, or what one AllowN asks for. A
+//     refusal may be early by the blocks that other processes hold.
+//   - A killed process strands its block until the window ends, and so does an
+//     answer to a claim that is lost. A clean Close strands nothing.
+//   - A block that is not used up in ten seconds goes back within another
+//     sixteen, unless the window ends first.
+//   - A refusal is remembered for a thirtieth of the window, and for a second at
+//     least, before the store is asked whether others have given units back.
+//
+// Exceptions, in which more than the limit may be admitted:
+//
+//   - Reset begins a window anew; blocks that are out may be spent on top.
+//   - While the Python service writes the same document, each of its writes may
+//     undo a claim. See docs/throttle.md for the way through.
+//   - With Options.OnError Allow, what is let through while the store is down is
+//     not counted. The same holds for a policy that is a shadow, which never
+//     refuses.
+//   - A machine that is suspended stops its monotonic clock; a block may then be
+//     spent after its window has ended, still within that window's limit.
+//
+// # What it costs
+//
+// One process writes the document of one busy tenant about once a second,
+// whatever the rate; while it learns the rate, and near the limit, where blocks
+// become small, some ten writes come in a row. A window costs one read more. A
+// tenant that asks once a minute costs one read and one write each time. Refused
+// tenants cost at most thirty reads a window. Memory is about 150 bytes for a
+// key; there is no goroutine and no timer per tenant.
+//
+// # Errors
+//
+// A refusal is no error: Decision.Allowed is false. ErrInvalid is the caller's
+// fault, answer 400. ErrUnavailable: the store did not answer before the caller's
+// deadline, nor in three tries of Options.Timeout each; answer 503, never 429. A
+// tenant whose block is not used up, and one whose window is known to be full, do
+// not notice that the store is down.
+//
+// # What it does not do
+//
+// It does not smooth: a whole limit may be spent at once at the end of one window
+// and again at the beginning of the next. It does not authenticate. It does not
+// take units back that were spent in vain.
+//
+// # Telemetry
+//
+// Metrics, never with a tenant in a label; action is one that a policy names, or
+// "other":
+//
+//   - quota.decisions, by action and outcome: allowed, refused, shadowed (let
+//     through by a shadow policy), failed_open (let through while the store was
+//     down), unavailable, abandoned (the caller had gone), invalid
+//   - quota.store.duration, seconds, by operation (load, claim, return) and
+//     outcome (ok, conflict, error): its count is the calls of the store
+//   - quota.units.claimed by action, quota.units.returned, and
+//     quota.units.stranded by action: claimed, or perhaps claimed, and lost
+//   - quota.near_limit by action: windows of which four fifths were claimed
+//   - quota.keys: tenants and actions in memory
+//   - quota.policies.refused: policy files and documents that were bad
+//
+// A request that waits for the store has a span "quota.wait". Refused policies
+// and a lost Watch are logged.
+package quota
