@@ -71,6 +71,7 @@ func (s *service) newTransport(client *pubsub.Client) (*consumer.PubSub, error) 
 		Subscriptions:   s.Config.Subscriptions,
 		DeadLetterTopic: s.Config.DeadLetterTopic,
 		Streams:         s.Config.Streams,
+		Lease:           s.Config.Lease,
 		Logger:          s.Logger,
 	})
 }

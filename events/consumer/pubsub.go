@@ -24,6 +24,13 @@ type PubSubOptions struct {
 	// Streams is the number of StreamingPull streams for each subscription. One
 	// carries about 10 MB/s. Default: 16.
 	Streams int
+	// Lease is how long a message stays with a worker that neither settles nor
+	// extends it: after a crash, its messages are delivered again this much
+	// later. It is extended as long as a message is held. Pub/Sub allows 10 s to
+	// 10 min; short leases end before they are extended where the machine is
+	// overloaded, and the emulator's time grows with the square of what expires
+	// at once. Default: 60 s.
+	Lease time.Duration
 	// Logger: nil discards.
 	Logger *slog.Logger
 }
@@ -46,6 +53,9 @@ func (o PubSubOptions) Validate() error {
 	}
 	if o.DeadLetterTopic == "" {
 		faults = append(faults, errors.New("pubsub: no dead-letter topic"))
+	}
+	if o.Lease != 0 && (o.Lease < 10*time.Second || o.Lease > 10*time.Minute) {
+		faults = append(faults, errors.New("pubsub: lease must be from 10s to 10m"))
 	}
 	if o.Streams < 0 {
 		faults = append(faults, errors.New("pubsub: streams must not be negative"))
@@ -74,6 +84,7 @@ func NewPubSub(client *pubsub.Client, opts PubSubOptions) (*PubSub, error) {
 		return nil, err
 	}
 	setDefault(&opts.Streams, 16)
+	setDefault(&opts.Lease, 60*time.Second)
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -161,21 +172,15 @@ func (p *PubSub) receiveSettings(limits Limits) pubsub.ReceiveSettings {
 		MaxOutstandingMessages:     max(1, limits.Messages/p.opts.Streams),
 		MaxOutstandingBytes:        max(1, int(limits.Bytes)/p.opts.Streams),
 		MaxExtension:               maxLease,
-		MaxDurationPerAckExtension: lease,
+		MinDurationPerAckExtension: p.opts.Lease,
+		MaxDurationPerAckExtension: p.opts.Lease,
 	}
 }
 
-const (
-	// lease is how long a message stays with a worker that does not extend it:
-	// what the service has sent ahead when a stream ends, or a worker is killed,
-	// is out of sight for so long. The least that Pub/Sub allows; the client's
-	// default is 60 s.
-	lease = 10 * time.Second
-	// maxLease is how long the lease of an unsettled message is extended: much
-	// longer than the consumer holds one, and short enough that a message in a
-	// worker that hangs is delivered elsewhere.
-	maxLease = 10 * time.Minute
-)
+// maxLease is how long the lease of an unsettled message is extended: much
+// longer than the consumer holds one, and short enough that a message in a
+// worker that hangs is delivered elsewhere.
+const maxLease = 10 * time.Minute
 
 // DeadLetter implements Transport.
 func (p *PubSub) DeadLetter(ctx context.Context, letter DeadLetter) error {

@@ -42,6 +42,7 @@ type Config struct {
 	DrainTimeout    time.Duration
 	Streams         int
 	BatchSize       int
+	Lease           time.Duration
 	Linger          time.Duration
 	MaxOutstanding  int
 

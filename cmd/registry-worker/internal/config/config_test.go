@@ -104,7 +104,7 @@ func TestEverySettingIsKept(t *testing.T) {
 		"project": "p-1", "database": "other", "registry-backend": "memory", "throttle-backend": "memory",
 		"collection-prefix": "staging_", "subscriptions": "one, two", "dead-letter-topic": "dead",
 		"api": "true", "max-clock-skew": "1m", "drain-timeout": "1s", "streams": "3", "batch-size": "4",
-		"linger": "1ms", "max-outstanding": "5", "listen": "[::1]:0", "api-token": "abc", "claim-token": "def",
+		"linger": "1ms", "lease": "10s", "max-outstanding": "5", "listen": "[::1]:0", "api-token": "abc", "claim-token": "def",
 		"miss-grace": "2s", "dry-run": "true", "check": "1", "empty": "true", "log-format": "text", "log-level": "debug",
 	}
 	fields := reflect.ValueOf(*load(t, given, nil))
