@@ -106,9 +106,9 @@ func (l *Limiter) AllowN(ctx context.Context, tenantID, action string, n int) (d
 		s.mu.Lock()
 		if e := s.find(hash, tenantID, action); e != nil && e.spend(now, int32(n)) == granted {
 			s.tallies[e.label][allowed]++
-			d = e.decision(now, granted)
+			b := e.block
 			s.mu.Unlock()
-			return d, nil
+			return b.decision(now, granted), nil
 		}
 		s.mu.Unlock()
 	}
