@@ -1,0 +1,97 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+// documents is a store that exports the given records, as they would be stored.
+type documents struct {
+	registry.Store
+	records []registry.Record
+	ledger  *registry.Ledger
+}
+
+func (d documents) Export(_ context.Context, visit func(registry.Record, *registry.Ledger) error) error {
+	for _, r := range d.records {
+		if err := visit(r, d.ledger); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var noon = time.Date(2024, 1, 1, 12, 0, 0, 0, time.UTC)
+
+func entry(typ registry.EntryType, at time.Time, tenant string) registry.Entry {
+	return registry.Entry{Type: typ, Version: registry.Version{Time: at, Source: "s", ID: "1"}, Tenant: tenant}
+}
+
+// stored is a document as we write it, whose tenant may lag behind.
+func stored(name, tenant, creator string) registry.Record {
+	h := registry.History{entry(registry.Created, noon, creator)}
+	return registry.NewRecord(name, tenant, h, []string{tenant}, 0, noon)
+}
+
+// plain is a document as outsiders write it.
+func plain(name, tenant string) registry.Record {
+	return registry.NewRecord(name, tenant, nil, nil, 0, noon)
+}
+
+func TestExportWritesTheOwnerByTheFoldAndNamesForeignDocuments(t *testing.T) {
+	store := documents{
+		records: []registry.Record{
+			plain("canvas__~ca", "t_eve"),
+			plain("canvas__ca_1", "t_eve"),
+			plain("chat__1", "t_eve"),
+			stored("thread__th_1", "t_ada", "t_ada"),
+			plain("thread__th_2", "Eve & <co>"),
+			plain("thread__th_3", ""),
+			stored("thread__th_~.:@+=-_4", "t_bob", "t_bob"),
+		},
+		ledger: registry.NewLedger(1, []registry.LedgerEntry{{
+			Version: registry.Version{Time: noon.Add(time.Hour), Source: "s", ID: "m"}, From: "t_ada", To: "t_bob", Seq: 1,
+		}}),
+	}
+	var out, foreign bytes.Buffer
+	require.NoError(t, exportOwners(t.Context(), store, &out, &foreign))
+	require.Equal(t, `{"kind":"canvas","id":"ca_1","tenant_id":"t_eve"}
+{"kind":"thread","id":"th_1","tenant_id":"t_bob"}
+{"kind":"thread","id":"th_~.:@+=-_4","tenant_id":"t_bob"}
+`, out.String())
+	for _, name := range []string{`"canvas__~ca"`, `"chat__1"`, `"thread__th_2"`, `"thread__th_3"`} {
+		require.Contains(t, foreign.String(), "document "+name)
+	}
+}
+
+func TestCheckPrintsWhatDocumentsSayOtherwiseAndFails(t *testing.T) {
+	store := documents{
+		records: []registry.Record{stored("thread__th_1", "t_ada", "t_ada"), stored("thread__th_2", "t_bob", "t_bob"), plain("chat__1", "t_eve")},
+		ledger: registry.NewLedger(1, []registry.LedgerEntry{{
+			Version: registry.Version{Time: noon.Add(time.Hour), Source: "s", ID: "m"}, From: "t_ada", To: "t_bob", Seq: 1,
+		}}),
+	}
+	var out, told bytes.Buffer
+	require.EqualError(t, checkDocuments(t.Context(), store, &out, &told), "1 of 2 documents have a tenant_id that is not the owner")
+	require.Equal(t, `{"kind":"thread","id":"th_1","tenant_id":"t_ada","owner":"t_bob"}`+"\n", out.String())
+
+	store.ledger = nil
+	out.Reset()
+	require.NoError(t, checkDocuments(t.Context(), store, &out, &told))
+	require.Empty(t, out.String())
+}
+
+func TestAnExportThatCannotBeWrittenIsAFault(t *testing.T) {
+	store := documents{records: []registry.Record{stored("thread__th_1", "t_ada", "t_ada")}}
+	require.Error(t, exportOwners(t.Context(), store, fullDisk{}, &bytes.Buffer{}))
+}
+
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) { return 0, context.DeadlineExceeded }
