@@ -29,7 +29,8 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: ## everything on this machine, until Ctrl-C: emulators, topics, worker, API
-	@go run ./cmd/registry-worker dev
+	@$(MAKE) --silent build
+	@exec bin/registry-worker dev
 
 build: ## bin/registry-worker
 	go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/registry-worker ./cmd/registry-worker

@@ -108,14 +108,17 @@ func TestDevShowsTheExampleAndAnswersAsItSays(t *testing.T) {
 	requireOwners(t, p)
 	require.Len(t, requests(t, p), 8)
 	requireAnswers(t, p)
-	require.Equal(t, `{"kind":"canvas","id":"cv_floorplan","tenant_id":"t_acme"}
+	pasted := shell(t, toPaste(t, p))
+	require.Contains(t, pasted, `{"kind":"canvas","id":"cv_floorplan","tenant_id":"t_acme"}
 {"kind":"canvas","id":"cv_sketch","tenant_id":"t_umbrella"}
 {"kind":"thread","id":"th_billing","tenant_id":"t_acme"}
 {"kind":"thread","id":"th_mine","tenant_id":"t_acme"}
 {"kind":"thread","id":"th_roadmap","tenant_id":"t_acme"}
 {"kind":"thread","id":"th_support","tenant_id":"t_umbrella"}
 {"kind":"thread","id":"th_welcome","tenant_id":"t_acme"}
-`, shell(t, toPaste(t, p)))
+`)
+	require.Contains(t, pasted, "thread/th_support: owned by t_umbrella")
+	require.Contains(t, pasted, "2 dead letters")
 	requireDrains(t, p)
 }
 

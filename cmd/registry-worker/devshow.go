@@ -124,16 +124,19 @@ func whileRunning(ctx context.Context, emulators *emulator.Emulators) error {
 
 // notesOnEmulators tell how other programs see what is here.
 func (d *devRun) notesOnEmulators() []string {
-	return []string{
+	program := invokedAs()
+	lines := []string{
 		"In another terminal, every command sees what is here:",
 		"",
 		"  export GOOGLE_CLOUD_PROJECT=" + d.Config.Project,
 		"  export FIRESTORE_EMULATOR_HOST=" + os.Getenv("FIRESTORE_EMULATOR_HOST"),
 		"  export PUBSUB_EMULATOR_HOST=" + os.Getenv("PUBSUB_EMULATOR_HOST"),
-		"  " + invokedAs() + " export",
-		"",
-		"docs/seeding.md says how to bring your own events. Ctrl-C ends it all.",
+		"  " + program + " export",
 	}
+	if !d.Config.Empty {
+		lines = append(lines, "  "+program+" inspect thread th_support", "  "+program+" dead-letters list")
+	}
+	return append(lines, "", "docs/seeding.md says how to bring your own events. Ctrl-C ends it all.")
 }
 
 var notesOnMemory = []string{
