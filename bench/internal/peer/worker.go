@@ -1,0 +1,74 @@
+package peer
+
+import (
+	"context"
+	"os"
+	"runtime/pprof"
+	"sync/atomic"
+
+	"cloud.google.com/go/pubsub/v2"
+	"go.opentelemetry.io/otel/exporters/prometheus"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+
+	"github.com/northstar-engines/realtime-registry/events/consumer"
+	"github.com/northstar-engines/realtime-registry/registry"
+	"github.com/northstar-engines/realtime-registry/registry/firestore"
+)
+
+// worker is ours, put together as `registry-worker run` does, for one thing
+// that the real program has no flag for: a CPU profile. The comparison runs the
+// real program.
+func worker(ctx context.Context, o Options, done *atomic.Int64) error {
+	if o.Profile != "" {
+		file, err := os.Create(o.Profile)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		if err := pprof.StartCPUProfile(file); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
+	}
+	exporter, err := prometheus.New()
+	if err != nil {
+		return err
+	}
+	meters := sdkmetric.NewMeterProvider(sdkmetric.WithReader(exporter))
+	store, err := firestore.Open(ctx, firestore.Options{ProjectID: o.Project, MeterProvider: meters})
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	client, err := pubsub.NewClient(ctx, o.Project)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	transport, err := consumer.NewPubSub(client, consumer.PubSubOptions{
+		Subscriptions: o.Subscriptions, DeadLetterTopic: "realtime-registry-dead-letters", Streams: o.Streams,
+	})
+	if err != nil {
+		return err
+	}
+	defer transport.Close()
+	c, err := consumer.New(counted{store, done}, transport, consumer.Options{
+		MaxOutstandingMessages: o.Outstanding, BatchChanges: o.Batch, MeterProvider: meters,
+	})
+	if err != nil {
+		return err
+	}
+	return c.Run(ctx)
+}
+
+// counted counts what the store has done.
+type counted struct {
+	registry.Store
+	done *atomic.Int64
+}
+
+func (c counted) Apply(ctx context.Context, changes []registry.Change) []registry.Outcome {
+	outcomes := c.Store.Apply(ctx, changes)
+	c.done.Add(int64(len(changes)))
+	return outcomes
+}

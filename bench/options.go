@@ -1,0 +1,110 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+)
+
+// options are the flags.
+type options struct {
+	Runs      int           // how often everything is measured
+	Events    int           // messages in one measurement
+	Limit     time.Duration // the longest measurement; the rate is then that so far
+	Backlog   int           // messages of the memory suite
+	Scales    []int         // documents of the growth suite
+	Seconds   int           // of the latency suite
+	Suites    []string
+	Workloads []string
+	Archive   string // NDJSON file, .gz too
+	Worker    string // the real program; built where empty
+	Profile   string // file for a CPU profile of the worker
+	Write     bool
+}
+
+var suites = []string{"compare", "bill", "latency", "memory", "growth", "workers", "sweep"}
+
+func parseOptions(args []string) (options, error) {
+	o := options{
+		Runs: 7, Events: 60_000, Limit: 15 * time.Second, Backlog: 1_000_000,
+		Scales: []int{10_000, 100_000, 1_000_000}, Seconds: 30,
+	}
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	quick := flags.Bool("quick", false, "small and few: to see that it works, not how fast")
+	flags.IntVar(&o.Runs, "runs", o.Runs, "how often everything is measured")
+	flags.IntVar(&o.Events, "events", o.Events, "messages in one measurement")
+	flags.DurationVar(&o.Limit, "limit", o.Limit, "the longest measurement")
+	flags.IntVar(&o.Backlog, "backlog", o.Backlog, "messages waiting when memory is measured")
+	chosen := flags.String("suites", strings.Join(suites, ","), "what to run, by comma; also: profile")
+	loads := flags.String("workloads", "", "by comma; empty: all")
+	flags.StringVar(&o.Archive, "archive", "", "a file of events, NDJSON or .gz, as one more workload")
+	flags.StringVar(&o.Worker, "worker", "", "registry-worker; empty: it is built")
+	flags.StringVar(&o.Profile, "profile", "worker.pprof", "where the suite profile writes")
+	flags.BoolVar(&o.Write, "write", false, "write the tables to ../docs/benchmarks.md")
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	if *quick {
+		o.quick(flags)
+	}
+	o.Suites = strings.Split(*chosen, ",")
+	if *loads != "" {
+		o.Workloads = strings.Split(*loads, ",")
+	}
+	return o, o.validate()
+}
+
+// quick makes what was not asked for small.
+func (o *options) quick(flags *flag.FlagSet) {
+	given := map[string]bool{}
+	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	for _, setting := range []struct {
+		flag string
+		make func()
+	}{
+		{"runs", func() { o.Runs = 1 }},
+		{"events", func() { o.Events = 10_000 }},
+		{"limit", func() { o.Limit = 5 * time.Second }},
+		{"backlog", func() { o.Backlog = 50_000 }},
+	} {
+		if !given[setting.flag] {
+			setting.make()
+		}
+	}
+	o.Scales, o.Seconds = []int{1000, 10_000}, 5
+}
+
+func (o options) validate() error {
+	var faults []error
+	for _, s := range o.Suites {
+		if !slices.Contains(append(suites, "profile"), s) {
+			faults = append(faults, fmt.Errorf("%w: no suite %q: want some of %s,profile", errUsage, s, strings.Join(suites, ",")))
+		}
+	}
+	for _, w := range o.Workloads {
+		if !slices.ContainsFunc(allWorkloads(o.Archive), func(l workload) bool { return l.name == w }) {
+			faults = append(faults, fmt.Errorf("%w: no workload %q", errUsage, w))
+		}
+	}
+	if o.Runs < 1 || o.Events < 1000 || o.Backlog < 1000 {
+		faults = append(faults, fmt.Errorf("%w: at least 1 run, 1,000 events, a backlog of 1,000", errUsage))
+	}
+	if o.Archive != "" {
+		if _, err := os.Stat(o.Archive); err != nil {
+			faults = append(faults, fmt.Errorf("%w: archive: %w", errUsage, err))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func (o options) workloads() []workload {
+	all := allWorkloads(o.Archive)
+	if o.Workloads == nil {
+		return all
+	}
+	return slices.DeleteFunc(all, func(w workload) bool { return !slices.Contains(o.Workloads, w.name) })
+}

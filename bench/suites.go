@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/northstar-engines/realtime-registry/emulator/wire"
+)
+
+// bill counts what each contender is billed for each event, on the wire. It is
+// not timed: the proxy costs time.
+func (b *bench) bill(ctx context.Context) (string, error) {
+	if err := b.fresh(ctx); err != nil {
+		return "", err
+	}
+	meter := wire.NewMeter()
+	proxy, err := wire.NewProxy(b.emulators.Firestore.Host, meter.DialOptions()...)
+	if err != nil {
+		return "", err
+	}
+	defer proxy.Close()
+	t := table{title: "Billed operations per event", header: []string{"reads · writes"}, notes: []string{
+		"Documents, counted on the wire between the contender and Firestore; a write whose precondition fails is counted too.",
+		"The worker's reads include those of the ledger: one every few seconds, whatever the load.",
+	}}
+	for _, c := range b.contenders() {
+		t.header = append(t.header, c.name)
+	}
+	for _, w := range b.options.workloads() {
+		row := []string{w.name}
+		for _, c := range b.contenders() {
+			if c.name == "probe" && w.noProbe {
+				row = append(row, "–")
+				continue
+			}
+			meter.Reset()
+			events := min(b.options.Events, 10_000)
+			r, err := b.measure(ctx, setting{contender: c, workload: w, events: events, proxy: proxy.Addr()})
+			if err != nil {
+				return "", err
+			}
+			per := func(n int64) float64 { return float64(n) / float64(max(1, r.events)) }
+			cell := fmt.Sprintf("%.3f · %.3f", per(meter.Reads("")), per(meter.Writes("")))
+			b.say("billed  %-12s  %-11s  %s%s", w.name, c.name, cell, partly(r))
+			row = append(row, cell)
+		}
+		t.rows = append(t.rows, row)
+	}
+	return t.String(), nil
+}
+
+// memory measures the worker's peak with a backlog that is far larger than what
+// it may hold.
+func (b *bench) memory(ctx context.Context) (string, error) {
+	if err := b.fresh(ctx); err != nil {
+		return "", err
+	}
+	t := table{title: "Memory with a backlog", header: []string{"messages waiting", "peak RSS, MB", "settled meanwhile", "events/s"}}
+	for _, backlog := range []int{b.options.Backlog / 10, b.options.Backlog} {
+		r, err := b.backlog(ctx, backlog)
+		if err != nil {
+			return "", err
+		}
+		b.say("memory  backlog %d: %d MB, %d settled, %.0f events/s", backlog, r.peak>>20, r.events, r.rate)
+		t.rows = append(t.rows, []string{fmt.Sprint(backlog), fmt.Sprintf("**%d**", r.peak>>20), fmt.Sprint(r.events), fmt.Sprintf("%.0f", r.rate)})
+	}
+	return t.String(), nil
+}
+
+// backlog follows the worker until all is settled, however long that takes.
+func (b *bench) backlog(ctx context.Context, n int) (r result, err error) {
+	s, err := newStage(ctx, b.emulators)
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, s.close(context.WithoutCancel(ctx))) }()
+	if _, err := s.publish(ctx, creations(0, n, tenants), false); err != nil {
+		return r, err
+	}
+	patient := *b
+	patient.options.Limit = 10 * time.Minute
+	return patient.consume(ctx, s, setting{contender: b.worker(), workload: workload{name: "backlog"}}, n)
+}
+
+// growth measures the worker with more and more documents in the registry.
+func (b *bench) growth(ctx context.Context) (string, error) {
+	if err := b.fresh(ctx); err != nil {
+		return "", err
+	}
+	t := table{title: "As the registry grows", header: []string{"documents before", "fresh, events/s", "duplicates, events/s"}, notes: []string{
+		"The emulator keeps everything in memory, and its own speed falls as that fills; the service's does not.",
+	}}
+	for _, documents := range b.options.Scales {
+		row := []string{fmt.Sprint(documents)}
+		for _, w := range []workload{
+			{name: "fresh", seed: between(0, documents), events: between(documents, documents+b.options.Events)},
+			{name: "duplicates", seed: between(0, documents), events: between(max(0, documents-b.options.Events), documents)},
+		} {
+			r, err := b.repeat(ctx, setting{contender: b.worker(), workload: w, events: b.options.Events})
+			if err != nil {
+				return "", err
+			}
+			b.say("growth  %d documents, %s: %s events/s", documents, w.name, r)
+			row = append(row, r)
+		}
+		t.rows = append(t.rows, row)
+	}
+	return t.String(), nil
+}
+
+// repeat measures three times, or as often as there are runs where that is less.
+func (b *bench) repeat(ctx context.Context, m setting) (string, error) {
+	var rates []float64
+	for range min(3, b.options.Runs) {
+		r, err := b.measure(ctx, m)
+		if err != nil {
+			return "", err
+		}
+		rates = append(rates, r.rate)
+	}
+	return spread(rates, "%.0f"), nil
+}
+
+// workers measures several worker processes side by side.
+func (b *bench) workers(ctx context.Context) (string, error) {
+	if err := b.fresh(ctx); err != nil {
+		return "", err
+	}
+	t := table{title: "Several workers", header: []string{"processes", "fresh, events/s", "duplicates, events/s", "mix, events/s"}, notes: []string{
+		"On the same cores: more processes are not to be faster here, only not slower.",
+	}}
+	all := allWorkloads("")
+	for _, n := range []int{1, 2, 4} {
+		row := []string{fmt.Sprint(n)}
+		for _, w := range all[:3] {
+			r, err := b.repeat(ctx, setting{contender: b.worker(), workload: w, events: b.options.Events, processes: n})
+			if err != nil {
+				return "", err
+			}
+			b.say("workers  %d, %s: %s events/s", n, w.name, r)
+			row = append(row, r)
+		}
+		t.rows = append(t.rows, row)
+	}
+	return t.String(), nil
+}
+
+// sweep varies one setting at a time; the others have their defaults.
+func (b *bench) sweep(ctx context.Context) (string, error) {
+	if err := b.fresh(ctx); err != nil {
+		return "", err
+	}
+	t := table{title: "Settings", header: []string{"setting", "value", "fresh, events/s"}, notes: []string{
+		"The defaults are 16 streams, batches of 500, 10,000 messages in memory, a linger of 5 ms.",
+	}}
+	for _, s := range []struct {
+		flag   string
+		values []string
+	}{
+		{"--streams", []string{"1", "4", "16", "32"}},
+		{"--batch-size", []string{"20", "100", "250", "500"}},
+		{"--max-outstanding", []string{"1000", "5000", "10000", "20000"}},
+		{"--linger", []string{"1ms", "5ms", "20ms"}},
+	} {
+		for _, value := range s.values {
+			r, err := b.repeat(ctx, setting{contender: b.worker(s.flag, value), workload: allWorkloads("")[0], events: b.options.Events})
+			if err != nil {
+				return "", err
+			}
+			b.say("sweep  %s %s: %s events/s", s.flag, value, r)
+			t.rows = append(t.rows, []string{"`" + s.flag + "`", value, r})
+		}
+	}
+	return t.String(), nil
+}
+
+// profile writes a CPU profile of the worker under the first workload.
+func (b *bench) profile(ctx context.Context) (string, error) {
+	if err := b.fresh(ctx); err != nil {
+		return "", err
+	}
+	c := contender{name: "worker", command: []string{b.self, "peer", "-name", "worker", "-profile", b.options.Profile}, peer: true}
+	r, err := b.measure(ctx, setting{contender: c, workload: b.options.workloads()[0], events: b.options.Events})
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("CPU profile of %d events (%s) in %s: go tool pprof -top %s\n", r.events, b.options.workloads()[0].name, b.options.Profile, b.options.Profile), nil
+}
