@@ -127,6 +127,7 @@ func BenchmarkOneTenantInParallel(b *testing.B) {
 		b.Run(c.name, func(b *testing.B) {
 			ask := c.make(b)
 			b.ReportAllocs()
+			b.ResetTimer()
 			b.RunParallel(func(p *testing.PB) {
 				for p.Next() {
 					ask(names[0])
@@ -142,6 +143,7 @@ func BenchmarkManyTenantsInParallel(b *testing.B) {
 			ask := c.make(b)
 			var worker atomic.Int64
 			b.ReportAllocs()
+			b.ResetTimer()
 			b.RunParallel(func(p *testing.PB) {
 				for i := int(worker.Add(1)) * 509; p.Next(); i++ {
 					ask(names[i%tenants])
