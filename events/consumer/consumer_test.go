@@ -124,7 +124,7 @@ func TestADeadLetterThatIsNeverConfirmedIsGivenUpAndItsMessageNacked(t *testing.
 func TestOnlyWhatFailedIsTriedAgainAndTheRestDoesNotWaitForIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var failures atomic.Int32
-		failures.Store(3)
+		failures.Store(6)
 		s := each(func(c registry.Change) registry.Outcome {
 			if c.Resource.ID == "bad" && failures.Add(-1) >= 0 {
 				return down(c)
@@ -135,6 +135,8 @@ func TestOnlyWhatFailedIsTriedAgainAndTheRestDoesNotWaitForIt(t *testing.T) {
 		good, bad := l.send(created("t_a", "good")), l.send(created("t_a", "bad"))
 		moved := l.send(message(string(events.TenantMovedType),
 			`{"from_tenant_id":"t_a","to_tenant_id":"t_b","resources":[{"kind":"thread","id":"x"},{"kind":"thread","id":"y"}]}`))
+		partly := l.send(message(string(events.TenantMovedType),
+			`{"from_tenant_id":"t_a","to_tenant_id":"t_b","resources":[{"kind":"thread","id":"z"},{"kind":"thread","id":"bad"}]}`))
 		started := time.Now()
 		running(t, s, l, Options{})
 
@@ -142,6 +144,7 @@ func TestOnlyWhatFailedIsTriedAgainAndTheRestDoesNotWaitForIt(t *testing.T) {
 		require.True(t, moved.wait())
 		require.Less(t, time.Since(started), 20*time.Millisecond)
 		require.True(t, bad.wait())
+		require.True(t, partly.wait())
 		require.Greater(t, bad.at.Sub(started), 50*time.Millisecond, "no backoff")
 
 		tried := map[string]int{}
@@ -150,7 +153,7 @@ func TestOnlyWhatFailedIsTriedAgainAndTheRestDoesNotWaitForIt(t *testing.T) {
 				tried[c.Resource.ID]++
 			}
 		}
-		require.Equal(t, map[string]int{"good": 1, "bad": 4, "x": 1, "y": 1}, tried)
+		require.Equal(t, map[string]int{"good": 1, "bad": 8, "x": 1, "y": 1, "z": 1}, tried)
 	})
 }
 
@@ -285,7 +288,10 @@ func TestASingleEventDoesNotWaitAndManyAreFolded(t *testing.T) {
 
 func TestBatchesAreBoundedByBytesAndByChangesOfMovesToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := each(applied)
+		s := &store{apply: func(ctx context.Context, changes []registry.Change) []registry.Outcome {
+			time.Sleep(time.Second) // so that batches fill in the meantime
+			return each(applied).apply(ctx, changes)
+		}}
 		l := newLine()
 		move := func(n int) Message {
 			refs := make([]string, n)
@@ -295,13 +301,16 @@ func TestBatchesAreBoundedByBytesAndByChangesOfMovesToo(t *testing.T) {
 			return message(string(events.TenantMovedType),
 				`{"from_tenant_id":"t_a","to_tenant_id":"t_b","resources":[`+strings.Join(refs, ",")+`]}`)
 		}
-		receipts := []*receipt{l.send(move(60)), l.send(move(50)), l.send(move(300)), l.send(created("t_a", "small"))}
+		receipts := []*receipt{l.send(move(300)), l.send(created("t_a", "small"))}
+		for range 6 {
+			receipts = append(receipts, l.send(move(60)))
+		}
 		big := created("t_a", "big")
 		big.Data = []byte(strings.TrimSuffix(string(big.Data), "}") + `,"text":"` + strings.Repeat("x", 200_000) + `"}`)
 		for range 4 {
 			receipts = append(receipts, l.send(big))
 		}
-		running(t, s, l, Options{BatchChanges: 100, BatchBytes: 500_000})
+		running(t, s, l, Options{BatchChanges: 100, BatchBytes: 500_000, Appliers: 1, Linger: time.Second})
 		for _, r := range receipts {
 			require.True(t, r.wait())
 		}
@@ -345,14 +354,16 @@ func TestTheDrainSettlesWhatWasAdmittedAndCancelsNoCommit(t *testing.T) {
 func TestWhatADrainCannotSettleInTimeIsNackedAndNeverDeadLettered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hang := make(chan struct{})
+		var cancelled atomic.Bool
 		s := &store{apply: func(ctx context.Context, changes []registry.Change) []registry.Outcome {
-			<-hang // not even its deadline helps
+			<-hang
+			cancelled.Store(cancelled.Load() || ctx.Err() != nil)
 			return each(applied).apply(ctx, changes)
 		}}
 		l := newLine()
 		l.bury = func(ctx context.Context, _ DeadLetter) error { <-ctx.Done(); return ctx.Err() }
 		_, stop := running(t, s, l, Options{
-			DrainTimeout: 20 * time.Second, DeadLetterTimeout: time.Hour,
+			DrainTimeout: 20 * time.Second, DeadLetterTimeout: time.Hour, CommitTimeout: time.Hour,
 			Appliers: 2, BatchChanges: 2, MaxOutstandingMessages: 12,
 		})
 		var receipts []*receipt
@@ -371,6 +382,8 @@ func TestWhatADrainCannotSettleInTimeIsNackedAndNeverDeadLettered(t *testing.T) 
 		}
 		require.Empty(t, l.deadLetters())
 		close(hang)
+		synctest.Wait()
+		require.False(t, cancelled.Load(), "a commit in flight was cancelled")
 	})
 }
 
@@ -381,8 +394,27 @@ func TestADeadLetterInFlightAtTheEndOfADrainIsNacked(t *testing.T) {
 		_, stop := running(t, each(applied), l, Options{DrainTimeout: 2 * time.Second, DeadLetterTimeout: time.Hour})
 		r := l.send(Message{Data: []byte("?")})
 		synctest.Wait()
+		started := time.Now()
 		require.NoError(t, stop())
 		require.False(t, r.wait())
+		require.Equal(t, 2*time.Second, r.at.Sub(started))
+	})
+}
+
+func TestTheEndOfADrainWaitsALittleForCommitsWhoseMessagesWereNacked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := each(func(c registry.Change) registry.Outcome {
+			time.Sleep(22 * time.Second)
+			return applied(c)
+		})
+		l := newLine()
+		_, stop := running(t, s, l, Options{DrainTimeout: 20 * time.Second, CommitTimeout: time.Minute})
+		r := l.send(created("t_a", "th_1"))
+		synctest.Wait()
+		started := time.Now()
+		require.NoError(t, stop())
+		require.False(t, r.wait())
+		require.Equal(t, 22*time.Second, time.Since(started), "the end of the process would have cut the commit off")
 	})
 }
 

@@ -125,6 +125,20 @@ func TestAMessagesSpanContinuesItsPublishersTraceDownToTheStore(t *testing.T) {
 	}
 }
 
+func TestARefusedMessagesSpanContinuesItsPublishersTraceToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		recorder := tracetest.NewSpanRecorder()
+		l := newLine()
+		running(t, each(applied), l, Options{TracerProvider: sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(recorder))})
+		l.send(Message{Data: []byte("?"), Attributes: map[string]string{
+			"ce-traceparent": "00-11111111111111111111111111111111-2222222222222222-01",
+		}}).wait()
+		synctest.Wait()
+		require.Len(t, recorder.Ended(), 1)
+		require.Equal(t, strings.Repeat("1", 32), recorder.Ended()[0].SpanContext().TraceID().String())
+	})
+}
+
 func TestABatchsSpanLinksToThoseOfItsMessages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		recorder := tracetest.NewSpanRecorder()
