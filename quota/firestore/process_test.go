@@ -18,6 +18,7 @@ import (
 const soon = 30 * time.Second
 
 func TestThrottleSurvivesRestart(t *testing.T) {
+	t.Parallel()
 	project := emulatortest.Firestore(t)
 	policy := quota.Policy{Limit: 20, Window: 10 * time.Second}
 
