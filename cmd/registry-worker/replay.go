@@ -131,7 +131,7 @@ func (in *invocation) replay(ctx context.Context, store registry.Store, files *a
 	counts, err := replay.Run(ctx, store, files, options)
 	err = errors.Join(err, note.close())
 	progress.end(counts.Total() - resumed)
-	printCounts(in, counts, "changed", "changed nothing")
+	printCounts(in, counts, "changed", "changed")
 	if err == nil && checkpoint != nil {
 		err = checkpoint.Remove()
 	}

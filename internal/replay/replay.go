@@ -219,21 +219,23 @@ func (r *replay) apply(ctx context.Context, b *batch) error {
 	return r.settle(b, results)
 }
 
-// attempt applies what is pending, in one call of the store but for retractions.
+// attempt applies what is pending: retractions first, so that what they take
+// back never counts, then all the rest in one call of the store.
 func (r *replay) attempt(ctx context.Context, b *batch, pending []int, results []handlers.Result) {
 	var changes []registry.Change
+	var rest []int
 	for _, i := range pending {
-		changes = append(changes, b.items[i].changes...)
+		if retraction, ok := handlers.Retraction(b.items[i].event); ok {
+			results[i] = handlers.Reduce([]registry.Outcome{r.store.Retract(ctx, retraction)})
+			continue
+		}
+		changes, rest = append(changes, b.items[i].changes...), append(rest, i)
 	}
 	outcomes := r.store.Apply(ctx, changes)
-	for _, i := range pending {
-		it := b.items[i]
-		own := outcomes[:len(it.changes)]
-		outcomes = outcomes[len(it.changes):]
-		if retraction, ok := handlers.Retraction(it.event); ok {
-			own = []registry.Outcome{r.store.Retract(ctx, retraction)}
-		}
-		results[i] = handlers.Reduce(own)
+	for _, i := range rest {
+		own := len(b.items[i].changes)
+		results[i] = handlers.Reduce(outcomes[:own])
+		outcomes = outcomes[own:]
 	}
 }
 
