@@ -1,0 +1,287 @@
+// Package examples holds the programs of the documentation against a registry
+// that runs: worker and API in a real process, on the official emulators.
+package examples
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"cloud.google.com/go/firestore"
+	"github.com/stretchr/testify/require"
+
+	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
+)
+
+const soon = time.Minute
+
+// nobody listens there.
+const nowhere = "127.0.0.1:1"
+
+// installation is a registry that runs.
+type installation struct {
+	t       *testing.T
+	project emulatortest.Project
+	url     string
+	env     []string
+}
+
+func install(t *testing.T) installation {
+	t.Helper()
+	project := emulatortest.Both(t)
+	i := installation{t: t, project: project, env: append(project.Environ(), "PYTHONDONTWRITEBYTECODE=1")}
+	i.worker("provision")
+	p := emulatortest.Run(t, i.env, emulatortest.Binary(t), "run", "--api", "--listen", "127.0.0.1:0", "--streams", "1", "--log-format", "json")
+	var line struct{ Address string }
+	require.NoError(t, json.Unmarshal([]byte(p.AwaitLine(`"listening"`, soon)), &line))
+	i.url = "http://" + line.Address
+	i.env = append(i.env, "REGISTRY_URL="+i.url)
+	return i
+}
+
+// worker runs a command of registry-worker to its good end.
+func (i installation) worker(args ...string) (stdout string) {
+	i.t.Helper()
+	return i.done(emulatortest.Run(i.t, i.env, emulatortest.Binary(i.t), args...))
+}
+
+func (i installation) done(p *emulatortest.Process) (stdout string) {
+	i.t.Helper()
+	require.Equal(i.t, 0, p.Wait(soon), "%s%s", p.Stdout, p.Stderr)
+	return p.Stdout.String()
+}
+
+// python runs an example, with standard input from a file; env wins.
+func (i installation) python(env []string, stdin, program string, args ...string) *emulatortest.Process {
+	i.t.Helper()
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		i.t.Skip("python3 is not installed")
+	}
+	script := `program=$1; stdin=$2; shift 2; exec "$program" "$@" <"$stdin"`
+	args = append([]string{"-c", script, "sh", python, stdin, filepath.Join("python", program)}, args...)
+	return emulatortest.Run(i.t, append(i.env, env...), "sh", args...)
+}
+
+func (i installation) status(tenant, thread string) int {
+	i.t.Helper()
+	r, err := http.NewRequestWithContext(i.t.Context(), http.MethodGet, i.url+"/v1/threads/"+thread+"/access", nil)
+	require.NoError(i.t, err)
+	r.Header.Set("X-Tenant-Id", tenant)
+	answer, err := http.DefaultClient.Do(r)
+	require.NoError(i.t, err)
+	require.NoError(i.t, answer.Body.Close())
+	return answer.StatusCode
+}
+
+// awaitEvent waits until the registry has taken account of an event.
+func (i installation) awaitEvent(id string) {
+	i.t.Helper()
+	require.Eventually(i.t, func() bool {
+		return strings.Contains(i.worker("export", "--events"), `"id":"`+id+`"`)
+	}, soon, 50*time.Millisecond)
+}
+
+// creator runs a create flow: of the tenant's thread, or, without, what an
+// earlier run left.
+type creator func(env []string, tenantAndThread ...string) *emulatortest.Process
+
+// requireCreateFlow is what docs/seeding.md says of a create flow.
+func requireCreateFlow(i installation, create creator, outbox func() int) {
+	t := i.t
+	t.Helper()
+	// The client may connect when it is answered; the event follows.
+	require.Contains(t, i.done(create(nil, "t_acme", "th_good")), "answer the client")
+	require.Equal(t, http.StatusNoContent, i.status("t_acme", "th_good"))
+	i.awaitEvent("thread-created-th_good")
+	require.Zero(t, outbox())
+
+	// Pub/Sub is away: claimed all the same, published by the next run.
+	p := create([]string{"PUBSUB_EMULATOR_HOST=" + nowhere}, "t_acme", "th_unpublished")
+	p.AwaitLine("answer the client", soon)
+	p.Kill()
+	p.Wait(soon)
+	require.Equal(t, http.StatusNoContent, i.status("t_acme", "th_unpublished"))
+	require.Equal(t, 1, outbox())
+	i.done(create(nil))
+	i.awaitEvent("thread-created-th_unpublished")
+	require.Zero(t, outbox())
+
+	// Somebody else's id: refused, and nothing is left to publish.
+	p = create(nil, "t_globex", "th_good")
+	require.Equal(t, 1, p.Wait(soon))
+	require.Zero(t, outbox())
+	require.Equal(t, http.StatusNoContent, i.status("t_acme", "th_good"))
+	require.Equal(t, http.StatusNotFound, i.status("t_globex", "th_good"))
+}
+
+func TestTheCreateFlowInPythonClaimsThenPublishes(t *testing.T) {
+	i := install(t)
+	database := filepath.Join(t.TempDir(), "threads.sqlite3")
+	create := func(env []string, args ...string) *emulatortest.Process {
+		return i.python(append([]string{"DATABASE=" + database}, env...), os.DevNull, "publisher.py", args...)
+	}
+	outbox := func() int {
+		query := `import sqlite3,sys; print(sqlite3.connect(sys.argv[1]).execute("SELECT COUNT(*) FROM outbox").fetchone()[0])`
+		out, err := exec.Command("python3", "-c", query, database).Output()
+		require.NoError(t, err)
+		count, err := strconv.Atoi(strings.TrimSpace(string(out)))
+		require.NoError(t, err)
+		return count
+	}
+	requireCreateFlow(i, create, outbox)
+
+	// A crash before the claim: the event alone makes the ownership.
+	p := create([]string{"REGISTRY_URL=http://" + nowhere}, "t_acme", "th_unclaimed")
+	require.Equal(t, 1, p.Wait(soon))
+	require.Equal(t, http.StatusNotFound, i.status("t_acme", "th_unclaimed"))
+	i.done(create(nil))
+	require.Eventually(t, func() bool { return i.status("t_acme", "th_unclaimed") == http.StatusNoContent }, soon, 10*time.Millisecond)
+}
+
+func TestTheCreateFlowInGoClaimsThenPublishes(t *testing.T) {
+	i := install(t)
+	program := filepath.Join(t.TempDir(), "publisher")
+	out, err := exec.Command("go", "build", "-o", program, "./publisher").CombinedOutput()
+	require.NoError(t, err, string(out))
+	directory := t.TempDir()
+	create := func(env []string, args ...string) *emulatortest.Process {
+		return emulatortest.Run(t, append(append(i.env, "OUTBOX="+directory), env...), program, args...)
+	}
+	outbox := func() int {
+		files, err := os.ReadDir(directory)
+		require.NoError(t, err)
+		return len(files)
+	}
+	requireCreateFlow(i, create, outbox)
+}
+
+func TestPythonAsksAndFailsClosed(t *testing.T) {
+	i := install(t)
+	i.done(i.python([]string{"DATABASE=" + filepath.Join(t.TempDir(), "db")}, os.DevNull, "publisher.py", "t_acme", "th_1"))
+	ask := func(env []string, args ...string) string {
+		return strings.TrimSpace(i.done(i.python(env, os.DevNull, "access.py", args...)))
+	}
+	require.Equal(t, "204: stream", ask(nil, "t_acme", "thread", "th_1"))
+	require.Equal(t, "404", ask(nil, "t_globex", "thread", "th_1"))
+	require.Equal(t, "404", ask(nil, "t_acme", "canvas", "th_1"))
+	require.Contains(t, ask(nil, "t_acme", "thread", "../th_1"), "400")
+	require.Contains(t, ask(nil, "Acme", "thread", "th_1"), "400")
+	require.Contains(t, ask(nil, "t_acme\r\nX-Tenant-Id: t_globex", "thread", "th_1"), "400")
+	require.Contains(t, ask([]string{"REGISTRY_URL=http://" + nowhere}, "t_acme", "thread", "th_1"), "503: ")
+}
+
+// The connection of a thread is kept; one that the server has closed meanwhile
+// is no fault of the tenant's.
+func TestPythonAsksAgainWhereAConnectionWasClosed(t *testing.T) {
+	i := install(t)
+	i.done(i.python([]string{"DATABASE=" + filepath.Join(t.TempDir(), "db")}, os.DevNull, "publisher.py", "t_acme", "th_1"))
+	script := `
+import socket, sys
+sys.path.insert(0, "python")
+import access
+for closed in (False, True, False):
+    if closed:
+        access._local.connection.sock.shutdown(socket.SHUT_RDWR)
+    access.verify_access("t_acme", "thread", "th_1")
+`
+	i.done(emulatortest.Run(t, i.env, "python3", "-c", script))
+}
+
+func TestBackfillRegistersWhatExistedBefore(t *testing.T) {
+	i := install(t)
+	directory := t.TempDir()
+	file := func(name, text string) string {
+		path := filepath.Join(directory, name)
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		return path
+	}
+	list := file("owners.csv", "thread,th_1,t_acme\nthread,th_2,t_globex\ncanvas,cv:1,t_acme\n")
+	const at = "2025-03-03T09:00:00Z"
+
+	// By events, from a list: twice is harmless.
+	for range 2 {
+		events := file("backfill.ndjson", i.done(i.python(nil, list, "backfill.py", "--time", at)))
+		i.worker("publish", events)
+	}
+	i.awaitEvent("backfill-canvas-cv:1")
+	i.awaitEvent("backfill-thread-th_1")
+	i.awaitEvent("backfill-thread-th_2")
+	require.ElementsMatch(t,
+		strings.Split(i.done(i.python(nil, list, "backfill.py", "--expect")), "\n"),
+		strings.Split(i.worker("export"), "\n"))
+
+	// By claims: what is somebody else's is named.
+	more := file("more.csv", "thread,th_1,t_acme\nthread,th_2,t_acme\nthread,th_3,t_acme\n")
+	p := i.python(nil, more, "backfill.py", "--claim")
+	require.Equal(t, 1, p.Wait(soon))
+	require.Equal(t, []string{"thread/th_2: not t_acme's, somebody else's"}, p.Stderr.Lines())
+	require.Equal(t, http.StatusNoContent, i.status("t_acme", "th_3"))
+
+	// From an old collection, of more than one page.
+	client, err := firestore.NewClient(t.Context(), i.project.ID, i.project.FirestoreOptions()...)
+	require.NoError(t, err)
+	defer client.Close()
+	const documents = 301
+	writer := client.BulkWriter(t.Context())
+	for n := range documents {
+		_, err := writer.Create(client.Collection("old_threads").Doc(fmt.Sprintf("old_%d", n)), map[string]any{"tenant_id": "t_globex"})
+		require.NoError(t, err)
+	}
+	writer.End()
+	old := file("old.ndjson", i.done(i.python(nil, os.DevNull, "backfill.py", "--time", at, "--collection", "old_threads")))
+	i.worker("publish", old)
+	require.Eventually(t, func() bool {
+		return strings.Count(i.worker("export"), `"id":"old_`) == documents
+	}, soon, 50*time.Millisecond)
+	i.worker("export", "--check")
+}
+
+var (
+	shown = regexp.MustCompile("(?s)<!-- from (\\S+) -->\n```[a-z]+\n(.*?)```")
+	page  = regexp.MustCompile(`\]\(([^)#]+)(#[^)]*)?\)`)
+)
+
+func documents(t *testing.T) []string {
+	t.Helper()
+	pages, err := filepath.Glob("../*.md")
+	require.NoError(t, err)
+	return append(pages, "../../README.md")
+}
+
+func TestTheDocumentationShowsTheCodeThatIsRun(t *testing.T) {
+	blocks := 0
+	for _, document := range documents(t) {
+		text, err := os.ReadFile(document)
+		require.NoError(t, err)
+		for _, block := range shown.FindAllStringSubmatch(string(text), -1) {
+			source, err := os.ReadFile(filepath.Join(filepath.Dir(document), block[1]))
+			require.NoError(t, err)
+			require.Contains(t, string(source), block[2], "%s shows what %s does not have", document, block[1])
+			blocks++
+		}
+	}
+	require.Positive(t, blocks)
+}
+
+func TestLinksOfTheDocumentationLeadSomewhere(t *testing.T) {
+	for _, document := range documents(t) {
+		text, err := os.ReadFile(document)
+		require.NoError(t, err)
+		for _, link := range page.FindAllStringSubmatch(string(text), -1) {
+			if strings.Contains(link[1], "://") {
+				continue
+			}
+			_, err := os.Stat(filepath.Join(filepath.Dir(document), link[1]))
+			require.NoError(t, err, "%s links to %s", document, link[1])
+		}
+	}
+}

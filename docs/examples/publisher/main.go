@@ -1,0 +1,123 @@
+// Command publisher is an example: a create flow of threads in Go, which claims
+// and then publishes.
+//
+//	publisher t_acme th_1    creates a thread
+//	publisher                publishes what an earlier run left
+//
+// Project and emulators are those of GOOGLE_CLOUD_PROJECT, FIRESTORE_EMULATOR_HOST
+// and PUBSUB_EMULATOR_HOST; OUTBOX is a directory.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"os"
+	"path/filepath"
+	"time"
+
+	"cloud.google.com/go/pubsub/v2"
+
+	"github.com/northstar-engines/realtime-registry/events"
+	"github.com/northstar-engines/realtime-registry/registry"
+	"github.com/northstar-engines/realtime-registry/registry/firestore"
+)
+
+func main() {
+	if err := run(context.Background(), os.Args[1:], os.Getenv("GOOGLE_CLOUD_PROJECT"), os.Getenv("OUTBOX")); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(ctx context.Context, args []string, project, outbox string) error {
+	store, err := firestore.Open(ctx, firestore.Options{ProjectID: project})
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	client, err := pubsub.NewClient(ctx, project)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	publisher := client.Publisher(events.ThreadCreatedType.Topic())
+	defer publisher.Stop()
+
+	flow := createFlow{registry.New(store), publisher, outbox}
+	if err := flow.publishOutbox(ctx); err != nil { // what an earlier run left
+		return err
+	}
+	if len(args) != 2 {
+		return nil
+	}
+	if err := flow.create(ctx, args[0], args[1]); err != nil {
+		return err
+	}
+	fmt.Printf("%s is %s's: answer the client\n", args[1], args[0])
+	return flow.publishOutbox(ctx)
+}
+
+// createFlow keeps events in an outbox until Pub/Sub has them: a directory here;
+// a table of the service's own database where it has one, written in the
+// transaction that creates the thread.
+type createFlow struct {
+	registry  *registry.Registry
+	publisher *pubsub.Publisher
+	outbox    string
+}
+
+// create makes the tenant the thread's owner. When it returns nil, the client
+// may connect. After registry.ErrConflict the id is somebody else's; after any
+// other error the event is in the outbox, and repeating is harmless.
+func (f createFlow) create(ctx context.Context, tenant, thread string) error {
+	event := events.Event{
+		ID:     "thread-created-" + thread, // the same at every try
+		Source: "//nexus/threads",
+		Time:   time.Now(),
+		Data:   events.ThreadCreated{TenantID: tenant, ThreadID: thread},
+	}
+	line, err := event.MarshalJSON()
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(f.outbox, thread+".json")
+	if err := errors.Join(os.WriteFile(file+".new", line, 0o600), os.Rename(file+".new", file)); err != nil {
+		return err
+	}
+	err = f.registry.RegisterThread(ctx, tenant, thread)
+	if errors.Is(err, registry.ErrConflict) {
+		return errors.Join(err, os.Remove(file))
+	}
+	return err
+}
+
+// publishOutbox publishes what was not confirmed yet. Twice is harmless: the
+// same source, the same id.
+func (f createFlow) publishOutbox(ctx context.Context) error {
+	files, err := filepath.Glob(filepath.Join(f.outbox, "*.json"))
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		line, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		event, err := events.DecodeLine(line, time.Now())
+		if err != nil {
+			return fmt.Errorf("%s: %w", file, err)
+		}
+		attributes, data, err := events.Encode(event)
+		if err != nil {
+			return err
+		}
+		if _, err := f.publisher.Publish(ctx, &pubsub.Message{Attributes: attributes, Data: data}).Get(ctx); err != nil {
+			return err
+		}
+		if err := os.Remove(file); err != nil {
+			return err
+		}
+	}
+	return nil
+}
