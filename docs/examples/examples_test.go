@@ -71,15 +71,21 @@ func (i installation) python(env []string, stdin, program string, args ...string
 	return emulatortest.Run(i.t, append(i.env, env...), "sh", args...)
 }
 
-func (i installation) status(tenant, thread string) int {
+// ask returns the status of an answer of the API.
+func (i installation) ask(method, tenant, path string) int {
 	i.t.Helper()
-	r, err := http.NewRequestWithContext(i.t.Context(), http.MethodGet, i.url+"/v1/threads/"+thread+"/access", nil)
+	r, err := http.NewRequestWithContext(i.t.Context(), method, i.url+path, nil)
 	require.NoError(i.t, err)
 	r.Header.Set("X-Tenant-Id", tenant)
 	answer, err := http.DefaultClient.Do(r)
 	require.NoError(i.t, err)
 	require.NoError(i.t, answer.Body.Close())
 	return answer.StatusCode
+}
+
+func (i installation) status(tenant, thread string) int {
+	i.t.Helper()
+	return i.ask(http.MethodGet, tenant, "/v1/threads/"+thread+"/access")
 }
 
 // awaitEvent waits until the registry has taken account of an event.
