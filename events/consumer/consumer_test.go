@@ -314,6 +314,7 @@ func TestBatchesAreBoundedByBytesAndByChangesOfMovesToo(t *testing.T) {
 		for _, r := range receipts {
 			require.True(t, r.wait())
 		}
+		require.Empty(t, l.deadLetters())
 		for _, changes := range s.attempts() {
 			bigs := 0
 			for _, c := range changes {

@@ -3,6 +3,7 @@ package consumer
 import (
 	"context"
 	"fmt"
+	"hash/crc32"
 	"sync"
 	"testing"
 	"time"
@@ -174,7 +175,7 @@ func message(eventType, data string) Message {
 		Subscription: "nexus-thread-created.realtime-registry",
 		Attributes: map[string]string{
 			"ce-specversion": "1.0",
-			"ce-id":          fmt.Sprintf("e-%x", data),
+			"ce-id":          fmt.Sprintf("e-%x", crc32.ChecksumIEEE([]byte(data))),
 			"ce-source":      "//nexus/test",
 			"ce-type":        eventType,
 			"ce-time":        now.Format(time.RFC3339Nano),

@@ -26,7 +26,8 @@ type PubSubOptions struct {
 	Streams int
 	// Lease is how long a message stays with a worker that neither settles nor
 	// extends it: after a crash, its messages are delivered again this much
-	// later. It is extended as long as a message is held. Pub/Sub allows 10 s to
+	// later, and so is, after any stop, what the service had sent ahead to the
+	// streams. It is extended as long as a message is held. Pub/Sub allows 10 s to
 	// 10 min; short leases end before they are extended where the machine is
 	// overloaded, and the emulator's time grows with the square of what expires
 	// at once. Default: 60 s.

@@ -52,6 +52,7 @@ func start(t testing.TB, client *pubsub.Client, store registry.Store, opts consu
 	t.Helper()
 	transport, err := consumer.NewPubSub(client, consumer.PubSubOptions{
 		Subscriptions: subscriptions, DeadLetterTopic: deadLetters, Streams: 4,
+		Lease: 10 * time.Second, // what is sent ahead to a stream that ends is out of sight for so long
 	})
 	require.NoError(t, err)
 	c, err = consumer.New(store, transport, opts)
@@ -312,8 +313,8 @@ func TestASubscriptionThatVanishesEndsTheWorker(t *testing.T) {
 }
 
 func TestAllFaultsOfTheTransportsOptionsAreReportedAtOnce(t *testing.T) {
-	_, err := consumer.NewPubSub(nil, consumer.PubSubOptions{Subscriptions: []string{"a", "a", ""}, Streams: -1})
-	for _, fault := range []string{"a is given twice", "has no name", "no dead-letter topic", "streams must not be negative"} {
+	_, err := consumer.NewPubSub(nil, consumer.PubSubOptions{Subscriptions: []string{"a", "a", ""}, Streams: -1, Lease: 1})
+	for _, fault := range []string{"a is given twice", "has no name", "no dead-letter topic", "streams must not be negative", "lease must be"} {
 		require.ErrorContains(t, err, fault)
 	}
 }
