@@ -60,14 +60,24 @@ func TestTheOwnerNeverWaitsForTheGrace(t *testing.T) {
 }
 
 func TestTheCallersDeadlineEndsTheGraceInTheRefusal(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		v := newVerifier(t, newGatedStore(nil), verifier.Options{MissGrace: time.Hour})
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		began := time.Now()
-		require.ErrorIs(t, v.VerifyThreadAccess(ctx, "t_ann", "th_1"), registry.ErrNotFound)
-		require.Equal(t, time.Second, time.Since(began))
-	})
+	for _, slow := range []time.Duration{0, 400 * time.Millisecond} { // between two reads; in one
+		synctest.Test(t, func(t *testing.T) {
+			store := newGatedStore(func(ctx context.Context, _ []registry.Resource) error {
+				select {
+				case <-time.After(slow):
+					return nil
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+			})
+			v := newVerifier(t, store, verifier.Options{MissGrace: time.Hour})
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			began := time.Now()
+			require.ErrorIs(t, v.VerifyThreadAccess(ctx, "t_ann", "th_1"), registry.ErrNotFound)
+			require.Equal(t, time.Second, time.Since(began))
+		})
+	}
 }
 
 func TestAStoreThatFailsWithinTheGraceIsNoRefusal(t *testing.T) {

@@ -100,12 +100,19 @@ func TestEveryCallerReturnsByItsOwnDeadlineFromAHungStore(t *testing.T) {
 	})
 }
 
-func TestACallerWithoutADeadlineWaitsForTheTimeout(t *testing.T) {
+func TestACallerWithoutADeadlineWaitsForTheTimeoutAndNoLonger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v := newVerifier(t, newGatedStore(hung), verifier.Options{Timeout: 3 * time.Second})
-		began := time.Now()
-		require.ErrorIs(t, v.VerifyThreadAccess(t.Context(), "t_ann", "th_1"), registry.ErrUnavailable)
-		require.Equal(t, 3*time.Second, time.Since(began))
+		v := newVerifier(t, newGatedStore(hung), verifier.Options{MaxReads: 1, Timeout: 3 * time.Second})
+		var checks sync.WaitGroup
+		for i := range 5 { // the first in the read, the others behind it
+			time.Sleep(500 * time.Millisecond)
+			checks.Go(func() {
+				began := time.Now()
+				require.ErrorIs(t, v.VerifyThreadAccess(t.Context(), "t_ann", fmt.Sprintf("th_%d", i)), registry.ErrUnavailable)
+				require.Equal(t, 3*time.Second, time.Since(began))
+			})
+		}
+		checks.Wait()
 	})
 }
 

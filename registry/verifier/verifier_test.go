@@ -94,7 +94,9 @@ func TestAStoppedVerifierKnowsNothing(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, v.VerifyThreadAccess(t.Context(), "t_ann", "th_1"))
 	stop()
-	require.ErrorIs(t, v.VerifyThreadAccess(t.Context(), "t_ann", "th_1"), registry.ErrUnavailable)
+	err = v.VerifyThreadAccess(t.Context(), "t_ann", "th_1")
+	require.ErrorIs(t, err, registry.ErrUnavailable)
+	require.ErrorContains(t, err, "stopped", "and says so: it is a fault of the wiring")
 }
 
 func TestEveryFaultOfTheOptionsIsReportedAtOnce(t *testing.T) {
