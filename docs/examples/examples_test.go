@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -249,45 +248,4 @@ func TestBackfillRegistersWhatExistedBefore(t *testing.T) {
 		return strings.Count(i.worker("export"), `"id":"old_`) == documents
 	}, soon, 50*time.Millisecond)
 	i.worker("export", "--check")
-}
-
-var (
-	shown = regexp.MustCompile("(?s)<!-- from (\\S+) -->\n```[a-z]+\n(.*?)```")
-	page  = regexp.MustCompile(`\]\(([^)#]+)(#[^)]*)?\)`)
-)
-
-func documents(t *testing.T) []string {
-	t.Helper()
-	pages, err := filepath.Glob("../*.md")
-	require.NoError(t, err)
-	return append(pages, "../../README.md")
-}
-
-func TestTheDocumentationShowsTheCodeThatIsRun(t *testing.T) {
-	blocks := 0
-	for _, document := range documents(t) {
-		text, err := os.ReadFile(document)
-		require.NoError(t, err)
-		for _, block := range shown.FindAllStringSubmatch(string(text), -1) {
-			source, err := os.ReadFile(filepath.Join(filepath.Dir(document), block[1]))
-			require.NoError(t, err)
-			require.Contains(t, string(source), block[2], "%s shows what %s does not have", document, block[1])
-			blocks++
-		}
-	}
-	require.Positive(t, blocks)
-}
-
-func TestLinksOfTheDocumentationLeadSomewhere(t *testing.T) {
-	for _, document := range documents(t) {
-		text, err := os.ReadFile(document)
-		require.NoError(t, err)
-		for _, link := range page.FindAllStringSubmatch(string(text), -1) {
-			if strings.Contains(link[1], "://") {
-				continue
-			}
-			_, err := os.Stat(filepath.Join(filepath.Dir(document), link[1]))
-			require.NoError(t, err, "%s links to %s", document, link[1])
-		}
-	}
 }

@@ -31,6 +31,9 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, project, outbox string) error {
+	if outbox == "" {
+		return errors.New("OUTBOX is not set: want a directory that outlives a crash")
+	}
 	store, err := firestore.Open(ctx, firestore.Options{ProjectID: project})
 	if err != nil {
 		return err
