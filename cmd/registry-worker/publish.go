@@ -59,7 +59,7 @@ func runPublish(ctx context.Context, in *invocation) error {
 func eventTopics() []string {
 	var topics []string
 	for _, t := range []events.Type{events.ThreadCreatedType, events.CanvasCreatedType, events.TenantMovedType} {
-		topic, _ := pubsubadmin.TopicOf(t)
+		topic := t.Topic()
 		topics = append(topics, topic)
 	}
 	return topics
@@ -114,7 +114,7 @@ func (p *publication) read(ctx context.Context, publisher *pubsubadmin.Publisher
 		}
 		at := line // Text is not valid any more when the event is confirmed
 		at.Text = nil
-		if err := publisher.Publish(ctx, event, func(err error) { p.confirm(at, err) }); err != nil {
+		if err := publisher.PublishLine(ctx, event, line.Text, func(err error) { p.confirm(at, err) }); err != nil {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
@@ -133,7 +133,7 @@ func (p *publication) decode(line archive.Line) (events.Event, error) {
 	if err != nil {
 		return events.Event{}, err
 	}
-	if _, ok := pubsubadmin.TopicOf(event.Type()); !ok {
+	if event.Type().Topic() == "" {
 		return events.Event{}, &events.Refusal{
 			Reason: events.UnknownType,
 			Detail: fmt.Sprintf("type: %s occurs in archives only: replay takes it", event.Type()),

@@ -10,23 +10,7 @@ package pubsubadmin
 import (
 	"fmt"
 	"strings"
-
-	"github.com/northstar-engines/realtime-registry/events"
 )
-
-// topics are where events are published, by their type (design §8).
-var topics = map[events.Type]string{
-	events.ThreadCreatedType: "nexus-thread-created",
-	events.CanvasCreatedType: "nexus-canvas-created",
-	events.TenantMovedType:   "nexus-tenant-moved",
-}
-
-// TopicOf returns the topic of an event type; false for those that occur in
-// archives only.
-func TopicOf(t events.Type) (topic string, ok bool) {
-	topic, ok = topics[t]
-	return topic, ok
-}
 
 // topicOfSubscription derives the topic from a subscription's name, which is
 // {topic}.{consumer} (design §8).

@@ -1,6 +1,7 @@
 package pubsubadmin
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -21,8 +22,8 @@ const (
 	publishTimeout      = 60 * time.Second
 )
 
-// Publisher publishes events to the topics of their types, in binary mode, and
-// sees to it that each is confirmed. It is safe for concurrent use.
+// Publisher publishes events to the topics of their types, and sees to it that
+// each is confirmed. It is safe for concurrent use.
 type Publisher struct {
 	client  *pubsub.Client
 	pending chan unconfirmed // in the order of publishing
@@ -51,30 +52,47 @@ func NewPublisher(client *pubsub.Client) *Publisher {
 	return p
 }
 
-// Publish hands the event over and returns; it waits while too much is in
-// flight. The error is that of the event: there is no topic for its type, or it
-// cannot be encoded; or that of ctx. Else confirmed is called once, in the order
-// of the calls and by one goroutine: with nil when Pub/Sub has the event, or
-// with why it has not.
+// Publish hands the event over, in binary mode, and returns; it waits while too
+// much is in flight. The error is that of the event: there is no topic for its
+// type, or it cannot be encoded; or that of ctx. Else confirmed is called once,
+// in the order of the calls and by one goroutine: with nil when Pub/Sub has the
+// event, or with why it has not.
 func (p *Publisher) Publish(ctx context.Context, e events.Event, confirmed func(error)) error {
-	if e.Data == nil {
-		return errors.New("publish: the event has no data")
-	}
-	topic, ok := TopicOf(e.Type())
-	if !ok {
-		return fmt.Errorf("publish: events of type %s occur in archives only: replay takes them", e.Type())
+	if err := publishable(e); err != nil {
+		return err
 	}
 	attributes, data, err := events.Encode(e)
 	if err != nil {
 		return fmt.Errorf("publish: %w", err)
 	}
-	if err := ctx.Err(); err != nil {
+	return p.send(ctx, e.Type().Topic(), &pubsub.Message{Attributes: attributes, Data: data}, confirmed)
+}
+
+// PublishLine is Publish for an event that came as a line of an archive: the
+// line itself is sent, in structured mode, so that what this program does not
+// know of it reaches other subscribers. The line may be changed afterwards.
+func (p *Publisher) PublishLine(ctx context.Context, e events.Event, line []byte, confirmed func(error)) error {
+	if err := publishable(e); err != nil {
 		return err
 	}
-	return p.send(ctx, topic, &pubsub.Message{Attributes: attributes, Data: data}, confirmed)
+	attributes := map[string]string{"content-type": "application/cloudevents+json; charset=utf-8"}
+	return p.send(ctx, e.Type().Topic(), &pubsub.Message{Attributes: attributes, Data: bytes.Clone(line)}, confirmed)
+}
+
+func publishable(e events.Event) error {
+	switch {
+	case e.Data == nil:
+		return errors.New("publish: the event has no data")
+	case e.Type().Topic() == "":
+		return fmt.Errorf("publish: events of type %s occur in archives only: replay takes them", e.Type())
+	}
+	return nil
 }
 
 func (p *Publisher) send(ctx context.Context, topic string, m *pubsub.Message, confirmed func(error)) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	result := p.topic(topic).Publish(ctx, m)
 	select {
 	case p.pending <- unconfirmed{topic, result, confirmed}:

@@ -196,6 +196,24 @@ func TestEventsArePublishedToTheTopicsOfTheirTypesAndEachIsConfirmed(t *testing.
 	require.Equal(t, "m1", receive(t, c, moves, 1)[0].Attributes["ce-id"])
 }
 
+func TestALineIsPublishedWithAllThatItSays(t *testing.T) {
+	c := provisioned(t)
+	p := admin.NewPublisher(c)
+	line := []byte(`{"specversion":"1.0","id":"l1","source":"//n","type":"nexus.thread.created.v1","time":"2024-01-01T00:00:00Z","ext":"x","data":{"tenant_id":"t_a","thread_id":"th","title":"ours to keep"}}`)
+	event, err := events.DecodeLine(line, time.Now())
+	require.NoError(t, err)
+	want := string(line)
+	require.NoError(t, p.PublishLine(t.Context(), event, line, func(err error) { require.NoError(t, err) }))
+	clear(line) // the reader goes on to the next
+	p.Close()
+
+	m := receive(t, c, threads, 1)[0]
+	require.Equal(t, want, string(m.Data))
+	again, err := events.Decode(m.Attributes, m.Data, time.Now())
+	require.NoError(t, err)
+	require.Equal(t, event, again)
+}
+
 // refuse publishes messages that a worker will refuse, and runs it until it has.
 func refuse(t *testing.T, c *pubsub.Client, n int) {
 	t.Helper()

@@ -147,7 +147,7 @@ func (r *redrive) origin(ctx context.Context, letter DeadLetter) (string, error)
 	if topic, err := topicOfSubscription(letter.Subscription); err == nil {
 		return topic, nil
 	}
-	if topic, ok := TopicOf(events.Type(letter.Attributes["ce-type"])); ok {
+	if topic := events.Type(letter.Attributes["ce-type"]).Topic(); topic != "" {
 		return topic, nil
 	}
 	return "", fmt.Errorf("message %s: it is not known from which topic it came", letter.MessageID)
