@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/exec"
 	"strings"
 	"sync"
 	"testing"
@@ -133,4 +134,15 @@ func TestACheckSeesWhatWasCommittedBeforeIt(t *testing.T) {
 	}
 	all.Wait()
 	require.Less(t, store.count(), workers*rounds, "reads were shared at all")
+}
+
+func TestTheVerifierKnowsTheRegistryAndNothingElseOfTheProject(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", ".").Output()
+	require.NoError(t, err)
+	for _, dep := range strings.Fields(string(out)) {
+		if path, ours := strings.CutPrefix(dep, "github.com/northstar-engines/realtime-registry/"); ours {
+			require.Contains(t, []string{"registry", "registry/verifier"}, path)
+		}
+		require.False(t, strings.HasPrefix(dep, "cloud.google.com/"), dep)
+	}
 }
