@@ -27,7 +27,7 @@ func TestBusyTenantsAreWrittenOnceASecond(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
 				store := newStage()
-				store.latency = 5 * time.Millisecond
+				store.latency.Store(int64(5 * time.Millisecond))
 				l := limiter(t, store, limitOf(120_000, time.Minute))
 				const windows = 5
 				requests := 0

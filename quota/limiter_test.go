@@ -27,7 +27,7 @@ var key = quota.Key{Tenant: tenant, Action: action}
 // says.
 type stage struct {
 	*memory.Store
-	latency      time.Duration
+	latency      atomic.Int64 // of each call; nanoseconds
 	fault        func(operation string) (before, after error)
 	loads, saves atomic.Int64
 }
@@ -55,7 +55,7 @@ func (s *stage) around(ctx context.Context, operation string, call func(), resul
 		call()
 	}
 	select {
-	case <-time.After(s.latency):
+	case <-time.After(time.Duration(s.latency.Load())):
 	case <-ctx.Done():
 		return fmt.Errorf("%s: %w: %w", operation, quota.ErrUnavailable, ctx.Err())
 	}
@@ -190,7 +190,7 @@ func TestWhatIsNoRequestIsInvalid(t *testing.T) {
 func TestOneClaimServesAllWhoWait(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store := newStage()
-		store.latency = 100 * time.Millisecond
+		store.latency.Store(int64(100 * time.Millisecond))
 		l := limiter(t, store, limitOf(100_000, time.Minute))
 		require.True(t, allow(t, l).Allowed)
 		saves := store.saves.Load()
@@ -208,7 +208,7 @@ func TestOneClaimServesAllWhoWait(t *testing.T) {
 func TestEachWaitsForItsOwnDeadlineOnly(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store := newStage()
-		store.latency = time.Hour
+		store.latency.Store(int64(time.Hour))
 		l := limiter(t, store, quota.Options{Timeout: 30 * time.Second})
 		var group sync.WaitGroup
 		for i := range 20 {
@@ -230,14 +230,14 @@ func TestEachWaitsForItsOwnDeadlineOnly(t *testing.T) {
 func TestAHungStoreIsGivenUpAfterThreeTimeouts(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store := newStage()
-		store.latency = time.Hour
+		store.latency.Store(int64(time.Hour))
 		l := limiter(t, store, quota.Options{})
 		began := time.Now()
 		_, err := l.Allow(t.Context(), tenant, action)
 		require.ErrorIs(t, err, quota.ErrUnavailable)
 		require.WithinDuration(t, began.Add(3*time.Second), time.Now(), 100*time.Millisecond)
 		require.EqualValues(t, 3, store.loads.Load())
-		store.latency = 0
+		store.latency.Store(int64(0))
 		require.True(t, allow(t, l).Allowed)
 	})
 }
@@ -374,7 +374,7 @@ func TestARefusalIsLookedAtAgain(t *testing.T) {
 func TestARefusedTenantDoesNotHammerTheStore(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store := newStage()
-		store.latency = 10 * time.Millisecond
+		store.latency.Store(int64(10 * time.Millisecond))
 		l := limiter(t, store, limitOf(10, time.Minute))
 		drain(t, l)
 		calls := store.loads.Load() + store.saves.Load()
@@ -383,6 +383,59 @@ func TestARefusedTenantDoesNotHammerTheStore(t *testing.T) {
 			time.Sleep(10 * time.Millisecond)
 		}
 		require.LessOrEqual(t, store.loads.Load()+store.saves.Load()-calls, int64(30))
+	})
+}
+
+func TestWhoHasGoneTakesNothing(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		store := newStage()
+		store.latency.Store(int64(100 * time.Millisecond))
+		l := limiter(t, store, limitOf(1, time.Minute))
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		_, err := l.Allow(ctx, tenant, action)
+		require.ErrorIs(t, err, quota.ErrUnavailable)
+		require.True(t, allow(t, l).Allowed)
+		require.False(t, allow(t, l).Allowed)
+	})
+}
+
+func TestWhileARefusalIsLookedAtAgainOthersDoNotWait(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		store := newStage()
+		l := limiter(t, store, limitOf(1, time.Minute))
+		require.Equal(t, 1, drain(t, l))
+		store.latency.Store(int64(500 * time.Millisecond))
+		time.Sleep(10 * time.Second)
+		var first sync.WaitGroup
+		first.Go(func() { require.False(t, allow(t, l).Allowed) })
+		synctest.Wait()
+		began := time.Now()
+		for range 100 {
+			require.False(t, allow(t, l).Allowed)
+		}
+		require.Zero(t, time.Since(began))
+		first.Wait()
+		require.Equal(t, 500*time.Millisecond, time.Since(began))
+	})
+}
+
+func TestATenantThatComesBackDuringAGiveBackIsServed(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		store := newStage()
+		l := limiter(t, store, limitOf(100, time.Hour))
+		for range 8 { // of 15 claimed
+			require.True(t, allow(t, l).Allowed)
+		}
+		store.latency.Store(int64(600 * time.Millisecond))
+		for store.saves.Load() == 4 { // until the give-back is under way
+			time.Sleep(100 * time.Millisecond)
+		}
+		require.True(t, allow(t, l).Allowed)
+		saves := store.saves.Load()
+		require.EqualValues(t, 4+2, saves, "the give-back, and a claim")
+		time.Sleep(5 * time.Second)
+		require.Equal(t, saves, store.saves.Load(), "the claim is not given back at once")
 	})
 }
 
@@ -419,7 +472,7 @@ func TestCloseEndsWithItsContext(t *testing.T) {
 		for range 8 {
 			require.True(t, allow(t, l).Allowed)
 		}
-		store.latency = time.Hour
+		store.latency.Store(int64(time.Hour))
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
 		began := time.Now()

@@ -1,0 +1,53 @@
+package quota
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+func TestAnEntryIsOfOneKeyOnly(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		name := rapid.StringMatching("[ab_\x00]{0,4}")
+		valid := rapid.StringMatching("[ab_]{1,4}")
+		own := Key{valid.Draw(t, "own tenant"), valid.Draw(t, "own action")}
+		e := &entry{name: own.Tenant + "\x00" + own.Action}
+		require.Equal(t, own, e.key())
+		other := Key{name.Draw(t, "tenant"), name.Draw(t, "action")}
+		require.Equal(t, own == other, e.is(other.Tenant, other.Action), "%q %q", own, other)
+		require.True(t, e.is(own.Tenant, own.Action))
+	})
+}
+
+func TestATableFindsWhatWasInsertedAndShrinks(t *testing.T) {
+	table := newTable()
+	shardOf := func(k Key) (*shard, uint64) {
+		hash := table.hash(k.Tenant, k.Action)
+		return &table.shards[0], hash // all in one
+	}
+	const keys = 5000
+	key := func(i int) Key { return Key{fmt.Sprintf("t_%d", i), "x"} }
+	for i := range keys {
+		s, hash := shardOf(key(i))
+		require.Nil(t, s.find(hash, key(i).Tenant, key(i).Action))
+		table.insert(s, hash, key(i), uint16(i))
+	}
+	s := &table.shards[0]
+	full := len(s.buckets)
+	for range 20 {
+		table.filter(s, func(e *entry) bool { return e.label%100 == 0 })
+	}
+	for i := range keys {
+		_, hash := shardOf(key(i))
+		e := s.find(hash, key(i).Tenant, key(i).Action)
+		require.Equal(t, i%100 == 0, e != nil)
+		require.True(t, e == nil || int(e.label) == i)
+	}
+	require.Equal(t, keys/100, s.n)
+	require.Less(t, len(s.buckets), full/16)
+	table.filter(s, func(*entry) bool { return false })
+	require.Zero(t, s.n)
+	require.Empty(t, s.buckets)
+}
