@@ -20,13 +20,14 @@ import (
 type program struct {
 	t       *testing.T
 	project emulatortest.Project
+	env     []string // besides the project's
 }
 
-func onEmulators(t *testing.T) program { return program{t, emulatortest.Both(t)} }
+func onEmulators(t *testing.T) program { return program{t: t, project: emulatortest.Both(t)} }
 
 func (c program) start(args ...string) *emulatortest.Process {
 	c.t.Helper()
-	return emulatortest.Run(c.t, c.project.Environ(), emulatortest.Binary(c.t), args...)
+	return emulatortest.Run(c.t, append(c.project.Environ(), c.env...), emulatortest.Binary(c.t), args...)
 }
 
 // run runs a command to its end, and requires the exit code.

@@ -22,7 +22,7 @@ func TestServicesDrainOnSignalsAndExitWith0(t *testing.T) {
 		for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 			t.Run(fmt.Sprintf("%s by %s", strings.Join(args, " "), signal), func(t *testing.T) {
 				t.Parallel()
-				p, _ := program{t, c.project}.service(args...)
+				p, _ := program{t: t, project: c.project}.service(args...)
 				p.Signal(signal)
 				require.Equal(t, exitDone, p.Wait(30*time.Second))
 			})
