@@ -16,6 +16,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/northstar-engines/realtime-registry/emulator"
 )
 
 // contender is a program that consumes.
@@ -153,6 +155,29 @@ func (p *process) peakRSS() (int64, error) {
 // cpu is what the process has used; it must have been stopped.
 func (p *process) cpu() time.Duration {
 	return p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime()
+}
+
+// emulatorsCPU is what both emulators have used so far, to 10 ms; 0 where it
+// cannot be known.
+func (b *bench) emulatorsCPU() time.Duration {
+	const tick = time.Second / 100 // USER_HZ of every Linux that Go runs on
+	var sum time.Duration
+	for _, e := range []*emulator.Emulator{b.emulators.Firestore, b.emulators.PubSub} {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", e.PID()))
+		if err != nil {
+			return 0
+		}
+		_, rest, _ := strings.Cut(string(stat), ") ") // the name before may hold spaces
+		fields := strings.Fields(rest)
+		for _, i := range []int{11, 12} { // utime and stime, proc(5)
+			ticks, err := strconv.ParseInt(fields[i], 10, 64)
+			if err != nil {
+				return 0
+			}
+			sum += time.Duration(ticks) * tick
+		}
+	}
+	return sum
 }
 
 // stop drains the contender, and kills one that does not end.

@@ -11,6 +11,7 @@ import (
 type result struct {
 	rate   float64       // events/s
 	cpu    time.Duration // of the contender's processes, per event
+	others time.Duration // of the emulators, per event
 	peak   int64         // bytes, the largest of the processes
 	events int           // settled
 	all    bool          // every message was settled
@@ -81,6 +82,7 @@ func (b *bench) consume(ctx context.Context, s *stage, m setting, total int) (r 
 		}
 	}
 	defer func() { stop() }()
+	emulatorsBefore := b.emulatorsCPU()
 	for range max(1, m.processes) {
 		p, err := m.contender.start(s, host, m.flags...)
 		if err != nil {
@@ -105,6 +107,7 @@ func (b *bench) consume(ctx context.Context, s *stage, m setting, total int) (r 
 	}
 	processes = nil
 	r.cpu = cpu / time.Duration(max(1, r.events))
+	r.others = (b.emulatorsCPU() - emulatorsBefore) / time.Duration(max(1, r.events))
 	return r, err
 }
 

@@ -1,0 +1,185 @@
+// Package deploy holds what is deployed beside the program against what the
+// program does.
+package deploy
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"cloud.google.com/go/firestore"
+	"github.com/stretchr/testify/require"
+
+	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
+	"github.com/northstar-engines/realtime-registry/quota"
+	quotastore "github.com/northstar-engines/realtime-registry/quota/firestore"
+	"github.com/northstar-engines/realtime-registry/registry"
+	registrystore "github.com/northstar-engines/realtime-registry/registry/firestore"
+)
+
+// field is a field of a collection.
+type field struct{ collection, path string }
+
+func (f field) String() string { return f.collection + "." + f.path }
+
+// indexed are the fields that stay indexed, since something queries by them.
+// Those whose values grow with time say why that does not hold writes up:
+// Firestore slows a collection down beyond 500 writes a second to such an index
+// (https://firebase.google.com/docs/firestore/quotas).
+var indexed = map[field]struct{ queriedBy, grows string }{
+	{"realtime_registry", "tenant_id"}:      {queriedBy: "what a move affects, plain documents"},
+	{"realtime_registry", "path"}:           {queriedBy: "what a move affects"},
+	{"realtime_registry_ledger", "seq"}:     {queriedBy: "what is new in the ledger", grows: "each change writes the ledger's head too, and one document takes about one write a second"},
+	{"realtime_registry_ledger", "pending"}: {queriedBy: "the next job", grows: "as seq"},
+	{"realtime_registry_feed", "at"}:        {queriedBy: "what is new in the feed", grows: "only moves that name their resources write the feed; docs/capacity.md says from when on it is the limit"},
+}
+
+// byPeople are collections that people write, a few documents in all.
+var byPeople = []string{"rate_limit_policies"}
+
+type override struct {
+	CollectionGroup, FieldPath string
+	TTL                        bool
+	Indexes                    []map[string]string
+}
+
+func overrides(t *testing.T) map[field]override {
+	t.Helper()
+	text, err := os.ReadFile("firestore.indexes.json")
+	require.NoError(t, err)
+	var file struct{ FieldOverrides []override }
+	require.NoError(t, json.Unmarshal(text, &file))
+	all := map[field]override{}
+	for _, o := range file.FieldOverrides {
+		f := field{o.CollectionGroup, o.FieldPath}
+		require.NotContains(t, all, f, "twice")
+		all[f] = o
+	}
+	return all
+}
+
+func TestEveryFieldThatIsWrittenIsExemptFromIndexesOrQueried(t *testing.T) {
+	written, overrides := writtenFields(t), overrides(t)
+	for f := range written {
+		o, ok := overrides[f]
+		require.True(t, ok, "%s would be indexed", f)
+		_, queried := indexed[f]
+		require.Equal(t, queried, len(o.Indexes) > 0, "%s is indexed where it is queried by, only", f)
+	}
+	for f := range overrides {
+		require.Contains(t, written, f, "nothing writes %s", f)
+	}
+	for f, why := range indexed {
+		require.NotEmpty(t, why.queriedBy)
+		require.Contains(t, written, f)
+	}
+}
+
+func TestNoFieldThatGrowsWithTimeIsIndexedUnlessItsRateIsBounded(t *testing.T) {
+	for f, values := range writtenFields(t) {
+		why, queried := indexed[f]
+		if !queried || !slices.ContainsFunc(values, growing) {
+			continue
+		}
+		require.NotEmpty(t, why.grows, "%s holds %v: in the order of time it holds writes up", f, values)
+	}
+}
+
+// growing tells of values that may follow time: times, as such or as text, and
+// numbers.
+func growing(value any) bool {
+	switch v := value.(type) {
+	case time.Time, int64, float64:
+		return true
+	case string:
+		_, err := time.Parse(time.RFC3339Nano, v)
+		return err == nil
+	}
+	return false
+}
+
+func TestWhatExpiresHasATTLPolicyThatCostsNoIndex(t *testing.T) {
+	overrides := overrides(t)
+	for f := range writtenFields(t) {
+		require.Equal(t, f.path == "expires_at", overrides[f].TTL, f)
+		if overrides[f].TTL {
+			require.Empty(t, overrides[f].Indexes, "%s: a TTL policy needs no index, which would be a hot one", f)
+		}
+	}
+}
+
+// writtenFields is every field, with the values that it has, after the stores
+// have done everything that they can.
+func writtenFields(t *testing.T) map[field][]any {
+	t.Helper()
+	p := emulatortest.Firestore(t)
+	useRegistry(t, p)
+	useThrottle(t, p)
+	client, err := firestore.NewClient(t.Context(), p.ID, p.FirestoreOptions()...)
+	require.NoError(t, err)
+	defer client.Close()
+	collections, err := client.Collections(t.Context()).GetAll()
+	require.NoError(t, err)
+	written := map[field][]any{}
+	for _, c := range collections {
+		if slices.Contains(byPeople, c.ID) {
+			continue
+		}
+		documents, err := c.Documents(t.Context()).GetAll()
+		require.NoError(t, err)
+		for _, d := range documents {
+			for name, value := range maps.All(d.Data()) {
+				f := field{c.ID, name}
+				written[f] = append(written[f], value)
+			}
+		}
+	}
+	return written
+}
+
+func useRegistry(t *testing.T, p emulatortest.Project) {
+	t.Helper()
+	ctx := t.Context()
+	s, err := registrystore.Open(ctx, registrystore.Options{ProjectID: p.ID, ClientOptions: p.FirestoreOptions()})
+	require.NoError(t, err)
+	defer s.Close()
+	at := func(second int64) registry.Version {
+		return registry.Version{Time: time.Unix(second, 0).UTC(), Source: "//test", ID: fmt.Sprint("e", second)}
+	}
+	thread := registry.Resource{Kind: registry.Thread, ID: "th_1"}
+	for _, change := range []registry.Change{
+		{Resource: thread, Entry: registry.Entry{Type: registry.Created, Version: at(1), Tenant: "t_a"}},
+		{Resource: thread, Entry: registry.Entry{Type: registry.Moved, Version: at(2), From: "t_a", To: "t_b"}},
+		{Entry: registry.Entry{Type: registry.Moved, Version: at(3), From: "t_b", To: "t_c"}},
+		{Entry: registry.Entry{Type: registry.Moved, Version: at(4), From: "t_c", To: "t_d"}},
+	} {
+		outcome := s.Apply(ctx, []registry.Change{change})[0]
+		require.Equal(t, registry.Applied, outcome.Kind, outcome.Err)
+	}
+	require.Equal(t, registry.Applied, s.Retract(ctx, registry.Retraction{Source: "//test", ID: "e4", By: "somebody"}).Kind)
+	_, err = s.ClaimJob(ctx, "worker", time.Minute)
+	require.NoError(t, err)
+	_, err = s.Claim(ctx, "t_a", registry.Resource{Kind: registry.Canvas, ID: "ca_1"})
+	require.NoError(t, err)
+}
+
+func useThrottle(t *testing.T, p emulatortest.Project) {
+	t.Helper()
+	ctx := t.Context()
+	s, err := quotastore.Open(ctx, quotastore.Options{ProjectID: p.ID, ClientOptions: p.FirestoreOptions()})
+	require.NoError(t, err)
+	defer s.Close()
+	save := func(tenant string, c quota.Change) {
+		t.Helper()
+		c.Since, c.ExpiresAt = quota.Absent, time.Now().Add(time.Hour)
+		_, err := s.Save(ctx, quota.Key{Tenant: tenant, Action: "send"}, c)
+		require.NoError(t, err)
+	}
+	now := float64(time.Now().Unix())
+	save("t_a", quota.Change{Window: quota.Window{LastReset: now, Count: 1, Length: time.Minute, Limit: 100}})
+	save("t_b", quota.Change{Window: quota.Window{LastReset: now, Generation: 1}, Announce: true})
+}
