@@ -60,7 +60,11 @@ func (s *Store) commit(before registry.Record, u registry.Update, ledger *certif
 	if err := s.interrupt(Commit); err != nil {
 		return err
 	}
-	if err := s.database.commit(before, u, ledger, s.o); err != nil {
+	err := s.database.commit(before, u, ledger, s.o)
+	if errors.Is(err, errLostRace) {
+		_ = s.interrupt(LostRace)
+	}
+	if err != nil {
 		return err
 	}
 	return s.interrupt(Answer)

@@ -23,12 +23,14 @@ import (
 type Step string
 
 // The steps. Answer comes after a commit: who is interrupted there does not
-// learn that it happened.
+// learn that it happened. LostRace comes where a commit failed because somebody
+// else was faster; an error there has no effect.
 const (
 	ReadLedger Step = "read ledger"
 	ReadRecord Step = "read record"
 	Commit     Step = "commit"
 	Answer     Step = "answer"
+	LostRace   Step = "lost race"
 )
 
 // Options make a handle.
@@ -50,6 +52,7 @@ type Store struct {
 	*database
 	o     Options
 	known knownLedger
+	began *registry.Ledger // of the job at hand; where the rule of order is left out
 }
 
 var (

@@ -32,9 +32,11 @@ func (s *Store) ClaimJob(ctx context.Context, holder string, length time.Duratio
 		return registry.Job{}, fmt.Errorf("claim a job: %w", err)
 	}
 	// What was known of the ledger may be from before the change.
-	if _, err := s.refreshLedger(); err != nil {
+	ledger, err := s.refreshLedger()
+	if err != nil {
 		return registry.Job{}, fmt.Errorf("claim a job: %w", err)
 	}
+	s.began = ledger.Ledger
 	return job, nil
 }
 
@@ -42,7 +44,9 @@ func (d *database) claimJob(holder string, length time.Duration, anyOrder bool) 
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	pending := slices.DeleteFunc(d.moves(), func(e registry.LedgerEntry) bool {
-		return !e.Rewriting.Pending() || anyOrder && e.Rewriting.Holder != "" && e.Rewriting.Holder != holder
+		others := e.Rewriting.State == registry.RewritingRunning && e.Rewriting.Holder != holder &&
+			d.clock().Before(e.Rewriting.UpdatedAt.Add(length))
+		return !e.Rewriting.Pending() || anyOrder && others
 	})
 	slices.SortFunc(pending, func(a, b registry.LedgerEntry) int { return int(a.Seq - b.Seq) })
 	if anyOrder {
@@ -162,6 +166,9 @@ func (s *Store) rewrite(ctx context.Context, record registry.Record) (bool, erro
 	ledger, err := s.freshLedger()
 	if err != nil {
 		return false, err
+	}
+	if s.o.Omit.Order {
+		ledger.Ledger = s.began
 	}
 	if record.LedgerSeq > ledger.Seq() {
 		if ledger, err = s.refreshLedger(); err != nil {

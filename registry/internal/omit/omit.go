@@ -11,7 +11,9 @@ type Rules struct {
 	PathQuery bool
 	// PathWrite: a document is rewritten only where its tenant_id differs.
 	PathWrite bool
-	// Order: a job is claimed whatever else is pending or running.
+	// Order: jobs run at the same time, the newest first, each with the ledger
+	// that it read when it began. (With a fresh ledger for every document, as
+	// the rewriting has, their order alone would do no harm: docs/moves.md.)
 	Order bool
 	// LastPass: a job ends with a pass that began as soon as it could.
 	LastPass bool

@@ -1,0 +1,65 @@
+package simulation_test
+
+import (
+	"flag"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/northstar-engines/realtime-registry/registry/internal/omit"
+	"github.com/northstar-engines/realtime-registry/registry/simulation"
+)
+
+var (
+	seeds = flag.Uint64("simulation.seeds", 300, "how many seeds to run")
+	first = flag.Uint64("simulation.first", 1, "the first of them")
+)
+
+func TestWhateverTheSchedulerDoesTheRegistryEndsAsTheReferenceSays(t *testing.T) {
+	var all simulation.Trouble
+	for seed := *first; seed < *first+*seeds; seed++ {
+		trouble, err := simulation.Run(seed, omit.Rules{})
+		require.NoError(t, err)
+		all.Add(trouble)
+	}
+	t.Logf("seeds %d to %d: %+v", *first, *first+*seeds-1, all)
+	require.Empty(t, all.Missing(), "the scheduler must meet every kind of trouble")
+}
+
+func TestASeedReproducesItsRun(t *testing.T) {
+	for seed := range uint64(5) {
+		one, err := simulation.Run(seed, omit.Rules{})
+		require.NoError(t, err)
+		two, err := simulation.Run(seed, omit.Rules{})
+		require.NoError(t, err)
+		require.Equal(t, one, two)
+	}
+}
+
+// Each search begins a little before the seed at which it ended when this was
+// written, and goes on where the code has changed what seeds do.
+func TestTheSimulationNoticesARuleThatIsLeftOut(t *testing.T) {
+	for name, c := range map[string]struct {
+		rules omit.Rules
+		from  uint64
+	}{
+		"the feed condition":                         {omit.Rules{Feed: true}, 140},
+		"the path rule, in the query":                {omit.Rules{PathQuery: true}, 1},
+		"the path rule, in what is rewritten":        {omit.Rules{PathWrite: true}, 1},
+		"one job at a time, in the order of commits": {omit.Rules{Order: true}, 3780},
+		"the last pass":                              {omit.Rules{LastPass: true}, 520},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for seed := c.from; seed < c.from+20_000; seed++ {
+				if _, err := simulation.Run(seed, c.rules); err != nil {
+					t.Logf("noticed: %v", err)
+					_, err := simulation.Run(seed, omit.Rules{})
+					require.NoError(t, err, "with all rules the same seed ends well")
+					return
+				}
+			}
+			t.Error("20,000 seeds have not noticed")
+		})
+	}
+}
