@@ -113,6 +113,7 @@ func TestAPolicyFileIsFollowedAndABadOneRefused(t *testing.T) {
 		require.Equal(t, 5, drain(t, l))
 
 		write("policies: [{limit: 0}]")
+		time.Sleep(10 * time.Second)
 		require.NoError(t, os.Remove(file))
 		time.Sleep(10 * time.Second)
 		synctest.Wait()

@@ -74,6 +74,7 @@ func TestTelemetryTellsDecisionsClaimsAndUnits(t *testing.T) {
 		l := limiter(t, store, quota.Options{MeterProvider: meters, Policies: []quota.Policy{
 			{Action: "chat_send", Limit: 10, Window: time.Minute},
 			{Action: "beacon", Limit: 1, Window: time.Minute, Shadow: true},
+			{Action: "other", Limit: 9, Window: time.Minute},
 		}})
 		for range 15 {
 			allow(t, l)
@@ -84,7 +85,9 @@ func TestTelemetryTellsDecisionsClaimsAndUnits(t *testing.T) {
 			_, err = l.Allow(t.Context(), tenant, fmt.Sprintf("invented%d", i))
 			require.NoError(t, err)
 		}
-		_, err := l.Allow(t.Context(), "nobody", action)
+		_, err := l.Allow(t.Context(), tenant, "other")
+		require.NoError(t, err)
+		_, err = l.Allow(t.Context(), "nobody", action)
 		require.Error(t, err)
 		store.fault = down
 		_, err = l.Allow(t.Context(), "t_other", action)
@@ -96,13 +99,13 @@ func TestTelemetryTellsDecisionsClaimsAndUnits(t *testing.T) {
 			"action=chat_send outcome=unavailable ": 1,
 			"action=beacon outcome=allowed ":        1,
 			"action=beacon outcome=shadowed ":       2,
-			"action=other outcome=allowed ":         3,
+			"action=other outcome=allowed ":         4,
 		}, reader.read(t, "quota.decisions"))
-		require.Equal(t, map[string]int64{"action=chat_send ": 10, "action=beacon ": 1, "action=other ": 3}, reader.read(t, "quota.units.claimed"))
+		require.Equal(t, map[string]int64{"action=chat_send ": 10, "action=beacon ": 1, "action=other ": 4}, reader.read(t, "quota.units.claimed"))
 		require.Equal(t, map[string]int64{"action=chat_send ": 1, "action=beacon ": 1}, reader.read(t, "quota.near_limit"))
 		calls := reader.read(t, "quota.store.duration")
 		require.EqualValues(t, 3, calls["operation=load outcome=error "])
-		require.EqualValues(t, 5, calls["operation=load outcome=ok "], "one for each key; chat_send's is known to be full")
+		require.EqualValues(t, 6, calls["operation=load outcome=ok "], "one for each key; chat_send's is known to be full")
 	})
 }
 
