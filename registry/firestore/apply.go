@@ -1,10 +1,13 @@
 package firestore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
+	"strings"
 	"time"
 
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
@@ -38,7 +41,7 @@ func (s *Store) Apply(ctx context.Context, changes []registry.Change) []registry
 	targets := b.split(ctx)
 	fresh, seen := s.guess.split(targets)
 	left := append(b.create(ctx, fresh), seen...)
-	_ = b.merge(ctx, left) // the outcomes tell
+	_ = b.merge(ctx, inOrder(left)) // the outcomes tell
 	done(b.firstFailure())
 	return b.outcomes
 }
@@ -74,6 +77,16 @@ func (b *batch) split(ctx context.Context) []*target {
 		t.indexes = append(t.indexes, i)
 		t.entries = append(t.entries, c.Entry)
 	}
+	return inOrder(targets)
+}
+
+// inOrder sorts targets by document. All requests lock documents in this order,
+// so that two that meet wait for one another in one direction only: in any other
+// they may wait until both time out.
+func inOrder(targets []*target) []*target {
+	slices.SortFunc(targets, func(a, b *target) int {
+		return cmp.Or(strings.Compare(string(a.resource.Kind), string(b.resource.Kind)), strings.Compare(a.resource.ID, b.resource.ID))
+	})
 	return targets
 }
 
