@@ -160,6 +160,8 @@ func TestDevStartsEmptyWhereAsked(t *testing.T) {
 	require.NotContains(t, p.Stdout.String(), "th_welcome")
 	require.Len(t, requests(t, p), 3)
 	requireAnswers(t, p)
+	unseen := strings.ReplaceAll(requests(t, p)[2].line, "th_mine", "th_welcome")
+	require.Contains(t, shell(t, unseen+" -sS"), "HTTP/1.1 404 ", "nothing was published unseen")
 	requireDrains(t, p)
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -182,6 +183,13 @@ func TestPythonAsksAndFailsClosed(t *testing.T) {
 	require.Contains(t, ask(nil, "Acme", "thread", "th_1"), "400")
 	require.Contains(t, ask(nil, "t_acme\r\nX-Tenant-Id: t_globex", "thread", "th_1"), "400")
 	require.Contains(t, ask([]string{"REGISTRY_URL=http://" + nowhere}, "t_acme", "thread", "th_1"), "503: ")
+
+	// Whatever else answers is no registry that knows.
+	for _, code := range []int{http.StatusOK, http.StatusFound, http.StatusUnauthorized, http.StatusInternalServerError, http.StatusServiceUnavailable} {
+		other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }))
+		require.Contains(t, ask([]string{"REGISTRY_URL=" + other.URL}, "t_acme", "thread", "th_1"), "503: ", code)
+		other.Close()
+	}
 }
 
 // The connection of a thread is kept; one that the server has closed meanwhile
