@@ -106,7 +106,8 @@ func (o Options) Validate() error {
 	return errors.Join(faults...)
 }
 
-// Store is a registry.Store and a registry.Rewriter on one Firestore database.
+// Store is a registry.Store, a registry.Rewriter and a registry.Feed on one
+// Firestore database.
 type Store struct {
 	client    *apiv1.Client
 	database  string // projects/{project}/databases/{database}
@@ -132,6 +133,7 @@ type certifiedLedger struct {
 var (
 	_ registry.Store    = (*Store)(nil)
 	_ registry.Rewriter = (*Store)(nil)
+	_ registry.Feed     = (*Store)(nil)
 )
 
 // Open connects, and reads the ledger to prove that the database answers. The

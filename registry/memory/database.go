@@ -22,6 +22,7 @@ type database struct {
 	ledger    *registry.Ledger // snapshot of entries at seq
 	lease     lease            // of the rewriting
 	feed      []FeedEntry
+	news      chan struct{} // closed, and replaced, when the feed or the ledger has grown
 }
 
 type event struct{ source, id string }
@@ -48,7 +49,7 @@ type FeedEntry struct {
 }
 
 func newDatabase(now func() time.Time) *database {
-	return &database{now: now, documents: map[string]document{}, entries: map[event]ledgerDocument{}}
+	return &database{now: now, documents: map[string]document{}, entries: map[event]ledgerDocument{}, news: make(chan struct{})}
 }
 
 // errLostRace: somebody else wrote in the meantime.
@@ -90,6 +91,7 @@ func (d *database) commit(before registry.Record, u registry.Update, ledger *cer
 	}
 	if feed {
 		d.feed = append(d.feed, FeedEntry{before.Resource, at})
+		d.announce()
 	}
 	return nil
 }

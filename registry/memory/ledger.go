@@ -138,6 +138,7 @@ func (d *database) putEntry(key event, updateTime time.Time, seq int64, e regist
 	e.Seq, e.ChangedAt = d.seq, at
 	d.entries[key] = ledgerDocument{e, at}
 	d.ledger = registry.NewLedger(d.seq, d.moves())
+	d.announce()
 	return true
 }
 

@@ -46,7 +46,7 @@ type Options struct {
 	Omit omit.Rules
 }
 
-// Store is a registry.Store and a registry.Rewriter in memory. All methods are
+// Store is a registry.Store, a registry.Rewriter and a registry.Feed in memory. All methods are
 // safe for concurrent use.
 type Store struct {
 	*database
@@ -58,6 +58,7 @@ type Store struct {
 var (
 	_ registry.Store    = (*Store)(nil)
 	_ registry.Rewriter = (*Store)(nil)
+	_ registry.Feed     = (*Store)(nil)
 )
 
 // New returns an empty store that takes the time from the machine's clock.

@@ -27,6 +27,7 @@ type Backend struct {
 type Store interface {
 	registry.Store
 	registry.Rewriter
+	registry.Feed
 }
 
 // Run runs the suite, each test on a backend of its own.
@@ -67,6 +68,10 @@ func Run(t *testing.T, backend func(t *testing.T) Backend) {
 		"a plain set before our first write":                      plainSetFirst,
 		"a plain set that merges keeps the history":               plainMerge,
 		"the feed tells of every change but the exempt ones":      feed,
+		"a feed that is begun tells nothing from before":          feedBegins,
+		"the feed tells what happened since a cursor":             feedTellsChanges,
+		"the feed and the ledger are of one time":                 feedIsOfOneTime,
+		"a listener is told of histories and of the ledger":       feedListener,
 		"export is sorted, whole and has foreign documents":       export,
 		"export ends at the visitor's error":                      exportEnds,
 		"concurrent writers lose nothing":                         concurrentWriters,

@@ -14,6 +14,25 @@ import (
 
 // Options of a Verifier. The zero value is ready for use.
 type Options struct {
+	// MaxStaleness makes the verifier keep positive answers in memory, and is
+	// the bound on how old they may be: a check that begins later than a move's
+	// commit and MaxStaleness is by the move. Default 0: every check reads the
+	// store. Else at least 100 ms; the store must be a registry.Feed, which both
+	// stores are. It costs two reads of the store every MaxStaleness/2 while
+	// anybody asks.
+	MaxStaleness time.Duration
+
+	// MaxAge bounds what the change feed does not tell of: programs that write
+	// documents with plain sets. A kept answer is used for so long after its
+	// read was sent, and a Watch lasts no longer. Default 30 s. Unbounded where
+	// no such programs are left.
+	MaxAge time.Duration
+
+	// CacheEntries and CacheBytes bound what is kept in memory. Defaults
+	// 1,000,000 and 256 MiB; a million usual entries take about 160 MB.
+	CacheEntries int
+	CacheBytes   int64
+
 	// MissGrace holds every refusal back for so long and reads again meanwhile:
 	// for create flows that publish an event and do not claim. Default 0: a
 	// refusal is said at once.
@@ -39,6 +58,13 @@ type Options struct {
 	TracerProvider trace.TracerProvider
 }
 
+// Unbounded is the MaxAge of registries that nobody writes past.
+const Unbounded time.Duration = -1
+
+// leastStaleness: below it, answers would be read more often to certify them
+// than to give them.
+const leastStaleness = 100 * time.Millisecond
+
 // Validate returns every fault of the options, joined; nil where there is none.
 func (o Options) Validate() error {
 	var faults []error
@@ -54,6 +80,15 @@ func (o Options) Validate() error {
 	if o.MaxWaiting < 0 {
 		faults = append(faults, fmt.Errorf("option MaxWaiting is %d: must not be negative", o.MaxWaiting))
 	}
+	if o.MaxStaleness != 0 && o.MaxStaleness < leastStaleness {
+		faults = append(faults, fmt.Errorf("option MaxStaleness is %v: must be 0 or at least %v", o.MaxStaleness, leastStaleness))
+	}
+	if o.MaxAge < 0 && o.MaxAge != Unbounded {
+		faults = append(faults, fmt.Errorf("option MaxAge is %v: must not be negative, but for Unbounded", o.MaxAge))
+	}
+	if o.CacheEntries < 0 || o.CacheBytes < 0 {
+		faults = append(faults, fmt.Errorf("options CacheEntries and CacheBytes are %d and %d: must not be negative", o.CacheEntries, o.CacheBytes))
+	}
 	return errors.Join(faults...)
 }
 
@@ -66,6 +101,15 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxWaiting == 0 {
 		o.MaxWaiting = 10_000
+	}
+	if o.MaxAge == 0 {
+		o.MaxAge = 30 * time.Second
+	}
+	if o.CacheEntries == 0 {
+		o.CacheEntries = 1_000_000
+	}
+	if o.CacheBytes == 0 {
+		o.CacheBytes = 256 << 20
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

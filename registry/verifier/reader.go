@@ -13,7 +13,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
-// maxBatch is the number of resources in one read.
+// maxBatch is the number of resources in a read that checks share.
 const maxBatch = 100
 
 var (
@@ -31,6 +31,7 @@ var (
 // can spoil it for the others; when all of them have left, it is cancelled.
 type reader struct {
 	store     registry.Store
+	kept      *kept
 	life      context.Context
 	options   Options
 	telemetry *telemetry
@@ -42,30 +43,32 @@ type reader struct {
 	queued  map[registry.Resource]*place
 }
 
-// place is one resource in one read, and the checks that share it.
+// place is one resource in one read, and the checks that share it; or a list of
+// resources, which nobody shares.
 type place struct {
-	resource registry.Resource
-	span     trace.SpanContext // of the check that took it
-	checks   int               // that still wait
-	element  *list.Element     // in the queue; nil once sent
-	batch    *batch            // nil until sent
+	resources []registry.Resource
+	span      trace.SpanContext // of the check that took it
+	checks    int               // that still wait
+	element   *list.Element     // in the queue; nil once sent
+	batch     *batch            // nil until sent
 
 	done chan struct{} // closed once seen and err are set
-	seen sighting
+	seen []sighting    // in the order of resources
 	err  error
 }
 
 // batch is one read of the store.
 type batch struct {
-	ctx    context.Context
-	cancel context.CancelFunc
-	places []*place
-	live   int // places that somebody waits for
+	ctx       context.Context
+	cancel    context.CancelFunc
+	places    []*place
+	resources []registry.Resource // of the places, in order
+	live      int                 // places that somebody waits for
 }
 
-func newReader(ctx context.Context, store registry.Store, options Options, t *telemetry) *reader {
+func newReader(ctx context.Context, store registry.Store, k *kept, options Options, t *telemetry) *reader {
 	return &reader{
-		store: store, life: ctx, options: options, telemetry: t,
+		store: store, kept: k, life: ctx, options: options, telemetry: t,
 		queue: list.New(), queued: map[registry.Resource]*place{},
 	}
 }
@@ -73,12 +76,21 @@ func newReader(ctx context.Context, store registry.Store, options Options, t *te
 // read returns what a read that is sent after this call sees of the resource.
 // Every error wraps ErrUnavailable, and the context's where that ended first.
 func (r *reader) read(ctx context.Context, resource registry.Resource) (sighting, error) {
-	if ctx.Err() != nil {
-		return sighting{}, unavailable(context.Cause(ctx))
-	}
-	p, err := r.join(ctx, resource)
+	seen, err := r.readAll(ctx, []registry.Resource{resource})
 	if err != nil {
 		return sighting{}, err
+	}
+	return seen[0], nil
+}
+
+// readAll is read for a list, in one read.
+func (r *reader) readAll(ctx context.Context, resources []registry.Resource) ([]sighting, error) {
+	if ctx.Err() != nil {
+		return nil, unavailable(context.Cause(ctx))
+	}
+	p, err := r.join(ctx, resources)
+	if err != nil {
+		return nil, err
 	}
 	defer r.leave(p)
 	timeout := time.NewTimer(r.options.Timeout)
@@ -87,13 +99,13 @@ func (r *reader) read(ctx context.Context, resource registry.Resource) (sighting
 	case <-p.done:
 		return p.seen, p.err
 	case <-ctx.Done():
-		return sighting{}, unavailable(context.Cause(ctx))
+		return nil, unavailable(context.Cause(ctx))
 	case <-timeout.C:
-		return sighting{}, unavailable(errTimeout)
+		return nil, unavailable(errTimeout)
 	}
 }
 
-func (r *reader) join(ctx context.Context, resource registry.Resource) (*place, error) {
+func (r *reader) join(ctx context.Context, resources []registry.Resource) (*place, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.life.Err() != nil {
@@ -103,18 +115,21 @@ func (r *reader) join(ctx context.Context, resource registry.Resource) (*place, 
 		return nil, errShed
 	}
 	r.waiting++
-	if p, ok := r.queued[resource]; ok {
+	single := len(resources) == 1
+	if p, ok := r.queued[resources[0]]; ok && single {
 		p.checks++
 		return p, nil
 	}
 	p := &place{
-		resource: resource,
-		span:     trace.SpanContextFromContext(ctx),
-		checks:   1,
-		done:     make(chan struct{}),
+		resources: resources,
+		span:      trace.SpanContextFromContext(ctx),
+		checks:    1,
+		done:      make(chan struct{}),
 	}
 	p.element = r.queue.PushBack(p)
-	r.queued[resource] = p
+	if single {
+		r.queued[resources[0]] = p
+	}
 	if r.reads < r.options.MaxReads {
 		r.send()
 	}
@@ -142,17 +157,23 @@ func (r *reader) leave(p *place) {
 func (r *reader) unqueue(p *place) {
 	r.queue.Remove(p.element)
 	p.element = nil
-	delete(r.queued, p.resource)
+	if r.queued[p.resources[0]] == p {
+		delete(r.queued, p.resources[0])
+	}
 }
 
 func (r *reader) send() {
 	b := &batch{}
 	b.ctx, b.cancel = context.WithTimeout(r.life, r.options.Timeout)
-	for r.queue.Len() > 0 && len(b.places) < maxBatch {
+	for r.queue.Len() > 0 {
 		p := r.queue.Front().Value.(*place)
+		if len(b.places) > 0 && len(b.resources)+len(p.resources) > maxBatch {
+			break
+		}
 		r.unqueue(p)
 		p.batch = b
 		b.places = append(b.places, p)
+		b.resources = append(b.resources, p.resources...)
 	}
 	b.live = len(b.places)
 	r.reads++
@@ -161,18 +182,24 @@ func (r *reader) send() {
 
 func (r *reader) run(b *batch) {
 	defer b.cancel()
-	resources := make([]registry.Resource, len(b.places))
-	for i, p := range b.places {
-		resources[i] = p.resource
+	marks := make([]mark, len(b.resources))
+	for i, resource := range b.resources {
+		marks[i] = r.kept.mark(resource)
 	}
-	ctx, read := r.telemetry.beginRead(b.ctx, b.places)
-	snapshot, err := r.store.Read(ctx, resources)
+	ctx, read := r.telemetry.beginRead(b.ctx, b.places, len(b.resources))
+	snapshot, err := r.store.Read(ctx, b.resources)
 	read.end(err)
-	for i, p := range b.places {
+	next := 0
+	for _, p := range b.places {
 		if err != nil {
 			p.err = unavailable(err)
-		} else {
-			p.seen = sighting{record: snapshot.Records[i], ledger: snapshot.Ledger, readTime: snapshot.ReadTime}
+			close(p.done)
+			continue
+		}
+		p.seen = make([]sighting, len(p.resources))
+		for j := range p.seen {
+			p.seen[j] = sighting{record: snapshot.Records[next], ledger: snapshot.Ledger, readTime: snapshot.ReadTime, mark: marks[next]}
+			next++
 		}
 		close(p.done)
 	}

@@ -155,6 +155,12 @@ func (c *check) allowed(ctx context.Context, tenantID string, resource registry.
 		attribute.Float64("late_seconds", late.Seconds())))
 }
 
+// arrived is allowed, for a check that was answered from memory.
+func (t *telemetry) arrived(ctx context.Context, tenantID string, resource registry.Resource, seen sighting) {
+	c := check{telemetry: t, kind: attribute.String("kind", string(resource.Kind)), span: trace.SpanFromContext(ctx)}
+	c.allowed(ctx, tenantID, resource, seen)
+}
+
 // storeRead is one read of the store under way.
 type storeRead struct {
 	*telemetry
@@ -165,7 +171,7 @@ type storeRead struct {
 
 // beginRead starts the read's span: in the trace of its first check, linked to
 // the others'.
-func (t *telemetry) beginRead(ctx context.Context, places []*place) (context.Context, storeRead) {
+func (t *telemetry) beginRead(ctx context.Context, places []*place, resources int) (context.Context, storeRead) {
 	ctx = trace.ContextWithSpanContext(ctx, places[0].span)
 	var links []trace.Link
 	for _, p := range places[1:] {
@@ -174,8 +180,8 @@ func (t *telemetry) beginRead(ctx context.Context, places []*place) (context.Con
 		}
 	}
 	ctx, span := t.tracer.Start(ctx, "registry.verifier.read", trace.WithLinks(links...),
-		trace.WithAttributes(attribute.Int("resources", len(places))))
-	t.readResources.Add(ctx, int64(len(places)))
+		trace.WithAttributes(attribute.Int("resources", resources)))
+	t.readResources.Add(ctx, int64(resources))
 	return ctx, storeRead{telemetry: t, ctx: ctx, span: span, began: time.Now()}
 }
 

@@ -80,6 +80,7 @@ import (
 // Verifier checks access. It is safe for concurrent use.
 type Verifier struct {
 	reader    *reader
+	kept      *kept // nil: every check reads
 	missGrace time.Duration
 	telemetry *telemetry
 }
@@ -96,8 +97,13 @@ func New(ctx context.Context, store registry.Store, options Options) (*Verifier,
 	if err != nil {
 		return nil, fmt.Errorf("verifier telemetry: %w", err)
 	}
+	k, err := newKept(ctx, store, options)
+	if err != nil {
+		return nil, fmt.Errorf("verifier cache: %w", err)
+	}
 	return &Verifier{
-		reader:    newReader(ctx, store, options, t),
+		reader:    newReader(ctx, store, k, options, t),
+		kept:      k,
 		missGrace: options.MissGrace,
 		telemetry: t,
 	}, nil
@@ -115,33 +121,64 @@ func (v *Verifier) VerifyCanvasAccess(ctx context.Context, tenantID, canvasID st
 }
 
 // Verify is what the other two do, for a resource of any kind.
-func (v *Verifier) Verify(ctx context.Context, tenantID string, resource registry.Resource) (err error) {
+func (v *Verifier) Verify(ctx context.Context, tenantID string, resource registry.Resource) error {
+	var why string
+	if v.kept != nil {
+		answer, owned, reason := v.kept.owns(tenantID, resource)
+		if owned {
+			if answer.moved {
+				v.telemetry.arrived(ctx, tenantID, resource, answer)
+			}
+			return nil
+		}
+		why = reason
+	}
+	return v.verify(ctx, tenantID, resource, why)
+}
+
+// verify reads.
+func (v *Verifier) verify(ctx context.Context, tenantID string, resource registry.Resource, why string) (err error) {
 	ctx, check := v.telemetry.begin(ctx, resource.Kind)
 	defer func() { check.end(ctx, err) }()
-
-	if err := registry.ValidateTenant(tenantID); err != nil {
+	if err := validate(tenantID, resource); err != nil {
 		return err
 	}
-	if err := resource.Validate(); err != nil {
-		return err
+	if v.kept != nil {
+		v.kept.missed(ctx, why)
 	}
 	seen, err := v.decide(ctx, tenantID, resource, check)
 	if err != nil {
 		return fmt.Errorf("verify %s: %w", resource, err)
 	}
+	return v.conclude(ctx, tenantID, resource, check, seen)
+}
+
+// conclude answers a check by what was read, and keeps what allows.
+func (v *Verifier) conclude(ctx context.Context, tenantID string, resource registry.Resource, check *check, seen sighting) error {
 	if !seen.ownedBy(tenantID) {
 		check.missing(ctx, tenantID, resource, seen)
 		return registry.ErrNotFound
 	}
+	v.kept.keep(resource, seen)
 	check.allowed(ctx, tenantID, resource, seen)
 	return nil
 }
 
-// sighting is what one strong read saw of one resource.
+func validate(tenantID string, resource registry.Resource) error {
+	if err := registry.ValidateTenant(tenantID); err != nil {
+		return err
+	}
+	return resource.Validate()
+}
+
+// sighting is what one strong read saw of one resource, or what is known of it
+// from memory: then there is no record.
 type sighting struct {
 	record   registry.Record
 	ledger   *registry.Ledger
 	readTime time.Time
+	mark     mark // from before the read was sent
+	moved    bool // from memory: owned through the ledger
 }
 
 func (s sighting) ownedBy(tenantID string) bool { return s.record.Owner(s.ledger) == tenantID }

@@ -1,0 +1,94 @@
+package firestore
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"time"
+
+	"cloud.google.com/go/firestore/apiv1/firestorepb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+// mostChanges is how many feed entries are read at once; who is further behind
+// has missed them: to read everything again is cheaper.
+const mostChanges = 20_000
+
+// Changes implements registry.Feed: the ledger's head, then the feed as of the
+// head's read time, so that both are of one time.
+//
+// An entry's time is that of the request which wrote it, and its commit may come
+// as much later as a commit may take. So each read overlaps the one before by
+// that: what was committed after it, with a time before it, is told. It costs
+// the head, and one read for each entry, or for none.
+func (s *Store) Changes(ctx context.Context, after time.Time) (_ registry.FeedBatch, err error) {
+	ctx, done := s.telemetry.start(ctx, "changes", 0)
+	defer func() { done(err) }()
+	for range readAttempts {
+		head, position, err := s.readWithHead(ctx, nil)
+		if err != nil {
+			return registry.FeedBatch{}, fmt.Errorf("read the change feed: %w", err)
+		}
+		if head.Ledger.Seq() < position {
+			_, err = s.refreshLedger(ctx)
+		}
+		if err != nil {
+			return registry.FeedBatch{}, fmt.Errorf("read the change feed: %w", err)
+		}
+		if head.Ledger.Seq() == position {
+			return s.changesAt(ctx, head, after)
+		}
+	}
+	return registry.FeedBatch{}, unavailable("read the change feed", fmt.Errorf("the ledger changed %d times meanwhile", readAttempts))
+}
+
+func (s *Store) changesAt(ctx context.Context, head registry.Snapshot, after time.Time) (registry.FeedBatch, error) {
+	batch := registry.FeedBatch{Ledger: head.Ledger, At: head.ReadTime}
+	batch.From = after.Add(-s.commitDeadline - timestampSlack)
+	if after.IsZero() || head.ReadTime.Sub(after) > FeedTTL/2 {
+		batch.Missed = true
+		return batch, nil
+	}
+	err := s.stream(ctx, s.feedSince(batch.From, mostChanges+1), head.ReadTime, func(d *firestorepb.Document) error {
+		batch.Entries = append(batch.Entries, s.feedEntries(ctx, d)...)
+		return nil
+	})
+	if err != nil {
+		return registry.FeedBatch{}, fmt.Errorf("read the change feed: %w", err)
+	}
+	if len(batch.Entries) > mostChanges {
+		batch.Entries, batch.Missed = nil, true
+	}
+	return batch, nil
+}
+
+// feedSince queries feed entries from a time on, those fields that are needed.
+func (s *Store) feedSince(from time.Time, limit int32) *firestorepb.StructuredQuery {
+	at := &firestorepb.StructuredQuery_FieldReference{FieldPath: fieldAt}
+	resource := &firestorepb.StructuredQuery_FieldReference{FieldPath: fieldResource}
+	return &firestorepb.StructuredQuery{
+		Select: &firestorepb.StructuredQuery_Projection{Fields: []*firestorepb.StructuredQuery_FieldReference{resource, at}},
+		From:   []*firestorepb.StructuredQuery_CollectionSelector{{CollectionId: s.prefix + FeedCollection}},
+		Where: &firestorepb.StructuredQuery_Filter{FilterType: &firestorepb.StructuredQuery_Filter_FieldFilter{
+			FieldFilter: &firestorepb.StructuredQuery_FieldFilter{
+				Field: at,
+				Op:    firestorepb.StructuredQuery_FieldFilter_GREATER_THAN_OR_EQUAL,
+				Value: &firestorepb.Value{ValueType: &firestorepb.Value_TimestampValue{TimestampValue: timestamppb.New(from)}},
+			}}},
+		OrderBy: []*firestorepb.StructuredQuery_Order{{Field: at, Direction: firestorepb.StructuredQuery_ASCENDING}},
+		Limit:   wrapperspb.Int32(limit),
+	}
+}
+
+// feedEntries is the entry of a document; none where somebody else wrote it.
+func (s *Store) feedEntries(ctx context.Context, d *firestorepb.Document) []registry.FeedEntry {
+	resource, err := registry.ParseDocumentID(d.Fields[fieldResource].GetStringValue())
+	if err != nil {
+		s.logger.WarnContext(ctx, "a change feed entry names no resource", "document", path.Base(d.Name), "error", err)
+		return nil
+	}
+	return []registry.FeedEntry{{ID: path.Base(d.Name), Resource: resource, At: timestamp(d.Fields[fieldAt])}}
+}

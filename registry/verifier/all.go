@@ -1,0 +1,83 @@
+package verifier
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+// maxList is the number of resources in one read of a list.
+const maxList = 500
+
+// VerifyAll is Verify for many resources of one tenant, for pages that list: one
+// error per resource, in order, nil where the tenant owns it. What is not
+// answered from memory is read in one read, or one for every 500. Unlike Verify
+// it does not wait for what may arrive later: MissGrace does not apply.
+func (v *Verifier) VerifyAll(ctx context.Context, tenantID string, resources []registry.Resource) []error {
+	errs := make([]error, len(resources))
+	var toRead []int // indexes
+	for i, r := range resources {
+		why := ""
+		if v.kept != nil {
+			answer, owned, reason := v.kept.owns(tenantID, r)
+			if owned {
+				if answer.moved {
+					v.telemetry.arrived(ctx, tenantID, r, answer)
+				}
+				continue
+			}
+			why = reason
+		}
+		if errs[i] = validate(tenantID, r); errs[i] != nil {
+			ctx, check := v.telemetry.begin(ctx, r.Kind)
+			check.end(ctx, errs[i])
+			continue
+		}
+		if v.kept != nil {
+			v.kept.missed(ctx, why)
+		}
+		toRead = append(toRead, i)
+	}
+	for len(toRead) > 0 {
+		n := min(maxList, len(toRead))
+		v.readList(ctx, tenantID, resources, toRead[:n], errs)
+		toRead = toRead[n:]
+	}
+	return errs
+}
+
+// readList answers the checks whose indexes are given, by one read.
+func (v *Verifier) readList(ctx context.Context, tenantID string, resources []registry.Resource, indexes []int, errs []error) {
+	list := make([]registry.Resource, len(indexes))
+	checks := make([]*check, len(indexes))
+	contexts := make([]context.Context, len(indexes))
+	for j, i := range indexes {
+		list[j] = resources[i]
+		contexts[j], checks[j] = v.telemetry.begin(ctx, list[j].Kind)
+	}
+	seen, err := v.reader.readAll(contexts[0], list)
+	for j, i := range indexes {
+		if err != nil {
+			errs[i] = fmt.Errorf("verify %s: %w", list[j], err)
+		} else {
+			errs[i] = v.conclude(contexts[j], tenantID, list[j], checks[j], seen[j])
+		}
+		checks[j].end(contexts[j], errs[i])
+	}
+}
+
+// Watch returns a channel that is closed when the owner of the resource may have
+// changed, within MaxStaleness of the change, and when that can no longer be
+// told: the change feed is not certified, or, with a MaxAge, nothing is known
+// for sure any more. Whoever holds a stream open calls it before Verify, so that
+// nothing falls between the two, and calls both again when it is closed.
+//
+// It is closed already where nothing is certified now: with MaxStaleness 0, and
+// while the feed cannot be read. It holds memory until ctx ends or it is closed.
+func (v *Verifier) Watch(ctx context.Context, resource registry.Resource) <-chan struct{} {
+	if v.kept == nil || resource.Validate() != nil {
+		return closedWatch
+	}
+	return v.kept.watch(ctx, resource)
+}

@@ -1,0 +1,177 @@
+package verifier
+
+import (
+	"hash/maphash"
+	"math/bits"
+	"sync/atomic"
+	"time"
+
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+// cache keeps histories, not owners: the ledger is folded in at each check, so
+// that a move of a whole tenant makes nothing in it wrong. It is cut into shards,
+// each with a lock of its own, which also keep the watches: what makes a copy
+// wrong ends the watch, in one step.
+type cache struct {
+	seed   maphash.Seed
+	shards []shard // a power of two of them
+	began  time.Time
+	maxAge time.Duration // ≤ 0: no bound
+
+	watching atomic.Int64 // watches in all shards
+	lastHits int64        // as the certifier last saw them
+}
+
+// facts are what is known of one resource's history.
+type facts struct {
+	registry.Brief
+	history registry.History // where the brief does not suffice; else nil
+	seq     int64            // position of the ledger that was read with it
+}
+
+// mark is taken before a read is sent, and tells afterwards whether what was
+// read may be kept.
+type mark struct {
+	voids uint64
+	sent  time.Duration // since the cache began
+}
+
+const mostShards = 256
+
+func newCache(o Options) *cache {
+	shards := 1 << bits.Len(uint(min(mostShards-1, o.CacheEntries/64)))
+	c := &cache{seed: maphash.MakeSeed(), shards: make([]shard, shards), began: time.Now(), maxAge: o.MaxAge}
+	for i := range c.shards {
+		c.shards[i].init(max(1, o.CacheEntries/shards), o.CacheBytes/int64(shards))
+	}
+	return c
+}
+
+// shardOf returns where a resource is kept, and by which hash. The hash is
+// seeded per process, so that nobody can send ids that collide.
+func (c *cache) shardOf(r registry.Resource) (*shard, uint64) {
+	hash := maphash.String(c.seed, r.ID)
+	if r.Kind == registry.Canvas {
+		hash = ^hash
+	}
+	return &c.shards[hash>>32&uint64(len(c.shards)-1)], hash
+}
+
+func (c *cache) mark(r registry.Resource, now time.Time) mark {
+	s, _ := c.shardOf(r)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return mark{s.voids, now.Sub(c.began)}
+}
+
+// insert keeps what a read saw, unless something in the shard became void since
+// before the read was sent: it may have been this very resource. It returns how
+// many watches were closed because what they rest on is contradicted.
+func (c *cache) insert(r registry.Resource, history registry.History, l *registry.Ledger, m mark) (closed int) {
+	f := facts{seq: l.Seq()}
+	var brief bool
+	if f.Brief, brief = history.Brief(); !brief {
+		f.history = history
+	}
+	s, hash := c.shardOf(r)
+	s.mu.Lock()
+	w := s.watches[r]
+	void := s.voids != m.voids
+	if !void {
+		s.put(hash, r, f, m.sent)
+	}
+	differs := w != nil && !w.learn(f, void, l, c.expiry(m.sent))
+	if differs {
+		s.unwatch(r)
+	}
+	s.mu.Unlock()
+	if !differs {
+		return 0
+	}
+	c.close(w)
+	return 1
+}
+
+// invalidate forgets a resource, voids what is being read, and ends the watch.
+func (c *cache) invalidate(r registry.Resource) (closed int) {
+	s, hash := c.shardOf(r)
+	s.mu.Lock()
+	s.voids++
+	s.remove(hash, r)
+	w := s.unwatch(r)
+	s.mu.Unlock()
+	if w == nil {
+		return 0
+	}
+	c.close(w)
+	return 1
+}
+
+// drop forgets everything.
+func (c *cache) drop() (closed int) {
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.mu.Lock()
+		s.voids++
+		s.clear()
+		s.mu.Unlock()
+	}
+	return c.closeWatches(func(*watch) bool { return true })
+}
+
+// aged tells whether what was read then is too old, since a plain set, of which
+// nobody is told, may have come after.
+func (c *cache) aged(read, now time.Duration) bool { return c.maxAge > 0 && now-read > c.maxAge }
+
+// expiry is when a watch ends that rests on a read sent then; 0 is never.
+func (c *cache) expiry(sent time.Duration) time.Duration {
+	if c.maxAge <= 0 {
+		return 0
+	}
+	return sent + c.maxAge
+}
+
+// usage returns entries and bytes.
+func (c *cache) usage() (entries, bytes int64) {
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.mu.Lock()
+		entries += int64(len(s.slots))
+		bytes += s.bytes
+		s.mu.Unlock()
+	}
+	return entries, bytes
+}
+
+// hits returns how many checks were answered from memory, of threads and of
+// canvases.
+func (c *cache) hits() (threads, canvases int64) {
+	for i := range c.shards {
+		threads += c.shards[i].threadHits.Load()
+		canvases += c.shards[i].canvasHits.Load()
+	}
+	return threads, canvases
+}
+
+// hitsChanged tells whether there were hits since it was last called.
+func (c *cache) hitsChanged() bool {
+	threads, canvases := c.hits()
+	before := c.lastHits
+	c.lastHits = threads + canvases
+	return c.lastHits != before
+}
+
+// owner folds with a ledger. It is not ok where the facts may not be relied on
+// with this one.
+func (f *facts) owner(l *registry.Ledger) (owner string, ok bool) {
+	switch {
+	case f.seq > l.Seq(): // read later than the ledger: the two may never have been true together
+		return "", false
+	case f.history == nil:
+		return f.Brief.Owner(l)
+	case !f.history.Settled(l):
+		return "", false
+	}
+	return f.history.Owner(l), true
+}

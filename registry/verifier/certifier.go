@@ -1,0 +1,248 @@
+package verifier
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+// certificate says that everything which was committed before since is in the
+// ledger, or has been taken out of the cache. It never changes.
+type certificate struct {
+	since  time.Time // before the confirming read was sent
+	at     time.Time // of that read, by the store's clock
+	ledger *registry.Ledger
+}
+
+// valid tells whether the certificate is not older than most, by the monotonic
+// clock and by the wall clock: the first stands still while a machine is
+// suspended, the second may be set back.
+func (c *certificate) valid(now time.Time, most time.Duration) bool {
+	return now.Sub(c.since) <= most && now.UnixNano()-c.since.UnixNano() <= int64(most)
+}
+
+// certifier follows the change feed: it takes out of the cache what has changed,
+// and certifies that nothing else has. Certificates come from strong reads alone;
+// the listener only makes it quick.
+type certifier struct {
+	feed      registry.Feed
+	cache     *cache
+	options   Options
+	telemetry *feedTelemetry
+	logger    *slog.Logger
+	wake      chan struct{}
+
+	current atomic.Pointer[certificate]
+	asked   atomic.Int64 // nanoseconds since the cache began: the last check that was read through
+	lapse   *time.Timer  // fires when the certificate runs out
+
+	// What follows is the loop's own, but for told.
+	cursor time.Time
+	mu     sync.Mutex
+	told   map[string]time.Time // feed entries that are dealt with, and their times
+
+	omit bool // certification, for a test that it is needed
+}
+
+const (
+	// idleAfter: where nobody has asked for so long, and nobody watches, the
+	// feed is not read.
+	idleAfter = time.Minute
+	// leastGap is between the starts of two confirming reads.
+	leastGap = 20 * time.Millisecond
+	// Waits after a failure.
+	firstRetry, mostRetry = 50 * time.Millisecond, 2 * time.Second
+)
+
+func newCertifier(feed registry.Feed, c *cache, o Options, t *feedTelemetry) *certifier {
+	f := &certifier{
+		feed: feed, cache: c, options: o, telemetry: t, logger: o.Logger,
+		wake: make(chan struct{}, 1), told: map[string]time.Time{},
+	}
+	f.lapse = time.AfterFunc(time.Hour, f.lapsed)
+	f.lapse.Stop() // until there is a certificate
+	return f
+}
+
+// valid tells whether answers may rest on the certificate now.
+func (c *certifier) valid(cert *certificate, now time.Time) bool {
+	return c.omit || cert.valid(now, c.options.MaxStaleness)
+}
+
+// want wakes the loop, where it sleeps.
+func (c *certifier) want() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// missed is told of a check that could not be answered from memory.
+func (c *certifier) missed(why string) {
+	c.asked.Store(int64(time.Since(c.cache.began)))
+	if why == uncertified {
+		c.want()
+	}
+}
+
+// run confirms until ctx ends.
+func (c *certifier) run(ctx context.Context) {
+	defer c.lapse.Stop()
+	go c.listen(ctx)
+	retry := backoff.NewExponentialBackOff(backoff.WithInitialInterval(firstRetry),
+		backoff.WithMaxInterval(mostRetry), backoff.WithMaxElapsedTime(0))
+	failing := false
+	for ctx.Err() == nil {
+		sent := time.Now()
+		err := c.confirm(ctx)
+		switch {
+		case ctx.Err() != nil:
+		case err != nil:
+			if !failing {
+				c.logger.WarnContext(ctx, "the change feed cannot be read: checks read the store", "error", err)
+			}
+			failing = true
+			pause(ctx, retry.NextBackOff())
+		default:
+			if failing {
+				c.logger.InfoContext(ctx, "the change feed is read again")
+			}
+			failing = false
+			retry.Reset()
+			c.rest(ctx, sent)
+		}
+	}
+	c.cache.closeWatches(func(*watch) bool { return true })
+}
+
+// rest waits until the next confirming read is due, or wanted.
+func (c *certifier) rest(ctx context.Context, sent time.Time) {
+	var due <-chan time.Time
+	if !c.idle() {
+		timer := time.NewTimer(time.Until(sent.Add(c.options.MaxStaleness / 2)))
+		defer timer.Stop()
+		due = timer.C
+	}
+	select {
+	case <-ctx.Done():
+	case <-due:
+	case <-c.wake:
+		pause(ctx, time.Until(sent.Add(leastGap)))
+	}
+}
+
+// idle tells whether nobody needs certificates. It is called at each rest, so
+// that hits are seen by their count.
+func (c *certifier) idle() bool {
+	if c.cache.watching.Load() > 0 {
+		return false
+	}
+	now := time.Since(c.cache.began)
+	if c.cache.hitsChanged() {
+		c.asked.Store(int64(now))
+	}
+	return now-time.Duration(c.asked.Load()) > idleAfter
+}
+
+// confirm reads the feed and the ledger, and certifies.
+func (c *certifier) confirm(ctx context.Context) (err error) {
+	sent := time.Now()
+	defer func() { c.telemetry.confirmed(ctx, time.Since(sent), err) }()
+	ctx, cancel := context.WithTimeout(ctx, c.options.Timeout)
+	defer cancel()
+	batch, err := c.feed.Changes(ctx, c.cursor)
+	if err != nil {
+		return err
+	}
+	c.take(batch, sent)
+	return nil
+}
+
+// take applies a batch. What changed is out of the cache before the certificate
+// that covers it is there to be used.
+func (c *certifier) take(batch registry.FeedBatch, sent time.Time) {
+	before := c.current.Load()
+	cert := &certificate{since: sent, at: batch.At, ledger: batch.Ledger}
+	if batch.Missed || before != nil && (suspended(before.since, sent) || batch.Ledger.Seq() < before.ledger.Seq()) {
+		c.telemetry.closed(c.cache.drop(), feedMissed)
+	}
+	c.tell(batch.Entries)
+	c.forget(batch.From)
+	if batch.At.After(c.cursor) {
+		c.cursor = batch.At
+	}
+	c.current.Store(cert)
+	if before != nil && before.ledger.Seq() != batch.Ledger.Seq() {
+		c.telemetry.closed(c.cache.flip(before.ledger, batch.Ledger), tenantMoved)
+	}
+	now := time.Now()
+	c.telemetry.closed(c.cache.expire(now.Sub(c.cache.began)), aged)
+	c.lapse.Reset(sent.Add(c.options.MaxStaleness).Sub(now))
+}
+
+// suspended tells whether the machine stood still between two times: then the
+// ages of cached entries, which the monotonic clock counts, are wrong.
+func suspended(from, to time.Time) bool {
+	const skew = 500 * time.Millisecond
+	return to.Round(0).Sub(from.Round(0))-to.Sub(from) > skew
+}
+
+// tell takes out of the cache what has changed, once for each entry.
+func (c *certifier) tell(entries []registry.FeedEntry) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, e := range entries {
+		if _, known := c.told[e.ID]; known {
+			continue
+		}
+		c.told[e.ID] = e.At
+		c.telemetry.changes.Add(context.Background(), 1)
+		c.telemetry.closed(c.cache.invalidate(e.Resource), changed)
+	}
+}
+
+// forget drops the names of entries that are not told again.
+func (c *certifier) forget(before time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for id, at := range c.told {
+		if at.Before(before) {
+			delete(c.told, id)
+		}
+	}
+}
+
+// lapsed ends all watches where the certificate has run out.
+func (c *certifier) lapsed() {
+	now := time.Now()
+	if cert := c.current.Load(); c.valid(cert, now) { // a newer one
+		c.lapse.Reset(cert.since.Add(c.options.MaxStaleness).Sub(now) + 1)
+		return
+	}
+	c.telemetry.closed(c.cache.closeWatches(func(*watch) bool { return true }), uncertified)
+}
+
+// listen takes notices, and connects again where the listener ends.
+func (c *certifier) listen(ctx context.Context) {
+	retry := backoff.NewExponentialBackOff(backoff.WithInitialInterval(time.Second),
+		backoff.WithMaxInterval(30*time.Second), backoff.WithMaxElapsedTime(0))
+	for ctx.Err() == nil {
+		began := time.Now()
+		_ = c.feed.Listen(ctx, func(n registry.Notice) {
+			c.tell(n.Entries)
+			if cert := c.current.Load(); cert != nil && n.Seq > cert.ledger.Seq() {
+				c.want()
+			}
+		})
+		if time.Since(began) > time.Minute {
+			retry.Reset()
+		}
+		pause(ctx, retry.NextBackOff())
+	}
+}

@@ -1,0 +1,121 @@
+package verifier
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+// kept answers checks from memory: the cache, and the certificates that make it
+// safe to use. A nil *kept answers none.
+type kept struct {
+	cache     *cache
+	certifier *certifier
+	telemetry *feedTelemetry
+}
+
+// newKept returns nil where the options want no cache. It works until ctx ends.
+func newKept(ctx context.Context, store registry.Store, o Options) (*kept, error) {
+	if o.MaxStaleness == 0 {
+		return nil, nil
+	}
+	feed, ok := store.(registry.Feed)
+	if !ok {
+		return nil, fmt.Errorf("option MaxStaleness is %v: %T has no change feed (registry.Feed)", o.MaxStaleness, store)
+	}
+	t, err := newFeedTelemetry(o)
+	if err != nil {
+		return nil, err
+	}
+	k := &kept{cache: newCache(o), telemetry: t}
+	k.certifier = newCertifier(feed, k.cache, o, t)
+	if err := t.observe(ctx, k.cache, k.certifier); err != nil {
+		return nil, err
+	}
+	go k.certifier.run(ctx)
+	return k, nil
+}
+
+// owns tells whether it is known, and certified, that the tenant owns the
+// resource; else why that could not be told. It does not allocate.
+//
+// The order matters. The certificate is taken first: whatever it covers was out
+// of the cache before it was there. The facts are of its time or later, and not
+// later than its ledger. The clock is read last, so that the answer is not
+// older than MaxStaleness where this goroutine was held up in between.
+func (k *kept) owns(tenantID string, r registry.Resource) (answer sighting, owned bool, why string) {
+	cert := k.certifier.current.Load()
+	if cert == nil {
+		return sighting{}, false, uncertified
+	}
+	s, hash := k.cache.shardOf(r)
+	s.mu.Lock()
+	f, read, ok := s.lookup(hash, r)
+	s.mu.Unlock()
+	if !ok {
+		return sighting{}, false, absent
+	}
+	owner, ok := f.owner(cert.ledger)
+	if !ok {
+		return sighting{}, false, unsettled
+	}
+	if owner != tenantID {
+		return sighting{}, false, otherOwner
+	}
+	now := time.Now()
+	if k.cache.aged(read, now.Sub(k.cache.began)) {
+		return sighting{}, false, aged
+	}
+	if !k.certifier.valid(cert, now) {
+		return sighting{}, false, uncertified
+	}
+	if r.Kind == registry.Canvas {
+		s.canvasHits.Add(1)
+	} else {
+		s.threadHits.Add(1)
+	}
+	return sighting{readTime: cert.at, moved: owner != f.Tenant}, true, ""
+}
+
+// missed takes note of a check that is going to be read, and why.
+func (k *kept) missed(ctx context.Context, why string) {
+	k.certifier.missed(why)
+	k.telemetry.miss(ctx, why)
+}
+
+// mark is to be taken before a read is sent whose answer may be kept.
+func (k *kept) mark(r registry.Resource) mark {
+	if k == nil {
+		return mark{}
+	}
+	return k.cache.mark(r, time.Now())
+}
+
+// keep puts what an allowed check has read into memory, where nothing became
+// void since.
+func (k *kept) keep(r registry.Resource, seen sighting) {
+	if k == nil {
+		return
+	}
+	k.telemetry.closed(k.cache.insert(r, seen.record.History, seen.ledger, seen.mark), plainSet)
+	if cert := k.certifier.current.Load(); cert == nil || seen.ledger.Seq() > cert.ledger.Seq() {
+		k.certifier.want() // the feed has not told of it yet
+	}
+}
+
+// watch is what Watch does. The watch is there before the certificate is looked
+// at: one that runs out later ends it.
+func (k *kept) watch(ctx context.Context, r registry.Resource) <-chan struct{} {
+	done, release := k.cache.watch(ctx, r)
+	if cert := k.certifier.current.Load(); cert == nil || !k.certifier.valid(cert, time.Now()) {
+		release()
+		k.certifier.missed(uncertified)
+		return closedWatch
+	}
+	if k.cache.watching.Load() == 1 {
+		k.certifier.want() // it may have gone idle
+	}
+	return done
+}
