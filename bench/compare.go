@@ -13,10 +13,10 @@ func (b *bench) compare(ctx context.Context) (string, error) {
 	for _, w := range workloads {
 		results[w.name] = map[string][]result{}
 	}
+	if err := b.fresh(ctx); err != nil {
+		return "", err
+	}
 	for run := range b.options.Runs {
-		if err := b.fresh(ctx); err != nil {
-			return "", err
-		}
 		for _, w := range workloads {
 			for i := range contenders {
 				c := contenders[(i+run)%len(contenders)] // each is first in its turn

@@ -24,10 +24,10 @@ const eventsPerSecond = 100
 func (b *bench) latency(ctx context.Context) (string, error) {
 	names := []string{"worker", "transaction"}
 	p50, p99 := map[string][]float64{}, map[string][]float64{}
+	if err := b.fresh(ctx); err != nil {
+		return "", err
+	}
 	for run := range b.options.Runs {
-		if err := b.fresh(ctx); err != nil {
-			return "", err
-		}
 		for i := range names {
 			name := names[(i+run)%len(names)]
 			c := b.contenders()[slices.IndexFunc(b.contenders(), func(c contender) bool { return c.name == name })]

@@ -17,11 +17,13 @@
 //
 // # How it is measured
 //
-// Each run starts fresh emulators, warms them up, and measures every contender
-// on every workload, in an order that changes from run to run. For each, all
-// messages are published before the contender starts; the rate is that from the
-// first acknowledgement seen to the last, or to the end of -limit. Afterwards
-// the documents are counted: a contender that lost any fails the benchmark.
+// Each suite starts fresh emulators and warms them up. Each measurement has a
+// project of its own, which is deleted afterwards, so that the emulators' memory
+// does not fill. In each run every contender is measured on every workload, in
+// an order that changes from run to run. All messages are published before the
+// contender starts; the rate is that from the first acknowledgement seen to the
+// last, or to the end of -limit. Afterwards the documents are counted: a
+// contender that lost any fails the benchmark.
 //
 // Billed operations are counted on the wire, by a proxy between the contender
 // and Firestore, in runs of their own that are not timed.

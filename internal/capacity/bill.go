@@ -1,0 +1,94 @@
+package capacity
+
+// Line is what one kind of work is billed in a month.
+type Line struct {
+	Work                   string
+	Reads, Writes, Deletes float64
+	Dollars                float64
+}
+
+// Prices, in dollars, of us-west1 (Oregon), without the free quota:
+// https://cloud.google.com/firestore/pricing and https://cloud.google.com/pubsub/pricing.
+const (
+	perRead        = 0.03 / 100_000
+	perWrite       = 0.09 / 100_000
+	perDelete      = 0.01 / 100_000
+	perGiBStored   = 0.15 // a month
+	perTiBCarried  = 40.0
+	perGiBRetained = 0.27 // a month, acknowledged messages
+)
+
+// What work costs in billed operations. The first five are counted on the wire
+// by tests: TestWhatACreateAndADuplicateCost, TestWhatAMoveCosts,
+// TestWhatEventsCost.
+const (
+	readsPerDuplicate = 1
+	writesPerCreation = 1
+	readsPerMove      = 1 // of one resource that the event names
+	writesPerMove     = 2 // the document and its feed entry
+	deletesPerMove    = 1 // of the feed entry, by the TTL policy
+
+	// A move of a whole tenant: the entry and the head, read and written; then
+	// each document is read in up to two passes, and written once.
+	readsPerTenantMove  = 2
+	writesPerTenantMove = 2
+	readsPerRewritten   = 2
+	writesPerRewritten  = 1
+
+	readsPerCheck = 2 // the document and the ledger's head, in one request
+
+	// What processes read whatever the load: a worker certifies the ledger every
+	// 5 s while it works, and looks for a job every 2 s.
+	readsPerWorker = day/5 + day/2 // a day
+
+	readsPerBlock  = 1 // of a throttle window
+	writesPerBlock = 1
+)
+
+// Bill is what a month costs, by kind of work.
+func (p Parameters) Bill() []Line {
+	carried := p.carriedBytes()
+	lines := []Line{
+		{Work: "creations", Writes: month * p.Creations * writesPerCreation},
+		{Work: "deliveries that repeat", Reads: month * p.Creations * p.Duplicates * readsPerDuplicate},
+		{Work: "moves of resources", Reads: month * p.ResourceMoves * readsPerMove, Writes: month * p.ResourceMoves * writesPerMove, Deletes: month * p.ResourceMoves * deletesPerMove},
+		{Work: "verifiers that hear of them", Reads: month * p.Transports * (p.ResourceMoves + p.TenantMoves)},
+		p.tenantMoves(),
+		{Work: "access checks", Reads: month * day * p.Checks * (1 - p.CacheHits) * readsPerCheck},
+		{Work: "throttle", Reads: month * day * p.ThrottleActions / p.ActionsPerBlock * readsPerBlock, Writes: month * day * p.ThrottleActions / p.ActionsPerBlock * writesPerBlock},
+		{Work: "workers, idle or not", Reads: month * p.WorkersNeeded() * readsPerWorker},
+	}
+	for i := range lines {
+		lines[i].Dollars = lines[i].Reads*perRead + lines[i].Writes*perWrite + lines[i].Deletes*perDelete
+	}
+	return append(lines,
+		Line{Work: "Firestore, stored", Dollars: p.StoredBytes() / gib * perGiBStored},
+		Line{Work: "Pub/Sub, published and delivered", Dollars: carried / tib * perTiBCarried},
+		Line{Work: "Pub/Sub, kept for 7 days to replay", Dollars: carried / 2 / month * 7 / gib * perGiBRetained},
+	)
+}
+
+// tenantMoves moves tenants of the average size.
+func (p Parameters) tenantMoves() Line {
+	documents := 0.0
+	if p.Tenants > 0 {
+		documents = p.Resources / p.Tenants
+	}
+	return Line{
+		Work:   "moves of tenants",
+		Reads:  month * p.TenantMoves * (readsPerTenantMove + documents*readsPerRewritten),
+		Writes: month * p.TenantMoves * (writesPerTenantMove + documents*writesPerRewritten),
+	}
+}
+
+const (
+	gib = 1 << 30
+	tib = 1 << 40
+)
+
+// carriedBytes is what Pub/Sub is paid for in a month: each message once
+// published, and each delivery.
+func (p Parameters) carriedBytes() float64 {
+	events := month * (p.Creations + p.ResourceMoves + p.TenantMoves)
+	return events * messageBytes * (2 + p.Duplicates)
+}

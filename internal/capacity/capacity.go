@@ -1,0 +1,92 @@
+// Package capacity computes what an installation takes: billed operations,
+// money, instances, and how far it is from each limit of the services. It is
+// arithmetic on Parameters; docs/capacity.md holds the result for the defaults,
+// and where every constant comes from.
+//
+//	go run ./internal/capacity/cmd/capacity --resources 100e6 --checks 5000
+package capacity
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/northstar-engines/realtime-registry/internal/governor"
+)
+
+// Parameters describe an installation. Rates are averages but for the peak.
+type Parameters struct {
+	Tenants         float64
+	Resources       float64 // threads and canvases that exist
+	LargestTenant   float64 // resources of the tenant that has most
+	Creations       float64 // new resources a day
+	Peak            float64 // the busiest second, in averages
+	Duplicates      float64 // deliveries for each event beyond the first
+	ResourceMoves   float64 // resources a day that moves name
+	TenantMoves     float64 // moves of whole tenants a day
+	Checks          float64 // access checks a second
+	CacheHits       float64 // share of checks that read nothing
+	ThrottleActions float64 // throttled actions a second
+	ActionsPerBlock float64 // that one write of a window lasts for
+	Workers         float64 // processes that consume; 0: as many as the peak takes
+	Transports      float64 // processes that verify
+	Years           float64 // age of the installation, for what is kept for ever
+
+	WorkerCPU time.Duration // of one event; measured (docs/benchmarks.md)
+}
+
+// Defaults are a million tenants and ten million resources, that came within a
+// year and go on coming.
+func Defaults() Parameters {
+	return Parameters{
+		Tenants: 1e6, Resources: 10e6, LargestTenant: 1e6, Creations: 30_000, Peak: 20, Duplicates: 0.01,
+		ResourceMoves: 1000, TenantMoves: 10, Checks: 500, CacheHits: 0, ThrottleActions: 100, ActionsPerBlock: 5,
+		Transports: 20, Years: 5, WorkerCPU: 80 * time.Microsecond,
+	}
+}
+
+// Validate reports every fault at once.
+func (p Parameters) Validate() error {
+	var faults []error
+	for name, value := range map[string]float64{
+		"tenants": p.Tenants, "resources": p.Resources, "largest tenant": p.LargestTenant, "creations": p.Creations,
+		"duplicates": p.Duplicates, "resource moves": p.ResourceMoves, "tenant moves": p.TenantMoves, "checks": p.Checks,
+		"throttle actions": p.ThrottleActions, "workers": p.Workers, "transports": p.Transports, "years": p.Years,
+	} {
+		if !(value >= 0) || math.IsInf(value, 0) {
+			faults = append(faults, fmt.Errorf("%s: want a number from 0 on, not %v", name, value))
+		}
+	}
+	if !(p.CacheHits >= 0 && p.CacheHits <= 1) {
+		faults = append(faults, fmt.Errorf("cache hits: want a share from 0 to 1, not %v", p.CacheHits))
+	}
+	if !(p.Peak >= 1) || !(p.ActionsPerBlock >= 1) || p.WorkerCPU <= 0 {
+		faults = append(faults, errors.New("peak and actions per block are at least 1, and an event takes time"))
+	}
+	return errors.Join(faults...)
+}
+
+const (
+	day   = 86_400.0 // seconds
+	month = 30.0     // days
+)
+
+// PeakEvents is events a second at the peak.
+func (p Parameters) PeakEvents() float64 {
+	return p.Peak * (p.Creations*(1+p.Duplicates) + p.ResourceMoves + p.TenantMoves) / day
+}
+
+// WorkersNeeded is how many processes of one core take the peak, at half of what
+// they can, and at least two so that one may fail.
+func (p Parameters) WorkersNeeded() float64 {
+	if p.Workers > 0 {
+		return p.Workers
+	}
+	const share = 0.5
+	return max(2, math.Ceil(p.PeakEvents()*p.WorkerCPU.Seconds()/share))
+}
+
+// Rewriting is how long direct readers wait at least for the documents of n
+// resources after a move of their tenant; verifiers do not wait.
+func Rewriting(n float64) time.Duration { return governor.Ramp.Duration(int64(n)) }

@@ -1,0 +1,98 @@
+package capacity
+
+import (
+	"math"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/northstar-engines/realtime-registry/events"
+)
+
+func line(t *testing.T, p Parameters, work string) Line {
+	t.Helper()
+	for _, l := range p.Bill() {
+		if l.Work == work {
+			return l
+		}
+	}
+	require.FailNow(t, "no such line", work)
+	return Line{}
+}
+
+func TestTheDocumentHoldsWhatTheProgramPrints(t *testing.T) {
+	text, err := os.ReadFile("../../docs/capacity.md")
+	require.NoError(t, err)
+	require.Contains(t, string(text), Defaults().Report(), "go run ./internal/capacity/cmd/capacity prints what belongs there")
+}
+
+func TestAMillionCreationsCostNinetyCents(t *testing.T) {
+	l := line(t, Parameters{Creations: 1e6 / month}, "creations")
+	require.InDelta(t, 1e6, l.Writes, 1)
+	require.Zero(t, l.Reads)
+	require.InDelta(t, 0.90, l.Dollars, 0.001)
+}
+
+func TestChecksThatTheCacheAnswersCostNothing(t *testing.T) {
+	p := Defaults()
+	all := line(t, p, "access checks").Dollars
+	p.CacheHits = 0.9
+	require.InDelta(t, all/10, line(t, p, "access checks").Dollars, 0.01)
+}
+
+func TestMovingATenantCostsTwoWritesAndThenItsDocuments(t *testing.T) {
+	p := Parameters{Tenants: 1, Resources: 10, TenantMoves: 1 / month}
+	require.InDelta(t, 2+10, line(t, p, "moves of tenants").Writes, 0.001)
+}
+
+func TestTenMillionDocumentsAreRewrittenInSomeFortyFiveMinutes(t *testing.T) {
+	require.InDelta(t, 45, Rewriting(10e6).Minutes(), 3)
+}
+
+func TestTheRampFromColdIsFiveMinutesForEveryFiftyPercent(t *testing.T) {
+	p := Parameters{Creations: day, Peak: 500}
+	require.Zero(t, p.RampUp())
+	p.Peak = 750
+	require.Equal(t, 5*time.Minute, p.RampUp())
+	p.Peak = 751
+	require.Equal(t, 10*time.Minute, p.RampUp())
+}
+
+func TestThereAreWorkersForThePeakAndOneMayFail(t *testing.T) {
+	require.InDelta(t, 2, Defaults().WorkersNeeded(), 0)
+	busy := Parameters{Creations: day, Peak: 100_000, WorkerCPU: 100 * time.Microsecond}
+	require.InDelta(t, 20, busy.WorkersNeeded(), 0, "ten cores at half of what they can")
+}
+
+// The bytes that the sizes assume are those of a real event.
+func TestTheMessageIsAsLargeAsARealOne(t *testing.T) {
+	e := example()
+	var err error
+	e.Time, err = time.Parse(time.RFC3339Nano, exampleTime)
+	require.NoError(t, err)
+	attributes, data, err := events.Encode(e)
+	require.NoError(t, err)
+	bytes := len(data) + 20 + len("12345678901234567")
+	for name, value := range attributes {
+		bytes += len(name) + len(value)
+	}
+	require.InDelta(t, messageBytes, bytes, messageBytes/10)
+}
+
+func TestParametersAreValidated(t *testing.T) {
+	require.NoError(t, Defaults().Validate())
+	err := Parameters{Tenants: -1, Checks: math.NaN(), CacheHits: 2}.Validate()
+	for _, fault := range []string{"tenants", "checks", "cache hits", "peak"} {
+		require.ErrorContains(t, err, fault)
+	}
+}
+
+func TestTheReportNamesEveryLimit(t *testing.T) {
+	report := Defaults().Report()
+	for _, l := range Defaults().Limits() {
+		require.Equal(t, 1, strings.Count(report, "| "+l.Name+" |"), l.Name)
+	}
+}
