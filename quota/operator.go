@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 )
 
@@ -35,6 +36,45 @@ func Show(ctx context.Context, store Store, policies PolicySet, key Key) (Status
 		EndsAt:   s.ReadTime.Add(w.Left(s.ReadTime)),
 		ReadTime: s.ReadTime,
 	}, nil
+}
+
+// PoliciesNow returns the policies that a limiter with this policy file (none
+// where empty) has in force once it has read the store's documents. Documents
+// that are refused hold nowhere, and are faults. Errors: a bad file, as of New;
+// ErrUnavailable.
+func PoliciesNow(ctx context.Context, store Store, file string) (set PolicySet, faults []error, err error) {
+	var layers [][]Policy
+	if file != "" {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return PolicySet{}, nil, fmt.Errorf("policy file: %w", err)
+		}
+		policies, err := ParsePolicies(file, text)
+		if err != nil {
+			return PolicySet{}, nil, err
+		}
+		layers = append(layers, policies)
+	}
+	ctx, enough := context.WithCancel(ctx)
+	defer enough()
+	told := false
+	err = store.Watch(ctx, Watcher{
+		Reset: func(Key, int64) {},
+		Policies: func(documents []PolicyDocument) {
+			if told {
+				return
+			}
+			told = true
+			var inForce []Policy
+			inForce, faults = new(policyDocuments).replace(documents)
+			layers = append(layers, inForce)
+			enough()
+		},
+	})
+	if !told {
+		return PolicySet{}, nil, fmt.Errorf("read %s: %w: %w", PolicyCollection, ErrUnavailable, err)
+	}
+	return NewPolicySet(layers...), faults, nil
 }
 
 // Reset begins a window anew: nothing is counted, and the policy in force counts

@@ -53,7 +53,7 @@ type invocation struct {
 func commands() []command {
 	return []command{
 		runCommand, serveCommand, devCommand, provisionCommand, publishCommand, replayCommand,
-		inspectCommand, exportCommand, movesCommand, deadLettersCommand,
+		inspectCommand, exportCommand, movesCommand, deadLettersCommand, quotaCommand,
 		configCommand, versionCommand,
 	}
 }

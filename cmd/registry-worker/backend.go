@@ -46,14 +46,19 @@ func (in *invocation) openStore(ctx context.Context, t *telemetry.Telemetry) (re
 	}
 	store, err := bounded(ctx, func(ctx context.Context) (*firestore.Store, error) { return firestore.Open(ctx, o) })
 	if err != nil {
-		return nil, in.explain(err, backend{
-			name:     fmt.Sprintf("firestore project %s, database %s", o.ProjectID, o.Database),
-			emulator: "FIRESTORE_EMULATOR_HOST",
-			service:  "firestore.googleapis.com",
-			hint:     "create the database, or name the right --project and --database",
-		})
+		return nil, in.explainFirestore(err)
 	}
 	return store, nil
+}
+
+// explainFirestore adds to a fault of Firestore what to do about it.
+func (in *invocation) explainFirestore(err error) error {
+	return in.explain(err, backend{
+		name:     fmt.Sprintf("firestore project %s, database %s", in.Config.Project, in.Config.Database),
+		emulator: "FIRESTORE_EMULATOR_HOST",
+		service:  "firestore.googleapis.com",
+		hint:     "create the database, or name the right --project and --database",
+	})
 }
 
 // openPubSub returns a client. That it returns proves nothing but that there

@@ -8,6 +8,7 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/internal/api"
 	"github.com/northstar-engines/realtime-registry/internal/telemetry"
+	"github.com/northstar-engines/realtime-registry/quota/quotahttp"
 	"github.com/northstar-engines/realtime-registry/registry"
 	"github.com/northstar-engines/realtime-registry/registry/verifier"
 )
@@ -18,6 +19,7 @@ type service struct {
 	*invocation
 	telemetry *telemetry.Telemetry
 	store     registryStore
+	throttle  *throttle // nil where the API is not served
 	listener  net.Listener
 	startBy   time.Time // what is not open by then is missing
 }
@@ -65,6 +67,11 @@ func startService(ctx context.Context, in *invocation) (_ *service, err error) {
 // left. That telemetry cannot be exported is told, and is not a fault of the
 // command.
 func (s *service) close(ctx context.Context) {
+	if s.throttle != nil {
+		if err := s.throttle.close(ctx); err != nil {
+			s.Logger.Warn("close the throttle", "error", err)
+		}
+	}
 	if s.store != nil {
 		if err := s.store.Close(); err != nil {
 			s.Logger.Warn("close the registry", "error", err)
@@ -94,7 +101,8 @@ func (s *service) healthOptions(ready func(context.Context) error) api.Options {
 	}
 }
 
-// apiOptions are those of a server that answers access checks and claims too.
+// apiOptions are those of a server that answers access checks, claims and
+// throttle requests too. It opens the throttle.
 func (s *service) apiOptions(ctx context.Context, ready func(context.Context) error) (api.Options, error) {
 	// ctx ends at the signal; the checks in progress are drained after it.
 	v, err := verifier.New(context.WithoutCancel(ctx), s.store, verifier.Options{
@@ -106,7 +114,13 @@ func (s *service) apiOptions(ctx context.Context, ready func(context.Context) er
 	if err != nil {
 		return api.Options{}, err
 	}
+	start, cancel := context.WithTimeout(ctx, max(time.Until(s.startBy), time.Second))
+	defer cancel()
+	if s.throttle, err = s.openThrottle(start, s.telemetry); err != nil {
+		return api.Options{}, err
+	}
 	o := s.healthOptions(ready)
+	o.Quota = quotahttp.Take(s.throttle.Limiter)
 	o.Verifier, o.Registry = v, registry.New(s.store)
 	o.Token, o.ClaimToken = s.Config.APIToken, s.Config.ClaimToken
 	o.RequestTimeout = requestTimeout + s.Config.MissGrace

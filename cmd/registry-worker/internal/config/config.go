@@ -52,7 +52,9 @@ type Config struct {
 	ClaimToken string
 	MissGrace  time.Duration
 
-	ThrottleBackend Backend
+	ThrottleBackend  Backend
+	ThrottlePolicies string
+	ThrottleOnError  string
 
 	Rate       governor.Rate
 	Since      time.Time // zero: not given

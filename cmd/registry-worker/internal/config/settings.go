@@ -128,6 +128,12 @@ var Settings = complete([]Setting{
 	{Group: ThrottleGroup, Name: "throttle-backend", Env: "RATE_LIMIT_BACKEND", Default: "firestore",
 		Help:  "where throttle windows are kept: firestore, or memory",
 		parse: backend(func(c *Config) *Backend { return &c.ThrottleBackend })},
+	{Group: ThrottleGroup, Name: "throttle-policies",
+		Help:  "YAML file of policies by tenant and action; read again when it changes",
+		parse: anything(func(c *Config) *string { return &c.ThrottlePolicies })},
+	{Group: ThrottleGroup, Name: "throttle-on-error", Default: "deny",
+		Help:  "what a throttled request gets while the store is down: deny (503), or allow (not counted)",
+		parse: oneOf(func(c *Config) *string { return &c.ThrottleOnError }, "deny", "allow")},
 
 	{Group: DryRunGroup, Name: "dry-run", Bool: true, Default: "false",
 		Help:  "print what would be done, and do nothing",

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+	"github.com/northstar-engines/realtime-registry/internal/telemetry"
+	"github.com/northstar-engines/realtime-registry/quota"
+	"github.com/northstar-engines/realtime-registry/quota/firestore"
+	"github.com/northstar-engines/realtime-registry/quota/memory"
+)
+
+// throttle is a limiter with the store that it claims from.
+type throttle struct {
+	*quota.Limiter
+	windows quota.Store
+}
+
+// openThrottle opens the throttle that was asked for, never another one.
+func (in *invocation) openThrottle(ctx context.Context, t *telemetry.Telemetry) (*throttle, error) {
+	windows, err := in.openWindows(ctx)
+	if err != nil {
+		return nil, err
+	}
+	limiter, err := quota.New(windows, quota.Options{
+		PolicyFile:     in.Config.ThrottlePolicies,
+		OnError:        quota.OnError(in.Config.ThrottleOnError),
+		Logger:         in.Logger,
+		MeterProvider:  t.MeterProvider,
+		TracerProvider: t.TracerProvider,
+	})
+	if err != nil {
+		_ = windows.Close()
+		return nil, usageError{fmt.Errorf("throttle: %w", err)}
+	}
+	return &throttle{limiter, windows}, nil
+}
+
+// openWindows opens where throttle windows are kept. It has answered when this
+// returns.
+func (in *invocation) openWindows(ctx context.Context) (quota.Store, error) {
+	if in.Config.ThrottleBackend == config.Memory {
+		return memory.New(), nil
+	}
+	o := firestore.Options{
+		ProjectID: in.Config.Project,
+		Database:  in.Config.Database,
+		Prefix:    in.Config.CollectionPrefix,
+		Logger:    in.Logger,
+	}
+	windows, err := bounded(ctx, func(ctx context.Context) (quota.Store, error) { return firestore.Open(ctx, o) })
+	if err != nil {
+		return nil, in.explainFirestore(err)
+	}
+	return windows, nil
+}
+
+// giveBackTimeout bounds how long an ending process tries to give back what it
+// has claimed and not spent.
+const giveBackTimeout = 5 * time.Second
+
+// close gives back what was claimed and not spent, so that other processes may
+// spend it. ctx may have ended.
+func (t *throttle) close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), giveBackTimeout)
+	defer cancel()
+	err := t.Limiter.Close(ctx)
+	if closing := t.windows.Close(); err == nil {
+		err = closing
+	}
+	return err
+}
