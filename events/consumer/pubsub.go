@@ -22,7 +22,7 @@ type PubSubOptions struct {
 	// DeadLetterTopic takes what is refused, by short name or in full.
 	DeadLetterTopic string
 	// Streams is the number of StreamingPull streams for each subscription. One
-	// carries about 10 MB/s. Default: 16.
+	// carries about 10 MB/s. Default: 8.
 	Streams int
 	// Lease is how long a message stays with a worker that neither settles nor
 	// extends it: after a crash, its messages are delivered again this much
@@ -84,7 +84,7 @@ func NewPubSub(client *pubsub.Client, opts PubSubOptions) (*PubSub, error) {
 	if err := opts.Validate(); err != nil {
 		return nil, err
 	}
-	setDefault(&opts.Streams, 16)
+	setDefault(&opts.Streams, 8)
 	setDefault(&opts.Lease, 60*time.Second)
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
