@@ -25,6 +25,7 @@ type contender struct {
 	name    string
 	command []string // without what the stage adds
 	peer    bool     // this program, as a peer
+	foreign bool     // neither the probe nor ours
 }
 
 // contenders are the compared ones, in the order of the tables. The worker has
@@ -33,8 +34,8 @@ func (b *bench) contenders() []contender {
 	return []contender{
 		{name: "probe", command: []string{b.self, "peer", "-name", "probe"}, peer: true},
 		b.worker(),
-		{name: "transaction", command: []string{b.self, "peer", "-name", "transaction"}, peer: true},
-		{name: "watermill", command: []string{b.self, "peer", "-name", "watermill"}, peer: true},
+		{name: "transaction", command: []string{b.self, "peer", "-name", "transaction"}, peer: true, foreign: true},
+		{name: "watermill", command: []string{b.self, "peer", "-name", "watermill"}, peer: true, foreign: true},
 	}
 }
 

@@ -41,8 +41,11 @@ func (b *bench) bill(ctx context.Context) (string, error) {
 			if err != nil {
 				return "", err
 			}
-			per := func(n int64) float64 { return float64(n) / float64(max(1, r.events)) }
+			per := func(n int64) float64 { return float64(n) / float64(r.events) }
 			cell := fmt.Sprintf("%.3f · %.3f", per(meter.Reads("")), per(meter.Writes("")))
+			if r.events == 0 {
+				cell = "nothing was settled"
+			}
 			b.say("billed  %-12s  %-11s  %s%s", w.name, c.name, cell, partly(r))
 			row = append(row, cell)
 		}

@@ -71,7 +71,9 @@ func creation(i, tenants int) events.Event {
 }
 
 // threadID is spread over the key range, as the ids of a real service are.
-func threadID(i int) string { return fmt.Sprintf("th_%016x", bits.Reverse64(uint64(i)*0x9e3779b97f4a7c15)) }
+func threadID(i int) string {
+	return fmt.Sprintf("th_%016x", bits.Reverse64(uint64(i)*0x9e3779b97f4a7c15))
+}
 
 func tenant(i, tenants int) string { return fmt.Sprintf("t_%08d", i%tenants) }
 
