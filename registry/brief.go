@@ -6,7 +6,7 @@ import "time"
 // tenant alone, which most are: little enough to keep a million of them.
 type Brief struct {
 	Tenant string
-	Start  int64 // time of the version after which moves of whole tenants count, Unix nanoseconds
+	Last   int64 // time of the latest entry, Unix nanoseconds
 }
 
 // The years whose times are Unix nanoseconds in 64 bits.
@@ -18,17 +18,17 @@ func (h History) Brief() (b Brief, ok bool) {
 	if !sole {
 		return Brief{}, false
 	}
-	start := h.start().Time
-	if year := start.UTC().Year(); year < firstBriefYear || year > lastBriefYear {
+	last := h[len(h)-1].Time
+	if year := last.UTC().Year(); year < firstBriefYear || year > lastBriefYear {
 		return Brief{}, false
 	}
-	return Brief{Tenant: tenant, Start: start.UnixNano()}, true
+	return Brief{Tenant: tenant, Last: last.UnixNano()}, true
 }
 
 // Owner is the owner by the fold of the history that the brief was made of. It
-// is not ok where the brief may not be relied on: where History.Settled is
-// false, and where telling takes more of the version than its time. It does not
-// allocate.
+// is not ok where a move of everything that the tenant had is not later than the
+// latest entry: then telling takes the whole history, or may not rest on it (see
+// History.Settled). It does not allocate.
 func (b Brief) Owner(l *Ledger) (owner string, ok bool) {
 	if l == nil {
 		return b.Tenant, true
@@ -37,7 +37,7 @@ func (b Brief) Owner(l *Ledger) (owner string, ok bool) {
 	if len(moves) == 0 {
 		return b.Tenant, true
 	}
-	if !moves[0].Time.After(time.Unix(0, b.Start)) {
+	if !moves[0].Time.After(time.Unix(0, b.Last)) {
 		return "", false
 	}
 	at := moves[0]

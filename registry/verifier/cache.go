@@ -40,7 +40,8 @@ type mark struct {
 const mostShards = 256
 
 func newCache(o Options) *cache {
-	shards := 1 << bits.Len(uint(min(mostShards-1, o.CacheEntries/64)))
+	// Shards that hold little evict what they should keep.
+	shards := 1 << bits.Len(uint(min(mostShards-1, o.CacheEntries/64, int(o.CacheBytes/(64<<10)))))
 	c := &cache{seed: maphash.MakeSeed(), shards: make([]shard, shards), began: time.Now(), maxAge: o.MaxAge}
 	for i := range c.shards {
 		c.shards[i].init(max(1, o.CacheEntries/shards), o.CacheBytes/int64(shards))

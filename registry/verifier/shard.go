@@ -29,7 +29,7 @@ type slot struct {
 	hash    uint64
 	ids     uint16 // length of kind and id
 	used    bool   // since the hand came by
-	start   int64  // of the brief
+	last    int64  // of the brief
 	read    time.Duration
 	seq     int64
 	history *registry.History // nil: a brief
@@ -52,10 +52,17 @@ func (s *shard) clear() {
 	s.index, s.slots, s.hand, s.bytes = map[uint64]int32{}, nil, 0, 0
 }
 
-func kindByte(k registry.Kind) byte { return k[0] } // "thread", "canvas"
+// kindByte stands for a kind in a slot's key; 0 for what is none.
+func kindByte(k registry.Kind) byte {
+	switch k {
+	case registry.Thread, registry.Canvas:
+		return k[0]
+	}
+	return 0
+}
 
 func (t *slot) is(r registry.Resource) bool {
-	return int(t.ids) == len(r.ID)+1 && len(r.Kind) > 0 && t.key[0] == kindByte(r.Kind) && t.key[1:t.ids] == r.ID
+	return int(t.ids) == len(r.ID)+1 && t.key[0] == kindByte(r.Kind) && t.key[1:t.ids] == r.ID
 }
 
 func (t *slot) size() int64 {
@@ -88,7 +95,7 @@ func (s *shard) lookup(hash uint64, r registry.Resource) (f facts, read time.Dur
 	if t.history != nil {
 		f.history = *t.history
 	} else {
-		f.Tenant, f.Start = t.key[t.ids:], t.start
+		f.Tenant, f.Last = t.key[t.ids:], t.last
 	}
 	return f, t.read, true
 }
@@ -103,7 +110,7 @@ func (s *shard) put(hash uint64, r registry.Resource, f facts, read time.Duratio
 	t := slot{
 		hash: hash,
 		key:  string(kindByte(r.Kind)) + r.ID + f.Tenant, ids: uint16(len(r.ID) + 1),
-		start: f.Start, read: read, seq: f.seq,
+		last: f.Last, read: read, seq: f.seq,
 	}
 	if f.history != nil {
 		t.history = &f.history

@@ -47,6 +47,10 @@ func (m *measured) collect(t testing.TB) {
 				for _, p := range d.DataPoints {
 					m.counts[name+labels(p.Attributes)] = p.Value
 				}
+			case metricdata.Gauge[int64]:
+				for _, p := range d.DataPoints {
+					m.counts[name+labels(p.Attributes)] = p.Value
+				}
 			case metricdata.Histogram[float64]:
 				for _, p := range d.DataPoints {
 					m.counts[name+labels(p.Attributes)] = int64(p.Count)

@@ -1,0 +1,11 @@
+package verifier
+
+// CacheUsage is what the cache holds: entries, and bytes by its own account.
+func (v *Verifier) CacheUsage() (entries, bytes int64) { return v.kept.cache.usage() }
+
+// Watching is the number of resources that are watched.
+func (v *Verifier) Watching() int64 { return v.kept.cache.watching.Load() }
+
+// OmitCertification makes answers from memory rest on nothing, to show that a
+// test would notice.
+func (v *Verifier) OmitCertification() { v.kept.certifier.omit.Store(true) }

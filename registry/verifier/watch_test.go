@@ -1,0 +1,243 @@
+package verifier_test
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/northstar-engines/realtime-registry/registry"
+	"github.com/northstar-engines/realtime-registry/registry/verifier"
+)
+
+// stream watches and verifies, as who opens a stream does.
+func stream(t *testing.T, v *verifier.Verifier, tenant, id string) <-chan struct{} {
+	t.Helper()
+	done := v.Watch(t.Context(), thread(id))
+	allowed(t, v, tenant, id)
+	require.False(t, closed(done))
+	return done
+}
+
+func closed(done <-chan struct{}) bool {
+	select {
+	case <-done:
+		return true
+	default:
+		return false
+	}
+}
+
+func TestAWatchIsToldOfAMoveWithinMaxStaleness(t *testing.T) {
+	bubble(t, func(t *testing.T, store *feedStore) {
+		for _, id := range []string{"moves", "stays"} {
+			claim(t, store, "t_ann", thread(id))
+		}
+		v := keeping(t, store, verifier.Options{})
+		moves, stays := stream(t, v, "t_ann", "moves"), stream(t, v, "t_ann", "stays")
+		move(t, store, "t_ann", "t_bob", thread("moves"))
+		time.Sleep(S)
+		require.True(t, closed(moves))
+		require.False(t, closed(stays))
+		time.Sleep(24 * time.Hour)
+		require.False(t, closed(stays), "nothing else ends it")
+	})
+}
+
+func TestAListenerTellsAWatchAtOnce(t *testing.T) {
+	bubble(t, func(t *testing.T, store *feedStore) {
+		store.listen = true
+		claim(t, store, "t_ann", thread("th_1"))
+		claim(t, store, "t_ann", thread("th_2"))
+		v := keeping(t, store, verifier.Options{})
+		one, two := stream(t, v, "t_ann", "th_1"), stream(t, v, "t_ann", "th_2")
+		move(t, store, "t_ann", "t_bob", thread("th_1"))
+		synctest.Wait()
+		require.True(t, closed(one))
+		move(t, store, "t_ann", "t_bob", registry.Resource{})
+		time.Sleep(50 * time.Millisecond)
+		require.True(t, closed(two))
+	})
+}
+
+func TestATenantsMoveEndsTheWatchesWhoseOwnerChangesAndNoOthers(t *testing.T) {
+	bubble(t, func(t *testing.T, store *feedStore) {
+		now := time.Now()
+		createAt(t, store, now, "c1", "t_ann", thread("hers"))
+		createAt(t, store, now, "c2", "t_cat", thread("others"))
+		createAt(t, store, now, "c3", "t_old", thread("given"))
+		moveAt(t, store, now.Add(time.Second), "g", "t_old", "t_ann", thread("given"))
+		v := keeping(t, store, verifier.Options{})
+		hers, others, given := stream(t, v, "t_ann", "hers"), stream(t, v, "t_cat", "others"), stream(t, v, "t_ann", "given")
+		moveAt(t, store, now.Add(2*time.Second), "m", "t_ann", "t_bob", registry.Resource{})
+		time.Sleep(S)
+		require.True(t, closed(hers))
+		require.True(t, closed(given), "with a longer history too")
+		require.False(t, closed(others))
+
+		back := stream(t, v, "t_bob", "hers")
+		require.Equal(t, registry.Applied, store.Retract(t.Context(), registry.Retraction{Source: "test", ID: "m"}).Kind)
+		time.Sleep(S)
+		require.True(t, closed(back))
+		require.False(t, closed(others))
+	})
+}
+
+// The certificate's ledger goes from one in which t_ann owns the thread to
+// another, past one that an answer rested on.
+func TestAWatchThatRestsOnALaterLedgerIsNotComparedWithAnEarlierOne(t *testing.T) {
+	for name, void := range map[string]bool{"kept": false, "void": true} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, store *feedStore) {
+				store.listen = true
+				now := time.Now()
+				createAt(t, store, now, "c1", "t_ann", thread("th_1"))
+				createAt(t, store, now, "c2", "t_cat", thread("th_2"))
+				v := keeping(t, store, verifier.Options{Timeout: time.Hour, CacheEntries: 10})
+				allowed(t, v, "t_ann", "th_1") // so that its history is known
+				store.set(func(ctx context.Context) error { pause(ctx, S/4); return nil })
+				time.Sleep(S / 2) // a read of the feed is about to be sent
+
+				done := v.Watch(t.Context(), thread("th_1"))
+				moveAt(t, store, now.Add(time.Second), "m", "t_ann", "t_bob", registry.Resource{})
+				release := make(chan struct{})
+				store.gate = holdFirst(release)
+				answer := make(chan error, 1)
+				go func() { answer <- v.VerifyThreadAccess(t.Context(), "t_bob", "th_1") }()
+				synctest.Wait()
+				if void {
+					moveAt(t, store, now.Add(2*time.Second), "n", "t_cat", "t_dan", thread("th_2"))
+					synctest.Wait()
+				}
+				close(release)
+				require.NoError(t, <-answer, "by a read that knows the move")
+				require.Equal(t, registry.Applied, store.Retract(t.Context(), registry.Retraction{Source: "test", ID: "m"}).Kind)
+				require.False(t, closed(done))
+				time.Sleep(S)
+				require.True(t, closed(done), "t_bob has lost it, though the owner is the same as before")
+			})
+		})
+	}
+}
+
+func TestAWatchEndsWhenTheFeedCannotBeCertified(t *testing.T) {
+	for name, feed := range map[string]func(context.Context) error{"hung": hungFeed, "failing": failingFeed} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, store *feedStore) {
+				claim(t, store, "t_ann", thread("th_1"))
+				v := keeping(t, store, verifier.Options{})
+				done := stream(t, v, "t_ann", "th_1")
+				store.set(feed)
+				time.Sleep(S / 4)
+				require.False(t, closed(done))
+				time.Sleep(S + time.Microsecond)
+				require.True(t, closed(done))
+				require.True(t, closed(v.Watch(t.Context(), thread("th_1"))), "nor can a new one be had")
+				require.Zero(t, v.Watching())
+				store.set(nil)
+				time.Sleep(10 * time.Second)
+				stream(t, v, "t_ann", "th_1")
+			})
+		})
+	}
+}
+
+func TestAWatchKeepsTheFeedCertifiedWhereNobodyAsks(t *testing.T) {
+	bubble(t, func(t *testing.T, store *feedStore) {
+		claim(t, store, "t_ann", thread("th_1"))
+		v := keeping(t, store, verifier.Options{})
+		time.Sleep(2 * time.Minute) // idle
+		require.True(t, closed(v.Watch(t.Context(), thread("th_1"))), "nothing is certified: it is told, and that wakes")
+		time.Sleep(time.Second)
+		done := stream(t, v, "t_ann", "th_1")
+		time.Sleep(time.Hour)
+		require.False(t, closed(done))
+		move(t, store, "t_ann", "t_bob", thread("th_1"))
+		time.Sleep(S)
+		require.True(t, closed(done))
+	})
+}
+
+func TestAWatchLastsNoLongerThanWhatIsKnownWithoutPlainSets(t *testing.T) {
+	const maxAge = 30 * time.Second
+	bubble(t, func(t *testing.T, store *feedStore) {
+		claim(t, store, "t_ann", thread("th_1"))
+		v := keeping(t, store, verifier.Options{MaxAge: maxAge})
+		allowed(t, v, "t_ann", "th_1")
+		time.Sleep(maxAge * 2 / 3)
+		done := stream(t, v, "t_ann", "th_1") // rests on what was read before
+		store.SetPlain("thread__th_1", "t_bob", false)
+		time.Sleep(maxAge/3 + S)
+		require.True(t, closed(done))
+		refused(t, v, "t_ann", "th_1")
+
+		// One that is found out by somebody else's check ends at once.
+		done = stream(t, v, "t_bob", "th_1")
+		store.SetPlain("thread__th_1", "t_cat", false)
+		allowed(t, v, "t_cat", "th_1")
+		require.True(t, closed(done))
+	})
+}
+
+func TestAWatchThatIsReadAgainLivesOn(t *testing.T) {
+	bubble(t, func(t *testing.T, store *feedStore) {
+		claim(t, store, "t_ann", thread("th_1"))
+		v := keeping(t, store, verifier.Options{MaxAge: 10 * time.Second})
+		done := stream(t, v, "t_ann", "th_1")
+		for range 60 {
+			time.Sleep(2 * time.Second)
+			if closed(done) {
+				done = stream(t, v, "t_ann", "th_1")
+			}
+		}
+		require.LessOrEqual(t, store.count(), 12, "one read every MaxAge")
+	})
+}
+
+func TestAWatchThatNobodyHoldsIsGone(t *testing.T) {
+	bubble(t, func(t *testing.T, store *feedStore) {
+		v := keeping(t, store, verifier.Options{})
+		a, leaveA := context.WithCancel(t.Context())
+		b, leaveB := context.WithCancel(t.Context())
+		v.Watch(a, thread("th_1"))
+		done := v.Watch(b, thread("th_1"))
+		require.EqualValues(t, 1, v.Watching())
+		leaveA()
+		synctest.Wait()
+		require.EqualValues(t, 1, v.Watching())
+		leaveB()
+		synctest.Wait()
+		require.Zero(t, v.Watching())
+		require.False(t, closed(done))
+		require.True(t, closed(v.Watch(t.Context(), thread("/"))), "what breaks the pattern is not watched")
+		require.Zero(t, v.Watching())
+	})
+}
+
+func TestWatchesTakeNoGoroutines(t *testing.T) {
+	bubble(t, func(t *testing.T, store *feedStore) {
+		v := keeping(t, store, verifier.Options{})
+		before := runtime.NumGoroutine()
+		for i := range 10_000 {
+			v.Watch(t.Context(), thread(fmt.Sprint("th_", i)))
+		}
+		require.LessOrEqual(t, runtime.NumGoroutine(), before)
+	})
+}
+
+func TestWithoutACacheNothingCanBeWatched(t *testing.T) {
+	v := newVerifier(t, newFeedStore(), verifier.Options{})
+	require.True(t, closed(v.Watch(t.Context(), thread("th_1"))))
+}
+
+// pause waits, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}
