@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"sync"
@@ -22,6 +23,7 @@ type service struct {
 	throttle  *throttle // nil where the API is not served
 	listener  net.Listener
 	startBy   time.Time // what is not open by then is missing
+	stop      func()    // ends the verifier; nil where there is none
 }
 
 // withService runs a service that is open, and closes it. Where ctx ends before
@@ -67,6 +69,9 @@ func startService(ctx context.Context, in *invocation) (_ *service, err error) {
 // left. That telemetry cannot be exported is told, and is not a fault of the
 // command.
 func (s *service) close(ctx context.Context) {
+	if s.stop != nil {
+		s.stop()
+	}
 	if s.throttle != nil {
 		if err := s.throttle.close(ctx); err != nil {
 			s.Logger.Warn("close the throttle", "error", err)
@@ -105,7 +110,10 @@ func (s *service) healthOptions(ready func(context.Context) error) api.Options {
 // throttle requests too. It opens the throttle.
 func (s *service) apiOptions(ctx context.Context, ready func(context.Context) error) (api.Options, error) {
 	// ctx ends at the signal; the checks in progress are drained after it.
-	v, err := verifier.New(context.WithoutCancel(ctx), s.store, verifier.Options{
+	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
+	v, err := verifier.New(ctx, s.store, verifier.Options{
+		MaxStaleness:   s.Config.MaxStaleness,
+		MaxAge:         cmp.Or(s.Config.MaxAge, verifier.Unbounded),
 		MissGrace:      s.Config.MissGrace,
 		Logger:         s.Logger,
 		MeterProvider:  s.telemetry.MeterProvider,

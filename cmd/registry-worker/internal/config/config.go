@@ -52,6 +52,9 @@ type Config struct {
 	ClaimToken string
 	MissGrace  time.Duration
 
+	MaxStaleness time.Duration // 0: always read
+	MaxAge       time.Duration // 0: unbounded
+
 	ThrottleBackend  Backend
 	ThrottlePolicies string
 	ThrottleOnError  string

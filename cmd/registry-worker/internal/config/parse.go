@@ -95,6 +95,19 @@ func duration(least, most time.Duration, to func(*Config) *time.Duration) parser
 	}
 }
 
+// off also takes a duration of 0, which is the value that nothing was set to.
+func off(parse parser) parser {
+	return func(c *Config, value string) error {
+		if d, err := time.ParseDuration(value); err == nil && d == 0 {
+			return nil
+		}
+		if err := parse(c, value); err != nil {
+			return fmt.Errorf("%w, or 0", err)
+		}
+		return nil
+	}
+}
+
 // Names of topics and subscriptions, as Pub/Sub allows them.
 var (
 	pubsubName  = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._~+%-]{2,254}$`)

@@ -124,6 +124,12 @@ var Settings = complete([]Setting{
 	{Group: APIGroup, Name: "miss-grace", Default: "0s",
 		Help:  "read again for this long before a refusal is said; for create flows that only publish",
 		parse: duration(0, time.Minute, func(c *Config) *time.Duration { return &c.MissGrace })},
+	{Group: APIGroup, Name: "max-staleness", Default: "2s",
+		Help:  "how old an answer from memory may be after a move; 0 reads the store at every check",
+		parse: off(duration(100*time.Millisecond, time.Hour, func(c *Config) *time.Duration { return &c.MaxStaleness }))},
+	{Group: APIGroup, Name: "max-age", Default: "30s",
+		Help:  "how old it may be after a plain set by another program; 0 is no bound, for where there are none",
+		parse: off(duration(time.Second, 24*time.Hour, func(c *Config) *time.Duration { return &c.MaxAge }))},
 
 	{Group: ThrottleGroup, Name: "throttle-backend", Env: "RATE_LIMIT_BACKEND", Default: "firestore",
 		Help:  "where throttle windows are kept: firestore, or memory",
