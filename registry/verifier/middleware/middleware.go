@@ -20,8 +20,32 @@
 // back by itself only when a stream ends that had begun.
 //
 // A resume is a request as any other, with Last-Event-ID or without, and is
-// verified again. A stream that is already open is not cut when its resource
-// moves away.
+// verified again.
+//
+// # Open streams
+//
+// A stream is ended when its tenant has lost the resource: within the verifier's
+// MaxStaleness of the change, usually within milliseconds. The request's context
+// ends, with the cause ErrLost; from then on nothing that the handler writes
+// gets out. The client is told:
+//
+//   - SSE: by a last event, CloseEvent ("registry.closed"), whose data is
+//     ReasonLost ("ownership_lost"). An EventSource that comes back gets a 404,
+//     and gives up. The event is sent when the handler returns: it should when
+//     its context ends, or a write fails.
+//   - WebSocket: by a close frame with code 4404 and the reason, whereupon the
+//     connection is closed, also where the handler has returned long before. It
+//     goes between two of the handler's writes: frames should be one write each,
+//     as the usual packages have it.
+//   - anything else ends.
+//
+// Where nobody can tell, since the change feed is not certified, each open stream
+// is verified by reading the store, again and again; one that gets no answer for
+// Options.Patience ends with ErrUncertain: ReasonUncertain
+// ("registry_unavailable"), in WebSocket code 1013. With a verifier whose
+// MaxStaleness is 0 every open stream costs a read about every 5 s. With a MaxAge
+// its resource is read once in that time. A Verifier that has no Watch leaves
+// open streams alone.
 //
 // Put it after what authenticates (it trusts Options.Tenant) and after what
 // answers CORS preflights, which carry no credentials.
@@ -35,7 +59,9 @@
 //
 // # Telemetry
 //
-// The verifier's own, and with ReportOnly the counter
+// The verifier's own; the counter registry.middleware.streams_ended (open streams
+// that were ended), by reason (ownership_lost, registry_unavailable); and with
+// ReportOnly the counter
 // registry.middleware.report_only (requests that passed and would not have), by
 // outcome (refused, invalid, unavailable), and a log line each, ten a second at
 // most; what was held back is counted in the next line.
@@ -48,17 +74,20 @@ import (
 	"log/slog"
 	"net/http"
 	"sync/atomic"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/metric/noop"
 	"golang.org/x/time/rate"
 
-	"github.com/northstar-engines/realtime-registry/internal/problem"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
-// Verifier answers access checks: a *verifier.Verifier.
+const scope = "github.com/northstar-engines/realtime-registry/registry/verifier/middleware"
+
+// Verifier answers access checks: a *verifier.Verifier. One that is a Watcher too
+// has open streams ended.
 type Verifier interface {
 	Verify(ctx context.Context, tenantID string, resource registry.Resource) error
 }
@@ -71,6 +100,10 @@ type Options struct {
 
 	// Resource returns what the request wants to stream. Required.
 	Resource func(*http.Request) registry.Resource
+
+	// Patience is how long an open stream goes on while it cannot be told
+	// whether its tenant still owns the resource. Default 10 s.
+	Patience time.Duration
 
 	// ReportOnly lets every request pass and reports those that would have been
 	// refused. For the cut-over only: it protects nothing.
@@ -91,6 +124,9 @@ func (o Options) Validate() error {
 	if o.Resource == nil {
 		faults = append(faults, errors.New("option Resource is missing: the function that tells what is asked for"))
 	}
+	if o.Patience < 0 {
+		faults = append(faults, fmt.Errorf("option Patience is %v: must not be negative", o.Patience))
+	}
 	if o.ReportOnly && o.Logger == nil && o.MeterProvider == nil {
 		faults = append(faults, errors.New("option ReportOnly reports nowhere: give a Logger or a MeterProvider"))
 	}
@@ -104,23 +140,21 @@ func New(v Verifier, options Options) (func(http.Handler) http.Handler, error) {
 		return nil, fmt.Errorf("middleware options: %w", err)
 	}
 	if !options.ReportOnly {
-		return func(next http.Handler) http.Handler { return enforce(v, options, next) }, nil
+		g, err := newGuard(v, options)
+		if err != nil {
+			return nil, fmt.Errorf("middleware telemetry: %w", err)
+		}
+		return func(next http.Handler) http.Handler {
+			g := g
+			g.next = next
+			return g
+		}, nil
 	}
 	report, err := newReport(options)
 	if err != nil {
 		return nil, fmt.Errorf("middleware telemetry: %w", err)
 	}
 	return func(next http.Handler) http.Handler { return reportOnly(v, options, report, next) }, nil
-}
-
-func enforce(v Verifier, o Options, next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := v.Verify(r.Context(), o.Tenant(r), o.Resource(r)); err != nil {
-			problem.Of(err).Write(w)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
 }
 
 func reportOnly(v Verifier, o Options, report *report, next http.Handler) http.Handler {
@@ -148,7 +182,7 @@ func newReport(o Options) (*report, error) {
 	if o.MeterProvider == nil {
 		o.MeterProvider = noop.NewMeterProvider()
 	}
-	count, err := o.MeterProvider.Meter("github.com/northstar-engines/realtime-registry/registry/verifier/middleware").
+	count, err := o.MeterProvider.Meter(scope).
 		Int64Counter("registry.middleware.report_only", metric.WithUnit("{request}"),
 			metric.WithDescription("Requests that passed and would have been refused, by outcome."))
 	o.Logger.Warn("report only: every request passes, nothing is protected")

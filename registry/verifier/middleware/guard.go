@@ -1,0 +1,175 @@
+package middleware
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net/http"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/metric/noop"
+
+	"github.com/northstar-engines/realtime-registry/internal/problem"
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+// Why an open stream was ended: the cause of its request's context.
+var (
+	// ErrLost: the tenant owns the resource no more.
+	ErrLost = errors.New("the tenant has lost the resource")
+	// ErrUncertain: for Options.Patience it could not be told.
+	ErrUncertain = errors.New("the registry cannot tell whether the tenant still owns the resource")
+)
+
+// How a stream's end is said to its client.
+const (
+	ReasonLost      = "ownership_lost"
+	ReasonUncertain = "registry_unavailable"
+
+	// CloseEvent is the name of the last event of an SSE stream; its data is
+	// the reason.
+	CloseEvent = "registry.closed"
+
+	// The codes of a WebSocket's close frame, whose text is the reason: one
+	// for applications that is ours, and RFC 6455's "try again later".
+	CloseCodeLost      = 4404
+	CloseCodeUncertain = 1013
+)
+
+// Watcher tells when an owner may have changed: a *verifier.Verifier.
+type Watcher interface {
+	Watch(ctx context.Context, resource registry.Resource) <-chan struct{}
+}
+
+// Waits between two checks of one open stream; each is drawn from half of it to
+// one and a half, so that streams do not ask all at once.
+const (
+	retryPause   = time.Second     // after a check that was not answered
+	unwatchPause = 5 * time.Second // where the stream cannot be watched
+)
+
+// guard lets owners in, and ends their streams when they are owners no more.
+type guard struct {
+	Options
+	verifier Verifier
+	watcher  Watcher // nil: streams that are open stay open
+	next     http.Handler
+	ended    metric.Int64Counter
+}
+
+func newGuard(v Verifier, o Options) (guard, error) {
+	if o.MeterProvider == nil {
+		o.MeterProvider = noop.NewMeterProvider()
+	}
+	if o.Patience == 0 {
+		o.Patience = 10 * time.Second
+	}
+	ended, err := o.MeterProvider.Meter(scope).Int64Counter("registry.middleware.streams_ended", metric.WithUnit("{stream}"),
+		metric.WithDescription("Open streams that were ended, by reason."))
+	watcher, _ := v.(Watcher)
+	return guard{Options: o, verifier: v, watcher: watcher, ended: ended}, err
+}
+
+func (g guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c := claim{g.Tenant(r), g.Resource(r)}
+	// A hijacked connection outlives its request.
+	life, end := context.WithCancel(context.WithoutCancel(r.Context()))
+	var changed <-chan struct{}
+	if g.watcher != nil {
+		changed = g.watcher.Watch(life, c.resource) // before the check, so that nothing falls in between
+	}
+	if err := g.verifier.Verify(r.Context(), c.tenantID, c.resource); err != nil {
+		end()
+		problem.Of(err).Write(w)
+		return
+	}
+	if g.watcher == nil {
+		end()
+		g.next.ServeHTTP(w, r)
+		return
+	}
+	ctx, cancel := context.WithCancelCause(r.Context())
+	defer cancel(nil)
+	s := &stream{ResponseWriter: w, request: r, end: end}
+	go g.follow(life, c, changed, func(cause error) {
+		g.ended.Add(life, 1, metric.WithAttributes(attribute.String("reason", reason(cause))))
+		s.lose(cause)
+		cancel(cause)
+	})
+	g.next.ServeHTTP(s, r.WithContext(ctx))
+	s.finish()
+}
+
+// claim is what a stream rests on.
+type claim struct {
+	tenantID string
+	resource registry.Resource
+}
+
+// follow calls lost, once, when the claim is good no more; it ends with life.
+func (g guard) follow(life context.Context, c claim, changed <-chan struct{}, lost func(error)) {
+	for {
+		if isClosed(changed) { // it cannot be watched now
+			pause(life, unwatchPause)
+		}
+		select {
+		case <-life.Done():
+			return
+		case <-changed:
+		}
+		var err error
+		if changed, err = g.again(life, c); err != nil {
+			if life.Err() == nil {
+				lost(err)
+			}
+			return
+		}
+	}
+}
+
+// again verifies until there is an answer or the patience ends, and returns the
+// next watch.
+func (g guard) again(life context.Context, c claim) (changed <-chan struct{}, err error) {
+	ctx, cancel := context.WithTimeout(life, g.Patience)
+	defer cancel()
+	for {
+		changed = g.watcher.Watch(life, c.resource)
+		switch err := g.verifier.Verify(ctx, c.tenantID, c.resource); {
+		case err == nil:
+			return changed, nil
+		case !errors.Is(err, registry.ErrUnavailable):
+			return nil, ErrLost
+		}
+		if pause(ctx, retryPause); ctx.Err() != nil {
+			return nil, ErrUncertain
+		}
+	}
+}
+
+func reason(cause error) string {
+	if errors.Is(cause, ErrLost) {
+		return ReasonLost
+	}
+	return ReasonUncertain
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// pause waits about d, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d/2 + rand.N(d))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

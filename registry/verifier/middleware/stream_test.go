@@ -1,0 +1,227 @@
+package middleware_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/northstar-engines/realtime-registry/registry"
+	"github.com/northstar-engines/realtime-registry/registry/memory"
+	"github.com/northstar-engines/realtime-registry/registry/verifier"
+	"github.com/northstar-engines/realtime-registry/registry/verifier/middleware"
+)
+
+const patience = 300 * time.Millisecond
+
+// failing is a store that is down while it is told to be.
+type failing struct {
+	*memory.Store
+	down atomic.Bool
+}
+
+func (s *failing) Read(ctx context.Context, r []registry.Resource) (registry.Snapshot, error) {
+	if s.down.Load() {
+		return registry.Snapshot{}, registry.ErrUnavailable
+	}
+	return s.Store.Read(ctx, r)
+}
+
+func (s *failing) Changes(ctx context.Context, after time.Time) (registry.FeedBatch, error) {
+	if s.down.Load() {
+		return registry.FeedBatch{}, registry.ErrUnavailable
+	}
+	return s.Store.Changes(ctx, after)
+}
+
+// server streams th_1, which t_ann owns, with the handler.
+func server(t *testing.T, handler http.HandlerFunc) (*failing, *httptest.Server) {
+	t.Helper()
+	store := &failing{Store: memory.New()}
+	require.NoError(t, registry.New(store).RegisterThread(t.Context(), "t_ann", "th_1"))
+	v, err := verifier.New(t.Context(), store, verifier.Options{MaxStaleness: 200 * time.Millisecond, MaxAge: verifier.Unbounded})
+	require.NoError(t, err)
+	protect, err := middleware.New(v, middleware.Options{
+		Tenant:   func(r *http.Request) string { return r.Header.Get("Test-Tenant") },
+		Resource: func(*http.Request) registry.Resource { return registry.Resource{Kind: registry.Thread, ID: "th_1"} },
+		Patience: patience,
+	})
+	require.NoError(t, err)
+	s := httptest.NewServer(protect(handler))
+	t.Cleanup(s.Close)
+	require.Eventually(t, func() bool { // the feed is certified
+		done := v.Watch(t.Context(), registry.Resource{Kind: registry.Thread, ID: "th_1"})
+		select {
+		case <-done:
+			return false
+		default:
+			return true
+		}
+	}, 10*time.Second, time.Millisecond)
+	return store, s
+}
+
+func moveAway(t *testing.T, s *failing) {
+	t.Helper()
+	now := time.Now().Add(time.Second)
+	require.Equal(t, registry.Applied, s.Apply(t.Context(), []registry.Change{{Entry: registry.Entry{
+		Type: registry.Moved, From: "t_ann", To: "t_bob", Version: registry.Version{Time: now, Source: "test", ID: "m"},
+	}}})[0].Kind)
+}
+
+func request(t *testing.T, s *httptest.Server) *http.Response {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL, nil)
+	require.NoError(t, err)
+	r.Header.Set("Test-Tenant", "t_ann")
+	r.Header.Set("Last-Event-ID", "7")
+	answer, err := http.DefaultClient.Do(r)
+	require.NoError(t, err)
+	t.Cleanup(func() { answer.Body.Close() })
+	return answer
+}
+
+// events streams until its context ends, and tells why that was.
+func events(cause chan<- error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		fmt.Fprint(w, "data: hello\n\n")
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+		cause <- context.Cause(r.Context())
+		fmt.Fprint(w, "data: secret\n\n")
+	}
+}
+
+func TestAnEventStreamEndsWithItsReasonWhenItsTenantLosesTheResource(t *testing.T) {
+	cause := make(chan error, 1)
+	store, s := server(t, events(cause))
+	answer := request(t, s)
+	moveAway(t, store)
+	body, err := io.ReadAll(answer.Body)
+	require.NoError(t, err)
+	require.Equal(t, "data: hello\n\n\n\nevent: registry.closed\ndata: ownership_lost\n\n", string(body))
+	require.ErrorIs(t, <-cause, middleware.ErrLost)
+	require.Equal(t, http.StatusNotFound, request(t, s).StatusCode, "a resume is verified again")
+}
+
+func TestAnEventStreamLivesThroughAShortOutageAndEndsInALongOne(t *testing.T) {
+	cause := make(chan error, 1)
+	store, s := server(t, events(cause))
+	answer := request(t, s)
+	store.down.Store(true)
+	select {
+	case err := <-cause:
+		require.ErrorIs(t, err, middleware.ErrUncertain)
+	case <-time.After(30 * time.Second):
+		require.Fail(t, "it goes on")
+	}
+	body, err := io.ReadAll(answer.Body)
+	require.NoError(t, err)
+	require.Contains(t, string(body), "event: registry.closed\ndata: registry_unavailable\n\n")
+}
+
+func TestAStreamThatHasNotBegunIsRefused(t *testing.T) {
+	reached := make(chan struct{})
+	store, s := server(t, func(_ http.ResponseWriter, r *http.Request) {
+		close(reached)
+		<-r.Context().Done()
+	})
+	go func() {
+		<-reached
+		moveAway(t, store)
+	}()
+	require.Equal(t, http.StatusNotFound, request(t, s).StatusCode)
+}
+
+func TestAHandlerThatLooksAtNothingButItsWritesIsStopped(t *testing.T) {
+	stopped := make(chan error, 1)
+	store, s := server(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		for {
+			if _, err := fmt.Fprint(w, "data: x\n\n"); err != nil {
+				stopped <- err
+				return
+			}
+			_ = http.NewResponseController(w).Flush()
+			time.Sleep(time.Millisecond)
+		}
+	})
+	answer := request(t, s)
+	moveAway(t, store)
+	body, err := io.ReadAll(answer.Body)
+	require.NoError(t, err)
+	require.True(t, strings.HasSuffix(string(body), "event: registry.closed\ndata: ownership_lost\n\n"))
+	require.ErrorIs(t, <-stopped, middleware.ErrLost)
+}
+
+func TestAWebSocketIsClosedWithItsCodeAlsoWhereItsHandlerHasReturned(t *testing.T) {
+	for name, stay := range map[string]bool{"handler stays": true, "handler returns": false} {
+		t.Run(name, func(t *testing.T) {
+			gone, returned := make(chan error, 1), make(chan struct{})
+			store, s := server(t, func(w http.ResponseWriter, _ *http.Request) {
+				conn, buffers, err := http.NewResponseController(w).Hijack()
+				if err != nil {
+					gone <- err
+					return
+				}
+				fmt.Fprint(buffers, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+				fmt.Fprint(buffers, "\x81\x02hi")
+				_ = buffers.Flush()
+				serve := func() {
+					_, err := io.Copy(io.Discard, buffers)
+					_, writing := conn.Write([]byte("\x81\x06secret"))
+					require.ErrorIs(t, writing, middleware.ErrLost)
+					gone <- err
+				}
+				if stay {
+					serve()
+					return
+				}
+				go serve()
+				close(returned)
+			})
+			conn, err := net.Dial("tcp", s.Listener.Addr().String())
+			require.NoError(t, err)
+			defer conn.Close()
+			fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: x\r\nTest-Tenant: t_ann\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+			in := bufio.NewReader(conn)
+			answer, err := http.ReadResponse(in, nil)
+			require.NoError(t, err)
+			require.Equal(t, http.StatusSwitchingProtocols, answer.StatusCode)
+			hi := make([]byte, 4)
+			_, err = io.ReadFull(in, hi)
+			require.NoError(t, err)
+			if !stay {
+				<-returned
+			}
+
+			moveAway(t, store)
+			rest, _ := io.ReadAll(in)
+			const code = "\x11\x34" // 4404
+			require.Equal(t, "\x88\x10"+code+"ownership_lost", string(rest))
+			<-gone
+		})
+	}
+}
+
+func TestAnOrdinaryAnswerIsLeftAsItIs(t *testing.T) {
+	_, s := server(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusTeapot)
+		fmt.Fprint(w, "tea")
+	})
+	answer := request(t, s)
+	body, err := io.ReadAll(answer.Body)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusTeapot, answer.StatusCode)
+	require.Equal(t, "tea", string(body))
+}
