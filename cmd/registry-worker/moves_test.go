@@ -71,7 +71,7 @@ func TestATenantsMoveIsPlannedDoneKilledResumedAndTakenBack(t *testing.T) {
 	require.Contains(t, plan, "2000 threads would change hands")
 	require.Contains(t, plan, "1 canvas would change hands")
 	require.Contains(t, plan, "1 of them carry plain sets")
-	require.Contains(t, plan, "1 write for the move; then some 4002 reads and 2001 writes")
+	require.Contains(t, plan, "then some 4002 reads and 2001 writes")
 	require.Contains(t, plan, "canvas/plain: t_old → t_new (plain set)")
 	require.Equal(t, before, c.export(), "nothing is written")
 	require.Empty(t, c.rewriting())

@@ -72,7 +72,7 @@ func printPlan(out io.Writer, p rewrite.Plan) {
 	if p.Foreign > 0 {
 		fmt.Fprintf(out, "  %d documents with names or tenants outside the patterns would be left alone\n", p.Foreign)
 	}
-	fmt.Fprintf(out, "  cost: 1 write for the move; then some %d reads and %d writes to rewrite documents\n", p.Reads, p.Writes)
+	fmt.Fprintf(out, "  cost: one commit for the move (its entry and the head of the ledger: 2 writes), whatever their\n  number; then some %d reads and %d writes to rewrite documents\n", p.Reads, p.Writes)
 	fmt.Fprintf(out, "  verifiers see it at once; direct readers of the documents within about %s, while a worker runs\n", p.Lag.Round(time.Second))
 	fmt.Fprintf(out, "  as of %s\n", p.ReadTime.Format(time.RFC3339Nano))
 }
@@ -107,6 +107,6 @@ func printPlanJSON(in *invocation, p rewrite.Plan) error {
 	}
 	return json.NewEncoder(in.Stdout).Encode(planned{
 		in.Config.From, in.Config.To, p.Owners[registry.Thread], p.Owners[registry.Canvas], p.Plain, p.Foreign,
-		p.Reads, p.Writes + 1, p.Lag.Seconds(), p.ReadTime, sample,
+		p.Reads, p.Writes + 2, p.Lag.Seconds(), p.ReadTime, sample,
 	})
 }

@@ -2,6 +2,7 @@ package firestore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -34,7 +35,11 @@ func (s *Store) ClaimJob(ctx context.Context, holder string, lease time.Duration
 	}
 	ctx, done := s.telemetry.start(ctx, "claim_job", 1)
 	job, err := s.claimJob(ctx, pending[0], holder, lease)
-	done(err)
+	if errors.Is(err, registry.ErrNoJob) { // another worker has it
+		done(nil)
+	} else {
+		done(err)
+	}
 	return job, err
 }
 

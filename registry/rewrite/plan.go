@@ -93,7 +93,7 @@ func (p Planner) plan(ctx context.Context, tenants []string, change func([]regis
 
 	plan := Plan{Owners: map[registry.Kind]int64{}, ReadTime: start.ReadTime}
 	var read int64
-	page := registry.Page{Tenants: tenants, Limit: 500, At: start.ReadTime}
+	page := registry.Page{Tenants: tenants, Limit: 10_000, At: start.ReadTime}
 	for {
 		records, err := p.Store.Affected(ctx, page)
 		if err != nil {

@@ -58,7 +58,7 @@ type Options struct {
 	Lease  time.Duration // default 30 s; it is renewed after a third of it
 	Poll   time.Duration // how often to look for a job; default 2 s; costs one read
 	Rate   governor.Rate // documents a second; default: Firestore's ramp
-	Page   int           // documents read at once; default 500
+	Page   int           // documents of one query, which a kill may have read in vain; default 10,000
 
 	// Sleep waits; the error is that of ctx. Default: real time. Now is the
 	// clock that goes with it.
@@ -96,7 +96,7 @@ func (o Options) withDefaults() Options {
 		o.Poll = 2 * time.Second
 	}
 	if o.Page == 0 {
-		o.Page = 500
+		o.Page = 10_000
 	}
 	if o.Sleep == nil {
 		o.Sleep, o.Now = sleep, time.Now

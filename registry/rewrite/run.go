@@ -14,6 +14,7 @@ const (
 	saveEvery   = 2 * time.Second // how much a kill can undo
 	logEvery    = 10 * time.Second
 	callTimeout = 30 * time.Second
+	atOnce      = 500 // documents in one call of Rewrite
 )
 
 // run is one job, held by this worker.
@@ -100,34 +101,41 @@ func (r *run) awaitSettled(ctx context.Context) error {
 func (r *run) pass(ctx context.Context) error {
 	progress := &r.job.Entry.Rewriting
 	for {
-		limit := r.governor.Chunk(r.o.Page)
-		if err := r.governor.Wait(ctx, limit); err != nil {
-			return err
-		}
-		records, err := r.store.Affected(ctx, registry.Page{Tenants: progress.Tenants, After: progress.Cursor, Limit: limit})
+		records, err := r.store.Affected(ctx, registry.Page{Tenants: progress.Tenants, After: progress.Cursor, Limit: r.o.Page})
 		if err != nil {
 			return err
 		}
-		if len(records) == 0 {
-			return nil
-		}
-		written, err := r.rewrite(ctx, records)
 		progress.Read += int64(len(records))
-		progress.Written += int64(written)
-		r.telemetry.page(ctx, len(records), written)
-		if err != nil {
-			return err
+		r.telemetry.read(ctx, len(records))
+		for rest := records; len(rest) > 0; {
+			n := min(len(rest), r.governor.Chunk(atOnce))
+			if err := r.chunk(ctx, rest[:n]); err != nil {
+				return err
+			}
+			rest = rest[n:]
 		}
-		progress.Passed += int64(len(records))
-		progress.Cursor = records[len(records)-1].Document
-		r.telemetry.at(max(0, progress.Total-progress.Passed))
-		if len(records) < limit {
+		if len(records) < r.o.Page {
 			return nil
-		}
-		if err := r.tell(ctx); err != nil {
-			return err
 		}
 	}
+}
+
+// chunk rewrites some documents, and notes that they are done.
+func (r *run) chunk(ctx context.Context, records []registry.Record) error {
+	progress := &r.job.Entry.Rewriting
+	if err := r.governor.Wait(ctx, len(records)); err != nil {
+		return err
+	}
+	written, err := r.rewrite(ctx, records)
+	progress.Written += int64(written)
+	r.telemetry.written(ctx, written)
+	if err != nil {
+		return err
+	}
+	progress.Passed += int64(len(records))
+	progress.Cursor = records[len(records)-1].Document
+	r.telemetry.at(max(0, progress.Total-progress.Passed))
+	return r.tell(ctx)
 }
 
 // rewrite does not end with ctx: a commit under way is not cut off.
