@@ -23,7 +23,7 @@ PROPERTIES   ?= ./events ./registry ./quota
 # summary says; with CI=true they fail.
 BESIDE_EMULATORS = bin/emulators $(if $(filter true,$(CI)),,--optional) --
 
-.PHONY: help run build test race fuzz proofs bench emulators lint tools
+.PHONY: help run build test race fuzz proofs archive bench emulators lint tools
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ fuzz: ## each fuzz test for FUZZTIME
 proofs: tools ## longer proofs: PROOF_CHECKS cases of each property, and the tests with the tag `proofs`
 	@RAPID_CHECKS=$(PROOF_CHECKS) $(BESIDE_EMULATORS) bin/testsummary -count=1 -timeout 1h $(PROPERTIES)
 	@$(BESIDE_EMULATORS) bin/testsummary -count=1 -tags proofs -run '^TestProof' -p 1 -timeout 1h ./...
+
+archive: tools ## apply an archive (ARCHIVE=FILE, else one that is made) and compare with the reference fold; prints rates and costs
+	@REGISTRY_TEST_ARCHIVE="$(abspath $(ARCHIVE))" $(BESIDE_EMULATORS) go test -count=1 -v -timeout 20m -run TestAnArchive ./cmd/registry-worker
 
 bench: ## compare with the alternatives, beside the emulators
 	@$(MAKE) -C bench

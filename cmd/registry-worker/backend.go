@@ -83,6 +83,12 @@ func (in *invocation) explainPubSub(err error) error {
 	})
 }
 
+// onPubSubEmulator tells whether Pub/Sub is the emulator.
+func (in *invocation) onPubSubEmulator() bool {
+	host, _ := in.LookupEnv("PUBSUB_EMULATOR_HOST")
+	return host != ""
+}
+
 // backend is a service that may be missing.
 type backend struct {
 	name     string

@@ -158,6 +158,7 @@ func (d *devRun) onEmulators(ctx context.Context, emulators *emulator.Emulators)
 	}
 	defer client.Close()
 	_, err = pubsubadmin.Provision(ctx, client, pubsubadmin.ProvisionOptions{
+		NoRetryPolicy:   true,
 		Subscriptions:   d.Config.Subscriptions,
 		DeadLetterTopic: d.Config.DeadLetterTopic,
 	})

@@ -44,6 +44,7 @@ func runProvision(ctx context.Context, in *invocation) error {
 // provision prints what was done, or what would be.
 func (in *invocation) provision(ctx context.Context, client *pubsub.Client) error {
 	actions, err := pubsubadmin.Provision(ctx, client, pubsubadmin.ProvisionOptions{
+		NoRetryPolicy:   in.onPubSubEmulator(),
 		Subscriptions:   in.Config.Subscriptions,
 		DeadLetterTopic: in.Config.DeadLetterTopic,
 		DryRun:          in.Config.DryRun,

@@ -30,7 +30,7 @@ type PubSubOptions struct {
 	// streams. It is extended as long as a message is held. Pub/Sub allows 10 s to
 	// 10 min; short leases end before they are extended where the machine is
 	// overloaded, and the emulator's time grows with the square of what expires
-	// at once. Default: 60 s.
+	// at once. Default: 20 s.
 	Lease time.Duration
 	// Logger: nil discards.
 	Logger *slog.Logger
@@ -85,7 +85,7 @@ func NewPubSub(client *pubsub.Client, opts PubSubOptions) (*PubSub, error) {
 		return nil, err
 	}
 	setDefault(&opts.Streams, 8)
-	setDefault(&opts.Lease, 60*time.Second)
+	setDefault(&opts.Lease, 20*time.Second)
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}

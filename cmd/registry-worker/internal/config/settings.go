@@ -99,7 +99,7 @@ var Settings = complete([]Setting{
 	{Group: WorkerGroup, Name: "streams", Default: "8",
 		Help:  "StreamingPull streams per subscription; one carries some 10 MB/s",
 		parse: integer(1, 256, func(c *Config) *int { return &c.Streams })},
-	{Group: WorkerGroup, Name: "lease", Default: "60s",
+	{Group: WorkerGroup, Name: "lease", Default: "20s",
 		Help:  "after a crash, the messages that the worker held are delivered again this much later",
 		parse: duration(10*time.Second, 10*time.Minute, func(c *Config) *time.Duration { return &c.Lease })},
 	{Group: WorkerGroup, Name: "batch-size", Default: "500",

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/northstar-engines/realtime-registry/emulator/wire"
+	"github.com/northstar-engines/realtime-registry/events"
+	"github.com/northstar-engines/realtime-registry/events/archive"
+	"github.com/northstar-engines/realtime-registry/handlers"
+	"github.com/northstar-engines/realtime-registry/internal/reference"
+)
+
+// archiveVariable names an archive to use in place of one that is made here:
+// `make archive ARCHIVE=events.ndjson.gz`.
+const archiveVariable = "REGISTRY_TEST_ARCHIVE"
+
+// archived is the events of an archive, and what must come of them.
+type archived struct {
+	lines []string
+	want  string // the export, by the reference fold
+}
+
+func loadArchive(t *testing.T) archived {
+	t.Helper()
+	file := os.Getenv(archiveVariable)
+	if file == "" {
+		file = makeArchive(t)
+	}
+	r, err := archive.Open([]string{file}, nil)
+	require.NoError(t, err)
+	var a archived
+	var fold reference.Registry
+	for line, err := range r.Lines() {
+		require.NoError(t, err)
+		e, err := events.DecodeLine(line.Text, time.Now())
+		require.NoError(t, err, "%s:%d", line.File, line.Number)
+		fold.Add(handlers.Changes(e)...)
+		a.lines = append(a.lines, string(line.Text))
+	}
+	var want strings.Builder
+	owners := fold.Owners()
+	for _, r := range fold.Resources() {
+		fmt.Fprintf(&want, "{\"kind\":%q,\"id\":%q,\"tenant_id\":%q}\n", r.Kind, r.ID, owners[r])
+	}
+	a.want = want.String()
+	return a
+}
+
+// makeArchive makes creations, and moves of some of what they created.
+func makeArchive(t *testing.T) string {
+	const threads = 3000
+	var lines []string
+	for i := range threads {
+		tenant := fmt.Sprint("t_", i%20)
+		at := time.Date(2024, 1, 1, 0, 0, i, 0, time.UTC).Format(time.RFC3339)
+		lines = append(lines, created(fmt.Sprint("c", i), at, tenant, fmt.Sprint("th_", i)))
+		if i%100 == 0 {
+			lines = append(lines, event(fmt.Sprint("m", i), "nexus.tenant.moved.v1", "2024-02-01T00:00:00Z",
+				fmt.Sprintf(`{"from_tenant_id":%q,"to_tenant_id":"t_new","resources":[{"kind":"thread","id":"th_%d"}]}`, tenant, i)))
+		}
+	}
+	return write(t, lines...)
+}
+
+func (a archived) shuffled() []string {
+	lines := append([]string(nil), a.lines...)
+	rand.Shuffle(len(lines), func(i, j int) { lines[i], lines[j] = lines[j], lines[i] })
+	return lines
+}
+
+// settled waits until a worker has settled n messages, and returns how long that
+// took.
+func settled(t *testing.T, url string, n int) time.Duration {
+	t.Helper()
+	began := time.Now()
+	require.Eventually(t, func() bool { return sum(t, url, "registry_events_total") >= n }, 5*time.Minute, 10*time.Millisecond)
+	return time.Since(began)
+}
+
+func TestAnArchiveEndsAsItsFoldAndAgainChangesNothing(t *testing.T) {
+	a := loadArchive(t)
+	c := onEmulators(t)
+	meter := wire.NewMeter()
+	proxy, err := wire.NewProxy(c.project.FirestoreHost, meter.DialOptions()...)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = proxy.Close() })
+	c.project.FirestoreHost = proxy.Addr()
+	c.run(exitDone, "provision")
+	pass := func(name string, lines []string) (reads, writes int64) {
+		c.run(exitDone, "publish", write(t, lines...))
+		meter.Reset()
+		worker, url := c.service("run")
+		took := settled(t, url, len(lines))
+		reads, writes = meter.Reads(""), meter.Writes("")
+		t.Logf("%s: %d events in %s, %.0f/s; %d documents read, %d written",
+			name, len(lines), took.Round(time.Millisecond), float64(len(lines))/took.Seconds(), reads, writes)
+		require.Zero(t, sum(t, url, "registry_dead_letters_total"))
+		worker.Signal(syscall.SIGTERM)
+		require.Equal(t, exitDone, worker.Wait(30*time.Second))
+		require.Equal(t, a.want, c.run(exitDone, "export").Stdout.String())
+		c.run(exitDone, "export", "--check")
+		return reads, writes
+	}
+	pass("fresh", a.lines)
+	before := c.run(exitDone, "export", "--events").Stdout.String()
+	_, writes := pass("again, shuffled", a.shuffled())
+	require.LessOrEqual(t, writes, int64(8*16), "but for a few creates that are tried before it is known, and fail")
+	require.Equal(t, before, c.run(exitDone, "export", "--events").Stdout.String(), "no document has changed")
+	require.Empty(t, c.run(exitDone, "dead-letters", "list", "--json").Stdout.String())
+}
+
+func TestAnArchiveThatIsStoppedInTheMiddleEndsAlike(t *testing.T) {
+	a := loadArchive(t)
+	c := onEmulators(t)
+	c.run(exitDone, "provision")
+	c.run(exitDone, "publish", write(t, a.lines...))
+	first, url := c.service("run", "--lease", "10s", "--max-outstanding", "500", "--batch-size", "50")
+	settled(t, url, len(a.lines)/4)
+	first.Signal(syscall.SIGTERM)
+	require.Equal(t, exitDone, first.Wait(time.Minute))
+	there := strings.Count(c.run(exitDone, "export").Stdout.String(), "\n")
+	t.Logf("SIGTERM: exit code 0 with %d of %d resources there", there, strings.Count(a.want, "\n"))
+	require.Less(t, there, strings.Count(a.want, "\n"), "it was the middle")
+
+	second, url := c.service("run", "--lease", "10s")
+	began := time.Now()
+	require.Eventually(t, func() bool { return c.run(exitDone, "export").Stdout.String() == a.want }, 5*time.Minute, time.Second,
+		"what was not acknowledged is delivered again")
+	t.Logf("the rest was there %s after the restart", time.Since(began).Round(time.Second))
+	require.Zero(t, sum(t, url, "registry_dead_letters_total"))
+	second.Signal(syscall.SIGTERM)
+	require.Equal(t, exitDone, second.Wait(30*time.Second))
+	require.Empty(t, c.run(exitDone, "dead-letters", "list", "--json").Stdout.String())
+}
