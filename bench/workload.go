@@ -30,6 +30,8 @@ func allWorkloads(archiveFile string) []workload {
 			probeReads: true},
 		{name: "mix", what: "90 % creations, 8 % duplicates (half of long ago, half of just now), 2 % moves of one thread each",
 			seed: func(n int) iter.Seq[events.Event] { return creations(n, n+n/10, tenants) }, events: mix},
+		{name: "moves", what: "moves of one thread each, all of them different and in the registry already; the probe writes new documents",
+			seed: func(n int) iter.Seq[events.Event] { return creations(0, n, tenants) }, events: movesOfAll},
 		{name: "hot-tenant", what: "creations of threads that are new, all of one tenant",
 			events: func(n int) iter.Seq[events.Event] { return creations(0, n, 1) }},
 		{name: "hot-resource", what: "1,000 events that concern one thread, 500 of them moves, each delivered over and over",
@@ -98,6 +100,16 @@ func mix(n int) iter.Seq[events.Event] {
 				created++
 			}
 			if !yield(e) {
+				return
+			}
+		}
+	}
+}
+
+func movesOfAll(n int) iter.Seq[events.Event] {
+	return func(yield func(events.Event) bool) {
+		for i := range n {
+			if !yield(move(i, i, tenant(i, tenants), tenant(i+1, tenants))) {
 				return
 			}
 		}
