@@ -4,7 +4,8 @@
 //	curl -N -H 'X-Authenticated-Tenant: t_acme' 127.0.0.1:8090/threads/th_1/events
 //
 // A client that comes back with Last-Event-ID gets what it missed, if the thread
-// is still its tenant's. What was refused is logged and counted: see /metrics.
+// is still its tenant's; a stream that is open ends when its tenant loses the
+// thread. What was refused is logged and counted: see /metrics.
 package main
 
 import (
@@ -38,7 +39,8 @@ func main() {
 		log.Fatal(err)
 	}
 	meters := sdkmetric.NewMeterProvider(sdkmetric.WithReader(exporter))
-	handler, err := transport(ctx, store, verifier.Options{Logger: slog.Default(), MeterProvider: meters}, clock)
+	options := verifier.Options{MaxStaleness: 2 * time.Second, Logger: slog.Default(), MeterProvider: meters}
+	handler, err := transport(ctx, store, options, clock)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -72,17 +74,15 @@ func thread(r *http.Request) registry.Resource {
 // source waits for the message of a thread that comes after the one numbered so.
 type source func(ctx context.Context, thread string, after int) (text string, err error)
 
-// events streams what comes after Last-Event-ID. It ends each stream after a
-// while: the client comes back by itself, and is verified again.
+// events streams what comes after Last-Event-ID, until the client leaves or its
+// tenant loses the thread: both end the request's context.
 func events(next source) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), 5*time.Minute)
-		defer cancel()
 		w.Header().Set("Content-Type", "text/event-stream")
 		w.Header().Set("Cache-Control", "no-store")
 		last, _ := strconv.Atoi(r.Header.Get("Last-Event-ID")) // absent or not ours: from the beginning
 		for http.NewResponseController(w).Flush() == nil {
-			text, err := next(ctx, r.PathValue("thread"), last)
+			text, err := next(r.Context(), r.PathValue("thread"), last)
 			if err != nil {
 				return
 			}

@@ -130,6 +130,36 @@ func TestConnectResumeAndRefusalAfterAMove(t *testing.T) {
 	require.Equal(t, map[string]int64{"unregistered": 1, "foreign": 1, "moved_away": 1}, missing(t, reader))
 }
 
+func TestAnOpenStreamEndsWhenItsTenantLosesTheThread(t *testing.T) {
+	store := memory.New()
+	require.NoError(t, registry.New(store).RegisterThread(t.Context(), "t_acme", "th_1"))
+	begun := make(chan struct{})
+	once := func(ctx context.Context, _ string, after int) (string, error) {
+		if after > 0 {
+			close(begun)
+			<-ctx.Done()
+		}
+		return "hello", ctx.Err()
+	}
+	handler, err := transport(t.Context(), store, verifier.Options{MaxStaleness: time.Second}, once)
+	require.NoError(t, err)
+	server := httptest.NewServer(handler)
+	defer server.Close()
+	go func() {
+		<-begun
+		store.Apply(t.Context(), []registry.Change{{Entry: registry.Entry{
+			Type: registry.Moved, From: "t_acme", To: "t_globex",
+			Version: registry.Version{Time: time.Now().Add(time.Minute), Source: "nexus", ID: "1"},
+		}}})
+	}()
+	acme := &client{t: t, url: server.URL + "/threads/th_1/events", tenant: "t_acme"}
+	status, got := acme.connect(2)
+	require.Equal(t, http.StatusOK, status)
+	require.Equal(t, []string{"hello", "ownership_lost"}, got, "the last event says why")
+	status, _ = acme.connect(1)
+	require.Equal(t, http.StatusNotFound, status)
+}
+
 // missing counts refusals by cause.
 func missing(t *testing.T, reader *sdkmetric.ManualReader) map[string]int64 {
 	t.Helper()

@@ -47,7 +47,7 @@ type Watcher interface {
 // one and a half, so that streams do not ask all at once.
 const (
 	retryPause   = time.Second     // after a check that was not answered
-	unwatchPause = 5 * time.Second // where the stream cannot be watched
+	unwatchPause = 5 * time.Second // where the stream cannot be watched, at most
 )
 
 // guard lets owners in, and ends their streams when they are owners no more.
@@ -110,9 +110,13 @@ type claim struct {
 
 // follow calls lost, once, when the claim is good no more; it ends with life.
 func (g guard) follow(life context.Context, c claim, changed <-chan struct{}, lost func(error)) {
+	wait := retryPause
 	for {
 		if isClosed(changed) { // it cannot be watched now
-			pause(life, unwatchPause)
+			pause(life, wait)
+			wait = min(2*wait, unwatchPause)
+		} else {
+			wait = retryPause
 		}
 		select {
 		case <-life.Done():

@@ -43,7 +43,7 @@ func (s *stream) WriteHeader(status int) {
 
 // begin takes note of what is answered; 1xx are not the answer.
 func (s *stream) begin(status int) {
-	if !s.begun && status >= 200 {
+	if !s.begun && s.cause == nil && status >= 200 {
 		s.begun = true
 		s.events = strings.HasPrefix(s.Header().Get("Content-Type"), "text/event-stream")
 	}
@@ -62,7 +62,20 @@ func (s *stream) Write(b []byte) (int, error) {
 }
 
 // Flush is for handlers that ask for an http.Flusher.
-func (s *stream) Flush() { _ = http.NewResponseController(s.ResponseWriter).Flush() }
+func (s *stream) Flush() { _ = s.FlushError() }
+
+// FlushError is for http.ResponseController. It fails with the cause once the
+// claim is lost: some handlers look at nothing else.
+func (s *stream) FlushError() error {
+	s.mu.Lock()
+	cause := s.cause
+	s.begin(http.StatusOK)
+	s.mu.Unlock()
+	if cause != nil {
+		return cause
+	}
+	return http.NewResponseController(s.ResponseWriter).Flush()
+}
 
 // Hijack hands the connection over, guarded.
 func (s *stream) Hijack() (net.Conn, *bufio.ReadWriter, error) {
@@ -120,6 +133,6 @@ func (s *stream) finish() {
 	case s.events:
 		// The empty line ends an event that the handler may have left unfinished.
 		_, _ = fmt.Fprintf(s.ResponseWriter, "\n\nevent: %s\ndata: %s\n\n", CloseEvent, reason(s.cause))
-		s.Flush()
+		_ = http.NewResponseController(s.ResponseWriter).Flush()
 	}
 }

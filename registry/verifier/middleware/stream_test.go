@@ -164,6 +164,29 @@ func TestAHandlerThatLooksAtNothingButItsWritesIsStopped(t *testing.T) {
 	require.ErrorIs(t, <-stopped, middleware.ErrLost)
 }
 
+func TestAHandlerThatLooksAtNothingButItsFlushesIsStopped(t *testing.T) {
+	stopped := make(chan error, 2)
+	handler := func(w http.ResponseWriter, _ *http.Request) {
+		flusher := http.NewResponseController(w)
+		w.Header().Set("Content-Type", "text/event-stream")
+		for {
+			if err := flusher.Flush(); err != nil {
+				stopped <- err
+				return
+			}
+			fmt.Fprint(w, "data: x\n\n")
+			time.Sleep(time.Millisecond)
+		}
+	}
+	store, s := server(t, handler)
+	leaving := request(t, s)
+	require.NoError(t, leaving.Body.Close())
+	require.Error(t, <-stopped, "the client has left")
+	request(t, s)
+	moveAway(t, store)
+	require.ErrorIs(t, <-stopped, middleware.ErrLost)
+}
+
 func TestAWebSocketIsClosedWithItsCodeAlsoWhereItsHandlerHasReturned(t *testing.T) {
 	for name, stay := range map[string]bool{"handler stays": true, "handler returns": false} {
 		t.Run(name, func(t *testing.T) {
@@ -224,4 +247,45 @@ func TestAnOrdinaryAnswerIsLeftAsItIs(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, http.StatusTeapot, answer.StatusCode)
 	require.Equal(t, "tea", string(body))
+}
+
+// watched is a verifier that lets everybody in and tells what is watched.
+type watched struct{ watches chan context.Context }
+
+func (watched) Verify(context.Context, string, registry.Resource) error { return nil }
+
+func (w watched) Watch(ctx context.Context, _ registry.Resource) <-chan struct{} {
+	w.watches <- ctx
+	return make(chan struct{})
+}
+
+func TestWhatEndsIsNotWatchedAnyMore(t *testing.T) {
+	for name, handler := range map[string]http.HandlerFunc{
+		"answered": func(http.ResponseWriter, *http.Request) {},
+		"hijacked and closed": func(w http.ResponseWriter, _ *http.Request) {
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err == nil {
+				go conn.Close()
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := watched{make(chan context.Context, 1)}
+			protect, err := middleware.New(v, middleware.Options{
+				Tenant:   func(*http.Request) string { return "t_ann" },
+				Resource: func(*http.Request) registry.Resource { return registry.Resource{Kind: registry.Thread, ID: "th_1"} },
+			})
+			require.NoError(t, err)
+			s := httptest.NewServer(protect(handler))
+			defer s.Close()
+			if answer, err := http.Get(s.URL); err == nil {
+				_ = answer.Body.Close()
+			}
+			select {
+			case <-(<-v.watches).Done():
+			case <-time.After(10 * time.Second):
+				require.Fail(t, "it is watched still")
+			}
+		})
+	}
 }
