@@ -81,7 +81,7 @@ func (a archived) shuffled() []string {
 func settled(t *testing.T, url string, n int) time.Duration {
 	t.Helper()
 	began := time.Now()
-	require.Eventually(t, func() bool { return sum(t, url, "registry_events_total") >= n }, 5*time.Minute, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return settledMessages(t, url) >= n }, 5*time.Minute, 10*time.Millisecond)
 	return time.Since(began)
 }
 

@@ -38,7 +38,7 @@ func TestWhatEventsCost(t *testing.T) {
 		c.run(exitDone, "publish", write(t, lines...))
 		meter.Reset()
 		worker, url := c.service("run")
-		require.Eventually(t, func() bool { return sum(t, url, "registry_events_total") >= threads }, time.Minute, 20*time.Millisecond)
+		require.Eventually(t, func() bool { return settledMessages(t, url) >= threads }, time.Minute, 20*time.Millisecond)
 		worker.Signal(syscall.SIGTERM)
 		require.Equal(t, exitDone, worker.Wait(30*time.Second))
 	}
