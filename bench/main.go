@@ -47,12 +47,11 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	err := errUsage
-	if len(os.Args) > 1 && os.Args[1] == "peer" {
-		err = runPeer(ctx, os.Args[2:])
-	} else {
-		err = runBench(ctx, os.Args[1:])
+	run, args := runBench, os.Args[1:]
+	if len(args) > 0 && args[0] == "peer" {
+		run, args = runPeer, args[1:]
 	}
+	err := run(ctx, args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 	case errors.Is(err, errUsage):

@@ -25,7 +25,6 @@ type setting struct {
 	processes int      // of the contender; 0 means 1
 	flags     []string // for the contender
 	proxy     string   // between the contender and Firestore; empty: none
-	warmUp    bool     // what is there is not counted afterwards
 }
 
 // measure publishes the workload, starts the contender, and returns how fast it

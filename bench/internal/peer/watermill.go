@@ -50,7 +50,7 @@ func watermillRouter(ctx context.Context, o Options, done *atomic.Int64) error {
 		if err != nil {
 			return err
 		}
-		router.AddNoPublisherHandler(name, topic, subscriber, func(m *message.Message) error {
+		router.AddConsumerHandler(name, topic, subscriber, func(m *message.Message) error {
 			if err := h.handle(m.Context(), m.Metadata.Get("ce-type"), m.Payload, h.createOnce); err != nil {
 				return err
 			}
