@@ -18,16 +18,9 @@ func (v *Verifier) VerifyAll(ctx context.Context, tenantID string, resources []r
 	errs := make([]error, len(resources))
 	var toRead []int // indexes
 	for i, r := range resources {
-		why := ""
-		if v.kept != nil {
-			answer, owned, reason := v.kept.owns(tenantID, r)
-			if owned {
-				if answer.moved {
-					v.telemetry.arrived(ctx, tenantID, r, answer)
-				}
-				continue
-			}
-			why = reason
+		why, owned := v.fromMemory(ctx, tenantID, r)
+		if owned {
+			continue
 		}
 		if errs[i] = validate(tenantID, r); errs[i] != nil {
 			ctx, check := v.telemetry.begin(ctx, r.Kind)

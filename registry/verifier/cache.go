@@ -44,7 +44,8 @@ func newCache(o Options) *cache {
 	shards := 1 << bits.Len(uint(min(mostShards-1, o.CacheEntries/64, int(o.CacheBytes/(64<<10)))))
 	c := &cache{seed: maphash.MakeSeed(), shards: make([]shard, shards), began: time.Now(), maxAge: o.MaxAge}
 	for i := range c.shards {
-		c.shards[i].init(max(1, o.CacheEntries/shards), o.CacheBytes/int64(shards))
+		most := o.CacheEntries / shards // and a little more, since hashes do not spread evenly
+		c.shards[i].init(max(1, most+most/16), o.CacheBytes/int64(shards))
 	}
 	return c
 }

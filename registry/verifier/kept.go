@@ -38,45 +38,54 @@ func newKept(ctx context.Context, store registry.Store, o Options) (*kept, error
 	return k, nil
 }
 
+// verdict is what memory says of a check.
+type verdict struct {
+	why   string       // why it must be read; "" where the tenant owns the resource
+	moved *certificate // what an ownership rests on that came with the ledger; else nil
+}
+
 // owns tells whether it is known, and certified, that the tenant owns the
-// resource; else why that could not be told. It does not allocate.
+// resource. It does not allocate.
 //
 // The order matters. The certificate is taken first: whatever it covers was out
 // of the cache before it was there. The facts are of its time or later, and not
 // later than its ledger. The clock is read last, so that the answer is not
 // older than MaxStaleness where this goroutine was held up in between.
-func (k *kept) owns(tenantID string, r registry.Resource) (answer sighting, owned bool, why string) {
+func (k *kept) owns(tenantID string, r registry.Resource) verdict {
 	cert := k.certifier.current.Load()
 	if cert == nil {
-		return sighting{}, false, uncertified
+		return verdict{why: uncertified}
 	}
 	s, hash := k.cache.shardOf(r)
 	s.mu.Lock()
 	f, read, ok := s.lookup(hash, r)
 	s.mu.Unlock()
 	if !ok {
-		return sighting{}, false, absent
+		return verdict{why: absent}
 	}
 	owner, ok := f.owner(cert.ledger)
 	if !ok {
-		return sighting{}, false, unsettled
+		return verdict{why: unsettled}
 	}
 	if owner != tenantID {
-		return sighting{}, false, otherOwner
+		return verdict{why: otherOwner}
 	}
 	now := time.Now()
 	if k.cache.aged(read, now.Sub(k.cache.began)) {
-		return sighting{}, false, aged
+		return verdict{why: aged}
 	}
 	if !k.certifier.valid(cert, now) {
-		return sighting{}, false, uncertified
+		return verdict{why: uncertified}
 	}
 	if r.Kind == registry.Canvas {
 		s.canvasHits.Add(1)
 	} else {
 		s.threadHits.Add(1)
 	}
-	return sighting{readTime: cert.at, moved: owner != f.Tenant}, true, ""
+	if owner != f.Tenant {
+		return verdict{moved: cert}
+	}
+	return verdict{}
 }
 
 // missed takes note of a check that is going to be read, and why.

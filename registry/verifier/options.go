@@ -28,7 +28,7 @@ type Options struct {
 	// no such programs are left.
 	MaxAge time.Duration
 
-	// CacheEntries and CacheBytes bound what is kept in memory. Defaults
+	// CacheEntries and CacheBytes bound, about, what is kept in memory. Defaults
 	// 1,000,000 and 256 MiB; a million usual entries take about 160 MB.
 	CacheEntries int
 	CacheBytes   int64

@@ -155,10 +155,11 @@ func (c *check) allowed(ctx context.Context, tenantID string, resource registry.
 		attribute.Float64("late_seconds", late.Seconds())))
 }
 
-// arrived is allowed, for a check that was answered from memory.
-func (t *telemetry) arrived(ctx context.Context, tenantID string, resource registry.Resource, seen sighting) {
+// arrived is allowed, for a check that was answered from memory, of an ownership
+// that came with the ledger by then.
+func (t *telemetry) arrived(ctx context.Context, tenantID string, resource registry.Resource, by time.Time) {
 	c := check{telemetry: t, kind: attribute.String("kind", string(resource.Kind)), span: trace.SpanFromContext(ctx)}
-	c.allowed(ctx, tenantID, resource, seen)
+	c.allowed(ctx, tenantID, resource, sighting{readTime: by})
 }
 
 // storeRead is one read of the store under way.

@@ -122,18 +122,23 @@ func (v *Verifier) VerifyCanvasAccess(ctx context.Context, tenantID, canvasID st
 
 // Verify is what the other two do, for a resource of any kind.
 func (v *Verifier) Verify(ctx context.Context, tenantID string, resource registry.Resource) error {
-	var why string
-	if v.kept != nil {
-		answer, owned, reason := v.kept.owns(tenantID, resource)
-		if owned {
-			if answer.moved {
-				v.telemetry.arrived(ctx, tenantID, resource, answer)
-			}
-			return nil
-		}
-		why = reason
+	why, owned := v.fromMemory(ctx, tenantID, resource)
+	if owned {
+		return nil
 	}
 	return v.verify(ctx, tenantID, resource, why)
+}
+
+// fromMemory answers a check that needs no read, or says why it does.
+func (v *Verifier) fromMemory(ctx context.Context, tenantID string, resource registry.Resource) (why string, owned bool) {
+	if v.kept == nil {
+		return "", false
+	}
+	answer := v.kept.owns(tenantID, resource)
+	if answer.moved != nil {
+		v.telemetry.arrived(ctx, tenantID, resource, answer.moved.at)
+	}
+	return answer.why, answer.why == ""
 }
 
 // verify reads.
@@ -171,14 +176,12 @@ func validate(tenantID string, resource registry.Resource) error {
 	return resource.Validate()
 }
 
-// sighting is what one strong read saw of one resource, or what is known of it
-// from memory: then there is no record.
+// sighting is what one strong read saw of one resource.
 type sighting struct {
 	record   registry.Record
 	ledger   *registry.Ledger
 	readTime time.Time
 	mark     mark // from before the read was sent
-	moved    bool // from memory: owned through the ledger
 }
 
 func (s sighting) ownedBy(tenantID string) bool { return s.record.Owner(s.ledger) == tenantID }
