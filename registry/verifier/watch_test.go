@@ -225,7 +225,7 @@ func TestWatchesTakeNoGoroutines(t *testing.T) {
 		for i := range 10_000 {
 			v.Watch(t.Context(), thread(fmt.Sprint("th_", i)))
 		}
-		require.LessOrEqual(t, runtime.NumGoroutine(), before)
+		require.Less(t, runtime.NumGoroutine(), before+100)
 	})
 }
 
