@@ -266,9 +266,12 @@ func TestDeadLettersAreListedAndPublishedAgain(t *testing.T) {
 	t.Parallel()
 	c := onEmulators(t)
 	c.run(exitDone, "provision")
-	c.run(exitDone, "publish", write(t,
-		created("1", "2024-01-01T00:00:00Z", "t_a", "th_1"), created("2", "2024-01-02T00:00:00Z", "t_b", "th_1")))
 	_, url := c.service("run")
+	// One after the other: where the larger creation is applied first, the smaller
+	// one displaces it, and nothing is refused.
+	c.run(exitDone, "publish", write(t, created("1", "2024-01-01T00:00:00Z", "t_a", "th_1")))
+	require.Eventually(t, func() bool { return sum(t, url, "registry_events_total") >= 1 }, 30*time.Second, 20*time.Millisecond)
+	c.run(exitDone, "publish", write(t, created("2", "2024-01-02T00:00:00Z", "t_b", "th_1")))
 	dead := func() int { return sum(t, url, "registry_dead_letters_total") }
 	require.Eventually(t, func() bool { return dead() == 1 }, 30*time.Second, 20*time.Millisecond)
 	list := c.run(exitDone, "dead-letters", "list")
