@@ -50,12 +50,19 @@ func (v *Verifier) readList(ctx context.Context, tenantID string, resources []re
 		contexts[j], checks[j] = v.telemetry.begin(ctx, list[j].Kind)
 	}
 	seen, err := v.reader.readAll(contexts[0], list)
+	refused := false
 	for j, i := range indexes {
 		if err != nil {
 			errs[i] = fmt.Errorf("verify %s: %w", list[j], err)
 		} else {
 			errs[i] = v.conclude(contexts[j], tenantID, list[j], checks[j], seen[j])
+			refused = refused || errs[i] != nil
 		}
+	}
+	if refused {
+		checks[0].even(ctx)
+	}
+	for j, i := range indexes {
 		checks[j].end(contexts[j], errs[i])
 	}
 }

@@ -155,7 +155,11 @@ func (v *Verifier) verify(ctx context.Context, tenantID string, resource registr
 	if err != nil {
 		return fmt.Errorf("verify %s: %w", resource, err)
 	}
-	return v.conclude(ctx, tenantID, resource, check, seen)
+	err = v.conclude(ctx, tenantID, resource, check, seen)
+	if err != nil {
+		check.even(ctx)
+	}
+	return err
 }
 
 // conclude answers a check by what was read, and keeps what allows.
