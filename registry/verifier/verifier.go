@@ -20,20 +20,31 @@
 //
 // # Guarantees
 //
-// Every check is decided by one strong read of the resource's history and the
-// ledger, sent after the check began: an ownership or a move that was committed
-// before the check is seen by it. The owner is the fold of the two (design §4),
-// not the document's tenant_id, which may lag behind a move of a whole tenant.
+// Without a cache (MaxStaleness 0) every check is decided by one strong read of
+// the resource's history and the ledger, sent after the check began: an ownership
+// or a move that was committed before the check is seen by it. The owner is the
+// fold of the two (design §4), not the document's tenant_id, which may lag behind
+// a move of a whole tenant.
+//
+// With MaxStaleness a yes may come from memory: a check that begins later than a
+// move's commit and MaxStaleness is by the move (design §6 shows why). A no is
+// always read. While the change feed cannot be certified, everything is read.
+// Programs that write documents with plain sets are seen after MaxAge.
 //
 // Checks that arrive while all reads are busy share the next one. Each waits no
 // longer than its own deadline; a read that hangs holds up only the checks that
 // it was sent for.
 //
+// A refusal takes a whole number of steps of 10 ms, or until the caller's
+// deadline: what it takes to read shall not tell a missing resource from
+// somebody else's.
+//
 // # What it does not do
 //
 // It does not authenticate: whoever calls has established which tenant asks. It
 // answers for the moment of the check; a stream that is held open is to be
-// verified again when it is resumed.
+// verified again when it is resumed, and when its Watch is closed: package
+// middleware does both.
 //
 // # Grace
 //
@@ -49,9 +60,15 @@
 //
 // Metrics:
 //
-//   - registry.verifier.check.duration, seconds: one measurement per check, by
-//     kind and by outcome (allowed, refused, invalid, unavailable, shed,
-//     abandoned), so that its count is the number of checks
+//   - registry.verifier.check.duration, seconds: one measurement per check that
+//     was not answered from memory, by kind and by outcome (allowed, refused,
+//     invalid, unavailable, shed, abandoned)
+//   - registry.verifier.cache.hits: checks that were answered from memory, by
+//     kind: these and the count of the above are all checks
+//   - registry.verifier.cache.misses: checks that were read although there is a
+//     cache, by reason (absent, uncertified, aged, unsettled, other_owner)
+//   - registry.verifier.cache.entries, registry.verifier.cache.size: resources in
+//     memory, and about how many bytes they take
 //   - registry.verifier.missing: refusals by kind and cause: unregistered,
 //     foreign, or moved_away (the tenant owned it once)
 //   - registry.verifier.late_arrival, seconds: refused once, allowed later: how
@@ -60,8 +77,16 @@
 //     the create flow that publishes late. The last 16,384 misses are
 //     remembered, each for an hour
 //   - registry.verifier.read.duration, seconds: one measurement per read of the
-//     store, by outcome (ok, error)
+//     store, by outcome (ok, error, abandoned)
 //   - registry.verifier.read.resources: resources read
+//   - registry.verifier.feed.age, seconds: since the read was sent that certifies
+//     what is in memory; it grows where nobody asks
+//   - registry.verifier.feed.read.duration, seconds: reads of the change feed, by
+//     outcome (ok, error)
+//   - registry.verifier.feed.changes: changes that the feed told of
+//   - registry.verifier.watches: resources that are watched
+//   - registry.verifier.watch.closed: watches that were closed, by reason
+//     (changed, tenant_moved, aged, plain_set, uncertified, feed_missed)
 //
 // Each refusal is an event "registry.missing" on the check's span "registry.verify",
 // and a log line "missing entry": at most one a minute for the same tenant and
