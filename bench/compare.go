@@ -13,11 +13,11 @@ func (b *bench) compare(ctx context.Context) (string, error) {
 	for _, w := range workloads {
 		results[w.name] = map[string][]result{}
 	}
-	if err := b.fresh(ctx); err != nil {
-		return "", err
-	}
 	for run := range b.options.Runs {
 		for _, w := range workloads {
+			if err := b.refresh(ctx); err != nil {
+				return "", err
+			}
 			for i := range contenders {
 				c := contenders[(i+run)%len(contenders)] // each is first in its turn
 				if c.name == "probe" && w.noProbe {

@@ -46,7 +46,7 @@ func (b *bench) latency(ctx context.Context) (string, error) {
 	}
 	t.rows = append(t.rows, []string{"worker / transaction",
 		ratio(median(p50["worker"]), median(p50["transaction"])), ratio(median(p99["worker"]), median(p99["transaction"]))})
-	t.notes = []string{"The verifier is asked again and again, 2 ms apart, from the moment of the publish on."}
+	t.notes = []string{"The verifier is asked every 2 ms from the moment of the publish on, until it says yes."}
 	return t.String(), nil
 }
 
@@ -98,6 +98,8 @@ func (b *bench) answers(ctx context.Context, c contender) (times []time.Duration
 	return slices.Sorted(slices.Values(took[warmUp:])), nil
 }
 
+// untilAnswered asks every 2 ms whether the tenant owns what is created, whatever
+// became of the questions before: a refusal takes longer than that to be said.
 func untilAnswered(ctx context.Context, topic *pubsub.Publisher, v *verifier.Verifier, e events.Event) (time.Duration, error) {
 	attributes, data, err := events.Encode(e)
 	if err != nil {
@@ -106,16 +108,25 @@ func untilAnswered(ctx context.Context, topic *pubsub.Publisher, v *verifier.Ver
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	created := e.Data.(events.ThreadCreated)
+	answered := make(chan time.Duration, 1)
 	began := time.Now()
 	published := topic.Publish(ctx, &pubsub.Message{Attributes: attributes, Data: data})
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
 	for {
-		if v.VerifyThreadAccess(ctx, created.TenantID, created.ThreadID) == nil {
-			took := time.Since(began)
+		select {
+		case took := <-answered:
 			_, err := published.Get(ctx)
 			return took, err
-		}
-		select {
-		case <-time.After(2 * time.Millisecond):
+		case <-tick.C:
+			go func() {
+				if v.VerifyThreadAccess(ctx, created.TenantID, created.ThreadID) == nil {
+					select {
+					case answered <- time.Since(began):
+					default: // another question was answered before
+					}
+				}
+			}()
 		case <-ctx.Done():
 			return 0, fmt.Errorf("%s: no answer: %w", e.ID, ctx.Err())
 		}

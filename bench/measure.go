@@ -45,6 +45,7 @@ func (b *bench) measure(ctx context.Context, m setting) (r result, err error) {
 			seeded++
 		}
 	}
+	b.used += seeded + m.events
 	out, err := s.publish(ctx, m.workload.events(m.events), true)
 	if err != nil {
 		return r, fmt.Errorf("publish: %w", err)

@@ -85,9 +85,13 @@ func (o options) validate() error {
 			faults = append(faults, fmt.Errorf("%w: no suite %q: want some of %s,profile", errUsage, s, strings.Join(suites, ",")))
 		}
 	}
+	var names []string
+	for _, w := range allWorkloads(o.Archive) {
+		names = append(names, w.name)
+	}
 	for _, w := range o.Workloads {
-		if !slices.ContainsFunc(allWorkloads(o.Archive), func(l workload) bool { return l.name == w }) {
-			faults = append(faults, fmt.Errorf("%w: no workload %q", errUsage, w))
+		if !slices.Contains(names, w) {
+			faults = append(faults, fmt.Errorf("%w: no workload %q: want some of %s", errUsage, w, strings.Join(names, ",")))
 		}
 	}
 	if o.Runs < 1 || o.Events < 1000 || o.Backlog < 1000 {

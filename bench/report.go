@@ -80,22 +80,19 @@ func revision() string {
 	return strings.Join(versions, ", ")
 }
 
-const (
-	reportFile  = "../docs/benchmarks.md"
-	reportBegin = "<!-- make bench writes from here -->\n"
-	reportEnd   = "<!-- to here -->\n"
-)
+const reportFile = "../docs/benchmarks.md"
 
-// writeReport puts the tables into the document, between two marks.
-func writeReport(report string) error {
+// writeReport puts the tables of a suite into the document, between two marks.
+func writeReport(suite, report string) error {
 	text, err := os.ReadFile(reportFile)
 	if err != nil {
 		return err
 	}
-	before, rest, ok := strings.Cut(string(text), reportBegin)
-	_, after, ok2 := strings.Cut(rest, reportEnd)
+	begin, end := fmt.Sprintf("<!-- suite %s -->\n", suite), "<!-- end -->\n"
+	before, rest, ok := strings.Cut(string(text), begin)
+	_, after, ok2 := strings.Cut(rest, end)
 	if !ok || !ok2 {
-		return fmt.Errorf("%s: the marks for the tables are not there", reportFile)
+		return fmt.Errorf("%s: there are no marks for the suite %s", reportFile, suite)
 	}
-	return os.WriteFile(reportFile, []byte(before+reportBegin+"\n"+report+"\n"+reportEnd+after), 0o644)
+	return os.WriteFile(reportFile, []byte(before+begin+"\n"+report+"\n"+end+after), 0o644)
 }

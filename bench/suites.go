@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/emulator/wire"
@@ -89,92 +90,104 @@ func (b *bench) backlog(ctx context.Context, n int) (r result, err error) {
 
 // growth measures the worker with more and more documents in the registry.
 func (b *bench) growth(ctx context.Context) (string, error) {
-	if err := b.fresh(ctx); err != nil {
-		return "", err
-	}
 	t := table{title: "As the registry grows", header: []string{"documents before", "fresh, events/s", "duplicates, events/s"}, notes: []string{
 		"The emulator keeps everything in memory, and its own speed falls as that fills; the service's does not.",
 	}}
+	var all []setting
 	for _, documents := range b.options.Scales {
-		row := []string{fmt.Sprint(documents)}
 		for _, w := range []workload{
 			{name: "fresh", seed: between(0, documents), events: between(documents, documents+b.options.Events)},
 			{name: "duplicates", seed: between(0, documents), events: between(max(0, documents-b.options.Events), documents)},
 		} {
-			r, err := b.repeat(ctx, setting{contender: b.worker(), workload: w, events: b.options.Events})
-			if err != nil {
-				return "", err
-			}
-			b.say("growth  %d documents, %s: %s events/s", documents, w.name, r)
-			row = append(row, r)
+			all = append(all, setting{contender: b.worker(), workload: w, events: b.options.Events})
 		}
-		t.rows = append(t.rows, row)
+	}
+	rates, err := b.repeat(ctx, all)
+	if err != nil {
+		return "", err
+	}
+	for i, documents := range b.options.Scales {
+		t.rows = append(t.rows, append([]string{fmt.Sprint(documents)}, rates[2*i:2*i+2]...))
 	}
 	return t.String(), nil
 }
 
-// repeat measures three times, or as often as there are runs where that is less.
-func (b *bench) repeat(ctx context.Context, m setting) (string, error) {
-	var rates []float64
-	for range min(3, b.options.Runs) {
-		r, err := b.measure(ctx, m)
-		if err != nil {
-			return "", err
+// repeat measures each setting three times, or as often as there are runs where
+// that is less, in turn, and returns the rate of each.
+func (b *bench) repeat(ctx context.Context, all []setting) ([]string, error) {
+	rates := make([][]float64, len(all))
+	for run := range min(3, b.options.Runs) {
+		for i, m := range all {
+			if err := b.refresh(ctx); err != nil {
+				return nil, err
+			}
+			r, err := b.measure(ctx, m)
+			if err != nil {
+				return nil, err
+			}
+			b.say("run %d  %s  %d process(es)  %s: %.0f events/s%s", run+1, m.workload.name, max(1, m.processes), strings.Join(m.flags, " "), r.rate, partly(r))
+			rates[i] = append(rates[i], r.rate)
 		}
-		rates = append(rates, r.rate)
 	}
-	return spread(rates, "%.0f"), nil
+	out := make([]string, len(all))
+	for i := range all {
+		out[i] = spread(rates[i], "%.0f")
+	}
+	return out, nil
 }
 
 // workers measures several worker processes side by side.
 func (b *bench) workers(ctx context.Context) (string, error) {
-	if err := b.fresh(ctx); err != nil {
-		return "", err
-	}
 	t := table{title: "Several workers", header: []string{"processes", "fresh, events/s", "duplicates, events/s", "mix, events/s"}, notes: []string{
 		"On the same cores: more processes are not to be faster here, only not slower.",
 	}}
-	all := allWorkloads("")
-	for _, n := range []int{1, 2, 4} {
-		row := []string{fmt.Sprint(n)}
-		for _, w := range all[:3] {
-			r, err := b.repeat(ctx, setting{contender: b.worker(), workload: w, events: b.options.Events, processes: n})
-			if err != nil {
-				return "", err
-			}
-			b.say("workers  %d, %s: %s events/s", n, w.name, r)
-			row = append(row, r)
+	workloads, processes := allWorkloads("")[:3], []int{1, 2, 4}
+	var all []setting
+	for _, n := range processes {
+		for _, w := range workloads {
+			all = append(all, setting{contender: b.worker(), workload: w, events: b.options.Events, processes: n})
 		}
-		t.rows = append(t.rows, row)
+	}
+	rates, err := b.repeat(ctx, all)
+	if err != nil {
+		return "", err
+	}
+	for i, n := range processes {
+		t.rows = append(t.rows, append([]string{fmt.Sprint(n)}, rates[i*len(workloads):(i+1)*len(workloads)]...))
 	}
 	return t.String(), nil
 }
 
 // sweep varies one setting at a time; the others have their defaults.
 func (b *bench) sweep(ctx context.Context) (string, error) {
-	if err := b.fresh(ctx); err != nil {
-		return "", err
-	}
 	t := table{title: "Settings", header: []string{"setting", "value", "fresh, events/s"}, notes: []string{
-		"The defaults are 16 streams, batches of 500, 10,000 messages in memory, a linger of 5 ms.",
+		"One is varied at a time; the others have their defaults, which are in bold.",
 	}}
+	var all []setting
 	for _, s := range []struct {
 		flag   string
 		values []string
+		usual  string
 	}{
-		{"--streams", []string{"1", "4", "16", "32"}},
-		{"--batch-size", []string{"20", "100", "250", "500"}},
-		{"--max-outstanding", []string{"1000", "5000", "10000", "20000"}},
-		{"--linger", []string{"1ms", "5ms", "20ms"}},
+		{"--streams", []string{"1", "4", "8", "16", "32"}, "8"},
+		{"--batch-size", []string{"20", "100", "250", "500"}, "500"},
+		{"--max-outstanding", []string{"1000", "5000", "10000", "20000"}, "10000"},
+		{"--linger", []string{"1ms", "5ms", "20ms"}, "5ms"},
 	} {
 		for _, value := range s.values {
-			r, err := b.repeat(ctx, setting{contender: b.worker(s.flag, value), workload: allWorkloads("")[0], events: b.options.Events})
-			if err != nil {
-				return "", err
+			all = append(all, setting{contender: b.worker(), workload: allWorkloads("")[0], events: b.options.Events, flags: []string{s.flag, value}})
+			if value == s.usual {
+				value = "**" + value + "**"
 			}
-			b.say("sweep  %s %s: %s events/s", s.flag, value, r)
-			t.rows = append(t.rows, []string{"`" + s.flag + "`", value, r})
+			t.rows = append(t.rows, []string{"`" + s.flag + "`", value})
 		}
+	}
+	rates, err := b.repeat(ctx, all)
+	if err != nil {
+		return "", err
+	}
+	for i, r := range rates {
+		t.rows[i] = append(t.rows[i], r)
 	}
 	return t.String(), nil
 }
