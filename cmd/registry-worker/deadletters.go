@@ -97,8 +97,11 @@ func runDeadLettersRedrive(ctx context.Context, in *invocation) error {
 	if report.Again > 0 {
 		fmt.Fprintf(in.Stderr, "%d of them were refused again\n", report.Again)
 	}
+	if report.Left > 0 {
+		fmt.Fprintf(in.Stderr, "%d are left\n", report.Left)
+	}
 	if err != nil {
-		return fmt.Errorf("%d are left: %w", report.Left, in.explainPubSub(err))
+		return in.explainPubSub(err)
 	}
 	return nil
 }

@@ -27,10 +27,7 @@ func requireMissing(t *testing.T, commands, env []string, says func(command stri
 		"FIRESTORE_EMULATOR_HOST=", "PUBSUB_EMULATOR_HOST=", "CLOUDSDK_CONFIG=" + t.TempDir(), "REGISTRY_LISTEN=127.0.0.1:0"}
 	processes := map[string]*emulatortest.Process{}
 	for _, name := range commands {
-		args := []string{name}
-		if name == "publish" {
-			args = append(args, "-")
-		}
+		args := strings.Fields(name)
 		processes[name] = emulatortest.Run(t, append(base, env...), binary, args...)
 	}
 	for name, p := range processes {
@@ -43,12 +40,18 @@ func requireMissing(t *testing.T, commands, env []string, says func(command stri
 }
 
 // needing are the commands that need a backend.
-var needing = []string{"run", "serve", "export", "publish", "provision"}
+var needing = []string{
+	"run", "serve", "export", "replay -", "inspect thread th_1", "moves list", "moves plan --from t_a --to t_b", "moves retract m1 --yes",
+	"quota show t_a stream_connect", "quota reset t_a stream_connect",
+	"publish -", "provision", "replay --since 1h --yes", "dead-letters list", "dead-letters redrive",
+}
 
 // asked is the backend that a command asks first.
 func asked(command string) string {
-	if command == "publish" || command == "provision" {
-		return "pub/sub project some-project"
+	for _, one := range []string{"publish", "provision", "replay --since", "dead-letters"} {
+		if strings.HasPrefix(command, one) {
+			return "pub/sub project some-project"
+		}
 	}
 	return "firestore project some-project, database (default)"
 }
@@ -86,7 +89,7 @@ func TestAnEmulatorThatAcceptsAndIsSilentFailsTheStartInTime(t *testing.T) {
 	require.NoError(t, err)
 	defer silent.Close()
 	env := []string{"FIRESTORE_EMULATOR_HOST=" + silent.Addr().String(), "PUBSUB_EMULATOR_HOST=" + silent.Addr().String()}
-	requireMissing(t, []string{"serve", "publish"}, env, func(command string) []string { // one of each backend: they take their time
+	requireMissing(t, []string{"serve", "publish -"}, env, func(command string) []string { // one of each backend: they take their time
 		return []string{asked(command), silent.Addr().String(), "does not answer"}
 	})
 }

@@ -10,6 +10,7 @@ import (
 
 	"cloud.google.com/go/pubsub/v2"
 	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
+	"github.com/googleapis/gax-go/v2"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -105,17 +106,21 @@ func (p *PubSub) Check(ctx context.Context) error {
 	for i, name := range p.opts.Subscriptions {
 		group.Go(func() error {
 			request := &pubsubpb.GetSubscriptionRequest{Subscription: p.client.Subscriber(name).String()}
-			_, err := p.client.SubscriptionAdminClient.GetSubscription(ctx, request)
+			_, err := p.client.SubscriptionAdminClient.GetSubscription(ctx, request, once)
 			faults[i] = p.missing("subscription", request.Subscription, err)
 			return nil
 		})
 	}
 	request := &pubsubpb.GetTopicRequest{Topic: p.deadLetters.String()}
-	_, err := p.client.TopicAdminClient.GetTopic(ctx, request)
+	_, err := p.client.TopicAdminClient.GetTopic(ctx, request, once)
 	faults[len(faults)-1] = p.missing("dead-letter topic", request.Topic, err)
 	_ = group.Wait()
 	return errors.Join(faults...)
 }
+
+// once turns off the client's own retries, which go on until the context ends
+// and lose the reason.
+var once = gax.WithRetry(func() gax.Retryer { return nil })
 
 func (p *PubSub) missing(what, name string, err error) error {
 	switch code := status.Code(err); {

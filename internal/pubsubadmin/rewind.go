@@ -25,7 +25,7 @@ func Rewind(ctx context.Context, client *pubsub.Client, subscriptions []string, 
 		_, err := client.SubscriptionAdminClient.Seek(ctx, &pubsubpb.SeekRequest{
 			Subscription: client.Subscriber(name).String(),
 			Target:       &pubsubpb.SeekRequest_Time{Time: timestamppb.New(since)},
-		})
+		}, once)
 		if err != nil {
 			faults = append(faults, fmt.Errorf("rewind subscription %s: %w", shortName(name), err))
 		}

@@ -9,6 +9,7 @@ import (
 
 	"cloud.google.com/go/pubsub/v2"
 	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
+	"github.com/googleapis/gax-go/v2"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -21,6 +22,7 @@ const (
 	// How many acknowledgement ids fit into one request: ids have some 200
 	// bytes, and requests 512 KiB.
 	idsPerRequest = 1000
+	lookTimeout   = 8 * time.Second
 )
 
 // visit calls f with the messages of a subscription, batch by batch, until none
@@ -38,6 +40,9 @@ func visit(ctx context.Context, client *pubsub.Client, subscription string, idle
 			err = fmt.Errorf("subscription %s: %w", shortName(subscription), err)
 		}
 	}()
+	if err := s.exists(ctx); err != nil {
+		return err
+	}
 	stopRenewing := s.renew()
 	defer s.giveBack()
 	defer stopRenewing()
@@ -68,6 +73,23 @@ func (s *leases) count() int {
 	defer s.mu.Unlock()
 	return len(s.held)
 }
+
+// exists tells an empty subscription from one that is missing or cannot be
+// reached, which a pull that is repeated until it is over cannot. An identity
+// that may pull but not look is let pass.
+func (s *leases) exists(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	_, err := s.client.SubscriptionAdminClient.GetSubscription(ctx, &pubsubpb.GetSubscriptionRequest{Subscription: s.subscription}, once)
+	if status.Code(err) == codes.PermissionDenied {
+		return nil
+	}
+	return err
+}
+
+// once turns off the client's own retries, which go on until the context ends
+// and lose the reason.
+var once = gax.WithRetry(func() gax.Retryer { return nil })
 
 // pull returns no messages where none has come for the idle time.
 func (s *leases) pull(ctx context.Context, idle time.Duration) ([]*pubsubpb.ReceivedMessage, error) {
