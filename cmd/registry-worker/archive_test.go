@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"cloud.google.com/go/firestore"
 	"github.com/stretchr/testify/require"
 
 	"github.com/northstar-engines/realtime-registry/emulator/wire"
@@ -100,7 +101,7 @@ func TestAnArchiveEndsAsItsFoldAndAgainChangesNothing(t *testing.T) {
 		worker, url := c.service("run")
 		took := settled(t, url, len(lines))
 		reads, writes = meter.Reads(""), meter.Writes("")
-		t.Logf("%s: %d events in %s, %.0f/s; %d documents read, %d written",
+		t.Logf("%s: %d events in %s, %.0f/s; %d documents read, %d writes tried",
 			name, len(lines), took.Round(time.Millisecond), float64(len(lines))/took.Seconds(), reads, writes)
 		require.Zero(t, sum(t, url, "registry_dead_letters_total"))
 		worker.Signal(syscall.SIGTERM)
@@ -110,11 +111,29 @@ func TestAnArchiveEndsAsItsFoldAndAgainChangesNothing(t *testing.T) {
 		return reads, writes
 	}
 	pass("fresh", a.lines)
+	written := lastWrite(t, c)
 	before := c.run(exitDone, "export", "--events").Stdout.String()
 	_, writes := pass("again, shuffled", a.shuffled())
 	require.LessOrEqual(t, writes, int64(8*16), "but for a few creates that are tried before it is known, and fail")
 	require.Equal(t, before, c.run(exitDone, "export", "--events").Stdout.String(), "no document has changed")
+	require.Equal(t, written, lastWrite(t, c), "none was written again either")
 	require.Empty(t, c.run(exitDone, "dead-letters", "list", "--json").Stdout.String())
+}
+
+// lastWrite is when a document of the registry was written last.
+func lastWrite(t *testing.T, c program) (last time.Time) {
+	t.Helper()
+	client, err := firestore.NewClient(t.Context(), c.project.ID, c.project.FirestoreOptions()...)
+	require.NoError(t, err)
+	defer client.Close()
+	documents, err := client.Collection("realtime_registry").Select().Documents(t.Context()).GetAll()
+	require.NoError(t, err)
+	for _, d := range documents {
+		if d.UpdateTime.After(last) {
+			last = d.UpdateTime
+		}
+	}
+	return last
 }
 
 func TestAnArchiveThatIsStoppedInTheMiddleEndsAlike(t *testing.T) {
