@@ -106,7 +106,7 @@ func TestDevShowsTheExampleAndAnswersAsItSays(t *testing.T) {
 	emulatortest.Both(t) // skips where they are not installed
 	p := showing(t, []string{"FIRESTORE_EMULATOR_HOST=", "PUBSUB_EMULATOR_HOST=", "GOOGLE_CLOUD_PROJECT="})
 	requireOwners(t, p)
-	require.Len(t, requests(t, p), 8)
+	require.Len(t, requests(t, p), 10)
 	requireAnswers(t, p)
 	pasted := shell(t, toPaste(t, p))
 	require.Contains(t, pasted, `{"kind":"canvas","id":"cv_floorplan","tenant_id":"t_acme"}
@@ -141,7 +141,7 @@ func TestDevWithoutEmulatorsSaysSoAndShowsTheSame(t *testing.T) {
 	require.Contains(t, p.Stderr.String(), "gcloud components install")
 	require.NotContains(t, p.Stderr.String(), "starting the emulators")
 	requireOwners(t, p)
-	require.Len(t, requests(t, p), 8)
+	require.Len(t, requests(t, p), 10)
 	requireAnswers(t, p)
 	requireDrains(t, p)
 }
@@ -158,7 +158,7 @@ func TestDevOnEmulatorsThatRunShowsTheSameAgain(t *testing.T) {
 func TestDevStartsEmptyWhereAsked(t *testing.T) {
 	p := showing(t, hidden(t), "--empty")
 	require.NotContains(t, p.Stdout.String(), "th_welcome")
-	require.Len(t, requests(t, p), 3)
+	require.Len(t, requests(t, p), 5)
 	requireAnswers(t, p)
 	unseen := strings.ReplaceAll(requests(t, p)[2].line, "th_mine", "th_welcome")
 	require.Contains(t, shell(t, unseen+" -sS"), "HTTP/1.1 404 ", "nothing was published unseen")

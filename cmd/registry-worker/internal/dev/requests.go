@@ -29,6 +29,8 @@ var EmptyRequests = []Request{
 	{http.MethodPut, "t_acme", "/v1/threads/th_mine", http.StatusCreated, "claimed (204 when it is repeated)"},
 	{http.MethodPut, "t_globex", "/v1/threads/th_mine", http.StatusConflict, "t_acme was first"},
 	{http.MethodGet, "t_acme", "/v1/threads/th_mine/access", http.StatusNoContent, "at once"},
+	{http.MethodPost, "t_acme", "/v1/quota/stream_connect/take?n=90", http.StatusNoContent, "a tenant has 100 a minute of each action"},
+	{http.MethodPost, "t_acme", "/v1/quota/stream_connect/take?n=20", http.StatusTooManyRequests, "10 are left, until the minute ends"},
 }
 
 // API is where the requests go, and which tokens it demands. Tokens are shown
@@ -60,5 +62,9 @@ func (r Request) curl(a API) string {
 	case a.Token:
 		line = append(line, `-H "Authorization: Bearer $REGISTRY_API_TOKEN"`)
 	}
-	return strings.Join(append(line, "-H 'X-Tenant-Id: "+r.Tenant+"'", a.URL()+r.Path), " ")
+	address := a.URL() + r.Path
+	if strings.Contains(address, "?") {
+		address = "'" + address + "'"
+	}
+	return strings.Join(append(line, "-H 'X-Tenant-Id: "+r.Tenant+"'", address), " ")
 }
