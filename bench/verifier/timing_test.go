@@ -1,8 +1,10 @@
 // Package verifier_test puts access checks to tests that take long: whether the
-// time of a refusal tells a missing resource from a foreign one, and how checks
+// time of a refusal tells a missing resource from a foreign one, how much checks of a
+// real trace read, and how checks
 // from memory compare with other authorizers.
 //
 //	go test ./verifier -run Time -checks 20000 -v
+//	go test ./verifier -run Trace -real-trace DIR -v
 //	go test ./verifier -bench .
 package verifier_test
 
