@@ -101,6 +101,7 @@ func (b *bench) run(ctx context.Context) error {
 		{"compare", b.compare},
 		{"bill", b.bill},
 		{"latency", b.latency},
+		{"serve", b.serve},
 		{"memory", b.memory},
 		{"growth", b.growth},
 		{"workers", b.workers},

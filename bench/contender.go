@@ -43,13 +43,22 @@ func (b *bench) worker(flags ...string) contender {
 	return contender{name: "worker", command: append([]string{b.program, "run", "--listen", "127.0.0.1:0", "--log-format", "json"}, flags...)}
 }
 
+// servers are what the suite serve compares.
+func (b *bench) servers() []contender {
+	return []contender{
+		{name: "bare", command: []string{b.self, "peer", "-name", "bare"}, peer: true},
+		{name: "serve", command: []string{b.program, "serve", "--listen", "127.0.0.1:0", "--log-format", "json"}},
+	}
+}
+
 // process is a contender that runs.
 type process struct {
-	name   string
-	cmd    *exec.Cmd
-	url    string
-	output *tail
-	ended  chan struct{}
+	name    string
+	cmd     *exec.Cmd
+	address string
+	url     string
+	output  *tail
+	ended   chan struct{}
 }
 
 // start starts a contender on a stage and waits until it says where it listens.
@@ -78,7 +87,7 @@ func (c contender) start(s *stage, firestoreHost string, flags ...string) (*proc
 	}()
 	select {
 	case a := <-address:
-		p.url = "http://" + a + "/metrics"
+		p.address, p.url = a, "http://"+a+"/metrics"
 		return p, nil
 	case <-p.ended:
 		return nil, fmt.Errorf("%s ended at once:\n%s", c.name, p.output)

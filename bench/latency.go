@@ -107,7 +107,7 @@ func untilAnswered(ctx context.Context, topic *pubsub.Publisher, v *verifier.Ver
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	created := e.Data.(events.ThreadCreated)
+	thread, tenant := createdThread(e)
 	answered := make(chan time.Duration, 1)
 	began := time.Now()
 	published := topic.Publish(ctx, &pubsub.Message{Attributes: attributes, Data: data})
@@ -120,7 +120,7 @@ func untilAnswered(ctx context.Context, topic *pubsub.Publisher, v *verifier.Ver
 			return took, err
 		case <-tick.C:
 			go func() {
-				if v.VerifyThreadAccess(ctx, created.TenantID, created.ThreadID) == nil {
+				if v.VerifyThreadAccess(ctx, tenant, thread) == nil {
 					select {
 					case answered <- time.Since(began):
 					default: // another question was answered before

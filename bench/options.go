@@ -17,7 +17,7 @@ type options struct {
 	Limit     time.Duration // the longest measurement; the rate is then that so far
 	Backlog   int           // messages of the memory suite
 	Scales    []int         // documents of the growth suite
-	Seconds   int           // of the latency suite
+	Seconds   int           // of the latency and the serve suite
 	Suites    []string
 	Workloads []string
 	Archive   string // NDJSON file, .gz too
@@ -26,7 +26,7 @@ type options struct {
 	Write     bool
 }
 
-var suites = []string{"compare", "bill", "latency", "memory", "growth", "workers", "sweep"}
+var suites = []string{"compare", "bill", "latency", "serve", "memory", "growth", "workers", "sweep"}
 
 func parseOptions(args []string) (options, error) {
 	o := options{

@@ -165,3 +165,8 @@ func fromArchive(file string) iter.Seq[events.Event] {
 func between(from, to int) func(int) iter.Seq[events.Event] {
 	return func(int) iter.Seq[events.Event] { return creations(from, to, tenants) }
 }
+
+func createdThread(e events.Event) (thread, tenant string) {
+	data := e.Data.(events.ThreadCreated)
+	return data.ThreadID, data.TenantID
+}

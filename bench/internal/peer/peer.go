@@ -31,10 +31,12 @@ type Options struct {
 type program func(ctx context.Context, o Options, done *atomic.Int64) error
 
 // Programs lists the names that Run takes.
-var Programs = []string{"probe", "transaction", "watermill", "worker"}
+var Programs = []string{"bare", "probe", "transaction", "watermill", "worker"}
 
 func byName(name string) program {
 	switch name {
+	case "bare":
+		return bare
 	case "probe":
 		return probe
 	case "transaction":
@@ -62,15 +64,27 @@ func Run(ctx context.Context, name string, o Options, out io.Writer) error {
 		return err
 	}
 	var done atomic.Int64
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/metrics", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintf(w, "registry_events_total{outcome=\"any\"} %d\n", done.Load())
-	})}
+	})
+	if name == "bare" {
+		mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	}
+	server := &http.Server{Handler: mux}
 	go func() { _ = server.Serve(listener) }() // ends by Close
 	defer server.Close()
 	fmt.Fprintf(out, "{\"msg\":\"listening\",\"address\":%q}\n", listener.Addr())
 	if err := run(ctx, o, &done); err != nil && !errors.Is(err, context.Canceled) {
 		return fmt.Errorf("%s: %w", name, err)
 	}
+	return nil
+}
+
+// bare consumes nothing: its server answers every request with 204 and nothing
+// else, which is the most that a Go HTTP server does.
+func bare(ctx context.Context, _ Options, _ *atomic.Int64) error {
+	<-ctx.Done()
 	return nil
 }
 
