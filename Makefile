@@ -29,6 +29,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: ## everything on this machine, until Ctrl-C: emulators, topics, worker, API
+	@echo "building bin/registry-worker …" >&2
 	@$(MAKE) --silent build
 	@exec bin/registry-worker dev
 

@@ -109,7 +109,9 @@ func (in *invocation) explain(err error, b backend) error {
 	case strings.Contains(err.Error(), "could not find default credentials"):
 		advice = fmt.Sprintf("no credentials: run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS, or %s for the emulator", b.emulator)
 	case silent && emulator != "":
-		advice = fmt.Sprintf("the emulator at %s (%s) does not answer", emulator, b.emulator)
+		advice = fmt.Sprintf("the emulator at %s (%s) does not answer; want host:port of one that runs, or the variable unset", emulator, b.emulator)
+	case code == codes.Unimplemented && emulator != "":
+		advice = fmt.Sprintf("what answers at %s (%s) is no such emulator", emulator, b.emulator)
 	case code == codes.NotFound:
 		advice = b.hint
 	case code == codes.PermissionDenied:

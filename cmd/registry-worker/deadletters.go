@@ -42,6 +42,7 @@ func runDeadLettersList(ctx context.Context, in *invocation) error {
 		return err
 	}
 	defer client.Close()
+	fmt.Fprintln(in.Stderr, "looking for dead letters until none has come for", pubsubadmin.DefaultIdle)
 	letters, more, err := pubsubadmin.ListDeadLetters(ctx, client, in.Config.DeadLetterTopic, pubsubadmin.ListOptions{})
 	if err != nil {
 		return in.explainPubSub(err)
@@ -58,7 +59,7 @@ func runDeadLettersList(ctx context.Context, in *invocation) error {
 		t := tabwriter.NewWriter(in.Stdout, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(t, "REFUSED\tREASON\tDETAIL\tEVENT\tSUBSCRIPTION\tMESSAGE")
 		for _, l := range letters {
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", l.RefusedAt.Format(time.RFC3339), l.Reason, l.Detail, l.Attributes["ce-id"], l.Subscription, l.MessageID)
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", l.RefusedAt.Format(time.RFC3339), l.Reason, l.Detail, l.EventID, l.Subscription, l.MessageID)
 		}
 		if err := t.Flush(); err != nil {
 			return err
@@ -89,6 +90,7 @@ func runDeadLettersRedrive(ctx context.Context, in *invocation) error {
 		return err
 	}
 	defer client.Close()
+	fmt.Fprintln(in.Stderr, "looking for dead letters until none has come for", pubsubadmin.DefaultIdle)
 	progress := newProgress(in.Stderr, "dead letters published again")
 	report, err := pubsubadmin.Redrive(ctx, client, in.Config.DeadLetterTopic, pubsubadmin.RedriveOptions{
 		Progress: func(r pubsubadmin.RedriveReport) { progress.at(r.Redriven, 0, -1) },

@@ -124,6 +124,11 @@ func (d *devRun) startEmulators(ctx context.Context) (*emulator.Emulators, error
 	pubsubHost, _ := d.LookupEnv("PUBSUB_EMULATOR_HOST")
 	firestoreHost, _ := d.LookupEnv("FIRESTORE_EMULATOR_HOST")
 	o := emulator.Options{NoPubSub: pubsubHost != "", NoFirestore: firestoreHost != ""}
+	for name, host := range map[string]string{"PUBSUB_EMULATOR_HOST": pubsubHost, "FIRESTORE_EMULATOR_HOST": firestoreHost} {
+		if host != "" {
+			fmt.Fprintf(d.Stderr, "using the emulator at %s, which %s names\n", host, name)
+		}
+	}
 	if o.NoPubSub && o.NoFirestore {
 		return &emulator.Emulators{}, nil
 	}

@@ -77,6 +77,9 @@ func (d devShow) show(ctx context.Context) error {
 // where a worker that was killed has fetched it.
 const exampleTimeout = 90 * time.Second
 
+// lateAfter is when it is said what is waited for.
+const lateAfter = 3 * time.Second
+
 // publishExample publishes one event after the other, each when the one before
 // is settled.
 func (d devShow) publishExample(ctx context.Context) error {
@@ -95,8 +98,12 @@ func (d devShow) settle(ctx context.Context, m dev.Message) error {
 	if err != nil {
 		return fmt.Errorf("publish to %s: %w", m.Topic, err)
 	}
+	late := time.AfterFunc(lateAfter, func() {
+		fmt.Fprintf(d.Stderr, "waiting for the worker to settle %s …\n", m.EventID)
+	})
+	defer late.Stop()
 	if err := d.watch.Await(ctx, id); err != nil {
-		return fmt.Errorf("not settled within %s by the worker on %s: %w",
+		return fmt.Errorf("not settled within %s by the worker on %s; does another worker, or another dev, consume them too? %w",
 			exampleTimeout, strings.Join(d.Config.Subscriptions, ", "), err)
 	}
 	return nil
@@ -118,8 +125,14 @@ func whileRunning(ctx context.Context, emulators *emulator.Emulators) error {
 	case <-ctx.Done():
 		return nil
 	case e := <-ended:
-		return fmt.Errorf("the %s emulator ended; it printed:\n%s", e.Name, e.Output())
+		return fmt.Errorf("the %s emulator ended; its last words:\n%s", e.Name, lastLines(e.Output(), 12))
 	}
+}
+
+// lastLines is the end of a text, in whole lines.
+func lastLines(text string, n int) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
 
 // notesOnEmulators tell how other programs see what is here.

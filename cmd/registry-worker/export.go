@@ -52,7 +52,11 @@ func runExport(ctx context.Context, in *invocation) error {
 	if in.Config.Check {
 		return checkDocuments(ctx, store, in.Stdout, in.Stderr)
 	}
-	return exportOwners(ctx, store, in.Stdout, in.Stderr)
+	exported, err := exportOwners(ctx, store, in.Stdout, in.Stderr)
+	if err == nil && exported == 0 { // said, since a wrong project looks the same
+		fmt.Fprintf(in.Stderr, "no resources in project %s, database %s\n", in.Config.Project, in.Config.Database)
+	}
+	return err
 }
 
 // owned is a line of the export (design §8: fields and their order are fixed).
@@ -63,20 +67,21 @@ type owned struct {
 }
 
 // exportOwners writes who owns what to out, and what is foreign to the registry
-// to foreign.
-func exportOwners(ctx context.Context, store registry.Store, out, foreign io.Writer) error {
+// to foreign. It returns how many lines went out.
+func exportOwners(ctx context.Context, store registry.Store, out, foreign io.Writer) (exported int, err error) {
 	w := bufio.NewWriterSize(out, 64<<10)
 	lines := json.NewEncoder(w)
 	lines.SetEscapeHTML(false)
-	err := store.Export(ctx, func(r registry.Record, l *registry.Ledger) error {
+	err = store.Export(ctx, func(r registry.Record, l *registry.Ledger) error {
 		owner, err := ownerOf(r, l)
 		if err != nil {
 			fmt.Fprintln(foreign, err)
 			return nil
 		}
+		exported++
 		return lines.Encode(owned{r.Resource.Kind, r.Resource.ID, owner})
 	})
-	return errors.Join(err, w.Flush())
+	return exported, errors.Join(err, w.Flush())
 }
 
 // difference is a line of the check.

@@ -60,7 +60,9 @@ func TestExportWritesTheOwnerByTheFoldAndNamesForeignDocuments(t *testing.T) {
 		}}),
 	}
 	var out, foreign bytes.Buffer
-	require.NoError(t, exportOwners(t.Context(), store, &out, &foreign))
+	exported, err := exportOwners(t.Context(), store, &out, &foreign)
+	require.NoError(t, err)
+	require.Equal(t, 3, exported)
 	require.Equal(t, `{"kind":"canvas","id":"ca_1","tenant_id":"t_eve"}
 {"kind":"thread","id":"th_1","tenant_id":"t_bob"}
 {"kind":"thread","id":"th_~.:@+=-_4","tenant_id":"t_bob"}
@@ -89,7 +91,8 @@ func TestCheckPrintsWhatDocumentsSayOtherwiseAndFails(t *testing.T) {
 
 func TestAnExportThatCannotBeWrittenIsAFault(t *testing.T) {
 	store := documents{records: []registry.Record{stored("thread__th_1", "t_ada", "t_ada")}}
-	require.Error(t, exportOwners(t.Context(), store, fullDisk{}, &bytes.Buffer{}))
+	_, err := exportOwners(t.Context(), store, fullDisk{}, &bytes.Buffer{})
+	require.Error(t, err)
 }
 
 type fullDisk struct{}

@@ -169,7 +169,7 @@ func TestPublishNamesEveryRefusedLineAndPublishesTheOthers(t *testing.T) {
 		"10 malformed", "11 too_large", "12 unknown_type",
 	}, refused)
 	require.Contains(t, p.Stderr.String(), "2 events published")
-	require.Contains(t, p.Stderr.String(), "10 lines refused")
+	require.Contains(t, p.Stderr.String(), "refused lines: 10, see above")
 }
 
 func TestPublishReadsStandardInputAndSeveralFiles(t *testing.T) {

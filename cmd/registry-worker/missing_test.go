@@ -122,7 +122,7 @@ func TestInAnotherProjectPublishNamesTheTopics(t *testing.T) {
 	project := emulatortest.PubSub(t)
 	p := emulatortest.Run(t, project.Environ(), emulatortest.Binary(t), "publish", "-")
 	require.Equal(t, exitFault, p.Wait(10*time.Second))
-	require.Contains(t, p.Stderr.String(), "no such topic: projects/"+project.ID+"/topics/nexus-thread-created")
+	require.Contains(t, p.Stderr.String(), "has no topic projects/"+project.ID+"/topics/nexus-thread-created")
 	require.Contains(t, p.Stderr.String(), "registry-worker provision")
 }
 
@@ -156,4 +156,18 @@ func serviceAccount(t *testing.T) string {
 	file := filepath.Join(t.TempDir(), "key.json")
 	require.NoError(t, os.WriteFile(file, content, 0o600))
 	return file
+}
+
+func TestDevAtAnEmulatorThatHasGoneSaysSoAtOnce(t *testing.T) {
+	for name, env := range map[string][]string{
+		"both":     {"FIRESTORE_EMULATOR_HOST=127.0.0.1:1", "PUBSUB_EMULATOR_HOST=127.0.0.1:1"},
+		"with URL": {"FIRESTORE_EMULATOR_HOST=127.0.0.1:1", "PUBSUB_EMULATOR_HOST=http://127.0.0.1:1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := emulatortest.Run(t, env, emulatortest.Binary(t), "dev", "--listen", "127.0.0.1:0")
+			require.Equal(t, exitFault, p.Wait(10*time.Second))
+			require.Contains(t, p.Stderr.String(), "which PUBSUB_EMULATOR_HOST names")
+			require.Contains(t, p.Stderr.String(), "want host:port of one that runs, or the variable unset")
+		})
+	}
 }

@@ -63,6 +63,10 @@ func (p *progress) clear() {
 func (p *progress) end(count int) {
 	p.clear()
 	took := p.now().Sub(p.began)
+	if count == 0 {
+		fmt.Fprintf(p.out, "0 %s\n", p.what)
+		return
+	}
 	fmt.Fprintf(p.out, "%d %s in %s, %s\n", count, p.what, took.Round(time.Millisecond), rate(count, took))
 }
 

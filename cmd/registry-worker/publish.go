@@ -51,7 +51,7 @@ func runPublish(ctx context.Context, in *invocation) error {
 		return err
 	}
 	if len(missing) > 0 {
-		return fmt.Errorf("no such topic: %s: `registry-worker provision` creates it", strings.Join(missing, ", "))
+		return fmt.Errorf("project %s has no topic %s: `registry-worker provision` creates what is missing", in.Config.Project, strings.Join(missing, ", "))
 	}
 	return in.publish(ctx, client, files)
 }
@@ -84,7 +84,7 @@ func (in *invocation) publish(ctx context.Context, client *pubsub.Client, files 
 	case err != nil:
 		return err
 	case p.refused > 0:
-		return fmt.Errorf("%d lines refused, see above; the others are published", p.refused)
+		return fmt.Errorf("refused lines: %d, see above; published: %d", p.refused, p.confirmed)
 	}
 	return nil
 }

@@ -3,9 +3,11 @@ package pubsubadmin
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"cloud.google.com/go/pubsub/v2"
@@ -19,6 +21,7 @@ import (
 type DeadLetter struct {
 	Reason       events.Reason     `json:"reason"`
 	Detail       string            `json:"detail"`
+	EventID      string            `json:"event_id"`     // empty where the message does not tell
 	MessageID    string            `json:"message_id"`   // of the message that was refused
 	Subscription string            `json:"subscription"` // from which it came
 	PublishedAt  string            `json:"published_at"` // that message; RFC 3339
@@ -38,6 +41,7 @@ func parseDeadLetter(m *pubsubpb.PubsubMessage) DeadLetter {
 	return DeadLetter{
 		Reason:       events.Reason(a[consumer.ReasonAttribute]),
 		Detail:       a[consumer.DetailAttribute],
+		EventID:      eventID(original, m.Data),
 		MessageID:    a[consumer.MessageIDAttribute],
 		Subscription: a[consumer.SubscriptionAttribute],
 		PublishedAt:  a[consumer.PublishTimeAttribute],
@@ -46,6 +50,24 @@ func parseDeadLetter(m *pubsubpb.PubsubMessage) DeadLetter {
 		Data:         m.Data,
 		Truncated:    truncated || dropped,
 	}
+}
+
+// eventID is the id that a message gives its event, in either mode, however
+// malformed the rest is.
+func eventID(attributes map[string]string, data []byte) string {
+	for name, value := range attributes {
+		if strings.EqualFold(name, "ce-id") {
+			return value
+		}
+	}
+	var structured struct {
+		SpecVersion string
+		ID          string
+	}
+	if json.Unmarshal(data, &structured) != nil || structured.SpecVersion == "" {
+		return ""
+	}
+	return structured.ID
 }
 
 // DefaultIdle is how long no dead letter must come before there are taken to be

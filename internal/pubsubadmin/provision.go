@@ -148,7 +148,7 @@ func (o ProvisionOptions) plan() ([]wanted, error) {
 func provisionTopic(ctx context.Context, client *pubsub.Client, name string, dryRun bool) (Action, error) {
 	action := Action{Verb: Keep, Kind: "topic", Name: name}
 	full := client.Publisher(name).String()
-	_, err := client.TopicAdminClient.GetTopic(ctx, &pubsubpb.GetTopicRequest{Topic: full})
+	_, err := client.TopicAdminClient.GetTopic(ctx, &pubsubpb.GetTopicRequest{Topic: full}, once)
 	if status.Code(err) == codes.NotFound {
 		action.Verb = Create
 		err = nil
@@ -168,7 +168,7 @@ func provisionTopic(ctx context.Context, client *pubsub.Client, name string, dry
 func provisionSubscription(ctx context.Context, client *pubsub.Client, want wanted, dryRun bool) (Action, error) {
 	action := Action{Verb: Keep, Kind: "subscription", Name: want.subscription}
 	target := want.settings(client)
-	have, err := client.SubscriptionAdminClient.GetSubscription(ctx, &pubsubpb.GetSubscriptionRequest{Subscription: target.Name})
+	have, err := client.SubscriptionAdminClient.GetSubscription(ctx, &pubsubpb.GetSubscriptionRequest{Subscription: target.Name}, once)
 	if status.Code(err) == codes.NotFound {
 		action.Verb, action.Detail = Create, want.describe()
 		if dryRun {
