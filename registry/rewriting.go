@@ -25,6 +25,9 @@ type Rewriting struct {
 	Total, Passed, Read, Written int64
 	// Holder is the worker that has, or had, the job.
 	Holder string
+	// CommittedAt is the commit time of the change; zero until the job was first
+	// claimed.
+	CommittedAt time.Time
 	// When, by the store's clock: zero where it has not happened.
 	StartedAt, UpdatedAt, FinishedAt time.Time
 }
@@ -45,11 +48,15 @@ func (r Rewriting) Pending() bool {
 }
 
 // Claimed is the state after a worker has taken the job, at the store's time.
-// What another one has done already counts.
-func (r Rewriting) Claimed(holder string, now time.Time) Rewriting {
+// What another one has done already counts. The entry was written last at
+// updated: at the first claim that was its change.
+func (r Rewriting) Claimed(holder string, now, updated time.Time) Rewriting {
 	r.State, r.Holder = RewritingRunning, holder
 	if r.StartedAt.IsZero() {
 		r.StartedAt = now
+	}
+	if r.CommittedAt.IsZero() {
+		r.CommittedAt = updated
 	}
 	r.UpdatedAt = now
 	return r

@@ -64,8 +64,8 @@ const (
 	CommitDeadline  = 10 * time.Second
 )
 
-// timestampSlack is how much later than its timestamp says a change of the
-// ledger may have been committed: the timestamp is that of the request.
+// timestampSlack is how much later than a commit's deadline after its timestamp,
+// which is that of the request, a feed entry may have been committed.
 const timestampSlack = time.Second
 
 // FeedTTL is how long a change feed entry is kept.

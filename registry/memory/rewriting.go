@@ -57,7 +57,7 @@ func (d *database) claimJob(holder string, length time.Duration, anyOrder bool) 
 		return registry.Job{}, registry.ErrNoJob
 	}
 	entry := pending[0]
-	entry.Rewriting = entry.Rewriting.Claimed(holder, d.clock())
+	entry.Rewriting = entry.Rewriting.Claimed(holder, d.clock(), d.entries[event{entry.Source, entry.ID}].updateTime)
 	return d.putJob(registry.Job{Entry: entry, Lease: length}), nil
 }
 

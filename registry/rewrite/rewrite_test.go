@@ -147,6 +147,36 @@ func TestTheLastPassBeginsWhenNobodyCanBeLeftWhoDoesNotKnowOfTheMove(t *testing.
 	require.GreaterOrEqual(t, w.slept, 15*time.Second)
 }
 
+// A change bears the time of its request, and its commit may come a whole
+// deadline later. Who certified its ledger in between does not know of it.
+func TestTheLastPassWaitsFromTheCommitOfTheMoveAndNotFromItsTimestamp(t *testing.T) {
+	w := newWorld(t)
+	certify, held := func() {}, false
+	var rewriter *rewrite.Worker
+	unaware := w.process(func(step memory.Step) error {
+		if held && step == memory.Commit {
+			held = false
+			require.NoError(t, rewriter.RunNext(t.Context()), "while the creation is on its way")
+		}
+		return nil
+	})
+	mover := w.process(func(step memory.Step) error {
+		if step == memory.Commit {
+			w.now = w.now.Add(4900 * time.Millisecond)
+			certify()
+			w.now = w.now.Add(100 * time.Millisecond)
+		}
+		return nil
+	})
+	certify = func() { w.create(unaware, "t_a", "before") }
+	w.move(mover, "t_a", "t_b", "m")
+
+	rewriter, held = w.worker(w.process(nil)), true
+	w.create(unaware, "t_a", "in-flight")
+	require.False(t, w.entry("m").Rewriting.Pending())
+	require.Empty(t, w.wrong())
+}
+
 func TestLargeTenantsAreReadOnce(t *testing.T) {
 	w := newWorld(t)
 	w.create(w.store, "t_a", ids(20)...)

@@ -54,7 +54,7 @@ func (r *run) do(ctx context.Context) error {
 		return err
 	}
 	r.logger.Info("rewriting has ended", "documents", progress.Total, "read", progress.Read, "written", progress.Written,
-		"after", r.job.Now.Sub(r.job.Entry.ChangedAt).Round(time.Millisecond))
+		"after", r.job.Now.Sub(progress.CommittedAt).Round(time.Millisecond))
 	return nil
 }
 
@@ -79,7 +79,7 @@ func (r *run) begin(ctx context.Context) error {
 // change. The store's clock is carried on by this process's.
 func (r *run) untilSettled() time.Duration {
 	now := r.job.Now.Add(r.o.Now().Sub(r.at))
-	return max(0, r.job.Entry.ChangedAt.Add(r.store.Settling()).Sub(now))
+	return max(0, r.job.Entry.Rewriting.CommittedAt.Add(r.store.Settling()).Sub(now))
 }
 
 func (r *run) awaitSettled(ctx context.Context) error {
