@@ -163,7 +163,7 @@ func (w *Worker) Run(ctx context.Context) {
 // RunNext does one job to its end. Errors: ErrNoJob, ErrLeaseLost, that of ctx,
 // or ErrUnavailable; the job can be taken up again after each of them.
 func (w *Worker) RunNext(ctx context.Context) error {
-	claimed, err := w.store.ClaimJob(ctx, w.o.Holder, w.o.Lease)
+	claimed, err := w.claim(ctx)
 	if err != nil {
 		return err
 	}
@@ -181,6 +181,12 @@ func (w *Worker) RunNext(ctx context.Context) error {
 	}
 	w.telemetry.ended(outcome(ctx, err), r.job)
 	return err
+}
+
+func (w *Worker) claim(ctx context.Context) (registry.Job, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return w.store.ClaimJob(ctx, w.o.Holder, w.o.Lease)
 }
 
 func outcome(ctx context.Context, err error) string {

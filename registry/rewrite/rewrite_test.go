@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -271,6 +272,75 @@ func TestRunGoesOnAfterFailuresAndEndsWithItsContext(t *testing.T) {
 	}
 	worker.Run(ctx)
 	require.Empty(t, w.wrong())
+}
+
+// silent is a store of which one method never answers, as after a connection
+// has died in silence.
+type silent struct {
+	registry.Rewriter
+	method string
+}
+
+func (s *silent) wait(ctx context.Context, method string) error {
+	if method != s.method {
+		return nil
+	}
+	<-ctx.Done()
+	return fmt.Errorf("%s: %w: %w", method, registry.ErrUnavailable, ctx.Err())
+}
+
+func (s *silent) ClaimJob(ctx context.Context, holder string, lease time.Duration) (registry.Job, error) {
+	if err := s.wait(ctx, "ClaimJob"); err != nil {
+		return registry.Job{}, err
+	}
+	return s.Rewriter.ClaimJob(ctx, holder, lease)
+}
+
+func (s *silent) SaveJob(ctx context.Context, job registry.Job) (registry.Job, error) {
+	if err := s.wait(ctx, "SaveJob"); err != nil {
+		return job, err
+	}
+	return s.Rewriter.SaveJob(ctx, job)
+}
+
+func (s *silent) Affected(ctx context.Context, page registry.Page) ([]registry.Record, error) {
+	if err := s.wait(ctx, "Affected"); err != nil {
+		return nil, err
+	}
+	return s.Rewriter.Affected(ctx, page)
+}
+
+func (s *silent) CountAffected(ctx context.Context, tenants []string) (int64, error) {
+	if err := s.wait(ctx, "CountAffected"); err != nil {
+		return 0, err
+	}
+	return s.Rewriter.CountAffected(ctx, tenants)
+}
+
+func (s *silent) Rewrite(ctx context.Context, records []registry.Record) (int, error) {
+	if err := s.wait(ctx, "Rewrite"); err != nil {
+		return 0, err
+	}
+	return s.Rewriter.Rewrite(ctx, records)
+}
+
+func TestACallThatIsNeverAnsweredDoesNotHoldUpTheWorkerForEver(t *testing.T) {
+	for _, method := range []string{"ClaimJob", "SaveJob", "Affected", "Rewrite"} {
+		t.Run(method, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.create(w.store, "t_a", ids(20)...)
+				w.move(w.store, "t_a", "t_b", "m")
+				s := &silent{w.process(nil), method}
+				began := time.Now()
+				require.ErrorIs(t, w.worker(s).RunNext(t.Context()), registry.ErrUnavailable)
+				require.LessOrEqual(t, time.Since(began), 30*time.Second)
+				s.method, w.now = "", w.now.Add(time.Minute) // the lease has run out
+				require.NoError(t, w.worker(s).RunNext(t.Context()))
+				require.Empty(t, w.wrong())
+			})
+		})
+	}
 }
 
 func TestOptionsAreValidated(t *testing.T) {

@@ -13,8 +13,8 @@ import (
 const (
 	saveEvery   = 2 * time.Second // how much a kill can undo
 	logEvery    = 10 * time.Second
-	callTimeout = 30 * time.Second
-	atOnce      = 500 // documents in one call of Rewrite
+	callTimeout = 30 * time.Second // a connection that died in silence is no reason to stand still
+	atOnce      = 500              // documents in one call of Rewrite
 )
 
 // run is one job, held by this worker.
@@ -63,7 +63,7 @@ func (r *run) begin(ctx context.Context) error {
 	progress := &r.job.Entry.Rewriting
 	r.logged = r.o.Now()
 	if progress.Total == 0 && progress.Cursor == "" {
-		total, err := r.store.CountAffected(ctx, progress.Tenants)
+		total, err := r.count(ctx)
 		if err != nil {
 			return err
 		}
@@ -73,6 +73,12 @@ func (r *run) begin(ctx context.Context) error {
 	}
 	r.logger.Info("rewriting is taken up", "documents", progress.Total, "passed", progress.Passed, "last_pass", progress.Last)
 	return nil
+}
+
+func (r *run) count(ctx context.Context) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return r.store.CountAffected(ctx, r.job.Entry.Rewriting.Tenants)
 }
 
 // untilSettled is how long there may still be writers that do not know of the
@@ -101,7 +107,7 @@ func (r *run) awaitSettled(ctx context.Context) error {
 func (r *run) pass(ctx context.Context) error {
 	progress := &r.job.Entry.Rewriting
 	for {
-		records, err := r.store.Affected(ctx, registry.Page{Tenants: progress.Tenants, After: progress.Cursor, Limit: r.o.Page})
+		records, err := r.read(ctx)
 		if err != nil {
 			return err
 		}
@@ -118,6 +124,14 @@ func (r *run) pass(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// read returns the next page.
+func (r *run) read(ctx context.Context) ([]registry.Record, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	progress := r.job.Entry.Rewriting
+	return r.store.Affected(ctx, registry.Page{Tenants: progress.Tenants, After: progress.Cursor, Limit: r.o.Page})
 }
 
 // chunk rewrites some documents, and notes that they are done.
@@ -162,6 +176,8 @@ func (r *run) tell(ctx context.Context) error {
 
 // save stores the progress and renews the lease.
 func (r *run) save(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
 	saved, err := r.store.SaveJob(ctx, r.job)
 	if err != nil {
 		return fmt.Errorf("rewriting: %w", err)
