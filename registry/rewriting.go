@@ -19,9 +19,9 @@ type Rewriting struct {
 	// the document up to which that pass has come.
 	Last   bool
 	Cursor string
-	// Total is how many documents were affected when the job began, Passed how
-	// many of them the pass under way is done with. Read and Written count over
-	// all passes.
+	// Total is how many documents were affected when the job began, 0 also where
+	// they could not be counted; Passed how many of them the pass under way is
+	// done with. Read and Written count over all passes.
 	Total, Passed, Read, Written int64
 	// Holder is the worker that has, or had, the job.
 	Holder string

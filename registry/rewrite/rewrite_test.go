@@ -343,6 +343,21 @@ func TestACallThatIsNeverAnsweredDoesNotHoldUpTheWorkerForEver(t *testing.T) {
 	}
 }
 
+func TestAJobIsDoneThoughItsDocumentsCannotBeCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.create(w.store, "t_a", ids(20)...)
+		w.move(w.store, "t_a", "t_b", "m")
+		began := time.Now()
+		require.NoError(t, w.worker(&silent{w.process(nil), "CountAffected"}).RunNext(t.Context()))
+		require.LessOrEqual(t, time.Since(began), 10*time.Second, "a third of the lease")
+		require.Empty(t, w.wrong())
+		job := w.entry("m").Rewriting
+		require.Zero(t, job.Total, "not known")
+		require.EqualValues(t, 20, job.Read, "in one pass: a first one might take long")
+	})
+}
+
 func TestOptionsAreValidated(t *testing.T) {
 	err := rewrite.Options{Lease: -1, Page: -1, Now: time.Now}.Validate()
 	require.ErrorContains(t, err, "Lease")

@@ -28,12 +28,10 @@ type run struct {
 }
 
 func (r *run) do(ctx context.Context) error {
-	if err := r.begin(ctx); err != nil {
-		return err
-	}
+	r.begin(ctx)
 	progress := &r.job.Entry.Rewriting
 	if !progress.Last {
-		if r.o.Rate.Duration(progress.Total) <= r.untilSettled() {
+		if progress.Total > 0 && r.o.Rate.Duration(progress.Total) <= r.untilSettled() {
 			if err := r.pass(ctx); err != nil {
 				return err
 			}
@@ -58,25 +56,26 @@ func (r *run) do(ctx context.Context) error {
 	return nil
 }
 
-// begin counts what is affected, unless that was done before.
-func (r *run) begin(ctx context.Context) error {
+// begin counts what is affected, unless that was done before. The count is for
+// display, and for whether a first pass fits: a job is done without it too.
+func (r *run) begin(ctx context.Context) {
 	progress := &r.job.Entry.Rewriting
 	r.logged = r.o.Now()
 	if progress.Total == 0 && progress.Cursor == "" {
 		total, err := r.count(ctx)
 		if err != nil {
-			return err
+			r.logger.Warn("rewriting begins; how many documents there are is not known", "error", err)
+			return
 		}
 		progress.Total = total
 		r.logger.Info("rewriting begins", "documents", total, "at_least", r.o.Rate.Duration(total)+r.untilSettled())
-		return nil
+		return
 	}
 	r.logger.Info("rewriting is taken up", "documents", progress.Total, "passed", progress.Passed, "last_pass", progress.Last)
-	return nil
 }
 
 func (r *run) count(ctx context.Context) (int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, min(callTimeout, r.o.Lease/3))
 	defer cancel()
 	return r.store.CountAffected(ctx, r.job.Entry.Rewriting.Tenants)
 }
