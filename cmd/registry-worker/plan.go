@@ -69,6 +69,9 @@ func printPlan(out io.Writer, p rewrite.Plan) {
 		fmt.Fprintf(out, "    and %d more\n", more)
 	}
 	fmt.Fprintf(out, "  %d of them carry plain sets, for which neither the move nor its retraction can promise\n", p.Plain)
+	if p.Kept > 0 {
+		fmt.Fprintf(out, "  %d more stay as they are: plain sets came after the move, and what they have taken over is not given back\n", p.Kept)
+	}
 	if p.Foreign > 0 {
 		fmt.Fprintf(out, "  %d documents with names or tenants outside the patterns would be left alone\n", p.Foreign)
 	}
