@@ -79,6 +79,10 @@ func TestATenantsMoveIsPlannedDoneKilledResumedAndTakenBack(t *testing.T) {
 	at := time.Now().Add(time.Second).UTC().Format(time.RFC3339Nano) // after the plain set
 	c.replay(tenantMoved("m", at, "t_old", "t_new"))
 	require.NotContains(t, c.export(), "t_old", "from the one write on")
+	require.Regexp(t, `counts +queued: 2001 documents, 1\ds left at least +m `, c.run(exitDone, "moves", "list").Stdout.String())
+	require.Positive(t, *c.rewriting()["m"].Rewriting.LeftSeconds)
+	require.Contains(t, c.run(exitDone, "moves", "plan", "--from", "t_new", "--to", "t_other").Stdout.String(),
+		"before it comes the rewriting for m (t_old → t_new): 2001 documents")
 	stale := c.run(exitFault, "export", "--check")
 	require.Contains(t, stale.Stderr.String(), "2001 of 2011 documents")
 
