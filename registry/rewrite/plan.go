@@ -107,13 +107,53 @@ func (p Planner) Retraction(ctx context.Context, move registry.LedgerEntry) (Pla
 	return plan, p.lag(ctx, &plan, &move)
 }
 
+// Between plans that one ledger takes the place of another: it reads the
+// documents of the tenants whose moves begin or cease to count, but for the
+// resources that skip names. It says nothing of the lag.
+func (p Planner) Between(ctx context.Context, before, after *registry.Ledger, skip func(registry.Resource) bool) (Plan, error) {
+	start, err := p.Store.Read(ctx, nil)
+	if err != nil {
+		return Plan{}, fmt.Errorf("plan: %w", err)
+	}
+	tenants := movedDifferently(before, after)
+	if len(tenants) == 0 {
+		return Plan{Owners: map[registry.Kind]int64{}, ReadTime: start.ReadTime}, nil
+	}
+	return p.visit(ctx, visit{tenants: tenants, job: tenants, at: start.ReadTime, before: before, after: after, skip: skip})
+}
+
+// movedDifferently are the tenants away from whom one ledger has a move that the
+// other has not.
+func movedDifferently(before, after *registry.Ledger) (tenants []string) {
+	type move struct {
+		registry.Version
+		from, to string
+	}
+	counting := map[move]int{}
+	for i, l := range []*registry.Ledger{before, after} {
+		for _, e := range l.Entries() {
+			if e.Counts() {
+				counting[move{e.Version, e.From, e.To}] += 1 + i
+			}
+		}
+	}
+	for m, n := range counting {
+		if n != 3 {
+			tenants = append(tenants, m.from)
+		}
+	}
+	slices.Sort(tenants)
+	return slices.Compact(tenants)
+}
+
 // visit is what a plan looks at.
 type visit struct {
 	tenants       []string // whose documents are read
 	job           []string // whose documents the rewriting reads
 	at            time.Time
 	before, after *registry.Ledger
-	retracted     *registry.LedgerEntry // may be nil
+	retracted     *registry.LedgerEntry        // may be nil
+	skip          func(registry.Resource) bool // may be nil
 }
 
 // visit reads documents, and sums up all but the lag.
@@ -145,6 +185,9 @@ func (p Planner) visit(ctx context.Context, v visit) (Plan, error) {
 }
 
 func (p Planner) add(plan *Plan, r registry.Record, v visit) {
+	if v.skip != nil && v.skip(r.Resource) {
+		return
+	}
 	rewritten := r.Affected(v.job)
 	if rewritten {
 		plan.Reads++
