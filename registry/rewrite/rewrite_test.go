@@ -178,6 +178,17 @@ func TestTheLastPassWaitsFromTheCommitOfTheMoveAndNotFromItsTimestamp(t *testing
 	require.Empty(t, w.wrong())
 }
 
+func TestWhereNobodyIsLeftWhoDoesNotKnowOfTheMoveOnePassIsEnough(t *testing.T) {
+	w := newWorld(t)
+	w.create(w.store, "t_a", ids(20)...)
+	w.move(w.store, "t_a", "t_b", "m")
+	w.now = w.now.Add(16 * time.Second) // there was no worker
+	require.NoError(t, w.worker(w.process(nil)).RunNext(t.Context()))
+	require.Empty(t, w.wrong())
+	require.EqualValues(t, 20, w.entry("m").Rewriting.Read)
+	require.Zero(t, w.slept)
+}
+
 func TestLargeTenantsAreReadOnce(t *testing.T) {
 	w := newWorld(t)
 	w.create(w.store, "t_a", ids(20)...)

@@ -31,7 +31,7 @@ func (r *run) do(ctx context.Context) error {
 	r.begin(ctx)
 	progress := &r.job.Entry.Rewriting
 	if !progress.Last {
-		if progress.Total > 0 && r.o.Rate.Duration(progress.Total) <= r.untilSettled() {
+		if r.firstPassFits() {
 			if err := r.pass(ctx); err != nil {
 				return err
 			}
@@ -54,6 +54,13 @@ func (r *run) do(ctx context.Context) error {
 	r.logger.Info("rewriting has ended", "documents", progress.Total, "read", progress.Read, "written", progress.Written,
 		"after", r.job.Now.Sub(progress.CommittedAt).Round(time.Millisecond))
 	return nil
+}
+
+// firstPassFits tells whether all documents can be visited in the time that
+// there is to wait.
+func (r *run) firstPassFits() bool {
+	total, wait := r.job.Entry.Rewriting.Total, r.untilSettled()
+	return total > 0 && wait > 0 && r.o.Rate.Duration(total) <= wait
 }
 
 // begin counts what is affected, unless that was done before. The count is for
