@@ -354,6 +354,62 @@ func TestACallThatIsNeverAnsweredDoesNotHoldUpTheWorkerForEver(t *testing.T) {
 	}
 }
 
+func TestAWorkerThatIsToEndDoesSoWithinItsTimeThoughTheStoreIsSilent(t *testing.T) {
+	for _, method := range []string{"ClaimJob", "CountAffected", "SaveJob", "Affected", "Rewrite"} {
+		t.Run(method, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.create(w.store, "t_a", ids(20)...)
+				w.move(w.store, "t_a", "t_b", "m")
+				ctx, cancel := context.WithCancel(t.Context())
+				time.AfterFunc(5*time.Second, cancel)
+				began := time.Now()
+				w.worker(&silent{w.process(nil), method}, func(o *rewrite.Options) { o.Drain = 3 * time.Second }).Run(ctx)
+				require.LessOrEqual(t, time.Since(began), 8*time.Second)
+			})
+		})
+	}
+}
+
+// slow is a store whose commits take a second.
+type slow struct {
+	registry.Rewriter
+	cut int // commits that their caller did not wait for
+}
+
+func (s *slow) commit(ctx context.Context) {
+	time.Sleep(time.Second)
+	if ctx.Err() != nil {
+		s.cut++
+	}
+}
+
+func (s *slow) Rewrite(ctx context.Context, records []registry.Record) (int, error) {
+	s.commit(ctx)
+	return s.Rewriter.Rewrite(ctx, records)
+}
+
+func (s *slow) SaveJob(ctx context.Context, job registry.Job) (registry.Job, error) {
+	s.commit(ctx)
+	return s.Rewriter.SaveJob(ctx, job)
+}
+
+func TestAWorkerThatEndsCutsNoCommitOffAndGivesItsJobBack(t *testing.T) {
+	for end := range 30 {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			w.create(w.store, "t_a", ids(20)...)
+			w.move(w.store, "t_a", "t_b", "m")
+			ctx, cancel := context.WithCancel(t.Context())
+			time.AfterFunc(time.Duration(end)*500*time.Millisecond, cancel)
+			s := &slow{Rewriter: w.process(nil)}
+			_ = w.worker(s).RunNext(ctx)
+			require.Zero(t, s.cut)
+			require.NotEqual(t, registry.RewritingRunning, w.entry("m").Rewriting.State, "nobody waits for the lease")
+		})
+	}
+}
+
 func TestAJobIsDoneThoughItsDocumentsCannotBeCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -370,8 +426,9 @@ func TestAJobIsDoneThoughItsDocumentsCannotBeCounted(t *testing.T) {
 }
 
 func TestOptionsAreValidated(t *testing.T) {
-	err := rewrite.Options{Lease: -1, Page: -1, Now: time.Now}.Validate()
+	err := rewrite.Options{Lease: -1, Page: -1, Drain: -1, Now: time.Now}.Validate()
 	require.ErrorContains(t, err, "Lease")
 	require.ErrorContains(t, err, "Page")
+	require.ErrorContains(t, err, "Drain")
 	require.ErrorContains(t, err, "Sleep")
 }

@@ -20,6 +20,7 @@ const (
 // run is one job, held by this worker.
 type run struct {
 	*Worker
+	commits  context.Context // of all that writes: a commit under way is not cut off when the worker ends
 	job      registry.Job
 	at       time.Time // when job.Now was learned, by this process's clock
 	logged   time.Time
@@ -40,7 +41,7 @@ func (r *run) do(ctx context.Context) error {
 			return err
 		}
 		progress.Last, progress.Cursor, progress.Passed = true, "", 0
-		if err := r.save(ctx); err != nil {
+		if err := r.save(); err != nil {
 			return err
 		}
 	}
@@ -48,7 +49,7 @@ func (r *run) do(ctx context.Context) error {
 		return err
 	}
 	progress.State = registry.RewritingDone
-	if err := r.save(ctx); err != nil {
+	if err := r.save(); err != nil {
 		return err
 	}
 	r.logger.Info("rewriting has ended", "documents", progress.Total, "read", progress.Read, "written", progress.Written,
@@ -103,7 +104,7 @@ func (r *run) awaitSettled(ctx context.Context) error {
 		if err := r.o.Sleep(ctx, min(left, r.o.Lease/3)); err != nil {
 			return err
 		}
-		if err := r.save(ctx); err != nil {
+		if err := r.save(); err != nil {
 			return err
 		}
 	}
@@ -146,7 +147,7 @@ func (r *run) chunk(ctx context.Context, records []registry.Record) error {
 	if err := r.governor.Wait(ctx, len(records)); err != nil {
 		return err
 	}
-	written, err := r.rewrite(ctx, records)
+	written, err := r.rewrite(records)
 	progress.Written += int64(written)
 	r.telemetry.written(ctx, written)
 	if err != nil {
@@ -155,18 +156,17 @@ func (r *run) chunk(ctx context.Context, records []registry.Record) error {
 	progress.Passed += int64(len(records))
 	progress.Cursor = records[len(records)-1].Document
 	r.telemetry.at(max(0, progress.Total-progress.Passed))
-	return r.tell(ctx)
+	return r.tell()
 }
 
-// rewrite does not end with ctx: a commit under way is not cut off.
-func (r *run) rewrite(ctx context.Context, records []registry.Record) (int, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
+func (r *run) rewrite(records []registry.Record) (int, error) {
+	ctx, cancel := context.WithTimeout(r.commits, callTimeout)
 	defer cancel()
 	return r.store.Rewrite(ctx, records)
 }
 
 // tell stores and logs progress, each now and then.
-func (r *run) tell(ctx context.Context) error {
+func (r *run) tell() error {
 	now := r.o.Now()
 	if now.Sub(r.logged) >= logEvery {
 		r.logged = now
@@ -177,12 +177,12 @@ func (r *run) tell(ctx context.Context) error {
 	if now.Sub(r.at) < min(saveEvery, r.o.Lease/3) {
 		return nil
 	}
-	return r.save(ctx)
+	return r.save()
 }
 
 // save stores the progress and renews the lease.
-func (r *run) save(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+func (r *run) save() error {
+	ctx, cancel := context.WithTimeout(r.commits, callTimeout)
 	defer cancel()
 	saved, err := r.store.SaveJob(ctx, r.job)
 	if err != nil {
@@ -194,10 +194,8 @@ func (r *run) save(ctx context.Context) error {
 
 // giveBack stores the progress and lets another worker have the job at once.
 func (r *run) giveBack() {
-	ctx, cancel := context.WithTimeout(context.Background(), callTimeout/3)
-	defer cancel()
 	r.job.Entry.Rewriting.State = registry.RewritingQueued
-	if err := r.save(ctx); err != nil {
+	if err := r.save(); err != nil {
 		r.logger.Warn("the job of rewriting was not given back; another worker takes it up when the lease has run out", "error", err)
 		return
 	}
