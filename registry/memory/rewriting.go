@@ -167,7 +167,7 @@ func (s *Store) rewrite(ctx context.Context, record registry.Record) (bool, erro
 	if err != nil {
 		return false, err
 	}
-	if s.o.Omit.Order {
+	if s.o.Omit.Fresh {
 		ledger.Ledger = s.began
 	}
 	if record.LedgerSeq > ledger.Seq() {
