@@ -19,7 +19,7 @@ import (
 )
 
 // archiveVariable names an archive to use in place of one that is made here:
-// `make archive ARCHIVE=events.ndjson.gz`.
+// `make archive ARCHIVE=events.ndjson.gz`, and `make proofs` alike.
 const archiveVariable = "REGISTRY_TEST_ARCHIVE"
 
 // archived is the events of an archive, and what must come of them.

@@ -51,7 +51,7 @@ func (c program) open() *firestore.Store {
 
 // Several workers are killed at random and started again, while the events come
 // in any order and a fifth of them twice, tenants move, and moves are taken
-// back. PROOFS_TRACE names an archive in place of made events.
+// back. REGISTRY_TEST_ARCHIVE names an archive in place of made events.
 func TestProofThatKilledWorkersEndAsTheReferenceSays(t *testing.T) {
 	const workers = 3
 	seed := proofSeed(t)
