@@ -232,6 +232,16 @@ func TestACheckpointIsOfItsArchiveOnly(t *testing.T) {
 	require.NoError(t, f.Remove())
 	require.NoError(t, f.Remove())
 
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	f, _, err = replay.OpenFile(path, []string{file})
+	require.NoError(t, err)
+	require.NoError(t, f.Save(replay.Checkpoint{Position: replay.Position{File: file, Line: 1}}))
+	text[len(text)/2]++
+	require.NoError(t, os.WriteFile(file, text, 0o600))
+	_, _, err = replay.OpenFile(path, []string{file})
+	require.ErrorContains(t, err, "another archive", "of the same size")
+
 	_, _, err = run(t, memory.New(), archived(t, created(1, "t_a")), func(o *replay.Options) {
 		o.Resume.Position = replay.Position{File: "x", Line: 7}
 	})
