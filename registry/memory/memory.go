@@ -124,9 +124,6 @@ func (s *Store) merge(ctx context.Context, resource registry.Resource, entries [
 			return registry.Update{}, errors.Join(err, lost)
 		}
 		update := record.Update(entries, ledger.Ledger)
-		if s.o.Omit.Repair && len(entries) > 0 && update.History.Equal(record.History) {
-			update.Write = false
-		}
 		if !update.Write {
 			return ours(update, lost != nil), nil
 		}

@@ -18,6 +18,4 @@ type Rules struct {
 	Fresh bool
 	// LastPass: a job ends with a pass that began as soon as it could.
 	LastPass bool
-	// Repair: a duplicate does not compare the document with the fold.
-	Repair bool
 }
