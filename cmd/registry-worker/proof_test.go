@@ -252,14 +252,6 @@ func timed(t *testing.T, what string, f func()) {
 	t.Logf("%s: %s", what, time.Since(began).Round(time.Millisecond))
 }
 
-// patient runs a command that may take long, and returns what it prints.
-func (c program) patient(args ...string) string {
-	c.t.Helper()
-	p := c.start(args...)
-	require.Equal(c.t, exitDone, p.Wait(5*time.Minute), "%s", p.Stderr)
-	return p.Stdout.String()
-}
-
 // direct is the tenant_id that a program reads which knows the documents only.
 func (c program) direct(name string) any {
 	c.t.Helper()
