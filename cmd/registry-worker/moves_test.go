@@ -12,6 +12,9 @@ import (
 
 	client "cloud.google.com/go/firestore"
 	"github.com/stretchr/testify/require"
+
+	"github.com/northstar-engines/realtime-registry/registry"
+	"github.com/northstar-engines/realtime-registry/registry/firestore"
 )
 
 func tenantMoved(id, at, from, to string) string {
@@ -35,6 +38,15 @@ func (c program) setPlain(name, tenant string) {
 	defer python.Close()
 	_, err = python.Collection("realtime_registry").Doc(name).Set(context.Background(), map[string]any{"tenant_id": tenant})
 	require.NoError(c.t, err)
+}
+
+// open opens the registry as another process would.
+func (c program) open() *firestore.Store {
+	c.t.Helper()
+	store, err := firestore.Open(c.t.Context(), firestore.Options{ProjectID: c.project.ID, ClientOptions: c.project.FirestoreOptions()})
+	require.NoError(c.t, err)
+	c.t.Cleanup(func() { store.Close() })
+	return store
 }
 
 func (c program) replay(lines ...string) string {
@@ -131,14 +143,20 @@ func TestAMoveWhoseIDTwoSourcesShareIsRetractedBySourceOnly(t *testing.T) {
 	require.Equal(t, []string{"//other"}, retracted)
 }
 
-// everything has a plain set, a retraction, and inapplicable and conflicting
-// events in it.
+// everything has a plain set, a retraction, claims, and inapplicable and
+// conflicting events in it.
 func (c program) everything() {
 	c.t.Helper()
 	c.setPlain("thread__plain", "t_p")
 	c.setPlain("thread__override", "t_first")
 	c.setPlain("thread__only", "t_only")
+	store := c.open()
+	for _, id := range []string{"claimed", "claimed.and-published"} {
+		_, err := store.Claim(c.t.Context(), "t_b", registry.Resource{Kind: registry.Canvas, ID: id})
+		require.NoError(c.t, err)
+	}
 	file := write(c.t,
+		event("0", "nexus.canvas.created.v1", "2024-01-01T00:00:00Z", `{"tenant_id":"t_b","canvas_id":"claimed.and-published"}`),
 		created("1", "2024-01-01T00:00:00.123456789Z", "t_a", "th_1"),
 		created("2", "2024-01-01T00:00:01Z", "t_a", "th_2"),
 		created("3", "2024-01-01T00:00:02Z", "t_thief", "th_1"), // conflict
@@ -156,7 +174,7 @@ func (c program) everything() {
 	require.Contains(c.t, p.Stderr.String(), "1 lines refused, see "+refused)
 	text, err := os.ReadFile(refused)
 	require.NoError(c.t, err)
-	require.Contains(c.t, string(text), `"line":3,"reason":"conflict"`)
+	require.Contains(c.t, string(text), `"line":4,"reason":"conflict"`)
 	c.setPlain("thread__override", "t_second")
 	c.run(exitDone, "moves", "retract", "8", "--by", "ops", "--yes")
 }
@@ -170,6 +188,7 @@ func TestAnArchiveMakesAnEmptyRegistryTheSame(t *testing.T) {
 	require.Equal(t, from.export(), to.export())
 	require.NotEmpty(t, to.export())
 	require.Equal(t, from.export("--events"), to.export("--events"))
+	require.Contains(t, to.export("--events"), `"id":"canvas__claimed__t_b","source":"registry"`)
 	require.Empty(t, to.export("--check"), "moves come first, so that nothing is left to rewrite")
 	require.Contains(t, to.run(exitDone, "replay", "--dry-run", archived).Stdout.String(), "nothing would change")
 }

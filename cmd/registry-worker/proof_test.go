@@ -44,14 +44,6 @@ func proofSeed(t *testing.T) uint64 {
 	return seed
 }
 
-func (c program) open() *firestore.Store {
-	c.t.Helper()
-	store, err := firestore.Open(c.t.Context(), firestore.Options{ProjectID: c.project.ID, ClientOptions: c.project.FirestoreOptions()})
-	require.NoError(c.t, err)
-	c.t.Cleanup(func() { store.Close() })
-	return store
-}
-
 // Several workers are killed at random and started again, while the events come
 // in any order and a fifth of them twice, tenants move, and moves are taken
 // back. REGISTRY_TEST_ARCHIVE names an archive in place of made events.
