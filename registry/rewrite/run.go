@@ -76,7 +76,7 @@ func (r *run) begin(ctx context.Context) {
 			return
 		}
 		progress.Total = total
-		r.logger.Info("rewriting begins", "documents", total, "at_least", r.o.Rate.Duration(total)+r.untilSettled())
+		r.logger.Info("rewriting begins", "documents", total, "at_least", (r.o.Rate.Duration(total) + r.untilSettled()).Round(time.Millisecond))
 		return
 	}
 	r.logger.Info("rewriting is taken up", "documents", progress.Total, "passed", progress.Passed, "last_pass", progress.Last)
