@@ -89,6 +89,11 @@ func TestATenantsMoveIsPlannedDoneKilledResumedAndTakenBack(t *testing.T) {
 	require.Empty(t, c.rewriting())
 
 	at := time.Now().Add(time.Second).UTC().Format(time.RFC3339Nano) // after the plain set
+	dry := c.run(exitDone, "replay", "--dry-run", write(t, tenantMoved("m", at, "t_old", "t_new"))).Stdout.String()
+	require.Contains(t, dry, "the move of everything from t_old to t_new (event m) would begin to count")
+	require.Contains(t, dry, "2000 threads would change hands")
+	require.Contains(t, dry, "1 of them carry plain sets")
+	require.Equal(t, before, c.export(), "nothing is written")
 	c.replay(tenantMoved("m", at, "t_old", "t_new"))
 	require.NotContains(t, c.export(), "t_old", "from the one write on")
 	require.Regexp(t, `counts +queued: 2001 documents, 1\ds left at least +m `, c.run(exitDone, "moves", "list").Stdout.String())
