@@ -14,10 +14,11 @@ PARALLEL ?= 2
 TIMEOUT  ?= 4m
 
 # How long each fuzz test runs, how many cases each property gets in `proofs`,
-# and which packages have such properties.
+# which packages have such properties, and where random choices begin.
 FUZZTIME     ?= 30s
 PROOF_CHECKS ?= 100000
-PROPERTIES   ?= ./events ./registry ./quota
+PROPERTIES   ?= ./registry ./quota
+SEED         ?= $(shell date +%s)
 
 # Where the emulators are missing, tests that need them are skipped, which the
 # summary says; with CI=true they fail.
@@ -48,11 +49,15 @@ fuzz: ## each fuzz test for FUZZTIME
 		go test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) "$$package" </dev/null; \
 	done
 
-proofs: tools ## longer proofs: PROOF_CHECKS cases of each property, and the tests with the tag `proofs`
-	@RAPID_CHECKS=$(PROOF_CHECKS) $(BESIDE_EMULATORS) bin/testsummary -count=1 -timeout 1h $(PROPERTIES)
-	@$(BESIDE_EMULATORS) bin/testsummary -count=1 -tags proofs -run '^TestProof' -p 1 -timeout 1h ./...
+proofs: export RAPID_SEED := $(SEED)
+proofs: export PROOFS_SEED := $(SEED)
+proofs: export REGISTRY_TEST_ARCHIVE = $(abspath $(ARCHIVE))
+proofs: tools ## longer proofs, with SEED, and with an archive (ARCHIVE=FILE) in place of made events; prints cases, seed, duration
+	@echo "seed $(SEED)"
+	@RAPID_CHECKS=$(PROOF_CHECKS) $(BESIDE_EMULATORS) bin/testsummary -logs -count=1 -timeout 1h $(PROPERTIES)
+	@$(BESIDE_EMULATORS) bin/testsummary -logs -count=1 -tags proofs -run '^TestProof' -p 1 -timeout 1h ./...
 
-archive: tools ## apply an archive (ARCHIVE=FILE, else one that is made) and compare with the reference fold; prints rates and costs
+archive: tools ## publish and replay an archive (ARCHIVE=FILE, else one that is made) and compare with the reference fold; prints rates and costs
 	@REGISTRY_TEST_ARCHIVE="$(abspath $(ARCHIVE))" $(BESIDE_EMULATORS) go test -count=1 -v -timeout 20m -run TestAnArchive ./cmd/registry-worker
 
 bench: ## compare with the alternatives, beside the emulators

@@ -116,6 +116,11 @@ func (h History) HasPlainSet() bool {
 	return slices.ContainsFunc(h, func(e Entry) bool { return e.Type == Asserted })
 }
 
+// SetPlainAfter tells whether somebody outside wrote the document after v.
+func (h History) SetPlainAfter(v Version) bool {
+	return slices.ContainsFunc(h, func(e Entry) bool { return e.Type == Asserted && e.Version.Compare(v) > 0 })
+}
+
 // Equal tells whether two histories are the same set.
 func (h History) Equal(g History) bool { return slices.EqualFunc(h, g, Entry.Equal) }
 

@@ -14,7 +14,7 @@ type LedgerEntry struct {
 	Version        // of the event
 	From, To       string
 	Seq            int64     // ledger position of the last change to this entry
-	ChangedAt      time.Time // commit time of that change
+	ChangedAt      time.Time // time of that change's request; its commit may come a deadline later
 	Retracted      bool
 	RetractedBy    string    // who, as the operator gave it; "" where not retracted
 	RetractedAt    time.Time // zero where not retracted

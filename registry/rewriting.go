@@ -19,12 +19,15 @@ type Rewriting struct {
 	// the document up to which that pass has come.
 	Last   bool
 	Cursor string
-	// Total is how many documents were affected when the job began, Passed how
-	// many of them the pass under way is done with. Read and Written count over
-	// all passes.
+	// Total is how many documents were affected when the job began, 0 also where
+	// they could not be counted; Passed how many of them the pass under way is
+	// done with. Read and Written count over all passes.
 	Total, Passed, Read, Written int64
 	// Holder is the worker that has, or had, the job.
 	Holder string
+	// CommittedAt is the commit time of the change; zero until the job was first
+	// claimed.
+	CommittedAt time.Time
 	// When, by the store's clock: zero where it has not happened.
 	StartedAt, UpdatedAt, FinishedAt time.Time
 }
@@ -45,11 +48,15 @@ func (r Rewriting) Pending() bool {
 }
 
 // Claimed is the state after a worker has taken the job, at the store's time.
-// What another one has done already counts.
-func (r Rewriting) Claimed(holder string, now time.Time) Rewriting {
+// What another one has done already counts. The entry was written last at
+// updated: at the first claim that was its change.
+func (r Rewriting) Claimed(holder string, now, updated time.Time) Rewriting {
 	r.State, r.Holder = RewritingRunning, holder
 	if r.StartedAt.IsZero() {
 		r.StartedAt = now
+	}
+	if r.CommittedAt.IsZero() {
+		r.CommittedAt = updated
 	}
 	r.UpdatedAt = now
 	return r

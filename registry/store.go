@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -71,6 +72,12 @@ func NewRecord(document, tenantID string, stored History, path []string, ledgerS
 		r.History, r.Plain = stored.Merge(Entry{Type: Asserted, Tenant: tenantID, Version: Version{Time: updateTime}})
 	}
 	return r
+}
+
+// Affected tells whether one of the tenants is on the record's path, or is its
+// tenant_id.
+func (r Record) Affected(tenants []string) bool {
+	return slices.ContainsFunc(tenants, func(t string) bool { return r.TenantID == t || slices.Contains(r.Path, t) })
 }
 
 // Owner folds the record with the ledger.

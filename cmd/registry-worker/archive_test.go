@@ -1,9 +1,12 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -17,10 +20,11 @@ import (
 	"github.com/northstar-engines/realtime-registry/events/archive"
 	"github.com/northstar-engines/realtime-registry/handlers"
 	"github.com/northstar-engines/realtime-registry/internal/reference"
+	"github.com/northstar-engines/realtime-registry/internal/replay"
 )
 
 // archiveVariable names an archive to use in place of one that is made here:
-// `make archive ARCHIVE=events.ndjson.gz`.
+// `make archive ARCHIVE=events.ndjson.gz`, and `make proofs` alike.
 const archiveVariable = "REGISTRY_TEST_ARCHIVE"
 
 // archived is the events of an archive, and what must come of them.
@@ -158,4 +162,51 @@ func TestAnArchiveThatIsStoppedInTheMiddleEndsAlike(t *testing.T) {
 	second.Signal(syscall.SIGTERM)
 	require.Equal(t, exitDone, second.Wait(30*time.Second))
 	require.Empty(t, c.run(exitDone, "dead-letters", "list", "--json").Stdout.String())
+}
+
+func TestAnArchiveReplayedTwiceAndAfterAKillEndsAsItsFold(t *testing.T) {
+	a := loadArchive(t)
+	c, file := onEmulators(t), write(t, a.lines...)
+	apply := func(args ...string) string {
+		began := time.Now()
+		out := c.patient(append([]string{"replay", "--rate", "unlimited", file}, args...)...)
+		t.Logf("replay %s: %s\n%s", strings.Join(args, " "), time.Since(began).Round(time.Millisecond), out)
+		return out
+	}
+	would := apply("--dry-run")
+	require.Empty(t, c.patient("export"), "a dry run writes nothing")
+	did := apply()
+	told, _, _ := strings.Cut(would, " lines would change the registry")
+	done, _, found := strings.Cut(did, " lines changed the registry")
+	require.True(t, found)
+	require.Equal(t, told, done, "a dry run counts what the replay does")
+	require.Equal(t, a.want, c.patient("export"))
+	whole := c.patient("export", "--events")
+	require.Contains(t, apply("--dry-run"), "nothing would change")
+	require.Contains(t, apply(), "nothing changed")
+	require.Contains(t, apply("--dry-run"), "nothing would change")
+	require.Equal(t, whole, c.patient("export", "--events"))
+
+	killed := onEmulators(t)
+	checkpoint := filepath.Join(t.TempDir(), "checkpoint.json")
+	first := killed.start("replay", "--checkpoint", checkpoint, "--rate", strconv.Itoa(max(200, len(a.lines)/10)), file)
+	require.Eventually(t, func() bool { return lineOf(checkpoint) >= len(a.lines)/2 }, time.Minute, time.Millisecond)
+	first.Kill()
+	first.Wait(10 * time.Second)
+	there := strings.Count(killed.patient("export"), "\n")
+	require.Less(t, there, strings.Count(a.want, "\n"), "it was the middle")
+	line := lineOf(checkpoint)
+	second := killed.run(exitDone, "replay", "--checkpoint", checkpoint, "--rate", "unlimited", file)
+	t.Logf("killed behind line %d of %d with %d resources there; then %s", line, len(a.lines), there, second.Stderr)
+	require.Contains(t, second.Stderr.String(), "going on behind")
+	require.Equal(t, a.want, killed.patient("export"))
+	require.Equal(t, whole, killed.patient("export", "--events"))
+}
+
+// lineOf is the line at which a checkpoint stands; 0 where there is none.
+func lineOf(checkpoint string) int {
+	text, _ := os.ReadFile(checkpoint)
+	var stored replay.Checkpoint
+	_ = json.Unmarshal(text, &stored)
+	return stored.Position.Line
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/governor"
 	"github.com/northstar-engines/realtime-registry/internal/replay"
 	"github.com/northstar-engines/realtime-registry/registry"
+	"github.com/northstar-engines/realtime-registry/registry/rewrite"
 )
 
 // sampleSize is how many changes of each sort a dry run and a plan name.
@@ -15,7 +16,7 @@ const sampleSize = 10
 
 // dryRun says what a replay would change, and writes nothing. That lines would
 // be refused is told, and is no fault of the dry run.
-func (in *invocation) dryRun(ctx context.Context, store registry.Store, files *archive.Reader) error {
+func (in *invocation) dryRun(ctx context.Context, store registryStore, files *archive.Reader) error {
 	dry, err := replay.NewDryRun(ctx, store)
 	if err != nil {
 		return err
@@ -42,8 +43,32 @@ func (in *invocation) dryRun(ctx context.Context, store registry.Store, files *a
 	}
 	progress.end(counts.Total())
 	printCounts(in, counts, "would change", "would change")
-	in.printEffect(dry.Effect(sampleSize))
+	effect := dry.Effect(sampleSize)
+	in.printEffect(effect)
+	if len(effect.TenantMoves) == 0 {
+		return nil
+	}
+	plan, err := in.planner(store).Between(ctx, effect.Before, effect.After, dry.Names)
+	if err != nil {
+		return err
+	}
+	in.printBeside(plan)
 	return nil
+}
+
+// printBeside says what moves of whole tenants would do to the resources that
+// the archive does not name.
+func (in *invocation) printBeside(p rewrite.Plan) {
+	fmt.Fprintln(in.Stdout, "by these moves, beside what the archive names:")
+	for _, kind := range registry.Kinds {
+		fmt.Fprintf(in.Stdout, "  %s would change hands\n", count(p.Owners[kind], kind))
+	}
+	for _, c := range p.Sample {
+		fmt.Fprintf(in.Stdout, "    %s: %s → %s\n", c.Resource, c.From, c.To)
+	}
+	if p.Plain > 0 {
+		fmt.Fprintf(in.Stdout, "  %d of them carry plain sets, for which no move can promise\n", p.Plain)
+	}
 }
 
 func (in *invocation) printEffect(e replay.Effect) {
@@ -67,7 +92,7 @@ func (in *invocation) printEffect(e replay.Effect) {
 		if !m.Counts() {
 			verb = "cease"
 		}
-		fmt.Fprintf(in.Stdout, "the move of everything from %s to %s (event %s) would %s to count: see moves plan\n", m.From, m.To, m.ID, verb)
+		fmt.Fprintf(in.Stdout, "the move of everything from %s to %s (event %s) would %s to count\n", m.From, m.To, m.ID, verb)
 	}
 }
 

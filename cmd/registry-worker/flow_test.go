@@ -38,6 +38,14 @@ func (c program) run(code int, args ...string) *emulatortest.Process {
 	return p
 }
 
+// patient runs a command that may take long, and returns what it prints.
+func (c program) patient(args ...string) string {
+	c.t.Helper()
+	p := c.start(args...)
+	require.Equal(c.t, exitDone, p.Wait(5*time.Minute), "%s", p.Stderr)
+	return p.Stdout.String()
+}
+
 // service starts a command that serves, and returns its base URL once it is
 // ready.
 func (c program) service(args ...string) (p *emulatortest.Process, url string) {

@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
-	"github.com/northstar-engines/realtime-registry/internal/governor"
 	"github.com/northstar-engines/realtime-registry/registry"
+	"github.com/northstar-engines/realtime-registry/registry/rewrite"
 )
 
 var movesCommand = command{
@@ -57,8 +57,16 @@ func runMovesList(ctx context.Context, in *invocation) error {
 		if err != nil {
 			return err
 		}
+		pending, err := rewrite.Planner{Store: store, Rate: in.Config.Rate}.Pending(ctx, all)
+		if err != nil {
+			return err
+		}
+		left := map[int64]rewrite.Pending{} // by position in the ledger
+		for _, p := range pending {
+			left[p.Move.Seq] = p
+		}
 		if in.Config.JSON {
-			return printMovesJSON(in, all)
+			return printMovesJSON(in, all, left)
 		}
 		if len(all) == 0 {
 			fmt.Fprintln(in.Stderr, "no moves of whole tenants")
@@ -71,7 +79,7 @@ func runMovesList(ctx context.Context, in *invocation) error {
 			if !m.RetractionOnly {
 				at = m.Time.Format(time.RFC3339Nano)
 			}
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", at, orDash(m.From), orDash(m.To), moveState(m), rewritingText(m.Rewriting, in.Config.Rate), m.ID, m.Source)
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", at, orDash(m.From), orDash(m.To), moveState(m), rewritingText(m.Rewriting, left[m.Seq]), m.ID, m.Source)
 		}
 		return t.Flush()
 	})
@@ -111,25 +119,26 @@ func moveState(m registry.LedgerEntry) string {
 }
 
 // rewritingText says how far a job is, and how long it takes at least.
-func rewritingText(r registry.Rewriting, rate governor.Rate) string {
+func rewritingText(r registry.Rewriting, pending rewrite.Pending) string {
+	left := pending.Left.Round(time.Second)
 	switch {
 	case r.State == registry.RewritingDone && r.FinishedAt.IsZero():
 		return "nothing to do"
 	case r.State == registry.RewritingDone:
 		return fmt.Sprintf("done %s, %d documents written", r.FinishedAt.Format(time.RFC3339), r.Written)
 	case r.StartedAt.IsZero():
-		return "queued"
+		return fmt.Sprintf("queued: %d documents, %s left at least", pending.Documents, left)
 	}
 	percent := int64(100)
-	if r.Total > 0 {
-		percent = min(100, 100*r.Passed/r.Total)
+	if pending.Documents > 0 {
+		percent = min(100, 100*r.Passed/pending.Documents)
 	}
 	pass := "first pass"
 	if r.Last {
 		pass = "last pass"
 	}
-	return fmt.Sprintf("%s: %s, %d of %d documents (%d%%), %d written, %s left at least", r.State, pass, r.Passed, r.Total,
-		percent, r.Written, rate.Duration(max(0, r.Total-r.Passed)).Round(time.Second))
+	return fmt.Sprintf("%s: %s, %d of %d documents (%d%%), %d written, %s left at least", r.State, pass, r.Passed, pending.Documents,
+		percent, r.Written, left)
 }
 
 // listedMove is a move as `moves list --json` has it.
@@ -158,9 +167,11 @@ type listedRewriting struct {
 	StartedAt  *time.Time              `json:"started_at,omitempty"`
 	UpdatedAt  *time.Time              `json:"updated_at,omitempty"`
 	FinishedAt *time.Time              `json:"finished_at,omitempty"`
+	// Of jobs that have not ended: until it has, at least, with those before it.
+	LeftSeconds *float64 `json:"left_seconds,omitempty"`
 }
 
-func printMovesJSON(in *invocation, all []registry.LedgerEntry) error {
+func printMovesJSON(in *invocation, all []registry.LedgerEntry, left map[int64]rewrite.Pending) error {
 	lines := json.NewEncoder(in.Stdout)
 	lines.SetEscapeHTML(false)
 	for _, m := range all {
@@ -169,7 +180,11 @@ func printMovesJSON(in *invocation, all []registry.LedgerEntry) error {
 			ID: m.ID, Source: m.Source, Time: unlessZero(m.Time), From: m.From, To: m.To, Position: m.Seq, ChangedAt: m.ChangedAt,
 			Retracted: m.Retracted, RetractedBy: m.RetractedBy, RetractedAt: unlessZero(m.RetractedAt),
 			Rewriting: listedRewriting{r.State, r.Last, r.Total, r.Passed, r.Read, r.Written, r.Holder,
-				unlessZero(r.StartedAt), unlessZero(r.UpdatedAt), unlessZero(r.FinishedAt)},
+				unlessZero(r.StartedAt), unlessZero(r.UpdatedAt), unlessZero(r.FinishedAt), nil},
+		}
+		if p, ok := left[m.Seq]; ok {
+			seconds := p.Left.Seconds()
+			listed.Rewriting.Documents, listed.Rewriting.LeftSeconds = p.Documents, &seconds
 		}
 		if err := lines.Encode(listed); err != nil {
 			return err

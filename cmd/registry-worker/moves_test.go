@@ -12,6 +12,9 @@ import (
 
 	client "cloud.google.com/go/firestore"
 	"github.com/stretchr/testify/require"
+
+	"github.com/northstar-engines/realtime-registry/registry"
+	"github.com/northstar-engines/realtime-registry/registry/firestore"
 )
 
 func tenantMoved(id, at, from, to string) string {
@@ -35,6 +38,15 @@ func (c program) setPlain(name, tenant string) {
 	defer python.Close()
 	_, err = python.Collection("realtime_registry").Doc(name).Set(context.Background(), map[string]any{"tenant_id": tenant})
 	require.NoError(c.t, err)
+}
+
+// open opens the registry as another process would.
+func (c program) open() *firestore.Store {
+	c.t.Helper()
+	store, err := firestore.Open(c.t.Context(), firestore.Options{ProjectID: c.project.ID, ClientOptions: c.project.FirestoreOptions()})
+	require.NoError(c.t, err)
+	c.t.Cleanup(func() { store.Close() })
+	return store
 }
 
 func (c program) replay(lines ...string) string {
@@ -77,8 +89,17 @@ func TestATenantsMoveIsPlannedDoneKilledResumedAndTakenBack(t *testing.T) {
 	require.Empty(t, c.rewriting())
 
 	at := time.Now().Add(time.Second).UTC().Format(time.RFC3339Nano) // after the plain set
+	dry := c.run(exitDone, "replay", "--dry-run", write(t, tenantMoved("m", at, "t_old", "t_new"))).Stdout.String()
+	require.Contains(t, dry, "the move of everything from t_old to t_new (event m) would begin to count")
+	require.Contains(t, dry, "2000 threads would change hands")
+	require.Contains(t, dry, "1 of them carry plain sets")
+	require.Equal(t, before, c.export(), "nothing is written")
 	c.replay(tenantMoved("m", at, "t_old", "t_new"))
 	require.NotContains(t, c.export(), "t_old", "from the one write on")
+	require.Regexp(t, `counts +queued: 2001 documents, 1\ds left at least +m `, c.run(exitDone, "moves", "list").Stdout.String())
+	require.Positive(t, *c.rewriting()["m"].Rewriting.LeftSeconds)
+	require.Contains(t, c.run(exitDone, "moves", "plan", "--from", "t_new", "--to", "t_other").Stdout.String(),
+		"before it comes the rewriting for m (t_old → t_new): 2001 documents")
 	stale := c.run(exitFault, "export", "--check")
 	require.Contains(t, stale.Stderr.String(), "2001 of 2011 documents")
 
@@ -127,14 +148,20 @@ func TestAMoveWhoseIDTwoSourcesShareIsRetractedBySourceOnly(t *testing.T) {
 	require.Equal(t, []string{"//other"}, retracted)
 }
 
-// everything has a plain set, a retraction, and inapplicable and conflicting
-// events in it.
+// everything has a plain set, a retraction, claims, and inapplicable and
+// conflicting events in it.
 func (c program) everything() {
 	c.t.Helper()
 	c.setPlain("thread__plain", "t_p")
 	c.setPlain("thread__override", "t_first")
 	c.setPlain("thread__only", "t_only")
+	store := c.open()
+	for _, id := range []string{"claimed", "claimed.and-published"} {
+		_, err := store.Claim(c.t.Context(), "t_b", registry.Resource{Kind: registry.Canvas, ID: id})
+		require.NoError(c.t, err)
+	}
 	file := write(c.t,
+		event("0", "nexus.canvas.created.v1", "2024-01-01T00:00:00Z", `{"tenant_id":"t_b","canvas_id":"claimed.and-published"}`),
 		created("1", "2024-01-01T00:00:00.123456789Z", "t_a", "th_1"),
 		created("2", "2024-01-01T00:00:01Z", "t_a", "th_2"),
 		created("3", "2024-01-01T00:00:02Z", "t_thief", "th_1"), // conflict
@@ -152,7 +179,7 @@ func (c program) everything() {
 	require.Contains(c.t, p.Stderr.String(), "1 lines refused, see "+refused)
 	text, err := os.ReadFile(refused)
 	require.NoError(c.t, err)
-	require.Contains(c.t, string(text), `"line":3,"reason":"conflict"`)
+	require.Contains(c.t, string(text), `"line":4,"reason":"conflict"`)
 	c.setPlain("thread__override", "t_second")
 	c.run(exitDone, "moves", "retract", "8", "--by", "ops", "--yes")
 }
@@ -166,6 +193,7 @@ func TestAnArchiveMakesAnEmptyRegistryTheSame(t *testing.T) {
 	require.Equal(t, from.export(), to.export())
 	require.NotEmpty(t, to.export())
 	require.Equal(t, from.export("--events"), to.export("--events"))
+	require.Contains(t, to.export("--events"), `"id":"canvas__claimed__t_b","source":"registry"`)
 	require.Empty(t, to.export("--check"), "moves come first, so that nothing is left to rewrite")
 	require.Contains(t, to.run(exitDone, "replay", "--dry-run", archived).Stdout.String(), "nothing would change")
 }

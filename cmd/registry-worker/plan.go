@@ -18,8 +18,8 @@ var movesPlanCommand = command{
 	Details: "Reads every document that the move would affect, at one time, and prints how many\n" +
 		"resources would change hands if the move were published now, some of them, how many\n" +
 		"carry plain sets (which neither a move nor its retraction can promise for), what\n" +
-		"the rewriting would cost, and how long readers that know the documents only would\n" +
-		"wait for it at --rate. Nothing is written.",
+		"the rewriting would cost, which jobs of rewriting come before it, and how long\n" +
+		"readers that know the documents only would wait for it at --rate. Nothing is written.",
 	Examples: []string{"registry-worker moves plan --project my-project --from t_old --to t_new"},
 	Groups: []config.Group{
 		config.PlanGroup, config.JSONGroup, config.RateGroup, config.ProjectGroup, config.RegistryGroup, config.LogGroup,
@@ -69,10 +69,18 @@ func printPlan(out io.Writer, p rewrite.Plan) {
 		fmt.Fprintf(out, "    and %d more\n", more)
 	}
 	fmt.Fprintf(out, "  %d of them carry plain sets, for which neither the move nor its retraction can promise\n", p.Plain)
+	if p.Kept > 0 {
+		fmt.Fprintf(out, "  %d more stay as they are: plain sets came after the move, and what they have taken over is not given back\n", p.Kept)
+	}
 	if p.Foreign > 0 {
 		fmt.Fprintf(out, "  %d documents with names or tenants outside the patterns would be left alone\n", p.Foreign)
 	}
 	fmt.Fprintf(out, "  cost: one commit for the move (its entry and the head of the ledger: 2 writes), whatever their\n  number; then some %d reads and %d writes to rewrite documents\n", p.Reads, p.Writes)
+	for _, job := range p.Pending {
+		m := job.Move
+		fmt.Fprintf(out, "  before it comes the rewriting for %s (%s → %s): %d documents, ended in %s at least\n",
+			m.ID, orDash(m.From), orDash(m.To), job.Documents, job.Left.Round(time.Second))
+	}
 	fmt.Fprintf(out, "  verifiers see it at once; direct readers of the documents within about %s, while a worker runs\n", p.Lag.Round(time.Second))
 	fmt.Fprintf(out, "  as of %s\n", p.ReadTime.Format(time.RFC3339Nano))
 }
@@ -87,6 +95,7 @@ type planned struct {
 	Foreign    int64           `json:"foreign_documents"`
 	Reads      int64           `json:"reads"`
 	Writes     int64           `json:"writes"`
+	Pending    []pendingJob    `json:"pending_jobs"` // that would be done before
 	LagSeconds float64         `json:"lag_seconds"`
 	ReadTime   time.Time       `json:"read_time"`
 	Sample     []plannedChange `json:"sample"`
@@ -100,13 +109,24 @@ type plannedChange struct {
 	PlainSet bool          `json:"plain_set"`
 }
 
+type pendingJob struct {
+	ID          string  `json:"id"`
+	Source      string  `json:"source"`
+	Documents   int64   `json:"documents"`
+	LeftSeconds float64 `json:"left_seconds"`
+}
+
 func printPlanJSON(in *invocation, p rewrite.Plan) error {
 	sample := []plannedChange{}
 	for _, c := range p.Sample {
 		sample = append(sample, plannedChange{c.Resource.Kind, c.Resource.ID, c.From, c.To, c.Plain})
 	}
+	pending := []pendingJob{}
+	for _, job := range p.Pending {
+		pending = append(pending, pendingJob{job.Move.ID, job.Move.Source, job.Documents, job.Left.Seconds()})
+	}
 	return json.NewEncoder(in.Stdout).Encode(planned{
 		in.Config.From, in.Config.To, p.Owners[registry.Thread], p.Owners[registry.Canvas], p.Plain, p.Foreign,
-		p.Reads, p.Writes + 2, p.Lag.Seconds(), p.ReadTime, sample,
+		p.Reads, p.Writes + 2, pending, p.Lag.Seconds(), p.ReadTime, sample,
 	})
 }

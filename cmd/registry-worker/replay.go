@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"text/tabwriter"
 	"time"
@@ -160,7 +162,8 @@ func (in *invocation) replayOptions(files *archive.Reader) replay.Options {
 // refusals is where refused lines are noted.
 type refusals struct {
 	where    string
-	file     *os.File // nil: standard error
+	file     *os.File                 // nil: standard error
+	noted    map[replay.Position]bool // before a replay that goes on was killed
 	in       *invocation
 	progress *progress
 }
@@ -172,14 +175,46 @@ func (in *invocation) refusals(resumed bool) (*refusals, error) {
 	}
 	mode := os.O_TRUNC
 	if resumed {
-		mode = os.O_APPEND
+		mode = 0
 	}
 	var err error
 	r.where = in.Config.Refused
-	if r.file, err = os.OpenFile(in.Config.Refused, os.O_CREATE|os.O_WRONLY|mode, 0o666); err != nil {
+	if r.file, err = os.OpenFile(in.Config.Refused, os.O_CREATE|os.O_RDWR|mode, 0o666); err != nil {
 		return nil, fmt.Errorf("--refused: %w", err)
 	}
+	if !resumed {
+		return r, nil
+	}
+	if err := r.readNoted(); err != nil {
+		return nil, fmt.Errorf("--refused: %w", errors.Join(err, r.file.Close()))
+	}
 	return r, nil
+}
+
+// readNoted reads what was noted before, so that no line is noted twice, and
+// cuts off what a kill left unfinished.
+func (r *refusals) readNoted() error {
+	r.noted = map[replay.Position]bool{}
+	var whole int64
+	for lines := bufio.NewReader(r.file); ; {
+		line, err := lines.ReadBytes('\n')
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		var refusal replay.Refusal
+		if json.Unmarshal(line, &refusal) == nil {
+			r.noted[replay.Position{File: refusal.File, Line: refusal.Line}] = true
+		}
+		whole += int64(len(line))
+	}
+	if err := r.file.Truncate(whole); err != nil {
+		return err
+	}
+	_, err := r.file.Seek(whole, io.SeekStart)
+	return err
 }
 
 func (r *refusals) write(refusal replay.Refusal) error {
@@ -189,6 +224,9 @@ func (r *refusals) write(refusal replay.Refusal) error {
 		}
 		_, err := fmt.Fprintf(r.in.Stderr, "%s:%d: %s: %s\n", refusal.File, refusal.Line, refusal.Reason, refusal.Detail)
 		return err
+	}
+	if r.noted[replay.Position{File: refusal.File, Line: refusal.Line}] {
+		return nil
 	}
 	line, err := json.Marshal(refusal)
 	if err == nil {

@@ -83,7 +83,7 @@ func (s *service) consume(ctx context.Context, transport consumer.Transport, wit
 		return err
 	}
 	rewriter, err := rewrite.New(s.store, rewrite.Options{
-		Rate: s.Config.Rate, Logger: s.Logger, MeterProvider: s.telemetry.MeterProvider,
+		Rate: s.Config.Rate, Drain: s.Config.DrainTimeout, Logger: s.Logger, MeterProvider: s.telemetry.MeterProvider,
 	})
 	if err != nil {
 		return err

@@ -27,12 +27,12 @@ type workload struct {
 	moves     []events.Event // of whole tenants
 }
 
-// loadWorkload reads the archive that PROOFS_TRACE names, or makes events of its
+// loadWorkload reads the archive that REGISTRY_TEST_ARCHIVE names, or makes events of its
 // own, and adds moves of whole tenants.
 func loadWorkload(t *testing.T, random *rand.Rand) workload {
 	t.Helper()
 	var w workload
-	if file := os.Getenv("PROOFS_TRACE"); file != "" {
+	if file := os.Getenv(archiveVariable); file != "" {
 		w.read(t, file)
 	} else {
 		w.make(random)
@@ -88,6 +88,9 @@ func (w *workload) make(random *rand.Rand) {
 		add(events.ThreadCreated{TenantID: tenant(), ThreadID: id})
 		if random.IntN(50) == 0 {
 			add(events.ThreadCreated{TenantID: tenant(), ThreadID: id})
+		}
+		if random.IntN(10) == 0 {
+			add(events.CanvasCreated{TenantID: tenant(), CanvasID: fmt.Sprint("cv_", n)})
 		}
 	}
 	for range moves {

@@ -1,9 +1,12 @@
 package replay
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -121,6 +124,29 @@ type File struct {
 type ArchiveFile struct {
 	Name string `json:"name"`
 	Size int64  `json:"size"` // 0 for standard input
+	// Begins is a hash of the first 64 KiB; "" for standard input.
+	Begins string `json:"begins"`
+}
+
+// fileOf describes a file as it is. One that cannot be read is told by who opens
+// it.
+func fileOf(name string) ArchiveFile {
+	file := ArchiveFile{Name: name}
+	if name == "-" {
+		return file
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return file
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err == nil {
+		file.Size = info.Size()
+	}
+	hash := sha256.New()
+	_, _ = io.Copy(hash, io.LimitReader(f, 64<<10))
+	file.Begins = hex.EncodeToString(hash.Sum(nil))
+	return file
 }
 
 type checkpointFile struct {
@@ -130,15 +156,12 @@ type checkpointFile struct {
 
 // OpenFile returns the checkpoint of a replay of these files, "-" being standard
 // input, and where it stands: zero where there is none yet. A checkpoint of
-// other files, or of files that have changed in size, is an error.
+// other files, or of files that have changed in size or in how they begin, is an
+// error.
 func OpenFile(path string, files []string) (*File, Checkpoint, error) {
 	f := &File{Path: path}
 	for _, name := range files {
-		file := ArchiveFile{Name: name}
-		if info, err := os.Stat(name); err == nil && name != "-" {
-			file.Size = info.Size()
-		}
-		f.Archive = append(f.Archive, file)
+		f.Archive = append(f.Archive, fileOf(name))
 	}
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -138,8 +138,9 @@ type Effect struct {
 	RegisteredSample, Moves []OwnerChange
 	// TenantMoves are moves of whole tenants that would begin or cease to
 	// count. What they do to resources that the archive does not name is for
-	// rewrite.Planner to say.
-	TenantMoves []registry.LedgerEntry
+	// rewrite.Planner to say: Before and After are the ledgers.
+	TenantMoves   []registry.LedgerEntry
+	Before, After *registry.Ledger
 }
 
 // OwnerChange is a resource with its owner before, "" for none, and after.
@@ -148,12 +149,19 @@ type OwnerChange struct {
 	From, To string
 }
 
+// Names tells whether the archive names the resource.
+func (d *DryRun) Names(r registry.Resource) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.records[r] != nil
+}
+
 // Effect sums up; at most sample changes of each sort are named, the first by
 // the bytes of kind, then id.
 func (d *DryRun) Effect(sample int) Effect {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	e := Effect{Registered: map[registry.Kind]int{}, Moved: map[registry.Kind]int{}}
+	e := Effect{Registered: map[registry.Kind]int{}, Moved: map[registry.Kind]int{}, Before: d.before, After: d.ledger}
 	for resource, r := range d.records {
 		change := OwnerChange{resource, r.before.Owner(d.before), r.now.Owner(d.ledger)}
 		switch {

@@ -84,7 +84,6 @@ func Run(ctx context.Context, store Store, lines *archive.Reader, o Options) (Co
 		store:    store,
 		o:        o,
 		governor: governor.New(o.Rate),
-		notAfter: time.Now().Add(o.MaxClockSkew),
 		ledger:   newLowWater(o.Resume),
 	}
 	group, ctx2 := errgroup.WithContext(ctx)
@@ -98,7 +97,6 @@ type replay struct {
 	store    Store
 	o        Options
 	governor *governor.Governor
-	notAfter time.Time
 	ledger   *lowWater
 }
 
@@ -167,7 +165,7 @@ func (r *replay) decode(at Position, line archive.Line) item {
 	if it.refusal != nil {
 		return it
 	}
-	event, err := events.DecodeLine(line.Text, r.notAfter)
+	event, err := events.DecodeLine(line.Text, time.Now().Add(r.o.MaxClockSkew))
 	if err != nil {
 		if !errors.As(err, &it.refusal) {
 			it.refusal = &events.Refusal{Reason: events.Malformed, Detail: err.Error()}

@@ -3,13 +3,16 @@ package replay_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -21,6 +24,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/replay"
 	"github.com/northstar-engines/realtime-registry/registry"
 	"github.com/northstar-engines/realtime-registry/registry/memory"
+	"github.com/northstar-engines/realtime-registry/registry/rewrite"
 )
 
 func created(n int, tenant string) events.Event {
@@ -228,6 +232,16 @@ func TestACheckpointIsOfItsArchiveOnly(t *testing.T) {
 	require.NoError(t, f.Remove())
 	require.NoError(t, f.Remove())
 
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	f, _, err = replay.OpenFile(path, []string{file})
+	require.NoError(t, err)
+	require.NoError(t, f.Save(replay.Checkpoint{Position: replay.Position{File: file, Line: 1}}))
+	text[len(text)/2]++
+	require.NoError(t, os.WriteFile(file, text, 0o600))
+	_, _, err = replay.OpenFile(path, []string{file})
+	require.ErrorContains(t, err, "another archive", "of the same size")
+
 	_, _, err = run(t, memory.New(), archived(t, created(1, "t_a")), func(o *replay.Options) {
 		o.Resume.Position = replay.Position{File: "x", Line: 7}
 	})
@@ -268,4 +282,62 @@ func TestAnErrorOfTheReaderOrOfTheNotesEndsTheReplay(t *testing.T) {
 	})
 	require.ErrorIs(t, err, full)
 	require.True(t, strings.Contains(err.Error(), ":1"), err)
+}
+
+func TestADryRunCountsWhatMovesOfTenantsDoToResourcesThatTheArchiveDoesNotName(t *testing.T) {
+	s := memory.New()
+	_, _, err := run(t, s, archived(t, created(1, "t_a"), created(2, "t_a"), created(3, "t_a"), created(4, "t_b"), created(9, "t_x"),
+		tenantMoved(50, "t_x", "t_y")))
+	require.NoError(t, err)
+	file := archived(t, created(3, "t_a"), created(5, "t_a"), tenantMoved(100, "t_a", "t_b"), tenantMoved(2, "t_b", "t_c"),
+		events.NewRetracted("//nexus", "m50", "ops", time.Unix(600, 0)))
+	dry := func() (replay.Effect, rewrite.Plan) {
+		d, err := replay.NewDryRun(t.Context(), s)
+		require.NoError(t, err)
+		_, _, err = run(t, d, file)
+		require.NoError(t, err)
+		e := d.Effect(3)
+		plan, err := rewrite.Planner{Store: s}.Between(t.Context(), e.Before, e.After, d.Names)
+		require.NoError(t, err)
+		return e, plan
+	}
+	before := export(t, s)
+	effect, plan := dry()
+	require.Equal(t, before, export(t, s))
+	require.Equal(t, []int{1, 1}, []int{effect.Registered[registry.Thread], effect.Moved[registry.Thread]}, "th-5 and th-3, which the archive names")
+	require.Len(t, effect.TenantMoves, 3)
+	require.EqualValues(t, 3, plan.Owners[registry.Thread])
+	var changes []string
+	for _, c := range plan.Sample {
+		changes = append(changes, fmt.Sprintf("%s: %s to %s", c.Resource, c.From, c.To))
+	}
+	require.Equal(t, []string{"thread/th-1: t_a to t_b", "thread/th-2: t_a to t_b", "thread/th-9: t_y to t_x"}, changes,
+		"by the times of the events: not th-4, which came after the move of t_b")
+
+	_, _, err = run(t, s, file)
+	require.NoError(t, err)
+	effect, plan = dry()
+	require.Empty(t, effect.TenantMoves)
+	require.Zero(t, plan.Changing())
+}
+
+func TestTheLinesOfALongStreamAreHeldAgainstTheTimeAtWhichTheyCome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		in, out := io.Pipe()
+		go func() {
+			for n := range 3 {
+				e := created(n, "t_a")
+				e.Time = time.Now()
+				text, _ := json.Marshal(e)
+				_, _ = out.Write(append(text, '\n'))
+				time.Sleep(time.Hour)
+			}
+			out.Close()
+		}()
+		lines, err := archive.Open([]string{"-"}, in)
+		require.NoError(t, err)
+		counts, err := replay.Run(t.Context(), memory.New(), lines, replay.Options{Rate: governor.Unlimited, MaxClockSkew: 5 * time.Minute})
+		require.NoError(t, err)
+		require.Equal(t, 3, counts.Of(handlers.Applied), "%v", counts)
+	})
 }

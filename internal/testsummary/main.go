@@ -9,6 +9,9 @@
 //	  2  firestore_test.go:12: gcloud not installed
 //	412 passed, 0 failed, 2 skipped
 //
+// With -logs as the first argument it also shows what tests that passed have
+// logged, below their names and durations.
+//
 // A test with subtests counts by its subtests. What fails without any test that
 // failed (a build, a panic outside of tests, a time limit) counts as one failure.
 //
@@ -38,6 +41,10 @@ func run(args []string) (passed bool, err error) {
 	// Ctrl-C reaches go test as well; the summary of what ran is still due.
 	signal.Notify(make(chan os.Signal, 1), os.Interrupt)
 	begin := time.Now()
+	logs := len(args) > 0 && args[0] == "-logs"
+	if logs {
+		args = args[1:]
+	}
 	cmd := exec.Command("go", append([]string{"test", "-json"}, args...)...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
@@ -48,6 +55,7 @@ func run(args []string) (passed bool, err error) {
 		return false, err
 	}
 	s := newSummary(os.Stdout)
+	s.logs = logs
 	readErr := s.read(out)
 	waitErr := cmd.Wait()
 	s.report(emulators(), time.Since(begin))

@@ -23,6 +23,7 @@ type event struct {
 
 type summary struct {
 	out     io.Writer
+	logs    bool           // show also what passing tests have logged
 	output  map[key]string // what is not shown yet, of tests that are not over
 	parents map[key]bool   // tests that have subtests
 	broken  map[key]bool   // packages in which a test failed, tests of which a subtest did
@@ -97,6 +98,9 @@ func (s *summary) test(action string, k key) {
 		if !s.parents[k] {
 			s.passed++
 		}
+		if s.logs {
+			s.show(logged(s.output[k]))
+		}
 	case "skip":
 		if !s.parents[k] {
 			s.skipped++
@@ -151,6 +155,24 @@ func (s *summary) pkg(action string, k key) {
 
 func compare(a, b key) int {
 	return cmp.Or(strings.Compare(a.pkg, b.pkg), strings.Compare(a.test, b.test))
+}
+
+// logged is what a test that passed has logged, below the line with its name and
+// duration; "" where it has logged nothing.
+func logged(output string) string {
+	var name, logs string
+	for line := range strings.Lines(output) {
+		switch text := strings.TrimSpace(line); {
+		case strings.HasPrefix(text, "--- "):
+			name = line
+		case !strings.HasPrefix(text, "=== "):
+			logs += line
+		}
+	}
+	if logs == "" {
+		return ""
+	}
+	return name + logs
 }
 
 // reason is the first line that a skipped test said, which has the place.

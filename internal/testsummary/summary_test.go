@@ -59,6 +59,12 @@ skipped:
 $`, shown, "and of what passes, nothing but the package's line is shown")
 }
 
+func TestWhatPassedShowsWhatItLoggedWhereThatIsAskedFor(t *testing.T) {
+	require.Equal(t, "--- PASS: TestX (1.50s)\n    x_test.go:3: 1000 cases, seed 7\n",
+		logged("=== RUN   TestX\n    x_test.go:3: 1000 cases, seed 7\n--- PASS: TestX (1.50s)\n"))
+	require.Empty(t, logged("=== RUN   TestX\n=== PAUSE TestX\n--- PASS: TestX (0.00s)\n"))
+}
+
 func TestEachFailureIsCountedOnceAndShownWhole(t *testing.T) {
 	s, shown := summarize(t, map[string]string{"a/a_test.go": `package a
 import "testing"

@@ -25,11 +25,12 @@ func newClient(ctx context.Context, options []option.ClientOption) (*apiv1.Clien
 		return nil, err
 	}
 	// A write that is repeated by the transport meets itself: whether to repeat
-	// is decided after reading.
+	// is decided after reading. And reads are repeated by who asked, if at all.
 	client.CallOptions.Commit = nil
 	client.CallOptions.BatchWrite = nil
 	client.CallOptions.BatchGetDocuments = nil
 	client.CallOptions.RunQuery = nil
+	client.CallOptions.RunAggregationQuery = nil
 	return client, nil
 }
 

@@ -34,7 +34,6 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -64,8 +63,8 @@ const (
 	CommitDeadline  = 10 * time.Second
 )
 
-// timestampSlack is how much later than its timestamp says a change of the
-// ledger may have been committed: the timestamp is that of the request.
+// timestampSlack is how much later than a commit's deadline after its timestamp,
+// which is that of the request, a feed entry may have been committed.
 const timestampSlack = time.Second
 
 // FeedTTL is how long a change feed entry is kept.
@@ -118,7 +117,7 @@ type Store struct {
 
 	ledgerStaleness, commitDeadline time.Duration
 
-	refresh sync.Mutex // one refresh of the ledger at a time
+	refresh chan struct{} // has one place: one refresh of the ledger at a time
 	cached  atomic.Pointer[certifiedLedger]
 }
 
@@ -163,6 +162,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		prefix:    o.Prefix,
 		telemetry: t,
 		logger:    o.Logger,
+		refresh:   make(chan struct{}, 1),
 
 		ledgerStaleness: cmp.Or(o.LedgerStaleness, LedgerStaleness),
 		commitDeadline:  cmp.Or(o.CommitDeadline, CommitDeadline),

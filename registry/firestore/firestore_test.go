@@ -212,6 +212,39 @@ func TestAStoreThatIsDownIsUnavailableAndNothingElse(t *testing.T) {
 	requireAll(t, registry.Applied, s.Apply(t.Context(), creations("x", 3)))
 }
 
+// One that reads the ledger for all others stands still, where a connection has
+// died in silence.
+func TestNobodyWaitsLongerThanItsContextForAReadThatDoesNotEnd(t *testing.T) {
+	p := emulatortest.Firestore(t)
+	link, err := wire.NewLink(p.FirestoreHost)
+	require.NoError(t, err)
+	t.Cleanup(func() { link.Close() })
+	p.FirestoreHost = link.Addr()
+	s, err := firestore.Open(t.Context(), firestore.Options{
+		ProjectID: p.ID, Prefix: prefix, ClientOptions: p.FirestoreOptions(),
+		LedgerStaleness: time.Millisecond, CommitDeadline: 2 * time.Second,
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() { s.Close() })
+	time.Sleep(2 * time.Millisecond)
+	link.Blackhole()
+	stuck := make(chan []registry.Outcome)
+	go func() { stuck <- s.Apply(context.Background(), creations("x", 1)) }()
+	time.Sleep(100 * time.Millisecond)
+
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	require.ErrorIs(t, s.Apply(ctx, creations("y", 1))[0].Err, registry.ErrUnavailable)
+	require.Less(t, time.Since(began), time.Second)
+	select {
+	case outcomes := <-stuck:
+		require.ErrorIs(t, outcomes[0].Err, registry.ErrUnavailable)
+	case <-time.After(10 * time.Second):
+		t.Fatal("the read has no deadline of its own")
+	}
+}
+
 func TestAnExportThatBreaksOffIsTakenUpAgain(t *testing.T) {
 	p, faults := emulatortest.Firestore(t), wire.NewFaults()
 	s := open(t, p, faults.DialOptions()...)

@@ -68,11 +68,18 @@ func (s *Store) freshLedger(ctx context.Context) (*certifiedLedger, error) {
 }
 
 // refreshLedger reads strongly what has changed in the ledger since the one that
-// is known. Callers that wait for one another share the work.
+// is known. Callers that wait for one another share the work, each for no longer
+// than its own ctx; a read that does not end holds them up for CommitDeadline.
 func (s *Store) refreshLedger(ctx context.Context) (*certifiedLedger, error) {
 	began := time.Now()
-	s.refresh.Lock()
-	defer s.refresh.Unlock()
+	select {
+	case s.refresh <- struct{}{}:
+		defer func() { <-s.refresh }()
+	case <-ctx.Done():
+		return nil, unavailable("read the ledger", ctx.Err())
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.commitDeadline)
+	defer cancel()
 	if c := s.cached.Load(); c != nil && c.since.After(began) {
 		return c, nil
 	}

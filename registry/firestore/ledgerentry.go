@@ -18,7 +18,7 @@ const (
 	fieldFrom        = "from"
 	fieldTo          = "to"
 	fieldSeq         = "seq"        // position of the last change to the entry
-	fieldChangedAt   = "changed_at" // commit time of that change
+	fieldChangedAt   = "changed_at" // time of that change's request
 	fieldRetracted   = "retracted"
 	fieldRetractedBy = "retracted_by"
 	fieldRetractedAt = "retracted_at" // text
@@ -37,6 +37,7 @@ const (
 	fieldRead       = "read"
 	fieldWritten    = "written"
 	fieldHolder     = "holder"
+	fieldCommitted  = "committed_at" // of the change; there once the job was claimed
 	fieldStartedAt  = "started_at"
 	fieldUpdatedAt  = "updated_at"
 	fieldFinishedAt = "finished_at"
@@ -78,7 +79,9 @@ func jobFields(e registry.LedgerEntry) map[string]*firestorepb.Value {
 		fieldWritten: integer(r.Written),
 		fieldHolder:  text(r.Holder),
 	}
-	for field, at := range map[string]time.Time{fieldStartedAt: r.StartedAt, fieldUpdatedAt: r.UpdatedAt, fieldFinishedAt: r.FinishedAt} {
+	for field, at := range map[string]time.Time{
+		fieldCommitted: r.CommittedAt, fieldStartedAt: r.StartedAt, fieldUpdatedAt: r.UpdatedAt, fieldFinishedAt: r.FinishedAt,
+	} {
 		if !at.IsZero() {
 			job[field] = &firestorepb.Value{ValueType: &firestorepb.Value_TimestampValue{TimestampValue: timestamppb.New(at)}}
 		}
@@ -120,17 +123,18 @@ func decodeLedgerEntry(d *firestorepb.Document) (registry.LedgerEntry, error) {
 
 func decodeRewriting(f map[string]*firestorepb.Value) registry.Rewriting {
 	r := registry.Rewriting{
-		State:      registry.RewritingState(f[fieldState].GetStringValue()),
-		Last:       f[fieldLast].GetBooleanValue(),
-		Cursor:     f[fieldCursor].GetStringValue(),
-		Total:      f[fieldTotal].GetIntegerValue(),
-		Passed:     f[fieldPassed].GetIntegerValue(),
-		Read:       f[fieldRead].GetIntegerValue(),
-		Written:    f[fieldWritten].GetIntegerValue(),
-		Holder:     f[fieldHolder].GetStringValue(),
-		StartedAt:  timestamp(f[fieldStartedAt]),
-		UpdatedAt:  timestamp(f[fieldUpdatedAt]),
-		FinishedAt: timestamp(f[fieldFinishedAt]),
+		State:       registry.RewritingState(f[fieldState].GetStringValue()),
+		Last:        f[fieldLast].GetBooleanValue(),
+		Cursor:      f[fieldCursor].GetStringValue(),
+		Total:       f[fieldTotal].GetIntegerValue(),
+		Passed:      f[fieldPassed].GetIntegerValue(),
+		Read:        f[fieldRead].GetIntegerValue(),
+		Written:     f[fieldWritten].GetIntegerValue(),
+		Holder:      f[fieldHolder].GetStringValue(),
+		CommittedAt: timestamp(f[fieldCommitted]),
+		StartedAt:   timestamp(f[fieldStartedAt]),
+		UpdatedAt:   timestamp(f[fieldUpdatedAt]),
+		FinishedAt:  timestamp(f[fieldFinishedAt]),
 	}
 	for _, t := range f[fieldTenants].GetArrayValue().GetValues() {
 		r.Tenants = append(r.Tenants, t.GetStringValue())

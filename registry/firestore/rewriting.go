@@ -59,7 +59,7 @@ func (s *Store) claimJob(ctx context.Context, pending *firestorepb.Document, hol
 	if err != nil {
 		return registry.Job{}, unavailable("claim a job", err)
 	}
-	entry.Rewriting = entry.Rewriting.Claimed(holder, now)
+	entry.Rewriting = entry.Rewriting.Claimed(holder, now, pending.UpdateTime.AsTime())
 	job, err := s.putJob(ctx, registry.Job{Entry: entry, Lease: lease}, pending, held)
 	if errorIsLostRace(err) {
 		return registry.Job{}, registry.ErrNoJob
@@ -232,5 +232,5 @@ func (s *Store) Rewrite(ctx context.Context, records []registry.Record) (written
 
 // Settling implements registry.Rewriter.
 func (s *Store) Settling() time.Duration {
-	return s.ledgerStaleness + s.commitDeadline + timestampSlack
+	return s.ledgerStaleness + s.commitDeadline
 }

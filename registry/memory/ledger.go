@@ -100,6 +100,7 @@ func (s *Store) changeLedger(ctx context.Context, v registry.Version, change fun
 		if !changed {
 			return sent, nil
 		}
+		after.ChangedAt = now
 		if err := s.interrupt(Commit); err != nil {
 			return false, err
 		}
@@ -134,9 +135,8 @@ func (d *database) putEntry(key event, updateTime time.Time, seq int64, e regist
 		return false
 	}
 	d.seq++
-	at := d.tick()
-	e.Seq, e.ChangedAt = d.seq, at
-	d.entries[key] = ledgerDocument{e, at}
+	e.Seq = d.seq
+	d.entries[key] = ledgerDocument{e, d.tick()}
 	d.ledger = registry.NewLedger(d.seq, d.moves())
 	d.announce()
 	return true

@@ -52,7 +52,7 @@ type Store struct {
 	*database
 	o     Options
 	known knownLedger
-	began *registry.Ledger // of the job at hand; where the rule of order is left out
+	began *registry.Ledger // when the job at hand did; for Omit.Fresh
 }
 
 var (
@@ -124,9 +124,6 @@ func (s *Store) merge(ctx context.Context, resource registry.Resource, entries [
 			return registry.Update{}, errors.Join(err, lost)
 		}
 		update := record.Update(entries, ledger.Ledger)
-		if s.o.Omit.Repair && update.History.Equal(record.History) {
-			update.Write = false
-		}
 		if !update.Write {
 			return ours(update, lost != nil), nil
 		}

@@ -57,7 +57,7 @@ func (d *database) claimJob(holder string, length time.Duration, anyOrder bool) 
 		return registry.Job{}, registry.ErrNoJob
 	}
 	entry := pending[0]
-	entry.Rewriting = entry.Rewriting.Claimed(holder, d.clock())
+	entry.Rewriting = entry.Rewriting.Claimed(holder, d.clock(), d.entries[event{entry.Source, entry.ID}].updateTime)
 	return d.putJob(registry.Job{Entry: entry, Lease: length}), nil
 }
 
@@ -167,7 +167,7 @@ func (s *Store) rewrite(ctx context.Context, record registry.Record) (bool, erro
 	if err != nil {
 		return false, err
 	}
-	if s.o.Omit.Order {
+	if s.o.Omit.Fresh {
 		ledger.Ledger = s.began
 	}
 	if record.LedgerSeq > ledger.Seq() {

@@ -3,6 +3,7 @@ package rewrite
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/internal/governor"
@@ -18,6 +19,10 @@ type Plan struct {
 	// Plain is how many of them carry plain sets, for which neither a move nor
 	// its retraction can promise anything: the next plain set overrides both.
 	Plain int64
+	// Kept is, of a retraction, how many more resources stay as they are because
+	// of a plain set that came after the move: what that has taken over cannot be
+	// told from what the new owner had before, and is not given back.
+	Kept int64
 	// Foreign documents have a name or a tenant that breaks the patterns; they
 	// are left alone.
 	Foreign int64
@@ -25,8 +30,10 @@ type Plan struct {
 	// What the rewriting would cost beyond the one write of the move: the
 	// documents that it reads, in all its passes, and that it writes.
 	Reads, Writes int64
-	// Lag is how long direct readers of the documents would wait, at least: for
-	// verifiers the owners change at once.
+	// Pending are the jobs that would be done before.
+	Pending []Pending
+	// Lag is how long direct readers of the documents would wait, at least, with
+	// those jobs, while a worker runs: for verifiers the owners change at once.
 	Lag time.Duration
 	// ReadTime is as of when all this was true.
 	ReadTime time.Time
@@ -62,73 +69,141 @@ type Planner struct {
 // Move plans a move of everything that from owns, as if its event had been
 // published now. It reads every document that the move would affect, once.
 func (p Planner) Move(ctx context.Context, from, to string) (Plan, error) {
-	return p.plan(ctx, []string{from}, func(entries []registry.LedgerEntry, now time.Time) []registry.LedgerEntry {
-		return append(entries, registry.LedgerEntry{From: from, To: to, Version: registry.Version{Time: now, Source: "plan", ID: "plan"}})
-	})
-}
-
-// Retraction plans that a move is taken back.
-func (p Planner) Retraction(ctx context.Context, move registry.LedgerEntry) (Plan, error) {
-	return p.plan(ctx, []string{move.From}, func(entries []registry.LedgerEntry, _ time.Time) []registry.LedgerEntry {
-		for i, e := range entries {
-			if e.SameEvent(move.Version) {
-				entries[i].Retracted = true
-			}
-		}
-		return entries
-	})
-}
-
-func (p Planner) plan(ctx context.Context, tenants []string, change func([]registry.LedgerEntry, time.Time) []registry.LedgerEntry) (Plan, error) {
 	start, err := p.Store.Read(ctx, nil)
 	if err != nil {
 		return Plan{}, fmt.Errorf("plan: %w", err)
 	}
-	total, err := p.Store.CountAffected(ctx, tenants)
+	move := registry.LedgerEntry{From: from, To: to, Version: registry.Version{Time: start.ReadTime, Source: "plan", ID: "plan"}}
+	plan, err := p.visit(ctx, visit{
+		tenants: []string{from}, job: []string{from}, at: start.ReadTime,
+		before: start.Ledger, after: registry.NewLedger(start.Ledger.Seq()+1, append(slices.Clone(start.Ledger.Entries()), move)),
+	})
+	if err != nil {
+		return plan, err
+	}
+	return plan, p.lag(ctx, &plan, nil)
+}
+
+// Retraction plans that a move is taken back. It reads every document of the
+// move's tenants, those of the new owner for the plain sets among them.
+func (p Planner) Retraction(ctx context.Context, move registry.LedgerEntry) (Plan, error) {
+	start, err := p.Store.Read(ctx, nil)
 	if err != nil {
 		return Plan{}, fmt.Errorf("plan: %w", err)
 	}
-	entries := append([]registry.LedgerEntry(nil), start.Ledger.Entries()...)
-	before, after := start.Ledger, registry.NewLedger(start.Ledger.Seq()+1, change(entries, start.ReadTime))
+	entries := slices.Clone(start.Ledger.Entries())
+	for i, e := range entries {
+		if e.SameEvent(move.Version) {
+			entries[i].Retracted = true
+		}
+	}
+	plan, err := p.visit(ctx, visit{
+		tenants: []string{move.From, move.To}, job: []string{move.From}, at: start.ReadTime,
+		before: start.Ledger, after: registry.NewLedger(start.Ledger.Seq()+1, entries), retracted: &move,
+	})
+	if err != nil {
+		return plan, err
+	}
+	return plan, p.lag(ctx, &plan, &move)
+}
 
-	plan := Plan{Owners: map[registry.Kind]int64{}, ReadTime: start.ReadTime}
+// Between plans that one ledger takes the place of another: it reads the
+// documents of the tenants whose moves begin or cease to count, but for the
+// resources that skip names. It says nothing of the lag.
+func (p Planner) Between(ctx context.Context, before, after *registry.Ledger, skip func(registry.Resource) bool) (Plan, error) {
+	start, err := p.Store.Read(ctx, nil)
+	if err != nil {
+		return Plan{}, fmt.Errorf("plan: %w", err)
+	}
+	tenants := movedDifferently(before, after)
+	if len(tenants) == 0 {
+		return Plan{Owners: map[registry.Kind]int64{}, ReadTime: start.ReadTime}, nil
+	}
+	return p.visit(ctx, visit{tenants: tenants, job: tenants, at: start.ReadTime, before: before, after: after, skip: skip})
+}
+
+// movedDifferently are the tenants away from whom one ledger has a move that the
+// other has not.
+func movedDifferently(before, after *registry.Ledger) (tenants []string) {
+	type move struct {
+		registry.Version
+		from, to string
+	}
+	counting := map[move]int{}
+	for i, l := range []*registry.Ledger{before, after} {
+		for _, e := range l.Entries() {
+			if e.Counts() {
+				counting[move{e.Version, e.From, e.To}] += 1 + i
+			}
+		}
+	}
+	for m, n := range counting {
+		if n != 3 {
+			tenants = append(tenants, m.from)
+		}
+	}
+	slices.Sort(tenants)
+	return slices.Compact(tenants)
+}
+
+// visit is what a plan looks at.
+type visit struct {
+	tenants       []string // whose documents are read
+	job           []string // whose documents the rewriting reads
+	at            time.Time
+	before, after *registry.Ledger
+	retracted     *registry.LedgerEntry        // may be nil
+	skip          func(registry.Resource) bool // may be nil
+}
+
+// visit reads documents, and sums up all but the lag.
+func (p Planner) visit(ctx context.Context, v visit) (Plan, error) {
+	total, err := p.Store.CountAffected(ctx, v.tenants)
+	if err != nil {
+		return Plan{}, fmt.Errorf("plan: %w", err)
+	}
+	plan := Plan{Owners: map[registry.Kind]int64{}, ReadTime: v.at}
 	var read int64
-	page := registry.Page{Tenants: tenants, Limit: 10_000, At: start.ReadTime}
+	page := registry.Page{Tenants: v.tenants, Limit: 10_000, At: v.at}
 	for {
 		records, err := p.Store.Affected(ctx, page)
 		if err != nil {
 			return Plan{}, fmt.Errorf("plan: %w", err)
 		}
 		for _, r := range records {
-			p.add(&plan, r, before, after)
+			p.add(&plan, r, v)
 		}
 		read += int64(len(records))
 		if p.Progress != nil {
 			p.Progress(read, total)
 		}
 		if len(records) < page.Limit {
-			break
+			return plan, nil
 		}
 		page.After = records[len(records)-1].Document
 	}
-	work := p.Rate.Duration(read)
-	plan.Reads, plan.Lag = read, p.Store.Settling()+work
-	if work <= p.Store.Settling() {
-		plan.Reads *= 2 // a first and a last pass
-	}
-	return plan, nil
 }
 
-func (p Planner) add(plan *Plan, r registry.Record, before, after *registry.Ledger) {
-	was, is := r.Owner(before), r.Owner(after)
+func (p Planner) add(plan *Plan, r registry.Record, v visit) {
+	if v.skip != nil && v.skip(r.Resource) {
+		return
+	}
+	rewritten := r.Affected(v.job)
+	if rewritten {
+		plan.Reads++
+	}
+	was, is := r.Owner(v.before), r.Owner(v.after)
 	if r.Resource == (registry.Resource{}) || registry.ValidateTenant(was) != nil {
 		plan.Foreign++
 		return
 	}
-	if r.Update(nil, after).Write {
+	if rewritten && r.Update(nil, v.after).Write {
 		plan.Writes++
 	}
 	if was == is {
+		if m := v.retracted; m != nil && was != m.From && r.History.SetPlainAfter(m.Version) {
+			plan.Kept++
+		}
 		return
 	}
 	plan.Owners[r.Resource.Kind]++
@@ -143,4 +218,28 @@ func (p Planner) add(plan *Plan, r registry.Record, before, after *registry.Ledg
 	if len(plan.Sample) < sample {
 		plan.Sample = append(plan.Sample, OwnerChange{r.Resource, was, is, plain})
 	}
+}
+
+// lag finds the jobs that come before, but for the one that a retraction of its
+// move would end, and how long all take.
+func (p Planner) lag(ctx context.Context, plan *Plan, retracted *registry.LedgerEntry) error {
+	moves, err := p.Store.Moves(ctx)
+	if err != nil {
+		return fmt.Errorf("plan: %w", err)
+	}
+	moves = slices.DeleteFunc(slices.Clone(moves), func(m registry.LedgerEntry) bool {
+		return retracted != nil && m.SameEvent(retracted.Version)
+	})
+	if plan.Pending, err = p.Pending(ctx, moves); err != nil {
+		return err
+	}
+	settling, work := p.Store.Settling(), p.Rate.Duration(plan.Reads)
+	plan.Lag = settling
+	if n := len(plan.Pending); n > 0 {
+		plan.Lag = max(settling, plan.Pending[n-1].Left)
+	}
+	if plan.Lag += work; 0 < settling && work <= settling {
+		plan.Reads *= 2 // a first and a last pass
+	}
+	return nil
 }

@@ -59,6 +59,7 @@ type Options struct {
 	Poll   time.Duration // how often to look for a job; default 2 s; costs one read
 	Rate   governor.Rate // documents a second; default: Firestore's ramp
 	Page   int           // documents of one query, which a kill may have read in vain; default 10,000
+	Drain  time.Duration // how long what is under way, and giving the job back, may go on when ctx ends; default 20 s
 
 	// Sleep waits; the error is that of ctx. Default: real time. Now is the
 	// clock that goes with it.
@@ -72,8 +73,8 @@ type Options struct {
 // Validate reports every fault at once.
 func (o Options) Validate() error {
 	var faults []error
-	if o.Lease < 0 || o.Poll < 0 {
-		faults = append(faults, errors.New("rewrite: Lease and Poll are not negative"))
+	if o.Lease < 0 || o.Poll < 0 || o.Drain < 0 {
+		faults = append(faults, errors.New("rewrite: Lease, Poll and Drain are not negative"))
 	}
 	if o.Page < 0 {
 		faults = append(faults, errors.New("rewrite: Page is not negative"))
@@ -97,6 +98,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Page == 0 {
 		o.Page = 10_000
+	}
+	if o.Drain == 0 {
+		o.Drain = 20 * time.Second
 	}
 	if o.Sleep == nil {
 		o.Sleep, o.Now = sleep, time.Now
@@ -137,9 +141,9 @@ func New(store registry.Rewriter, o Options) (*Worker, error) {
 	return &Worker{store: store, o: o.withDefaults(), telemetry: t}, nil
 }
 
-// Run does jobs until ctx ends. When it returns no write of its own is under
-// way, and the lease is given back where the store can be had. A store that
-// cannot be had is logged, and asked again.
+// Run does jobs until ctx ends, and returns within Options.Drain of that. Then
+// no write of its own is under way, and the lease is given back where the store
+// can be had. A store that cannot be had is logged, and asked again.
 func (w *Worker) Run(ctx context.Context) {
 	const longest = time.Minute
 	wait := w.o.Poll
@@ -163,12 +167,15 @@ func (w *Worker) Run(ctx context.Context) {
 // RunNext does one job to its end. Errors: ErrNoJob, ErrLeaseLost, that of ctx,
 // or ErrUnavailable; the job can be taken up again after each of them.
 func (w *Worker) RunNext(ctx context.Context) error {
-	claimed, err := w.store.ClaimJob(ctx, w.o.Holder, w.o.Lease)
+	claimed, err := w.claim(ctx)
 	if err != nil {
 		return err
 	}
+	commits, cancel := outlasting(ctx, w.o.Drain)
+	defer cancel()
 	r := &run{
 		Worker:   w,
+		commits:  commits,
 		job:      claimed,
 		at:       w.o.Now(),
 		governor: governor.New(w.o.Rate),
@@ -181,6 +188,19 @@ func (w *Worker) RunNext(ctx context.Context) error {
 	}
 	w.telemetry.ended(outcome(ctx, err), r.job)
 	return err
+}
+
+// outlasting returns a context that ends so long after ctx.
+func outlasting(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(d, cancel) })
+	return longer, func() { stop(); cancel() }
+}
+
+func (w *Worker) claim(ctx context.Context) (registry.Job, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return w.store.ClaimJob(ctx, w.o.Holder, w.o.Lease)
 }
 
 func outcome(ctx context.Context, err error) string {

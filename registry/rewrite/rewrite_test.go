@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -147,6 +148,47 @@ func TestTheLastPassBeginsWhenNobodyCanBeLeftWhoDoesNotKnowOfTheMove(t *testing.
 	require.GreaterOrEqual(t, w.slept, 15*time.Second)
 }
 
+// A change bears the time of its request, and its commit may come a whole
+// deadline later. Who certified its ledger in between does not know of it.
+func TestTheLastPassWaitsFromTheCommitOfTheMoveAndNotFromItsTimestamp(t *testing.T) {
+	w := newWorld(t)
+	certify, held := func() {}, false
+	var rewriter *rewrite.Worker
+	unaware := w.process(func(step memory.Step) error {
+		if held && step == memory.Commit {
+			held = false
+			require.NoError(t, rewriter.RunNext(t.Context()), "while the creation is on its way")
+		}
+		return nil
+	})
+	mover := w.process(func(step memory.Step) error {
+		if step == memory.Commit {
+			w.now = w.now.Add(4900 * time.Millisecond)
+			certify()
+			w.now = w.now.Add(100 * time.Millisecond)
+		}
+		return nil
+	})
+	certify = func() { w.create(unaware, "t_a", "before") }
+	w.move(mover, "t_a", "t_b", "m")
+
+	rewriter, held = w.worker(w.process(nil)), true
+	w.create(unaware, "t_a", "in-flight")
+	require.False(t, w.entry("m").Rewriting.Pending())
+	require.Empty(t, w.wrong())
+}
+
+func TestWhereNobodyIsLeftWhoDoesNotKnowOfTheMoveOnePassIsEnough(t *testing.T) {
+	w := newWorld(t)
+	w.create(w.store, "t_a", ids(20)...)
+	w.move(w.store, "t_a", "t_b", "m")
+	w.now = w.now.Add(16 * time.Second) // there was no worker
+	require.NoError(t, w.worker(w.process(nil)).RunNext(t.Context()))
+	require.Empty(t, w.wrong())
+	require.EqualValues(t, 20, w.entry("m").Rewriting.Read)
+	require.Zero(t, w.slept)
+}
+
 func TestLargeTenantsAreReadOnce(t *testing.T) {
 	w := newWorld(t)
 	w.create(w.store, "t_a", ids(20)...)
@@ -243,9 +285,150 @@ func TestRunGoesOnAfterFailuresAndEndsWithItsContext(t *testing.T) {
 	require.Empty(t, w.wrong())
 }
 
+// silent is a store of which one method never answers, as after a connection
+// has died in silence.
+type silent struct {
+	registry.Rewriter
+	method string
+}
+
+func (s *silent) wait(ctx context.Context, method string) error {
+	if method != s.method {
+		return nil
+	}
+	<-ctx.Done()
+	return fmt.Errorf("%s: %w: %w", method, registry.ErrUnavailable, ctx.Err())
+}
+
+func (s *silent) ClaimJob(ctx context.Context, holder string, lease time.Duration) (registry.Job, error) {
+	if err := s.wait(ctx, "ClaimJob"); err != nil {
+		return registry.Job{}, err
+	}
+	return s.Rewriter.ClaimJob(ctx, holder, lease)
+}
+
+func (s *silent) SaveJob(ctx context.Context, job registry.Job) (registry.Job, error) {
+	if err := s.wait(ctx, "SaveJob"); err != nil {
+		return job, err
+	}
+	return s.Rewriter.SaveJob(ctx, job)
+}
+
+func (s *silent) Affected(ctx context.Context, page registry.Page) ([]registry.Record, error) {
+	if err := s.wait(ctx, "Affected"); err != nil {
+		return nil, err
+	}
+	return s.Rewriter.Affected(ctx, page)
+}
+
+func (s *silent) CountAffected(ctx context.Context, tenants []string) (int64, error) {
+	if err := s.wait(ctx, "CountAffected"); err != nil {
+		return 0, err
+	}
+	return s.Rewriter.CountAffected(ctx, tenants)
+}
+
+func (s *silent) Rewrite(ctx context.Context, records []registry.Record) (int, error) {
+	if err := s.wait(ctx, "Rewrite"); err != nil {
+		return 0, err
+	}
+	return s.Rewriter.Rewrite(ctx, records)
+}
+
+func TestACallThatIsNeverAnsweredDoesNotHoldUpTheWorkerForEver(t *testing.T) {
+	for _, method := range []string{"ClaimJob", "SaveJob", "Affected", "Rewrite"} {
+		t.Run(method, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.create(w.store, "t_a", ids(20)...)
+				w.move(w.store, "t_a", "t_b", "m")
+				s := &silent{w.process(nil), method}
+				began := time.Now()
+				require.ErrorIs(t, w.worker(s).RunNext(t.Context()), registry.ErrUnavailable)
+				require.LessOrEqual(t, time.Since(began), 30*time.Second)
+				s.method, w.now = "", w.now.Add(time.Minute) // the lease has run out
+				require.NoError(t, w.worker(s).RunNext(t.Context()))
+				require.Empty(t, w.wrong())
+			})
+		})
+	}
+}
+
+func TestAWorkerThatIsToEndDoesSoWithinItsTimeThoughTheStoreIsSilent(t *testing.T) {
+	for _, method := range []string{"ClaimJob", "CountAffected", "SaveJob", "Affected", "Rewrite"} {
+		t.Run(method, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.create(w.store, "t_a", ids(20)...)
+				w.move(w.store, "t_a", "t_b", "m")
+				ctx, cancel := context.WithCancel(t.Context())
+				time.AfterFunc(5*time.Second, cancel)
+				began := time.Now()
+				w.worker(&silent{w.process(nil), method}, func(o *rewrite.Options) { o.Drain = 3 * time.Second }).Run(ctx)
+				require.LessOrEqual(t, time.Since(began), 8*time.Second)
+			})
+		})
+	}
+}
+
+// slow is a store whose commits take a second.
+type slow struct {
+	registry.Rewriter
+	cut int // commits that their caller did not wait for
+}
+
+func (s *slow) commit(ctx context.Context) {
+	time.Sleep(time.Second)
+	if ctx.Err() != nil {
+		s.cut++
+	}
+}
+
+func (s *slow) Rewrite(ctx context.Context, records []registry.Record) (int, error) {
+	s.commit(ctx)
+	return s.Rewriter.Rewrite(ctx, records)
+}
+
+func (s *slow) SaveJob(ctx context.Context, job registry.Job) (registry.Job, error) {
+	s.commit(ctx)
+	return s.Rewriter.SaveJob(ctx, job)
+}
+
+func TestAWorkerThatEndsCutsNoCommitOffAndGivesItsJobBack(t *testing.T) {
+	for end := range 30 {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			w.create(w.store, "t_a", ids(20)...)
+			w.move(w.store, "t_a", "t_b", "m")
+			ctx, cancel := context.WithCancel(t.Context())
+			time.AfterFunc(time.Duration(end)*500*time.Millisecond, cancel)
+			s := &slow{Rewriter: w.process(nil)}
+			_ = w.worker(s).RunNext(ctx)
+			require.Zero(t, s.cut)
+			require.NotEqual(t, registry.RewritingRunning, w.entry("m").Rewriting.State, "nobody waits for the lease")
+		})
+	}
+}
+
+func TestAJobIsDoneThoughItsDocumentsCannotBeCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.create(w.store, "t_a", ids(20)...)
+		w.move(w.store, "t_a", "t_b", "m")
+		began := time.Now()
+		require.NoError(t, w.worker(&silent{w.process(nil), "CountAffected"}).RunNext(t.Context()))
+		require.LessOrEqual(t, time.Since(began), 10*time.Second, "a third of the lease")
+		require.Empty(t, w.wrong())
+		job := w.entry("m").Rewriting
+		require.Zero(t, job.Total, "not known")
+		require.EqualValues(t, 20, job.Read, "in one pass: a first one might take long")
+	})
+}
+
 func TestOptionsAreValidated(t *testing.T) {
-	err := rewrite.Options{Lease: -1, Page: -1, Now: time.Now}.Validate()
+	err := rewrite.Options{Lease: -1, Page: -1, Drain: -1, Now: time.Now}.Validate()
 	require.ErrorContains(t, err, "Lease")
 	require.ErrorContains(t, err, "Page")
+	require.ErrorContains(t, err, "Drain")
 	require.ErrorContains(t, err, "Sleep")
 }

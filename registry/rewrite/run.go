@@ -13,13 +13,14 @@ import (
 const (
 	saveEvery   = 2 * time.Second // how much a kill can undo
 	logEvery    = 10 * time.Second
-	callTimeout = 30 * time.Second
-	atOnce      = 500 // documents in one call of Rewrite
+	callTimeout = 30 * time.Second // a connection that died in silence is no reason to stand still
+	atOnce      = 500              // documents in one call of Rewrite
 )
 
 // run is one job, held by this worker.
 type run struct {
 	*Worker
+	commits  context.Context // of all that writes: a commit under way is not cut off when the worker ends
 	job      registry.Job
 	at       time.Time // when job.Now was learned, by this process's clock
 	logged   time.Time
@@ -28,12 +29,10 @@ type run struct {
 }
 
 func (r *run) do(ctx context.Context) error {
-	if err := r.begin(ctx); err != nil {
-		return err
-	}
+	r.begin(ctx)
 	progress := &r.job.Entry.Rewriting
 	if !progress.Last {
-		if r.o.Rate.Duration(progress.Total) <= r.untilSettled() {
+		if r.firstPassFits() {
 			if err := r.pass(ctx); err != nil {
 				return err
 			}
@@ -42,7 +41,7 @@ func (r *run) do(ctx context.Context) error {
 			return err
 		}
 		progress.Last, progress.Cursor, progress.Passed = true, "", 0
-		if err := r.save(ctx); err != nil {
+		if err := r.save(); err != nil {
 			return err
 		}
 	}
@@ -50,36 +49,50 @@ func (r *run) do(ctx context.Context) error {
 		return err
 	}
 	progress.State = registry.RewritingDone
-	if err := r.save(ctx); err != nil {
+	if err := r.save(); err != nil {
 		return err
 	}
 	r.logger.Info("rewriting has ended", "documents", progress.Total, "read", progress.Read, "written", progress.Written,
-		"after", r.job.Now.Sub(r.job.Entry.ChangedAt).Round(time.Millisecond))
+		"after", r.job.Now.Sub(progress.CommittedAt).Round(time.Millisecond))
 	return nil
 }
 
-// begin counts what is affected, unless that was done before.
-func (r *run) begin(ctx context.Context) error {
+// firstPassFits tells whether all documents can be visited in the time that
+// there is to wait.
+func (r *run) firstPassFits() bool {
+	total, wait := r.job.Entry.Rewriting.Total, r.untilSettled()
+	return total > 0 && wait > 0 && r.o.Rate.Duration(total) <= wait
+}
+
+// begin counts what is affected, unless that was done before. The count is for
+// display, and for whether a first pass fits: a job is done without it too.
+func (r *run) begin(ctx context.Context) {
 	progress := &r.job.Entry.Rewriting
 	r.logged = r.o.Now()
 	if progress.Total == 0 && progress.Cursor == "" {
-		total, err := r.store.CountAffected(ctx, progress.Tenants)
+		total, err := r.count(ctx)
 		if err != nil {
-			return err
+			r.logger.Warn("rewriting begins; how many documents there are is not known", "error", err)
+			return
 		}
 		progress.Total = total
-		r.logger.Info("rewriting begins", "documents", total, "at_least", r.o.Rate.Duration(total)+r.untilSettled())
-		return nil
+		r.logger.Info("rewriting begins", "documents", total, "at_least", (r.o.Rate.Duration(total) + r.untilSettled()).Round(time.Millisecond))
+		return
 	}
 	r.logger.Info("rewriting is taken up", "documents", progress.Total, "passed", progress.Passed, "last_pass", progress.Last)
-	return nil
+}
+
+func (r *run) count(ctx context.Context) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, min(callTimeout, r.o.Lease/3))
+	defer cancel()
+	return r.store.CountAffected(ctx, r.job.Entry.Rewriting.Tenants)
 }
 
 // untilSettled is how long there may still be writers that do not know of the
 // change. The store's clock is carried on by this process's.
 func (r *run) untilSettled() time.Duration {
 	now := r.job.Now.Add(r.o.Now().Sub(r.at))
-	return max(0, r.job.Entry.ChangedAt.Add(r.store.Settling()).Sub(now))
+	return max(0, r.job.Entry.Rewriting.CommittedAt.Add(r.store.Settling()).Sub(now))
 }
 
 func (r *run) awaitSettled(ctx context.Context) error {
@@ -91,7 +104,7 @@ func (r *run) awaitSettled(ctx context.Context) error {
 		if err := r.o.Sleep(ctx, min(left, r.o.Lease/3)); err != nil {
 			return err
 		}
-		if err := r.save(ctx); err != nil {
+		if err := r.save(); err != nil {
 			return err
 		}
 	}
@@ -101,7 +114,7 @@ func (r *run) awaitSettled(ctx context.Context) error {
 func (r *run) pass(ctx context.Context) error {
 	progress := &r.job.Entry.Rewriting
 	for {
-		records, err := r.store.Affected(ctx, registry.Page{Tenants: progress.Tenants, After: progress.Cursor, Limit: r.o.Page})
+		records, err := r.read(ctx)
 		if err != nil {
 			return err
 		}
@@ -120,13 +133,21 @@ func (r *run) pass(ctx context.Context) error {
 	}
 }
 
+// read returns the next page.
+func (r *run) read(ctx context.Context) ([]registry.Record, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	progress := r.job.Entry.Rewriting
+	return r.store.Affected(ctx, registry.Page{Tenants: progress.Tenants, After: progress.Cursor, Limit: r.o.Page})
+}
+
 // chunk rewrites some documents, and notes that they are done.
 func (r *run) chunk(ctx context.Context, records []registry.Record) error {
 	progress := &r.job.Entry.Rewriting
 	if err := r.governor.Wait(ctx, len(records)); err != nil {
 		return err
 	}
-	written, err := r.rewrite(ctx, records)
+	written, err := r.rewrite(records)
 	progress.Written += int64(written)
 	r.telemetry.written(ctx, written)
 	if err != nil {
@@ -135,18 +156,17 @@ func (r *run) chunk(ctx context.Context, records []registry.Record) error {
 	progress.Passed += int64(len(records))
 	progress.Cursor = records[len(records)-1].Document
 	r.telemetry.at(max(0, progress.Total-progress.Passed))
-	return r.tell(ctx)
+	return r.tell()
 }
 
-// rewrite does not end with ctx: a commit under way is not cut off.
-func (r *run) rewrite(ctx context.Context, records []registry.Record) (int, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
+func (r *run) rewrite(records []registry.Record) (int, error) {
+	ctx, cancel := context.WithTimeout(r.commits, callTimeout)
 	defer cancel()
 	return r.store.Rewrite(ctx, records)
 }
 
 // tell stores and logs progress, each now and then.
-func (r *run) tell(ctx context.Context) error {
+func (r *run) tell() error {
 	now := r.o.Now()
 	if now.Sub(r.logged) >= logEvery {
 		r.logged = now
@@ -157,11 +177,13 @@ func (r *run) tell(ctx context.Context) error {
 	if now.Sub(r.at) < min(saveEvery, r.o.Lease/3) {
 		return nil
 	}
-	return r.save(ctx)
+	return r.save()
 }
 
 // save stores the progress and renews the lease.
-func (r *run) save(ctx context.Context) error {
+func (r *run) save() error {
+	ctx, cancel := context.WithTimeout(r.commits, callTimeout)
+	defer cancel()
 	saved, err := r.store.SaveJob(ctx, r.job)
 	if err != nil {
 		return fmt.Errorf("rewriting: %w", err)
@@ -172,10 +194,8 @@ func (r *run) save(ctx context.Context) error {
 
 // giveBack stores the progress and lets another worker have the job at once.
 func (r *run) giveBack() {
-	ctx, cancel := context.WithTimeout(context.Background(), callTimeout/3)
-	defer cancel()
 	r.job.Entry.Rewriting.State = registry.RewritingQueued
-	if err := r.save(ctx); err != nil {
+	if err := r.save(); err != nil {
 		r.logger.Warn("the job of rewriting was not given back; another worker takes it up when the lease has run out", "error", err)
 		return
 	}

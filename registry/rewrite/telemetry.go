@@ -64,6 +64,6 @@ func (t *telemetry) ended(outcome string, job registry.Job) {
 	t.at(0)
 	t.jobs.Add(ctx, 1, metric.WithAttributes(attribute.String("outcome", outcome)))
 	if outcome == "done" {
-		t.lag.Record(ctx, job.Now.Sub(job.Entry.ChangedAt).Seconds())
+		t.lag.Record(ctx, job.Now.Sub(job.Entry.Rewriting.CommittedAt).Seconds())
 	}
 }

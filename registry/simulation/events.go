@@ -3,6 +3,7 @@ package simulation
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/internal/reference"
@@ -63,6 +64,30 @@ func (s *simulation) makeMessage(n int) *message {
 		m.changes = append(m.changes, registry.Change{Resource: s.resources[i], Entry: entry})
 	}
 	return m
+}
+
+// events lists what was to be delivered, for a seed that fails.
+func (s *simulation) events() string {
+	var b strings.Builder
+	for _, m := range s.messages {
+		e := m.changes[0].Entry
+		fmt.Fprintf(&b, "  %s %s at %d s:", m.name, e.Type, e.Time.Unix())
+		if e.Type == registry.Moved {
+			fmt.Fprintf(&b, " %s → %s", e.From, e.To)
+		} else {
+			fmt.Fprintf(&b, " %s", e.Tenant)
+		}
+		for _, c := range m.changes {
+			if c.Resource != (registry.Resource{}) {
+				fmt.Fprintf(&b, " %s", c.Resource)
+			}
+		}
+		b.WriteString("\n")
+	}
+	for _, r := range s.retractions {
+		fmt.Fprintf(&b, "  retract %s\n", r.id)
+	}
+	return b.String()
 }
 
 // check holds what is left against the reference.

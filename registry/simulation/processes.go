@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/handlers"
@@ -50,7 +51,7 @@ func (s *simulation) worker(p *process) {
 			changes = append(changes, m.changes...)
 		}
 		outcomes := p.store.Apply(s.ctx, changes)
-		p.unacked = true
+		p.unacked = slices.ContainsFunc(outcomes, func(o registry.Outcome) bool { return o.Kind == registry.Applied })
 		p.step("ack")
 		p.unacked = false
 		for _, m := range batch {

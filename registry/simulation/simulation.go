@@ -96,7 +96,7 @@ func Run(seed uint64, rules omit.Rules) (Trouble, error) {
 		err = s.check()
 	}
 	if err != nil {
-		err = fmt.Errorf("seed %d: %w", seed, err)
+		err = fmt.Errorf("seed %d: %w\n%s", seed, err, s.events())
 	}
 	return s.trouble, err
 }

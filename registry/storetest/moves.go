@@ -117,6 +117,9 @@ func jobsAreQueued(t *testing.T, b Backend) {
 	job := claim(t, s, "w")
 	require.Equal(t, "first", job.Entry.ID, "in the order of commits, not of versions")
 	require.Equal(t, []string{"t_b"}, job.Entry.Rewriting.Tenants)
+	committed := job.Entry.Rewriting.CommittedAt
+	require.False(t, committed.Before(job.Entry.ChangedAt), "a change bears the time of its request")
+	require.False(t, committed.After(job.Entry.Rewriting.StartedAt))
 	save(t, s, job, done)
 	job = claim(t, s, "w")
 	require.Equal(t, "second", job.Entry.ID)
@@ -154,6 +157,7 @@ func leases(t *testing.T, b Backend) {
 	}, 10*time.Second, time.Millisecond, "a lease runs out by the store's clock")
 	require.Equal(t, job.Entry.ID, taken.Entry.ID)
 	require.EqualValues(t, 7, taken.Entry.Rewriting.Read)
+	require.True(t, job.Entry.Rewriting.CommittedAt.Equal(taken.Entry.Rewriting.CommittedAt), "which does not change with progress")
 	_, err = s.SaveJob(context.Background(), short)
 	require.ErrorIs(t, err, registry.ErrLeaseLost)
 	requireNoJob(t, s, "one")

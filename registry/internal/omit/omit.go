@@ -11,12 +11,11 @@ type Rules struct {
 	PathQuery bool
 	// PathWrite: a document is rewritten only where its tenant_id differs.
 	PathWrite bool
-	// Order: jobs run at the same time, the newest first, each with the ledger
-	// that it read when it began. (With a fresh ledger for every document, as
-	// the rewriting has, their order alone would do no harm: docs/moves.md.)
+	// Order: jobs run at the same time, the newest first.
 	Order bool
+	// Fresh: a job folds with the ledger that it read when it began. Order and
+	// Fresh each do harm only where the other is left out too: docs/moves.md.
+	Fresh bool
 	// LastPass: a job ends with a pass that began as soon as it could.
 	LastPass bool
-	// Repair: a duplicate does not compare the document with the fold.
-	Repair bool
 }
