@@ -76,23 +76,22 @@ func (g guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := claim{g.Tenant(r), g.Resource(r)}
 	// A hijacked connection outlives its request.
 	life, end := context.WithCancel(context.WithoutCancel(r.Context()))
+	s := &stream{ResponseWriter: w, request: r, end: end}
+	defer s.leave()
 	var changed <-chan struct{}
 	if g.watcher != nil {
 		changed = g.watcher.Watch(life, c.resource) // before the check, so that nothing falls in between
 	}
 	if err := g.verifier.Verify(r.Context(), c.tenantID, c.resource); err != nil {
-		end()
 		problem.Of(err).Write(w)
 		return
 	}
 	if g.watcher == nil {
-		end()
 		g.next.ServeHTTP(w, r)
 		return
 	}
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
-	s := &stream{ResponseWriter: w, request: r, end: end}
 	go g.follow(life, c, changed, func(cause error) {
 		g.ended.Add(life, 1, metric.WithAttributes(attribute.String("reason", reason(cause))))
 		s.lose(cause)
