@@ -373,6 +373,7 @@ func (w watched) Watch(ctx context.Context, _ registry.Resource) <-chan struct{}
 func TestWhatEndsIsNotWatchedAnyMore(t *testing.T) {
 	for name, handler := range map[string]http.HandlerFunc{
 		"answered": func(http.ResponseWriter, *http.Request) {},
+		"panics":   func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 		"hijacked and closed": func(w http.ResponseWriter, _ *http.Request) {
 			conn, _, err := http.NewResponseController(w).Hijack()
 			if err == nil {
@@ -394,4 +395,18 @@ func TestWhatEndsIsNotWatchedAnyMore(t *testing.T) {
 			}
 		})
 	}
+}
+
+// panicking is a watched verifier whose check does not return.
+type panicking struct{ watched }
+
+func (panicking) Verify(context.Context, string, registry.Resource) error {
+	panic(http.ErrAbortHandler)
+}
+
+func TestACheckThatPanicsLeavesNoWatchBehind(t *testing.T) {
+	v := panicking{watched{make(chan context.Context, 1)}}
+	h := protected(t, v, func(http.ResponseWriter, *http.Request) {})
+	require.Panics(t, func() { h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil)) })
+	require.Error(t, (<-v.watches).Err())
 }
