@@ -352,6 +352,29 @@ func TestWhereNobodyAsksTheFeedIsNotRead(t *testing.T) {
 	})
 }
 
+// busy is a store whose listener tells of n changes after a while.
+type busy struct {
+	*feedStore
+	n int
+}
+
+func (s *busy) Listen(ctx context.Context, tell func(registry.Notice)) error {
+	pause(ctx, 2*time.Minute)
+	for i := range s.n {
+		tell(registry.Notice{Entries: []registry.FeedEntry{{ID: fmt.Sprint(i), Resource: thread("th_1"), At: time.Now()}}})
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func TestMemoryIsBoundedAlsoWhereNobodyAsksAndMuchChanges(t *testing.T) {
+	bubble(t, func(t *testing.T, store *feedStore) {
+		v := keeping(t, &busy{store, 170_000}, verifier.Options{})
+		time.Sleep(3 * time.Minute)
+		require.InDelta(t, 25_000, v.Told(), 25_000)
+	})
+}
+
 func TestAnEntryThatIsToldTwiceCountsOnce(t *testing.T) {
 	bubble(t, func(t *testing.T, store *feedStore) {
 		claim(t, store, "t_ann", thread("th_1"))

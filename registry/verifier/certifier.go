@@ -45,7 +45,7 @@ type certifier struct {
 	// What follows is the loop's own, but for told.
 	cursor time.Time
 	mu     sync.Mutex
-	told   map[string]time.Time // feed entries that are dealt with, and their times
+	told   map[string]time.Time // feed entries that are dealt with, and their times; bounded by mostTold
 
 	omit atomic.Bool // certification, for tests that it is needed
 }
@@ -56,6 +56,10 @@ const (
 	idleAfter = time.Minute
 	// leastGap is between the starts of two confirming reads.
 	leastGap = 20 * time.Millisecond
+	// mostTold bounds the names of entries that are dealt with, where no
+	// confirming read forgets them: it is more than two of those may bring. To
+	// deal with an entry again does no harm.
+	mostTold = 50_000
 	// Waits after a failure.
 	firstRetry, mostRetry = 50 * time.Millisecond, 2 * time.Second
 )
@@ -200,6 +204,9 @@ func (c *certifier) tell(entries []registry.FeedEntry) {
 	for _, e := range entries {
 		if _, known := c.told[e.ID]; known {
 			continue
+		}
+		if len(c.told) >= mostTold {
+			clear(c.told)
 		}
 		c.told[e.ID] = e.At
 		c.telemetry.changes.Add(context.Background(), 1)

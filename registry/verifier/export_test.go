@@ -9,3 +9,11 @@ func (v *Verifier) Watching() int64 { return v.kept.cache.watching.Load() }
 // OmitCertification makes answers from memory rest on nothing, to show that a
 // test would notice.
 func (v *Verifier) OmitCertification() { v.kept.certifier.omit.Store(true) }
+
+// Told is the number of feed entries whose names are remembered.
+func (v *Verifier) Told() int {
+	c := v.kept.certifier
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.told)
+}
