@@ -49,7 +49,8 @@ type Options struct {
 
 	// MaxWaiting is the number of checks that wait for a read, or are in one,
 	// at once. Those above it are ErrUnavailable immediately: an overloaded
-	// store should not be waited for by everybody. Default 10,000.
+	// store should not be waited for by everybody. Default 10,000. A tenth of
+	// it is for open streams that are verified again, which wait for their turn.
 	MaxWaiting int
 
 	// Where telemetry goes. Default: nowhere.

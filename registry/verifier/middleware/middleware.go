@@ -40,11 +40,11 @@
 //   - anything else ends.
 //
 // Where nobody can tell, since the change feed is not certified, each open stream
-// is verified by reading the store, again and again; one that gets no answer for
-// Options.Patience ends with ErrUncertain: ReasonUncertain
+// is verified by reading the store, at least every MaxStaleness; one that gets no
+// answer for Options.Patience ends with ErrUncertain: ReasonUncertain
 // ("registry_unavailable"), in WebSocket code 1013. With a verifier whose
 // MaxStaleness is 0 every open stream costs a read about every 5 s. With a MaxAge
-// its resource is read once in that time. A Verifier that has no Watch leaves
+// its resource is read once in that time. A Verifier that is no Watcher leaves
 // open streams alone.
 //
 // Put it after what authenticates (it trusts Options.Tenant) and after what

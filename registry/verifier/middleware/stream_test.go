@@ -302,18 +302,14 @@ func TestAStreamOverHTTP2EndsWithItsReasonWhateverItsHandlerLooksAt(t *testing.T
 	}
 }
 
-// losing lets in whoever asks first, and then nobody.
-type losing struct {
-	asked   *atomic.Int64
-	changed chan struct{}
-}
+// losing lets in, and when it has been told of a change, nobody.
+type losing chan struct{}
 
-func (l losing) Watch(context.Context, registry.Resource) <-chan struct{} { return l.changed }
+func (l losing) Watch(context.Context, registry.Resource) <-chan struct{} { return l }
+func (losing) MaxStaleness() time.Duration                                { return time.Second }
 
-func (l losing) Verify(context.Context, string, registry.Resource) error {
-	if l.asked.Add(1) == 1 {
-		return nil
-	}
+func (losing) Verify(context.Context, string, registry.Resource) error { return nil }
+func (losing) Reverify(context.Context, string, registry.Resource) error {
 	return registry.ErrNotFound
 }
 
@@ -335,10 +331,10 @@ func (m *mortal) SetWriteDeadline(d time.Time) error {
 
 func TestWhatEndsByItselfWhileItIsLostIsNotTouchedAfterwards(t *testing.T) {
 	for range 1000 {
-		v := losing{new(atomic.Int64), make(chan struct{})}
+		v := make(losing)
 		h := protected(t, v, func(w http.ResponseWriter, _ *http.Request) {
 			time.Sleep(200 * time.Microsecond) // by then it is followed
-			close(v.changed)
+			close(v)
 			for {
 				if _, err := w.Write(nil); err != nil {
 					return // at once
@@ -363,7 +359,9 @@ func TestWhatEndsByItselfWhileItIsLostIsNotTouchedAfterwards(t *testing.T) {
 // watched is a verifier that lets everybody in and tells what is watched.
 type watched struct{ watches chan context.Context }
 
-func (watched) Verify(context.Context, string, registry.Resource) error { return nil }
+func (watched) Verify(context.Context, string, registry.Resource) error   { return nil }
+func (watched) Reverify(context.Context, string, registry.Resource) error { return nil }
+func (watched) MaxStaleness() time.Duration                               { return time.Second }
 
 func (w watched) Watch(ctx context.Context, _ registry.Resource) <-chan struct{} {
 	w.watches <- ctx
