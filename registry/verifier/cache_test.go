@@ -202,6 +202,41 @@ func TestWithoutCertificateEveryCheckReads(t *testing.T) {
 	}
 }
 
+func TestAReadOfTheFeedThatHangsIsGivenUpWhenItCanCertifyNothing(t *testing.T) {
+	bubble(t, func(t *testing.T, store *feedStore) {
+		claim(t, store, "t_ann", thread("th_1"))
+		v := keeping(t, store, verifier.Options{Timeout: time.Hour})
+		allowed(t, v, "t_ann", "th_1")
+		store.set(hungFeed)
+		time.Sleep(S)
+		store.set(nil) // the next one would be answered
+		time.Sleep(S)
+		allowed(t, v, "t_ann", "th_1")
+		require.Equal(t, 1, store.count(), "certified again")
+	})
+}
+
+// After an outage, or a long sleep, there may be much to read.
+func TestAReadOfTheFeedMayTakeLongerThanMaxStaleness(t *testing.T) {
+	bubble(t, func(t *testing.T, store *feedStore) {
+		claim(t, store, "t_ann", thread("th_1"))
+		v := keeping(t, store, verifier.Options{Timeout: time.Hour})
+		allowed(t, v, "t_ann", "th_1")
+		store.mu.Lock()
+		store.slow = 2 * S // once: what is read next is little
+		store.alter = func(b registry.FeedBatch) registry.FeedBatch {
+			store.mu.Lock()
+			defer store.mu.Unlock()
+			store.slow = 0
+			return b
+		}
+		store.mu.Unlock()
+		time.Sleep(10 * S)
+		allowed(t, v, "t_ann", "th_1")
+		require.Equal(t, 1, store.count(), "certified again")
+	})
+}
+
 // A certificate counts from before its read was sent, however late the answer.
 func TestACertificateCountsFromBeforeItsReadWasSent(t *testing.T) {
 	bubble(t, func(t *testing.T, store *feedStore) {

@@ -1,5 +1,7 @@
 package verifier
 
+import "time"
+
 // CacheUsage is what the cache holds: entries, and bytes by its own account.
 func (v *Verifier) CacheUsage() (entries, bytes int64) { return v.kept.cache.usage() }
 
@@ -17,3 +19,6 @@ func (v *Verifier) Told() int {
 	defer c.mu.Unlock()
 	return len(c.told)
 }
+
+// Certified is since when what is in memory is certified.
+func (v *Verifier) Certified() time.Time { return v.kept.certifier.current.Load().since }

@@ -123,8 +123,6 @@ func (k *kept) watch(ctx context.Context, r registry.Resource) <-chan struct{} {
 		k.certifier.missed(uncertified)
 		return closedWatch
 	}
-	if k.cache.watching.Load() == 1 {
-		k.certifier.want() // it may have gone idle
-	}
+	k.certifier.keepAwake()
 	return done
 }
