@@ -1,6 +1,10 @@
 package verifier
 
-import "time"
+import (
+	"time"
+
+	"github.com/northstar-engines/realtime-registry/registry"
+)
 
 // CacheUsage is what the cache holds: entries, and bytes by its own account.
 func (v *Verifier) CacheUsage() (entries, bytes int64) { return v.kept.cache.usage() }
@@ -22,3 +26,14 @@ func (v *Verifier) Told() int {
 
 // Certified is since when what is in memory is certified.
 func (v *Verifier) Certified() time.Time { return v.kept.certifier.current.Load().since }
+
+// FromMemory tells whether a check is answered from memory.
+func (v *Verifier) FromMemory(tenantID string, r registry.Resource) bool {
+	return v.kept.owns(tenantID, r).why == ""
+}
+
+// HoldMisses holds what is remembered of refusals, of all tenants.
+func (v *Verifier) HoldMisses() (release func()) {
+	v.telemetry.misses.mu.Lock()
+	return v.telemetry.misses.mu.Unlock
+}

@@ -82,7 +82,10 @@ func (k *kept) owns(tenantID string, r registry.Resource) verdict {
 	} else {
 		s.threadHits.Add(1)
 	}
-	if owner != f.Tenant {
+	if owner != f.Tenant && f.arrived != uint32(cert.ledger.Seq()) {
+		s.mu.Lock()
+		s.noteArrived(hash, r, cert.ledger.Seq())
+		s.mu.Unlock()
 		return verdict{moved: cert}
 	}
 	return verdict{}
