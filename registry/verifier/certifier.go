@@ -263,7 +263,7 @@ func (c *certifier) forget(before time.Time) {
 func (c *certifier) lapsed() {
 	now := time.Now()
 	if cert := c.current.Load(); cert != nil && c.valid(cert, now) { // a newer one
-		c.lapse.Reset(cert.since.Add(c.options.MaxStaleness).Sub(now) + 1)
+		c.lapse.Reset(max(cert.since.Add(c.options.MaxStaleness).Sub(now)+1, time.Millisecond))
 		return
 	}
 	c.telemetry.closed(c.cache.closeWatches(func(*watch) bool { return true }), uncertified)
