@@ -22,7 +22,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry/verifier"
 )
 
-var stalenessFor = flag.Duration("staleness.for", 10*time.Second, "how long the staleness test moves, checks and breaks")
+var stalenessFor = flag.Duration("staleness.for", 8*time.Second, "how long the staleness test moves, checks and breaks")
 
 // The bounds of the test: short, so that much happens within them.
 const (
@@ -53,7 +53,7 @@ func TestTheStalenessTestNoticesThatCertificationIsOmitted(t *testing.T) {
 		v.OmitCertification()
 	}
 	for range 10 {
-		if trouble.run(5 * time.Second); trouble.untold > 0 && len(trouble.violations) > trouble.untold {
+		if trouble.run(3 * time.Second); trouble.untold > 0 && len(trouble.violations) > trouble.untold {
 			break
 		}
 	}

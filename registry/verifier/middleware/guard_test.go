@@ -4,15 +4,19 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/northstar-engines/realtime-registry/registry"
 	"github.com/northstar-engines/realtime-registry/registry/memory"
 	"github.com/northstar-engines/realtime-registry/registry/verifier"
+	"github.com/northstar-engines/realtime-registry/registry/verifier/middleware"
 )
 
 // blind is a store of whose changes nothing can be learned.
@@ -65,4 +69,57 @@ func TestAStreamEndsWithinMaxStaleness(t *testing.T) {
 			}
 		})
 	}
+}
+
+// unsure is losing while the store does not answer.
+type unsure struct{ losing }
+
+func (unsure) Reverify(context.Context, string, registry.Resource) error {
+	return registry.ErrUnavailable
+}
+
+func TestStreamsThatAreEndedAreCountedByReason(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reader := sdkmetric.NewManualReader()
+		o := middleware.Options{
+			Tenant:        func(*http.Request) string { return "t_ann" },
+			Resource:      func(*http.Request) registry.Resource { return registry.Resource{Kind: registry.Thread, ID: "th_1"} },
+			MeterProvider: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)),
+		}
+		stream := func(v middleware.Verifier, changed losing, times int) {
+			protect, err := middleware.New(v, o)
+			require.NoError(t, err)
+			var all sync.WaitGroup
+			for range times {
+				all.Go(func() {
+					h := protect(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+						select {
+						case <-r.Context().Done():
+						case <-time.After(time.Hour): // ends by itself
+						}
+					}))
+					h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
+				})
+			}
+			synctest.Wait()
+			if changed != nil {
+				close(changed)
+			}
+			all.Wait()
+		}
+		lost, untold := make(losing), make(losing)
+		stream(lost, lost, 3)
+		stream(unsure{untold}, untold, 2)
+		stream(make(losing), nil, 5)
+
+		var data metricdata.ResourceMetrics
+		require.NoError(t, reader.Collect(t.Context(), &data))
+		counts := map[string]int64{}
+		for _, p := range data.ScopeMetrics[0].Metrics[0].Data.(metricdata.Sum[int64]).DataPoints {
+			why, _ := p.Attributes.Value("reason")
+			counts[why.AsString()] = p.Value
+		}
+		require.Equal(t, "registry.middleware.streams_ended", data.ScopeMetrics[0].Metrics[0].Name)
+		require.Equal(t, map[string]int64{"ownership_lost": 3, "registry_unavailable": 2}, counts)
+	})
 }

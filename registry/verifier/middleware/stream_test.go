@@ -61,13 +61,7 @@ func server(t *testing.T, handler http.HandlerFunc) (*failing, *httptest.Server)
 	s := httptest.NewServer(protect(handler))
 	t.Cleanup(s.Close)
 	require.Eventually(t, func() bool { // the feed is certified
-		done := v.Watch(t.Context(), registry.Resource{Kind: registry.Thread, ID: "th_1"})
-		select {
-		case <-done:
-			return false
-		default:
-			return true
-		}
+		return !isClosed(v.Watch(t.Context(), registry.Resource{Kind: registry.Thread, ID: "th_1"}))
 	}, 10*time.Second, time.Millisecond)
 	return store, s
 }
@@ -81,6 +75,15 @@ func protected(t *testing.T, v middleware.Verifier, handler http.HandlerFunc) ht
 	})
 	require.NoError(t, err)
 	return protect(handler)
+}
+
+func isClosed(done <-chan struct{}) bool {
+	select {
+	case <-done:
+		return true
+	default:
+		return false
+	}
 }
 
 func moveAway(t *testing.T, s *failing) {
