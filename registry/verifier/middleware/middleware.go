@@ -35,8 +35,10 @@
 //     its context ends, or a write fails.
 //   - WebSocket: by a close frame with code 4404 and the reason, whereupon the
 //     connection is closed, also where the handler has returned long before. It
-//     goes between two of the handler's writes: frames should be one write each,
-//     as the usual packages have it.
+//     goes between two of the handler's writes: frames should be one write each.
+//     Packages that buffer take several for a frame above their buffer, often
+//     4 KB; where the loss falls between these, the client sees the connection
+//     break off within a frame, without the reason.
 //   - anything else ends.
 //
 // Where nobody can tell, since the change feed is not certified, each open stream
