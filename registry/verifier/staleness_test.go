@@ -22,7 +22,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry/verifier"
 )
 
-var stalenessFor = flag.Duration("staleness.for", 8*time.Second, "how long the staleness test moves, checks and breaks")
+var stalenessFor = flag.Duration("staleness.for", 6*time.Second, "how long the staleness test moves, checks and breaks")
 
 // The bounds of the test: short, so that much happens within them.
 const (
