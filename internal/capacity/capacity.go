@@ -30,10 +30,11 @@ type Parameters struct {
 	ThrottleActions float64 // throttled actions a second
 	ActionsPerBlock float64 // that one write of a window lasts for
 	Workers         float64 // processes that consume; 0: as many as the peak takes
-	Transports      float64 // processes that verify
+	Transports      float64 // processes that verify; somebody asks each of them all the time
 	Years           float64 // age of the installation, for what is kept for ever
 
-	WorkerCPU time.Duration // of one event; measured (docs/benchmarks.md)
+	MaxStaleness time.Duration // of the verifiers; 0: they keep nothing
+	WorkerCPU    time.Duration // of one event; measured (docs/benchmarks.md)
 }
 
 // Defaults are a million tenants and ten million resources, that came within a
@@ -42,7 +43,7 @@ func Defaults() Parameters {
 	return Parameters{
 		Tenants: 1e6, Resources: 10e6, LargestTenant: 1e6, Creations: 30_000, Peak: 20, Duplicates: 0.01,
 		ResourceMoves: 1000, TenantMoves: 10, Checks: 500, CacheHits: 0, ThrottleActions: 100, ActionsPerBlock: 5,
-		Transports: 20, Years: 5, WorkerCPU: 80 * time.Microsecond,
+		Transports: 20, Years: 5, MaxStaleness: 2 * time.Second, WorkerCPU: 80 * time.Microsecond,
 	}
 }
 
@@ -60,6 +61,9 @@ func (p Parameters) Validate() error {
 	}
 	if !(p.CacheHits >= 0 && p.CacheHits <= 1) {
 		faults = append(faults, fmt.Errorf("cache hits: want a share from 0 to 1, not %v", p.CacheHits))
+	}
+	if p.MaxStaleness < 0 {
+		faults = append(faults, fmt.Errorf("max staleness: want a time from 0 on, not %v", p.MaxStaleness))
 	}
 	if !(p.Peak >= 1) || !(p.ActionsPerBlock >= 1) || p.WorkerCPU <= 0 {
 		faults = append(faults, errors.New("peak and actions per block are at least 1, and an event takes time"))

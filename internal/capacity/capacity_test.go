@@ -43,6 +43,19 @@ func TestChecksThatTheCacheAnswersCostNothing(t *testing.T) {
 	require.InDelta(t, all/10, line(t, p, "access checks").Dollars, 0.01)
 }
 
+// The figures of docs/verifier.md, which are for an hour.
+func TestCertifyingCostsWhatTheVerifiersManualSays(t *testing.T) {
+	for staleness, want := range map[time.Duration]struct{ anHour, aMove float64 }{
+		time.Second: {14_418, 24}, 2 * time.Second: {7_218, 13}, 10 * time.Second: {1_458, 4.2}, time.Minute: {258, 2.4}, 0: {},
+	} {
+		p := Parameters{Transports: 1, Checks: 1, MaxStaleness: staleness}
+		require.InDelta(t, want.anHour*24*month, line(t, p, "verifiers that certify").Reads, 1, "%v", staleness)
+		p.ResourceMoves = 1
+		require.InDelta(t, want.aMove*month, line(t, p, "verifiers that hear of moves").Reads, 0.05*month, "%v", staleness)
+	}
+	require.Zero(t, line(t, Parameters{Transports: 1, MaxStaleness: time.Second}, "verifiers that certify").Reads, "nobody asks")
+}
+
 func TestMovingATenantCostsTwoWritesAndThenItsDocuments(t *testing.T) {
 	p := Parameters{Tenants: 1, Resources: 10, TenantMoves: 1 / month}
 	require.InDelta(t, 2+10, line(t, p, "moves of tenants").Writes, 0.001)

@@ -13,8 +13,8 @@ import (
 // has missed them.
 const mostChanges = 20_000
 
-// Changes implements registry.Feed. Commit times grow here, so that no batch
-// needs to overlap the one before.
+// Changes implements registry.Feed. Commit times grow here, so that batches
+// overlap in one moment only: a commit may have the time of the read before it.
 func (s *Store) Changes(ctx context.Context, after time.Time) (registry.FeedBatch, error) {
 	if err := ctx.Err(); err != nil {
 		return registry.FeedBatch{}, fmt.Errorf("read the change feed: %w", unavailable(err))
@@ -28,7 +28,7 @@ func (s *Store) Changes(ctx context.Context, after time.Time) (registry.FeedBatc
 	if batch.Missed {
 		return batch, nil
 	}
-	for i := len(s.feed) - 1; i >= 0 && s.feed[i].At.After(after); i-- {
+	for i := len(s.feed) - 1; i >= 0 && !s.feed[i].At.Before(after); i-- {
 		if len(batch.Entries) == mostChanges {
 			batch.Entries, batch.Missed = nil, true
 			break

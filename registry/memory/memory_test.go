@@ -2,6 +2,9 @@ package memory_test
 
 import (
 	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
 
 	"github.com/northstar-engines/realtime-registry/registry"
 	"github.com/northstar-engines/realtime-registry/registry/memory"
@@ -22,4 +25,21 @@ func TestMemoryIsAStore(t *testing.T) {
 			},
 		}
 	})
+}
+
+func TestTheFeedTellsWhatIsCommittedInTheMomentOfARead(t *testing.T) {
+	now := time.Now()
+	store := memory.NewAt(func() time.Time { return now })
+	r := registry.Resource{Kind: registry.Thread, ID: "th_1"}
+	_, err := store.Claim(t.Context(), "t_ann", r)
+	require.NoError(t, err)
+	now = now.Add(time.Second)
+	batch, err := store.Changes(t.Context(), now.Add(-time.Second))
+	require.NoError(t, err)
+	require.Equal(t, registry.Applied, store.Apply(t.Context(), []registry.Change{{Resource: r, Entry: registry.Entry{
+		Type: registry.Moved, From: "t_ann", To: "t_bob", Version: registry.Version{Time: now, Source: "test", ID: "m"},
+	}}})[0].Kind)
+	batch, err = store.Changes(t.Context(), batch.At)
+	require.NoError(t, err)
+	require.Len(t, batch.Entries, 1)
 }

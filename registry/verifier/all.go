@@ -71,7 +71,8 @@ func (v *Verifier) readList(ctx context.Context, tenantID string, resources []re
 // changed, within MaxStaleness of the change, and when that can no longer be
 // told: the change feed is not certified, or, with a MaxAge, nothing is known
 // for sure any more. Whoever holds a stream open calls it before Verify, so that
-// nothing falls between the two, and calls both again when it is closed.
+// nothing falls between the two, and when it is closed calls it again, and then
+// Reverify.
 //
 // It is closed already where nothing is certified now: with MaxStaleness 0, and
 // while the feed cannot be read. It holds memory until ctx ends or it is closed.

@@ -28,6 +28,10 @@ type facts struct {
 	registry.Brief
 	history registry.History // where the brief does not suffice; else nil
 	seq     int64            // position of the ledger that was read with it
+
+	// arrived is the position, its low bits, of the last ledger with which the
+	// owner was looked for among the late arrivals: once is enough.
+	arrived uint32
 }
 
 // mark is taken before a read is sent, and tells afterwards whether what was

@@ -202,6 +202,41 @@ func TestWithoutCertificateEveryCheckReads(t *testing.T) {
 	}
 }
 
+func TestAReadOfTheFeedThatHangsIsGivenUpWhenItCanCertifyNothing(t *testing.T) {
+	bubble(t, func(t *testing.T, store *feedStore) {
+		claim(t, store, "t_ann", thread("th_1"))
+		v := keeping(t, store, verifier.Options{Timeout: time.Hour})
+		allowed(t, v, "t_ann", "th_1")
+		store.set(hungFeed)
+		time.Sleep(S)
+		store.set(nil) // the next one would be answered
+		time.Sleep(S)
+		allowed(t, v, "t_ann", "th_1")
+		require.Equal(t, 1, store.count(), "certified again")
+	})
+}
+
+// After an outage, or a long sleep, there may be much to read.
+func TestAReadOfTheFeedMayTakeLongerThanMaxStaleness(t *testing.T) {
+	bubble(t, func(t *testing.T, store *feedStore) {
+		claim(t, store, "t_ann", thread("th_1"))
+		v := keeping(t, store, verifier.Options{Timeout: time.Hour})
+		allowed(t, v, "t_ann", "th_1")
+		store.mu.Lock()
+		store.slow = 2 * S // once: what is read next is little
+		store.alter = func(b registry.FeedBatch) registry.FeedBatch {
+			store.mu.Lock()
+			defer store.mu.Unlock()
+			store.slow = 0
+			return b
+		}
+		store.mu.Unlock()
+		time.Sleep(10 * S)
+		allowed(t, v, "t_ann", "th_1")
+		require.Equal(t, 1, store.count(), "certified again")
+	})
+}
+
 // A certificate counts from before its read was sent, however late the answer.
 func TestACertificateCountsFromBeforeItsReadWasSent(t *testing.T) {
 	bubble(t, func(t *testing.T, store *feedStore) {
@@ -349,6 +384,29 @@ func TestWhereNobodyAsksTheFeedIsNotRead(t *testing.T) {
 		before := store.count()
 		allowed(t, v, "t_bob", "th_1")
 		require.Equal(t, before, store.count())
+	})
+}
+
+// busy is a store whose listener tells of n changes after a while.
+type busy struct {
+	*feedStore
+	n int
+}
+
+func (s *busy) Listen(ctx context.Context, tell func(registry.Notice)) error {
+	pause(ctx, 2*time.Minute)
+	for i := range s.n {
+		tell(registry.Notice{Entries: []registry.FeedEntry{{ID: fmt.Sprint(i), Resource: thread("th_1"), At: time.Now()}}})
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func TestMemoryIsBoundedAlsoWhereNobodyAsksAndMuchChanges(t *testing.T) {
+	bubble(t, func(t *testing.T, store *feedStore) {
+		v := keeping(t, &busy{store, 170_000}, verifier.Options{})
+		time.Sleep(3 * time.Minute)
+		require.InDelta(t, 25_000, v.Told(), 25_000)
 	})
 }
 

@@ -41,11 +41,12 @@ type certifier struct {
 	current atomic.Pointer[certificate]
 	asked   atomic.Int64 // nanoseconds since the cache began: the last check that was read through
 	lapse   *time.Timer  // fires when the certificate runs out
+	asleep  atomic.Bool  // nobody needs certificates, as far as the loop knows
 
 	// What follows is the loop's own, but for told.
 	cursor time.Time
 	mu     sync.Mutex
-	told   map[string]time.Time // feed entries that are dealt with, and their times
+	told   map[string]time.Time // feed entries that are dealt with, and their times; bounded by mostTold
 
 	omit atomic.Bool // certification, for tests that it is needed
 }
@@ -56,6 +57,13 @@ const (
 	idleAfter = time.Minute
 	// leastGap is between the starts of two confirming reads.
 	leastGap = 20 * time.Millisecond
+	// mostTold bounds the names of entries that are dealt with, where no
+	// confirming read forgets them: it is more than two of those may bring. To
+	// deal with an entry again does no harm.
+	mostTold = 50_000
+	// expireEvery is between two looks for watches that are older than MaxAge,
+	// or MaxStaleness/2 where that is less.
+	expireEvery = time.Second
 	// Waits after a failure.
 	firstRetry, mostRetry = 50 * time.Millisecond, 2 * time.Second
 )
@@ -83,6 +91,13 @@ func (c *certifier) want() {
 	}
 }
 
+// keepAwake is called by who needs certificates from now on, and has said so.
+func (c *certifier) keepAwake() {
+	if c.asleep.Load() {
+		c.want()
+	}
+}
+
 // missed is told of a check that could not be answered from memory.
 func (c *certifier) missed(why string) {
 	c.asked.Store(int64(time.Since(c.cache.began)))
@@ -95,6 +110,9 @@ func (c *certifier) missed(why string) {
 func (c *certifier) run(ctx context.Context) {
 	defer c.lapse.Stop()
 	go c.listen(ctx)
+	if c.cache.maxAge > 0 {
+		go c.expire(ctx)
+	}
 	retry := backoff.NewExponentialBackOff(backoff.WithInitialInterval(firstRetry),
 		backoff.WithMaxInterval(mostRetry), backoff.WithMaxElapsedTime(0))
 	failing := false
@@ -118,13 +136,17 @@ func (c *certifier) run(ctx context.Context) {
 			c.rest(ctx, sent)
 		}
 	}
+	c.current.Store(nil)
 	c.cache.closeWatches(func(*watch) bool { return true })
 }
 
 // rest waits until the next confirming read is due, or wanted.
 func (c *certifier) rest(ctx context.Context, sent time.Time) {
 	var due <-chan time.Time
+	c.asleep.Store(true) // before it is looked who watches: who comes later wakes
+	defer c.asleep.Store(false)
 	if !c.idle() {
+		c.asleep.Store(false)
 		timer := time.NewTimer(time.Until(sent.Add(c.options.MaxStaleness / 2)))
 		defer timer.Stop()
 		due = timer.C
@@ -154,7 +176,7 @@ func (c *certifier) idle() bool {
 func (c *certifier) confirm(ctx context.Context) (err error) {
 	sent := time.Now()
 	defer func() { c.telemetry.confirmed(ctx, time.Since(sent), err) }()
-	ctx, cancel := context.WithTimeout(ctx, c.options.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, c.patience(sent))
 	defer cancel()
 	batch, err := c.feed.Changes(ctx, c.cursor)
 	if err != nil {
@@ -162,6 +184,17 @@ func (c *certifier) confirm(ctx context.Context) (err error) {
 	}
 	c.take(batch, sent)
 	return nil
+}
+
+// patience is how long a confirming read may take. One that takes longer than
+// MaxStaleness certifies nothing, so another may be better; but it does bring the
+// cursor on: the longer there is no certificate, the longer it may take.
+func (c *certifier) patience(now time.Time) time.Duration {
+	since := c.cache.began
+	if cert := c.current.Load(); cert != nil {
+		since = cert.since
+	}
+	return min(c.options.Timeout, max(c.options.MaxStaleness, now.Sub(since)))
 }
 
 // take applies a batch. What changed is out of the cache before the certificate
@@ -181,9 +214,14 @@ func (c *certifier) take(batch registry.FeedBatch, sent time.Time) {
 	if before != nil && before.ledger.Seq() != batch.Ledger.Seq() {
 		c.telemetry.closed(c.cache.flip(before.ledger, batch.Ledger), tenantMoved)
 	}
-	now := time.Now()
-	c.telemetry.closed(c.cache.expire(now.Sub(c.cache.began)), aged)
-	c.lapse.Reset(sent.Add(c.options.MaxStaleness).Sub(now))
+	c.lapse.Reset(time.Until(sent.Add(c.options.MaxStaleness)))
+}
+
+// expire ends the watches that rest on reads which are too old.
+func (c *certifier) expire(ctx context.Context) {
+	for pause(ctx, min(expireEvery, c.options.MaxStaleness/2)) {
+		c.telemetry.closed(c.cache.expire(time.Since(c.cache.began)), aged)
+	}
 }
 
 // suspended tells whether the machine stood still between two times: then the
@@ -200,6 +238,9 @@ func (c *certifier) tell(entries []registry.FeedEntry) {
 	for _, e := range entries {
 		if _, known := c.told[e.ID]; known {
 			continue
+		}
+		if len(c.told) >= mostTold {
+			clear(c.told)
 		}
 		c.told[e.ID] = e.At
 		c.telemetry.changes.Add(context.Background(), 1)
@@ -221,8 +262,8 @@ func (c *certifier) forget(before time.Time) {
 // lapsed ends all watches where the certificate has run out.
 func (c *certifier) lapsed() {
 	now := time.Now()
-	if cert := c.current.Load(); c.valid(cert, now) { // a newer one
-		c.lapse.Reset(cert.since.Add(c.options.MaxStaleness).Sub(now) + 1)
+	if cert := c.current.Load(); cert != nil && c.valid(cert, now) { // a newer one
+		c.lapse.Reset(max(cert.since.Add(c.options.MaxStaleness).Sub(now)+1, time.Millisecond))
 		return
 	}
 	c.telemetry.closed(c.cache.closeWatches(func(*watch) bool { return true }), uncertified)

@@ -1,5 +1,11 @@
 package verifier
 
+import (
+	"time"
+
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
 // CacheUsage is what the cache holds: entries, and bytes by its own account.
 func (v *Verifier) CacheUsage() (entries, bytes int64) { return v.kept.cache.usage() }
 
@@ -9,3 +15,25 @@ func (v *Verifier) Watching() int64 { return v.kept.cache.watching.Load() }
 // OmitCertification makes answers from memory rest on nothing, to show that a
 // test would notice.
 func (v *Verifier) OmitCertification() { v.kept.certifier.omit.Store(true) }
+
+// Told is the number of feed entries whose names are remembered.
+func (v *Verifier) Told() int {
+	c := v.kept.certifier
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.told)
+}
+
+// Certified is since when what is in memory is certified.
+func (v *Verifier) Certified() time.Time { return v.kept.certifier.current.Load().since }
+
+// FromMemory tells whether a check is answered from memory.
+func (v *Verifier) FromMemory(tenantID string, r registry.Resource) bool {
+	return v.kept.owns(tenantID, r).why == ""
+}
+
+// HoldMisses holds what is remembered of refusals, of all tenants.
+func (v *Verifier) HoldMisses() (release func()) {
+	v.telemetry.misses.mu.Lock()
+	return v.telemetry.misses.mu.Unlock
+}

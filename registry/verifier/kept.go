@@ -82,7 +82,10 @@ func (k *kept) owns(tenantID string, r registry.Resource) verdict {
 	} else {
 		s.threadHits.Add(1)
 	}
-	if owner != f.Tenant {
+	if owner != f.Tenant && f.arrived != uint32(cert.ledger.Seq()) {
+		s.mu.Lock()
+		s.noteArrived(hash, r, cert.ledger.Seq())
+		s.mu.Unlock()
 		return verdict{moved: cert}
 	}
 	return verdict{}
@@ -123,8 +126,6 @@ func (k *kept) watch(ctx context.Context, r registry.Resource) <-chan struct{} {
 		k.certifier.missed(uncertified)
 		return closedWatch
 	}
-	if k.cache.watching.Load() == 1 {
-		k.certifier.want() // it may have gone idle
-	}
+	k.certifier.keepAwake()
 	return done
 }

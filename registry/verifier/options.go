@@ -24,8 +24,8 @@ type Options struct {
 
 	// MaxAge bounds what the change feed does not tell of: programs that write
 	// documents with plain sets. A kept answer is used for so long after its
-	// read was sent, and a Watch lasts no longer. Default 30 s. Unbounded where
-	// no such programs are left.
+	// read was sent, and a Watch lasts no more than a second longer. Default
+	// 30 s. Unbounded where no such programs are left.
 	MaxAge time.Duration
 
 	// CacheEntries and CacheBytes bound, about, what is kept in memory. Defaults
@@ -49,7 +49,8 @@ type Options struct {
 
 	// MaxWaiting is the number of checks that wait for a read, or are in one,
 	// at once. Those above it are ErrUnavailable immediately: an overloaded
-	// store should not be waited for by everybody. Default 10,000.
+	// store should not be waited for by everybody. Default 10,000. A tenth of
+	// it is for open streams that are verified again, which wait for their turn.
 	MaxWaiting int
 
 	// Where telemetry goes. Default: nowhere.

@@ -29,6 +29,7 @@ type slot struct {
 	hash    uint64
 	ids     uint16 // length of kind and id
 	used    bool   // since the hand came by
+	arrived uint32 // see facts
 	last    int64  // of the brief
 	read    time.Duration
 	seq     int64
@@ -91,13 +92,21 @@ func (s *shard) lookup(hash uint64, r registry.Resource) (f facts, read time.Dur
 	}
 	t := &s.slots[i]
 	t.used = true
-	f.seq = t.seq
+	f.seq, f.arrived = t.seq, t.arrived
 	if t.history != nil {
 		f.history = *t.history
 	} else {
 		f.Tenant, f.Last = t.key[t.ids:], t.last
 	}
 	return f, t.read, true
+}
+
+// noteArrived takes note that who came to own the resource with the ledger has
+// been recorded.
+func (s *shard) noteArrived(hash uint64, r registry.Resource, seq int64) {
+	if i, ok := s.index[hash]; ok && s.slots[i].is(r) {
+		s.slots[i].arrived = uint32(seq)
+	}
 }
 
 func (s *shard) put(hash uint64, r registry.Resource, f facts, read time.Duration) {
@@ -110,7 +119,7 @@ func (s *shard) put(hash uint64, r registry.Resource, f facts, read time.Duratio
 	t := slot{
 		hash: hash,
 		key:  string(kindByte(r.Kind)) + r.ID + f.Tenant, ids: uint16(len(r.ID) + 1),
-		last: f.Last, read: read, seq: f.seq,
+		last: f.Last, read: read, seq: f.seq, arrived: uint32(f.seq),
 	}
 	if f.history != nil {
 		t.history = &f.history

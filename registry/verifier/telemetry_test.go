@@ -182,6 +182,97 @@ func TestAMissThatTurnsIntoAHitIsALateArrival(t *testing.T) {
 	})
 }
 
+// Who was refused, and comes to own the resource with its tenant's move, is let in
+// from memory.
+func TestALateArrivalIsToldFromMemoryOnce(t *testing.T) {
+	bubble(t, func(t *testing.T, store *feedStore) {
+		claim(t, store, "t_old", thread("th_1"))
+		m := measured{reader: sdkmetric.NewManualReader()}
+		v := keeping(t, store, verifier.Options{MeterProvider: sdkmetric.NewMeterProvider(sdkmetric.WithReader(m.reader))})
+		from := "t_old"
+		allowed(t, v, from, "th_1")
+		for i, to := range []string{"t_new", "t_newer"} {
+			refused(t, v, to, "th_1")
+			time.Sleep(4*time.Second - S)
+			move(t, store, from, to, registry.Resource{})
+			time.Sleep(S)
+			before := store.count()
+			for range 3 {
+				allowed(t, v, to, "th_1")
+				time.Sleep(S)
+			}
+			require.Equal(t, before, store.count(), "from memory")
+			m.collect(t)
+			name := "late_arrival{bridged=false,cause=foreign,kind=thread}"
+			require.EqualValues(t, i+1, m.counts[name])
+			require.InDelta(t, 4*(i+1), m.sums[name], 2)
+			from = to
+		}
+	})
+}
+
+func TestEveryWatchThatIsClosedIsCountedByWhy(t *testing.T) {
+	const maxAge = 30 * time.Second
+	bubble(t, func(t *testing.T, store *feedStore) {
+		m := measured{reader: sdkmetric.NewManualReader()}
+		v := keeping(t, store, verifier.Options{MaxAge: maxAge, MeterProvider: sdkmetric.NewMeterProvider(sdkmetric.WithReader(m.reader))})
+		n := 0
+		// each closes the watches of so many resources, and nothing else
+		for why, test := range map[string]struct {
+			times int
+			end   func(ids []string)
+		}{
+			"changed": {1, func(ids []string) {
+				move(t, store, "t_ann", "t_bob", thread(ids[0]))
+				time.Sleep(S)
+			}},
+			"tenant_moved": {3, func([]string) {
+				move(t, store, "t_ann", "t_bob", registry.Resource{})
+				time.Sleep(S)
+				move(t, store, "t_bob", "t_ann", registry.Resource{})
+				time.Sleep(S)
+			}},
+			"aged": {2, func([]string) { time.Sleep(maxAge + S) }},
+			"plain_set": {1, func(ids []string) {
+				store.SetPlain("thread__"+ids[0], "t_cat", false)
+				allowed(t, v, "t_cat", ids[0])
+			}},
+			"uncertified": {4, func([]string) {
+				store.set(failingFeed)
+				time.Sleep(2 * S)
+				store.set(nil)
+				time.Sleep(10 * time.Second)
+			}},
+			"feed_missed": {5, func([]string) {
+				missed(store, 1)
+				time.Sleep(S)
+			}},
+		} {
+			var ids []string
+			var dones []<-chan struct{}
+			for range test.times {
+				n++
+				id := fmt.Sprint("th_", n)
+				createAt(t, store, time.Now(), id, "t_ann", thread(id))
+				ids, dones = append(ids, id), append(dones, stream(t, v, "t_ann", id))
+			}
+			test.end(ids)
+			for _, done := range dones {
+				require.True(t, closed(done), why)
+			}
+			m.collect(t)
+			require.EqualValues(t, test.times, m.counts["watch.closed{reason="+why+"}"], why)
+		}
+		total := int64(0)
+		for name, count := range m.counts {
+			if strings.HasPrefix(name, "watch.closed") {
+				total += count
+			}
+		}
+		require.EqualValues(t, n, total)
+	})
+}
+
 func TestARefusalIsAnEventOnTheSpanOfItsCheck(t *testing.T) {
 	store := memory.New()
 	claim(t, store, "t_ann", thread("th_1"))

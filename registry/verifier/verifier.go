@@ -43,8 +43,8 @@
 //
 // It does not authenticate: whoever calls has established which tenant asks. It
 // answers for the moment of the check; a stream that is held open is to be
-// verified again when it is resumed, and when its Watch is closed: package
-// middleware does both.
+// verified again when it is resumed (Verify), and when its Watch is closed
+// (Reverify): package middleware does both.
 //
 // # Grace
 //
@@ -104,10 +104,12 @@ import (
 
 // Verifier checks access. It is safe for concurrent use.
 type Verifier struct {
-	reader    *reader
-	kept      *kept // nil: every check reads
-	missGrace time.Duration
-	telemetry *telemetry
+	reader       *reader
+	kept         *kept // nil: every check reads
+	turns        chan struct{}
+	missGrace    time.Duration
+	maxStaleness time.Duration
+	telemetry    *telemetry
 }
 
 // New returns a verifier over the store. It works until ctx ends; from then on
@@ -127,10 +129,12 @@ func New(ctx context.Context, store registry.Store, options Options) (*Verifier,
 		return nil, fmt.Errorf("verifier cache: %w", err)
 	}
 	return &Verifier{
-		reader:    newReader(ctx, store, k, options, t),
-		kept:      k,
-		missGrace: options.MissGrace,
-		telemetry: t,
+		reader:       newReader(ctx, store, k, options, t),
+		kept:         k,
+		turns:        make(chan struct{}, options.turns()),
+		missGrace:    options.MissGrace,
+		maxStaleness: options.MaxStaleness,
+		telemetry:    t,
 	}, nil
 }
 
@@ -151,7 +155,7 @@ func (v *Verifier) Verify(ctx context.Context, tenantID string, resource registr
 	if owned {
 		return nil
 	}
-	return v.verify(ctx, tenantID, resource, why)
+	return v.verify(ctx, tenantID, resource, why, v.decide)
 }
 
 // fromMemory answers a check that needs no read, or says why it does.
@@ -166,8 +170,11 @@ func (v *Verifier) fromMemory(ctx context.Context, tenantID string, resource reg
 	return answer.why, answer.why == ""
 }
 
+// read gets what decides a check.
+type read func(ctx context.Context, tenantID string, resource registry.Resource, check *check) (sighting, error)
+
 // verify reads.
-func (v *Verifier) verify(ctx context.Context, tenantID string, resource registry.Resource, why string) (err error) {
+func (v *Verifier) verify(ctx context.Context, tenantID string, resource registry.Resource, why string, read read) (err error) {
 	ctx, check := v.telemetry.begin(ctx, resource.Kind)
 	defer func() { check.end(ctx, err) }()
 	if err := validate(tenantID, resource); err != nil {
@@ -176,7 +183,7 @@ func (v *Verifier) verify(ctx context.Context, tenantID string, resource registr
 	if v.kept != nil {
 		v.kept.missed(ctx, why)
 	}
-	seen, err := v.decide(ctx, tenantID, resource, check)
+	seen, err := read(ctx, tenantID, resource, check)
 	if err != nil {
 		return fmt.Errorf("verify %s: %w", resource, err)
 	}

@@ -115,6 +115,9 @@ func (c *cache) flip(from, to *registry.Ledger) (closed int) {
 
 // expire ends the watches that rest on reads which are too old by now.
 func (c *cache) expire(now time.Duration) (closed int) {
+	if c.watching.Load() == 0 {
+		return 0
+	}
 	return c.closeWatches(func(w *watch) bool { return w.expires > 0 && now > w.expires })
 }
 

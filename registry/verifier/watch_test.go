@@ -162,6 +162,41 @@ func TestAWatchKeepsTheFeedCertifiedWhereNobodyAsks(t *testing.T) {
 	})
 }
 
+func TestRequestsThatComeAndGoDoNotMakeTheFeedBeReadMoreOften(t *testing.T) {
+	bubble(t, func(t *testing.T, store *feedStore) {
+		claim(t, store, "t_ann", thread("th_1"))
+		v := keeping(t, store, verifier.Options{})
+		before := store.feedReads()
+		for range 1000 { // over ten seconds
+			ctx, leave := context.WithCancel(t.Context())
+			require.False(t, closed(v.Watch(ctx, thread("th_1"))))
+			leave()
+			time.Sleep(10 * time.Millisecond)
+		}
+		require.InDelta(t, 10, store.feedReads()-before, 1, "one every MaxStaleness/2")
+	})
+}
+
+// Whoever watches just when the certifier goes idle keeps it awake.
+func TestAWatchThatComesLateIsCertifiedOn(t *testing.T) {
+	bubble(t, func(t *testing.T, store *feedStore) {
+		v := keeping(t, store, verifier.Options{})
+		var done <-chan struct{}
+		for last := store.feedReads(); ; time.Sleep(S / 20) {
+			if since := store.feedReads(); since == last && time.Since(v.Certified()) > S*3/4 {
+				break
+			} else {
+				last = since
+			}
+		}
+		done = v.Watch(t.Context(), thread("th_1"))
+		other := v.Watch(t.Context(), thread("th_2"))
+		time.Sleep(time.Minute)
+		require.False(t, closed(done))
+		require.False(t, closed(other))
+	})
+}
+
 func TestAWatchLastsNoLongerThanWhatIsKnownWithoutPlainSets(t *testing.T) {
 	const maxAge = 30 * time.Second
 	bubble(t, func(t *testing.T, store *feedStore) {
@@ -180,6 +215,40 @@ func TestAWatchLastsNoLongerThanWhatIsKnownWithoutPlainSets(t *testing.T) {
 		store.SetPlain("thread__th_1", "t_cat", false)
 		allowed(t, v, "t_cat", "th_1")
 		require.True(t, closed(done))
+	})
+}
+
+func TestAWatchLastsNoLongerThanMaxAgeAlsoWhereConfirmingReadsAreRare(t *testing.T) {
+	const maxAge = 10 * time.Second
+	bubble(t, func(t *testing.T, store *feedStore) {
+		claim(t, store, "t_ann", thread("th_1"))
+		v := keeping(t, store, verifier.Options{MaxAge: maxAge, MaxStaleness: time.Hour})
+		for range 3 {
+			done := stream(t, v, "t_ann", "th_1")
+			time.Sleep(maxAge - time.Second)
+			require.False(t, closed(done))
+			time.Sleep(2*time.Second + 1)
+			require.True(t, closed(done))
+		}
+		require.LessOrEqual(t, store.feedReads(), 3, "and the feed is not read for that")
+	})
+}
+
+func TestAStoppedVerifierEndsItsWatchesAndAnswersNothingFromMemory(t *testing.T) {
+	bubble(t, func(t *testing.T, store *feedStore) {
+		claim(t, store, "t_ann", thread("th_1"))
+		ctx, stop := context.WithCancel(t.Context())
+		v, err := verifier.New(ctx, store, verifier.Options{MaxStaleness: time.Hour})
+		require.NoError(t, err)
+		synctest.Wait()
+		done := stream(t, v, "t_ann", "th_1")
+		stop()
+		synctest.Wait()
+		require.True(t, closed(done))
+		require.True(t, closed(v.Watch(t.Context(), thread("th_1"))))
+		require.ErrorIs(t, v.VerifyThreadAccess(t.Context(), "t_ann", "th_1"), registry.ErrUnavailable)
+		time.Sleep(2 * time.Hour)
+		require.Zero(t, v.Watching())
 	})
 }
 

@@ -41,20 +41,27 @@ const (
 // Watcher tells when an owner may have changed: a *verifier.Verifier.
 type Watcher interface {
 	Watch(ctx context.Context, resource registry.Resource) <-chan struct{}
+	Reverify(ctx context.Context, tenantID string, resource registry.Resource) error
+	MaxStaleness() time.Duration
 }
 
 // Waits between two checks of one open stream; each is drawn from half of it to
 // one and a half, so that streams do not ask all at once.
 const (
-	retryPause   = time.Second     // after a check that was not answered
-	unwatchPause = 5 * time.Second // where the stream cannot be watched, at most
+	retryPause = time.Second // after a check that was not answered
+
+	// Where a stream cannot be watched: soon, since usually it can be in a
+	// moment, then later and later.
+	firstUnwatched = 100 * time.Millisecond
+	mostUnwatched  = 5 * time.Second
 )
 
 // guard lets owners in, and ends their streams when they are owners no more.
 type guard struct {
 	Options
 	verifier Verifier
-	watcher  Watcher // nil: streams that are open stay open
+	watcher  Watcher       // nil: streams that are open stay open
+	longest  time.Duration // to wait for what cannot be watched
 	next     http.Handler
 	ended    metric.Int64Counter
 }
@@ -68,31 +75,36 @@ func newGuard(v Verifier, o Options) (guard, error) {
 	}
 	ended, err := o.MeterProvider.Meter(scope).Int64Counter("registry.middleware.streams_ended", metric.WithUnit("{stream}"),
 		metric.WithDescription("Open streams that were ended, by reason."))
-	watcher, _ := v.(Watcher)
-	return guard{Options: o, verifier: v, watcher: watcher, ended: ended}, err
+	g := guard{Options: o, verifier: v, longest: mostUnwatched, ended: ended}
+	if watcher, ok := v.(Watcher); ok {
+		g.watcher = watcher
+		if bound := watcher.MaxStaleness(); bound > 0 {
+			g.longest = min(g.longest, bound*2/3) // a wait is at most half as long again
+		}
+	}
+	return g, err
 }
 
 func (g guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := claim{g.Tenant(r), g.Resource(r)}
 	// A hijacked connection outlives its request.
 	life, end := context.WithCancel(context.WithoutCancel(r.Context()))
+	s := &stream{ResponseWriter: w, request: r, end: end}
+	defer s.leave()
 	var changed <-chan struct{}
 	if g.watcher != nil {
 		changed = g.watcher.Watch(life, c.resource) // before the check, so that nothing falls in between
 	}
 	if err := g.verifier.Verify(r.Context(), c.tenantID, c.resource); err != nil {
-		end()
 		problem.Of(err).Write(w)
 		return
 	}
 	if g.watcher == nil {
-		end()
 		g.next.ServeHTTP(w, r)
 		return
 	}
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
-	s := &stream{ResponseWriter: w, request: r, end: end}
 	go g.follow(life, c, changed, func(cause error) {
 		g.ended.Add(life, 1, metric.WithAttributes(attribute.String("reason", reason(cause))))
 		s.lose(cause)
@@ -110,13 +122,13 @@ type claim struct {
 
 // follow calls lost, once, when the claim is good no more; it ends with life.
 func (g guard) follow(life context.Context, c claim, changed <-chan struct{}, lost func(error)) {
-	wait := retryPause
+	wait := firstUnwatched
 	for {
 		if isClosed(changed) { // it cannot be watched now
-			pause(life, wait)
-			wait = min(2*wait, unwatchPause)
+			pause(life, min(wait, g.longest))
+			wait = min(2*wait, g.longest)
 		} else {
-			wait = retryPause
+			wait = firstUnwatched
 		}
 		select {
 		case <-life.Done():
@@ -140,7 +152,7 @@ func (g guard) again(life context.Context, c claim) (changed <-chan struct{}, er
 	defer cancel()
 	for {
 		changed = g.watcher.Watch(life, c.resource)
-		switch err := g.verifier.Verify(ctx, c.tenantID, c.resource); {
+		switch err := g.watcher.Reverify(ctx, c.tenantID, c.resource); {
 		case err == nil:
 			return changed, nil
 		case !errors.Is(err, registry.ErrUnavailable):

@@ -35,16 +35,18 @@
 //     its context ends, or a write fails.
 //   - WebSocket: by a close frame with code 4404 and the reason, whereupon the
 //     connection is closed, also where the handler has returned long before. It
-//     goes between two of the handler's writes: frames should be one write each,
-//     as the usual packages have it.
+//     goes between two of the handler's writes: frames should be one write each.
+//     Packages that buffer take several for a frame above their buffer, often
+//     4 KB; where the loss falls between these, the client sees the connection
+//     break off within a frame, without the reason.
 //   - anything else ends.
 //
 // Where nobody can tell, since the change feed is not certified, each open stream
-// is verified by reading the store, again and again; one that gets no answer for
-// Options.Patience ends with ErrUncertain: ReasonUncertain
+// is verified by reading the store, at least every MaxStaleness; one that gets no
+// answer for Options.Patience ends with ErrUncertain: ReasonUncertain
 // ("registry_unavailable"), in WebSocket code 1013. With a verifier whose
 // MaxStaleness is 0 every open stream costs a read about every 5 s. With a MaxAge
-// its resource is read once in that time. A Verifier that has no Watch leaves
+// its resource is read once in that time. A Verifier that is no Watcher leaves
 // open streams alone.
 //
 // Put it after what authenticates (it trusts Options.Tenant) and after what

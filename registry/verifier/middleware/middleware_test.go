@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
@@ -50,17 +51,17 @@ func get(h http.Handler, tenant, thread string) *httptest.ResponseRecorder {
 	return w
 }
 
-func ownedByAnn(t *testing.T) *verifier.Verifier {
+func ownedByAnn(t *testing.T, options verifier.Options) *verifier.Verifier {
 	t.Helper()
 	store := memory.New()
 	require.NoError(t, registry.New(store).RegisterThread(t.Context(), "t_ann", "th_1"))
-	v, err := verifier.New(t.Context(), store, verifier.Options{})
+	v, err := verifier.New(t.Context(), store, options)
 	require.NoError(t, err)
 	return v
 }
 
 func TestOnlyTheOwnerReachesTheHandler(t *testing.T) {
-	h := transport(t, ownedByAnn(t), middleware.Options{})
+	h := transport(t, ownedByAnn(t, verifier.Options{}), middleware.Options{})
 	require.Equal(t, "streamed", get(h, "t_ann", "th_1").Body.String())
 	for _, c := range []struct {
 		tenant, thread string
@@ -76,10 +77,23 @@ func TestOnlyTheOwnerReachesTheHandler(t *testing.T) {
 }
 
 func TestMissingAndForeignAreTheSameBytes(t *testing.T) {
-	h := transport(t, ownedByAnn(t), middleware.Options{})
-	missing, foreign := get(h, "t_bob", "th_2"), get(h, "t_bob", "th_1")
-	require.Equal(t, missing.Body.Bytes(), foreign.Body.Bytes())
-	require.Equal(t, missing.Header(), foreign.Header())
+	for name, options := range map[string]verifier.Options{"": {}, "owner in memory": {MaxStaleness: time.Minute}} {
+		t.Run(name, func(t *testing.T) {
+			v := ownedByAnn(t, options)
+			h := transport(t, v, middleware.Options{})
+			if options.MaxStaleness > 0 {
+				require.Eventually(t, func() bool {
+					return !isClosed(v.Watch(t.Context(), registry.Resource{Kind: registry.Thread, ID: "th_1"}))
+				}, 10*time.Second, time.Millisecond)
+			}
+			require.Equal(t, http.StatusOK, get(h, "t_ann", "th_1").Code) // which keeps it
+			missing, foreign := get(h, "t_bob", "th_2"), get(h, "t_bob", "th_1")
+			require.Equal(t, http.StatusNotFound, missing.Code)
+			require.Equal(t, missing.Code, foreign.Code)
+			require.Equal(t, missing.Body.Bytes(), foreign.Body.Bytes())
+			require.Equal(t, missing.Header(), foreign.Header())
+		})
+	}
 }
 
 func TestAStoreThatIsDownIsAskedAgainLater(t *testing.T) {
@@ -96,7 +110,7 @@ func TestReportOnlyLetsEverythingPassAndReportsIt(t *testing.T) {
 		Logger:        slog.New(slog.NewTextHandler(&log, nil)),
 		MeterProvider: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)),
 	}
-	h := transport(t, ownedByAnn(t), o)
+	h := transport(t, ownedByAnn(t, verifier.Options{}), o)
 	require.Contains(t, log.String(), "nothing is protected")
 	for _, c := range [][2]string{{"t_ann", "th_1"}, {"t_bob", "th_1"}, {"t_ann", "th_2"}, {"", "th_1"}} {
 		require.Equal(t, "streamed", get(h, c[0], c[1]).Body.String())

@@ -21,11 +21,12 @@ type stream struct {
 	request *http.Request
 	end     func() // of the watching
 
-	mu     sync.Mutex
-	cause  error // why it was lost; nil where it was not
-	begun  bool  // something was answered
-	events bool  // it is text/event-stream
-	conn   *conn // where it was hijacked
+	mu       sync.Mutex
+	cause    error // why it was lost; nil where it was not
+	begun    bool  // something was answered
+	events   bool  // it is text/event-stream
+	finished bool  // the handler has returned: the ResponseWriter is net/http's again
+	conn     *conn // where it was hijacked
 }
 
 // Unwrap is for http.ResponseController.
@@ -93,17 +94,17 @@ func (s *stream) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return s.conn, bufio.NewReadWriter(buffers.Reader, bufio.NewWriter(s.conn)), nil
 }
 
-// lose stops what the handler sends.
+// lose stops what the handler sends, where it has not returned.
 func (s *stream) lose(cause error) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.cause = cause
-	conn := s.conn
-	s.mu.Unlock()
-	if conn != nil {
-		conn.lose(cause)
-		return
+	switch {
+	case s.conn != nil:
+		s.conn.lose(cause)
+	case !s.finished:
+		s.writeUntil(time.Now().Add(closeWait)) // a handler that waits for a slow client gets on
 	}
-	s.writeUntil(time.Now().Add(closeWait)) // a handler that waits for a slow client gets on
 }
 
 // writeUntil sets the deadline of writes, where the server knows any.
@@ -111,16 +112,13 @@ func (s *stream) writeUntil(deadline time.Time) {
 	_ = http.NewResponseController(s.ResponseWriter).SetWriteDeadline(deadline)
 }
 
-// finish is called when the handler has returned. Where the connection was
-// hijacked it is the conn that ends the watching.
+// finish is called when the handler has returned, and tells the client why it
+// had to.
 func (s *stream) finish() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.conn != nil {
-		return
-	}
-	s.end()
-	if s.cause == nil {
+	s.finished = true
+	if s.conn != nil || s.cause == nil {
 		return
 	}
 	s.writeUntil(time.Now().Add(closeWait))
@@ -134,5 +132,16 @@ func (s *stream) finish() {
 		// The empty line ends an event that the handler may have left unfinished.
 		_, _ = fmt.Fprintf(s.ResponseWriter, "\n\nevent: %s\ndata: %s\n\n", CloseEvent, reason(s.cause))
 		_ = http.NewResponseController(s.ResponseWriter).Flush()
+	}
+}
+
+// leave ends the watching when the request ends, however it does. Where the
+// connection was hijacked it is the conn that ends it.
+func (s *stream) leave() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.finished = true
+	if s.conn == nil {
+		s.end()
 	}
 }

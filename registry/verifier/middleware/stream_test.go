@@ -8,7 +8,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -59,15 +61,29 @@ func server(t *testing.T, handler http.HandlerFunc) (*failing, *httptest.Server)
 	s := httptest.NewServer(protect(handler))
 	t.Cleanup(s.Close)
 	require.Eventually(t, func() bool { // the feed is certified
-		done := v.Watch(t.Context(), registry.Resource{Kind: registry.Thread, ID: "th_1"})
-		select {
-		case <-done:
-			return false
-		default:
-			return true
-		}
+		return !isClosed(v.Watch(t.Context(), registry.Resource{Kind: registry.Thread, ID: "th_1"}))
 	}, 10*time.Second, time.Millisecond)
 	return store, s
+}
+
+// protected is a handler of which t_ann asks for th_1.
+func protected(t *testing.T, v middleware.Verifier, handler http.HandlerFunc) http.Handler {
+	t.Helper()
+	protect, err := middleware.New(v, middleware.Options{
+		Tenant:   func(*http.Request) string { return "t_ann" },
+		Resource: func(*http.Request) registry.Resource { return registry.Resource{Kind: registry.Thread, ID: "th_1"} },
+	})
+	require.NoError(t, err)
+	return protect(handler)
+}
+
+func isClosed(done <-chan struct{}) bool {
+	select {
+	case <-done:
+		return true
+	default:
+		return false
+	}
 }
 
 func moveAway(t *testing.T, s *failing) {
@@ -84,7 +100,7 @@ func request(t *testing.T, s *httptest.Server) *http.Response {
 	require.NoError(t, err)
 	r.Header.Set("Test-Tenant", "t_ann")
 	r.Header.Set("Last-Event-ID", "7")
-	answer, err := http.DefaultClient.Do(r)
+	answer, err := s.Client().Do(r)
 	require.NoError(t, err)
 	t.Cleanup(func() { answer.Body.Close() })
 	return answer
@@ -249,10 +265,106 @@ func TestAnOrdinaryAnswerIsLeftAsItIs(t *testing.T) {
 	require.Equal(t, "tea", string(body))
 }
 
+// over2 is server over HTTP/2.
+func over2(t *testing.T, handler http.HandlerFunc) (*failing, *httptest.Server) {
+	t.Helper()
+	store, s := server(t, handler)
+	second := httptest.NewUnstartedServer(s.Config.Handler)
+	second.EnableHTTP2 = true
+	second.StartTLS()
+	t.Cleanup(second.Close)
+	return store, second
+}
+
+func TestAStreamOverHTTP2EndsWithItsReasonWhateverItsHandlerLooksAt(t *testing.T) {
+	for name, wait := range map[string]func(context.Context) bool{
+		"context": func(ctx context.Context) bool { <-ctx.Done(); return false },
+		"writes":  func(context.Context) bool { return true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			store, s := over2(t, func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Type", "text/event-stream")
+				for {
+					if _, err := fmt.Fprint(w, "data: hello\n\n"); err != nil {
+						return
+					}
+					if http.NewResponseController(w).Flush() != nil || !wait(r.Context()) {
+						return
+					}
+					time.Sleep(time.Millisecond)
+				}
+			})
+			answer := request(t, s)
+			require.Equal(t, 2, answer.ProtoMajor)
+			moveAway(t, store)
+			body, err := io.ReadAll(answer.Body)
+			require.NoError(t, err)
+			require.True(t, strings.HasSuffix(string(body), "event: registry.closed\ndata: ownership_lost\n\n"), string(body))
+			require.Equal(t, http.StatusNotFound, request(t, s).StatusCode)
+		})
+	}
+}
+
+// losing lets in, and when it has been told of a change, nobody.
+type losing chan struct{}
+
+func (l losing) Watch(context.Context, registry.Resource) <-chan struct{} { return l }
+func (losing) MaxStaleness() time.Duration                                { return time.Second }
+
+func (losing) Verify(context.Context, string, registry.Resource) error { return nil }
+func (losing) Reverify(context.Context, string, registry.Resource) error {
+	return registry.ErrNotFound
+}
+
+// mortal is a ResponseWriter that must not be touched once its request has ended.
+type mortal struct {
+	http.ResponseWriter
+	mu       sync.Mutex
+	deadline time.Time
+	dead     bool
+	touched  bool
+}
+
+func (m *mortal) SetWriteDeadline(d time.Time) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.deadline, m.touched = d, m.touched || m.dead
+	return nil
+}
+
+func TestWhatEndsByItselfWhileItIsLostIsNotTouchedAfterwards(t *testing.T) {
+	for range 1000 {
+		v := make(losing)
+		h := protected(t, v, func(w http.ResponseWriter, _ *http.Request) {
+			time.Sleep(200 * time.Microsecond) // by then it is followed
+			close(v)
+			for {
+				if _, err := w.Write(nil); err != nil {
+					return // at once
+				}
+			}
+		})
+		w := &mortal{ResponseWriter: httptest.NewRecorder()}
+		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+		w.mu.Lock()
+		w.dead = true
+		deadline := w.deadline
+		w.mu.Unlock()
+		runtime.Gosched()
+		w.mu.Lock()
+		touched := w.touched
+		w.mu.Unlock()
+		require.False(t, touched)
+		require.True(t, deadline.IsZero(), "the connection's next answer has as long as it likes")
+	}
+}
+
 // watched is a verifier that lets everybody in and tells what is watched.
 type watched struct{ watches chan context.Context }
 
-func (watched) Verify(context.Context, string, registry.Resource) error { return nil }
+func (watched) Verify(context.Context, string, registry.Resource) error   { return nil }
+func (watched) Reverify(context.Context, string, registry.Resource) error { return nil }
+func (watched) MaxStaleness() time.Duration                               { return time.Second }
 
 func (w watched) Watch(ctx context.Context, _ registry.Resource) <-chan struct{} {
 	w.watches <- ctx
@@ -262,6 +374,7 @@ func (w watched) Watch(ctx context.Context, _ registry.Resource) <-chan struct{}
 func TestWhatEndsIsNotWatchedAnyMore(t *testing.T) {
 	for name, handler := range map[string]http.HandlerFunc{
 		"answered": func(http.ResponseWriter, *http.Request) {},
+		"panics":   func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 		"hijacked and closed": func(w http.ResponseWriter, _ *http.Request) {
 			conn, _, err := http.NewResponseController(w).Hijack()
 			if err == nil {
@@ -271,12 +384,7 @@ func TestWhatEndsIsNotWatchedAnyMore(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			v := watched{make(chan context.Context, 1)}
-			protect, err := middleware.New(v, middleware.Options{
-				Tenant:   func(*http.Request) string { return "t_ann" },
-				Resource: func(*http.Request) registry.Resource { return registry.Resource{Kind: registry.Thread, ID: "th_1"} },
-			})
-			require.NoError(t, err)
-			s := httptest.NewServer(protect(handler))
+			s := httptest.NewServer(protected(t, v, handler))
 			defer s.Close()
 			if answer, err := http.Get(s.URL); err == nil {
 				_ = answer.Body.Close()
@@ -288,4 +396,18 @@ func TestWhatEndsIsNotWatchedAnyMore(t *testing.T) {
 			}
 		})
 	}
+}
+
+// panicking is a watched verifier whose check does not return.
+type panicking struct{ watched }
+
+func (panicking) Verify(context.Context, string, registry.Resource) error {
+	panic(http.ErrAbortHandler)
+}
+
+func TestACheckThatPanicsLeavesNoWatchBehind(t *testing.T) {
+	v := panicking{watched{make(chan context.Context, 1)}}
+	h := protected(t, v, func(http.ResponseWriter, *http.Request) {})
+	require.Panics(t, func() { h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil)) })
+	require.Error(t, (<-v.watches).Err())
 }

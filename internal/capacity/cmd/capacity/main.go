@@ -36,6 +36,7 @@ func main() {
 	} {
 		flag.Float64Var(f.value, f.name, *f.value, f.help)
 	}
+	flag.DurationVar(&p.MaxStaleness, "max-staleness", p.MaxStaleness, "of the verifiers; 0: they keep nothing")
 	flag.DurationVar(&p.WorkerCPU, "worker-cpu", p.WorkerCPU, "CPU time of one event (docs/benchmarks.md)")
 	flag.Parse()
 	if err := p.Validate(); err != nil {

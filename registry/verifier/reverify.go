@@ -1,0 +1,39 @@
+package verifier
+
+import (
+	"context"
+	"time"
+
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+// Reverify is Verify for a stream that is open, whose Watch has been closed.
+// There is no MissGrace for what was owned and is not any more. And where many
+// streams are verified again at once, since a large tenant has moved, they wait
+// for each other, until ctx ends, so that other checks are not shed: a tenth of
+// MaxWaiting is for them.
+func (v *Verifier) Reverify(ctx context.Context, tenantID string, resource registry.Resource) error {
+	why, owned := v.fromMemory(ctx, tenantID, resource)
+	if owned {
+		return nil
+	}
+	return v.verify(ctx, tenantID, resource, why, v.readInTurn)
+}
+
+// readInTurn is what decides a Reverify.
+func (v *Verifier) readInTurn(ctx context.Context, _ string, resource registry.Resource, _ *check) (sighting, error) {
+	select {
+	case v.turns <- struct{}{}:
+	case <-ctx.Done():
+		return sighting{}, unavailable(context.Cause(ctx))
+	}
+	defer func() { <-v.turns }()
+	return v.reader.read(ctx, resource)
+}
+
+// turns is how many streams may be verified again at once.
+func (o Options) turns() int { return max(1, o.MaxWaiting/10) }
+
+// MaxStaleness is that of the options: within it a Watch is told, and what
+// cannot be watched should be verified again. With 0 nothing can be watched.
+func (v *Verifier) MaxStaleness() time.Duration { return v.maxStaleness }
