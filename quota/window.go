@@ -60,7 +60,7 @@ func (w Window) At(readTime time.Time, p Policy) Window {
 	switch elapsed := now - w.LastReset; {
 	case math.IsNaN(elapsed) || math.IsInf(elapsed, 0) || elapsed < 0:
 		w.LastReset = now
-	case elapsed >= w.Length.Seconds():
+	case math.Round((elapsed-w.Length.Seconds())*1e6) >= 0: // the grain changes in 2038, and must not decide
 		return p.window(now, w.Generation)
 	}
 	return w

@@ -82,3 +82,17 @@ func TestDocumentNamesSplitInOneWayOnly(t *testing.T) {
 		require.ErrorIs(t, err, quota.ErrInvalid, name)
 	}
 }
+
+// The floats of both sides of 2^31 have different grains.
+func TestAWindowThatIsOpenWhenTheGrainChangesEndsInTime(t *testing.T) {
+	policy := quota.Policy{Limit: 1, Window: time.Minute}
+	for _, turn := range []int64{1 << 30, 1 << 31} {
+		for µs := range int64(1000) {
+			at := time.Unix(turn-30, µs*1000)
+			w := quota.Window{}.At(at, policy)
+			end := at.Add(policy.Window)
+			require.Equal(t, w, w.At(end.Add(-time.Microsecond), policy))
+			require.NotEqual(t, w, w.At(end, policy))
+		}
+	}
+}
