@@ -31,17 +31,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"strings"
-	"time"
 
 	apiv1 "cloud.google.com/go/firestore/apiv1"
 	"google.golang.org/api/option"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
 
+	"github.com/northstar-engines/realtime-registry/internal/firestoreclient"
 	"github.com/northstar-engines/realtime-registry/quota"
 )
 
@@ -100,7 +96,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	client, err := newClient(ctx, o.ClientOptions)
+	client, err := firestoreclient.New(ctx, o.ClientOptions)
 	if err != nil {
 		return nil, fmt.Errorf("open throttle in firestore project %q, database %q: %w: %w", o.ProjectID, o.Database, quota.ErrUnavailable, err)
 	}
@@ -131,43 +127,3 @@ func (s *Store) counter(key quota.Key) string { return s.document(Collection, ke
 func (s *Store) outgoing(ctx context.Context) context.Context {
 	return metadata.AppendToOutgoingContext(ctx, "google-cloud-resource-prefix", s.database)
 }
-
-func newClient(ctx context.Context, options []option.ClientOption) (*apiv1.Client, error) {
-	if len(options) == 0 {
-		options = defaultOptions()
-	}
-	client, err := apiv1.NewClient(ctx, options...)
-	if err != nil {
-		return nil, err
-	}
-	client.CallOptions.Commit = nil
-	client.CallOptions.BatchGetDocuments = nil
-	client.CallOptions.Listen = nil
-	return client, nil
-}
-
-// defaultOptions follow FIRESTORE_EMULATOR_HOST as Google's clients do. Elsewhere
-// a connection that has died in silence is found out by pings, so that a Watch on
-// it does not stay deaf.
-func defaultOptions() []option.ClientOption {
-	host := os.Getenv("FIRESTORE_EMULATOR_HOST")
-	if host == "" {
-		return []option.ClientOption{option.WithGRPCDialOption(grpc.WithKeepaliveParams(
-			keepalive.ClientParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}))}
-	}
-	return []option.ClientOption{
-		option.WithEndpoint(host),
-		option.WithoutAuthentication(),
-		option.WithGRPCDialOption(grpc.WithTransportCredentials(insecure.NewCredentials())),
-		option.WithGRPCDialOption(grpc.WithPerRPCCredentials(emulatorOwner{})),
-	}
-}
-
-// emulatorOwner makes the emulator skip security rules.
-type emulatorOwner struct{}
-
-func (emulatorOwner) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
-	return map[string]string{"authorization": "Bearer owner"}, nil
-}
-
-func (emulatorOwner) RequireTransportSecurity() bool { return false }

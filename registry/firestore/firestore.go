@@ -43,6 +43,7 @@ import (
 	"google.golang.org/api/option"
 	"google.golang.org/grpc/metadata"
 
+	"github.com/northstar-engines/realtime-registry/internal/firestoreclient"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
@@ -152,7 +153,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("firestore: %w", err)
 	}
-	client, err := newClient(ctx, o.ClientOptions)
+	client, err := firestoreclient.New(ctx, o.ClientOptions)
 	if err != nil {
 		return nil, fmt.Errorf("open firestore project %q, database %q: %w: %w", o.ProjectID, o.Database, registry.ErrUnavailable, err)
 	}

@@ -1,46 +1,57 @@
-package firestore
+// Package firestoreclient opens Firestore's own interface, the one that has
+// BatchWrite with preconditions, as this project's stores need it.
+package firestoreclient
 
 import (
 	"context"
 	"os"
+	"time"
 
 	apiv1 "cloud.google.com/go/firestore/apiv1"
 	"google.golang.org/api/option"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/keepalive"
 )
 
 // connections is the size of the pool: one HTTP/2 connection carries 100 calls
 // at once.
 const connections = 4
 
-// newClient returns the client of the service's own interface: the one that
-// has BatchWrite with preconditions.
-func newClient(ctx context.Context, options []option.ClientOption) (*apiv1.Client, error) {
+// A connection that has died in silence is found out by pings, so that no
+// listener on it stays deaf and no read waits in vain.
+var pings = keepalive.ClientParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}
+
+// New returns a client that repeats nothing: a write that is repeated by the
+// transport meets itself, so whether to repeat is decided after reading; and
+// reads are repeated by who asked, if at all.
+//
+// Without options it follows FIRESTORE_EMULATOR_HOST, as Google's clients do.
+func New(ctx context.Context, options []option.ClientOption) (*apiv1.Client, error) {
 	if len(options) == 0 {
-		options = append(emulatorOptions(), option.WithGRPCConnectionPool(connections))
+		options = usual()
 	}
 	client, err := apiv1.NewClient(ctx, options...)
 	if err != nil {
 		return nil, err
 	}
-	// A write that is repeated by the transport meets itself: whether to repeat
-	// is decided after reading. And reads are repeated by who asked, if at all.
 	client.CallOptions.Commit = nil
 	client.CallOptions.BatchWrite = nil
 	client.CallOptions.BatchGetDocuments = nil
 	client.CallOptions.RunQuery = nil
 	client.CallOptions.RunAggregationQuery = nil
+	client.CallOptions.Listen = nil
 	return client, nil
 }
 
-// emulatorOptions follows FIRESTORE_EMULATOR_HOST as Google's clients do.
-func emulatorOptions() []option.ClientOption {
+func usual() []option.ClientOption {
+	pool := option.WithGRPCConnectionPool(connections)
 	host := os.Getenv("FIRESTORE_EMULATOR_HOST")
 	if host == "" {
-		return nil
+		return []option.ClientOption{pool, option.WithGRPCDialOption(grpc.WithKeepaliveParams(pings))}
 	}
 	return []option.ClientOption{
+		pool,
 		option.WithEndpoint(host),
 		option.WithoutAuthentication(),
 		option.WithGRPCDialOption(grpc.WithTransportCredentials(insecure.NewCredentials())),
