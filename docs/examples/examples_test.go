@@ -254,6 +254,34 @@ for closed in (False, True, False):
 	i.done(emulatortest.Run(t, i.env, "python3", "-c", script))
 }
 
+func TestEventsOfOnesOwnArePublishedAndInspected(t *testing.T) {
+	i := install(t)
+	for range 2 {
+		i.worker("publish", "events.ndjson")
+	}
+	for _, id := range []string{"my-01", "my-02", "my-03"} {
+		i.awaitEvent(id)
+	}
+	steps := i.worker("inspect", "thread", "th_first")
+	require.Contains(t, steps, "owned by t_cleo")
+	require.Contains(t, steps, "my-03")
+	i.worker("moves", "retract", "my-03", "--yes")
+	steps = i.worker("inspect", "thread", "th_first")
+	require.Contains(t, steps, "owned by t_bob")
+	require.NotContains(t, steps, "my-03", "what was taken back is in the list of moves alone")
+	require.Contains(t, i.worker("moves", "list"), "my-03")
+
+	// A claim, and the event of the same creation later: one ownership, one step.
+	require.Equal(t, http.StatusCreated, i.ask(http.MethodPut, "t_ann", "/v1/threads/th_claimed"))
+	file := filepath.Join(t.TempDir(), "events.ndjson")
+	later := event("my-04", "thread.created", time.Now().Add(time.Second).UTC().Format(time.RFC3339Nano), `{"tenant_id":"t_ann","thread_id":"th_claimed"}`)
+	marker := event("my-05", "thread.created", "2026-03-02T09:00:00Z", `{"tenant_id":"t_ann","thread_id":"th_marker"}`)
+	require.NoError(t, os.WriteFile(file, []byte(later+"\n"+marker), 0o600))
+	i.worker("publish", file)
+	i.awaitEvent("my-05")
+	require.NotContains(t, i.worker("inspect", "thread", "th_claimed"), "my-04")
+}
+
 func TestBackfillRegistersWhatExistedBefore(t *testing.T) {
 	i := install(t)
 	directory := t.TempDir()
