@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/northstar-engines/realtime-registry/registry"
 )
 
 // pages returns the documentation, by file name.
@@ -40,6 +42,13 @@ func TestTheDocumentationShowsTheCodeThatIsRun(t *testing.T) {
 		}
 	}
 	require.Positive(t, blocks)
+}
+
+func TestPagesThatNameThePatternsHaveThemRight(t *testing.T) {
+	for _, page := range []string{"seeding.md", "migration.md"} {
+		require.Contains(t, pages(t)[page], "`"+registry.TenantPattern+"`", page)
+		require.Contains(t, pages(t)[page], "`"+registry.ResourcePattern+"`", page)
+	}
 }
 
 func TestLinksLeadSomewhere(t *testing.T) {

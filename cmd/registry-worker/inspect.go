@@ -19,7 +19,10 @@ var inspectCommand = command{
 	Details: "Prints the owner, and the events that made it so, step by step in the order in\n" +
 		"which they count: which had no effect, which came from a move of a whole tenant,\n" +
 		"which were written by somebody outside (plain sets). Says, too, what readers see\n" +
-		"that know the document only. What nobody registered is said, and is no fault.",
+		"that know the document only. What nobody registered is said, and is no fault.\n\n" +
+		"A claim and the event of the same creation are one step: the earlier stands for\n" +
+		"both. Moves of whole tenants that do not count for it are not listed, nor those\n" +
+		"that were retracted: see moves list.",
 	Examples: []string{
 		"registry-worker inspect --project my-project thread th_42",
 		"registry-worker inspect --project my-project canvas c_7 --json",

@@ -110,20 +110,42 @@ func requireCreateFlow(i installation, create creator, outbox func() int) {
 	i.awaitEvent("thread-created-th_good")
 	require.Zero(t, outbox())
 
-	// Pub/Sub is away: claimed all the same, published by the next run.
-	p := create([]string{"PUBSUB_EMULATOR_HOST=" + nowhere}, "t_acme", "th_unpublished")
+	// Repeated: harmless.
+	i.done(create(nil, "t_acme", "th_good"))
+	require.Zero(t, outbox())
+
+	// Pub/Sub is away: claimed all the same, published by the next run, whether
+	// the flow gives up or is killed.
+	away := []string{"PUBSUB_EMULATOR_HOST=" + nowhere}
+	p := create(away, "t_acme", "th_unpublished")
+	require.Equal(t, 1, p.Wait(soon))
+	require.Contains(t, p.Stdout.String(), "answer the client")
+	require.Contains(t, p.Stderr.String(), "waits in the outbox")
+	p = create(away, "t_acme", "th_killed")
 	p.AwaitLine("answer the client", soon)
 	p.Kill()
 	p.Wait(soon)
 	require.Equal(t, http.StatusNoContent, i.status("t_acme", "th_unpublished"))
-	require.Equal(t, 1, outbox())
+	require.Equal(t, http.StatusNoContent, i.status("t_acme", "th_killed"))
+	require.Equal(t, 2, outbox())
 	i.done(create(nil))
 	i.awaitEvent("thread-created-th_unpublished")
+	i.awaitEvent("thread-created-th_killed")
 	require.Zero(t, outbox())
+
+	// What breaks a pattern: refused with its reason, and nothing is left.
+	for _, ids := range [][]string{{"acme", "th_refused"}, {"t_acme", "../evil"}, {"t_acme", "th refused"}, {"t_acme\n", "th_refused"}} {
+		p = create(nil, ids...)
+		require.Equal(t, 1, p.Wait(soon), ids)
+		require.NotEmpty(t, p.Stderr.String())
+		require.NotContains(t, p.Stderr.String(), "Traceback")
+		require.Zero(t, outbox())
+	}
 
 	// Somebody else's id: refused, and nothing is left to publish.
 	p = create(nil, "t_globex", "th_good")
 	require.Equal(t, 1, p.Wait(soon))
+	require.NotContains(t, p.Stderr.String(), "Traceback")
 	require.Zero(t, outbox())
 	require.Equal(t, http.StatusNoContent, i.status("t_acme", "th_good"))
 	require.Equal(t, http.StatusNotFound, i.status("t_globex", "th_good"))
@@ -148,9 +170,17 @@ func TestTheCreateFlowInPythonClaimsThenPublishes(t *testing.T) {
 	// A crash before the claim: the event alone makes the ownership.
 	p := create([]string{"REGISTRY_URL=http://" + nowhere}, "t_acme", "th_unclaimed")
 	require.Equal(t, 1, p.Wait(soon))
+	require.Contains(t, p.Stderr.String(), "the event waits in the outbox")
+	require.NotContains(t, p.Stderr.String(), "Traceback")
+	require.Equal(t, 1, create(nil, "t_globex", "th_unclaimed").Wait(soon), "it is acme's in the service's own database")
+	require.Equal(t, 1, outbox())
 	require.Equal(t, http.StatusNotFound, i.status("t_acme", "th_unclaimed"))
 	i.done(create(nil))
 	require.Eventually(t, func() bool { return i.status("t_acme", "th_unclaimed") == http.StatusNoContent }, soon, 10*time.Millisecond)
+
+	p = create([]string{"GOOGLE_CLOUD_PROJECT="})
+	require.Equal(t, 1, p.Wait(soon))
+	require.Equal(t, []string{"GOOGLE_CLOUD_PROJECT is not set"}, p.Stderr.Lines())
 }
 
 func TestTheCreateFlowInGoClaimsThenPublishes(t *testing.T) {
@@ -168,19 +198,34 @@ func TestTheCreateFlowInGoClaimsThenPublishes(t *testing.T) {
 		return len(files)
 	}
 	requireCreateFlow(i, create, outbox)
+	require.NoFileExists(t, filepath.Join(directory, "..", "evil.json"))
+
+	// What is no event stays, is named, and holds up nothing.
+	poisoned := filepath.Join(directory, "a.json")
+	require.NoError(t, os.WriteFile(poisoned, []byte("{}"), 0o600))
+	p := create(nil, "t_acme", "th_behind")
+	require.Equal(t, 1, p.Wait(soon))
+	require.Contains(t, p.Stderr.String(), poisoned)
+	i.awaitEvent("thread-created-th_behind")
+	require.Equal(t, 1, outbox())
 }
 
 func TestPythonAsksAndFailsClosed(t *testing.T) {
 	i := install(t)
 	i.done(i.python([]string{"DATABASE=" + filepath.Join(t.TempDir(), "db")}, os.DevNull, "publisher.py", "t_acme", "th_1"))
 	ask := func(env []string, args ...string) string {
-		return strings.TrimSpace(i.done(i.python(env, os.DevNull, "access.py", args...)))
+		p := i.python(env, os.DevNull, "access.py", args...)
+		require.Equal(t, 1, p.Wait(soon), "%s%s", p.Stdout, p.Stderr)
+		require.NotContains(t, p.Stderr.String(), "Traceback")
+		return strings.TrimSpace(p.Stderr.String())
 	}
-	require.Equal(t, "204: stream", ask(nil, "t_acme", "thread", "th_1"))
+	require.Equal(t, "204: stream\n", i.done(i.python(nil, os.DevNull, "access.py", "t_acme", "thread", "th_1")))
 	require.Equal(t, "404", ask(nil, "t_globex", "thread", "th_1"))
 	require.Equal(t, "404", ask(nil, "t_acme", "canvas", "th_1"))
 	require.Contains(t, ask(nil, "t_acme", "thread", "../th_1"), "400")
 	require.Contains(t, ask(nil, "Acme", "thread", "th_1"), "400")
+	require.Contains(t, ask(nil, "t_acme", "room", "th_1"), "400")
+	require.Contains(t, ask(nil, "t_acme"), "want a tenant")
 	require.Contains(t, ask(nil, "t_acme\r\nX-Tenant-Id: t_globex", "thread", "th_1"), "400")
 	require.Contains(t, ask([]string{"REGISTRY_URL=http://" + nowhere}, "t_acme", "thread", "th_1"), "503: ")
 
@@ -207,6 +252,34 @@ for closed in (False, True, False):
     access.verify_access("t_acme", "thread", "th_1")
 `
 	i.done(emulatortest.Run(t, i.env, "python3", "-c", script))
+}
+
+func TestEventsOfOnesOwnArePublishedAndInspected(t *testing.T) {
+	i := install(t)
+	for range 2 {
+		i.worker("publish", "events.ndjson")
+	}
+	for _, id := range []string{"my-01", "my-02", "my-03"} {
+		i.awaitEvent(id)
+	}
+	steps := i.worker("inspect", "thread", "th_first")
+	require.Contains(t, steps, "owned by t_cleo")
+	require.Contains(t, steps, "my-03")
+	i.worker("moves", "retract", "my-03", "--yes")
+	steps = i.worker("inspect", "thread", "th_first")
+	require.Contains(t, steps, "owned by t_bob")
+	require.NotContains(t, steps, "my-03", "what was taken back is in the list of moves alone")
+	require.Contains(t, i.worker("moves", "list"), "my-03")
+
+	// A claim, and the event of the same creation later: one ownership, one step.
+	require.Equal(t, http.StatusCreated, i.ask(http.MethodPut, "t_ann", "/v1/threads/th_claimed"))
+	file := filepath.Join(t.TempDir(), "events.ndjson")
+	later := event("my-04", "thread.created", time.Now().Add(time.Second).UTC().Format(time.RFC3339Nano), `{"tenant_id":"t_ann","thread_id":"th_claimed"}`)
+	marker := event("my-05", "thread.created", "2026-03-02T09:00:00Z", `{"tenant_id":"t_ann","thread_id":"th_marker"}`)
+	require.NoError(t, os.WriteFile(file, []byte(later+"\n"+marker), 0o600))
+	i.worker("publish", file)
+	i.awaitEvent("my-05")
+	require.NotContains(t, i.worker("inspect", "thread", "th_claimed"), "my-04")
 }
 
 func TestBackfillRegistersWhatExistedBefore(t *testing.T) {
@@ -238,6 +311,15 @@ func TestBackfillRegistersWhatExistedBefore(t *testing.T) {
 	require.Equal(t, 1, p.Wait(soon))
 	require.Equal(t, []string{"thread/th_2: not t_acme's, somebody else's"}, p.Stderr.Lines())
 	require.Equal(t, http.StatusNoContent, i.status("t_acme", "th_3"))
+
+	// What cannot be right is named, in one line.
+	unnamed := file("unnamed.csv", "thread,th_1,t_acme\nthread,th_2\n")
+	p = i.python(nil, unnamed, "backfill.py", "--expect")
+	require.Equal(t, 1, p.Wait(soon))
+	require.Equal(t, []string{"line 2: 'thread,th_2': want kind,id,tenant, the kind thread or canvas"}, p.Stderr.Lines())
+	p = i.python([]string{"REGISTRY_URL=http://" + nowhere}, list, "backfill.py", "--claim")
+	require.Equal(t, 1, p.Wait(soon))
+	require.Len(t, p.Stderr.Lines(), 1)
 
 	// From an old collection, of more than one page.
 	client, err := firestore.NewClient(t.Context(), i.project.ID, i.project.FirestoreOptions()...)

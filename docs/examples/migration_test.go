@@ -114,10 +114,26 @@ func TestMigrationRefusesNothingThatWasAllowedBefore(t *testing.T) {
 	i.worker("export", "--check")
 	p.requireNothingRefused(i)
 
-	// Step 4: create() in place of set().
+	// Step 4: create() in place of set(). Its check lets creations pass, and
+	// names a set of what was there.
+	archive := func(name string) string {
+		file := filepath.Join(t.TempDir(), name)
+		require.NoError(t, os.WriteFile(file, []byte(i.worker("export", "--events")), 0o600))
+		return file
+	}
+	then := archive("then.ndjson")
 	require.True(t, p.create("thread__th_0", "t_acme"), "repeated: the owner is the same")
 	require.False(t, p.create("thread__th_0", "t_globex"), "no longer taken over")
 	require.True(t, p.create("canvas__cv_new", "t_acme"))
+	p.requireNothingRefused(i)
+	now := archive("now.ndjson")
+	require.Contains(t, i.worker("export", "--events"), "asserted/canvas__cv_new/", "a creation is exported as a set")
+	require.Empty(t, i.done(i.python(nil, os.DevNull, "plainsets.py", then, now)))
+	p.set("canvas__cv_2", "t_acme")
+	forgotten := i.python(nil, os.DevNull, "plainsets.py", then, archive("later.ndjson"))
+	require.Equal(t, 1, forgotten.Wait(soon), forgotten.Stderr)
+	require.Len(t, forgotten.Stdout.Lines(), 1)
+	require.Contains(t, forgotten.Stdout.String(), "canvas/cv_2: set to t_acme at ")
 	p.requireNothingRefused(i)
 
 	// Step 5: events on top, for old and new resources; a service that was
@@ -133,10 +149,14 @@ func TestMigrationRefusesNothingThatWasAllowedBefore(t *testing.T) {
 	}
 	p.owners["thread__th_event"] = "t_acme"
 	p.requireNothingRefused(i)
+	enriched := archive("enriched.ndjson")
 	p.set("canvas__cv_0", "t_globex")   // on a gesture: erases the history
 	p.set("thread__th_event", "t_acme") // and one that only events had
 	p.set("canvas__cv_1", "t_globex")
 	p.requireNothingRefused(i)
+	forgotten = i.python(nil, os.DevNull, "plainsets.py", enriched, archive("set.ndjson"))
+	require.Equal(t, 1, forgotten.Wait(soon), forgotten.Stderr)
+	require.Len(t, forgotten.Stdout.Lines(), 3, "also those that left the owner as it was")
 	i.worker("export", "--check")
 
 	// Step 6: claims.

@@ -45,20 +45,17 @@ func run(ctx context.Context, args []string, project, outbox string) error {
 	}
 	defer client.Close()
 	publisher := client.Publisher(events.ThreadCreatedType.Topic())
+	publisher.PublishSettings.Timeout = 10 * time.Second // then the event waits in the outbox
 	defer publisher.Stop()
 
 	flow := createFlow{registry.New(store), publisher, outbox}
-	if err := flow.publishOutbox(ctx); err != nil { // what an earlier run left
-		return err
+	if len(args) == 2 {
+		if err := flow.create(ctx, args[0], args[1]); err != nil {
+			return err
+		}
+		fmt.Printf("%s is %s's: answer the client\n", args[1], args[0])
 	}
-	if len(args) != 2 {
-		return nil
-	}
-	if err := flow.create(ctx, args[0], args[1]); err != nil {
-		return err
-	}
-	fmt.Printf("%s is %s's: answer the client\n", args[1], args[0])
-	return flow.publishOutbox(ctx)
+	return flow.publishOutbox(ctx) // and what earlier runs left
 }
 
 // createFlow keeps events in an outbox until Pub/Sub has them: a directory here;
@@ -71,8 +68,9 @@ type createFlow struct {
 }
 
 // create makes the tenant the thread's owner. When it returns nil, the client
-// may connect. After registry.ErrConflict the id is somebody else's; after any
-// other error the event is in the outbox, and repeating is harmless.
+// may connect. After registry.ErrConflict the id is somebody else's, after an
+// *events.Refusal it, or the tenant, breaks its pattern; nothing is left then.
+// After any other error the event may be in the outbox, and repeating is harmless.
 func (f createFlow) create(ctx context.Context, tenant, thread string) error {
 	event := events.Event{
 		ID:     "thread-created-" + thread, // the same at every try
@@ -80,47 +78,63 @@ func (f createFlow) create(ctx context.Context, tenant, thread string) error {
 		Time:   time.Now(),
 		Data:   events.ThreadCreated{TenantID: tenant, ThreadID: thread},
 	}
+	if _, _, err := events.Encode(event); err != nil { // before the ids become a file's name
+		return err
+	}
 	line, err := event.MarshalJSON()
 	if err != nil {
 		return err
 	}
-	file := filepath.Join(f.outbox, thread+".json")
-	if err := errors.Join(os.WriteFile(file+".new", line, 0o600), os.Rename(file+".new", file)); err != nil {
-		return err
+	file := filepath.Join(f.outbox, tenant+"."+thread+".json")
+	if _, err := os.Stat(file); err != nil { // where it is, an earlier try's event waits, with its time
+		if err := errors.Join(os.WriteFile(file+".new", line, 0o600), os.Rename(file+".new", file)); err != nil {
+			return err
+		}
 	}
 	err = f.registry.RegisterThread(ctx, tenant, thread)
-	if errors.Is(err, registry.ErrConflict) {
+	if errors.Is(err, registry.ErrConflict) || errors.Is(err, registry.ErrInvalid) {
 		return errors.Join(err, os.Remove(file))
 	}
 	return err
 }
 
 // publishOutbox publishes what was not confirmed yet. Twice is harmless: the
-// same source, the same id.
+// same source, the same id. What is no event stays, and holds up nothing.
 func (f createFlow) publishOutbox(ctx context.Context) error {
 	files, err := filepath.Glob(filepath.Join(f.outbox, "*.json"))
 	if err != nil {
 		return err
 	}
+	var faults []error
 	for _, file := range files {
-		line, err := os.ReadFile(file)
-		if err != nil {
-			return err
+		err := f.publish(ctx, file)
+		if err == nil {
+			continue
 		}
-		event, err := events.DecodeLine(line, time.Now())
-		if err != nil {
-			return fmt.Errorf("%s: %w", file, err)
-		}
-		attributes, data, err := events.Encode(event)
-		if err != nil {
-			return err
-		}
-		if _, err := f.publisher.Publish(ctx, &pubsub.Message{Attributes: attributes, Data: data}).Get(ctx); err != nil {
-			return err
-		}
-		if err := os.Remove(file); err != nil {
-			return err
+		faults = append(faults, fmt.Errorf("%s waits in the outbox: %w", file, err))
+		if refusal := (*events.Refusal)(nil); !errors.As(err, &refusal) {
+			break // without Pub/Sub the others fare no better
 		}
 	}
-	return nil
+	return errors.Join(faults...)
+}
+
+// publish publishes the event in a file, and removes the file when Pub/Sub has it.
+func (f createFlow) publish(ctx context.Context, file string) error {
+	line, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	event, err := events.DecodeLine(line, time.Now())
+	if err != nil {
+		return err
+	}
+	attributes, data, err := events.Encode(event)
+	if err != nil {
+		return err
+	}
+	if _, err := f.publisher.Publish(ctx, &pubsub.Message{Attributes: attributes, Data: data}).Get(ctx); err != nil {
+		return err
+	}
+	return os.Remove(file)
 }

@@ -1,7 +1,7 @@
 """Asks the registry whether a tenant may stream a thread or a canvas. Standard
 library only, a connection for each thread of the program.
 
-    python3 access.py t_acme thread th_1
+    python3 access.py t_acme thread th_1     # exit code 1 unless it may
 """
 
 import http.client
@@ -29,6 +29,8 @@ class Unavailable(Exception):
 def verify_access(tenant, kind, resource):
     """Returns where the tenant owns the resource now; else NotFound, Unavailable or
     ValueError (the tenant or the id breaks its pattern: answer 400)."""
+    if kind not in PATHS:
+        raise ValueError(f"kind {kind!r} is neither thread nor canvas")
     headers = {"X-Tenant-Id": tenant}
     if token := os.environ.get("REGISTRY_API_TOKEN"):
         headers["Authorization"] = f"Bearer {token}"
@@ -39,7 +41,7 @@ def verify_access(tenant, kind, resource):
     if status == 404:
         raise NotFound
     if status == 400:
-        raise ValueError(f"{kind} id or tenant id")
+        raise ValueError(f"{kind} {resource!r} or tenant {tenant!r} breaks its pattern")
     raise Unavailable(f"the registry answered {status}")
 
 
@@ -67,12 +69,14 @@ def _get(path, headers):
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 4:
+        sys.exit("want a tenant, a kind (thread or canvas) and an id")
     try:
-        verify_access(*sys.argv[1:4])
-        print("204: stream")
+        verify_access(*sys.argv[1:])
     except NotFound:
-        print("404")
+        sys.exit("404")
     except Unavailable as unavailable:
-        print(f"503: {unavailable}")
+        sys.exit(f"503: {unavailable}")
     except ValueError as invalid:
-        print(f"400: {invalid}")
+        sys.exit(f"400: {invalid}")
+    print("204: stream")

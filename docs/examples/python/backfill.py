@@ -25,21 +25,27 @@ FIRESTORE = os.environ.get("FIRESTORE_EMULATOR_HOST")
 PATHS = {"thread": "threads", "canvas": "canvases"}
 
 
+def setting(name):
+    return os.environ.get(name) or sys.exit(f"{name} is not set")
+
+
 def from_list(lines):
-    for row in csv.reader(lines):
+    rows = csv.reader(lines)
+    for row in rows:
+        if row and (len(row) != 3 or row[0] not in PATHS):
+            sys.exit(f"line {rows.line_num}: {','.join(row)!r}: want kind,id,tenant, the kind thread or canvas")
         if row:
-            kind, resource, tenant = row
-            yield kind, resource, tenant
+            yield row
 
 
 def from_collection(collection, kind):
     """Documents named by the id, with a field tenant_id, page by page."""
     base = f"http://{FIRESTORE}" if FIRESTORE else "https://firestore.googleapis.com"
-    parent = f"{base}/v1/projects/{os.environ['GOOGLE_CLOUD_PROJECT']}/databases/(default)/documents"
+    parent = f"{base}/v1/projects/{setting('GOOGLE_CLOUD_PROJECT')}/databases/(default)/documents"
     page = ""
     while True:
         query = urllib.parse.urlencode({"pageSize": 300, "pageToken": page, "mask.fieldPaths": "tenant_id"})
-        token = "owner" if FIRESTORE else os.environ["GOOGLE_OAUTH_ACCESS_TOKEN"]
+        token = "owner" if FIRESTORE else setting("GOOGLE_OAUTH_ACCESS_TOKEN")
         request = urllib.request.Request(f"{parent}/{collection}?{query}", headers={"Authorization": f"Bearer {token}"})
         with urllib.request.urlopen(request, timeout=30) as answer:
             found = json.load(answer)
@@ -76,6 +82,8 @@ def claim(kind, resource, tenant):
         error.close()
         if error.code == 409:
             return False
+        if error.code == 400:
+            sys.exit(f"{kind}/{resource} or tenant {tenant} breaks its pattern")
         raise
 
 
@@ -104,4 +112,7 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except OSError as error:  # nobody answers, or answers an error
+        sys.exit(f"backfill: {error}")

@@ -8,23 +8,26 @@ that creates the thread: whatever crashes after that, the next run publishes it.
 """
 
 import base64
+import http.client
 import json
 import os
 import sqlite3
 import sys
 import urllib.error
+import urllib.parse
 import urllib.request
 from datetime import datetime, timezone
 
 REGISTRY = os.environ.get("REGISTRY_URL", "http://127.0.0.1:8080")
-PROJECT = os.environ["GOOGLE_CLOUD_PROJECT"]
+PROJECT = os.environ.get("GOOGLE_CLOUD_PROJECT")
 EMULATOR = os.environ.get("PUBSUB_EMULATOR_HOST")
 PUBSUB = f"http://{EMULATOR}" if EMULATOR else "https://pubsub.googleapis.com"
 TOPIC = "nexus-thread-created"
+AWAY = (OSError, http.client.HTTPException)  # what urllib raises where nobody answers, or answers an error
 
 
-class TakenError(Exception):
-    """Another tenant owns this id."""
+class RefusedError(Exception):
+    """Another tenant owns this id, or an id breaks its pattern: repeating does not help."""
 
 
 def open_database(path):
@@ -39,12 +42,14 @@ def create_thread(db, tenant, thread):
     """Creates the thread. When it returns, the client may connect."""
     now = datetime.now(timezone.utc).isoformat()
     db.execute("BEGIN")
-    db.execute("INSERT INTO threads VALUES (?, ?)", (thread, tenant))
-    db.execute("INSERT INTO outbox VALUES (?, ?, ?)", (thread, tenant, now))
+    if db.execute("INSERT OR IGNORE INTO threads VALUES (?, ?)", (thread, tenant)).rowcount:
+        db.execute("INSERT INTO outbox VALUES (?, ?, ?)", (thread, tenant, now))
     db.execute("COMMIT")
+    if db.execute("SELECT tenant FROM threads WHERE id = ?", (thread,)).fetchone() != (tenant,):
+        raise RefusedError(f"{thread} is another tenant's")
     try:
         claim(tenant, thread)
-    except TakenError:
+    except RefusedError:
         db.execute("BEGIN")
         db.execute("DELETE FROM outbox WHERE thread = ?", (thread,))
         db.execute("DELETE FROM threads WHERE id = ?", (thread,))
@@ -61,7 +66,8 @@ def publish_outbox(db):
 
 def claim(tenant, thread, timeout=5.0):
     """Makes the tenant the owner: 201 now, 204 already. Repeat it after any other error."""
-    request = urllib.request.Request(f"{REGISTRY}/v1/threads/{thread}", method="PUT", headers={"X-Tenant-Id": tenant})
+    url = f"{REGISTRY}/v1/threads/{urllib.parse.quote(thread, safe='')}"
+    request = urllib.request.Request(url, method="PUT", headers={"X-Tenant-Id": tenant})
     if token := os.environ.get("REGISTRY_CLAIM_TOKEN") or os.environ.get("REGISTRY_API_TOKEN"):
         request.add_header("Authorization", f"Bearer {token}")
     try:
@@ -69,8 +75,12 @@ def claim(tenant, thread, timeout=5.0):
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == 409:
-            raise TakenError(thread) from None
+            raise RefusedError(f"{thread} is another tenant's") from None
+        if error.code == 400:
+            raise RefusedError(f"thread {thread!r} or tenant {tenant!r} breaks its pattern") from None
         raise
+    except ValueError:
+        raise RefusedError(f"tenant {tenant!r}: no header can carry it") from None
 
 
 def publish(tenant, thread, time, timeout=10.0):
@@ -96,10 +106,27 @@ def publish(tenant, thread, time, timeout=10.0):
     urllib.request.urlopen(request, timeout=timeout).close()
 
 
-if __name__ == "__main__":
+def main(arguments):
+    if not PROJECT:
+        return "GOOGLE_CLOUD_PROJECT is not set"
+    if len(arguments) not in (0, 2):
+        return "want a tenant and a thread, or neither"
     database = open_database(os.environ.get("DATABASE", "threads.sqlite3"))
-    publish_outbox(database)  # what an earlier run left
-    if len(sys.argv) == 3:
-        create_thread(database, sys.argv[1], sys.argv[2])
-        print(f"{sys.argv[2]} is {sys.argv[1]}'s: answer the client", flush=True)
-        publish_outbox(database)
+    if arguments:
+        tenant, thread = arguments
+        try:
+            create_thread(database, tenant, thread)
+        except RefusedError as error:
+            return f"refused: {error}"
+        except AWAY as error:
+            return f"the registry at {REGISTRY}: {error}; the event waits in the outbox, repeating is harmless"
+        print(f"{thread} is {tenant}'s: answer the client", flush=True)
+    try:
+        publish_outbox(database)  # and what earlier runs left
+    except AWAY as error:
+        return f"Pub/Sub at {PUBSUB}: {error}; the event waits in the outbox"
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -3,12 +3,12 @@
 //
 //	curl -N -H 'X-Authenticated-Tenant: t_acme' 127.0.0.1:8090/threads/th_1/events
 //
-// A client that comes back with Last-Event-ID gets what it missed, if the thread
-// is still its tenant's; a stream that is open ends when its tenant loses the
-// thread. What was refused is logged and counted: see /metrics.
+// A client that comes back with Last-Event-ID gets what it missed. A stream ends
+// when its tenant loses the thread. Refusals are logged, and counted: /metrics.
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log"
@@ -39,8 +39,7 @@ func main() {
 		log.Fatal(err)
 	}
 	meters := sdkmetric.NewMeterProvider(sdkmetric.WithReader(exporter))
-	options := verifier.Options{MaxStaleness: 2 * time.Second, Logger: slog.Default(), MeterProvider: meters}
-	handler, err := transport(ctx, store, options, clock)
+	handler, err := transport(ctx, store, verifier.Options{MaxStaleness: 2 * time.Second, Logger: slog.Default(), MeterProvider: meters}, clock)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -55,7 +54,7 @@ func transport(ctx context.Context, store registry.Store, o verifier.Options, me
 	if err != nil {
 		return nil, err
 	}
-	protect, err := middleware.New(v, middleware.Options{Tenant: tenant, Resource: thread})
+	protect, err := middleware.New(v, middleware.Options{Tenant: tenant, Resource: thread, Logger: o.Logger, MeterProvider: o.MeterProvider})
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +64,9 @@ func transport(ctx context.Context, store registry.Store, o verifier.Options, me
 }
 
 // tenant is set by what authenticates, which strips it from what clients send.
-func tenant(r *http.Request) string { return r.Header.Get("X-Authenticated-Tenant") }
+func tenant(r *http.Request) string {
+	return cmp.Or(r.Header.Get("X-Authenticated-Tenant"), "(X-Authenticated-Tenant is missing)") // no tenant: 400
+}
 
 func thread(r *http.Request) registry.Resource {
 	return registry.Resource{Kind: registry.Thread, ID: r.PathValue("thread")}
@@ -81,13 +82,12 @@ func events(next source) http.Handler {
 		w.Header().Set("Content-Type", "text/event-stream")
 		w.Header().Set("Cache-Control", "no-store")
 		last, _ := strconv.Atoi(r.Header.Get("Last-Event-ID")) // absent or not ours: from the beginning
-		for http.NewResponseController(w).Flush() == nil {
+		for ; http.NewResponseController(w).Flush() == nil; last++ {
 			text, err := next(r.Context(), r.PathValue("thread"), last)
 			if err != nil {
 				return
 			}
-			last++
-			fmt.Fprintf(w, "id: %d\ndata: %s\n\n", last, text)
+			fmt.Fprintf(w, "id: %d\ndata: %s\n\n", last+1, text)
 		}
 	})
 }

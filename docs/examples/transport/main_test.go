@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/attribute"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
@@ -127,7 +128,7 @@ func TestConnectResumeAndRefusalAfterAMove(t *testing.T) {
 	} {
 		require.Contains(t, log.String(), line)
 	}
-	require.Equal(t, map[string]int64{"unregistered": 1, "foreign": 1, "moved_away": 1}, missing(t, reader))
+	require.Equal(t, map[string]int64{"unregistered": 1, "foreign": 1, "moved_away": 1}, counted(t, reader, "registry.verifier.missing", "cause"))
 }
 
 func TestAnOpenStreamEndsWhenItsTenantLosesTheThread(t *testing.T) {
@@ -141,7 +142,10 @@ func TestAnOpenStreamEndsWhenItsTenantLosesTheThread(t *testing.T) {
 		}
 		return "hello", ctx.Err()
 	}
-	handler, err := transport(t.Context(), store, verifier.Options{MaxStaleness: time.Second}, once)
+	reader := sdkmetric.NewManualReader()
+	handler, err := transport(t.Context(), store, verifier.Options{
+		MaxStaleness: time.Second, MeterProvider: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)),
+	}, once)
 	require.NoError(t, err)
 	server := httptest.NewServer(handler)
 	defer server.Close()
@@ -158,21 +162,33 @@ func TestAnOpenStreamEndsWhenItsTenantLosesTheThread(t *testing.T) {
 	require.Equal(t, []string{"hello", "ownership_lost"}, got, "the last event says why")
 	status, _ = acme.connect(1)
 	require.Equal(t, http.StatusNotFound, status)
+	require.Equal(t, map[string]int64{"ownership_lost": 1}, counted(t, reader, "registry.middleware.streams_ended", "reason"))
 }
 
-// missing counts refusals by cause.
-func missing(t *testing.T, reader *sdkmetric.ManualReader) map[string]int64 {
+func TestARequestWithoutATenantIsToldWhatIsMissing(t *testing.T) {
+	handler, err := transport(t.Context(), memory.New(), verifier.Options{}, clock)
+	require.NoError(t, err)
+	answer := httptest.NewRecorder()
+	handler.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/threads/th_1/events", nil))
+	require.Equal(t, http.StatusBadRequest, answer.Code)
+	require.Contains(t, answer.Body.String(), "X-Authenticated-Tenant is missing")
+}
+
+// counted is a counter of the middleware or the verifier, by one attribute.
+func counted(t *testing.T, reader *sdkmetric.ManualReader, name, by string) map[string]int64 {
 	t.Helper()
 	var data metricdata.ResourceMetrics
 	require.NoError(t, reader.Collect(t.Context(), &data))
 	counts := map[string]int64{}
-	for _, metric := range data.ScopeMetrics[0].Metrics {
-		if metric.Name != "registry.verifier.missing" {
-			continue
-		}
-		for _, p := range metric.Data.(metricdata.Sum[int64]).DataPoints {
-			cause, _ := p.Attributes.Value("cause")
-			counts[cause.AsString()] = p.Value
+	for _, scope := range data.ScopeMetrics {
+		for _, metric := range scope.Metrics {
+			if metric.Name != name {
+				continue
+			}
+			for _, p := range metric.Data.(metricdata.Sum[int64]).DataPoints {
+				value, _ := p.Attributes.Value(attribute.Key(by))
+				counts[value.AsString()] = p.Value
+			}
 		}
 	}
 	return counts
