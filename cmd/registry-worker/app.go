@@ -80,7 +80,16 @@ func (p process) run(ctx context.Context) error {
 	if len(p.Args) > 0 && !strings.HasPrefix(p.Args[0], "-") && !isCommand(p.Args[0]) {
 		return unknownCommand(p.Args[0]) // before its flags are looked at
 	}
-	return root.Run(ctx, append([]string{programName}, p.Args...))
+	return root.Run(ctx, append([]string{programName}, helpLast(p.Args)...))
+}
+
+// helpLast makes `moves plan --help` of `help moves plan`: the library's help
+// takes one word.
+func helpLast(args []string) []string {
+	if len(args) < 2 || args[0] != "help" || !isCommand(args[1]) {
+		return args
+	}
+	return append(slices.Clone(args[1:]), "--help")
 }
 
 // cli makes a command of the library from ours.

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
+	"strings"
+	"time"
 
 	"cloud.google.com/go/pubsub/v2"
 
@@ -124,10 +127,8 @@ func (d *devRun) startEmulators(ctx context.Context) (*emulator.Emulators, error
 	pubsubHost, _ := d.LookupEnv("PUBSUB_EMULATOR_HOST")
 	firestoreHost, _ := d.LookupEnv("FIRESTORE_EMULATOR_HOST")
 	o := emulator.Options{NoPubSub: pubsubHost != "", NoFirestore: firestoreHost != ""}
-	for name, host := range map[string]string{"PUBSUB_EMULATOR_HOST": pubsubHost, "FIRESTORE_EMULATOR_HOST": firestoreHost} {
-		if host != "" {
-			fmt.Fprintf(d.Stderr, "using the emulator at %s, which %s names\n", host, name)
-		}
+	if err := d.useGiven(ctx); err != nil {
+		return nil, err
 	}
 	if o.NoPubSub && o.NoFirestore {
 		return &emulator.Emulators{}, nil
@@ -154,6 +155,32 @@ func (d *devRun) startEmulators(ctx context.Context) (*emulator.Emulators, error
 		}
 	}
 	return emulators, nil
+}
+
+// useGiven tells which emulators the environment names, or of those that do not
+// answer, all at once: they are usually of a dev that has ended.
+func (d *devRun) useGiven(ctx context.Context) error {
+	var gone, variables []string
+	for _, name := range []string{"FIRESTORE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST"} {
+		host, _ := d.LookupEnv(name)
+		if host == "" {
+			continue
+		}
+		dialer := net.Dialer{Timeout: 3 * time.Second}
+		conn, err := dialer.DialContext(ctx, "tcp", host)
+		if err != nil {
+			gone = append(gone, fmt.Sprintf("at %s, which %s names (%v)", host, name, err))
+			variables = append(variables, name)
+			continue
+		}
+		_ = conn.Close()
+		fmt.Fprintf(d.Stderr, "using the emulator at %s, which %s names\n", host, name)
+	}
+	if len(gone) > 0 {
+		return fmt.Errorf("no emulator answers %s; to have new ones started, type: unset %s",
+			strings.Join(gone, ", nor "), strings.Join(variables, " "))
+	}
+	return nil
 }
 
 func (d *devRun) onEmulators(ctx context.Context, emulators *emulator.Emulators) error {

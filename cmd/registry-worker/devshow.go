@@ -99,7 +99,7 @@ func (d devShow) settle(ctx context.Context, m dev.Message) error {
 		return fmt.Errorf("publish to %s: %w", m.Topic, err)
 	}
 	late := time.AfterFunc(lateAfter, func() {
-		fmt.Fprintf(d.Stderr, "waiting for the worker to settle %s …\n", m.EventID)
+		fmt.Fprintf(d.Stderr, "waiting for the worker to settle %s …; does another worker, or another dev, consume these subscriptions too?\n", m.EventID)
 	})
 	defer late.Stop()
 	if err := d.watch.Await(ctx, id); err != nil {

@@ -167,7 +167,7 @@ func TestDevAtAnEmulatorThatHasGoneSaysSoAtOnce(t *testing.T) {
 			p := emulatortest.Run(t, env, emulatortest.Binary(t), "dev", "--listen", "127.0.0.1:0")
 			require.Equal(t, exitFault, p.Wait(10*time.Second))
 			require.Contains(t, p.Stderr.String(), "which PUBSUB_EMULATOR_HOST names")
-			require.Contains(t, p.Stderr.String(), "want host:port of one that runs, or the variable unset")
+			require.Contains(t, p.Stderr.String(), "type: unset FIRESTORE_EMULATOR_HOST PUBSUB_EMULATOR_HOST")
 		})
 	}
 }

@@ -134,8 +134,11 @@ func rewritingText(r registry.Rewriting, pending rewrite.Pending) string {
 		percent = min(100, 100*r.Passed/pending.Documents)
 	}
 	pass := "first pass"
-	if r.Last {
+	switch {
+	case r.Last:
 		pass = "last pass"
+	case r.Passed >= pending.Documents:
+		pass = "first pass ended, waiting for late commits"
 	}
 	return fmt.Sprintf("%s: %s, %d of %d documents (%d%%), %d written, %s left at least", r.State, pass, r.Passed, pending.Documents,
 		percent, r.Written, left)

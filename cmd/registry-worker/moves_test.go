@@ -13,6 +13,8 @@ import (
 	client "cloud.google.com/go/firestore"
 	"github.com/stretchr/testify/require"
 
+	"github.com/northstar-engines/realtime-registry/events"
+
 	"github.com/northstar-engines/realtime-registry/registry"
 	"github.com/northstar-engines/realtime-registry/registry/firestore"
 )
@@ -311,4 +313,18 @@ func TestDeadLettersAreListedAndPublishedAgain(t *testing.T) {
 	require.Equal(t, "2", letter["event_id"], "it was published as a line of a file, not in attributes")
 	require.Contains(t, c.run(exitDone, "dead-letters", "redrive").Stderr.String(), "1 dead letters published again")
 	require.Eventually(t, func() bool { return dead() == 2 }, 30*time.Second, 20*time.Millisecond, "refused again")
+}
+
+func TestThePlansEventIsOneThatPublishTakes(t *testing.T) {
+	e, err := events.DecodeLine([]byte(moveLine("t_a", "t_b", time.Now())), time.Now())
+	require.NoError(t, err)
+	require.Equal(t, events.TenantMoved{FromTenantID: "t_a", ToTenantID: "t_b"}, e.Data)
+}
+
+func TestHelpTakesCommandsOfTwoWords(t *testing.T) {
+	for _, line := range []string{"help moves plan", "moves plan --help"} {
+		r := call(t, nil, strings.Fields(line)...)
+		require.Equal(t, exitDone, r.code, r.stderr)
+		require.Contains(t, r.stdout, "registry-worker moves plan [flags]", line)
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+	"github.com/northstar-engines/realtime-registry/events"
 	"github.com/northstar-engines/realtime-registry/registry"
 	"github.com/northstar-engines/realtime-registry/registry/rewrite"
 )
@@ -28,6 +29,13 @@ var movesPlanCommand = command{
 	Run:   runMovesPlan,
 }
 
+// moveLine is the event of a move, as publish takes it.
+func moveLine(from, to string, at time.Time) string {
+	at = at.Truncate(time.Second).UTC()
+	return fmt.Sprintf(`{"specversion":"1.0","id":"move-%s-%s-%d","source":"//operator","type":%q,"time":%q,"data":{"from_tenant_id":%q,"to_tenant_id":%q}}`,
+		from, to, at.Unix(), events.TenantMovedType, at.Format(time.RFC3339), from, to)
+}
+
 func runMovesPlan(ctx context.Context, in *invocation) error {
 	return in.withStore(ctx, func(store registryStore) error {
 		plan, err := in.planner(store).Move(ctx, in.Config.From, in.Config.To)
@@ -39,7 +47,8 @@ func runMovesPlan(ctx context.Context, in *invocation) error {
 		}
 		fmt.Fprintf(in.Stdout, "A move of everything from %s to %s, published now:\n", in.Config.From, in.Config.To)
 		printPlan(in.Stdout, plan)
-		fmt.Fprintln(in.Stdout, "Nothing was written. To move, publish the event.")
+		fmt.Fprintf(in.Stdout, "Nothing was written. To move, publish the event, with an id and a source that are yours:\n  echo '%s' | %s publish -\n",
+			moveLine(in.Config.From, in.Config.To, plan.ReadTime), programName)
 		return nil
 	})
 }

@@ -165,19 +165,28 @@ func OpenFile(path string, files []string) (*File, Checkpoint, error) {
 	}
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return f, Checkpoint{}, nil
+		return f, Checkpoint{}, f.writable()
 	}
 	if err != nil {
 		return nil, Checkpoint{}, fmt.Errorf("read checkpoint: %w", err)
 	}
 	var stored checkpointFile
 	if err := json.Unmarshal(text, &stored); err != nil {
-		return nil, Checkpoint{}, fmt.Errorf("read checkpoint %s: %w", path, err)
+		return nil, Checkpoint{}, fmt.Errorf("read checkpoint %s: it is none: %w", path, err)
 	}
 	if !slices.Equal(stored.Archive, f.Archive) {
-		return nil, Checkpoint{}, fmt.Errorf("checkpoint %s is of another archive (%v): remove it to begin anew", path, stored.Archive)
+		return nil, Checkpoint{}, fmt.Errorf("checkpoint %s is of another archive, or of one that has changed since: remove it to begin anew", path)
 	}
 	return f, stored.Checkpoint, nil
+}
+
+// writable tells at the start what would else be told when all is done.
+func (f *File) writable() error {
+	trial, err := os.CreateTemp(filepath.Dir(f.Path), filepath.Base(f.Path)+".*")
+	if err != nil {
+		return fmt.Errorf("checkpoint %s: %w", f.Path, err)
+	}
+	return errors.Join(trial.Close(), os.Remove(trial.Name()))
 }
 
 // Save replaces the checkpoint: a kill leaves the old one or the new one.

@@ -341,3 +341,9 @@ func TestTheLinesOfALongStreamAreHeldAgainstTheTimeAtWhichTheyCome(t *testing.T)
 		require.Equal(t, 3, counts.Of(handlers.Applied), "%v", counts)
 	})
 }
+
+func TestACheckpointThatCannotBeWrittenIsToldAtTheStart(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "nowhere", "checkpoint.json")
+	_, _, err := replay.OpenFile(path, []string{"-"})
+	require.ErrorContains(t, err, "checkpoint "+path)
+}

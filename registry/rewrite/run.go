@@ -101,10 +101,10 @@ func (r *run) awaitSettled(ctx context.Context) error {
 		if left == 0 {
 			return nil
 		}
-		if err := r.o.Sleep(ctx, min(left, r.o.Lease/3)); err != nil {
+		if err := r.save(); err != nil { // where it stands, and the lease
 			return err
 		}
-		if err := r.save(); err != nil {
+		if err := r.o.Sleep(ctx, min(left, r.o.Lease/3)); err != nil {
 			return err
 		}
 	}
