@@ -97,7 +97,8 @@ func (l *Limiter) Allow(ctx context.Context, tenantID, action string) (Decision,
 // AllowN takes n units of the tenant's window for the action, all or none of
 // them. Most calls are answered from memory; the others wait for the store
 // until ctx ends, and no longer than the store is tried. Errors: ErrInvalid,
-// ErrUnavailable; a refusal is none.
+// ErrUnavailable; a refusal is none. n is 1 to the policy's limit; to MaxLimit
+// where the policy is a shadow, which refuses nothing.
 func (l *Limiter) AllowN(ctx context.Context, tenantID, action string, n int) (d Decision, err error) {
 	if n >= 1 && n <= MaxLimit {
 		now := l.clock()
@@ -146,8 +147,12 @@ func validateRequest(key Key, n int, policy Policy) error {
 	if err := key.Validate(); err != nil {
 		return err
 	}
-	if n < 1 || int64(n) > policy.Limit {
-		return fmt.Errorf("%w: %d units of %s: must be 1 to %d", ErrInvalid, n, key.Action, policy.Limit)
+	most := policy.Limit
+	if policy.Shadow {
+		most = MaxLimit
+	}
+	if n < 1 || int64(n) > most {
+		return fmt.Errorf("%w: %d units of %s: must be 1 to %d", ErrInvalid, n, key.Action, most)
 	}
 	return nil
 }

@@ -178,6 +178,25 @@ func TestAShadowPolicyRefusesNothing(t *testing.T) {
 	})
 }
 
+func TestAShadowPolicyPassesWhatIsMoreThanItsLimit(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		store := newStage()
+		l := limiter(t, store, quota.Options{Policies: []quota.Policy{{Limit: 5, Window: time.Minute, Shadow: true}}})
+		for _, n := range []int{6, quota.MaxLimit} {
+			d := allowN(t, l, n)
+			require.True(t, d.Allowed && d.Shadow)
+			require.EqualValues(t, 5, d.Limit)
+			require.EqualValues(t, 5, d.Remaining)
+		}
+		require.Zero(t, count(t, store), "what would be refused is not counted")
+		require.False(t, allowN(t, l, 5).Shadow, "what would not is taken")
+		for _, n := range []int{0, quota.MaxLimit + 1} {
+			_, err := l.AllowN(t.Context(), tenant, action, n)
+			require.ErrorIs(t, err, quota.ErrInvalid)
+		}
+	})
+}
+
 func TestAResetIsHeardByAllProcesses(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store := newStage()

@@ -128,6 +128,8 @@ func TestAShadowPolicyAnswersAsIfThereWereRoom(t *testing.T) {
 		require.Equal(t, http.StatusNoContent, response.StatusCode)
 		require.Equal(t, `"x";q=1;w=3600`, response.Header.Get("RateLimit-Policy"))
 	}
+	require.Equal(t, http.StatusNoContent, take(l, "/v1/quota/x/take?n=2", "t_acme").StatusCode, "more than the limit")
+	require.Equal(t, http.StatusBadRequest, take(l, "/v1/quota/x/take?n=1000000001", "t_acme").StatusCode)
 }
 
 func TestRetryAfterIsSpread(t *testing.T) {
