@@ -73,11 +73,12 @@ func newLimiter(store Store, options Options, clock func() instant) (*Limiter, e
 		text, err := os.ReadFile(file)
 		if err != nil {
 			faults = append(faults, fmt.Errorf("read policies: %w", err))
+		} else {
+			policies, err := ParsePolicies(file, text)
+			faults = append(faults, err)
+			l.policies.fileText = text
+			l.policies.replace(fileLayer, policies)
 		}
-		policies, err := ParsePolicies(file, text)
-		faults = append(faults, err)
-		l.policies.fileText = text
-		l.policies.replace(fileLayer, policies)
 	}
 	if err := errors.Join(faults...); err != nil {
 		return nil, fmt.Errorf("throttle: %w", err)

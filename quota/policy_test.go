@@ -46,17 +46,20 @@ policies:
 		{Action: "stream_resume", Limit: 1000, Window: 10 * time.Second},
 		{Tenant: "t_acme", Action: "chat_send", Limit: 5000, Window: 90 * time.Minute, Shadow: true},
 	}, policies)
-	for _, empty := range []string{"", "# nothing\n", "policies: []\n", "---\n"} {
-		policies, err := quota.ParsePolicies("empty", []byte(empty))
-		require.NoError(t, err, empty)
-		require.Empty(t, policies)
-	}
+	policies, err = quota.ParsePolicies("none", []byte("policies: []\n"))
+	require.NoError(t, err)
+	require.Empty(t, policies)
 }
 
 func TestABadPolicyFileIsRefusedWithPlaceAndReason(t *testing.T) {
 	for name, c := range map[string]struct{ text, fault string }{
 		"unknown key":     {"policies:\n  - limit: 1\n    burst: 2\n", "f.yaml:3: invalid: burst: not a field"},
 		"unknown section": {"polices: []\n", "f.yaml:1: invalid: the file must have the one key policies"},
+		"empty":           {"", "f.yaml:1: invalid: the file must have the one key policies; where there are none, policies: []"},
+		"comment alone":   {"# nothing\n", "f.yaml:1: invalid: the file must"},
+		"null":            {"---\n", "invalid: the file must"},
+		"empty mapping":   {"{}\n", "f.yaml:1: invalid: the file must"},
+		"key alone":       {"policies:\n", "f.yaml:1: invalid: policies must be a list"},
 		"no mapping":      {"- limit: 1\n", "f.yaml:1: invalid: the file must"},
 		"no list":         {"policies:\n  limit: 1\n", "f.yaml:2: invalid: policies must be a list"},
 		"no policy":       {"policies:\n  - 7\n", "f.yaml:2: invalid: a policy must be a mapping"},
@@ -114,16 +117,22 @@ func TestAPolicyFileIsFollowedAndABadOneRefused(t *testing.T) {
 
 		write("policies: [{limit: 0}]")
 		time.Sleep(10 * time.Second)
+		write("")
 		require.NoError(t, os.Remove(file))
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		require.Equal(t, 5, drain(t, l), "the old one stays in force")
 		require.Contains(t, log.String(), "policies.yaml:1: invalid: limit is 0")
-		require.Equal(t, 2, strings.Count(log.String(), "throttle policy refused"), "once for the bad file, once for the missing one")
+		require.Contains(t, log.String(), "policies.yaml:1: invalid: the file must", "an empty one is no policies: it is being written")
+		require.Equal(t, 3, strings.Count(log.String(), "throttle policy refused"), "once for each bad file, once for the missing one")
 
 		write("policies: [{limit: 7, window: 10s}]")
 		time.Sleep(10 * time.Second)
 		require.Equal(t, 7, drain(t, l))
+
+		write("policies: []")
+		time.Sleep(10 * time.Second)
+		require.Equal(t, 1, drain(t, l), "none in the file, so that the options hold")
 	})
 }
 
