@@ -89,6 +89,12 @@ func TestABadPolicyFileIsRefusedWithPlaceAndReason(t *testing.T) {
 	_, err := quota.ParsePolicies("f.yaml", []byte("policies:\n  - limit: 0\n    x: 1\n  - limit: -1\n  - y: 2\n"))
 	require.ErrorContains(t, err, ":3:")
 	require.ErrorContains(t, err, ":5:", "every fault at once")
+	_, err = quota.ParsePolicies("f.yaml", []byte("policies:\n  - {limit: 0, window: 0s, tenant: acme, action: a__b}\n"))
+	lines := strings.Split(err.Error(), "\n")
+	require.Len(t, lines, 4)
+	for _, line := range lines {
+		require.True(t, strings.HasPrefix(line, "f.yaml:2: invalid: "), line)
+	}
 }
 
 // logged is a limiter's log.
@@ -164,7 +170,8 @@ func TestPolicyDocumentsAreFollowedAndABadOneRefused(t *testing.T) {
 		twin := document("b_twin", map[string]any{"tenant": tenant, "limit": int64(9), "window": "10s"})
 		require.Equal(t, 3, nextWindow(everybody, acme, twin), "of two for the same the first holds")
 		require.Contains(t, log.String(), "rate_limit_policies/b_twin: invalid: a second policy for t_acme *; the first is rate_limit_policies/acme")
-		require.Equal(t, 2, nextWindow(document("everybody", map[string]any{"limit": int64(0)})), "the tenant's is gone, and the old one for everybody stays in force")
+		require.Equal(t, 2, nextWindow(document("everybody", map[string]any{"limit": int64(0), "window": "0s"})), "the tenant's is gone, and the old one for everybody stays in force")
+		require.Contains(t, log.String(), "rate_limit_policies/everybody: invalid: window is 0s", "every fault names its document")
 	})
 }
 
