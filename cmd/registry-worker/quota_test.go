@@ -16,6 +16,7 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
 	"github.com/northstar-engines/realtime-registry/internal/telemetry"
+	"github.com/northstar-engines/realtime-registry/quota"
 )
 
 func TestATenantsThrottleFromTheCommandLine(t *testing.T) {
@@ -55,6 +56,18 @@ func TestATenantsThrottleFromTheCommandLine(t *testing.T) {
 	c.run(exitDone, "quota", "reset", "t_ada", "stream_connect")
 	require.Eventually(t, func() bool { return take(url, "t_ada") == http.StatusNoContent }, 20*time.Second, 50*time.Millisecond,
 		"the running service hears of the reset")
+}
+
+func TestShowSaysWhereItHasReadNoPolicyFile(t *testing.T) {
+	for file, want := range map[string]string{
+		"":              "policy   default: 100 per 1m0s (without --throttle-policies)\n",
+		"policies.yaml": "policy   default: 100 per 1m0s\n",
+	} {
+		var stdout strings.Builder
+		in := &invocation{process: process{Stdout: &stdout}, Config: &config.Config{ThrottlePolicies: file}}
+		require.NoError(t, in.printWindow(quota.Status{}, quota.DefaultPolicy))
+		require.Contains(t, stdout.String(), want)
+	}
 }
 
 func TestABadPolicyFileIsToldOnceAndEveryFaultOfIt(t *testing.T) {
