@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/northstar-engines/realtime-registry/quota"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
@@ -48,6 +49,24 @@ func TestPagesThatNameThePatternsHaveThemRight(t *testing.T) {
 	for _, page := range []string{"seeding.md", "migration.md"} {
 		require.Contains(t, pages(t)[page], "`"+registry.TenantPattern+"`", page)
 		require.Contains(t, pages(t)[page], "`"+registry.ResourcePattern+"`", page)
+	}
+}
+
+func TestTheExampleOfPoliciesGivesNobodyLessThanEverybody(t *testing.T) {
+	_, text, found := strings.Cut(pages(t)["throttle.md"], "```yaml\n")
+	require.True(t, found)
+	text, _, _ = strings.Cut(text, "```")
+	policies, err := quota.ParsePolicies("throttle.md", []byte(text))
+	require.NoError(t, err)
+	set := quota.NewPolicySet(policies)
+	for _, p := range policies {
+		if p.Tenant == "" || p.Action != "" {
+			continue
+		}
+		for _, action := range []string{"chat_send", "stream_connect", "stream_resume"} {
+			his, everybodys := set.Of(quota.Key{Tenant: p.Tenant, Action: action}), set.Of(quota.Key{Tenant: "t_other", Action: action})
+			require.Greater(t, his.Limit, everybodys.Limit, "%s %s", p.Tenant, action)
+		}
 	}
 }
 

@@ -9,8 +9,9 @@ import (
 // What Allow may get, each by errors.Is.
 var (
 	// ErrInvalid: the tenant or the action breaks its pattern, or n is not 1 to
-	// the policy's limit. The store was not asked. The caller's fault. It is
-	// registry.ErrInvalid, so that one check serves for both packages.
+	// the policy's limit (MaxLimit for a shadow). The store was not asked. The
+	// caller's fault. It is registry.ErrInvalid, so that one check serves for both
+	// packages.
 	ErrInvalid = registry.ErrInvalid
 	// ErrUnavailable: a claim was needed, and the store did not grant or refuse
 	// it in time; or the limiter is closed. Nothing is known: it is neither an

@@ -73,11 +73,12 @@ func newLimiter(store Store, options Options, clock func() instant) (*Limiter, e
 		text, err := os.ReadFile(file)
 		if err != nil {
 			faults = append(faults, fmt.Errorf("read policies: %w", err))
+		} else {
+			policies, err := ParsePolicies(file, text)
+			faults = append(faults, err)
+			l.policies.fileText = text
+			l.policies.replace(fileLayer, policies)
 		}
-		policies, err := ParsePolicies(file, text)
-		faults = append(faults, err)
-		l.policies.fileText = text
-		l.policies.replace(fileLayer, policies)
 	}
 	if err := errors.Join(faults...); err != nil {
 		return nil, fmt.Errorf("throttle: %w", err)
@@ -97,7 +98,8 @@ func (l *Limiter) Allow(ctx context.Context, tenantID, action string) (Decision,
 // AllowN takes n units of the tenant's window for the action, all or none of
 // them. Most calls are answered from memory; the others wait for the store
 // until ctx ends, and no longer than the store is tried. Errors: ErrInvalid,
-// ErrUnavailable; a refusal is none.
+// ErrUnavailable; a refusal is none. n is 1 to the policy's limit; to MaxLimit
+// where the policy is a shadow, which refuses nothing.
 func (l *Limiter) AllowN(ctx context.Context, tenantID, action string, n int) (d Decision, err error) {
 	if n >= 1 && n <= MaxLimit {
 		now := l.clock()
@@ -146,8 +148,12 @@ func validateRequest(key Key, n int, policy Policy) error {
 	if err := key.Validate(); err != nil {
 		return err
 	}
-	if n < 1 || int64(n) > policy.Limit {
-		return fmt.Errorf("%w: %d units of %s: must be 1 to %d", ErrInvalid, n, key.Action, policy.Limit)
+	most := policy.Limit
+	if policy.Shadow {
+		most = MaxLimit
+	}
+	if n < 1 || int64(n) > most {
+		return fmt.Errorf("%w: %d units of %s: must be 1 to %d", ErrInvalid, n, key.Action, most)
 	}
 	return nil
 }

@@ -173,4 +173,5 @@ func TestOptionsAreHeldToTheirBounds(t *testing.T) {
 	for _, fault := range []string{"OnError", "Timeout", "no/such/file", "Policies[0]: invalid: limit is 0", "Policies[1]: invalid: window is 1ms", "Policies[2]", "Policies[3]: invalid: a second policy for default"} {
 		require.ErrorContains(t, err, fault)
 	}
+	require.NotContains(t, err.Error(), "the one key", "what could not be read is not judged")
 }

@@ -35,19 +35,29 @@ var DefaultPolicy = Policy{Limit: 100, Window: DefaultWindow}
 const DefaultWindow = 60 * time.Second
 
 // Validate returns every fault of the policy, joined.
-func (p Policy) Validate() error {
-	var faults []error
-	if p.Tenant != "" {
-		faults = append(faults, registry.ValidateTenant(p.Tenant))
+func (p Policy) Validate() error { return errors.Join(p.faults()...) }
+
+func (p Policy) faults() (faults []error) {
+	if err := registry.ValidateTenant(p.Tenant); p.Tenant != "" && err != nil {
+		faults = append(faults, err)
 	}
-	if p.Action != "" {
-		faults = append(faults, validateAction(p.Action))
+	if err := validateAction(p.Action); p.Action != "" && err != nil {
+		faults = append(faults, err)
 	}
 	if p.Limit < 1 || p.Limit > MaxLimit {
 		faults = append(faults, fmt.Errorf("%w: limit is %d: must be 1 to %d", ErrInvalid, p.Limit, int64(MaxLimit)))
 	}
 	if p.Window < MinWindow || p.Window > MaxWindow || p.Window%time.Second != 0 {
 		faults = append(faults, fmt.Errorf("%w: window is %v: must be whole seconds, %v to %v", ErrInvalid, p.Window, MinWindow, MaxWindow))
+	}
+	return faults
+}
+
+// validateAt is Validate with the place before every fault.
+func (p Policy) validateAt(place string) error {
+	faults := p.faults()
+	for i, err := range faults {
+		faults[i] = fmt.Errorf("%s: %w", place, err)
 	}
 	return errors.Join(faults...)
 }
@@ -117,8 +127,8 @@ func validateAll(policies []Policy, place func(i int) string) error {
 	var faults []error
 	seen := map[Key]int{}
 	for i, p := range policies {
-		if err := p.Validate(); err != nil {
-			faults = append(faults, fmt.Errorf("%s: %w", place(i), err))
+		if err := p.validateAt(place(i)); err != nil {
+			faults = append(faults, err)
 		}
 		scope := Key{p.Tenant, p.Action}
 		if first, ok := seen[scope]; ok {

@@ -46,31 +46,34 @@ policies:
 		{Action: "stream_resume", Limit: 1000, Window: 10 * time.Second},
 		{Tenant: "t_acme", Action: "chat_send", Limit: 5000, Window: 90 * time.Minute, Shadow: true},
 	}, policies)
-	for _, empty := range []string{"", "# nothing\n", "policies: []\n", "---\n"} {
-		policies, err := quota.ParsePolicies("empty", []byte(empty))
-		require.NoError(t, err, empty)
-		require.Empty(t, policies)
-	}
+	policies, err = quota.ParsePolicies("none", []byte("policies: []\n"))
+	require.NoError(t, err)
+	require.Empty(t, policies)
 }
 
 func TestABadPolicyFileIsRefusedWithPlaceAndReason(t *testing.T) {
 	for name, c := range map[string]struct{ text, fault string }{
 		"unknown key":     {"policies:\n  - limit: 1\n    burst: 2\n", "f.yaml:3: invalid: burst: not a field"},
 		"unknown section": {"polices: []\n", "f.yaml:1: invalid: the file must have the one key policies"},
+		"empty":           {"", "f.yaml:1: invalid: the file must have the one key policies; where there are none, policies: []"},
+		"comment alone":   {"# nothing\n", "f.yaml:1: invalid: the file must"},
+		"null":            {"---\n", "invalid: the file must"},
+		"empty mapping":   {"{}\n", "f.yaml:1: invalid: the file must"},
+		"key alone":       {"policies:\n", "f.yaml:1: invalid: policies must be a list"},
 		"no mapping":      {"- limit: 1\n", "f.yaml:1: invalid: the file must"},
 		"no list":         {"policies:\n  limit: 1\n", "f.yaml:2: invalid: policies must be a list"},
 		"no policy":       {"policies:\n  - 7\n", "f.yaml:2: invalid: a policy must be a mapping"},
 		"no limit":        {"policies:\n  - window: 60s\n", "f.yaml:2: invalid: limit is 0: must be 1 to 1000000000"},
-		"limit of words":  {"policies:\n  - limit: many\n", "f.yaml:2: invalid: limit: is many: must be a whole number"},
+		"limit of words":  {"policies:\n  - limit: many\n", "f.yaml:2: invalid: limit: is the string \"many\": must be a whole number"},
 		"limit in parts":  {"policies:\n  - limit: 1.5\n", "f.yaml:2: invalid: limit: is 1.5"},
 		"no unit":         {"policies:\n  - limit: 1\n    window: 60\n", "f.yaml:3: invalid: window: is 60: must be a duration with its unit"},
 		"part of second":  {"policies:\n  - limit: 1\n    window: 1500ms\n", "f.yaml:2: invalid: window is 1.5s: must be whole seconds"},
 		"window too long": {"policies:\n  - limit: 1\n    window: 1000h\n", "must be whole seconds, 1s to 720h"},
 		"tenant":          {"policies:\n  - limit: 1\n    tenant: acme\n", "f.yaml:2: invalid: tenant \"acme\""},
-		"empty tenant":    {"policies:\n  - limit: 1\n    tenant: \"\"\n", "f.yaml:3: invalid: tenant: is : must be a tenant id"},
+		"empty tenant":    {"policies:\n  - limit: 1\n    tenant: \"\"\n", "f.yaml:3: invalid: tenant: is the string \"\": must be a tenant id"},
 		"null action":     {"policies:\n  - limit: 1\n    action:\n", "f.yaml:3: invalid: action: is <nil>: must be an action"},
 		"action":          {"policies:\n  - limit: 1\n    action: a__b\n", "f.yaml:2: invalid: action \"a__b\""},
-		"shadow":          {"policies:\n  - limit: 1\n    shadow: maybe\n", "f.yaml:3: invalid: shadow: is maybe: must be true or false"},
+		"shadow":          {"policies:\n  - limit: 1\n    shadow: maybe\n", "f.yaml:3: invalid: shadow: is the string \"maybe\": must be true or false"},
 		"same scope":      {"policies:\n  - limit: 1\n  - limit: 2\n", "f.yaml:3: invalid: a second policy for default; the first is at f.yaml:2"},
 		"same key":        {"policies:\n  - limit: 1\n    limit: 2\n", "f.yaml:3: invalid: limit: given twice"},
 		"no YAML":         {"policies: [\n", "f.yaml: invalid: yaml: line"},
@@ -86,6 +89,12 @@ func TestABadPolicyFileIsRefusedWithPlaceAndReason(t *testing.T) {
 	_, err := quota.ParsePolicies("f.yaml", []byte("policies:\n  - limit: 0\n    x: 1\n  - limit: -1\n  - y: 2\n"))
 	require.ErrorContains(t, err, ":3:")
 	require.ErrorContains(t, err, ":5:", "every fault at once")
+	_, err = quota.ParsePolicies("f.yaml", []byte("policies:\n  - {limit: 0, window: 0s, tenant: acme, action: a__b}\n"))
+	lines := strings.Split(err.Error(), "\n")
+	require.Len(t, lines, 4)
+	for _, line := range lines {
+		require.True(t, strings.HasPrefix(line, "f.yaml:2: invalid: "), line)
+	}
 }
 
 // logged is a limiter's log.
@@ -114,16 +123,22 @@ func TestAPolicyFileIsFollowedAndABadOneRefused(t *testing.T) {
 
 		write("policies: [{limit: 0}]")
 		time.Sleep(10 * time.Second)
+		write("")
 		require.NoError(t, os.Remove(file))
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		require.Equal(t, 5, drain(t, l), "the old one stays in force")
 		require.Contains(t, log.String(), "policies.yaml:1: invalid: limit is 0")
-		require.Equal(t, 2, strings.Count(log.String(), "throttle policy refused"), "once for the bad file, once for the missing one")
+		require.Contains(t, log.String(), "policies.yaml:1: invalid: the file must", "an empty one is no policies: it is being written")
+		require.Equal(t, 3, strings.Count(log.String(), "throttle policy refused"), "once for each bad file, once for the missing one")
 
 		write("policies: [{limit: 7, window: 10s}]")
 		time.Sleep(10 * time.Second)
 		require.Equal(t, 7, drain(t, l))
+
+		write("policies: []")
+		time.Sleep(10 * time.Second)
+		require.Equal(t, 1, drain(t, l), "none in the file, so that the options hold")
 	})
 }
 
@@ -147,15 +162,16 @@ func TestPolicyDocumentsAreFollowedAndABadOneRefused(t *testing.T) {
 		acme := document("acme", map[string]any{"tenant": tenant, "limit": 3.0, "window": "10s"})
 		require.Equal(t, 3, nextWindow(everybody, acme))
 
-		bad := document("acme", map[string]any{"tenant": tenant, "limit": "lots", "window": 10, "extra": true})
+		bad := document("acme", map[string]any{"tenant": tenant, "limit": "3", "window": 10, "extra": true})
 		require.Equal(t, 3, nextWindow(everybody, bad), "the old one stays in force")
-		for _, fault := range []string{"rate_limit_policies/acme", "limit: is lots", "window: is 10", "extra: not a field"} {
+		for _, fault := range []string{"rate_limit_policies/acme", `limit: is the string \"3\": must be a whole number`, "window: is 10", "extra: not a field"} {
 			require.Contains(t, log.String(), fault)
 		}
 		twin := document("b_twin", map[string]any{"tenant": tenant, "limit": int64(9), "window": "10s"})
 		require.Equal(t, 3, nextWindow(everybody, acme, twin), "of two for the same the first holds")
 		require.Contains(t, log.String(), "rate_limit_policies/b_twin: invalid: a second policy for t_acme *; the first is rate_limit_policies/acme")
-		require.Equal(t, 2, nextWindow(document("everybody", map[string]any{"limit": int64(0)})), "the tenant's is gone, and the old one for everybody stays in force")
+		require.Equal(t, 2, nextWindow(document("everybody", map[string]any{"limit": int64(0), "window": "0s"})), "the tenant's is gone, and the old one for everybody stays in force")
+		require.Contains(t, log.String(), "rate_limit_policies/everybody: invalid: window is 0s", "every fault names its document")
 	})
 }
 
@@ -175,6 +191,25 @@ func TestAShadowPolicyRefusesNothing(t *testing.T) {
 		store.fault = down
 		d := allow(t, l)
 		require.True(t, d.Allowed && d.FailedOpen)
+	})
+}
+
+func TestAShadowPolicyPassesWhatIsMoreThanItsLimit(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		store := newStage()
+		l := limiter(t, store, quota.Options{Policies: []quota.Policy{{Limit: 5, Window: time.Minute, Shadow: true}}})
+		for _, n := range []int{6, quota.MaxLimit} {
+			d := allowN(t, l, n)
+			require.True(t, d.Allowed && d.Shadow)
+			require.EqualValues(t, 5, d.Limit)
+			require.EqualValues(t, 5, d.Remaining)
+		}
+		require.Zero(t, count(t, store), "what would be refused is not counted")
+		require.False(t, allowN(t, l, 5).Shadow, "what would not is taken")
+		for _, n := range []int{0, quota.MaxLimit + 1} {
+			_, err := l.AllowN(t.Context(), tenant, action, n)
+			require.ErrorIs(t, err, quota.ErrInvalid)
+		}
 	})
 }
 

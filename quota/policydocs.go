@@ -56,8 +56,8 @@ func parseDocument(d PolicyDocument) (Policy, error) {
 	if err != nil {
 		return Policy{}, err
 	}
-	if err := p.Validate(); err != nil {
-		return Policy{}, fmt.Errorf("%s: %w", d.place(), err)
+	if err := p.validateAt(d.place()); err != nil {
+		return Policy{}, err
 	}
 	return p, nil
 }

@@ -53,12 +53,21 @@ func (f field) fault(text string) error {
 	return fmt.Errorf("%s: %w: %s: %s", f.place, ErrInvalid, f.name, text)
 }
 
+// must says what the value is, and what it must be. A string says that it is
+// one: "3" looks like a number.
+func (f field) must(want string) error {
+	if text, ok := f.value.(string); ok {
+		return f.fault(fmt.Sprintf("is the string %q: must be %s", text, want))
+	}
+	return f.fault(fmt.Sprintf("is %v: must be %s", f.value, want))
+}
+
 // valueOf refuses an empty string too: a tenant that was meant and left empty
 // must not become everybody.
 func valueOf[T comparable](f field, want string) (T, error) {
 	v, ok := f.value.(T)
 	if !ok || any(v) == "" {
-		return v, f.fault(fmt.Sprintf("is %v: must be %s", f.value, want))
+		return v, f.must(want)
 	}
 	return v, nil
 }
@@ -74,14 +83,14 @@ func (f field) integer() (int64, error) {
 			return int64(v), nil
 		}
 	}
-	return 0, f.fault(fmt.Sprintf("is %v: must be a whole number", f.value))
+	return 0, f.must("a whole number")
 }
 
 func (f field) duration() (time.Duration, error) {
 	text, _ := f.value.(string)
 	d, err := time.ParseDuration(text)
 	if err != nil {
-		return 0, f.fault(fmt.Sprintf("is %v: must be a duration with its unit, such as 60s", f.value))
+		return 0, f.must("a duration with its unit, such as 60s")
 	}
 	return d, nil
 }

@@ -30,8 +30,10 @@ const filePoll = 2 * time.Second
 //	    window: 10s
 //	    shadow: true
 //
-// limit is required. Whatever is not known is refused. The errors wrap
-// ErrInvalid, name the file and the line, and are all of them, joined.
+// limit is required. Whatever is not known is refused, and so is a file without
+// policies, such as one that is being written: "policies: []" means none. The
+// errors wrap ErrInvalid, name the file and the line, and are all of them,
+// joined.
 func ParsePolicies(file string, text []byte) ([]Policy, error) {
 	list, err := policyList(file, text)
 	if err != nil {
@@ -58,7 +60,7 @@ func policyList(file string, text []byte) ([]*yaml.Node, error) {
 	var root, more yaml.Node
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	if err := decoder.Decode(&root); errors.Is(err, io.EOF) {
-		return nil, nil // an empty file: no policies
+		return nil, noPolicies(file + ":1")
 	} else if err != nil {
 		return nil, fmt.Errorf("%s: %w: %w", file, ErrInvalid, err)
 	}
@@ -66,17 +68,18 @@ func policyList(file string, text []byte) ([]*yaml.Node, error) {
 		return nil, fmt.Errorf("%s: %w: more than one YAML document", file, ErrInvalid)
 	}
 	top := root.Content[0]
-	if top.Kind == yaml.ScalarNode && top.Tag == "!!null" {
-		return nil, nil
-	}
 	if top.Kind != yaml.MappingNode || len(top.Content) != 2 || top.Content[0].Value != "policies" {
-		return nil, fmt.Errorf("%s: %w: the file must have the one key policies", place(file, top), ErrInvalid)
+		return nil, noPolicies(place(file, top))
 	}
 	list := top.Content[1]
 	if list.Kind != yaml.SequenceNode {
 		return nil, fmt.Errorf("%s: %w: policies must be a list", place(file, list), ErrInvalid)
 	}
 	return list.Content, nil
+}
+
+func noPolicies(place string) error {
+	return fmt.Errorf("%s: %w: the file must have the one key policies; where there are none, policies: []", place, ErrInvalid)
 }
 
 func policyNode(file string, node *yaml.Node) (Policy, error) {

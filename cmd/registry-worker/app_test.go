@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -143,6 +145,27 @@ func TestConfigShowsFaultsBesideWhatIsRight(t *testing.T) {
 	require.Contains(t, r.stdout, "--listen")
 	require.Contains(t, r.stderr, "--project (GOOGLE_CLOUD_PROJECT) is not set")
 	require.Contains(t, r.stderr, `--streams "none"`)
+}
+
+func TestConfigReadsThePolicyFile(t *testing.T) {
+	project := map[string]string{"GOOGLE_CLOUD_PROJECT": "my-project"}
+	write := func(text string) string {
+		file := filepath.Join(t.TempDir(), "policies.yaml")
+		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+		return file
+	}
+	good, bad := write("policies: [{limit: 1}]"), write("policies: [{limit: many}]")
+	require.Equal(t, exitDone, call(t, project, "config", "--throttle-policies", good).code)
+	for file, fault := range map[string]string{bad: bad + ":1: invalid: limit", bad + ".missing": "no such file"} {
+		r := call(t, project, "config", "--throttle-policies", file)
+		require.Equal(t, exitUsage, r.code)
+		require.Contains(t, r.stdout, "--listen")
+		require.Contains(t, r.stderr, fault)
+	}
+	r := call(t, nil, "config", "--throttle-policies", bad)
+	require.Equal(t, exitUsage, r.code)
+	require.Contains(t, r.stderr, "GOOGLE_CLOUD_PROJECT")
+	require.Contains(t, r.stderr, bad+":1: ", "with the other faults")
 }
 
 func TestVersionTellsModuleCommitAndGo(t *testing.T) {

@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+	"github.com/northstar-engines/realtime-registry/quota"
 )
 
 var configCommand = command{
@@ -15,8 +17,9 @@ var configCommand = command{
 	Summary: "check and print the effective configuration, secrets redacted",
 	Details: "Prints every setting with its value and where the value came from: a flag, a\n" +
 		"variable, or the default. What is wrong is reported, all of it, and the exit code\n" +
-		"is 2. Rules that differ by command (where the memory backend may be used, when a\n" +
-		"token is demanded) are checked as for run, with --api as given.",
+		"is 2; the file of --throttle-policies is read for that. Rules that differ by\n" +
+		"command (where the memory backend may be used, when a token is demanded) are\n" +
+		"checked as for run, with --api as given.",
 	Examples: []string{
 		"registry-worker config",
 		"GOOGLE_CLOUD_PROJECT=prod registry-worker config --listen 0.0.0.0:8080",
@@ -42,6 +45,22 @@ func printConfig(_ context.Context, in *invocation) error {
 	}
 	for _, warning := range misspelt(in.Environ()) {
 		fmt.Fprintln(in.Stderr, "warning: "+warning)
+	}
+	return checkPolicies(in.Config.ThrottlePolicies)
+}
+
+// checkPolicies returns what would keep the throttle from starting with this
+// policy file.
+func checkPolicies(file string) error {
+	if file == "" {
+		return nil
+	}
+	text, err := os.ReadFile(file)
+	if err == nil {
+		_, err = quota.ParsePolicies(file, text)
+	}
+	if err != nil {
+		return usageError{fmt.Errorf("--throttle-policies: %w", err)}
 	}
 	return nil
 }

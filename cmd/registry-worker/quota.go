@@ -146,7 +146,11 @@ func (in *invocation) printWindow(s quota.Status, p quota.Policy) error {
 	if r.Shadow {
 		shadow = ", shadow: refuses nothing"
 	}
-	fmt.Fprintf(t, "policy\t%s: %d per %s%s\n", r.Policy, p.Limit, p.Window, shadow)
+	unread := ""
+	if in.Config.ThrottlePolicies == "" {
+		unread = " (without --throttle-policies)"
+	}
+	fmt.Fprintf(t, "policy\t%s: %d per %s%s%s\n", r.Policy, p.Limit, p.Window, shadow, unread)
 	return t.Flush()
 }
 

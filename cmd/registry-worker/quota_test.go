@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -12,6 +13,10 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+	"github.com/northstar-engines/realtime-registry/internal/telemetry"
+	"github.com/northstar-engines/realtime-registry/quota"
 )
 
 func TestATenantsThrottleFromTheCommandLine(t *testing.T) {
@@ -51,6 +56,28 @@ func TestATenantsThrottleFromTheCommandLine(t *testing.T) {
 	c.run(exitDone, "quota", "reset", "t_ada", "stream_connect")
 	require.Eventually(t, func() bool { return take(url, "t_ada") == http.StatusNoContent }, 20*time.Second, 50*time.Millisecond,
 		"the running service hears of the reset")
+}
+
+func TestShowSaysWhereItHasReadNoPolicyFile(t *testing.T) {
+	for file, want := range map[string]string{
+		"":              "policy   default: 100 per 1m0s (without --throttle-policies)\n",
+		"policies.yaml": "policy   default: 100 per 1m0s\n",
+	} {
+		var stdout strings.Builder
+		in := &invocation{process: process{Stdout: &stdout}, Config: &config.Config{ThrottlePolicies: file}}
+		require.NoError(t, in.printWindow(quota.Status{}, quota.DefaultPolicy))
+		require.Contains(t, stdout.String(), want)
+	}
+}
+
+func TestABadPolicyFileIsToldOnceAndEveryFaultOfIt(t *testing.T) {
+	bad := filepath.Join(t.TempDir(), "bad.yaml")
+	require.NoError(t, os.WriteFile(bad, []byte("policies:\n  - {limit: 0, window: 0s}\n"), 0o600))
+	in := &invocation{Config: &config.Config{ThrottleBackend: config.Memory, ThrottlePolicies: bad}}
+	_, err := in.openThrottle(t.Context(), &telemetry.Telemetry{})
+	require.Equal(t, exitUsage, exitCode(io.Discard, err))
+	require.Equal(t, 1, strings.Count(err.Error(), "throttle: "), err)
+	require.Equal(t, 2, strings.Count(err.Error(), bad+":2: invalid: "), err)
 }
 
 func TestBadThrottleSettingsAreRefusedAtTheStart(t *testing.T) {

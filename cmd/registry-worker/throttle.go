@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
@@ -33,7 +32,7 @@ func (in *invocation) openThrottle(ctx context.Context, t *telemetry.Telemetry) 
 	})
 	if err != nil {
 		_ = windows.Close()
-		return nil, usageError{fmt.Errorf("throttle: %w", err)}
+		return nil, usageError{err} // it begins with "throttle: "
 	}
 	return &throttle{limiter, windows}, nil
 }

@@ -126,9 +126,17 @@ func pass(l *quota.Limiter, w http.ResponseWriter, r *http.Request, tenant, acti
 	setFields(w.Header(), action, d)
 	if !d.Allowed {
 		w.Header().Set("Retry-After", strconv.Itoa(ceilSeconds(retryAfter(d))))
-		problem.New(http.StatusTooManyRequests, "the tenant has used up its quota for this action").Write(w)
+		problem.New(http.StatusTooManyRequests, refusal(d, n)).Write(w)
 	}
 	return d.Allowed
+}
+
+// refusal says why: where units are left, they are too few.
+func refusal(d quota.Decision, n int) string {
+	if d.Remaining > 0 {
+		return fmt.Sprintf("fewer than the %d units asked for are left of the tenant's quota for this action", n)
+	}
+	return "the tenant has used up its quota for this action"
 }
 
 // setFields tells the window; nothing where it is not known.

@@ -70,7 +70,16 @@ func TestTakeIsAllOrNothing(t *testing.T) {
 	refused := take(l, "/v1/quota/x/take?n=4", "t_acme")
 	require.Equal(t, 429, refused.StatusCode)
 	require.Equal(t, `"x";r=3;t=3600`, refused.Header.Get("RateLimit"))
+	require.Equal(t, "fewer than the 4 units asked for are left of the tenant's quota for this action", detail(t, refused))
 	require.Equal(t, 204, take(l, "/v1/quota/x/take?n=3", "t_acme").StatusCode)
+	require.Equal(t, "the tenant has used up its quota for this action", detail(t, take(l, "/v1/quota/x/take?n=4", "t_acme")))
+}
+
+// detail is what a problem says.
+func detail(t *testing.T, response *http.Response) string {
+	var body struct{ Detail string }
+	require.NoError(t, json.NewDecoder(response.Body).Decode(&body))
+	return body.Detail
 }
 
 func TestWhatIsNoRequestIs400(t *testing.T) {
@@ -128,6 +137,8 @@ func TestAShadowPolicyAnswersAsIfThereWereRoom(t *testing.T) {
 		require.Equal(t, http.StatusNoContent, response.StatusCode)
 		require.Equal(t, `"x";q=1;w=3600`, response.Header.Get("RateLimit-Policy"))
 	}
+	require.Equal(t, http.StatusNoContent, take(l, "/v1/quota/x/take?n=2", "t_acme").StatusCode, "more than the limit")
+	require.Equal(t, http.StatusBadRequest, take(l, "/v1/quota/x/take?n=1000000001", "t_acme").StatusCode)
 }
 
 func TestRetryAfterIsSpread(t *testing.T) {
