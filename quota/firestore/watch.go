@@ -28,9 +28,13 @@ func (s *Store) Watch(ctx context.Context, w quota.Watcher) error {
 	if err != nil {
 		return fmt.Errorf("watch: %w", unavailable(err))
 	}
-	for target, collection := range map[int32]string{policyTarget: PolicyCollection, resetTarget: ResetCollection} {
-		if err := stream.Send(s.listenTo(target, collection)); err != nil {
-			return fmt.Errorf("watch %s: %w", collection, unavailable(err))
+	// Resets first: who has been told of policies is told of resets too.
+	for _, target := range []struct {
+		id         int32
+		collection string
+	}{{resetTarget, ResetCollection}, {policyTarget, PolicyCollection}} {
+		if err := stream.Send(s.listenTo(target.id, target.collection)); err != nil {
+			return fmt.Errorf("watch %s: %w", target.collection, unavailable(err))
 		}
 	}
 	view := view{store: s, watcher: w, policies: map[string]quota.PolicyDocument{}, resets: map[string]bool{}}
