@@ -11,7 +11,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # Two test binaries at a time beside the emulators; on two cores more would only
 # make each slower. No test binary may take longer than TIMEOUT.
 PARALLEL ?= 2
-TIMEOUT  ?= 4m
+TIMEOUT  ?= 8m
 
 # How long each fuzz test runs, how many cases each property gets in `proofs`,
 # which packages have such properties, and where random choices begin.
