@@ -66,19 +66,24 @@ func (l *Limiter) sweep(s *shard) {
 	defer s.mu.Unlock()
 	now := l.clock()
 	l.table.filter(s, func(e *entry) bool {
-		idle := now - e.seen
+		b := e.now()
+		idle := now - b.seen
 		switch {
 		case s.flights[e] != nil:
 			return true
-		case now >= e.deadline:
-			l.telemetry.stranded(e.label, e.left)
-			e.left, e.size = 0, 0
-			return now < e.deadline+lingerAfter
-		case e.left > 0 && idle >= idleAfter:
+		case now >= b.deadline:
+			if b.left > 0 {
+				l.change(s, e, func(b *block) {
+					l.telemetry.stranded(l.labelOf(e), b.left)
+					b.left, b.size = 0, 0
+				})
+			}
+			return now < b.deadline+lingerAfter
+		case b.left > 0 && idle >= idleAfter:
 			l.returnIdle(s, e)
 			return true
 		}
-		return e.left > 0 || idle < dropAfter
+		return b.left > 0 || idle < dropAfter
 	})
 }
 
@@ -138,7 +143,7 @@ func (l *Limiter) forget(key Key, generation int64) {
 	s := l.table.shard(hash)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if e := s.find(hash, key.Tenant, key.Action); e != nil && e.generation != generation {
-		l.telemetry.stranded(e.label, e.forget())
+	if e := s.find(hash, key.Tenant, key.Action); e != nil && e.now().generation != generation {
+		l.change(s, e, func(b *block) { l.telemetry.stranded(l.labelOf(e), b.forget()) })
 	}
 }

@@ -78,7 +78,6 @@ func (b *block) window() Window {
 	}
 }
 
-// decision is filled in place: it is the larger part of an answer from memory.
 func (b *block) decision(now instant, v verdict) (d Decision) {
 	d.Allowed = v == granted
 	d.Limit = int64(b.limit)

@@ -80,12 +80,11 @@ func (l *Limiter) holders(s *shard) (holders []*entry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := l.clock()
-	l.table.filter(s, func(e *entry) bool {
-		if e.left > 0 && now < e.deadline {
+	for e := range s.entries() {
+		if b := e.now(); b.left > 0 && now < b.deadline {
 			holders = append(holders, e)
 		}
-		return true
-	})
+	}
 	return holders
 }
 
@@ -93,7 +92,7 @@ func (l *Limiter) holders(s *shard) (holders []*entry) {
 func (l *Limiter) held() (units int64) {
 	for i := range l.table.shards {
 		for _, e := range l.holders(&l.table.shards[i]) {
-			units += int64(e.left)
+			units += int64(e.now().left)
 		}
 	}
 	return units

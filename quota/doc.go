@@ -11,8 +11,8 @@
 // A process claims a block of the window's budget with one compare-and-set on the
 // window's document, then spends it in memory (design §7):
 //
-//  1. Allow finds the tenant's block and takes a unit of it: no I/O, about 100 ns
-//     (limiter.go, block.go).
+//  1. Allow finds the tenant's block and takes a unit of it: no I/O, no lock,
+//     less than 100 ns (limiter.go, purse.go, block.go).
 //  2. Where the block is used up, or the window may be over, the request waits
 //     for a flight, with all others that need the same key (flight.go).
 //  3. The flight reads the document, unless it is known from the last claim, and

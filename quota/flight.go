@@ -51,11 +51,14 @@ func (l *Limiter) fly(s *shard, e *entry, f *flight) {
 	key, pause, failures := e.key(), newPause(), 0
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if now := l.clock(); !f.returning && (now >= e.deadline || e.unspent() > 0) {
-		e.adapt(now)
-	}
+	l.change(s, e, func(b *block) {
+		if now := l.clock(); !f.returning && (now >= b.deadline || b.unspent() > 0) {
+			b.adapt(now)
+		}
+	})
 	for {
-		c := f.next(&e.block, l.clock())
+		var c call
+		l.change(s, e, func(b *block) { c = f.next(b, l.clock()) })
 		if c.kind == nothing {
 			delete(s.flights, e)
 			return
@@ -63,7 +66,7 @@ func (l *Limiter) fly(s *shard, e *entry, f *flight) {
 		s.mu.Unlock()
 		answer := l.call(key, c)
 		s.mu.Lock()
-		l.apply(e, f, c, answer)
+		l.apply(s, e, f, c, answer)
 		switch err := answer.err; {
 		case err == nil:
 			pause.Reset()
@@ -137,10 +140,12 @@ func (l *Limiter) call(key Key, c call) (a answer) {
 }
 
 // apply tells the block what the store has said.
-func (l *Limiter) apply(e *entry, f *flight, c call, a answer) {
-	l.telemetry.stranded(e.label, e.answered(l.clock(), c, a, l.policies.current().Of(e.key())))
+func (l *Limiter) apply(s *shard, e *entry, f *flight, c call, a answer) {
+	label := l.labelOf(e)
+	policy := l.policies.current().Of(e.key())
+	l.change(s, e, func(b *block) { l.telemetry.stranded(label, b.answered(l.clock(), c, a, policy)) })
 	if c.kind == claim && a.err == nil {
-		l.telemetry.claimed(e, c)
+		l.telemetry.claimed(label, c)
 	}
 	if c.kind == giveBack && !errors.Is(a.err, ErrConflict) {
 		f.returning = false

@@ -100,19 +100,17 @@ func (l *Limiter) Allow(ctx context.Context, tenantID, action string) (Decision,
 // until ctx ends, and no longer than the store is tried. Errors: ErrInvalid,
 // ErrUnavailable; a refusal is none. n is 1 to the policy's limit; to MaxLimit
 // where the policy is a shadow, which refuses nothing.
-func (l *Limiter) AllowN(ctx context.Context, tenantID, action string, n int) (d Decision, err error) {
+func (l *Limiter) AllowN(ctx context.Context, tenantID, action string, n int) (Decision, error) {
 	if n >= 1 && n <= MaxLimit {
-		now := l.clock()
 		hash := l.table.hash(tenantID, action)
-		s := l.table.shard(hash)
-		s.mu.Lock()
-		if e := s.find(hash, tenantID, action); e != nil && e.spend(now, int32(n)) == granted {
-			s.tallies[e.label][allowed]++
-			b := e.block
-			s.mu.Unlock()
-			return b.decision(now, granted), nil
+		if e := l.table.shard(hash).find(hash, tenantID, action); e != nil {
+			if p := e.purse.Load(); p != nil {
+				now := l.clock()
+				if left, ok := p.take(now, int32(n)); ok {
+					return p.granted(now, left), nil
+				}
+			}
 		}
-		s.mu.Unlock()
 	}
 	return l.decide(ctx, Key{tenantID, action}, n)
 }
@@ -166,18 +164,23 @@ func (l *Limiter) request(ctx context.Context, key Key, n int32) (Decision, erro
 	s.mu.Lock()
 	e := s.find(hash, key.Tenant, key.Action)
 	if e == nil {
-		e = l.table.insert(s, hash, key, 0)
+		e = l.table.insert(s, hash, key)
 	}
-	e.label = s.label(l.policies.label(key.Action))
 	now := l.clock()
-	v := e.spend(now, n)
-	f := s.flights[e]
-	if v == granted || v == refused || v == stale && f != nil {
-		d := e.decision(now, v)
-		s.mu.Unlock()
-		return d, nil
+	b := e.now()
+	v := b.spend(now, n)
+	if v == granted {
+		l.change(s, e, func(inUse *block) {
+			v = inUse.spend(now, n) // others may have been quicker
+			b = *inUse
+		})
 	}
-	remembered := e.decision(now, v)
+	f := s.flights[e]
+	remembered := b.decision(now, v)
+	if v == granted || v == refused || v == stale && f != nil {
+		s.mu.Unlock()
+		return remembered, nil
+	}
 	if f == nil {
 		if s.closed {
 			s.mu.Unlock()

@@ -2,9 +2,11 @@ package quota
 
 import (
 	"hash/maphash"
+	"iter"
 	"math/bits"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // shards is the number of locks. A power of two.
@@ -12,34 +14,42 @@ const shards = 256
 
 // table holds the block of every key that was asked for lately. It is a hash
 // table of our own, because a million keys in a map of Go's cost half as much
-// memory again.
+// memory again, and because it is read without a lock: everybody's requests find
+// their entries while others come and go.
 type table struct {
 	seed   maphash.Seed
 	shards [shards]shard
 }
 
+// shard is a part of the table. Its lock is for whoever changes anything but the
+// units of a block.
 type shard struct {
+	buckets atomic.Pointer[buckets]
+
 	mu      sync.Mutex
-	buckets []*entry // chains by hash
 	n       int
 	flights map[*entry]*flight // calls of the store under way
 	tallies []tally            // by label
 	closed  bool               // no flight begins any more
-	_       [64]byte           // no two shards share a cache line
 }
 
-// entry is 96 bytes; a field more makes it 112.
+// buckets are chains by hash; a power of two of them.
+type buckets []atomic.Pointer[entry]
+
+// entry is 96 bytes, and 48 more where it has a purse. The block is guarded by
+// the shard's lock.
 type entry struct {
 	block
 	name  string // tenant, a zero byte, action: neither has a zero byte
-	next  *entry
-	label uint16 // of the action, see labels
+	next  atomic.Pointer[entry]
+	purse atomic.Pointer[purse]
 }
 
 func newTable() *table {
 	t := &table{seed: maphash.MakeSeed()}
 	for i := range t.shards {
 		t.shards[i].flights = map[*entry]*flight{}
+		t.shards[i].buckets.Store(&buckets{})
 	}
 	return t
 }
@@ -51,15 +61,17 @@ func (t *table) hash(tenant, action string) uint64 {
 
 func (t *table) shard(hash uint64) *shard { return &t.shards[hash>>56] }
 
-// find returns the entry of a key, or nil. It is exact for any two strings:
-// only valid names are ever inserted.
+// find returns the entry of a key, or nil. It is exact for any two strings: only
+// valid names are ever inserted. Without the lock it may miss an entry while
+// others are inserted or dropped.
 func (s *shard) find(hash uint64, tenant, action string) *entry {
-	if len(s.buckets) == 0 {
+	b := *s.buckets.Load()
+	if len(b) == 0 {
 		return nil
 	}
-	e := s.buckets[hash&uint64(len(s.buckets)-1)]
+	e := b[hash&uint64(len(b)-1)].Load()
 	for e != nil && !e.is(tenant, action) {
-		e = e.next
+		e = e.next.Load()
 	}
 	return e
 }
@@ -76,50 +88,70 @@ func (e *entry) key() Key {
 	return Key{tenant, action}
 }
 
-// insert adds an entry for a key that has none.
-func (t *table) insert(s *shard, hash uint64, key Key, label uint16) *entry {
-	if s.n >= len(s.buckets) {
-		t.resize(s, max(4, 2*len(s.buckets)))
+// insert adds an entry for a key that has none. It, as all that follows, is
+// called with the shard's lock held.
+func (t *table) insert(s *shard, hash uint64, key Key) *entry {
+	if n := len(*s.buckets.Load()); s.n >= n {
+		t.resize(s, max(4, 2*n))
 	}
-	e := &entry{name: key.Tenant + "\x00" + key.Action, label: label}
-	s.push(hash, e)
+	e := &entry{name: key.Tenant + "\x00" + key.Action}
+	s.buckets.Load().push(hash, e)
 	s.n++
 	return e
 }
 
-func (s *shard) push(hash uint64, e *entry) {
-	bucket := &s.buckets[hash&uint64(len(s.buckets)-1)]
-	e.next, *bucket = *bucket, e
+func (b *buckets) push(hash uint64, e *entry) {
+	bucket := &(*b)[hash&uint64(len(*b)-1)]
+	e.next.Store(bucket.Load())
+	bucket.Store(e)
 }
 
-func (t *table) resize(s *shard, buckets int) {
-	before := s.buckets
-	s.buckets = make([]*entry, buckets)
-	for _, e := range before {
-		for e != nil {
-			next := e.next
-			key := e.key()
-			s.push(t.hash(key.Tenant, key.Action), e)
-			e = next
+// resize moves the entries into other chains. Whoever walks one without the lock
+// goes on in another; all of them end.
+func (t *table) resize(s *shard, n int) {
+	resized := make(buckets, n)
+	for e := range s.entries() {
+		key := e.key()
+		resized.push(t.hash(key.Tenant, key.Action), e)
+	}
+	s.buckets.Store(&resized)
+}
+
+// entries yields every entry; the loop may move the one that it is given.
+func (s *shard) entries() iter.Seq[*entry] {
+	return func(yield func(*entry) bool) {
+		b := *s.buckets.Load()
+		for i := range b {
+			for e := b[i].Load(); e != nil; {
+				next := e.next.Load()
+				if !yield(e) {
+					return
+				}
+				e = next
+			}
 		}
 	}
 }
 
-// filter keeps the entries that keep says, and shrinks the shard with them.
+// filter keeps the entries that keep says, and shrinks the shard with them. What
+// a dropped entry had can be taken by nobody any more.
 func (t *table) filter(s *shard, keep func(*entry) bool) {
-	for i := range s.buckets {
-		for at := &s.buckets[i]; *at != nil; {
-			if keep(*at) {
-				at = &(*at).next
+	b := *s.buckets.Load()
+	for i := range b {
+		for at := &b[i]; at.Load() != nil; {
+			e := at.Load()
+			if keep(e) {
+				at = &e.next
 				continue
 			}
-			*at = (*at).next
+			s.takeBack(e)
+			at.Store(e.next.Load())
 			s.n--
 		}
 	}
 	if s.n == 0 {
-		s.buckets = nil
-	} else if s.n < len(s.buckets)/4 {
-		t.resize(s, len(s.buckets)/2)
+		s.buckets.Store(&buckets{})
+	} else if s.n < len(b)/4 {
+		t.resize(s, len(b)/2)
 	}
 }

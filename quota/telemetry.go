@@ -28,9 +28,9 @@ const (
 
 var outcomeNames = [outcomes]string{"allowed", "refused", "shadowed", "failed_open", "unavailable", "abandoned", "invalid"}
 
-// tally is decisions by outcome. It is counted under the shard's lock, which a
-// decision holds anyway: a counter shared by all cores would cost more than the
-// decision.
+// tally is decisions by outcome. It is counted under the shard's lock, but for
+// those that take units of a block: they are counted with the units, in one
+// step, since a counter shared by all cores would cost as much as the decision.
 type tally [outcomes]int64
 
 // label makes room for a label, and returns it. The caller holds the lock.
@@ -89,6 +89,11 @@ func (l *Limiter) observeDecisions(_ context.Context, o metric.Int64Observer) er
 				totals[label][outcome] += n
 			}
 		}
+		for e := range s.entries() {
+			if p := e.purse.Load(); p != nil && int(p.label) < len(names) {
+				totals[p.label][allowed] += p.taken()
+			}
+		}
 		s.mu.Unlock()
 	}
 	for label, t := range totals {
@@ -133,8 +138,8 @@ func (t *telemetry) called(ctx context.Context, c call, took time.Duration, err 
 
 // claimed records a claim that was obtained. Claims of one window follow each
 // other, so that exactly one of them passes the four fifths, in one process.
-func (t *telemetry) claimed(e *entry, c call) {
-	ctx, action := context.Background(), t.action(e.label)
+func (t *telemetry) claimed(label uint16, c call) {
+	ctx, action := context.Background(), t.action(label)
 	t.unitsClaimed.Add(ctx, int64(c.units), action)
 	near := c.window.Limit * 4 / 5
 	if after := c.window.Count; after > near && after-int64(c.units) <= near {
