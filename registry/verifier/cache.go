@@ -11,8 +11,8 @@ import (
 
 // cache keeps histories, not owners: the ledger is folded in at each check, so
 // that a move of a whole tenant makes nothing in it wrong. It is cut into shards,
-// each with a lock of its own, which also keep the watches: what makes a copy
-// wrong ends the watch, in one step.
+// each with a lock of its own for what changes, which also keep the watches: what
+// makes a copy wrong ends the watch, in one step.
 type cache struct {
 	seed   maphash.Seed
 	shards []shard // a power of two of them
@@ -28,10 +28,6 @@ type facts struct {
 	registry.Brief
 	history registry.History // where the brief does not suffice; else nil
 	seq     int64            // position of the ledger that was read with it
-
-	// arrived is the position, its low bits, of the last ledger with which the
-	// owner was looked for among the late arrivals: once is enough.
-	arrived uint32
 }
 
 // mark is taken before a read is sent, and tells afterwards whether what was
@@ -41,7 +37,7 @@ type mark struct {
 	sent  time.Duration // since the cache began
 }
 
-const mostShards = 256
+const mostShards = 64
 
 func newCache(o Options) *cache {
 	// Shards that hold little evict what they should keep.
@@ -49,7 +45,7 @@ func newCache(o Options) *cache {
 	c := &cache{seed: maphash.MakeSeed(), shards: make([]shard, shards), began: time.Now(), maxAge: o.MaxAge}
 	for i := range c.shards {
 		most := o.CacheEntries / shards // and a little more, since hashes do not spread evenly
-		c.shards[i].init(max(1, most+most/16), o.CacheBytes/int64(shards))
+		c.shards[i].init(c.seed, max(1, most+most/16), o.CacheBytes/int64(shards))
 	}
 	return c
 }
@@ -58,9 +54,6 @@ func newCache(o Options) *cache {
 // seeded per process, so that nobody can send ids that collide.
 func (c *cache) shardOf(r registry.Resource) (*shard, uint64) {
 	hash := maphash.String(c.seed, r.ID)
-	if r.Kind == registry.Canvas {
-		hash = ^hash
-	}
 	return &c.shards[hash>>32&uint64(len(c.shards)-1)], hash
 }
 
@@ -128,7 +121,9 @@ func (c *cache) drop() (closed int) {
 
 // aged tells whether what was read then is too old, since a plain set, of which
 // nobody is told, may have come after.
-func (c *cache) aged(read, now time.Duration) bool { return c.maxAge > 0 && now-read > c.maxAge }
+func (c *cache) aged(read time.Duration, now time.Time) bool {
+	return c.maxAge > 0 && now.Sub(c.began)-read > c.maxAge
+}
 
 // expiry is when a watch ends that rests on a read sent then; 0 is never.
 func (c *cache) expiry(sent time.Duration) time.Duration {
@@ -143,7 +138,7 @@ func (c *cache) usage() (entries, bytes int64) {
 	for i := range c.shards {
 		s := &c.shards[i]
 		s.mu.Lock()
-		entries += int64(len(s.slots))
+		entries += int64(s.entries)
 		bytes += s.bytes
 		s.mu.Unlock()
 	}

@@ -18,6 +18,8 @@ type certificate struct {
 	since  time.Time // before the confirming read was sent
 	at     time.Time // of that read, by the store's clock
 	ledger *registry.Ledger
+
+	unmoved *fold // by this ledger, of all that it leaves where they were
 }
 
 // valid tells whether the certificate is not older than most, by the monotonic
@@ -201,7 +203,10 @@ func (c *certifier) patience(now time.Time) time.Duration {
 // that covers it is there to be used.
 func (c *certifier) take(batch registry.FeedBatch, sent time.Time) {
 	before := c.current.Load()
-	cert := &certificate{since: sent, at: batch.At, ledger: batch.Ledger}
+	cert := &certificate{since: sent, at: batch.At, ledger: batch.Ledger, unmoved: &fold{seq: batch.Ledger.Seq()}}
+	if before != nil && before.ledger.Seq() == cert.ledger.Seq() {
+		cert.unmoved = before.unmoved
+	}
 	if batch.Missed || before != nil && (suspended(before.since, sent) || batch.Ledger.Seq() < before.ledger.Seq()) {
 		c.telemetry.closed(c.cache.drop(), feedMissed)
 	}

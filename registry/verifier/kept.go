@@ -48,7 +48,7 @@ type verdict struct {
 // resource. It does not allocate.
 //
 // The order matters. The certificate is taken first: whatever it covers was out
-// of the cache before it was there. The facts are of its time or later, and not
+// of the cache before it was there. What is found is of its time or later, and not
 // later than its ledger. The clock is read last, so that the answer is not
 // older than MaxStaleness where this goroutine was held up in between.
 func (k *kept) owns(tenantID string, r registry.Resource) verdict {
@@ -57,13 +57,11 @@ func (k *kept) owns(tenantID string, r registry.Resource) verdict {
 		return verdict{why: uncertified}
 	}
 	s, hash := k.cache.shardOf(r)
-	s.mu.Lock()
-	f, read, ok := s.lookup(hash, r)
-	s.mu.Unlock()
-	if !ok {
+	e := s.lookup(hash, r)
+	if e == nil {
 		return verdict{why: absent}
 	}
-	owner, ok := f.owner(cert.ledger)
+	owner, ok := e.owner(cert)
 	if !ok {
 		return verdict{why: unsettled}
 	}
@@ -71,7 +69,7 @@ func (k *kept) owns(tenantID string, r registry.Resource) verdict {
 		return verdict{why: otherOwner}
 	}
 	now := time.Now()
-	if k.cache.aged(read, now.Sub(k.cache.began)) {
+	if k.cache.aged(e.read, now) {
 		return verdict{why: aged}
 	}
 	if !k.certifier.valid(cert, now) {
@@ -82,11 +80,10 @@ func (k *kept) owns(tenantID string, r registry.Resource) verdict {
 	} else {
 		s.threadHits.Add(1)
 	}
-	if owner != f.Tenant && f.arrived != uint32(cert.ledger.Seq()) {
-		s.mu.Lock()
-		s.noteArrived(hash, r, cert.ledger.Seq())
-		s.mu.Unlock()
-		return verdict{moved: cert}
+	if owner != e.tenant() {
+		if seq := uint32(cert.ledger.Seq()); e.arrived.Swap(seq) != seq {
+			return verdict{moved: cert}
+		}
 	}
 	return verdict{}
 }

@@ -1,6 +1,7 @@
 package verifier
 
 import (
+	"hash/maphash"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -8,49 +9,67 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
-// shard is a part of the cache.
+// shard is a part of the cache. It is read without its lock, which is for whoever
+// changes what is in it.
 type shard struct {
+	buckets                atomic.Pointer[buckets]
+	seed                   maphash.Seed
+	threadHits, canvasHits atomic.Int64
+
 	mu       sync.Mutex
-	voids    uint64           // grows with everything that becomes void
-	index    map[uint64]int32 // hash to place in slots
-	slots    []slot           // dense
-	hand     int              // of the clock that finds what to evict
+	voids    uint64 // grows with everything that becomes void
+	entries  int
+	hand     int // the bucket at which the clock stands that finds what to evict
 	bytes    int64
-	most     int   // slots
+	most     int   // entries
 	mostSize int64 // bytes
 	watches  map[registry.Resource]*watch
-
-	threadHits, canvasHits atomic.Int64
 }
 
-// slot is one cached history, packed: a million of them must fit.
-type slot struct {
-	key     string // kind, id and, for a brief, the tenant, in one text
-	hash    uint64
-	ids     uint16 // length of kind and id
-	used    bool   // since the hand came by
-	arrived uint32 // see facts
-	last    int64  // of the brief
-	read    time.Duration
-	seq     int64
+// buckets are chains by hash; a power of two of them, or none.
+type buckets []atomic.Pointer[entry]
+
+// entry is one cached history, packed: a million of them must fit. What a check
+// rests on never changes; a later read makes another entry.
+type entry struct {
+	key  string               // kind, id and, for a brief, the tenant, in one text
+	fold atomic.Pointer[fold] // the owner by the last ledger that was asked; nil: none was
+	read time.Duration        // when its read was sent, since the cache began
+	next atomic.Pointer[entry]
+	used atomic.Bool // since the hand came by
+	ids  uint16      // length of kind and id
+
+	// arrived is the position, its low bits, of the last ledger with which the
+	// owner was looked for among the late arrivals: once is enough.
+	arrived atomic.Uint32
+
 	history *registry.History // nil: a brief
+	last    int64             // of the brief
+	seq     int64             // position of the ledger that was read with it
 }
 
-// slotSize is about what a slot takes beside its text: itself, its place in the
-// index, and the room that both keep to grow.
-const slotSize = 100
+// fold is who owns a resource by a ledger.
+type fold struct {
+	seq   int64  // of the ledger
+	owner string // empty: the brief's tenant, as before
+}
+
+// entrySize is about what an entry takes beside its text: itself, its place in
+// a bucket, and the room that is left in both.
+const entrySize = 100
 
 // mostHistory is the size of a history above which it is not kept.
 const mostHistory = 16 << 10
 
-func (s *shard) init(most int, bytes int64) {
-	s.most, s.mostSize = most, bytes
+func (s *shard) init(seed maphash.Seed, most int, bytes int64) {
+	s.seed, s.most, s.mostSize = seed, most, bytes
 	s.clear()
 	s.watches = map[registry.Resource]*watch{}
 }
 
 func (s *shard) clear() {
-	s.index, s.slots, s.hand, s.bytes = map[uint64]int32{}, nil, 0, 0
+	s.buckets.Store(&buckets{})
+	s.entries, s.hand, s.bytes = 0, 0, 0
 }
 
 // kindByte stands for a kind in a slot's key; 0 for what is none.
@@ -62,14 +81,48 @@ func kindByte(k registry.Kind) byte {
 	return 0
 }
 
-func (t *slot) is(r registry.Resource) bool {
-	return int(t.ids) == len(r.ID)+1 && t.key[0] == kindByte(r.Kind) && t.key[1:t.ids] == r.ID
+func (e *entry) is(r registry.Resource) bool {
+	return int(e.ids) == len(r.ID)+1 && e.key[0] == kindByte(r.Kind) && e.key[1:e.ids] == r.ID
 }
 
-func (t *slot) size() int64 {
-	size := slotSize + int64(len(t.key))
-	if t.history != nil {
-		size += historySize(*t.history)
+// tenant is the brief's; empty where there is none.
+func (e *entry) tenant() string { return e.key[e.ids:] }
+
+func (e *entry) facts() facts {
+	f := facts{seq: e.seq}
+	if e.history != nil {
+		f.history = *e.history
+	} else {
+		f.Tenant, f.Last = e.tenant(), e.last
+	}
+	return f
+}
+
+// owner is facts.owner, which is asked once for each ledger. Where no move of a
+// whole tenant matters, as for nearly all, the answer is one that all share.
+func (e *entry) owner(cert *certificate) (owner string, ok bool) {
+	by := e.fold.Load()
+	if by == nil || by.seq != cert.ledger.Seq() {
+		f := e.facts()
+		if owner, ok = f.owner(cert.ledger); !ok {
+			return "", false
+		}
+		by = cert.unmoved
+		if owner != e.tenant() {
+			by = &fold{seq: by.seq, owner: owner}
+		}
+		e.fold.Store(by)
+	}
+	if by.owner == "" {
+		return e.tenant(), true
+	}
+	return by.owner, true
+}
+
+func (e *entry) size() int64 {
+	size := entrySize + int64(len(e.key))
+	if e.history != nil {
+		size += historySize(*e.history)
 	}
 	return size
 }
@@ -83,94 +136,111 @@ func historySize(h registry.History) int64 {
 	return size
 }
 
-// lookup returns what is known, and when the read of it was sent. It, as all
+// lookup returns what is known of a resource, or nil. Without the lock it may
+// miss an entry while others come and go. It never finds one that was taken out
+// before it was called: the chains that begin in the buckets do not lead there.
+func (s *shard) lookup(hash uint64, r registry.Resource) *entry {
+	b := *s.buckets.Load()
+	if len(b) == 0 {
+		return nil
+	}
+	e := b[hash&uint64(len(b)-1)].Load()
+	for e != nil && !e.is(r) {
+		e = e.next.Load()
+	}
+	if e != nil && !e.used.Load() {
+		e.used.Store(true)
+	}
+	return e
+}
+
+// put keeps what a read saw, unless what is there was read later. It, as all
 // that follows, is called with the lock held.
-func (s *shard) lookup(hash uint64, r registry.Resource) (f facts, read time.Duration, ok bool) {
-	i, ok := s.index[hash]
-	if !ok || !s.slots[i].is(r) {
-		return facts{}, 0, false
-	}
-	t := &s.slots[i]
-	t.used = true
-	f.seq, f.arrived = t.seq, t.arrived
-	if t.history != nil {
-		f.history = *t.history
-	} else {
-		f.Tenant, f.Last = t.key[t.ids:], t.last
-	}
-	return f, t.read, true
-}
-
-// noteArrived takes note that who came to own the resource with the ledger has
-// been recorded.
-func (s *shard) noteArrived(hash uint64, r registry.Resource, seq int64) {
-	if i, ok := s.index[hash]; ok && s.slots[i].is(r) {
-		s.slots[i].arrived = uint32(seq)
-	}
-}
-
 func (s *shard) put(hash uint64, r registry.Resource, f facts, read time.Duration) {
-	if i, ok := s.index[hash]; ok {
-		if s.slots[i].is(r) && s.slots[i].read > read {
-			return // what is there was read later
-		}
-		s.removeAt(i)
+	if before := s.lookup(hash, r); before != nil && before.read > read {
+		return
 	}
-	t := slot{
-		hash: hash,
-		key:  string(kindByte(r.Kind)) + r.ID + f.Tenant, ids: uint16(len(r.ID) + 1),
-		last: f.Last, read: read, seq: f.seq, arrived: uint32(f.seq),
+	s.remove(hash, r)
+	e := &entry{
+		key: string(kindByte(r.Kind)) + r.ID + f.Tenant, ids: uint16(len(r.ID) + 1),
+		last: f.Last, read: read, seq: f.seq,
 	}
+	e.arrived.Store(uint32(f.seq))
 	if f.history != nil {
-		t.history = &f.history
+		e.history = &f.history
 		if historySize(f.history) > mostHistory {
 			return
 		}
 	}
-	size := t.size()
-	for len(s.slots) > 0 && (len(s.slots) >= s.most || s.bytes+size > s.mostSize) {
+	size := e.size()
+	for s.entries > 0 && (s.entries >= s.most || s.bytes+size > s.mostSize) {
 		s.evict()
 	}
 	if size > s.mostSize {
 		return
 	}
-	s.index[hash] = int32(len(s.slots))
-	s.slots = append(s.slots, t)
+	if n := len(*s.buckets.Load()); s.entries >= n {
+		s.resize(max(4, 2*n))
+	}
+	s.buckets.Load().push(hash, e)
+	s.entries++
 	s.bytes += size
 }
 
+func (b *buckets) push(hash uint64, e *entry) {
+	bucket := &(*b)[hash&uint64(len(*b)-1)]
+	e.next.Store(bucket.Load())
+	bucket.Store(e)
+}
+
+// resize moves the entries into other chains. Whoever walks one without the lock
+// goes on in another; all of them end, and none leads to what was taken out.
+func (s *shard) resize(n int) {
+	resized, before := make(buckets, n), *s.buckets.Load()
+	for i := range before {
+		for e := before[i].Load(); e != nil; {
+			next := e.next.Load()
+			resized.push(maphash.String(s.seed, e.key[1:e.ids]), e)
+			e = next
+		}
+	}
+	s.buckets.Store(&resized)
+}
+
 func (s *shard) remove(hash uint64, r registry.Resource) {
-	if i, ok := s.index[hash]; ok && s.slots[i].is(r) {
-		s.removeAt(i)
-	}
-}
-
-// removeAt moves the last slot into the gap.
-func (s *shard) removeAt(i int32) {
-	s.bytes -= s.slots[i].size()
-	delete(s.index, s.slots[i].hash)
-	last := int32(len(s.slots) - 1)
-	if i != last {
-		s.slots[i] = s.slots[last]
-		s.index[s.slots[i].hash] = i
-	}
-	s.slots[last] = slot{}
-	s.slots = s.slots[:last]
-}
-
-// evict makes room: the hand goes round and takes the first slot that was not
-// used since it came by.
-func (s *shard) evict() {
-	for {
-		if s.hand >= len(s.slots) {
-			s.hand = 0
-		}
-		if t := &s.slots[s.hand]; t.used {
-			t.used = false
-			s.hand++
-			continue
-		}
-		s.removeAt(int32(s.hand))
+	b := *s.buckets.Load()
+	if len(b) == 0 {
 		return
+	}
+	for at := &b[hash&uint64(len(b)-1)]; at.Load() != nil; at = &at.Load().next {
+		if at.Load().is(r) {
+			s.unlink(at)
+			return
+		}
+	}
+}
+
+// unlink takes out the entry that a place in a chain leads to.
+func (s *shard) unlink(at *atomic.Pointer[entry]) {
+	e := at.Load()
+	s.bytes -= e.size()
+	s.entries--
+	at.Store(e.next.Load())
+}
+
+// evict makes room: the hand goes round and takes the first entry that was not
+// used since it came by. There must be one.
+func (s *shard) evict() {
+	b := *s.buckets.Load()
+	for {
+		at := &b[s.hand&(len(b)-1)]
+		s.hand++
+		for e := at.Load(); e != nil; e = at.Load() {
+			if !e.used.Swap(false) {
+				s.unlink(at)
+				return
+			}
+			at = &e.next
+		}
 	}
 }

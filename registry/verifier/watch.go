@@ -36,15 +36,16 @@ func (c *cache) watch(ctx context.Context, r registry.Resource) (done <-chan str
 	h := &holder{}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	known, read, cached := s.lookup(hash, r)
-	now := time.Since(c.began)
+	known := s.lookup(hash, r)
+	now := time.Now()
 	w := s.watches[r]
 	if w == nil {
-		w = &watch{done: make(chan struct{}), holders: map[*holder]struct{}{}, expires: c.expiry(now)}
+		w = &watch{done: make(chan struct{}), holders: map[*holder]struct{}{}, expires: c.expiry(now.Sub(c.began))}
 		s.watches[r] = w
 		c.watching.Add(1)
-		if cached && !c.aged(read, now) {
-			w.facts, w.seq, w.expires = &known, known.seq, c.expiry(read)
+		if known != nil && !c.aged(known.read, now) {
+			facts := known.facts()
+			w.facts, w.seq, w.expires = &facts, facts.seq, c.expiry(known.read)
 		}
 	}
 	w.holders[h] = struct{}{}
