@@ -7,16 +7,15 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	client "cloud.google.com/go/firestore"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/northstar-engines/realtime-registry/emulator"
 	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
-	"github.com/northstar-engines/realtime-registry/emulator/wire"
 	"github.com/northstar-engines/realtime-registry/registry"
 	"github.com/northstar-engines/realtime-registry/registry/firestore"
 	"github.com/northstar-engines/realtime-registry/registry/verifier"
@@ -31,16 +30,17 @@ const (
 )
 
 // TestNoAnswerIsStalerThanPromisedWhateverHappens moves resources and tenants,
-// retracts, and sets documents plainly, while three verifiers, each behind a
-// link of its own, are asked and watched all the time, and their links are slow,
-// cut, half open and dead, or their listeners alone are deaf, and the emulator
-// stops. No check that began later than a change's acknowledgement and the bound
-// gets a yes from before it, nor does one ever get a yes for who never was the
-// owner, and no watch goes on for longer.
+// retracts, and sets documents plainly, while verifiers in three processes, each
+// behind a link of its own, are asked and watched all the time, and their links
+// are slow, cut, half open and dead, or their listeners alone are deaf, and the
+// processes and the emulator are stopped and continued. No check that began later
+// than a change's acknowledgement and the bound gets a yes from before it, nor
+// does one ever get a yes for who never was the owner, and no watch goes on for
+// longer.
 func TestNoAnswerIsStalerThanPromisedWhateverHappens(t *testing.T) {
 	trouble := newTrouble(t)
 	for range 5 { // until there was something to see
-		if trouble.run(*stalenessFor); len(trouble.stale) > 0 && trouble.told > 10 {
+		if trouble.run(*stalenessFor); t.Failed() || len(trouble.stale) > 0 && trouble.told > 10 {
 			break
 		}
 	}
@@ -53,11 +53,11 @@ func TestNoAnswerIsStalerThanPromisedWhateverHappens(t *testing.T) {
 
 func TestTheStalenessTestNoticesThatCertificationIsOmitted(t *testing.T) {
 	trouble := newTrouble(t)
-	for _, v := range trouble.verifiers {
-		v.OmitCertification()
+	for _, c := range trouble.children {
+		require.NoError(t, c.omitCertification(t.Context()))
 	}
 	for range 10 {
-		if trouble.run(3 * time.Second); trouble.untold > 0 && len(trouble.violations) > trouble.untold {
+		if trouble.run(3 * time.Second); t.Failed() || trouble.untold > 0 && len(trouble.violations) > trouble.untold {
 			break
 		}
 	}
@@ -66,15 +66,14 @@ func TestTheStalenessTestNoticesThatCertificationIsOmitted(t *testing.T) {
 	require.Greater(t, len(trouble.violations), trouble.untold, "and of checks")
 }
 
-// trouble is a registry, its verifiers, and the truth about every owner.
+// trouble is a registry, the processes that verify, and the truth about every
+// owner, which this process keeps, by its own clock.
 type trouble struct {
 	*testing.T
-	emulator  *emulator.Emulator
-	writer    *firestore.Store
-	outside   *client.Client
-	links     []*wire.Link
-	listeners []*listener
-	verifiers []*verifier.Verifier
+	emulator *emulator.Emulator
+	writer   *firestore.Store
+	outside  *client.Client
+	children []*child
 
 	mu         sync.Mutex
 	histories  map[registry.Resource]registry.History
@@ -82,17 +81,11 @@ type trouble struct {
 	owned      map[registry.Resource][]ownership
 	moves      int
 	checks     int
+	stops      int             // of processes
 	told       int             // watches that were held, and closed
 	untold     int             // violations that were watches
 	stale      []time.Duration // of answers that were not up to date
 	violations []string
-}
-
-// ownership is a time for which a tenant may have owned a resource: from before
-// the write was sent that gave it, until the one was acknowledged that took it.
-type ownership struct {
-	tenant      string
-	from, until time.Time // until is zero where it lasts
 }
 
 const (
@@ -121,42 +114,13 @@ func newTrouble(t *testing.T) *trouble {
 		x.set(i, "t_p0")
 	}
 	for i := range 3 {
-		link, err := wire.NewLink(emulators.Firestore.Host)
-		require.NoError(t, err)
-		t.Cleanup(func() { _ = link.Close() })
-		x.links = append(x.links, link)
-		behind := project
-		behind.FirestoreHost = link.Addr()
 		maxAge := verifier.Unbounded
 		if i == 0 { // the one that is asked for plain sets
 			maxAge = troubleMaxAge
 		}
-		heard := &listener{Store: x.open(behind)}
-		x.listeners = append(x.listeners, heard)
-		v := newVerifier(t, heard, verifier.Options{
-			MaxStaleness: troubleStaleness, MaxAge: maxAge, Timeout: 2 * time.Second, MaxReads: 64,
-		})
-		x.verifiers = append(x.verifiers, v)
+		x.children = append(x.children, startChild(t, project, maxAge))
 	}
 	return x
-}
-
-// listener is a store whose notices get lost, or are late, while it is deaf.
-// Everything else works.
-type listener struct {
-	*firestore.Store
-	deaf atomic.Bool
-}
-
-func (l *listener) Listen(ctx context.Context, tell func(registry.Notice)) error {
-	return l.Store.Listen(ctx, func(n registry.Notice) {
-		switch {
-		case !l.deaf.Load():
-			tell(n)
-		case rand.IntN(2) == 0:
-			time.AfterFunc(time.Duration(rand.IntN(3000))*time.Millisecond, func() { tell(n) })
-		}
-	})
 }
 
 func (x *trouble) open(p emulatortest.Project) *firestore.Store {
@@ -166,161 +130,20 @@ func (x *trouble) open(p emulatortest.Project) *firestore.Store {
 	return store
 }
 
-func (x *trouble) thread(i int) registry.Resource { return thread(fmt.Sprint("th_", i)) }
-func (x *trouble) plain(i int) registry.Resource {
-	return registry.Resource{Kind: registry.Canvas, ID: fmt.Sprint("cv_", i)}
-}
-func (x *trouble) tenant(i int) string { return fmt.Sprint("t_", i%troubleTenants) }
-
-var versions int
-
-func (x *trouble) version() registry.Version {
-	versions++
-	return registry.Version{Time: time.Now(), Source: "//trouble", ID: fmt.Sprint(versions)}
-}
-
-// change applies one change, until it is acknowledged, and keeps the truth.
-func (x *trouble) change(c registry.Change) {
-	x.begin(func(l *registry.Ledger, entries []registry.LedgerEntry) *registry.Ledger {
-		if c.Resource != (registry.Resource{}) {
-			x.histories[c.Resource], _ = x.histories[c.Resource].Merge(c.Entry)
-			return l
-		}
-		e, _ := registry.LedgerEntry{}.Merge(c.Entry, false)
-		return registry.NewLedger(l.Seq()+1, append(slices.Clone(entries), e))
-	}, func(ctx context.Context) bool {
-		return x.writer.Apply(ctx, []registry.Change{c})[0].Kind != registry.Failed
-	})
-}
-
-// retract takes the latest move of a tenant back.
-func (x *trouble) retract() {
-	var last registry.LedgerEntry
-	for _, e := range x.ledger.Entries() {
-		if e.Counts() {
-			last = e
-		}
-	}
-	if last.ID == "" {
-		return
-	}
-	retraction := registry.Retraction{Source: last.Source, ID: last.ID, At: time.Now()}
-	x.begin(func(l *registry.Ledger, entries []registry.LedgerEntry) *registry.Ledger {
-		entries = slices.Clone(entries)
-		for i, e := range entries {
-			if e.SameEvent(last.Version) {
-				entries[i], _ = e.Retract(retraction, true)
-			}
-		}
-		return registry.NewLedger(l.Seq()+1, entries)
-	}, func(ctx context.Context) bool { return x.writer.Retract(ctx, retraction).Kind != registry.Failed })
-}
-
-// begin does one write. The new owners may be seen from before it is sent, the
-// old ones until it is acknowledged.
-func (x *trouble) begin(apply func(*registry.Ledger, []registry.LedgerEntry) *registry.Ledger, write func(context.Context) bool) {
-	x.mu.Lock()
-	x.ledger = apply(x.ledger, x.ledger.Entries())
-	sent := time.Now()
-	lost := map[registry.Resource]int{}
-	for r, h := range x.histories {
-		owner, spans := h.Owner(x.ledger), x.owned[r]
-		if len(spans) > 0 && spans[len(spans)-1].tenant == owner {
-			continue
-		}
-		lost[r] = len(spans) - 1
-		x.owned[r] = append(spans, ownership{tenant: owner, from: sent})
-	}
-	x.moves++
-	x.mu.Unlock()
-	x.persist(write)
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	for r, i := range lost {
-		if i >= 0 {
-			x.owned[r][i].until = time.Now()
-		}
-	}
-}
-
-func (x *trouble) persist(write func(context.Context) bool) {
-	for {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		ok := write(ctx)
-		cancel()
-		if ok {
-			return
-		}
-	}
-}
-
-// set writes a document as a program does that knows nothing of ours.
-func (x *trouble) set(i int, tenant string) {
-	r := x.plain(i)
-	x.mu.Lock()
-	spans := x.owned[r]
-	x.owned[r] = append(spans, ownership{tenant: tenant, from: time.Now()})
-	x.mu.Unlock()
-	x.persist(func(ctx context.Context) bool {
-		_, err := x.outside.Collection("realtime_registry").Doc(r.DocumentID()).Set(ctx, map[string]any{"tenant_id": tenant})
-		return err == nil
-	})
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if len(spans) > 0 {
-		x.owned[r][len(spans)-1].until = time.Now()
-	}
-}
-
-// judge looks at a yes: how long before the check began had the tenant lost the
-// resource, at the latest? A watch that is open is a yes at that moment, with
-// some grace.
-func (x *trouble) judge(tenant string, r registry.Resource, began, ended time.Time, grace time.Duration) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	bound := troubleStaleness + grace
-	if r.Kind == registry.Canvas {
-		bound = troubleMaxAge + grace
-	}
-	stale, was := time.Duration(0), false
-	for _, o := range x.owned[r] {
-		if o.tenant != tenant || o.from.After(ended) {
-			continue
-		}
-		late := time.Duration(0)
-		if !o.until.IsZero() {
-			late = max(0, began.Sub(o.until))
-		}
-		if !was || late < stale {
-			stale, was = late, true
-		}
-	}
-	switch {
-	case !was:
-		x.violations = append(x.violations, fmt.Sprintf("%s never owned %s", tenant, r))
-	case stale > bound:
-		x.violations = append(x.violations, fmt.Sprintf("%s had lost %s %v before", tenant, r, stale))
-		if grace > 0 {
-			x.untold++
-		}
-	case stale > 0 && grace == 0:
-		x.stale = append(x.stale, stale)
-	}
-}
-
 func (x *trouble) run(d time.Duration) {
 	ctx, cancel := context.WithTimeout(x.Context(), d)
 	defer cancel()
 	var running sync.WaitGroup
 	running.Go(func() { x.write(ctx) })
-	for i, v := range x.verifiers {
-		running.Go(func() { x.breakLink(ctx, x.links[i], x.listeners[i]) })
+	for i, c := range x.children {
+		running.Go(func() { x.breakLink(ctx, c) })
+		running.Go(func() { x.stopChild(ctx, c) })
 		for range 8 {
-			running.Go(func() { x.ask(ctx, v, i == 0) })
-			running.Go(func() { x.watch(ctx, v, i == 0) })
+			running.Go(func() { x.ask(ctx, c, i == 0) })
+			running.Go(func() { x.watch(ctx, c, i == 0) })
 		}
 	}
-	running.Go(func() { x.stop(ctx) })
+	running.Go(func() { x.stopEmulator(ctx) })
 	running.Wait()
 }
 
@@ -345,32 +168,24 @@ func (x *trouble) write(ctx context.Context) {
 	}
 }
 
-// claim is a resource, and a tenant that owns or owned it.
-func (x *trouble) claim(plainToo bool) (string, registry.Resource) {
-	r := x.thread(rand.IntN(troubleThreads))
-	if plainToo && rand.IntN(2) == 0 {
-		r = x.plain(rand.IntN(troublePlain))
-	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	spans := x.owned[r]
-	x.checks++
-	return spans[len(spans)-1-rand.IntN(min(3, len(spans)))].tenant, r
-}
-
-// watch holds streams open until they are told, or for a while.
-func (x *trouble) watch(ctx context.Context, v *verifier.Verifier, plainToo bool) {
+// watch holds streams open until they are told, or for a while. A stream is open
+// until the child has ended it and its word has arrived here, for which there is
+// the grace. A child that is stopped can end none, and none is judged meanwhile.
+func (x *trouble) watch(ctx context.Context, c *child, plainToo bool) {
 	for ctx.Err() == nil {
 		tenant, r := x.claim(plainToo)
-		grace := 250 * time.Millisecond // until some goroutine gets to it
+		grace := 250 * time.Millisecond // until some goroutine, there and here, gets to it
 		if r.Kind == registry.Canvas {
 			grace += troubleStaleness / 2 // it is not looked all the time for what is older than MaxAge
 		}
-		patience, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
 		holding, leave := context.WithTimeout(ctx, 5*time.Second)
-		done := v.Watch(holding, r)
-		open := v.Verify(patience, tenant, r) == nil
-		for open && holding.Err() == nil {
+		done, err := c.watch(holding, tenant, r)
+		if err != nil && holding.Err() == nil {
+			x.Errorf("no answer to a watch: %v", err)
+			leave()
+			return
+		}
+		for done != nil && holding.Err() == nil {
 			at := time.Now()
 			if closed(done) {
 				x.mu.Lock()
@@ -378,46 +193,70 @@ func (x *trouble) watch(ctx context.Context, v *verifier.Verifier, plainToo bool
 				x.mu.Unlock()
 				break
 			}
-			x.judge(tenant, r, at, at, grace)
+			if !c.heldUp(at, grace) {
+				x.judge(tenant, r, at, at, grace)
+			}
 			pause(holding, 20*time.Millisecond)
 		}
 		leave()
-		cancel()
 		pause(ctx, 10*time.Millisecond)
 	}
 }
 
-// ask checks for tenants that own or owned what they ask for.
-func (x *trouble) ask(ctx context.Context, v *verifier.Verifier, plainToo bool) {
+// ask checks for tenants that own or owned what they ask for. The clock is read
+// before the question is sent, and the check begins when it has arrived. So an
+// answer that seems too stale is; and one may seem fresher than it is by no more
+// than the way to the child, which is long only where the question waited for a
+// child that was stopped. The next one, when the child goes on, does not wait.
+func (x *trouble) ask(ctx context.Context, c *child, plainToo bool) {
 	for ctx.Err() == nil {
 		tenant, r := x.claim(plainToo)
-		patience, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
 		began := time.Now()
-		if v.Verify(patience, tenant, r) == nil {
+		yes, err := c.check(x.Context(), tenant, r) // who is stopped answers in the end
+		if err != nil {
+			x.Errorf("no answer to a check: %v", err)
+			return
+		}
+		if yes {
 			x.judge(tenant, r, began, time.Now(), 0)
 		}
-		cancel()
 		pause(ctx, time.Duration(rand.IntN(8))*time.Millisecond)
 	}
 }
 
-func (x *trouble) breakLink(ctx context.Context, l *wire.Link, heard *listener) {
+func (x *trouble) breakLink(ctx context.Context, c *child) {
+	l := c.link
+	deafen := func() { assert.NoError(x, c.deafen(x.Context())) }
 	faults := []func(){
 		func() { l.Delay(time.Duration(50+rand.IntN(600)) * time.Millisecond) },
 		l.Cut, l.HalfOpen, l.Blackhole, l.Refuse, func() {},
-		func() { heard.deaf.Store(true) }, func() { heard.deaf.Store(true) },
+		deafen, deafen,
 	}
 	for ctx.Err() == nil {
 		faults[rand.IntN(len(faults))]()
 		pause(ctx, time.Duration(200+rand.IntN(2500))*time.Millisecond)
 		l.Restore()
-		heard.deaf.Store(false)
+		assert.NoError(x, c.undeafen(x.Context()))
 		pause(ctx, time.Duration(rand.IntN(1500))*time.Millisecond)
 	}
-	l.Restore()
 }
 
-func (x *trouble) stop(ctx context.Context) {
+// stopChild stops a process where it stands. What it had found out before must
+// not be its answer to who asks when it goes on.
+func (x *trouble) stopChild(ctx context.Context, c *child) {
+	for {
+		pause(ctx, time.Duration(1000+rand.IntN(4000))*time.Millisecond)
+		if ctx.Err() != nil {
+			return
+		}
+		c.stop(ctx, time.Duration(500+rand.IntN(2000))*time.Millisecond)
+		x.mu.Lock()
+		x.stops++
+		x.mu.Unlock()
+	}
+}
+
+func (x *trouble) stopEmulator(ctx context.Context) {
 	for ctx.Err() == nil {
 		pause(ctx, 4*time.Second)
 		require.NoError(x, x.emulator.Pause())
@@ -434,8 +273,8 @@ func (x *trouble) report() {
 		}
 		return x.stale[int(q*float64(len(x.stale)-1))]
 	}
-	x.Logf("%d writes, %d checks, %d watches told, %d times not, %d stale answers within the bounds of %v and %v: p50 %v, p90 %v, p99 %v, most %v; %d violations",
-		x.moves, x.checks, x.told, x.untold, len(x.stale), troubleStaleness, troubleMaxAge, at(.5), at(.9), at(.99), at(1), len(x.violations))
+	x.Logf("%d processes, stopped %d times, %d writes, %d checks, %d watches told, %d times not, %d stale answers within the bounds of %v and %v: p50 %v, p90 %v, p99 %v, most %v; %d violations",
+		len(x.children), x.stops, x.moves, x.checks, x.told, x.untold, len(x.stale), troubleStaleness, troubleMaxAge, at(.5), at(.9), at(.99), at(1), len(x.violations))
 	for _, v := range x.violations[:min(5, len(x.violations))] {
 		x.Log(v)
 	}
