@@ -167,16 +167,17 @@ func (p *PubSub) Receive(ctx context.Context, limits Limits, deliver func(contex
 	return group.Wait()
 }
 
-// receiveSettings spread the limits over the streams: the service holds each
-// stream to its share. The callbacks end when their message is queued, not when
+// receiveSettings spread the limits over all streams of all subscriptions: the
+// service holds each stream to its share. The callbacks end when their message is queued, not when
 // it is settled, so that no goroutine waits for each; the consumer itself bounds
 // what is unsettled. ShutdownOptions stay nil: Receive then waits until all is
 // settled, which the consumer sees to.
 func (p *PubSub) receiveSettings(limits Limits) pubsub.ReceiveSettings {
+	streams := p.opts.Streams * len(p.opts.Subscriptions)
 	return pubsub.ReceiveSettings{
 		NumGoroutines:              p.opts.Streams,
-		MaxOutstandingMessages:     max(1, limits.Messages/p.opts.Streams),
-		MaxOutstandingBytes:        max(1, int(limits.Bytes)/p.opts.Streams),
+		MaxOutstandingMessages:     max(1, limits.Messages/streams),
+		MaxOutstandingBytes:        max(1, int(limits.Bytes)/streams),
 		MaxExtension:               maxLease,
 		MinDurationPerAckExtension: p.opts.Lease,
 		MaxDurationPerAckExtension: p.opts.Lease,
