@@ -66,16 +66,16 @@ func (l *Limiter) sweep(s *shard) {
 	defer s.mu.Unlock()
 	now := l.clock()
 	l.table.filter(s, func(e *entry) bool {
-		b := e.now()
+		b := e.current()
 		idle := now - b.seen
 		switch {
 		case s.flights[e] != nil:
 			return true
 		case now >= b.deadline:
 			if b.left > 0 {
-				l.change(s, e, func(b *block) {
-					l.telemetry.stranded(l.labelOf(e), b.left)
-					b.left, b.size = 0, 0
+				l.change(s, e, func(over *block) {
+					l.telemetry.stranded(l.labelOf(e), over.left)
+					over.left, over.size = 0, 0
 				})
 			}
 			return now < b.deadline+lingerAfter
@@ -143,7 +143,7 @@ func (l *Limiter) forget(key Key, generation int64) {
 	s := l.table.shard(hash)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if e := s.find(hash, key.Tenant, key.Action); e != nil && e.now().generation != generation {
+	if e := s.find(hash, key.Tenant, key.Action); e != nil && e.generation != generation {
 		l.change(s, e, func(b *block) { l.telemetry.stranded(l.labelOf(e), b.forget()) })
 	}
 }

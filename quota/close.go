@@ -79,21 +79,33 @@ func (l *Limiter) returnAll(ctx context.Context) {
 func (l *Limiter) holders(s *shard) (holders []*entry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := l.clock()
 	for e := range s.entries() {
-		if b := e.now(); b.left > 0 && now < b.deadline {
+		if l.holds(e) > 0 {
 			holders = append(holders, e)
 		}
 	}
 	return holders
 }
 
+// holds is the units of an entry that can still be spent. The caller holds the
+// shard's lock.
+func (l *Limiter) holds(e *entry) int64 {
+	b := e.current()
+	if l.clock() >= b.deadline {
+		return 0
+	}
+	return int64(b.left)
+}
+
 // held is the units of blocks that can still be spent.
 func (l *Limiter) held() (units int64) {
 	for i := range l.table.shards {
-		for _, e := range l.holders(&l.table.shards[i]) {
-			units += int64(e.now().left)
+		s := &l.table.shards[i]
+		s.mu.Lock()
+		for e := range s.entries() {
+			units += l.holds(e)
 		}
+		s.mu.Unlock()
 	}
 	return units
 }

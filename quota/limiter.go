@@ -106,7 +106,7 @@ func (l *Limiter) AllowN(ctx context.Context, tenantID, action string, n int) (D
 		if e := l.table.shard(hash).find(hash, tenantID, action); e != nil {
 			if p := e.purse.Load(); p != nil {
 				now := l.clock()
-				if left, ok := p.take(now, int32(n)); ok {
+				if left, ok := p.take(now, int32(n), 1); ok {
 					return p.granted(now, left), nil
 				}
 			}
@@ -167,13 +167,14 @@ func (l *Limiter) request(ctx context.Context, key Key, n int32) (Decision, erro
 		e = l.table.insert(s, hash, key)
 	}
 	now := l.clock()
-	b := e.now()
+	b := e.current()
 	v := b.spend(now, n)
 	if v == granted {
-		l.change(s, e, func(inUse *block) {
-			v = inUse.spend(now, n) // others may have been quicker
-			b = *inUse
-		})
+		left, ok := e.purse.Load().take(now, n, 0)
+		if b.left = left; !ok { // others were quicker
+			b = e.current()
+			v = b.spend(now, n)
+		}
 	}
 	f := s.flights[e]
 	remembered := b.decision(now, v)
@@ -224,6 +225,6 @@ func (l *Limiter) wait(ctx context.Context, s *shard, w *waiter, key Key) (Decis
 func (l *Limiter) tally(key Key, o outcome) {
 	s := l.table.shard(l.table.hash(key.Tenant, key.Action))
 	s.mu.Lock()
-	s.tallies[s.label(l.policies.label(key.Action))][o]++
+	s.count(l.policies.label(key.Action), o, 1)
 	s.mu.Unlock()
 }

@@ -6,16 +6,16 @@ import (
 )
 
 // purse is the units of a block that requests may take without a lock, and what
-// their answers say. Nothing else in it changes. There is one where a block has
-// units, and then they are in it, and not in block.left. Whoever changes the
-// block takes the purse away, and all that is in it, and puts a new one there
-// (Limiter.change).
+// their answers say. Its units change and nothing else. Where an entry has a
+// purse, the units of its block are in there, and block.left is 0. Whoever
+// changes the block takes the purse away, and all that is in it, and puts a new
+// one there (Limiter.change).
 type purse struct {
 	lastReset  float64
 	generation int64
 	deadline   instant
-	// units that are left, in the upper half; in the lower one, how many requests
-	// have taken some: at most as many as there were units.
+	// units that are left, in the upper half; in the lower one, how many decisions
+	// are counted here: at most as many as there were units.
 	units  atomic.Uint64
 	length int32 // seconds
 	limit  int32
@@ -32,8 +32,9 @@ func newPurse(b *block, label uint16) *purse {
 	return p
 }
 
-// take takes n units, or none. n is 1 to MaxLimit. left is what remains.
-func (p *purse) take(now instant, n int32) (left int32, ok bool) {
+// take takes n units, or none, and counts a decision: those of who do not count
+// theirs elsewhere. n is 1 to MaxLimit. left is what remains.
+func (p *purse) take(now instant, n int32, decisions uint32) (left int32, ok bool) {
 	if now >= p.deadline {
 		return 0, false
 	}
@@ -43,7 +44,7 @@ func (p *purse) take(now instant, n int32) (left int32, ok bool) {
 		if left < 0 {
 			return 0, false
 		}
-		if p.units.CompareAndSwap(before, uint64(left)<<32|uint64(uint32(before)+1)) {
+		if p.units.CompareAndSwap(before, uint64(left)<<32|uint64(uint32(before)+decisions)) {
 			return left, true
 		}
 	}
@@ -66,12 +67,12 @@ func (p *purse) granted(now instant, left int32) (d Decision) {
 // left is the units that are left.
 func (p *purse) left() int32 { return int32(p.units.Load() >> 32) }
 
-// taken is how many requests have taken units.
-func (p *purse) taken() int64 { return int64(uint32(p.units.Load())) }
+// decisions is how many are counted here.
+func (p *purse) decisions() int64 { return int64(uint32(p.units.Load())) }
 
-// now is the block as it is at this moment. It, as all that follows, is called
-// with the shard's lock held.
-func (e *entry) now() block {
+// current is the block as it is at this moment. It, as all that follows, is
+// called with the shard's lock held.
+func (e *entry) current() block {
 	b := e.block
 	if p := e.purse.Load(); p != nil {
 		b.left = p.left()
@@ -86,6 +87,7 @@ func (l *Limiter) change(s *shard, e *entry, change func(b *block)) {
 	change(&e.block)
 	if e.left > 0 {
 		e.purse.Store(newPurse(&e.block, l.labelOf(e)))
+		e.left = 0
 	}
 }
 
@@ -97,7 +99,7 @@ func (s *shard) takeBack(e *entry) {
 	}
 	units := p.units.Swap(0)
 	e.left = int32(units >> 32)
-	s.tallies[s.label(p.label)][allowed] += int64(uint32(units))
+	s.count(p.label, allowed, int64(uint32(units)))
 }
 
 // labelOf is the label of an entry's action.

@@ -1,6 +1,8 @@
 package quota
 
 import (
+	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -26,7 +28,7 @@ func TestEachUnitIsTakenOnceWhileTheBlockChanges(t *testing.T) {
 		running.Go(func() {
 			for {
 				if p := e.purse.Load(); p != nil {
-					if _, ok := p.take(0, n+1); ok {
+					if _, ok := p.take(0, n+1, 1); ok {
 						units.Add(int64(n + 1))
 						takings.Add(1)
 					}
@@ -64,11 +66,11 @@ func TestEachUnitIsTakenOnceWhileTheBlockChanges(t *testing.T) {
 
 func TestAPurseIsClosedWhenItsWindowMayBeOver(t *testing.T) {
 	p := newPurse(&block{deadline: 10, left: 5}, 0)
-	_, ok := p.take(10, 1)
+	_, ok := p.take(10, 1, 1)
 	require.False(t, ok)
-	_, ok = p.take(9, 6)
+	_, ok = p.take(9, 6, 1)
 	require.False(t, ok, "all of them, or none")
-	left, ok := p.take(9, 5)
+	left, ok := p.take(9, 5, 1)
 	require.True(t, ok)
 	require.Zero(t, left)
 }
@@ -84,7 +86,7 @@ func TestAPurseAnswersAsItsBlockWould(t *testing.T) {
 		}
 		now, n := instant(rapid.Int64Range(0, int64(b.deadline)-1).Draw(t, "now")), rapid.Int32Range(1, b.left).Draw(t, "n")
 		p := newPurse(&b, 0)
-		left, ok := p.take(now, n)
+		left, ok := p.take(now, n, 1)
 		require.True(t, ok)
 		v := b.spend(now, n)
 		require.Equal(t, b.decision(now, v), p.granted(now, left))
@@ -99,10 +101,83 @@ func TestADroppedEntryHasNoUnits(t *testing.T) {
 	e := l.table.insert(s, 1, Key{"t_acme", "chat_send"})
 	l.change(s, e, func(b *block) { b.deadline, b.left = 10, 5 })
 	p := e.purse.Load()
-	_, ok := p.take(0, 1)
+	_, ok := p.take(0, 1, 1)
 	require.True(t, ok)
 	l.table.filter(s, func(*entry) bool { return false })
-	_, ok = p.take(0, 1)
+	_, ok = p.take(0, 1, 1)
 	require.False(t, ok)
 	require.Equal(t, int64(1), s.tallies[0][allowed], "what it has counted stays")
+}
+
+// Requests find their entries without a lock while others are inserted, dropped,
+// reset and moved into larger and smaller tables. Whoever is admitted is counted
+// once.
+func TestRequestsAreCountedOnceWhileTheTableChanges(t *testing.T) {
+	var clock atomic.Int64
+	l, err := newLimiter(&generous{}, Options{}, func() instant { return instant(clock.Load()) })
+	require.NoError(t, err)
+	const tenants, requests = 2000, 10_000
+	key := func(i int) Key { return Key{fmt.Sprint("t_", i%tenants), "chat_send"} }
+	var admitted, running atomic.Int64
+	var all sync.WaitGroup
+	for range 4 {
+		running.Add(1)
+		all.Go(func() {
+			defer running.Add(-1)
+			for i := range requests {
+				k := key(i * 7919 / 3) // three in a row
+				d, err := l.Allow(context.Background(), k.Tenant, k.Action)
+				if err != nil {
+					t.Errorf("%s: %v", k, err)
+				} else if d.Allowed {
+					admitted.Add(1)
+				}
+			}
+		})
+	}
+	dropped := 0
+	for i := 0; running.Load() > 0; i++ {
+		clock.Add(int64(20 * time.Second))
+		for j := range l.table.shards {
+			s := &l.table.shards[j]
+			s.mu.Lock()
+			before := s.n
+			s.mu.Unlock()
+			l.sweep(s)
+			s.mu.Lock()
+			dropped += max(0, before-s.n)
+			s.mu.Unlock()
+		}
+		l.forget(key(i), int64(i+1))
+	}
+	all.Wait()
+	l.land()
+	var counted int64
+	for j := range l.table.shards {
+		s := &l.table.shards[j]
+		s.mu.Lock()
+		for e := range s.entries() {
+			s.takeBack(e)
+		}
+		for _, tally := range s.tallies {
+			counted += tally[allowed]
+		}
+		s.mu.Unlock()
+	}
+	require.Equal(t, admitted.Load(), counted)
+	require.Greater(t, dropped, 100)
+}
+
+// generous is a store that grants every claim.
+type generous struct {
+	Store
+	versions atomic.Int64
+}
+
+func (*generous) Load(context.Context, Key) (Snapshot, error) {
+	return Snapshot{Version: Absent, ReadTime: time.Now()}, nil
+}
+
+func (g *generous) Save(context.Context, Key, Change) (Receipt, error) {
+	return Receipt{Version: Version(g.versions.Add(1)), CommitTime: time.Now()}, nil
 }

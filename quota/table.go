@@ -33,7 +33,7 @@ type shard struct {
 	closed  bool               // no flight begins any more
 }
 
-// buckets are chains by hash; a power of two of them.
+// buckets are chains by hash; a power of two of them, or none.
 type buckets []atomic.Pointer[entry]
 
 // entry is 96 bytes, and 48 more where it has a purse. The block is guarded by

@@ -33,12 +33,12 @@ var outcomeNames = [outcomes]string{"allowed", "refused", "shadowed", "failed_op
 // step, since a counter shared by all cores would cost as much as the decision.
 type tally [outcomes]int64
 
-// label makes room for a label, and returns it. The caller holds the lock.
-func (s *shard) label(label uint16) uint16 {
+// count counts n decisions of an action. The caller holds the lock.
+func (s *shard) count(label uint16, o outcome, n int64) {
 	for len(s.tallies) <= int(label) {
 		s.tallies = append(s.tallies, tally{})
 	}
-	return label
+	s.tallies[label][o] += n
 }
 
 // telemetry is what the package comment lists.
@@ -89,9 +89,9 @@ func (l *Limiter) observeDecisions(_ context.Context, o metric.Int64Observer) er
 				totals[label][outcome] += n
 			}
 		}
-		for e := range s.entries() {
+		for e := range s.entries() { // as a sweep does every sixteen seconds
 			if p := e.purse.Load(); p != nil && int(p.label) < len(names) {
-				totals[p.label][allowed] += p.taken()
+				totals[p.label][allowed] += p.decisions()
 			}
 		}
 		s.mu.Unlock()

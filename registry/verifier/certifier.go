@@ -19,7 +19,9 @@ type certificate struct {
 	at     time.Time // of that read, by the store's clock
 	ledger *registry.Ledger
 
-	unmoved *fold // by this ledger, of all that it leaves where they were
+	// unmoved is the fold of all that this ledger leaves where they were.
+	// Certificates in a row have it in common, where the ledger is the same.
+	unmoved *fold
 }
 
 // valid tells whether the certificate is not older than most, by the monotonic
@@ -203,7 +205,7 @@ func (c *certifier) patience(now time.Time) time.Duration {
 // that covers it is there to be used.
 func (c *certifier) take(batch registry.FeedBatch, sent time.Time) {
 	before := c.current.Load()
-	cert := &certificate{since: sent, at: batch.At, ledger: batch.Ledger, unmoved: &fold{seq: batch.Ledger.Seq()}}
+	cert := &certificate{since: sent, at: batch.At, ledger: batch.Ledger, unmoved: newUnmoved()}
 	if before != nil && before.ledger.Seq() == cert.ledger.Seq() {
 		cert.unmoved = before.unmoved
 	}

@@ -45,7 +45,8 @@ type verdict struct {
 }
 
 // owns tells whether it is known, and certified, that the tenant owns the
-// resource. It does not allocate.
+// resource. It does not allocate, but for once for each ledger where the resource
+// has moved.
 //
 // The order matters. The certificate is taken first: whatever it covers was out
 // of the cache before it was there. What is found is of its time or later, and not
@@ -81,7 +82,7 @@ func (k *kept) owns(tenantID string, r registry.Resource) verdict {
 		s.threadHits.Add(1)
 	}
 	if owner != e.tenant() {
-		if seq := uint32(cert.ledger.Seq()); e.arrived.Swap(seq) != seq {
+		if seq := uint32(cert.ledger.Seq()); e.arrived.Load() != seq && e.arrived.Swap(seq) != seq {
 			return verdict{moved: cert}
 		}
 	}

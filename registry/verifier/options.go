@@ -29,7 +29,7 @@ type Options struct {
 	MaxAge time.Duration
 
 	// CacheEntries and CacheBytes bound, about, what is kept in memory. Defaults
-	// 1,000,000 and 256 MiB; a million usual entries take about 160 MB.
+	// 1,000,000 and 256 MiB; a million usual entries take about 140 MB.
 	CacheEntries int
 	CacheBytes   int64
 

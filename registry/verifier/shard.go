@@ -9,8 +9,8 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
-// shard is a part of the cache. It is read without its lock, which is for whoever
-// changes what is in it.
+// shard is a part of the cache. Entries are looked up without its lock, which is
+// for all else.
 type shard struct {
 	buckets                atomic.Pointer[buckets]
 	seed                   maphash.Seed
@@ -50,12 +50,19 @@ type entry struct {
 
 // fold is who owns a resource by a ledger.
 type fold struct {
-	seq   int64  // of the ledger
+	by    *fold  // what all folds by that ledger have in common: certificate.unmoved
 	owner string // empty: the brief's tenant, as before
 }
 
+func newUnmoved() *fold {
+	f := &fold{}
+	f.by = f
+	return f
+}
+
 // entrySize is about what an entry takes beside its text: itself, its place in
-// a bucket, and the room that is left in both.
+// a bucket, and the room that is left in both. (Where the resource has moved, its
+// fold takes some thirty bytes more.)
 const entrySize = 100
 
 // mostHistory is the size of a history above which it is not kept.
@@ -72,7 +79,7 @@ func (s *shard) clear() {
 	s.entries, s.hand, s.bytes = 0, 0, 0
 }
 
-// kindByte stands for a kind in a slot's key; 0 for what is none.
+// kindByte stands for a kind in an entry's key; 0 for what is none.
 func kindByte(k registry.Kind) byte {
 	switch k {
 	case registry.Thread, registry.Canvas:
@@ -101,22 +108,22 @@ func (e *entry) facts() facts {
 // owner is facts.owner, which is asked once for each ledger. Where no move of a
 // whole tenant matters, as for nearly all, the answer is one that all share.
 func (e *entry) owner(cert *certificate) (owner string, ok bool) {
-	by := e.fold.Load()
-	if by == nil || by.seq != cert.ledger.Seq() {
+	known := e.fold.Load()
+	if known == nil || known.by != cert.unmoved {
 		f := e.facts()
 		if owner, ok = f.owner(cert.ledger); !ok {
 			return "", false
 		}
-		by = cert.unmoved
+		known = cert.unmoved
 		if owner != e.tenant() {
-			by = &fold{seq: by.seq, owner: owner}
+			known = &fold{by: cert.unmoved, owner: owner}
 		}
-		e.fold.Store(by)
+		e.fold.Store(known)
 	}
-	if by.owner == "" {
+	if known.owner == "" {
 		return e.tenant(), true
 	}
-	return by.owner, true
+	return known.owner, true
 }
 
 func (e *entry) size() int64 {
@@ -173,11 +180,11 @@ func (s *shard) put(hash uint64, r registry.Resource, f facts, read time.Duratio
 		}
 	}
 	size := e.size()
-	for s.entries > 0 && (s.entries >= s.most || s.bytes+size > s.mostSize) {
-		s.evict()
-	}
 	if size > s.mostSize {
 		return
+	}
+	for s.entries > 0 && (s.entries >= s.most || s.bytes+size > s.mostSize) {
+		s.evict()
 	}
 	if n := len(*s.buckets.Load()); s.entries >= n {
 		s.resize(max(4, 2*n))
@@ -228,19 +235,24 @@ func (s *shard) unlink(at *atomic.Pointer[entry]) {
 	at.Store(e.next.Load())
 }
 
-// evict makes room: the hand goes round and takes the first entry that was not
-// used since it came by. There must be one.
+// evict makes room: the hand goes round and takes an entry that was not used
+// since it came by, of one chain the oldest; or any, where in a whole round all
+// were. There must be one.
 func (s *shard) evict() {
 	b := *s.buckets.Load()
-	for {
+	for visited := 0; ; visited++ {
 		at := &b[s.hand&(len(b)-1)]
 		s.hand++
+		var unused *atomic.Pointer[entry]
 		for e := at.Load(); e != nil; e = at.Load() {
-			if !e.used.Swap(false) {
-				s.unlink(at)
-				return
+			if !e.used.Swap(false) || visited > len(b) {
+				unused = at
 			}
 			at = &e.next
+		}
+		if unused != nil {
+			s.unlink(unused)
+			return
 		}
 	}
 }
