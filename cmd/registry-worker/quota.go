@@ -43,6 +43,9 @@ var quotaShowCommand = command{
 	Groups: []config.Group{config.JSONGroup, config.ProjectGroup, config.RegistryGroup, config.ThrottleGroup, config.LogGroup},
 	Rules:  quotaRules,
 	Run: func(ctx context.Context, in *invocation) error {
+		if err := checkPolicies(in.Config.ThrottlePolicies); err != nil {
+			return err
+		}
 		return in.withWindow(ctx, func(ctx context.Context, windows quota.Store, key quota.Key) error {
 			policies, faults, err := quota.PoliciesNow(ctx, windows, in.Config.ThrottlePolicies)
 			if err != nil {

@@ -89,6 +89,7 @@ func TestBadThrottleSettingsAreRefusedAtTheStart(t *testing.T) {
 		"no such file":        {"serve", "--listen", "127.0.0.1:0", "--throttle-policies", bad + ".missing"},
 		"--throttle-on-error": {"serve", "--throttle-on-error", "maybe"},
 		"want a tenant and":   {"quota", "show", "t_ada"},
+		"bad.yaml:2:":         {"quota", "show", "--throttle-policies", bad, "t_ada", "stream_connect"},
 		"invalid":             {"quota", "reset", "Ada", "stream_connect"},
 		"--throttle-backend":  {"quota", "show", "--throttle-backend", "memory", "t_ada", "stream_connect"},
 	} {
