@@ -52,7 +52,7 @@ func (b *bench) latency(ctx context.Context) (string, error) {
 
 // answers returns how long each event took, sorted.
 func (b *bench) answers(ctx context.Context, c contender) (times []time.Duration, err error) {
-	s, err := newStage(ctx, b.emulators)
+	s, err := newStage(ctx, b.emulators, subscriptions)
 	if err != nil {
 		return nil, err
 	}

@@ -30,7 +30,7 @@ type setting struct {
 // measure publishes the workload, starts the contender, and returns how fast it
 // settled.
 func (b *bench) measure(ctx context.Context, m setting) (r result, err error) {
-	s, err := newStage(ctx, b.emulators)
+	s, err := newStage(ctx, b.emulators, subscriptions)
 	if err != nil {
 		return r, err
 	}

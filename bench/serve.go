@@ -33,7 +33,7 @@ func (b *bench) serve(ctx context.Context) (string, error) {
 	if err := b.fresh(ctx); err != nil {
 		return "", err
 	}
-	s, err := newStage(ctx, b.emulators)
+	s, err := newStage(ctx, b.emulators, subscriptions)
 	if err != nil {
 		return "", err
 	}

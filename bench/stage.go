@@ -50,11 +50,12 @@ func startEmulators(ctx context.Context) (*emulator.Emulators, error) {
 type stage struct {
 	project       string
 	firestoreHost string
+	subscriptions []string
 	pubsub        *pubsub.Client
 }
 
-func newStage(ctx context.Context, e *emulator.Emulators) (*stage, error) {
-	s := &stage{project: fmt.Sprintf("bench-%08x", rand.Uint32()), firestoreHost: e.Firestore.Host}
+func newStage(ctx context.Context, e *emulator.Emulators, subscriptions []string) (*stage, error) {
+	s := &stage{project: fmt.Sprintf("bench-%08x", rand.Uint32()), firestoreHost: e.Firestore.Host, subscriptions: subscriptions}
 	var err error
 	if s.pubsub, err = pubsub.NewClient(ctx, s.project); err != nil {
 		return nil, err
@@ -70,7 +71,7 @@ func newStage(ctx context.Context, e *emulator.Emulators) (*stage, error) {
 func (s *stage) close(ctx context.Context) error {
 	defer s.pubsub.Close()
 	var faults []error
-	for _, name := range append([]string{deadLetters}, subscriptions...) {
+	for _, name := range append([]string{deadLetters}, s.subscriptions...) {
 		err := s.pubsub.SubscriptionAdminClient.DeleteSubscription(ctx, &pubsubpb.DeleteSubscriptionRequest{Subscription: s.pubsub.Subscriber(name).String()})
 		faults = append(faults, err)
 	}
@@ -146,6 +147,26 @@ func (s *stage) publish(ctx context.Context, all iter.Seq[events.Event], track b
 	}
 	p.Close()
 	return out, errors.Join(err, failed)
+}
+
+// publishTo publishes everything to one topic, and waits until it is confirmed.
+func (s *stage) publishTo(ctx context.Context, topic string, all iter.Seq[events.Event]) error {
+	publisher := s.pubsub.Publisher(topic)
+	var results []*pubsub.PublishResult
+	for e := range all {
+		attributes, data, err := events.Encode(e)
+		if err != nil {
+			return err
+		}
+		results = append(results, publisher.Publish(ctx, &pubsub.Message{Attributes: attributes, Data: data}))
+	}
+	publisher.Stop()
+	for _, r := range results {
+		if _, err := r.Get(ctx); err != nil {
+			return fmt.Errorf("topic %s: %w", topic, err)
+		}
+	}
+	return nil
 }
 
 // documents counts those of the registry.
