@@ -62,7 +62,7 @@ func (b *bench) memory(ctx context.Context) (string, error) {
 		return "", err
 	}
 	t := table{title: "Memory with a backlog", header: []string{"messages waiting", "peak RSS, MB", "settled meanwhile", "events/s"}, notes: []string{
-		"At most 50,000 in one subscription: the emulator copies the rest of a subscription's backlog whenever it gives messages out.",
+		"In eight subscriptions of one stream each, as many streams as one subscription has by default: the emulator copies the rest of a subscription's backlog whenever it gives messages out.",
 	}}
 	for _, backlog := range []int{b.options.Backlog / 10, b.options.Backlog} {
 		r, err := b.backlog(ctx, backlog)
@@ -77,12 +77,14 @@ func (b *bench) memory(ctx context.Context) (string, error) {
 
 // backlog follows the worker until all is settled, however long that takes. The
 // emulator copies the rest of a subscription's backlog whenever it gives messages
-// out, so a large one is spread over several subscriptions.
+// out, so that is spread over eight subscriptions. Each has one stream: together
+// as many as one subscription has by default, since each stream has memory of its
+// own.
 func (b *bench) backlog(ctx context.Context, n int) (r result, err error) {
-	const inOne = 50_000
+	const subscriptions = 8
 	var waiting []string
-	for i := 0; i < n; i += inOne {
-		waiting = append(waiting, fmt.Sprintf("backlog-%d.realtime-registry", len(waiting)))
+	for i := range subscriptions {
+		waiting = append(waiting, fmt.Sprintf("backlog-%d.realtime-registry", i))
 	}
 	s, err := newStage(ctx, b.emulators, waiting)
 	if err != nil {
@@ -91,14 +93,14 @@ func (b *bench) backlog(ctx context.Context, n int) (r result, err error) {
 	defer func() { err = errors.Join(err, s.close(context.WithoutCancel(ctx))) }()
 	for i, name := range waiting {
 		topic, _, _ := strings.Cut(name, ".")
-		if err := s.publishTo(ctx, topic, creations(i*inOne, min(n, (i+1)*inOne), tenants)); err != nil {
+		if err := s.publishTo(ctx, topic, creations(i*n/subscriptions, (i+1)*n/subscriptions, tenants)); err != nil {
 			return r, err
 		}
 	}
 	patient := *b
 	patient.options.Limit = 10 * time.Minute
 	return patient.consume(ctx, s, setting{
-		contender: b.worker("--subscriptions", strings.Join(waiting, ",")),
+		contender: b.worker("--subscriptions", strings.Join(waiting, ","), "--streams", "1"),
 		workload:  workload{name: "backlog"},
 	}, n)
 }
