@@ -188,7 +188,7 @@ func (b *bench) sweep(ctx context.Context) (string, error) {
 	}{
 		{"--streams", []string{"1", "4", "8", "16", "32"}, "8"},
 		{"--batch-size", []string{"20", "100", "250", "500"}, "500"},
-		{"--max-outstanding", []string{"1000", "5000", "10000", "20000"}, "10000"},
+		{"--max-outstanding", []string{"1000", "3000", "10000", "20000"}, "3000"},
 		{"--linger", []string{"1ms", "5ms", "20ms"}, "5ms"},
 	} {
 		for _, value := range s.values {

@@ -15,7 +15,7 @@ type Options struct {
 	// MaxOutstandingMessages and MaxOutstandingBytes bound the messages that
 	// are admitted and not yet settled, and with them the memory that a backlog
 	// takes. Bytes are those of bodies and attributes; a message larger than
-	// the bound is admitted alone. Defaults: 10,000 and 64 MiB.
+	// the bound is admitted alone. Defaults: 3,000 and 64 MiB.
 	MaxOutstandingMessages int
 	MaxOutstandingBytes    int64
 
@@ -92,7 +92,7 @@ func (o Options) Validate() error {
 }
 
 func (o Options) withDefaults() Options {
-	setDefault(&o.MaxOutstandingMessages, 10_000)
+	setDefault(&o.MaxOutstandingMessages, 3_000)
 	setDefault(&o.MaxOutstandingBytes, 64<<20)
 	setDefault(&o.BatchChanges, 500)
 	setDefault(&o.BatchBytes, 4<<20)

@@ -108,7 +108,7 @@ var Settings = complete([]Setting{
 	{Group: WorkerGroup, Name: "linger", Default: "5ms",
 		Help:  "how long a batch may wait to fill while others are being written",
 		parse: duration(100*time.Microsecond, time.Second, func(c *Config) *time.Duration { return &c.Linger })},
-	{Group: WorkerGroup, Name: "max-outstanding", Default: "10000",
+	{Group: WorkerGroup, Name: "max-outstanding", Default: "3000",
 		Help:  "most messages held in memory",
 		parse: integer(1, 1_000_000, func(c *Config) *int { return &c.MaxOutstanding })},
 
