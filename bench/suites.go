@@ -81,9 +81,9 @@ func (b *bench) memory(ctx context.Context) (string, error) {
 // as many as one subscription has by default, since each stream has memory of its
 // own.
 func (b *bench) backlog(ctx context.Context, n int) (r result, err error) {
-	const subscriptions = 8
+	const parts = 8
 	var waiting []string
-	for i := range subscriptions {
+	for i := range parts {
 		waiting = append(waiting, fmt.Sprintf("backlog-%d.realtime-registry", i))
 	}
 	s, err := newStage(ctx, b.emulators, waiting)
@@ -93,7 +93,7 @@ func (b *bench) backlog(ctx context.Context, n int) (r result, err error) {
 	defer func() { err = errors.Join(err, s.close(context.WithoutCancel(ctx))) }()
 	for i, name := range waiting {
 		topic, _, _ := strings.Cut(name, ".")
-		if err := s.publishTo(ctx, topic, creations(i*n/subscriptions, (i+1)*n/subscriptions, tenants)); err != nil {
+		if err := s.publishTo(ctx, topic, creations(i*n/parts, (i+1)*n/parts, tenants)); err != nil {
 			return r, err
 		}
 	}

@@ -170,8 +170,9 @@ func (l *Limiter) request(ctx context.Context, key Key, n int32) (Decision, erro
 	b := e.current()
 	v := b.spend(now, n)
 	if v == granted {
-		left, ok := e.purse.Load().take(now, n, 0)
-		if b.left = left; !ok { // others were quicker
+		if left, ok := e.purse.Load().take(now, n, 0); ok { // decide counts it
+			b.left = left
+		} else { // others were quicker
 			b = e.current()
 			v = b.spend(now, n)
 		}

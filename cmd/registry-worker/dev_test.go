@@ -56,9 +56,7 @@ func requests(t *testing.T, p *emulatortest.Process) []tried {
 // requireAnswers pastes every request into a shell.
 func requireAnswers(t *testing.T, p *emulatortest.Process, env ...string) {
 	t.Helper()
-	if _, err := exec.LookPath("curl"); err != nil {
-		t.Skip("curl is not installed")
-	}
+	emulatortest.Program(t, "curl")
 	for _, r := range requests(t, p) {
 		answer := shell(t, r.line+" -sS", env...)
 		require.True(t, strings.HasPrefix(answer, "HTTP/1.1 "+r.status+" "), "%s\n%s", r.line, answer)

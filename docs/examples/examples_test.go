@@ -62,10 +62,7 @@ func (i installation) done(p *emulatortest.Process) (stdout string) {
 // python runs an example, with standard input from a file; env wins.
 func (i installation) python(env []string, stdin, program string, args ...string) *emulatortest.Process {
 	i.t.Helper()
-	python, err := exec.LookPath("python3")
-	if err != nil {
-		i.t.Skip("python3 is not installed")
-	}
+	python := emulatortest.Program(i.t, "python3")
 	script := `program=$1; stdin=$2; shift 2; exec "$program" "$@" <"$stdin"`
 	args = append([]string{"-c", script, "sh", python, stdin, filepath.Join("python", program)}, args...)
 	return emulatortest.Run(i.t, append(i.env, env...), "sh", args...)

@@ -61,6 +61,17 @@ func exitCode(s *os.ProcessState) int {
 	return s.ExitCode()
 }
 
+// Program returns the path of a program that the test needs. Where it is not
+// installed the test is skipped, and fails in CI (CI=true).
+func Program(t testing.TB, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		notInstalled(t, err)
+	}
+	return path
+}
+
 // PID is the process's.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 

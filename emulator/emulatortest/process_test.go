@@ -47,6 +47,25 @@ func TestTheLastLineNeedsNoEnd(t *testing.T) {
 	require.Equal(t, "no newline", p.AwaitLine("newline", soon))
 }
 
+func TestAMissingProgramSkipsTheTestButFailsItInCI(t *testing.T) {
+	require.FileExists(t, emulatortest.Program(t, "sh"))
+	for ci, want := range map[string]string{"": "SKIP", "true": "FAIL"} {
+		run := exec.Command(os.Args[0], "-test.v", "-test.run=^TestThatNeedsAProgramNobodyHas$")
+		run.Env = append(os.Environ(), needsProgram+"=1", "CI="+ci)
+		out, _ := run.CombinedOutput()
+		require.Contains(t, string(out), "--- "+want+": TestThatNeedsAProgramNobodyHas", "CI=%s", ci)
+		require.Contains(t, string(out), `exec: "program-nobody-has": executable file not found in $PATH`)
+	}
+}
+
+const needsProgram = "EMULATORTEST_NEEDS_PROGRAM"
+
+func TestThatNeedsAProgramNobodyHas(t *testing.T) {
+	if os.Getenv(needsProgram) != "" {
+		emulatortest.Program(t, "program-nobody-has")
+	}
+}
+
 func TestAProcessDoesNotOutliveItsTest(t *testing.T) {
 	var p *emulatortest.Process
 	t.Run("that forgets it", func(t *testing.T) {

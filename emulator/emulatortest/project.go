@@ -130,13 +130,21 @@ func must(t testing.TB, start func() (*emulator.Emulators, error)) *emulator.Emu
 	t.Helper()
 	emulators, err := start()
 	switch {
-	case err == nil:
-	case errors.Is(err, emulator.ErrNotInstalled) && os.Getenv("CI") != "true":
-		t.Skip(err)
-	default:
+	case errors.Is(err, emulator.ErrNotInstalled):
+		notInstalled(t, err)
+	case err != nil:
 		t.Fatal(err)
 	}
 	return emulators
+}
+
+// notInstalled skips the test on a developer's machine, and fails it in CI.
+func notInstalled(t testing.TB, err error) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatal(err)
+	}
+	t.Skip(err)
 }
 
 // projectID makes a project id that is valid in production too

@@ -9,10 +9,10 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
-// cache keeps histories, not owners: checks fold the ledger in, so that
-// a move of a whole tenant makes nothing in it wrong. It is cut into shards,
-// each with a lock of its own for what changes, which also keep the watches: what
-// makes a copy wrong ends the watch, in one step.
+// cache keeps histories, not owners: checks fold the ledger in, so that a move of
+// a whole tenant makes nothing in it wrong. It is cut into shards, each with a
+// lock of its own for what changes, which also keep the watches: what makes a
+// copy wrong ends the watch, in one step.
 type cache struct {
 	seed   maphash.Seed
 	shards []shard // a power of two of them

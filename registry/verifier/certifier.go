@@ -206,11 +206,11 @@ func (c *certifier) patience(now time.Time) time.Duration {
 func (c *certifier) take(batch registry.FeedBatch, sent time.Time) {
 	before := c.current.Load()
 	cert := &certificate{since: sent, at: batch.At, ledger: batch.Ledger, unmoved: newUnmoved()}
-	if before != nil && before.ledger.Seq() == cert.ledger.Seq() {
-		cert.unmoved = before.unmoved
-	}
-	if batch.Missed || before != nil && (suspended(before.since, sent) || batch.Ledger.Seq() < before.ledger.Seq()) {
+	switch {
+	case batch.Missed, before != nil && (suspended(before.since, sent) || batch.Ledger.Seq() < before.ledger.Seq()):
 		c.telemetry.closed(c.cache.drop(), feedMissed)
+	case before != nil && before.ledger.Seq() == batch.Ledger.Seq():
+		cert.unmoved = before.unmoved
 	}
 	c.tell(batch.Entries)
 	c.forget(batch.From)
