@@ -62,7 +62,7 @@ func (b *bench) memory(ctx context.Context) (string, error) {
 		return "", err
 	}
 	t := table{title: "Memory with a backlog", header: []string{"messages waiting", "peak RSS, MB", "settled meanwhile", "events/s"}, notes: []string{
-		"In eight subscriptions of one stream each, as many streams as one subscription has by default: the emulator copies the rest of a subscription's backlog whenever it gives messages out.",
+		"In eight subscriptions of two streams each, as many streams as one subscription has by default: the emulator copies the rest of a subscription's backlog whenever it gives messages out.",
 	}}
 	for _, backlog := range []int{b.options.Backlog / 10, b.options.Backlog} {
 		r, err := b.backlog(ctx, backlog)
@@ -77,9 +77,8 @@ func (b *bench) memory(ctx context.Context) (string, error) {
 
 // backlog follows the worker until all is settled, however long that takes. The
 // emulator copies the rest of a subscription's backlog whenever it gives messages
-// out, so that is spread over eight subscriptions. Each has one stream: together
-// as many as one subscription has by default, since each stream has memory of its
-// own.
+// out, so that is spread over eight subscriptions. Each has two streams: together
+// as many as one subscription has by default.
 func (b *bench) backlog(ctx context.Context, n int) (r result, err error) {
 	const parts = 8
 	var waiting []string
@@ -100,7 +99,7 @@ func (b *bench) backlog(ctx context.Context, n int) (r result, err error) {
 	patient := *b
 	patient.options.Limit = 10 * time.Minute
 	return patient.consume(ctx, s, setting{
-		contender: b.worker("--subscriptions", strings.Join(waiting, ","), "--streams", "1"),
+		contender: b.worker("--subscriptions", strings.Join(waiting, ","), "--streams", "2"),
 		workload:  workload{name: "backlog"},
 	}, n)
 }
@@ -177,22 +176,25 @@ func (b *bench) workers(ctx context.Context) (string, error) {
 
 // sweep varies one setting at a time; the others have their defaults.
 func (b *bench) sweep(ctx context.Context) (string, error) {
-	t := table{title: "Settings", header: []string{"setting", "value", "fresh, events/s"}, notes: []string{
+	t := table{title: "Settings", header: []string{"setting", "value", "fresh, events/s", "duplicates, events/s"}, notes: []string{
 		"One is varied at a time; the others have their defaults, which are in bold.",
 	}}
+	workloads := allWorkloads("")[:2]
 	var all []setting
 	for _, s := range []struct {
 		flag   string
 		values []string
 		usual  string
 	}{
-		{"--streams", []string{"1", "4", "8", "16", "32"}, "8"},
-		{"--batch-size", []string{"20", "100", "250", "500"}, "500"},
-		{"--max-outstanding", []string{"1000", "3000", "10000", "20000"}, "3000"},
+		{"--streams", []string{"1", "4", "8", "16", "32"}, "16"},
+		{"--batch-size", []string{"20", "100", "500"}, "500"},
+		{"--max-outstanding", []string{"1000", "3000", "10000"}, "3000"},
 		{"--linger", []string{"1ms", "5ms", "20ms"}, "5ms"},
 	} {
 		for _, value := range s.values {
-			all = append(all, setting{contender: b.worker(), workload: allWorkloads("")[0], events: b.options.Events, flags: []string{s.flag, value}})
+			for _, w := range workloads {
+				all = append(all, setting{contender: b.worker(), workload: w, events: b.options.Events, flags: []string{s.flag, value}})
+			}
 			if value == s.usual {
 				value = "**" + value + "**"
 			}
@@ -203,8 +205,8 @@ func (b *bench) sweep(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for i, r := range rates {
-		t.rows[i] = append(t.rows[i], r)
+	for i := range t.rows {
+		t.rows[i] = append(t.rows[i], rates[i*len(workloads):(i+1)*len(workloads)]...)
 	}
 	return t.String(), nil
 }

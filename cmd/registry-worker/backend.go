@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+	"github.com/northstar-engines/realtime-registry/events/consumer"
 	"github.com/northstar-engines/realtime-registry/internal/telemetry"
 	"github.com/northstar-engines/realtime-registry/registry"
 	"github.com/northstar-engines/realtime-registry/registry/firestore"
@@ -65,7 +66,7 @@ func (in *invocation) explainFirestore(err error) error {
 // are credentials: Pub/Sub is asked nothing yet.
 func (in *invocation) openPubSub(ctx context.Context) (*pubsub.Client, error) {
 	client, err := bounded(ctx, func(ctx context.Context) (*pubsub.Client, error) {
-		return pubsub.NewClient(context.WithoutCancel(ctx), in.Config.Project)
+		return pubsub.NewClient(context.WithoutCancel(ctx), in.Config.Project, consumer.ClientOptions()...)
 	})
 	if err != nil {
 		return nil, in.explainPubSub(err)

@@ -1,9 +1,16 @@
 package consumer
 
 import (
+	"net"
+	"sync/atomic"
 	"testing"
 
+	"cloud.google.com/go/pubsub/v2"
+	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/api/option"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
 )
 
 func TestAllStreamsTogetherFetchNoMoreThanMayBeOutstanding(t *testing.T) {
@@ -19,4 +26,42 @@ func TestAllStreamsTogetherFetchNoMoreThanMayBeOutstanding(t *testing.T) {
 	few := (&PubSub{opts: PubSubOptions{Subscriptions: []string{"a", "b"}, Streams: 8}}).receiveSettings(Limits{Messages: 5, Bytes: 5})
 	require.Equal(t, 1, few.MaxOutstandingMessages, "0 would be the client's default")
 	require.Equal(t, 1, few.MaxOutstandingBytes)
+}
+
+func TestAStreamThatNobodyReadsBuffersLittle(t *testing.T) {
+	const sizeOfEach, most = 16 << 10, 512 << 10 // bytes; the window, and what both ends keep beside it
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	service, server := &eagerService{data: make([]byte, sizeOfEach)}, grpc.NewServer()
+	pubsubpb.RegisterSubscriberServer(server, service)
+	go func() { _ = server.Serve(listener) }() // ends by Stop
+	defer server.Stop()
+	client, err := pubsub.NewClient(t.Context(), "p", append(ClientOptions(),
+		option.WithEndpoint(listener.Addr().String()),
+		option.WithoutAuthentication(),
+		option.WithGRPCDialOption(grpc.WithTransportCredentials(insecure.NewCredentials())))...)
+	require.NoError(t, err)
+	defer client.Close()
+	stream, err := client.SubscriptionAdminClient.StreamingPull(t.Context())
+	require.NoError(t, err)
+	for read := range int64(10_000) {
+		require.Less(t, (service.sent.Load()-read)*sizeOfEach, int64(most), "after %d messages", read)
+		_, err := stream.Recv()
+		require.NoError(t, err)
+	}
+}
+
+// eagerService sends as much as the client's windows let through.
+type eagerService struct {
+	pubsubpb.UnimplementedSubscriberServer
+	data []byte
+	sent atomic.Int64 // messages
+}
+
+func (s *eagerService) StreamingPull(stream pubsubpb.Subscriber_StreamingPullServer) error {
+	message := &pubsubpb.StreamingPullResponse{ReceivedMessages: []*pubsubpb.ReceivedMessage{{Message: &pubsubpb.PubsubMessage{Data: s.data}}}}
+	for stream.Send(message) == nil {
+		s.sent.Add(1)
+	}
+	return nil
 }

@@ -40,7 +40,7 @@ func worker(ctx context.Context, o Options, done *atomic.Int64) error {
 		return err
 	}
 	defer store.Close()
-	client, err := pubsub.NewClient(ctx, o.Project)
+	client, err := pubsub.NewClient(ctx, o.Project, consumer.ClientOptions()...)
 	if err != nil {
 		return err
 	}

@@ -96,7 +96,7 @@ var Settings = complete([]Setting{
 	{Group: WorkerGroup, Name: "drain-timeout", Default: "20s",
 		Help:  "on SIGTERM, how long to finish what was received before the rest is given back",
 		parse: duration(100*time.Millisecond, time.Hour, func(c *Config) *time.Duration { return &c.DrainTimeout })},
-	{Group: WorkerGroup, Name: "streams", Default: "8",
+	{Group: WorkerGroup, Name: "streams", Default: "16",
 		Help:  "StreamingPull streams per subscription; one carries some 10 MB/s",
 		parse: integer(1, 256, func(c *Config) *int { return &c.Streams })},
 	{Group: WorkerGroup, Name: "lease", Default: "20s",
