@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -134,13 +135,14 @@ func TestOneProcessDecidesAsTheOracle(t *testing.T) {
 	})
 }
 
-// TestARealTraceIsDecidedAsByTheOracle replays accesses.csv.gz (unix_seconds,
-// thread_id) with the owners of events.ndjson.gz, both in the folder that
-// QUOTA_TRACE names.
+var traceFolder = flag.String("real-trace", "", "folder with a trace: *.events.ndjson.gz, and *.accesses.csv.gz of unix_seconds,thread_id")
+
+// TestARealTraceIsDecidedAsByTheOracle replays the accesses with the owners of
+// the events.
 func TestARealTraceIsDecidedAsByTheOracle(t *testing.T) {
-	folder := os.Getenv("QUOTA_TRACE")
+	folder := *traceFolder
 	if folder == "" {
-		t.Skip("QUOTA_TRACE names no folder with a trace")
+		t.Skip("-real-trace names no folder with a trace")
 	}
 	for _, policy := range []Policy{{Limit: 100, Window: time.Minute}, {Limit: 5, Window: time.Minute}, {Limit: 100, Window: time.Hour}} {
 		t.Run(fmt.Sprintf("%d in %v", policy.Limit, policy.Window), func(t *testing.T) {
