@@ -65,9 +65,15 @@ func (b *bench) fresh(ctx context.Context) (err error) {
 	}
 	short := *b
 	short.options.Limit = min(b.options.Limit, 5*time.Second)
-	for _, round := range [][]contender{b.contenders(), b.contenders()[:2], b.contenders()[:2]} {
-		for _, c := range round {
-			if _, err := short.measure(ctx, setting{contender: c, workload: allWorkloads("")[0], events: b.options.Events}); err != nil {
+	all := allWorkloads("")
+	for _, round := range []struct {
+		contenders []contender
+		workload   workload
+	}{
+		{b.contenders(), all[0]}, {b.contenders()[:2], all[0]}, {b.contenders()[:2], all[1]}, {b.contenders()[:2], all[2]},
+	} {
+		for _, c := range round.contenders {
+			if _, err := short.measure(ctx, setting{contender: c, workload: round.workload, events: b.options.Events}); err != nil {
 				return fmt.Errorf("warm up: %w", err)
 			}
 		}

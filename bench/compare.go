@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -49,6 +50,7 @@ func compareTable(workloads []workload, contenders []contender, results map[stri
 		t.header = append(t.header, c.name)
 	}
 	t.header = append(t.header, "worker / probe", "worker / transaction", "worker / watermill")
+	var bounds []string
 	for _, w := range workloads {
 		row := []string{w.name}
 		medians := map[string]float64{}
@@ -61,10 +63,14 @@ func compareTable(workloads []workload, contenders []contender, results map[stri
 			row = append(row, ratio(medians["worker"], medians[other]))
 		}
 		t.rows = append(t.rows, row)
+		if !w.noProbe {
+			bounds = append(bounds, fmt.Sprintf("`%s` %.1f and %.1f", w.name, medians["probe"]/medians["transaction"], medians["probe"]/medians["watermill"]))
+		}
 	}
 	for _, w := range workloads {
 		t.notes = append(t.notes, fmt.Sprintf("`%s`: %s.", w.name, w.what))
 	}
+	t.notes = append(t.notes, "The probe itself is so many times transaction and watermill: "+strings.Join(bounds, ", ")+". A worker that does anything at all is below that.")
 	return t.String()
 }
 

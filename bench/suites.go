@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"time"
 
@@ -123,17 +124,19 @@ func (b *bench) growth(ctx context.Context) (string, error) {
 		return "", err
 	}
 	for i, documents := range b.options.Scales {
-		t.rows = append(t.rows, append([]string{fmt.Sprint(documents)}, rates[2*i:2*i+2]...))
+		t.rows = append(t.rows, []string{fmt.Sprint(documents), spread(rates[2*i], "%.0f"), spread(rates[2*i+1], "%.0f")})
 	}
 	return t.String(), nil
 }
 
 // repeat measures each setting three times, or as often as there are runs where
-// that is less, in turn, and returns the rate of each.
-func (b *bench) repeat(ctx context.Context, all []setting) ([]string, error) {
+// that is less, and returns the rates of each. The order is another in each run:
+// whoever comes first on new emulators has the slowest ones.
+func (b *bench) repeat(ctx context.Context, all []setting) ([][]float64, error) {
 	rates := make([][]float64, len(all))
 	for run := range min(3, b.options.Runs) {
-		for i, m := range all {
+		for _, i := range rand.New(rand.NewPCG(uint64(run), 0)).Perm(len(all)) {
+			m := all[i]
 			if err := b.refresh(ctx); err != nil {
 				return nil, err
 			}
@@ -141,35 +144,35 @@ func (b *bench) repeat(ctx context.Context, all []setting) ([]string, error) {
 			if err != nil {
 				return nil, err
 			}
-			b.say("run %d  %s  %d process(es)  %s: %.0f events/s%s", run+1, m.workload.name, max(1, m.processes), strings.Join(m.flags, " "), r.rate, partly(r))
+			b.say("run %d  %-10s  %s  %d process(es)  %s: %.0f events/s  %d + %d µs CPU/event%s", run+1, m.workload.name, m.contender.name,
+				max(1, m.processes), strings.Join(m.flags, " "), r.rate, r.cpu.Microseconds(), r.others.Microseconds(), partly(r))
 			rates[i] = append(rates[i], r.rate)
 		}
 	}
-	out := make([]string, len(all))
-	for i := range all {
-		out[i] = spread(rates[i], "%.0f")
-	}
-	return out, nil
+	return rates, nil
 }
 
-// workers measures several worker processes side by side.
+// workers measures several processes side by side, the worker's and the probe's.
 func (b *bench) workers(ctx context.Context) (string, error) {
-	t := table{title: "Several workers", header: []string{"processes", "fresh, events/s", "duplicates, events/s", "mix, events/s"}, notes: []string{
-		"On the same cores: more processes are not to be faster here, only not slower.",
+	t := table{title: "Several workers", header: []string{"events/s", "processes", "probe", "worker", "worker / probe"}, notes: []string{
+		"All on the same cores, so more processes cannot be faster here. What the probe loses is the emulators and the cores: each process has 16 streams of its own.",
 	}}
-	workloads, processes := allWorkloads("")[:3], []int{1, 2, 4}
 	var all []setting
-	for _, n := range processes {
-		for _, w := range workloads {
-			all = append(all, setting{contender: b.worker(), workload: w, events: b.options.Events, processes: n})
+	for _, w := range allWorkloads("")[:3] {
+		for _, n := range []int{1, 2, 4} {
+			for _, c := range b.contenders()[:2] {
+				all = append(all, setting{contender: c, workload: w, events: b.options.Events, processes: n})
+			}
 		}
 	}
 	rates, err := b.repeat(ctx, all)
 	if err != nil {
 		return "", err
 	}
-	for i, n := range processes {
-		t.rows = append(t.rows, append([]string{fmt.Sprint(n)}, rates[i*len(workloads):(i+1)*len(workloads)]...))
+	for i := 0; i < len(all); i += 2 {
+		probe, worker := rates[i], rates[i+1]
+		t.rows = append(t.rows, []string{all[i].workload.name, fmt.Sprint(all[i].processes),
+			spread(probe, "%.0f"), spread(worker, "%.0f"), ratio(median(worker), median(probe))})
 	}
 	return t.String(), nil
 }
@@ -206,7 +209,7 @@ func (b *bench) sweep(ctx context.Context) (string, error) {
 		return "", err
 	}
 	for i := range t.rows {
-		t.rows[i] = append(t.rows[i], rates[i*len(workloads):(i+1)*len(workloads)]...)
+		t.rows[i] = append(t.rows[i], spread(rates[2*i], "%.0f"), spread(rates[2*i+1], "%.0f"))
 	}
 	return t.String(), nil
 }
