@@ -88,10 +88,11 @@ func (b *bench) fresh(ctx context.Context) (err error) {
 // do little but collect garbage.
 const enough = 1_000_000
 
-// refresh replaces emulators that have taken enough. Call it between rounds, so
-// that all contenders of a round meet the same ones.
-func (b *bench) refresh(ctx context.Context) error {
-	if b.emulators != nil && b.used < enough {
+// refresh replaces emulators that have taken enough, or would with what comes
+// next. Call it between rounds, so that all contenders of a round meet the same
+// ones.
+func (b *bench) refresh(ctx context.Context, next int) error {
+	if b.emulators != nil && (b.used == 0 || b.used+next <= enough) {
 		return nil
 	}
 	return b.fresh(ctx)

@@ -27,6 +27,17 @@ type setting struct {
 	proxy     string   // between the contender and Firestore; empty: none
 }
 
+// size is how many messages and documents the emulators get.
+func (m setting) size() int {
+	n := m.events
+	if m.workload.seed != nil {
+		for range m.workload.seed(m.events) {
+			n++
+		}
+	}
+	return n
+}
+
 // measure publishes the workload, starts the contender, and returns how fast it
 // settled.
 func (b *bench) measure(ctx context.Context, m setting) (r result, err error) {
@@ -35,17 +46,12 @@ func (b *bench) measure(ctx context.Context, m setting) (r result, err error) {
 		return r, err
 	}
 	defer func() { err = errors.Join(err, s.close(context.WithoutCancel(ctx))) }()
-	seeded := 0
 	if m.workload.seed != nil {
-		seed := m.workload.seed(m.events)
-		if err := s.seed(ctx, seed); err != nil {
+		if err := s.seed(ctx, m.workload.seed(m.events)); err != nil {
 			return r, err
 		}
-		for range seed {
-			seeded++
-		}
 	}
-	b.used += seeded + m.events
+	b.used += m.size()
 	out, err := s.publish(ctx, m.workload.events(m.events), true)
 	if err != nil {
 		return r, fmt.Errorf("publish: %w", err)
@@ -65,7 +71,7 @@ func (b *bench) measure(ctx context.Context, m setting) (r result, err error) {
 		return r, err
 	}
 	// What was seeded and not named by an event is there too.
-	if want := max(len(out.resources), seeded); documents < want {
+	if want := max(len(out.resources), m.size()-m.events); documents < want {
 		return r, fmt.Errorf("%s, %s: %d documents where at least %d were to be", m.contender.name, m.workload.name, documents, want)
 	}
 	return r, nil

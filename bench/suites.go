@@ -137,7 +137,7 @@ func (b *bench) repeat(ctx context.Context, all []setting) ([][]float64, error) 
 	for run := range min(3, b.options.Runs) {
 		for _, i := range rand.New(rand.NewPCG(uint64(run), 0)).Perm(len(all)) {
 			m := all[i]
-			if err := b.refresh(ctx); err != nil {
+			if err := b.refresh(ctx, m.size()); err != nil {
 				return nil, err
 			}
 			r, err := b.measure(ctx, m)
