@@ -151,6 +151,9 @@ func (p process) call(ctx context.Context, c command, flags map[string]string, a
 	if c.Args == "" && len(args) > 0 {
 		return usagef("takes no arguments, but was given %q; flags begin with --", args[0])
 	}
+	for _, warning := range misspelt(p.Environ()) {
+		fmt.Fprintln(p.Stderr, "warning: "+warning)
+	}
 	cfg, err := config.Load(config.Input{Flags: flags, LookupEnv: p.LookupEnv}, c.Groups, c.Rules...)
 	in := &invocation{process: p, Config: cfg, Args: args}
 	if err != nil {

@@ -127,7 +127,6 @@ func TestConfigShowsWhatTakesEffectAndWhereItCameFrom(t *testing.T) {
 		"REGISTRY_API_TOKEN":         "s3cret",
 		"FIRESTORE_EMULATOR_HOST":    "127.0.0.1:9",
 		"OTEL_EXPORTER_OTLP_HEADERS": "authorization=s3cret",
-		"REGISTRY_DRAIN_TIMOUT":      "1s",
 	}, "config", "--streams", "3")
 	require.Equal(t, exitDone, r.code, r.stderr)
 	require.Regexp(t, `(?m)^--project +from-env +GOOGLE_CLOUD_PROJECT `, r.stdout)
@@ -136,7 +135,15 @@ func TestConfigShowsWhatTakesEffectAndWhereItCameFrom(t *testing.T) {
 	require.Regexp(t, `(?m)^--api-token +\(redacted\) +REGISTRY_API_TOKEN `, r.stdout)
 	require.Contains(t, r.stdout, "127.0.0.1:9")
 	require.NotContains(t, r.stdout+r.stderr, "s3cret")
-	require.Contains(t, r.stderr, `REGISTRY_DRAIN_TIMOUT is not a setting, did you mean "REGISTRY_DRAIN_TIMEOUT"?`)
+}
+
+func TestAMisspeltVariableIsToldByEveryCommand(t *testing.T) {
+	for _, command := range []string{"config", "inspect", "version"} {
+		r := call(t, map[string]string{"REGISTRY_DRAIN_TIMOUT": "1s", "REGISTRY_STREAMS": "3", "REGISTRY_OF_SOMEBODY_ELSE": "1"}, command)
+		require.Equal(t, `warning: REGISTRY_DRAIN_TIMOUT is not a setting, did you mean "REGISTRY_DRAIN_TIMEOUT"?`,
+			strings.SplitN(r.stderr, "\n", 2)[0], command)
+		require.NotContains(t, r.stderr, "SOMEBODY_ELSE", command)
+	}
 }
 
 func TestConfigShowsFaultsBesideWhatIsRight(t *testing.T) {

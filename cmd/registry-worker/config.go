@@ -43,9 +43,6 @@ func printConfig(_ context.Context, in *invocation) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	for _, warning := range misspelt(in.Environ()) {
-		fmt.Fprintln(in.Stderr, "warning: "+warning)
-	}
 	return checkPolicies(in.Config.ThrottlePolicies)
 }
 

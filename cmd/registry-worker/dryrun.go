@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/northstar-engines/realtime-registry/events/archive"
+	"github.com/northstar-engines/realtime-registry/handlers"
 	"github.com/northstar-engines/realtime-registry/internal/governor"
 	"github.com/northstar-engines/realtime-registry/internal/replay"
 	"github.com/northstar-engines/realtime-registry/registry"
@@ -43,6 +44,9 @@ func (in *invocation) dryRun(ctx context.Context, store registryStore, files *ar
 	}
 	progress.end(counts.Total())
 	printCounts(in, counts, "would change", "would change")
+	if refused := counts.Of(handlers.Refused); refused > 0 {
+		fmt.Fprintf(in.Stderr, "%s would be refused, see %s\n", counted(refused, "line", "lines"), note.where)
+	}
 	effect := dry.Effect(sampleSize)
 	in.printEffect(effect)
 	if len(effect.TenantMoves) == 0 {
@@ -94,12 +98,4 @@ func (in *invocation) printEffect(e replay.Effect) {
 		}
 		fmt.Fprintf(in.Stdout, "the move of everything from %s to %s (event %s) would %s to count\n", m.From, m.To, m.ID, verb)
 	}
-}
-
-func count(n int64, kind registry.Kind) string {
-	plural := map[registry.Kind]string{registry.Thread: "threads", registry.Canvas: "canvases"}[kind]
-	if n == 1 {
-		plural = string(kind)
-	}
-	return fmt.Sprintf("%d %s", n, plural)
 }

@@ -116,7 +116,7 @@ func checkDocuments(ctx context.Context, store registry.Store, out, foreign io.W
 	if differences > 0 {
 		return fmt.Errorf("%d of %d documents have a tenant_id that is not the owner", differences, documents)
 	}
-	fmt.Fprintf(foreign, "%d documents checked, no differences\n", documents)
+	fmt.Fprintf(foreign, "%s checked, no differences\n", counted(documents, "document", "documents"))
 	return nil
 }
 

@@ -125,9 +125,9 @@ func rewritingText(r registry.Rewriting, pending rewrite.Pending) string {
 	case r.State == registry.RewritingDone && r.FinishedAt.IsZero():
 		return "nothing to do"
 	case r.State == registry.RewritingDone:
-		return fmt.Sprintf("done %s, %d documents written", r.FinishedAt.Format(time.RFC3339), r.Written)
+		return fmt.Sprintf("done %s, %s written", r.FinishedAt.Format(time.RFC3339), counted(r.Written, "document", "documents"))
 	case r.StartedAt.IsZero():
-		return fmt.Sprintf("queued: %d documents, %s left at least", pending.Documents, left)
+		return fmt.Sprintf("queued: %s, %s left at least", counted(pending.Documents, "document", "documents"), left)
 	}
 	percent := int64(100)
 	if pending.Documents > 0 {

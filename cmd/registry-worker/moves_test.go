@@ -116,7 +116,7 @@ func TestATenantsMoveIsPlannedDoneKilledResumedAndTakenBack(t *testing.T) {
 	require.Eventually(t, func() bool { return c.rewriting()["m"].Rewriting.State == "done" }, 2*time.Minute, 200*time.Millisecond)
 	require.NotEqual(t, middle.Holder, c.rewriting()["m"].Rewriting.Holder)
 	require.Empty(t, c.export("--check"))
-	require.Regexp(t, `counts +done .*, \d+ documents written +m +//test`, c.run(exitDone, "moves", "list").Stdout.String())
+	require.Regexp(t, `counts +done .*, \d+ documents? written +m +//test`, c.run(exitDone, "moves", "list").Stdout.String())
 
 	require.Contains(t, c.run(exitFault, "moves", "retract", "m").Stderr.String(), "not confirmed", "standard input is empty")
 	require.Contains(t, c.run(exitFault, "moves", "retract", "other", "--yes").Stderr.String(), "no move of a whole tenant")
@@ -177,8 +177,10 @@ func (c program) everything() {
 		event("10", "registry.retracted.v1", "2024-01-05T00:00:00Z", `{"event_source":"//elsewhere","event_id":"never came","by":"ops"}`),
 	)
 	refused := filepath.Join(c.t.TempDir(), "refused.ndjson")
+	dry := c.run(exitDone, "replay", "--dry-run", "--refused", refused, file)
+	require.Contains(c.t, dry.Stderr.String(), "1 line would be refused, see "+refused)
 	p := c.run(exitFault, "replay", "--refused", refused, file)
-	require.Contains(c.t, p.Stderr.String(), "1 lines refused, see "+refused)
+	require.Contains(c.t, p.Stderr.String(), "1 line refused, see "+refused)
 	text, err := os.ReadFile(refused)
 	require.NoError(c.t, err)
 	require.Contains(c.t, string(text), `"line":4,"reason":"conflict"`)
@@ -233,7 +235,7 @@ func TestAReplayThatWasKilledGoesOn(t *testing.T) {
 	first.Wait(10 * time.Second)
 	args[4] = "unlimited"
 	second := c.run(exitDone, args...)
-	require.Regexp(t, `going on behind .*; \d+ lines are done`, second.Stderr.String())
+	require.Regexp(t, `going on behind .*; \d+ lines done`, second.Stderr.String())
 	require.Regexp(t, `all +3000 `, second.Stdout.String(), "counted over both")
 	require.NoFileExists(t, checkpoint)
 	require.Equal(t, 3000, strings.Count(c.export(), "\n"))

@@ -87,8 +87,8 @@ func printPlan(out io.Writer, p rewrite.Plan) {
 	fmt.Fprintf(out, "  cost: one commit for the move (its entry and the head of the ledger: 2 writes), whatever their\n  number; then some %d reads and %d writes to rewrite documents\n", p.Reads, p.Writes)
 	for _, job := range p.Pending {
 		m := job.Move
-		fmt.Fprintf(out, "  before it comes the rewriting for %s (%s → %s): %d documents, ended in %s at least\n",
-			m.ID, orDash(m.From), orDash(m.To), job.Documents, job.Left.Round(time.Second))
+		fmt.Fprintf(out, "  before it comes the rewriting for %s (%s → %s): %s, ended in %s at least\n",
+			m.ID, orDash(m.From), orDash(m.To), counted(job.Documents, "document", "documents"), job.Left.Round(time.Second))
 	}
 	fmt.Fprintf(out, "  verifiers see it at once; direct readers of the documents within about %s, while a worker runs\n", p.Lag.Round(time.Second))
 	fmt.Fprintf(out, "  as of %s\n", p.ReadTime.Format(time.RFC3339Nano))

@@ -17,8 +17,8 @@ import (
 var provisionCommand = command{
 	Name:    "provision",
 	Summary: "create topics and subscriptions, and the dead-letter topic",
-	Details: "Creates what does not exist, and mends the settings of what does: lease, backoff,\n" +
-		"retention, no expiry. Repeating it changes nothing. The topic of a subscription is\n" +
+	Details: "Creates what does not exist, and mends the settings of what does: ack deadline,\n" +
+		"backoff, retention, no expiry. Repeating it changes nothing. The topic of a subscription is\n" +
 		"what stands before the first dot of its name.",
 	Examples: []string{
 		"registry-worker provision --project my-project --dry-run",

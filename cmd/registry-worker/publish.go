@@ -78,7 +78,7 @@ func (in *invocation) publish(ctx context.Context, client *pubsub.Client, files 
 	p.progress.end(p.confirmed)
 	switch {
 	case p.failure != nil:
-		return fmt.Errorf("%d events were not published: %w", p.failed, in.explainPubSub(p.failure))
+		return fmt.Errorf("%s not published: %w", counted(p.failed, "event", "events"), in.explainPubSub(p.failure))
 	case errors.Is(err, context.Canceled):
 		return errors.New("interrupted; publishing again from the start is harmless")
 	case err != nil:

@@ -115,7 +115,7 @@ func (in *invocation) replay(ctx context.Context, store registry.Store, files *a
 		}
 		options.Save = checkpoint.Save
 		if n := options.Resume.Counts.Total(); n > 0 {
-			fmt.Fprintf(in.Stderr, "going on behind %s; %d lines are done\n", options.Resume.Position, n)
+			fmt.Fprintf(in.Stderr, "going on behind %s; %s done\n", options.Resume.Position, counted(n, "line", "lines"))
 		}
 	}
 	note, err := in.refusals(options.Resume.Position != replay.Position{})
@@ -143,7 +143,7 @@ func (in *invocation) replay(ctx context.Context, store registry.Store, files *a
 	case err != nil:
 		return err
 	case refused > 0:
-		return fmt.Errorf("%d lines refused, see %s; the others are applied", refused, note.where)
+		return fmt.Errorf("%s refused, see %s; the others are applied", counted(refused, "line", "lines"), note.where)
 	}
 	return nil
 }
@@ -265,7 +265,7 @@ func printCounts(in *invocation, counts replay.Counts, changed, unchanged string
 	row("all", sum)
 	t.Flush()
 	if n := counts.Changing(); n > 0 {
-		fmt.Fprintf(in.Stdout, "%d lines %s the registry\n", n, changed)
+		fmt.Fprintf(in.Stdout, "%s %s the registry\n", counted(n, "line", "lines"), changed)
 	} else {
 		fmt.Fprintf(in.Stdout, "nothing %s\n", unchanged)
 	}

@@ -19,8 +19,9 @@ import (
 
 // What Provision gives to subscriptions.
 const (
-	// AckDeadline is the lease of a message that a worker has taken; the
-	// client extends it while the worker lives.
+	// AckDeadline is how long a message that was delivered stays away. The
+	// worker's client sets its own, the worker's --lease, and extends it while
+	// the worker lives.
 	AckDeadline = 60 * time.Second
 	// DeadLetterAckDeadline is that of the subscription in which dead letters
 	// wait. Only listing and redriving take from it, and extend it; short, so
@@ -79,10 +80,10 @@ func (a Action) String() string {
 }
 
 // Provision creates the topics and subscriptions that do not exist, and brings
-// the settings of subscriptions that do to what the worker needs: a lease of
-// AckDeadline, a retry policy, Retention of acknowledged messages, no expiry,
-// and no dead-letter policy of Pub/Sub's own, which would give up on good
-// events in a long outage. Repeating it is harmless.
+// the settings of subscriptions that do to what the worker needs: AckDeadline, a
+// retry policy, Retention of acknowledged messages, no expiry, and no dead-letter
+// policy of Pub/Sub's own, which would give up on good events in a long outage.
+// Repeating it is harmless.
 //
 // What cannot be changed is an error: a subscription of another topic, one that
 // pushes, one with a filter. Everything else is done all the same, and the error
@@ -267,7 +268,7 @@ func (w wanted) describe() string {
 	if w.noRetryPolicy {
 		backoff = "no backoff, for the emulator's sake"
 	}
-	return fmt.Sprintf("of topic %s, lease %s, %s, kept for %s even when acknowledged, no expiry",
+	return fmt.Sprintf("of topic %s, ack deadline %s, %s, kept for %s even when acknowledged, no expiry",
 		w.topic, AckDeadline, backoff, days(Retention))
 }
 
@@ -305,7 +306,7 @@ func differences(have, want *pubsubpb.Subscription) (all []difference) {
 	}
 	kept := have.MessageRetentionDuration.AsDuration()
 	add(have.AckDeadlineSeconds != want.AckDeadlineSeconds, "ack_deadline_seconds",
-		fmt.Sprintf("lease %ds → %ds", have.AckDeadlineSeconds, want.AckDeadlineSeconds))
+		fmt.Sprintf("ack deadline %ds → %ds", have.AckDeadlineSeconds, want.AckDeadlineSeconds))
 	add(kept < want.MessageRetentionDuration.AsDuration(), "message_retention_duration",
 		fmt.Sprintf("kept for %s → %s", days(kept), days(Retention)))
 	add(want.RetainAckedMessages && !have.RetainAckedMessages, "retain_acked_messages", "acknowledged messages are kept")

@@ -110,7 +110,7 @@ func TestProvisioningMendsWhatDiffersAndReportsWhatItCannot(t *testing.T) {
 		}
 	}
 	require.Equal(t, threads, updated.Name)
-	for _, change := range []string{"lease 10s → 60s", "kept for 1h0m0s → 7 days", "acknowledged messages are kept", "backoff 1s to 1m0s", "no dead-letter policy"} {
+	for _, change := range []string{"ack deadline 10s → 60s", "kept for 1h0m0s → 7 days", "acknowledged messages are kept", "backoff 1s to 1m0s", "no dead-letter policy"} {
 		require.Contains(t, updated.Detail, change)
 	}
 	s := subscription(t, c, threads)

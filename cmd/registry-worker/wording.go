@@ -1,0 +1,21 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+// counted is a number with its noun: 1 line, 2 lines.
+func counted[N int | int64](n N, one, many string) string {
+	if n == 1 {
+		many = one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+// count is a number of resources of one kind.
+func count(n int64, kind registry.Kind) string {
+	many := map[registry.Kind]string{registry.Thread: "threads", registry.Canvas: "canvases"}[kind]
+	return counted(n, string(kind), many)
+}
