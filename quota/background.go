@@ -109,6 +109,7 @@ func (l *Limiter) watch(ctx context.Context) {
 		Reset: l.forget,
 		Policies: func(documents []PolicyDocument) {
 			pause.Reset()
+			l.listening.Lives(ctx)
 			policies, faults := l.policies.documents.replace(documents)
 			l.policies.replace(documentsLayer, policies)
 			l.options.Logger.InfoContext(ctx, "throttle policies changed", "source", PolicyCollection, "policies", len(policies))
@@ -122,7 +123,7 @@ func (l *Limiter) watch(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		l.options.Logger.WarnContext(ctx, "throttle does not hear of resets and policies; it goes on with what it knows", "error", err)
+		l.listening.Ended(ctx, err)
 		select {
 		case <-ctx.Done():
 			return

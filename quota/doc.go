@@ -89,8 +89,10 @@
 //     quota.units.stranded by action: claimed, or perhaps claimed, and lost
 //   - quota.near_limit by action: windows of which four fifths were claimed
 //   - quota.keys: tenants and actions in memory
+//   - quota.listener.connected: 1 while resets and policies are told as they
+//     happen, else 0
 //   - quota.policies.refused: policy files and documents that were bad
 //
 // A request that waits for the store has a span "quota.wait". Refused policies
-// and a lost Watch are logged.
+// are logged, and once, with its recovery, a Watch that cannot be opened.
 package quota

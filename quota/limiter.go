@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/northstar-engines/realtime-registry/internal/listening"
 )
 
 // Decision is the answer to a request.
@@ -42,6 +44,7 @@ type Limiter struct {
 	clock     func() instant
 	policies  livePolicies
 	telemetry *telemetry
+	listening *listening.State
 
 	closed     atomic.Bool    // Close was called
 	background sync.WaitGroup // watch, poll, sweep
@@ -83,6 +86,9 @@ func newLimiter(store Store, options Options, clock func() instant) (*Limiter, e
 	if err := errors.Join(faults...); err != nil {
 		return nil, fmt.Errorf("throttle: %w", err)
 	}
+	l.listening = listening.New(l.options.Logger,
+		"throttle does not hear of resets and policies; it goes on with what it knows",
+		"throttle hears of resets and policies again")
 	var err error
 	if l.telemetry, err = newTelemetry(l); err != nil {
 		return nil, fmt.Errorf("throttle: %w", err)

@@ -57,7 +57,7 @@ func newTelemetry(l *Limiter) (*telemetry, error) {
 	meter := l.options.MeterProvider.Meter(scope)
 	t := &telemetry{tracer: l.options.TracerProvider.Tracer(scope), policies: &l.policies}
 	units, description := metric.WithUnit("{unit}"), metric.WithDescription
-	var errs [8]error
+	var errs [9]error
 	t.callDuration, errs[0] = meter.Float64Histogram("quota.store.duration", metric.WithUnit("s"),
 		metric.WithExplicitBucketBoundaries(.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5),
 		description("Calls of the throttle's store, by operation and outcome."))
@@ -75,6 +75,8 @@ func newTelemetry(l *Limiter) (*telemetry, error) {
 		description("Requests, by action and outcome."), metric.WithInt64Callback(l.observeDecisions))
 	_, errs[7] = meter.Int64ObservableGauge("quota.keys", metric.WithUnit("{key}"),
 		description("Tenants and actions in memory."), metric.WithInt64Callback(l.observeKeys))
+	_, errs[8] = meter.Int64ObservableGauge("quota.listener.connected", metric.WithUnit("{listener}"),
+		description("1 while resets and policies are told as they happen, else 0."), metric.WithInt64Callback(l.observeListener))
 	return t, errors.Join(errs[:]...)
 }
 
@@ -104,6 +106,11 @@ func (l *Limiter) observeDecisions(_ context.Context, o metric.Int64Observer) er
 			}
 		}
 	}
+	return nil
+}
+
+func (l *Limiter) observeListener(_ context.Context, o metric.Int64Observer) error {
+	o.Observe(l.listening.Connected())
 	return nil
 }
 

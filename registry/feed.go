@@ -48,7 +48,8 @@ type Feed interface {
 	Changes(ctx context.Context, after time.Time) (FeedBatch, error)
 
 	// Listen tells of changes as they happen, until ctx ends or it fails; it
-	// never returns nil. It may miss, delay and repeat: it makes readers quick,
-	// and nothing may rest on it.
+	// never returns nil. The first call of tell, which may bring nothing new,
+	// says that it listens. It may miss, delay and repeat: it makes readers
+	// quick, and nothing may rest on it.
 	Listen(ctx context.Context, tell func(Notice)) error
 }

@@ -52,7 +52,11 @@ func (s *Store) changesAt(ctx context.Context, head registry.Snapshot, after tim
 		batch.Missed = true
 		return batch, nil
 	}
-	err := s.stream(ctx, s.feedSince(batch.From, mostChanges+1), head.ReadTime, func(d *firestorepb.Document) error {
+	query := s.feedSince(batch.From, mostChanges+1)
+	query.Select = &firestorepb.StructuredQuery_Projection{Fields: []*firestorepb.StructuredQuery_FieldReference{
+		{FieldPath: fieldResource}, {FieldPath: fieldAt},
+	}}
+	err := s.stream(ctx, query, head.ReadTime, func(d *firestorepb.Document) error {
 		batch.Entries = append(batch.Entries, s.feedEntries(ctx, d)...)
 		return nil
 	})
@@ -65,13 +69,11 @@ func (s *Store) changesAt(ctx context.Context, head registry.Snapshot, after tim
 	return batch, nil
 }
 
-// feedSince queries feed entries from a time on, those fields that are needed.
+// feedSince queries feed entries from a time on.
 func (s *Store) feedSince(from time.Time, limit int32) *firestorepb.StructuredQuery {
 	at := &firestorepb.StructuredQuery_FieldReference{FieldPath: fieldAt}
-	resource := &firestorepb.StructuredQuery_FieldReference{FieldPath: fieldResource}
 	return &firestorepb.StructuredQuery{
-		Select: &firestorepb.StructuredQuery_Projection{Fields: []*firestorepb.StructuredQuery_FieldReference{resource, at}},
-		From:   []*firestorepb.StructuredQuery_CollectionSelector{{CollectionId: s.prefix + FeedCollection}},
+		From: []*firestorepb.StructuredQuery_CollectionSelector{{CollectionId: s.prefix + FeedCollection}},
 		Where: &firestorepb.StructuredQuery_Filter{FilterType: &firestorepb.StructuredQuery_Filter_FieldFilter{
 			FieldFilter: &firestorepb.StructuredQuery_FieldFilter{
 				Field: at,

@@ -26,8 +26,16 @@ const (
 
 var errListened = errors.New("listened for long enough")
 
+// mostConnecting is how long a Listen may take until it tells of changes.
+const mostConnecting = 30 * time.Second
+
+var errNeverCurrent = errors.New("the service did not begin to tell")
+
 // Listen implements registry.Feed, on the feed from now on and on the ledger's
-// head.
+// head. Its query has no projection: the service refuses "'select' clauses are
+// not supported for real-time queries"
+// (https://github.com/googleapis/google-cloud-go/pull/1320), which the emulator
+// does not.
 func (s *Store) Listen(ctx context.Context, tell func(registry.Notice)) error {
 	for {
 		if err := s.listenOnce(ctx, tell); !errors.Is(err, errListened) {
@@ -39,11 +47,13 @@ func (s *Store) Listen(ctx context.Context, tell func(registry.Notice)) error {
 func (s *Store) listenOnce(ctx context.Context, tell func(registry.Notice)) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, longestListen, errListened)
 	defer cancel()
+	ctx, giveUp := context.WithCancelCause(ctx)
+	connecting := time.AfterFunc(mostConnecting, func() { giveUp(errNeverCurrent) })
+	defer connecting.Stop()
 	head, position, err := s.readWithHead(ctx, nil) // for the service's time
 	if err != nil {
 		return err
 	}
-	tell(registry.Notice{Seq: position})
 	stream, err := s.client.Listen(s.outgoing(ctx))
 	if err != nil {
 		return err
@@ -54,15 +64,21 @@ func (s *Store) listenOnce(ctx context.Context, tell func(registry.Notice)) erro
 			return err
 		}
 	}
+	awaited := map[int32]bool{feedTarget: true, headTarget: true}
 	for listened := 0; listened < mostListened; {
 		response, err := stream.Recv()
 		if err != nil {
 			return errors.Join(err, context.Cause(ctx))
 		}
+		if becameCurrent(response, awaited) {
+			connecting.Stop()
+			tell(registry.Notice{Seq: position})
+		}
 		notice, err := s.notice(ctx, response)
 		if err != nil {
 			return err
 		}
+		// What is told before, the query's first result, is from before the call.
 		if notice.Seq > 0 || len(notice.Entries) > 0 {
 			listened += len(notice.Entries)
 			tell(notice)
@@ -81,6 +97,22 @@ func (s *Store) feedTargets(from time.Time) []*firestorepb.Target {
 			Documents: []string{s.headName()},
 		}}},
 	}
+}
+
+// becameCurrent reports whether the message is the one after which all targets
+// are current: what happens from then on is told.
+func becameCurrent(response *firestorepb.ListenResponse, awaited map[int32]bool) bool {
+	change := response.GetTargetChange()
+	if change.GetTargetChangeType() != firestorepb.TargetChange_CURRENT || len(awaited) == 0 {
+		return false
+	}
+	for _, id := range change.GetTargetIds() {
+		delete(awaited, id)
+	}
+	if len(change.GetTargetIds()) == 0 { // none are all
+		clear(awaited)
+	}
+	return len(awaited) == 0
 }
 
 // notice is what one message tells.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/cenkalti/backoff/v4"
 
+	"github.com/northstar-engines/realtime-registry/internal/listening"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
@@ -41,6 +42,7 @@ type certifier struct {
 	telemetry *feedTelemetry
 	logger    *slog.Logger
 	wake      chan struct{}
+	listening *listening.State
 
 	current atomic.Pointer[certificate]
 	asked   atomic.Int64 // nanoseconds since the cache began: the last check that was read through
@@ -76,6 +78,9 @@ func newCertifier(feed registry.Feed, c *cache, o Options, t *feedTelemetry) *ce
 	f := &certifier{
 		feed: feed, cache: c, options: o, telemetry: t, logger: o.Logger,
 		wake: make(chan struct{}, 1), told: map[string]time.Time{},
+		listening: listening.New(o.Logger,
+			"the change feed cannot be listened to: changes are seen by reading it",
+			"the change feed is listened to again"),
 	}
 	f.lapse = time.AfterFunc(time.Hour, f.lapsed)
 	f.lapse.Stop() // until there is a certificate
@@ -282,12 +287,17 @@ func (c *certifier) listen(ctx context.Context) {
 		backoff.WithMaxInterval(30*time.Second), backoff.WithMaxElapsedTime(0))
 	for ctx.Err() == nil {
 		began := time.Now()
-		_ = c.feed.Listen(ctx, func(n registry.Notice) {
+		err := c.feed.Listen(ctx, func(n registry.Notice) {
+			c.listening.Lives(ctx)
 			c.tell(n.Entries)
 			if cert := c.current.Load(); cert != nil && n.Seq > cert.ledger.Seq() {
 				c.want()
 			}
 		})
+		if ctx.Err() != nil {
+			return
+		}
+		c.listening.Ended(ctx, err)
 		if time.Since(began) > time.Minute {
 			retry.Reset()
 		}

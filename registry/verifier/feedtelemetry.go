@@ -60,7 +60,7 @@ func newFeedTelemetry(o Options) (*feedTelemetry, error) {
 
 // observe reports what is looked up when metrics are collected, until ctx ends.
 func (t *feedTelemetry) observe(ctx context.Context, c *cache, f *certifier) error {
-	var errs [5]error
+	var errs [6]error
 	hits, err := t.meter.Int64ObservableCounter("registry.verifier.cache.hits", metric.WithUnit("{check}"),
 		metric.WithDescription("Checks that were answered from memory, by kind."))
 	errs[0] = err
@@ -76,6 +76,9 @@ func (t *feedTelemetry) observe(ctx context.Context, c *cache, f *certifier) err
 	age, err := t.meter.Float64ObservableGauge("registry.verifier.feed.age", metric.WithUnit("s"),
 		metric.WithDescription("Time since the read that certifies what is in memory was sent."))
 	errs[4] = err
+	connected, err := t.meter.Int64ObservableGauge("registry.verifier.listener.connected", metric.WithUnit("{listener}"),
+		metric.WithDescription("1 while the listener lives that tells of changes as they happen, else 0."))
+	errs[5] = err
 	if err := errors.Join(errs[:]...); err != nil {
 		return err
 	}
@@ -90,11 +93,12 @@ func (t *feedTelemetry) observe(ctx context.Context, c *cache, f *certifier) err
 		o.ObserveInt64(entries, n)
 		o.ObserveInt64(size, bytes)
 		o.ObserveInt64(watches, c.watching.Load())
+		o.ObserveInt64(connected, f.listening.Connected())
 		if cert := f.current.Load(); cert != nil {
 			o.ObserveFloat64(age, time.Since(cert.since).Seconds())
 		}
 		return nil
-	}, hits, entries, size, watches, age)
+	}, hits, entries, size, watches, age, connected)
 	if err == nil {
 		context.AfterFunc(ctx, func() { _ = registration.Unregister() })
 	}

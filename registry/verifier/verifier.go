@@ -84,6 +84,9 @@
 //   - registry.verifier.feed.read.duration, seconds: reads of the change feed, by
 //     outcome (ok, error)
 //   - registry.verifier.feed.changes: changes that the feed told of
+//   - registry.verifier.listener.connected: 1 while the listener lives that tells
+//     of changes as they happen, else 0; without it changes are seen by the
+//     reads of the feed, MaxStaleness/2 apart
 //   - registry.verifier.watches: resources that are watched
 //   - registry.verifier.watch.closed: watches that were closed, by reason
 //     (changed, tenant_moved, aged, plain_set, uncertified, feed_missed)
