@@ -39,7 +39,10 @@ var errNeverCurrent = errors.New("the service did not begin to tell")
 func (s *Store) Listen(ctx context.Context, tell func(registry.Notice)) error {
 	for {
 		if err := s.listenOnce(ctx, tell); !errors.Is(err, errListened) {
-			return fmt.Errorf("listen to the change feed: %w", asUnavailable(err))
+			if errors.Is(err, registry.ErrUnavailable) {
+				return fmt.Errorf("listen to the change feed: %w", err)
+			}
+			return unavailable("listen to the change feed", err)
 		}
 	}
 }

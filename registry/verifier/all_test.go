@@ -113,6 +113,7 @@ func TestEveryCheckIsCountedAsReadOrAsKept(t *testing.T) {
 			"check.duration{kind=canvas,outcome=allowed}": 1,
 			"check.duration{kind=thread,outcome=refused}": 4 + 3 + 1,
 			"check.duration{kind=thread,outcome=invalid}": 4 + 1,
+			"listener.connected{}":                        0,
 			"missing{cause=foreign,kind=thread}":          4,
 			"missing{cause=unregistered,kind=thread}":     3 + 1,
 			"read.duration{outcome=ok}":                   1 + 4 + 3 + 1 + 1 + 1 + 3,

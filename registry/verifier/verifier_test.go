@@ -136,12 +136,12 @@ func TestACheckSeesWhatWasCommittedBeforeIt(t *testing.T) {
 	require.Less(t, store.count(), workers*rounds, "reads were shared at all")
 }
 
-func TestTheVerifierKnowsTheRegistryAndNothingElseOfTheProject(t *testing.T) {
+func TestTheVerifierKnowsTheRegistryAndNoProducerOfIt(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", ".").Output()
 	require.NoError(t, err)
 	for _, dep := range strings.Fields(string(out)) {
 		if path, ours := strings.CutPrefix(dep, "github.com/northstar-engines/realtime-registry/"); ours {
-			require.Contains(t, []string{"registry", "registry/verifier"}, path)
+			require.Contains(t, []string{"registry", "registry/verifier", "internal/listening"}, path)
 		}
 		require.False(t, strings.HasPrefix(dep, "cloud.google.com/"), dep)
 	}
