@@ -90,7 +90,7 @@ type Ledger struct {
 // NewLedger makes a snapshot at position seq from entries in any order.
 func NewLedger(seq int64, entries []LedgerEntry) *Ledger {
 	l := &Ledger{seq: seq, entries: slices.Clone(entries), byFrom: map[string][]LedgerEntry{}}
-	slices.SortFunc(l.entries, func(a, b LedgerEntry) int { return a.Version.Compare(b.Version) })
+	slices.SortFunc(l.entries, inVersionOrder)
 	for _, e := range l.entries {
 		if e.Counts() {
 			l.byFrom[e.From] = append(l.byFrom[e.From], e)

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
@@ -35,13 +36,18 @@ type target struct {
 // Apply implements registry.Store. Documents that are thought to be new are
 // created without a look; all others, and those that turn out to exist, are
 // read, merged, and written on the condition that nobody else did meanwhile.
+// Changes of the ledger go through its lane at the same time, so that neither
+// waits for the other.
 func (s *Store) Apply(ctx context.Context, changes []registry.Change) []registry.Outcome {
 	ctx, done := s.telemetry.start(ctx, "apply", len(changes))
 	b := &batch{store: s, changes: changes, outcomes: make([]registry.Outcome, len(changes))}
-	targets := b.split(ctx)
+	targets, ledger := b.split()
+	var lane sync.WaitGroup
+	lane.Go(func() { b.changeLedger(ctx, ledger) })
 	fresh, seen := s.guess.split(targets)
 	left := append(b.create(ctx, fresh), seen...)
 	_ = b.merge(ctx, inOrder(left)) // the outcomes tell
+	lane.Wait()
 	done(b.firstFailure())
 	return b.outcomes
 }
@@ -54,14 +60,14 @@ type batch struct {
 	written  int // documents whose write was committed, as far as is known
 }
 
-// split appends what is for the ledger, refuses what has no valid name, and
-// groups the rest by document.
-func (b *batch) split(ctx context.Context) []*target {
+// split refuses what has no valid name, groups changes of resources by document,
+// and returns the indexes of those that are for the ledger.
+func (b *batch) split() (_ []*target, ledger []int) {
 	byResource := make(map[registry.Resource]*target, len(b.changes))
 	targets := make([]*target, 0, len(b.changes))
 	for i, c := range b.changes {
 		if c.Resource == (registry.Resource{}) {
-			b.outcomes[i] = b.store.appendLedger(ctx, c.Entry)
+			ledger = append(ledger, i)
 			continue
 		}
 		if err := c.Resource.Validate(); err != nil {
@@ -77,7 +83,21 @@ func (b *batch) split(ctx context.Context) []*target {
 		t.indexes = append(t.indexes, i)
 		t.entries = append(t.entries, c.Entry)
 	}
-	return inOrder(targets)
+	return inOrder(targets), ledger
+}
+
+// changeLedger brings changes, by their indexes, into the ledger.
+func (b *batch) changeLedger(ctx context.Context, indexes []int) {
+	if len(indexes) == 0 {
+		return
+	}
+	changes := make([]registry.LedgerChange, len(indexes))
+	for j, i := range indexes {
+		changes[j] = b.changes[i].Entry.LedgerChange()
+	}
+	for j, o := range b.store.lane.change(ctx, changes) {
+		b.outcomes[indexes[j]] = o
+	}
 }
 
 // inOrder sorts targets by document. All requests lock documents in this order,

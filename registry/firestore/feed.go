@@ -17,8 +17,9 @@ import (
 // has missed them: to read everything again is cheaper.
 const mostChanges = 20_000
 
-// Changes implements registry.Feed: the ledger's head, then the feed as of the
-// head's read time, so that both are of one time.
+// Changes implements registry.Feed: the ledger's head, what has changed in the
+// ledger if anything has, and the feed, these two as of the head's read time, so
+// that all are of one time. That is three requests at most.
 //
 // An entry's time is that of the request which wrote it, and its commit may come
 // as much later as a commit may take. So each read overlaps the one before by
@@ -27,22 +28,11 @@ const mostChanges = 20_000
 func (s *Store) Changes(ctx context.Context, after time.Time) (_ registry.FeedBatch, err error) {
 	ctx, done := s.telemetry.start(ctx, "changes", 0)
 	defer func() { done(err) }()
-	for range readAttempts {
-		head, position, err := s.readWithHead(ctx, nil)
-		if err != nil {
-			return registry.FeedBatch{}, fmt.Errorf("read the change feed: %w", err)
-		}
-		if head.Ledger.Seq() < position {
-			_, err = s.refreshLedger(ctx)
-		}
-		if err != nil {
-			return registry.FeedBatch{}, fmt.Errorf("read the change feed: %w", err)
-		}
-		if head.Ledger.Seq() == position {
-			return s.changesAt(ctx, head, after)
-		}
+	head, err := s.readWithHead(ctx, nil)
+	if err != nil {
+		return registry.FeedBatch{}, fmt.Errorf("read the change feed: %w", err)
 	}
-	return registry.FeedBatch{}, unavailable("read the change feed", fmt.Errorf("the ledger changed %d times meanwhile", readAttempts))
+	return s.changesAt(ctx, head, after)
 }
 
 func (s *Store) changesAt(ctx context.Context, head registry.Snapshot, after time.Time) (registry.FeedBatch, error) {

@@ -24,7 +24,10 @@ func open(t *testing.T, p emulatortest.Project, extra ...grpc.DialOption) *fires
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	s, err := firestore.Open(ctx, firestore.Options{ProjectID: p.ID, Prefix: prefix, ClientOptions: p.FirestoreOptions(append(extra, realTimeQueries())...)})
+	s, err := firestore.Open(ctx, firestore.Options{
+		ProjectID: p.ID, Prefix: prefix, ClientOptions: p.FirestoreOptions(append(extra, realTimeQueries())...),
+		LedgerRate: 1000,
+	})
 	require.NoError(t, err)
 	t.Cleanup(func() { s.Close() })
 	return s

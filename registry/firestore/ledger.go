@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"time"
 
@@ -25,8 +24,8 @@ func (s *Store) headName() string { return s.document(LedgerCollection, headID) 
 
 // ledgerName is injective over events: a hash, since sources and ids may hold
 // what a document name may not.
-func (s *Store) ledgerName(v registry.Version) string {
-	hash := sha256.Sum256([]byte(v.Source + "\x00" + v.ID))
+func (s *Store) ledgerName(event registry.EventName) string {
+	hash := sha256.Sum256([]byte(event.Source + "\x00" + event.ID))
 	return s.document(LedgerCollection, base64.RawURLEncoding.EncodeToString(hash[:]))
 }
 
@@ -34,29 +33,62 @@ func headPosition(d *firestorepb.Document) int64 {
 	return d.GetFields()[fieldPosition].GetIntegerValue()
 }
 
-// known is the newest ledger that this process has; never nil after Open.
-func (s *Store) known() *registry.Ledger {
-	if c := s.cached.Load(); c != nil {
-		return c.Ledger
+// advance takes note of a ledger, and returns the newest that is known now. Of
+// two positions the greater is the later. It is known to have been the newest at
+// the later of both times: nothing up to then is missing from the one that was
+// read later, and all of that is in the one with the greater position.
+func (s *Store) advance(to *certifiedLedger) *certifiedLedger {
+	for {
+		known := s.cached.Load()
+		newest := to
+		if known != nil {
+			newest = &certifiedLedger{known.Ledger, later(known.since, to.since)}
+			if to.Seq() > known.Seq() {
+				newest.Ledger = to.Ledger
+			}
+		}
+		if s.cached.CompareAndSwap(known, newest) {
+			return newest
+		}
 	}
-	return nil
 }
 
-// certify takes note that the ledger stood at position when a read that was
-// sent at sent was answered, and returns the ledger known now.
-func (s *Store) certify(position int64, sent time.Time) *registry.Ledger {
-	for {
-		c := s.cached.Load()
-		if c == nil {
-			return nil
-		}
-		if c.Seq() != position || !sent.After(c.since) {
-			return c.Ledger
-		}
-		if s.cached.CompareAndSwap(c, &certifiedLedger{c.Ledger, sent}) {
-			return c.Ledger
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// ledgerAt returns the ledger at a position: the one at which a read that was
+// sent at sent has found the head, as of a time. base is a ledger that was known
+// before the read was sent. Where neither that nor what is known by now is at the
+// position, what has changed since is read, as of the same time. That is one
+// request, whatever the head does meanwhile.
+func (s *Store) ledgerAt(ctx context.Context, base *certifiedLedger, position int64, at, sent time.Time) (*registry.Ledger, error) {
+	known := s.cached.Load()
+	for _, c := range []*certifiedLedger{base, known} {
+		if c.Seq() == position {
+			s.advance(&certifiedLedger{c.Ledger, sent})
+			return c.Ledger, nil
 		}
 	}
+	if known.Seq() < position {
+		base = known
+	}
+	if base.Seq() > position {
+		return nil, unavailable("read the ledger", fmt.Errorf("its head was at position %d and is at %d: the database has gone back in time, so start this process anew", base.Seq(), position))
+	}
+	changed, last, err := s.ledgerEntries(ctx, base.Seq(), at)
+	if err != nil {
+		return nil, err
+	}
+	if last != position {
+		return nil, unavailable("read the ledger", fmt.Errorf("its head is at position %d, its last entry at %d", position, last))
+	}
+	ledger := base.With(position, changed)
+	s.advance(&certifiedLedger{ledger, sent})
+	return ledger, nil
 }
 
 // freshLedger returns a ledger that is at most LedgerStaleness old, for writers.
@@ -70,6 +102,8 @@ func (s *Store) freshLedger(ctx context.Context) (*certifiedLedger, error) {
 // refreshLedger reads strongly what has changed in the ledger since the one that
 // is known. Callers that wait for one another share the work, each for no longer
 // than its own ctx; a read that does not end holds them up for CommitDeadline.
+// (The first read, of all there is, is bounded by its caller alone: others wait
+// for Open.)
 func (s *Store) refreshLedger(ctx context.Context) (*certifiedLedger, error) {
 	began := time.Now()
 	select {
@@ -78,19 +112,23 @@ func (s *Store) refreshLedger(ctx context.Context) (*certifiedLedger, error) {
 	case <-ctx.Done():
 		return nil, unavailable("read the ledger", ctx.Err())
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.commitDeadline)
-	defer cancel()
-	if c := s.cached.Load(); c != nil && c.since.After(began) {
-		return c, nil
+	known := s.cached.Load()
+	if known == nil {
+		known = &certifiedLedger{}
+	} else {
+		bounded, cancel := context.WithTimeout(ctx, s.commitDeadline)
+		defer cancel()
+		ctx = bounded
+	}
+	if known.since.After(began) {
+		return known, nil
 	}
 	sent := time.Now()
-	ledger, err := s.ledgerSince(ctx, s.known())
+	changed, last, err := s.ledgerEntries(ctx, known.Seq(), time.Time{})
 	if err != nil {
 		return nil, err
 	}
-	fresh := &certifiedLedger{ledger, sent}
-	s.cached.Store(fresh)
-	return fresh, nil
+	return s.advance(&certifiedLedger{known.With(last, changed), sent}), nil
 }
 
 // ledgerFor is freshLedger, not older than any of the records.
@@ -107,33 +145,10 @@ func (s *Store) ledgerFor(ctx context.Context, records []registry.Record) (*cert
 	return ledger, nil
 }
 
-func (s *Store) ledgerSince(ctx context.Context, known *registry.Ledger) (*registry.Ledger, error) {
-	changed, err := s.ledgerEntries(ctx, known.Seq())
-	if err != nil {
-		return nil, err
-	}
-	if len(changed) == 0 && known != nil {
-		return known, nil
-	}
-	type event struct{ source, id string }
-	seq, newest := known.Seq(), map[event]registry.LedgerEntry{}
-	for _, e := range known.Entries() {
-		newest[event{e.Source, e.ID}] = e
-	}
-	for _, e := range changed {
-		newest[event{e.Source, e.ID}] = e
-		seq = max(seq, e.Seq)
-	}
-	entries := make([]registry.LedgerEntry, 0, len(newest))
-	for _, e := range newest {
-		entries = append(entries, e)
-	}
-	return registry.NewLedger(seq, entries), nil
-}
-
 // queryLedger returns the entries whose field is greater than after, in the
-// order of that field, at most limit of them where that is not 0.
-func (s *Store) queryLedger(ctx context.Context, by string, after int64, limit int32) ([]*firestorepb.Document, error) {
+// order of that field, at most limit of them where that is not 0, as of a time
+// where that is not zero.
+func (s *Store) queryLedger(ctx context.Context, by string, after int64, limit int32, at time.Time) ([]*firestorepb.Document, error) {
 	field := &firestorepb.StructuredQuery_FieldReference{FieldPath: by}
 	query := &firestorepb.StructuredQuery{
 		From: []*firestorepb.StructuredQuery_CollectionSelector{{CollectionId: s.prefix + LedgerCollection}},
@@ -148,100 +163,33 @@ func (s *Store) queryLedger(ctx context.Context, by string, after int64, limit i
 	if limit > 0 {
 		query.Limit = wrapperspb.Int32(limit)
 	}
-	return s.query(ctx, query, time.Time{})
+	return s.query(ctx, query, at)
 }
 
-func (s *Store) ledgerEntries(ctx context.Context, after int64) ([]registry.LedgerEntry, error) {
-	documents, err := s.queryLedger(ctx, fieldSeq, after, 0)
+// ledgerEntries returns the entries that have changed after a position, and the
+// position of the last change; as of a time where that is not zero.
+func (s *Store) ledgerEntries(ctx context.Context, after int64, at time.Time) (entries []registry.LedgerEntry, last int64, err error) {
+	documents, err := s.queryLedger(ctx, fieldSeq, after, 0, at)
 	if err != nil {
-		return nil, unavailable("read the ledger", err)
+		return nil, 0, unavailable("read the ledger", err)
 	}
-	entries := make([]registry.LedgerEntry, len(documents))
-	for i, d := range documents {
-		if entries[i], err = decodeLedgerEntry(d); err != nil {
-			return nil, unavailable("read the ledger", err)
+	last = after
+	for _, d := range documents {
+		e, err := decodeLedgerEntry(d)
+		if err != nil {
+			return nil, 0, unavailable("read the ledger", err)
 		}
+		entries, last = append(entries, e), max(last, e.Seq)
 	}
-	return entries, nil
+	return entries, last, nil
 }
 
 // Moves implements registry.Store.
 func (s *Store) Moves(ctx context.Context) (_ []registry.LedgerEntry, err error) {
 	ctx, done := s.telemetry.start(ctx, "moves", 0)
 	defer func() { done(err) }()
-	entries, err := s.ledgerEntries(ctx, 0)
+	entries, _, err := s.ledgerEntries(ctx, 0, time.Time{})
 	return registry.NewLedger(0, entries).Entries(), err
-}
-
-// appendLedger merges a moved entry into the ledger.
-func (s *Store) appendLedger(ctx context.Context, e registry.Entry) registry.Outcome {
-	changed, err := s.changeLedger(ctx, e.Version, func(before registry.LedgerEntry, exists bool, _ time.Time) (registry.LedgerEntry, bool) {
-		return before.Merge(e, exists)
-	})
-	return ledgerOutcome(fmt.Sprintf("append %s to the ledger", e.ID), changed, err)
-}
-
-// Retract implements registry.Store.
-func (s *Store) Retract(ctx context.Context, r registry.Retraction) registry.Outcome {
-	ctx, done := s.telemetry.start(ctx, "retract", 1)
-	version := registry.Version{Source: r.Source, ID: r.ID}
-	changed, err := s.changeLedger(ctx, version, func(before registry.LedgerEntry, exists bool, now time.Time) (registry.LedgerEntry, bool) {
-		if r.At.IsZero() {
-			r.At = now
-		}
-		return before.Retract(r, exists)
-	})
-	done(err)
-	return ledgerOutcome(fmt.Sprintf("retract %s", r.ID), changed, err)
-}
-
-func ledgerOutcome(operation string, changed bool, err error) registry.Outcome {
-	switch {
-	case err != nil:
-		return registry.Outcome{Kind: registry.Failed, Err: fmt.Errorf("%s: %w", operation, err)}
-	case !changed:
-		return registry.Outcome{Kind: registry.Duplicate}
-	}
-	return registry.Outcome{Kind: registry.Applied}
-}
-
-// changeLedger applies a pure change, which is given the store's time, to one
-// entry: the entry and the head in one commit, so that positions are in commit
-// order. An ambiguous commit, as a lost race, is settled by reading again; it
-// then counts as changed.
-func (s *Store) changeLedger(ctx context.Context, event registry.Version, change func(registry.LedgerEntry, bool, time.Time) (registry.LedgerEntry, bool)) (bool, error) {
-	name, sent := s.ledgerName(event), false
-	var lost error
-	for attempt := range s.attempts(ctx) {
-		documents, now, err := s.batchGet(ctx, []string{name, s.headName()})
-		if err != nil {
-			return false, errors.Join(lost, err)
-		}
-		var before registry.LedgerEntry
-		existing := documents[name]
-		if existing != nil {
-			if before, err = decodeLedgerEntry(existing); err != nil {
-				return false, unavailable("read the ledger", err)
-			}
-		}
-		after, changed := change(before, existing != nil, now)
-		if !changed {
-			return sent, nil
-		}
-		head := documents[s.headName()]
-		after.Seq = headPosition(head) + 1
-		sent = true
-		soon := time.Now().Add(s.commitDeadline)
-		if _, err := s.commit(ctx, soon, s.ledgerWrite(name, after, existing), s.headWrite(after.Seq, head)); err == nil {
-			// So that this process folds with it at once; others follow, and so
-			// would this one if the read failed.
-			_, _ = s.refreshLedger(ctx)
-			return true, nil
-		} else if lost = err; !worthRereading(err, attempt) {
-			return false, err
-		}
-	}
-	return false, lost
 }
 
 func (s *Store) headWrite(position int64, existing *firestorepb.Document) *firestorepb.Write {

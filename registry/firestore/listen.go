@@ -53,7 +53,7 @@ func (s *Store) listenOnce(ctx context.Context, tell func(registry.Notice)) erro
 	ctx, giveUp := context.WithCancelCause(ctx)
 	connecting := time.AfterFunc(mostConnecting, func() { giveUp(errNeverCurrent) })
 	defer connecting.Stop()
-	head, position, err := s.readWithHead(ctx, nil) // for the service's time
+	head, err := s.readWithHead(ctx, nil) // for the service's time
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func (s *Store) listenOnce(ctx context.Context, tell func(registry.Notice)) erro
 		}
 		if becameCurrent(response, awaited) {
 			connecting.Stop()
-			tell(registry.Notice{Seq: position})
+			tell(registry.Notice{Seq: head.Ledger.Seq()})
 		}
 		notice, err := s.notice(ctx, response)
 		if err != nil {

@@ -13,14 +13,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
-// readAttempts bounds how often a read is repeated because the ledger changed
-// in the middle of it.
-const readAttempts = 10
-
-// Read implements registry.Store. The documents and the ledger's head are read
-// in one request, so that all of them are of one time. Where the ledger has
-// moved on, it is caught up with and the documents are read again: an answer
-// that mixes two times could name a tenant that never owned the resource.
+// Read implements registry.Store.
 func (s *Store) Read(ctx context.Context, resources []registry.Resource) (_ registry.Snapshot, err error) {
 	ctx, done := s.telemetry.start(ctx, "read", len(resources))
 	defer func() { done(err) }()
@@ -29,41 +22,33 @@ func (s *Store) Read(ctx context.Context, resources []registry.Resource) (_ regi
 			return registry.Snapshot{}, err
 		}
 	}
-	for range readAttempts {
-		snapshot, position, err := s.readWithHead(ctx, resources)
-		if err != nil {
-			return registry.Snapshot{}, err
-		}
-		if snapshot.Ledger.Seq() == position {
-			return snapshot, nil
-		}
-		if snapshot.Ledger.Seq() < position {
-			if _, err := s.refreshLedger(ctx); err != nil {
-				return registry.Snapshot{}, err
-			}
-		}
-	}
-	return registry.Snapshot{}, unavailable("read", fmt.Errorf("the ledger changed %d times meanwhile", readAttempts))
+	return s.readWithHead(ctx, resources)
 }
 
-// readWithHead reads records and the ledger's position, as of one time. The
-// snapshot's ledger is the one known here, which may be at another position.
-func (s *Store) readWithHead(ctx context.Context, resources []registry.Resource) (registry.Snapshot, int64, error) {
+// readWithHead reads documents and the ledger's head in one request, so that all
+// of them are of one time. Where the head is not at the ledger that this process
+// knows, what differs is read as of the same time: an answer that mixes two times
+// could name a tenant that never owned the resource. It takes two requests at
+// most, whatever is written meanwhile.
+func (s *Store) readWithHead(ctx context.Context, resources []registry.Resource) (registry.Snapshot, error) {
 	names := make([]string, 0, len(resources)+1)
 	for _, r := range resources {
 		names = append(names, s.resourceName(r))
 	}
-	sent := time.Now()
-	documents, readTime, err := s.batchGet(ctx, append(names, s.headName()))
+	base, sent := s.cached.Load(), time.Now()
+	documents, at, err := s.batchGet(ctx, append(names, s.headName()))
 	if err != nil {
-		return registry.Snapshot{}, 0, err
+		return registry.Snapshot{}, err
 	}
-	position := headPosition(documents[s.headName()])
-	snapshot := registry.Snapshot{Ledger: s.certify(position, sent), ReadTime: readTime, Records: make([]registry.Record, len(resources))}
+	ledger, err := s.ledgerAt(ctx, base, headPosition(documents[s.headName()]), at, sent)
+	if err != nil {
+		return registry.Snapshot{}, err
+	}
+	snapshot := registry.Snapshot{Ledger: ledger, ReadTime: at, Records: make([]registry.Record, len(resources))}
 	for i, r := range resources {
 		snapshot.Records[i] = s.decodeOrMissing(ctx, r, documents[names[i]])
 	}
-	return snapshot, position, nil
+	return snapshot, nil
 }
 
 func (s *Store) decodeOrMissing(ctx context.Context, r registry.Resource, d *firestorepb.Document) registry.Record {

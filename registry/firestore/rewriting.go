@@ -26,7 +26,7 @@ func (s *Store) leaseName() string { return s.document(LedgerCollection, rewriti
 // ClaimJob implements registry.Rewriter. Where nothing is pending it costs the
 // one read that a query is billed at least.
 func (s *Store) ClaimJob(ctx context.Context, holder string, lease time.Duration) (registry.Job, error) {
-	pending, err := s.queryLedger(ctx, fieldPending, 0, 1)
+	pending, err := s.queryLedger(ctx, fieldPending, 0, 1, time.Time{})
 	if err != nil {
 		return registry.Job{}, fmt.Errorf("claim a job: %w", err)
 	}
@@ -103,7 +103,7 @@ func (s *Store) putJob(ctx context.Context, job registry.Job, entry, lease *fire
 	at, err := s.commit(ctx, time.Now().Add(s.commitDeadline),
 		&firestorepb.Write{
 			Operation: &firestorepb.Write_Update{Update: &firestorepb.Document{
-				Name:   s.ledgerName(job.Entry.Version),
+				Name:   s.ledgerName(job.Entry.EventName()),
 				Fields: jobFields(job.Entry),
 			}},
 			UpdateMask:       &firestorepb.DocumentMask{FieldPaths: []string{fieldRewriting, fieldPending}},

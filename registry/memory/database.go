@@ -18,14 +18,12 @@ type database struct {
 	last      time.Time           // of the latest commit: commit times never repeat
 	documents map[string]document // by document name
 	seq       int64               // ledger position
-	entries   map[event]ledgerDocument
+	entries   map[registry.EventName]ledgerDocument
 	ledger    *registry.Ledger // snapshot of entries at seq
 	lease     lease            // of the rewriting
 	feed      []FeedEntry
 	news      chan struct{} // closed, and replaced, when the feed or the ledger has grown
 }
-
-type event struct{ source, id string }
 
 // document is what a Firestore document holds; plain sets leave ours empty.
 type document struct {
@@ -49,7 +47,7 @@ type FeedEntry struct {
 }
 
 func newDatabase(now func() time.Time) *database {
-	return &database{now: now, documents: map[string]document{}, entries: map[event]ledgerDocument{}, news: make(chan struct{})}
+	return &database{now: now, documents: map[string]document{}, entries: map[registry.EventName]ledgerDocument{}, news: make(chan struct{})}
 }
 
 // errLostRace: somebody else wrote in the meantime.

@@ -54,90 +54,110 @@ func (s *Store) refreshLedger() (*certifiedLedger, error) {
 	return &read, nil
 }
 
-// append merges a moved entry into the ledger.
-func (s *Store) append(ctx context.Context, e registry.Entry) registry.Outcome {
-	changed, err := s.changeLedger(ctx, e.Version, func(before registry.LedgerEntry, exists bool, _ time.Time) (registry.LedgerEntry, bool) {
-		return before.Merge(e, exists)
-	})
-	return ledgerOutcome(fmt.Sprintf("append %s to the ledger", e.ID), changed, err)
-}
-
 // Retract implements registry.Store.
 func (s *Store) Retract(ctx context.Context, r registry.Retraction) registry.Outcome {
-	version := registry.Version{Source: r.Source, ID: r.ID}
-	changed, err := s.changeLedger(ctx, version, func(before registry.LedgerEntry, exists bool, now time.Time) (registry.LedgerEntry, bool) {
-		if r.At.IsZero() {
-			r.At = now
-		}
-		return before.Retract(r, exists)
-	})
-	return ledgerOutcome(fmt.Sprintf("retract %s", r.ID), changed, err)
+	return s.changeLedger(ctx, []registry.LedgerChange{r.LedgerChange()})[0]
 }
 
-func ledgerOutcome(operation string, changed bool, err error) registry.Outcome {
-	switch {
-	case err != nil:
-		return failed(operation, err)
-	case !changed:
-		return registry.Outcome{Kind: registry.Duplicate}
-	}
-	return registry.Outcome{Kind: registry.Applied}
-}
-
-// changeLedger applies a pure change to one entry: the entry and the position in
-// one commit. An answer that was lost is made good for by reading again.
-func (s *Store) changeLedger(ctx context.Context, v registry.Version, change func(registry.LedgerEntry, bool, time.Time) (registry.LedgerEntry, bool)) (bool, error) {
-	key, sent := event{v.Source, v.ID}, false
+// changeLedger applies changes to the ledger: all the entries and the position
+// in one commit. An answer that was lost is made good for by reading again,
+// once.
+func (s *Store) changeLedger(ctx context.Context, changes []registry.LedgerChange) []registry.Outcome {
+	var sent []registry.Outcome // of a commit that may have happened
 	for range raceAttempts {
 		if err := ctx.Err(); err != nil {
-			return false, unavailable(err)
+			return allFailed(changes, unavailable(err))
 		}
 		if err := s.interrupt(ReadRecord); err != nil {
-			return false, err
+			return allFailed(changes, err)
 		}
-		before, exists, seq, now := s.readEntry(key)
-		after, changed := change(before.LedgerEntry, exists, now)
-		if !changed {
-			return sent, nil
+		read := s.readEntries(changes)
+		writes, outcomes := registry.UpdateLedger(read.seq, read.now, read.entries, changes)
+		if len(writes) == 0 {
+			return settled(outcomes, sent)
 		}
-		after.ChangedAt = now
-		if err := s.interrupt(Commit); err != nil {
-			return false, err
+		switch err := s.commitEntries(read, writes); {
+		case err == nil:
+			return settled(outcomes, sent)
+		case errors.Is(err, errLostRace):
+		case sent != nil:
+			return allFailed(changes, err)
+		default:
+			sent = outcomes
 		}
-		if !s.putEntry(key, before.updateTime, seq, after) {
-			continue
-		}
-		err := s.interrupt(Answer)
-		if err == nil {
-			return true, nil
-		}
-		if sent {
-			return false, err
-		}
-		sent = true
 	}
-	return false, unavailable(errors.New("the ledger never stood still"))
+	return allFailed(changes, unavailable(errors.New("the ledger never stood still")))
 }
 
-func (d *database) readEntry(key event) (e ledgerDocument, exists bool, seq int64, now time.Time) {
+// settled is outcomes, with what a commit whose answer was lost had said of
+// those that are duplicates since.
+func settled(outcomes, sent []registry.Outcome) []registry.Outcome {
+	for i := range sent {
+		if outcomes[i].Kind == registry.Duplicate {
+			outcomes[i] = sent[i]
+		}
+	}
+	return outcomes
+}
+
+func allFailed(changes []registry.LedgerChange, err error) []registry.Outcome {
+	outcomes := make([]registry.Outcome, len(changes))
+	for i, c := range changes {
+		outcomes[i] = failed(fmt.Sprintf("change the ledger by %s", c.Event.ID), err)
+	}
+	return outcomes
+}
+
+// readLedger is what one read saw of the ledger.
+type readLedger struct {
+	entries map[registry.EventName]registry.LedgerEntry
+	updated map[registry.EventName]time.Time
+	seq     int64
+	now     time.Time
+}
+
+func (d *database) readEntries(changes []registry.LedgerChange) readLedger {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	e, exists = d.entries[key]
-	return e, exists, d.seq, d.clock()
+	read := readLedger{map[registry.EventName]registry.LedgerEntry{}, map[registry.EventName]time.Time{}, d.seq, d.clock()}
+	for _, c := range changes {
+		if e, ok := d.entries[c.Event]; ok {
+			read.entries[c.Event], read.updated[c.Event] = e.LedgerEntry, e.updateTime
+		}
+	}
+	return read
 }
 
-// putEntry changes an entry and raises the position, unless either has changed
-// since it was read.
-func (d *database) putEntry(key event, updateTime time.Time, seq int64, e registry.LedgerEntry) bool {
+func (s *Store) commitEntries(read readLedger, writes []registry.LedgerEntry) error {
+	if err := s.interrupt(Commit); err != nil {
+		return err
+	}
+	if !s.putEntries(read, writes) {
+		_ = s.interrupt(LostRace)
+		return errLostRace
+	}
+	return s.interrupt(Answer)
+}
+
+// putEntries changes entries and raises the position, unless one of them has
+// changed since it was read.
+func (d *database) putEntries(read readLedger, writes []registry.LedgerEntry) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.seq != seq || !d.entries[key].updateTime.Equal(updateTime) {
+	for _, e := range writes {
+		if !d.entries[e.EventName()].updateTime.Equal(read.updated[e.EventName()]) {
+			return false
+		}
+	}
+	if d.seq != read.seq {
 		return false
 	}
-	d.seq++
-	e.Seq = d.seq
-	d.entries[key] = ledgerDocument{e, d.tick()}
-	d.ledger = registry.NewLedger(d.seq, d.moves())
+	at := d.tick()
+	for _, e := range writes {
+		d.entries[e.EventName()] = ledgerDocument{e, at}
+	}
+	d.seq += int64(len(writes))
+	d.ledger = d.ledger.With(d.seq, writes)
 	d.announce()
 	return true
 }

@@ -75,14 +75,17 @@ func (s *Store) Open(o Options) *Store { return &Store{database: s.database, o: 
 // raceAttempts bounds how often a lost race for a document is run again.
 const raceAttempts = 1000
 
-// Apply implements registry.Store.
+// Apply implements registry.Store. Resources do not wait for the ledger, whose
+// changes are one commit.
 func (s *Store) Apply(ctx context.Context, changes []registry.Change) []registry.Outcome {
 	outcomes := make([]registry.Outcome, len(changes))
+	var ledger []registry.LedgerChange
+	var places []int                  // of their outcomes
 	var resources []registry.Resource // in the order of the changes
 	indexes := map[registry.Resource][]int{}
 	for i, c := range changes {
 		if c.Resource == (registry.Resource{}) {
-			outcomes[i] = s.append(ctx, c.Entry)
+			ledger, places = append(ledger, c.Entry.LedgerChange()), append(places, i)
 			continue
 		}
 		if err := c.Resource.Validate(); err != nil {
@@ -106,6 +109,11 @@ func (s *Store) Apply(ctx context.Context, changes []registry.Change) []registry
 			} else {
 				outcomes[i] = update.Outcomes[j]
 			}
+		}
+	}
+	if len(ledger) > 0 {
+		for j, outcome := range s.changeLedger(ctx, ledger) {
+			outcomes[places[j]] = outcome
 		}
 	}
 	return outcomes

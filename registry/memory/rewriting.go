@@ -57,7 +57,7 @@ func (d *database) claimJob(holder string, length time.Duration, anyOrder bool) 
 		return registry.Job{}, registry.ErrNoJob
 	}
 	entry := pending[0]
-	entry.Rewriting = entry.Rewriting.Claimed(holder, d.clock(), d.entries[event{entry.Source, entry.ID}].updateTime)
+	entry.Rewriting = entry.Rewriting.Claimed(holder, d.clock(), d.entries[entry.EventName()].updateTime)
 	return d.putJob(registry.Job{Entry: entry, Lease: length}), nil
 }
 
@@ -82,7 +82,7 @@ func (s *Store) SaveJob(ctx context.Context, job registry.Job) (registry.Job, er
 func (d *database) saveJob(job registry.Job, anyOrder bool) (registry.Job, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	stored := d.entries[event{job.Entry.Source, job.Entry.ID}]
+	stored := d.entries[job.Entry.EventName()]
 	if !stored.updateTime.Equal(job.Revision[0]) || !d.lease.updateTime.Equal(job.Revision[1]) && !anyOrder {
 		return job, fmt.Errorf("rewriting for %s: %w", job.Entry.ID, registry.ErrLeaseLost)
 	}
@@ -93,7 +93,7 @@ func (d *database) saveJob(job registry.Job, anyOrder bool) (registry.Job, error
 // putJob stores the job and renews the lease, or gives it back.
 func (d *database) putJob(job registry.Job) registry.Job {
 	at := d.tick()
-	d.entries[event{job.Entry.Source, job.Entry.ID}] = ledgerDocument{job.Entry, at}
+	d.entries[job.Entry.EventName()] = ledgerDocument{job.Entry, at}
 	d.lease = lease{length: job.Lease, updateTime: at}
 	if job.Entry.Rewriting.State == registry.RewritingRunning {
 		d.lease.holder = job.Entry.Rewriting.Holder

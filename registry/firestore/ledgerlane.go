@@ -1,0 +1,193 @@
+package firestore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"golang.org/x/time/rate"
+
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+// The head is one document. Google plans with about one write a second to a
+// document, in the long run (https://firebase.google.com/docs/firestore/quotas,
+// "Maximum sustained write rate to a document"), and with 500 a second to a
+// collection with sequential values in an indexed field, which positions are
+// (https://cloud.google.com/firestore/quotas, soft limits). So a process writes
+// the head so often, after a burst, and up to so many entries with it.
+const (
+	ledgerRate        = 1 // commits a second
+	ledgerBurst       = 20
+	mostLedgerChanges = 500
+)
+
+// ledgerLane takes the changes of the ledger that this process makes, from
+// whichever calls, and commits them, one commit at a time. What comes while one
+// is under way goes into the next, all together: so the head is written at the
+// rate of commits, and not of moves. Nothing but changes of the ledger waits for
+// it.
+type ledgerLane struct {
+	commit func(changes []*queuedChange) (again []*queuedChange, sent bool)
+	pace   *rate.Limiter
+
+	mu      sync.Mutex
+	waiting []*queuedChange
+	running bool
+	most    int       // changes in the next commit
+	next    time.Time // no commit before
+}
+
+// queuedChange is a change that waits for the lane.
+type queuedChange struct {
+	registry.LedgerChange
+	ctx    context.Context       // its end gives the change up, where it is not being committed
+	answer chan registry.Outcome // has room for it
+
+	sent  *registry.Outcome // what a commit that may have happened made of it
+	lost  error             // that commit's end
+	races int               // how many it has lost
+}
+
+func newLedgerLane(perSecond float64, commit func([]*queuedChange) ([]*queuedChange, bool)) *ledgerLane {
+	return &ledgerLane{
+		commit: commit,
+		pace:   rate.NewLimiter(rate.Limit(perSecond), ledgerBurst),
+		most:   mostLedgerChanges,
+	}
+}
+
+// change commits changes, in their order, and returns an outcome for each. Each
+// waits for no longer than ctx.
+func (l *ledgerLane) change(ctx context.Context, changes []registry.LedgerChange) []registry.Outcome {
+	queued := make([]*queuedChange, len(changes))
+	for i, c := range changes {
+		queued[i] = &queuedChange{LedgerChange: c, ctx: ctx, answer: make(chan registry.Outcome, 1)}
+	}
+	l.mu.Lock()
+	l.waiting = append(l.waiting, queued...)
+	start := !l.running
+	l.running = true
+	l.mu.Unlock()
+	if start {
+		go l.run()
+	}
+	outcomes := make([]registry.Outcome, len(changes))
+	for i, c := range queued {
+		select {
+		case outcomes[i] = <-c.answer:
+		case <-ctx.Done():
+			select {
+			case outcomes[i] = <-c.answer:
+			default:
+				outcomes[i] = c.failed(ctx.Err())
+			}
+		}
+	}
+	return outcomes
+}
+
+// run commits until nothing waits.
+func (l *ledgerLane) run() {
+	wait := backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(50*time.Millisecond),
+		backoff.WithMaxInterval(4*time.Second),
+		backoff.WithMaxElapsedTime(0),
+	)
+	for l.more() {
+		time.Sleep(time.Until(l.next))
+		changes := l.take()
+		if len(changes) == 0 {
+			continue
+		}
+		again, sent := l.commit(changes)
+		l.next = time.Now()
+		if sent {
+			l.next = l.next.Add(l.pace.Reserve().Delay())
+		}
+		if len(again) == 0 {
+			wait.Reset()
+			continue
+		}
+		l.putBack(again)
+		if later := time.Now().Add(wait.NextBackOff()); later.After(l.next) {
+			l.next = later
+		}
+	}
+}
+
+// more reports whether anything waits; if not, the lane has come to rest.
+func (l *ledgerLane) more() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.running = len(l.waiting) > 0
+	return l.running
+}
+
+// take returns what goes into the next commit, the longest waiting first. What
+// nobody waits for any more is given up.
+func (l *ledgerLane) take() (changes []*queuedChange) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	bytes := 0
+	for len(l.waiting) > 0 && len(changes) < l.most {
+		c := l.waiting[0]
+		if err := c.ctx.Err(); err != nil {
+			c.fail(err)
+		} else if bytes += c.weight(); bytes > maxBytes && len(changes) > 0 {
+			break
+		} else {
+			changes = append(changes, c)
+		}
+		l.waiting = l.waiting[1:]
+	}
+	return changes
+}
+
+// putBack queues changes again, before those that came later.
+func (l *ledgerLane) putBack(changes []*queuedChange) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.waiting = append(changes, l.waiting...)
+}
+
+// halve makes the next commits half as large as one that was refused as it was,
+// so that a change which cannot be committed is alone in the end.
+func (l *ledgerLane) halve(refused int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.most = max(1, refused/2)
+}
+
+// whole makes the next commits as large as may be.
+func (l *ledgerLane) whole() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.most = mostLedgerChanges
+}
+
+// weight is about how many bytes the change takes in a request, at most: its
+// entry has two tenants, the tenants of its job, and a dozen field names.
+func (c *queuedChange) weight() int {
+	const entry = 2 << 10
+	return entry + len(c.Event.Source) + len(c.Event.ID)
+}
+
+func (c *queuedChange) settle(o registry.Outcome) {
+	if c.sent != nil && o.Kind == registry.Duplicate {
+		o = *c.sent // it was our own commit, whose answer was lost
+	}
+	c.answer <- o
+}
+
+func (c *queuedChange) fail(err error) { c.answer <- c.failed(err) }
+
+func (c *queuedChange) failed(err error) registry.Outcome {
+	if !errors.Is(err, registry.ErrUnavailable) {
+		err = unavailable("the ledger's lane", err)
+	}
+	return registry.Outcome{Kind: registry.Failed, Err: fmt.Errorf("change the ledger by event %s: %w", c.Event.ID, err)}
+}

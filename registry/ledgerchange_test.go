@@ -1,0 +1,71 @@
+package registry_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+// Whatever way a ledger came to its position, it is the one made of its entries.
+func TestALedgerWithChangesIsTheLedgerOfItsEntries(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		tenants := []string{"t_a", "t_b", "t_c"}
+		entries := map[registry.EventName]registry.LedgerEntry{}
+		var ledger *registry.Ledger
+		position := int64(0)
+		for range rapid.IntRange(1, 6).Draw(t, "commits") {
+			var changes []registry.LedgerChange
+			for range rapid.IntRange(0, 5).Draw(t, "changes") {
+				id := fmt.Sprint(rapid.IntRange(0, 6).Draw(t, "id"))
+				if rapid.IntRange(0, 3).Draw(t, "retract") == 0 {
+					changes = append(changes, registry.Retraction{Source: "s", ID: id, At: time.Unix(1, 0)}.LedgerChange())
+					continue
+				}
+				changes = append(changes, registry.Entry{
+					Type: registry.Moved, From: rapid.SampledFrom(tenants).Draw(t, "from"), To: rapid.SampledFrom(tenants).Draw(t, "to"),
+					Version: registry.Version{Time: time.Unix(int64(rapid.IntRange(0, 9).Draw(t, "time")), 0).UTC(), Source: "s", ID: id},
+				}.LedgerChange())
+			}
+			writes, outcomes := registry.UpdateLedger(position, time.Unix(99, 0), entries, changes)
+			require.Len(t, outcomes, len(changes))
+			for i, e := range writes {
+				require.Equal(t, position+int64(i)+1, e.Seq, "positions follow one another")
+				entries[e.EventName()] = e
+			}
+			position += int64(len(writes))
+			ledger = ledger.With(position, writes)
+		}
+		var all []registry.LedgerEntry
+		for _, e := range entries {
+			all = append(all, e)
+		}
+		require.Equal(t, registry.NewLedger(position, all), ledger)
+	})
+}
+
+func TestChangesOfOneLedgerEntryInOneCommitAreOneWrite(t *testing.T) {
+	at := func(n int) registry.Version {
+		return registry.Version{Time: time.Unix(int64(n), 0).UTC(), Source: "s", ID: "m"}
+	}
+	move := func(n int) registry.LedgerChange {
+		return registry.Entry{Type: registry.Moved, From: "t_a", To: "t_b", Version: at(n)}.LedgerChange()
+	}
+	other := registry.Entry{Type: registry.Moved, From: "t_c", To: "t_d", Version: registry.Version{Source: "s", ID: "o"}}.LedgerChange()
+	retract := registry.Retraction{Source: "s", ID: "m"}.LedgerChange()
+	writes, outcomes := registry.UpdateLedger(7, time.Unix(50, 0), nil, []registry.LedgerChange{move(3), other, move(3), move(2), retract, retract})
+	require.Len(t, writes, 2)
+	require.Equal(t, []int64{8, 9}, []int64{writes[0].Seq, writes[1].Seq})
+	require.True(t, writes[0].Retracted)
+	require.Equal(t, at(2), writes[0].Version)
+	require.True(t, time.Unix(50, 0).Equal(writes[0].RetractedAt), "a retraction without a time bears the store's")
+	var kinds []registry.OutcomeKind
+	for _, o := range outcomes {
+		kinds = append(kinds, o.Kind)
+	}
+	require.Equal(t, []registry.OutcomeKind{registry.Applied, registry.Applied, registry.Duplicate, registry.Applied, registry.Applied, registry.Duplicate}, kinds)
+}

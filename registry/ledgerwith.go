@@ -1,0 +1,59 @@
+package registry
+
+import (
+	"maps"
+	"slices"
+)
+
+// With returns the ledger at a later position, with the entries that have
+// changed since. It costs a copy of what there is, and sorts only what is new:
+// ledgers grow, and change often where many tenants move.
+func (l *Ledger) With(seq int64, changed []LedgerEntry) *Ledger {
+	if l == nil {
+		return NewLedger(seq, changed)
+	}
+	if len(changed) == 0 {
+		return &Ledger{seq: seq, entries: l.entries, byFrom: l.byFrom}
+	}
+	changed = slices.SortedFunc(slices.Values(changed), inVersionOrder)
+	events := make(map[EventName]bool, len(changed))
+	counting := make(map[string][]LedgerEntry, len(changed)) // new moves by tenant; none where one has gone
+	for _, e := range changed {
+		events[e.EventName()] = true
+		if e.Counts() {
+			counting[e.From] = append(counting[e.From], e)
+		}
+	}
+	for _, e := range l.entries {
+		if events[e.EventName()] {
+			counting[e.From] = counting[e.From]
+		}
+	}
+	stays := func(e LedgerEntry) bool { return !events[e.EventName()] }
+	next := &Ledger{seq: seq, entries: merged(l.entries, stays, changed), byFrom: maps.Clone(l.byFrom)}
+	for tenant, moves := range counting {
+		if moves = merged(l.byFrom[tenant], stays, moves); len(moves) > 0 {
+			next.byFrom[tenant] = moves
+		} else {
+			delete(next.byFrom, tenant)
+		}
+	}
+	return next
+}
+
+// merged is, in version order, those of old that stay, and added.
+func merged(old []LedgerEntry, stays func(LedgerEntry) bool, added []LedgerEntry) []LedgerEntry {
+	all := make([]LedgerEntry, 0, len(old)+len(added))
+	for _, e := range old {
+		if !stays(e) {
+			continue
+		}
+		for len(added) > 0 && inVersionOrder(added[0], e) < 0 {
+			all, added = append(all, added[0]), added[1:]
+		}
+		all = append(all, e)
+	}
+	return append(all, added...)
+}
+
+func inVersionOrder(a, b LedgerEntry) int { return a.Version.Compare(b.Version) }
