@@ -65,6 +65,11 @@ func (l *Limiter) sweep(s *shard) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := l.clock()
+	for e, own := range s.failing {
+		if own.grow(now, keyTries, keyTriesPerSecond); own.left == keyTries {
+			delete(s.failing, e)
+		}
+	}
 	l.table.filter(s, func(e *entry) bool {
 		b := e.current()
 		idle := now - b.seen
@@ -101,34 +106,43 @@ func (l *Limiter) returnIdle(s *shard, e *entry) {
 	}()
 }
 
-// watch hears of resets and of policy documents.
+// watch hears of resets and of policy documents. A watch that ends soon after it
+// began is begun again later and later: each reads all documents.
 func (l *Limiter) watch(ctx context.Context) {
 	pause := newPause()
 	pause.MaxInterval = 30 * time.Second
 	w := Watcher{
 		Reset: l.forget,
 		Policies: func(documents []PolicyDocument) {
-			pause.Reset()
 			l.listening.Lives(ctx)
-			policies, faults := l.policies.documents.replace(documents)
-			l.policies.replace(documentsLayer, policies)
-			l.options.Logger.InfoContext(ctx, "throttle policies changed", "source", PolicyCollection, "policies", len(policies))
-			for _, err := range faults {
-				l.refusePolicy(ctx, err)
-			}
+			l.takeDocuments(ctx, documents)
 		},
 	}
 	for {
+		began := l.clock()
 		err := l.store.Watch(ctx, w)
 		if ctx.Err() != nil {
 			return
 		}
 		l.listening.Ended(ctx, err)
+		if time.Duration(l.clock()-began) > pause.MaxInterval {
+			pause.Reset()
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-time.After(pause.NextBackOff()):
 		}
+	}
+}
+
+func (l *Limiter) takeDocuments(ctx context.Context, documents []PolicyDocument) {
+	policies, faults := l.policies.documents.replace(documents)
+	if l.policies.replace(documentsLayer, policies) {
+		l.options.Logger.InfoContext(ctx, "throttle policies changed", "source", PolicyCollection, "policies", len(policies))
+	}
+	for _, err := range faults {
+		l.refusePolicy(ctx, err)
 	}
 }
 

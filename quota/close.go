@@ -27,8 +27,12 @@ func (l *Limiter) Close(ctx context.Context) error {
 	case <-ended:
 	case <-ctx.Done():
 	}
-	if units := l.held(); units > 0 || ctx.Err() != nil {
-		return fmt.Errorf("close throttle: %d units not given back: %w", units, ctx.Err())
+	units, err := l.held(), ctx.Err()
+	if err == nil && units > 0 {
+		err = l.budget.refusal()
+	}
+	if err != nil {
+		return fmt.Errorf("close throttle: %d units not given back: %w", units, err)
 	}
 	return nil
 }

@@ -69,6 +69,15 @@
 // tenant whose block is not used up, and one whose window is known to be full, do
 // not notice that the store is down.
 //
+// A try is a read and a write at most, and only a write that succeeds begins the
+// counting of tries, and the growing of pauses between them, anew. Losing a race
+// for a document is no failure: it is waited for with growing pauses, as long as
+// three tries may take.
+//
+// A store that fails is not stormed: a key whose tries fail may have 36 at once
+// and one a second, all keys of a limiter 64 at once and 16 a second, until a
+// write succeeds (budget.go). What is asked beyond that fails at once.
+//
 // # What it does not do
 //
 // It does not smooth: a whole limit may be spent at once at the end of one window
@@ -94,5 +103,6 @@
 //   - quota.policies.refused: policy files and documents that were bad
 //
 // A request that waits for the store has a span "quota.wait". Refused policies
-// are logged, and once, with its recovery, a Watch that cannot be opened.
+// are logged, and once, with their recovery, a Watch that cannot be opened and a
+// store that fails so often that it is spared.
 package quota

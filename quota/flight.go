@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"github.com/cenkalti/backoff/v4"
 )
 
 // flight is the calls of the store for one key, one at a time, for all who wait
@@ -33,10 +31,6 @@ func (w *waiter) answer(d Decision, err error) {
 	close(w.answered)
 }
 
-// attempts is how often the store is tried before those who wait are told that
-// it is unavailable.
-const attempts = 3
-
 // board registers a flight, which fly is to be called for. The caller holds the
 // shard's lock.
 func (l *Limiter) board(s *shard, e *entry, f *flight) *flight {
@@ -48,7 +42,7 @@ func (l *Limiter) board(s *shard, e *entry, f *flight) *flight {
 // fly calls the store until nobody waits any more.
 func (l *Limiter) fly(s *shard, e *entry, f *flight) {
 	defer l.underWay.Done()
-	key, pause, failures := e.key(), newPause(), 0
+	key, c := e.key(), course{pause: newPause()}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l.change(s, e, func(b *block) {
@@ -57,30 +51,31 @@ func (l *Limiter) fly(s *shard, e *entry, f *flight) {
 		}
 	})
 	for {
-		var c call
-		l.change(s, e, func(b *block) { c = f.next(b, l.clock()) })
-		if c.kind == nothing {
+		var next call
+		l.change(s, e, func(b *block) { next = f.next(b, l.clock()) })
+		if next.kind == nothing {
 			delete(s.flights, e)
 			return
 		}
-		s.mu.Unlock()
-		answer := l.call(key, c)
-		s.mu.Lock()
-		l.apply(s, e, f, c, answer)
-		switch err := answer.err; {
-		case err == nil:
-			pause.Reset()
-			failures = 0
+		if err := l.begin(s, e, &c); err != nil {
+			f.fail(fmt.Errorf("claim %s: %w", key, err))
 			continue
-		case errors.Is(err, ErrConflict): // somebody else got on
-		default:
-			if failures++; failures == attempts {
-				f.fail(fmt.Errorf("claim %s: %w", key, err))
-				continue
-			}
 		}
 		s.mu.Unlock()
-		time.Sleep(pause.NextBackOff())
+		answer := l.call(key, next)
+		s.mu.Lock()
+		l.apply(s, e, f, next, answer)
+		if answer.err == nil {
+			l.succeed(s, e, &c, next)
+			continue
+		}
+		pause, enough := l.miss(s, e, &c, next, answer.err)
+		if enough {
+			f.fail(fmt.Errorf("claim %s: %w", key, answer.err))
+			continue
+		}
+		s.mu.Unlock()
+		time.Sleep(pause)
 		s.mu.Lock()
 	}
 }
@@ -156,13 +151,4 @@ func (l *Limiter) apply(s *shard, e *entry, f *flight, c call, a answer) {
 // clock that deletes.
 func expiry(w Window) time.Time {
 	return time.UnixMicro(int64(w.LastReset * 1e6)).Add(w.Length + time.Hour)
-}
-
-func newPause() *backoff.ExponentialBackOff {
-	return backoff.NewExponentialBackOff(
-		backoff.WithInitialInterval(5*time.Millisecond),
-		backoff.WithMultiplier(2),
-		backoff.WithRandomizationFactor(0.9),
-		backoff.WithMaxInterval(250*time.Millisecond),
-		backoff.WithMaxElapsedTime(0))
 }

@@ -45,6 +45,7 @@ type Limiter struct {
 	policies  livePolicies
 	telemetry *telemetry
 	listening *listening.State
+	budget    budget // of tries while the store fails
 
 	closed     atomic.Bool    // Close was called
 	background sync.WaitGroup // watch, poll, sweep
@@ -71,6 +72,7 @@ func New(store Store, options Options) (*Limiter, error) {
 func newLimiter(store Store, options Options, clock func() instant) (*Limiter, error) {
 	faults := []error{options.Validate()}
 	l := &Limiter{store: store, options: options.withDefaults(), table: newTable(), clock: clock, stop: func() {}}
+	l.budget.logger = l.options.Logger
 	l.policies.init(options.Policies)
 	if file := options.PolicyFile; file != "" {
 		text, err := os.ReadFile(file)

@@ -50,3 +50,24 @@ func TestAWatchThatCannotLiveIsLoggedOnceAndSeenInAGauge(t *testing.T) {
 		require.Contains(t, log.String(), "throttle hears of resets and policies again")
 	})
 }
+
+// fleetingStore tells a watch of everything, and ends it.
+type fleetingStore struct {
+	*stage
+	watches atomic.Int64
+}
+
+func (s *fleetingStore) Watch(_ context.Context, w quota.Watcher) error {
+	s.watches.Add(1)
+	w.Policies(nil)
+	return fmt.Errorf("watch: %w", quota.ErrUnavailable)
+}
+
+func TestAWatchThatEndsAtOnceIsBegunAgainLaterAndLater(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		store := &fleetingStore{stage: newStage()}
+		limiter(t, store, quota.Options{})
+		time.Sleep(10 * time.Minute)
+		require.Less(t, store.watches.Load(), int64(60), "each reads all documents")
+	})
+}

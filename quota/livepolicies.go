@@ -2,6 +2,7 @@ package quota
 
 import (
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -48,9 +49,13 @@ func (p *livePolicies) label(action string) uint16 { return p.set.Load().labels[
 // labelNames returns the labels by number.
 func (p *livePolicies) labelNames() []string { return p.set.Load().names }
 
-func (p *livePolicies) replace(layer int, policies []Policy) {
+// replace replaces a layer, and reports whether that changes anything.
+func (p *livePolicies) replace(layer int, policies []Policy) (changed bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.set.Load() != nil && slices.Equal(p.layers[layer], policies) {
+		return false
+	}
 	p.layers[layer] = policies
 	set := NewPolicySet(p.layers[:]...)
 	p.addLabels(set.Actions())
@@ -61,6 +66,7 @@ func (p *livePolicies) replace(layer int, policies []Policy) {
 		}
 	}
 	p.set.Store(inForce)
+	return true
 }
 
 // addLabels gives numbers to new actions. A number stays its action's for ever:

@@ -28,6 +28,8 @@ type stage struct {
 	*memory.Store
 	latency      atomic.Int64 // of each call; nanoseconds
 	fault        func(operation string) (before, after error)
+	faultFor     func(key quota.Key, operation string) error
+	failed       atomic.Int64 // calls that faultFor made fail
 	loads, saves atomic.Int64
 }
 
@@ -35,20 +37,25 @@ func newStage() *stage { return &stage{Store: memory.New()} }
 
 func (s *stage) Load(ctx context.Context, key quota.Key) (snapshot quota.Snapshot, err error) {
 	s.loads.Add(1)
-	err = s.around(ctx, "load", func() { snapshot, err = s.Store.Load(ctx, key) }, &err)
+	err = s.around(ctx, key, "load", func() { snapshot, err = s.Store.Load(ctx, key) }, &err)
 	return snapshot, err
 }
 
 func (s *stage) Save(ctx context.Context, key quota.Key, c quota.Change) (receipt quota.Receipt, err error) {
 	s.saves.Add(1)
-	err = s.around(ctx, "save", func() { receipt, err = s.Store.Save(ctx, key, c) }, &err)
+	err = s.around(ctx, key, "save", func() { receipt, err = s.Store.Save(ctx, key, c) }, &err)
 	return receipt, err
 }
 
-func (s *stage) around(ctx context.Context, operation string, call func(), result *error) error {
+func (s *stage) around(ctx context.Context, key quota.Key, operation string, call func(), result *error) error {
 	var before, after error
 	if s.fault != nil {
 		before, after = s.fault(operation)
+	}
+	if s.faultFor != nil {
+		if before = s.faultFor(key, operation); before != nil {
+			s.failed.Add(1)
+		}
 	}
 	if before == nil {
 		call()
@@ -58,7 +65,10 @@ func (s *stage) around(ctx context.Context, operation string, call func(), resul
 	case <-ctx.Done():
 		return fmt.Errorf("%s: %w: %w", operation, quota.ErrUnavailable, ctx.Err())
 	}
-	if err := errors.Join(before, after); err != nil {
+	switch err := errors.Join(before, after); {
+	case errors.Is(err, quota.ErrConflict):
+		return err
+	case err != nil:
 		return fmt.Errorf("%s: %w: %w", operation, quota.ErrUnavailable, err)
 	}
 	return *result

@@ -29,6 +29,7 @@ type shard struct {
 	mu      sync.Mutex
 	n       int
 	flights map[*entry]*flight // calls of the store under way
+	failing map[*entry]*tries  // that a key has left; of those whose calls fail
 	tallies []tally            // by label
 	closed  bool               // no flight begins any more
 }
@@ -49,6 +50,7 @@ func newTable() *table {
 	t := &table{seed: maphash.MakeSeed()}
 	for i := range t.shards {
 		t.shards[i].flights = map[*entry]*flight{}
+		t.shards[i].failing = map[*entry]*tries{}
 		t.shards[i].buckets.Store(&buckets{})
 	}
 	return t
@@ -145,6 +147,7 @@ func (t *table) filter(s *shard, keep func(*entry) bool) {
 				continue
 			}
 			s.takeBack(e)
+			delete(s.failing, e)
 			at.Store(e.next.Load())
 			s.n--
 		}

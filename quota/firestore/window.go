@@ -69,9 +69,11 @@ func (s *Store) Save(ctx context.Context, key quota.Key, c quota.Change) (quota.
 			Version:    version(response.GetWriteResults()[0].GetUpdateTime()),
 			CommitTime: response.GetCommitTime().AsTime(),
 		}, nil
-	case codes.FailedPrecondition, codes.AlreadyExists, codes.NotFound:
-		// NotFound is the answer to an update_time where the document is gone,
-		// and to a database that does not exist: the Load that follows tells.
+	case codes.FailedPrecondition, codes.AlreadyExists, codes.NotFound, codes.Aborted:
+		// NotFound is the answer to an update_time where the document is gone, and
+		// to a database that does not exist: the Load that follows tells. Aborted is
+		// a document that is written too often, or by many at once, and rolled back:
+		// https://cloud.google.com/firestore/docs/understand-error-codes.
 		return quota.Receipt{}, fmt.Errorf("save %s: %w: %w", key, quota.ErrConflict, err)
 	}
 	return quota.Receipt{}, fmt.Errorf("save %s: %w", key, unavailable(err))

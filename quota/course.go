@@ -1,0 +1,83 @@
+package quota
+
+import (
+	"errors"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+)
+
+// course is what a flight has met since its last success, which is a write: a
+// store that can be read and not written to has not got anybody on.
+type course struct {
+	pause    *backoff.ExponentialBackOff // before the next try
+	trying   bool                        // a try has begun, and has not failed
+	failures int                         // tries
+	races    int                         // lost
+	since    instant                     // the first of either
+}
+
+// begin begins a try where none has begun, or returns why there is none. It, as
+// all that follows, is called with the shard's lock held.
+func (l *Limiter) begin(s *shard, e *entry, c *course) error {
+	if c.trying {
+		return nil
+	}
+	now := l.clock()
+	if own := s.failing[e]; own != nil && !own.take(now, keyTries, keyTriesPerSecond) {
+		return l.budget.refusal()
+	}
+	if err := l.budget.admit(now); err != nil {
+		return err
+	}
+	c.trying = true
+	return nil
+}
+
+// succeed ends what a call of the store has proved wrong.
+func (l *Limiter) succeed(s *shard, e *entry, c *course, made call) {
+	l.budget.succeeded(made.kind)
+	if made.kind != load {
+		*c = course{pause: c.pause}
+		c.pause.Reset()
+		delete(s.failing, e)
+	}
+}
+
+// miss counts a call that was not carried out, and returns how long to wait
+// before the next try. enough: those who wait have waited for three tries, or,
+// if others were always quicker, as long as three tries may take.
+func (l *Limiter) miss(s *shard, e *entry, c *course, made call, err error) (pause time.Duration, enough bool) {
+	now := l.clock()
+	if c.failures+c.races == 0 {
+		c.since = now
+	}
+	c.trying = false
+	pause = c.pause.NextBackOff()
+	race := errors.Is(err, ErrConflict)
+	if race {
+		c.races++
+	} else {
+		c.failures++
+	}
+	if !race || c.races > patientRaces {
+		l.budget.failed(now, made.kind, err)
+		if s.failing[e] == nil {
+			s.failing[e] = &tries{keyTries - 1, now}
+		}
+	}
+	if race {
+		return pause, time.Duration(now-c.since)+pause >= attempts*l.options.Timeout
+	}
+	return pause, c.failures == attempts
+}
+
+// newPause is the pauses between tries.
+func newPause() *backoff.ExponentialBackOff {
+	return backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(5*time.Millisecond),
+		backoff.WithMultiplier(2),
+		backoff.WithRandomizationFactor(0.9),
+		backoff.WithMaxInterval(time.Second),
+		backoff.WithMaxElapsedTime(0))
+}
