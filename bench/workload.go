@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"iter"
 	"math/bits"
@@ -149,7 +150,7 @@ func fromArchive(file string) iter.Seq[events.Event] {
 		if err != nil {
 			return
 		}
-		for line, err := range reader.Lines() {
+		for line, err := range reader.Lines(context.Background()) {
 			if err != nil {
 				return
 			}

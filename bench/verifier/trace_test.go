@@ -131,7 +131,7 @@ func loadTrace(t *testing.T, folder string) []moment {
 	var all, accesses []moment
 	reader, err := archive.Open([]string{only(t, folder, "*.events.ndjson.gz")}, nil)
 	must(t, err)
-	for line, err := range reader.Lines() {
+	for line, err := range reader.Lines(t.Context()) {
 		must(t, err)
 		e, err := events.DecodeLine(line.Text, time.Now())
 		must(t, err)

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v3"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
 	"github.com/northstar-engines/realtime-registry/internal/telemetry"
@@ -37,6 +39,7 @@ type command struct {
 	Groups   []config.Group // the settings that it takes
 	Rules    []config.Rule  // what must hold for them
 	Faulty   bool           // runs also where the configuration is faulty, to show it
+	Service  bool           // runs until a signal, and goes on where its log cannot be written
 	Run      func(ctx context.Context, in *invocation) error
 	Sub      []command // commands below this one, whose names begin with its name; then it has no Run
 }
@@ -58,16 +61,27 @@ func commands() []command {
 	}
 }
 
-// run runs the command that the arguments name.
+// run runs the command that the arguments name. That what it printed could not
+// be written is an error of any command.
 func (p process) run(ctx context.Context) error {
+	err := p.dispatch(ctx)
+	if stdout, ok := p.Stdout.(*output); ok {
+		stdout.Close()
+	}
+	service := len(p.Args) > 0 && slices.ContainsFunc(commands(), func(c command) bool { return c.Service && c.Name == p.Args[0] })
+	return lostOutput(err, p.Stdout, p.Stderr, service)
+}
+
+func (p process) dispatch(ctx context.Context) error {
 	root := &cli.Command{
 		Name:      programName,
 		Usage:     "who owns which thread and canvas: from Nexus events to access checks",
 		Version:   buildVersion().String(),
 		Writer:    p.Stdout,
 		ErrWriter: p.Stderr,
-		Description: "Every flag is also an environment variable, named in each command's help;\n" +
-			"the flag wins. `" + programName + " config` shows what takes effect.\n\n" +
+		Description: "Nearly every flag is also an environment variable, named in each command's help;\n" +
+			"the flag wins. `" + programName + " config` shows what takes effect. Commands that\n" +
+			"write say where on their first line.\n\n" +
 			"Exit codes: 0 done or drained, 1 fault, 2 usage or configuration.",
 		UsageText:      programName + " COMMAND [flags] [arguments]\n" + programName + " help COMMAND",
 		Action:         noCommand,
@@ -163,8 +177,15 @@ func (p process) call(ctx context.Context, c command, flags map[string]string, a
 		return err
 	}
 	in.Logger = telemetry.NewLogger(p.Stderr, cfg.LogFormat, cfg.LogLevel)
-	return c.Run(ctx, in)
+	err = c.Run(ctx, in)
+	if ctx.Err() != nil && (errors.Is(err, context.Canceled) || status.Code(err) == codes.Canceled) {
+		return errInterrupted // what the backend says of it is no news
+	}
+	return err
 }
+
+// errInterrupted is the end of a command by a signal.
+var errInterrupted = errors.New("interrupted")
 
 func isCommand(name string) bool {
 	return name == "help" || name == "h" ||

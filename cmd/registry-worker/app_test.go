@@ -115,7 +115,7 @@ func TestHelpOfEveryCommandHasAnExampleAndItsVariables(t *testing.T) {
 			require.NotEmpty(t, c.Examples)
 			for _, s := range config.In(c.Groups) {
 				require.Contains(t, r.stdout, "--"+s.Name)
-				require.Contains(t, r.stdout, "[$"+s.Env+"]")
+				require.Equal(t, !s.FlagOnly, strings.Contains(r.stdout, "[$"+config.EnvName(s.Name)+"]") || strings.Contains(r.stdout, "[$"+s.Env+"]"), s.Name)
 			}
 		}
 	}

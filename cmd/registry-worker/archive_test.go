@@ -43,7 +43,7 @@ func loadArchive(t *testing.T) archived {
 	require.NoError(t, err)
 	var a archived
 	var fold reference.Registry
-	for line, err := range r.Lines() {
+	for line, err := range r.Lines(t.Context()) {
 		require.NoError(t, err)
 		e, err := events.DecodeLine(line.Text, time.Now())
 		require.NoError(t, err, "%s:%d", line.File, line.Number)

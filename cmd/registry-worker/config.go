@@ -84,22 +84,3 @@ func foreignVariables(environ []string) []string {
 	slices.Sort(found)
 	return found
 }
-
-// misspelt returns a warning for every variable that is nearly, but not quite,
-// one of ours: it would have no effect, and nobody would say so.
-func misspelt(environ []string) []string {
-	var known, warnings []string
-	for _, s := range config.Settings {
-		known = append(known, s.Env)
-	}
-	for _, v := range environ {
-		name, _, _ := strings.Cut(v, "=")
-		if !strings.HasPrefix(name, "REGISTRY_") || slices.Contains(known, name) {
-			continue
-		}
-		if suggestion := didYouMean(known, name); suggestion != "" {
-			warnings = append(warnings, name+" is not a setting"+suggestion)
-		}
-	}
-	return warnings
-}

@@ -2,19 +2,43 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/northstar-engines/realtime-registry/internal/interruptible"
+	"github.com/northstar-engines/realtime-registry/internal/telemetry"
 )
 
-// confirm asks, unless --yes was given. Anything but yes is an error.
-func (in *invocation) confirm(question string) error {
+// canAsk refuses a command that asks before it writes where nobody can answer:
+// standard input is no terminal, and --yes was not given. What comes through a
+// pipe was written before the question. It is called before anything takes time.
+func (in *invocation) canAsk() error {
+	if in.Config.Yes || telemetry.IsTerminal(in.Stdin) {
+		return nil
+	}
+	return usagef("it asks before it writes, and standard input is no terminal: give --yes, where a script knows the answer")
+}
+
+// confirm asks, unless --yes was given. Anything but yes is an error, and so is
+// the end of ctx while it waits: the first Ctrl-C.
+func (in *invocation) confirm(ctx context.Context, t target, question string) error {
 	if in.Config.Yes {
 		return nil
 	}
-	fmt.Fprintf(in.Stderr, "%s Type yes to go on (or give --yes): ", question)
-	answer, _ := bufio.NewReader(in.Stdin).ReadString('\n')
-	if !strings.EqualFold(strings.TrimSpace(answer), "yes") {
+	if err := in.canAsk(); err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintf(in.Stderr, "%s: %s\nType yes to go on (or give --yes): ", t, question); err != nil {
+		return fmt.Errorf("nothing was changed; the question could not be asked: %w", err)
+	}
+	answer, err := bufio.NewReader(interruptible.Reader(ctx, in.Stdin)).ReadString('\n')
+	if ctx.Err() != nil {
+		fmt.Fprintln(in.Stderr)
+		return errors.New("interrupted; nothing was changed")
+	}
+	if err != nil || !strings.EqualFold(strings.TrimSpace(answer), "yes") {
 		return errors.New("not confirmed; nothing was changed")
 	}
 	return nil

@@ -4,11 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"text/tabwriter"
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
 	"github.com/northstar-engines/realtime-registry/internal/pubsubadmin"
+	"github.com/northstar-engines/realtime-registry/internal/terminal"
 )
 
 var deadLettersCommand = command{
@@ -26,7 +26,8 @@ var deadLettersListCommand = command{
 	Name:    "dead-letters list",
 	Summary: "print refused messages without consuming them",
 	Details: "Prints why each message was refused, the oldest first. None is consumed: they are\n" +
-		"leased while this runs, and come back at its end.",
+		"leased while this runs, and come back at its end. Text of strangers is quoted where\n" +
+		"it is not plain, and shortened; --json has all of it.",
 	Examples: []string{
 		"registry-worker dead-letters list --project my-project",
 		"registry-worker dead-letters list --project my-project --json",
@@ -56,10 +57,9 @@ func runDeadLettersList(ctx context.Context, in *invocation) error {
 			}
 		}
 	} else if len(letters) > 0 {
-		t := tabwriter.NewWriter(in.Stdout, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(t, "REFUSED\tREASON\tDETAIL\tEVENT\tSUBSCRIPTION\tMESSAGE")
+		t := terminal.NewTable(in.Stdout, "REFUSED", "REASON", "DETAIL", "EVENT", "SUBSCRIPTION", "MESSAGE")
 		for _, l := range letters {
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", l.RefusedAt.Format(time.RFC3339), l.Reason, l.Detail, l.EventID, l.Subscription, l.MessageID)
+			t.Row(l.RefusedAt.Format(time.RFC3339), string(l.Reason), l.Detail, l.EventID, l.Subscription, l.MessageID)
 		}
 		if err := t.Flush(); err != nil {
 			return err
@@ -85,6 +85,7 @@ var deadLettersRedriveCommand = command{
 }
 
 func runDeadLettersRedrive(ctx context.Context, in *invocation) error {
+	in.tellTarget(in.pubsubTarget())
 	client, err := in.openPubSub(ctx)
 	if err != nil {
 		return err

@@ -38,8 +38,9 @@ var devCommand = command{
 		config.DevGroup, config.ProjectGroup, config.RegistryGroup, config.PubSubGroup, config.EventsGroup,
 		config.WorkerGroup, config.APIGroup, config.ThrottleGroup, config.LogGroup,
 	},
-	Rules: []config.Rule{config.NeedTopicNames, config.NeedTokenOffLoopback},
-	Run:   runDev,
+	Rules:   []config.Rule{config.NeedTopicNames, config.NeedTokenOffLoopback},
+	Service: true,
+	Run:     runDev,
 }
 
 // devProject is the project where none is given: the emulators take any.

@@ -8,6 +8,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/handlers"
 	"github.com/northstar-engines/realtime-registry/internal/governor"
 	"github.com/northstar-engines/realtime-registry/internal/replay"
+	"github.com/northstar-engines/realtime-registry/internal/terminal"
 	"github.com/northstar-engines/realtime-registry/registry"
 	"github.com/northstar-engines/realtime-registry/registry/rewrite"
 )
@@ -68,7 +69,7 @@ func (in *invocation) printBeside(p rewrite.Plan) {
 		fmt.Fprintf(in.Stdout, "  %s would change hands\n", count(p.Owners[kind], kind))
 	}
 	for _, c := range p.Sample {
-		fmt.Fprintf(in.Stdout, "    %s: %s → %s\n", c.Resource, c.From, c.To)
+		fmt.Fprintf(in.Stdout, "    %s: %s → %s\n", c.Resource, terminal.Quote(c.From), terminal.Quote(c.To))
 	}
 	if p.Plain > 0 {
 		fmt.Fprintf(in.Stdout, "  %d of them carry plain sets, for which no move can promise\n", p.Plain)
@@ -89,13 +90,13 @@ func (in *invocation) printEffect(e replay.Effect) {
 		if from == "" {
 			from = "nobody"
 		}
-		fmt.Fprintf(in.Stdout, "  %s: %s → %s\n", c.Resource, from, c.To)
+		fmt.Fprintf(in.Stdout, "  %s: %s → %s\n", c.Resource, terminal.Quote(from), terminal.Quote(c.To))
 	}
 	for _, m := range e.TenantMoves {
 		verb := "begin"
 		if !m.Counts() {
 			verb = "cease"
 		}
-		fmt.Fprintf(in.Stdout, "the move of everything from %s to %s (event %s) would %s to count\n", m.From, m.To, m.ID, verb)
+		fmt.Fprintf(in.Stdout, "the move of everything from %s to %s (event %s) would %s to count\n", terminal.Quote(m.From), terminal.Quote(m.To), terminal.Quote(m.ID), verb)
 	}
 }

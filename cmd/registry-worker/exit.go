@@ -8,6 +8,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+	"github.com/northstar-engines/realtime-registry/internal/terminal"
 )
 
 // The exit codes (design §8).
@@ -36,7 +37,7 @@ func exitCode(stderr io.Writer, err error) int {
 	if errors.Is(err, errReported) {
 		return exitFault
 	}
-	fmt.Fprintf(stderr, "%s: %v\n", programName, err)
+	fmt.Fprintln(stderr, terminal.Plain(fmt.Sprintf("%s: %v", programName, err)))
 	var usage usageError
 	var faults config.Faults
 	var library cli.ExitCoder // of the library: help for a command that does not exist

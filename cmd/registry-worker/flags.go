@@ -28,6 +28,9 @@ func helpLine(s config.Setting) string {
 	if s.Default != "" && !s.Bool {
 		line += " (default: " + s.Default + ")"
 	}
+	if s.FlagOnly {
+		return line
+	}
 	return line + " [$" + s.Env + "]"
 }
 

@@ -5,10 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"text/tabwriter"
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+	"github.com/northstar-engines/realtime-registry/internal/terminal"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
@@ -130,9 +130,8 @@ func (i inspection) print(out io.Writer) error {
 		_, err := fmt.Fprintf(out, "%s: nobody has registered it\n", name)
 		return err
 	}
-	fmt.Fprintf(out, "%s: owned by %s\n\n", name, i.Owner)
-	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "TIME\tEVENT\tSAYS\tOWNER AFTER\tSOURCE\tID")
+	fmt.Fprintf(out, "%s: owned by %s\n\n", name, terminal.Quote(i.Owner))
+	t := terminal.NewTable(out, "TIME", "EVENT", "SAYS", "OWNER AFTER", "SOURCE", "ID")
 	for _, s := range i.Steps {
 		says := s.Tenant
 		if says == "" {
@@ -142,13 +141,13 @@ func (i inspection) print(out io.Writer) error {
 		if !s.Effect {
 			owner += " (no effect)"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", s.Time.Format(time.RFC3339Nano), s.Event, says, owner, s.Source, s.ID)
+		t.Row(s.Time.Format(time.RFC3339Nano), s.Event, says, owner, s.Source, s.ID)
 	}
 	if err := t.Flush(); err != nil {
 		return err
 	}
 	if d := i.Document; d != nil {
-		fmt.Fprintf(out, "\ndocument: tenant_id %s, written %s", d.TenantID, d.UpdateTime.Format(time.RFC3339Nano))
+		fmt.Fprintf(out, "\ndocument: tenant_id %s, written %s", terminal.Quote(d.TenantID), d.UpdateTime.Format(time.RFC3339Nano))
 		if d.Plain {
 			fmt.Fprint(out, ", by somebody outside")
 		}

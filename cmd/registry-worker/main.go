@@ -3,8 +3,11 @@
 // operators.
 //
 // Exit codes: 0 done or drained, 1 a fault, 2 usage or configuration. What a
-// command is asked for goes to standard output, all else to standard error.
-// SIGINT and SIGTERM end a command in good order; a second one ends it at once,
+// command is asked for goes to standard output, all else to standard error. What
+// either cannot take (a full disk, a pipe that its reader has closed) ends a
+// command with 1, help too; but a service goes on without its log.
+// SIGINT and SIGTERM end a command in good order, also where it waits for an
+// answer or for its input; a second one, a second later or more, ends it at once,
 // with 1: what was not settled is delivered again.
 //
 // Life of an invocation: main.go → app.go (which command, its flags) →
@@ -18,16 +21,17 @@ import (
 )
 
 func main() {
-	ctx, stop := untilSignal(context.Background(), os.Stderr)
+	stdout, stderr := &output{name: "standard output", file: os.Stdout}, &output{name: "standard error", file: os.Stderr}
+	ctx, stop := untilSignal(context.Background(), stderr)
 	p := process{
 		Args:      os.Args[1:],
 		LookupEnv: os.LookupEnv,
 		Environ:   os.Environ,
 		Stdin:     os.Stdin,
-		Stdout:    os.Stdout,
-		Stderr:    os.Stderr,
+		Stdout:    stdout,
+		Stderr:    stderr,
 	}
-	code := exitCode(os.Stderr, p.run(ctx))
+	code := exitCode(stderr, p.run(ctx))
 	stop()
 	os.Exit(code)
 }

@@ -8,10 +8,10 @@ import (
 	"os/user"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+	"github.com/northstar-engines/realtime-registry/internal/terminal"
 	"github.com/northstar-engines/realtime-registry/registry"
 	"github.com/northstar-engines/realtime-registry/registry/rewrite"
 )
@@ -72,14 +72,13 @@ func runMovesList(ctx context.Context, in *invocation) error {
 			fmt.Fprintln(in.Stderr, "no moves of whole tenants")
 			return nil
 		}
-		t := tabwriter.NewWriter(in.Stdout, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(t, "TIME\tFROM\tTO\tSTATE\tREWRITING\tID\tSOURCE")
+		t := terminal.NewTable(in.Stdout, "TIME", "FROM", "TO", "STATE", "REWRITING", "ID", "SOURCE")
 		for _, m := range all {
-			at := "-"
+			at := ""
 			if !m.RetractionOnly {
 				at = m.Time.Format(time.RFC3339Nano)
 			}
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", at, orDash(m.From), orDash(m.To), moveState(m), rewritingText(m.Rewriting, left[m.Seq]), m.ID, m.Source)
+			t.Row(at, m.From, m.To, moveState(m), rewritingText(m.Rewriting, left[m.Seq]), m.ID, m.Source)
 		}
 		return t.Flush()
 	})
@@ -110,7 +109,7 @@ func moveState(m registry.LedgerEntry) string {
 	}
 	text := "retracted " + m.RetractedAt.Format(time.RFC3339)
 	if m.RetractedBy != "" {
-		text += " by " + m.RetractedBy
+		text += " by " + terminal.Quote(m.RetractedBy)
 	}
 	if m.RetractionOnly {
 		text += ", before it arrived"
@@ -225,24 +224,29 @@ func runMovesRetract(ctx context.Context, in *invocation) error {
 	if len(in.Args) != 1 {
 		return usagef("want the event id of one move")
 	}
+	if err := in.canAsk(); err != nil {
+		return err
+	}
+	target := in.firestoreTarget()
+	in.tellTarget(target)
 	return in.withStore(ctx, func(store registryStore) error {
 		move, err := in.findMove(ctx, store, in.Args[0])
 		if err != nil {
 			return err
 		}
 		if move.Retracted {
-			fmt.Fprintf(in.Stderr, "%s is %s already\n", move.ID, moveState(move))
+			fmt.Fprintf(in.Stderr, "%s is %s already\n", terminal.Quote(move.ID), moveState(move))
 			return nil
 		}
 		fmt.Fprintf(in.Stderr, "The move of everything from %s to %s (event %s of %s, %s) would cease to count.\n",
-			move.From, move.To, move.ID, move.Source, move.Time.Format(time.RFC3339Nano))
+			terminal.Quote(move.From), terminal.Quote(move.To), terminal.Quote(move.ID), terminal.Quote(move.Source), move.Time.Format(time.RFC3339Nano))
 		if !in.Config.Yes {
 			plan, err := in.planner(store).Retraction(ctx, move)
 			if err != nil {
 				return err
 			}
 			printPlan(in.Stderr, plan)
-			if err := in.confirm("Retract it?"); err != nil {
+			if err := in.confirm(ctx, target, "retract this move?"); err != nil {
 				return err
 			}
 		}
@@ -267,7 +271,7 @@ func (in *invocation) findMove(ctx context.Context, store registry.Store, id str
 		return m.ID != id || in.Config.Source != "" && m.Source != in.Config.Source
 	})
 	for _, m := range all {
-		sources = append(sources, m.Source)
+		sources = append(sources, terminal.Quote(m.Source))
 	}
 	switch {
 	case len(all) > 1:

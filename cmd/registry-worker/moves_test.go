@@ -118,7 +118,7 @@ func TestATenantsMoveIsPlannedDoneKilledResumedAndTakenBack(t *testing.T) {
 	require.Empty(t, c.export("--check"))
 	require.Regexp(t, `counts +done .*, \d+ documents? written +m +//test`, c.run(exitDone, "moves", "list").Stdout.String())
 
-	require.Contains(t, c.run(exitFault, "moves", "retract", "m").Stderr.String(), "not confirmed", "standard input is empty")
+	require.Contains(t, c.run(exitUsage, "moves", "retract", "m").Stderr.String(), "give --yes", "nobody can be asked")
 	require.Contains(t, c.run(exitFault, "moves", "retract", "other", "--yes").Stderr.String(), "no move of a whole tenant")
 	c.run(exitDone, "moves", "retract", "m", "--by", "ops", "--yes")
 	require.Equal(t, before, c.export(), "byte for byte, from the one write on")
@@ -286,9 +286,8 @@ func TestARewindDeliversAgainWhatIsKept(t *testing.T) {
 	require.Eventually(t, func() bool { return applied() >= 50 }, 30*time.Second, 20*time.Millisecond)
 	before := c.export()
 
-	asked := c.run(exitFault, "replay", "--since", "1h")
-	require.Contains(t, asked.Stderr.String(), "delivered again")
-	require.Contains(t, asked.Stderr.String(), "not confirmed")
+	require.Contains(t, c.run(exitUsage, "replay", "--since", "1h").Stderr.String(), "give --yes", "nobody can be asked")
+	require.Contains(t, c.run(exitDone, "replay", "--since", "1h", "--dry-run").Stderr.String(), "delivered again")
 	c.run(exitDone, "replay", "--since", "1h", "--yes")
 	require.Eventually(t, func() bool { return applied() >= 100 }, 30*time.Second, 20*time.Millisecond)
 	require.Equal(t, before, c.export())

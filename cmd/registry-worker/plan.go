@@ -9,6 +9,7 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
 	"github.com/northstar-engines/realtime-registry/events"
+	"github.com/northstar-engines/realtime-registry/internal/terminal"
 	"github.com/northstar-engines/realtime-registry/registry"
 	"github.com/northstar-engines/realtime-registry/registry/rewrite"
 )
@@ -72,7 +73,7 @@ func printPlan(out io.Writer, p rewrite.Plan) {
 		if c.Plain {
 			plain = " (plain set)"
 		}
-		fmt.Fprintf(out, "    %s: %s → %s%s\n", c.Resource, c.From, c.To, plain)
+		fmt.Fprintf(out, "    %s: %s → %s%s\n", terminal.Quote(c.Resource.String()), terminal.Quote(c.From), terminal.Quote(c.To), plain)
 	}
 	if more := p.Changing() - int64(len(p.Sample)); more > 0 {
 		fmt.Fprintf(out, "    and %d more\n", more)
@@ -88,7 +89,7 @@ func printPlan(out io.Writer, p rewrite.Plan) {
 	for _, job := range p.Pending {
 		m := job.Move
 		fmt.Fprintf(out, "  before it comes the rewriting for %s (%s → %s): %s, ended in %s at least\n",
-			m.ID, orDash(m.From), orDash(m.To), counted(job.Documents, "document", "documents"), job.Left.Round(time.Second))
+			terminal.Quote(m.ID), terminal.Quote(orDash(m.From)), terminal.Quote(orDash(m.To)), counted(job.Documents, "document", "documents"), job.Left.Round(time.Second))
 	}
 	fmt.Fprintf(out, "  verifiers see it at once; direct readers of the documents within about %s, while a worker runs\n", p.Lag.Round(time.Second))
 	fmt.Fprintf(out, "  as of %s\n", p.ReadTime.Format(time.RFC3339Nano))

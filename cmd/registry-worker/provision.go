@@ -30,6 +30,7 @@ var provisionCommand = command{
 }
 
 func runProvision(ctx context.Context, in *invocation) error {
+	in.tellTarget(in.pubsubTarget())
 	client, err := in.openPubSub(ctx)
 	if err != nil {
 		return err

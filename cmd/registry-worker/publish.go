@@ -14,6 +14,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/events"
 	"github.com/northstar-engines/realtime-registry/events/archive"
 	"github.com/northstar-engines/realtime-registry/internal/pubsubadmin"
+	"github.com/northstar-engines/realtime-registry/internal/terminal"
 )
 
 var publishCommand = command{
@@ -41,6 +42,7 @@ func runPublish(ctx context.Context, in *invocation) error {
 	if err != nil {
 		return err
 	}
+	in.tellTarget(in.pubsubTarget())
 	client, err := in.openPubSub(ctx)
 	if err != nil {
 		return err
@@ -103,7 +105,7 @@ type publication struct {
 }
 
 func (p *publication) read(ctx context.Context, publisher *pubsubadmin.Publisher) error {
-	for line, err := range p.files.Lines() {
+	for line, err := range p.files.Lines(ctx) {
 		if err != nil {
 			return err
 		}
@@ -147,7 +149,7 @@ func (p *publication) refuse(line archive.Line, err error) {
 	defer p.mu.Unlock()
 	p.refused++
 	p.progress.clear()
-	fmt.Fprintf(p.Stderr, "%s:%d: %v\n", line.File, line.Number, err)
+	fmt.Fprintf(p.Stderr, "%s:%d: %s\n", terminal.Quote(line.File), line.Number, terminal.Plain(err.Error()))
 }
 
 func (p *publication) confirm(line archive.Line, err error) {

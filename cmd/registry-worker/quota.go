@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+	"github.com/northstar-engines/realtime-registry/internal/terminal"
 	"github.com/northstar-engines/realtime-registry/quota"
 )
 
@@ -52,7 +53,7 @@ var quotaShowCommand = command{
 				return err
 			}
 			for _, fault := range faults {
-				fmt.Fprintln(in.Stderr, "refused policy:", fault)
+				fmt.Fprintln(in.Stderr, terminal.Plain(fmt.Sprint("refused policy: ", fault)))
 			}
 			status, err := quota.Show(ctx, windows, policies, key)
 			if err != nil {
@@ -76,6 +77,7 @@ var quotaResetCommand = command{
 	Groups: []config.Group{config.ProjectGroup, config.RegistryGroup, config.ThrottleGroup, config.LogGroup},
 	Rules:  quotaRules,
 	Run: func(ctx context.Context, in *invocation) error {
+		in.tellTarget(in.firestoreTarget())
 		return in.withWindow(ctx, func(ctx context.Context, windows quota.Store, key quota.Key) error {
 			w, err := quota.Reset(ctx, windows, key)
 			if err != nil {

@@ -58,6 +58,7 @@ func runReplay(ctx context.Context, in *invocation) error {
 	case in.Config.DryRun && in.Config.Checkpoint != "":
 		return usagef("--dry-run reads the archive as a whole: want no --checkpoint")
 	}
+	in.tellTarget(in.firestoreTarget())
 	files, err := archive.Open(in.Args, in.Stdin)
 	if err != nil {
 		return err
@@ -77,7 +78,13 @@ func runReplay(ctx context.Context, in *invocation) error {
 
 // rewind says what it means, asks, and rewinds.
 func (in *invocation) rewind(ctx context.Context) error {
-	since := in.Config.Since
+	if !in.Config.DryRun {
+		if err := in.canAsk(); err != nil {
+			return err
+		}
+	}
+	since, target := in.Config.Since, in.pubsubTarget()
+	in.tellTarget(target)
 	fmt.Fprintf(in.Stderr, "Rewinding to %s (%s ago):\n", since.Format(time.RFC3339), time.Since(since).Round(time.Second))
 	for _, s := range in.Config.Subscriptions {
 		fmt.Fprintf(in.Stderr, "  %s\n", s)
@@ -89,7 +96,7 @@ func (in *invocation) rewind(ctx context.Context) error {
 	if in.Config.DryRun {
 		return nil
 	}
-	if err := in.confirm("Rewind?"); err != nil {
+	if err := in.confirm(ctx, target, "rewind these subscriptions?"); err != nil {
 		return err
 	}
 	client, err := in.openPubSub(ctx)

@@ -32,8 +32,9 @@ var runCommand = command{
 		config.ProjectGroup, config.RegistryGroup, config.PubSubGroup, config.EventsGroup, config.RunGroup,
 		config.RateGroup, config.WorkerGroup, config.APIGroup, config.ThrottleGroup, config.LogGroup,
 	},
-	Rules: runRules,
-	Run:   runRun,
+	Rules:   runRules,
+	Service: true,
+	Run:     runRun,
 }
 
 // runRules is what must hold for run, and what config checks.

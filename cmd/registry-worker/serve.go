@@ -27,7 +27,8 @@ var serveCommand = command{
 		config.NeedSharedThrottle("other processes would not see its windows: want firestore, or run --api"),
 		config.NeedTokenOffLoopback,
 	},
-	Run: runServe,
+	Service: true,
+	Run:     runServe,
 }
 
 func runServe(ctx context.Context, in *invocation) error {

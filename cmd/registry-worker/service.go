@@ -37,6 +37,9 @@ func withService(ctx context.Context, in *invocation, run func(*service) error) 
 		return err
 	}
 	defer s.close(ctx)
+	t := in.firestoreTarget()
+	in.Logger.Info("target", "project", t.Project, "database", t.Database, "prefix", t.Prefix, "emulator", t.Emulator,
+		"registry", in.Config.RegistryBackend)
 	return run(s)
 }
 

@@ -51,7 +51,15 @@ func TestASecondSignalDoesNotWaitForTheDrain(t *testing.T) {
 		}
 		return err != nil
 	}, 10*time.Second, 10*time.Millisecond)
-	p.Signal(syscall.SIGTERM)
+	require.Eventually(t, func() bool { // those of the first second are one with the first
+		p.Signal(syscall.SIGTERM)
+		select {
+		case <-p.Done():
+			return true
+		default:
+			return false
+		}
+	}, 10*time.Second, 100*time.Millisecond)
 	require.Equal(t, exitFault, p.Wait(10*time.Second))
 	require.Contains(t, p.Stderr.String(), "second signal")
 }

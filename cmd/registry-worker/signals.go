@@ -7,19 +7,28 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 )
 
-// untilSignal returns a context that ends with the first SIGINT or SIGTERM. The
-// second one ends the process at once, with 1: whoever sends it no longer wants
-// to wait for the drain, and nothing is lost by it but time.
+// oneSignal is how long signals count as one: a terminal and a supervisor, or
+// timeout(1) by itself, send two within a moment, and nobody has lost patience.
+const oneSignal = time.Second
+
+// untilSignal returns a context that ends with the first SIGINT or SIGTERM. One
+// that comes more than oneSignal later ends the process at once, with 1: whoever
+// sends it no longer wants to wait for the drain, and nothing is lost by it but
+// time.
+//
+// SIGPIPE ends nothing: an output whose reader has gone is an error like any
+// other (outputs.go). Asking for the signal does that, and unlike ignoring it is
+// not inherited by the programs that are started.
 func untilSignal(parent context.Context, stderr io.Writer) (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancel(parent)
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
-		<-signals
-		cancel()
-		s := <-signals
+		s := impatient(signals, cancel)
 		fmt.Fprintf(stderr, "%s: second signal (%s): not waiting any longer\n", programName, s)
 		os.Exit(exitFault)
 	}()
@@ -27,4 +36,18 @@ func untilSignal(parent context.Context, stderr io.Writer) (ctx context.Context,
 		signal.Stop(signals)
 		cancel()
 	}
+}
+
+// impatient calls first at the first signal, and returns the first one that does
+// not belong to it.
+func impatient(signals <-chan os.Signal, first func()) os.Signal {
+	<-signals
+	at := time.Now()
+	first()
+	for s := range signals {
+		if time.Since(at) > oneSignal {
+			return s
+		}
+	}
+	select {} // nobody closes the channel
 }

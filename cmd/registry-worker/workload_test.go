@@ -66,7 +66,7 @@ func (w *workload) read(t *testing.T, file string) {
 	t.Helper()
 	r, err := archive.Open([]string{file}, nil)
 	require.NoError(t, err)
-	for line, err := range r.Lines() {
+	for line, err := range r.Lines(t.Context()) {
 		require.NoError(t, err)
 		e, err := events.DecodeLine(line.Text, time.Now())
 		require.NoError(t, err, "%s:%d", line.File, line.Number)

@@ -59,7 +59,7 @@ func TestALineThatIsTooLongIsRefusedAndTheNextOnesAreRead(t *testing.T) {
 		refusal        string
 	}
 	var lines []seen
-	for line, err := range reader.Lines() {
+	for line, err := range reader.Lines(t.Context()) {
 		require.NoError(t, err)
 		s := seen{number: line.Number, length: len(line.Text)}
 		if line.Refusal != nil {
@@ -116,7 +116,7 @@ func TestTheWalkMayEndEarly(t *testing.T) {
 	reader, err := archive.Open([]string{file(t, "a", []byte("one\ntwo\n")), file(t, "b", []byte("three\n"))}, nil)
 	require.NoError(t, err)
 	n := 0
-	for range reader.Lines() {
+	for range reader.Lines(t.Context()) {
 		n++
 		break
 	}
@@ -134,7 +134,7 @@ func TestThePositionGrowsToTheSizeOnDisk(t *testing.T) {
 	require.NoError(t, err)
 	size := int64(len(zip) + 4)
 	last, steps := int64(0), 0
-	for _, err := range reader.Lines() {
+	for _, err := range reader.Lines(t.Context()) {
 		require.NoError(t, err)
 		read, total := reader.Position()
 		require.Equal(t, size, total)
@@ -176,7 +176,7 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 			var got []events.Event
 			reader, err := archive.Open([]string{path}, nil)
 			require.NoError(t, err)
-			for line, err := range reader.Lines() {
+			for line, err := range reader.Lines(t.Context()) {
 				require.NoError(t, err)
 				event, err := events.DecodeLine(line.Text, at)
 				require.NoError(t, err)
@@ -216,7 +216,7 @@ func read(t *testing.T, files []string, stdin string) ([]string, error) {
 	reader, err := archive.Open(files, strings.NewReader(stdin))
 	require.NoError(t, err)
 	var lines []string
-	for line, err := range reader.Lines() {
+	for line, err := range reader.Lines(t.Context()) {
 		if err != nil {
 			return lines, err
 		}

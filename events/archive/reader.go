@@ -15,6 +15,7 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -24,6 +25,7 @@ import (
 	"sync/atomic"
 
 	"github.com/northstar-engines/realtime-registry/events"
+	"github.com/northstar-engines/realtime-registry/internal/interruptible"
 )
 
 // Line is one line of an archive that is not blank.
@@ -81,11 +83,12 @@ func Open(files []string, stdin io.Reader) (*Reader, error) {
 func (r *Reader) Position() (read, total int64) { return r.read.Load(), r.total }
 
 // Lines yields every line that is not blank. An error comes with the file and
-// the number of the line that could not be read, and is the last.
-func (r *Reader) Lines() iter.Seq2[Line, error] {
+// the number of the line that could not be read, and is the last. The end of ctx
+// is such an error, also where a pipe or standard input keeps the reader waiting.
+func (r *Reader) Lines(ctx context.Context) iter.Seq2[Line, error] {
 	return func(yield func(Line, error) bool) {
 		for _, file := range r.files {
-			if !r.readFile(file, yield) {
+			if !r.readFile(ctx, file, yield) {
 				return
 			}
 		}
@@ -93,10 +96,10 @@ func (r *Reader) Lines() iter.Seq2[Line, error] {
 }
 
 // readFile returns false where the walk has ended.
-func (r *Reader) readFile(file string, yield func(Line, error) bool) bool {
-	input := r.stdin
+func (r *Reader) readFile(ctx context.Context, file string, yield func(Line, error) bool) bool {
+	input := interruptible.Reader(ctx, r.stdin)
 	if file != "-" {
-		f, err := os.Open(file)
+		f, err := interruptible.Open(ctx, file)
 		if err != nil {
 			yield(Line{File: file}, fmt.Errorf("open archive: %w", err))
 			return false
@@ -113,6 +116,9 @@ func (r *Reader) readFile(file string, yield func(Line, error) bool) bool {
 		line := Line{File: file, Number: number}
 		var readErr error
 		line.Text, line.Refusal, readErr = readLine(text)
+		if ctx.Err() != nil {
+			readErr = ctx.Err()
+		}
 		if readErr != nil && !errors.Is(readErr, io.EOF) {
 			yield(Line{File: file, Number: number}, fmt.Errorf("read archive %s, line %d: %w", file, number, readErr))
 			return false

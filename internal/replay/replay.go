@@ -130,7 +130,7 @@ func (r *replay) read(ctx context.Context, lines *archive.Reader, group *errgrou
 		})
 	}
 	skip := r.o.Resume.Position
-	for line, err := range lines.Lines() {
+	for line, err := range lines.Lines(ctx) {
 		if err != nil {
 			return err
 		}

@@ -125,8 +125,10 @@ func (in Input) find(s Setting) (value, from string) {
 	if value, ok := in.Flags[s.Name]; ok {
 		return value, FromFlag
 	}
-	if value, ok := in.LookupEnv(s.Env); ok && value != "" {
-		return value, s.Env
+	if !s.FlagOnly {
+		if value, ok := in.LookupEnv(s.Env); ok && value != "" {
+			return value, s.Env
+		}
 	}
 	return s.Default, FromDefault
 }

@@ -41,11 +41,14 @@ var Groups = []Group{
 type Setting struct {
 	Group   Group
 	Name    string // of the flag, without dashes
-	Env     string
+	Env     string // "" where only the flag counts
 	Default string
 	Help    string
 	Bool    bool // the flag may stand without a value
 	Secret  bool // never shown
+	// FlagOnly: no variable sets it. What answers a question must be given with
+	// the question's own command, and not lie about in a profile or a manifest.
+	FlagOnly bool
 
 	// parse checks the value and keeps it in the configuration. Its error says
 	// what is allowed.
@@ -167,8 +170,8 @@ var Settings = complete([]Setting{
 	{Group: ReplayGroup, Name: "refused",
 		Help:  "file for refused lines, one JSON object each; without it they are named on standard error",
 		parse: anything(func(c *Config) *string { return &c.Refused })},
-	{Group: ConfirmGroup, Name: "yes", Bool: true, Default: "false",
-		Help:  "do not ask",
+	{Group: ConfirmGroup, Name: "yes", Bool: true, Default: "false", FlagOnly: true,
+		Help:  "do not ask; no variable says this",
 		parse: boolean(func(c *Config) *bool { return &c.Yes })},
 	{Group: PlanGroup, Name: "from",
 		Help:  "tenant whose resources would move",
@@ -202,7 +205,7 @@ func EnvName(flag string) string {
 
 func complete(settings []Setting) []Setting {
 	for i, s := range settings {
-		if s.Env == "" {
+		if s.Env == "" && !s.FlagOnly {
 			settings[i].Env = EnvName(s.Name)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/northstar-engines/realtime-registry/events/consumer"
+	"github.com/northstar-engines/realtime-registry/internal/terminal"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
@@ -27,7 +28,7 @@ func (p Page) Owners(s registry.Snapshot) error {
 		if owner == "" {
 			owner = "nobody"
 		}
-		fmt.Fprintf(t, "  %s\t%s\t%s\n", r.Resource, owner, why(r.History.Explain(s.Ledger)))
+		fmt.Fprintf(t, "  %s\t%s\t%s\n", r.Resource, terminal.Quote(owner), terminal.Quote(why(r.History.Explain(s.Ledger))))
 	}
 	return t.Flush()
 }
@@ -69,7 +70,7 @@ func (p Page) Refused(letters []consumer.DeadLetter, where string) {
 	}
 	for _, l := range letters {
 		fmt.Fprintf(p.Out, "  %-10s  %s\n  %10s  %s\n",
-			l.Attributes[consumer.ReasonAttribute], eventID(l), "", l.Attributes[consumer.DetailAttribute])
+			terminal.Quote(l.Attributes[consumer.ReasonAttribute]), terminal.Quote(eventID(l)), "", terminal.Quote(l.Attributes[consumer.DetailAttribute]))
 	}
 }
 

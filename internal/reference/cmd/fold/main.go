@@ -7,6 +7,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"os"
 	"time"
@@ -34,7 +35,7 @@ func run(files []string) error {
 		return err
 	}
 	var fold reference.Registry
-	for line, err := range reader.Lines() {
+	for line, err := range reader.Lines(context.Background()) {
 		if err != nil {
 			return err
 		}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"syscall"
+)
+
+// output is standard output or standard error. It remembers the first error: a
+// command must not tell of success where what it was asked for is lost, whether
+// or not the code that printed it looked (fmt.Fprintln's callers do not, nor does
+// the library that prints help).
+type output struct {
+	name string
+	file *os.File
+
+	mu  sync.Mutex
+	err error
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	n, err := o.file.Write(p)
+	o.note(err)
+	return n, err
+}
+
+// Fd makes a terminal known as one.
+func (o *output) Fd() uintptr { return o.file.Fd() }
+
+// Close finds what only shows when a file is closed.
+func (o *output) Close() { o.note(o.file.Close()) }
+
+func (o *output) note(err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if err != nil && o.err == nil {
+		o.err = err
+	}
+}
+
+// lost returns why something that was written is not there, or nil. Whoever has
+// closed a pipe (head) knows, and is not told.
+func (o *output) lost() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var path *os.PathError
+	switch {
+	case errors.Is(o.err, syscall.EPIPE):
+		return errReported
+	case errors.As(o.err, &path):
+		return fmt.Errorf("%s: %w", o.name, path.Err)
+	case o.err != nil:
+		return fmt.Errorf("%s: %w", o.name, o.err)
+	}
+	return nil
+}
+
+// lostOutput returns the command's error, or one of an output that did not take
+// all that the command wrote. A service goes on without its log.
+func lostOutput(err error, stdout, stderr io.Writer, service bool) error {
+	if o, ok := stdout.(*output); ok {
+		if lost := o.lost(); err == nil || lost == errReported && errors.Is(err, syscall.EPIPE) {
+			err = lost
+		}
+	}
+	if o, ok := stderr.(*output); ok && err == nil && !service {
+		err = o.lost()
+	}
+	return err
+}
+
+// fileOf returns the file of an input or an output of the process; nil where it
+// is none, as in tests.
+func fileOf(stream any) *os.File {
+	switch s := stream.(type) {
+	case *os.File:
+		return s
+	case *output:
+		return s.file
+	}
+	return nil
+}

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
+)
+
+// session is the program on a terminal of its own.
+type session struct {
+	t    *testing.T
+	tty  *os.File // our end
+	done chan int // the exit code
+
+	mu     sync.Mutex
+	screen strings.Builder
+	more   chan struct{} // closed and replaced with all that is printed
+}
+
+// onTerminal starts the program with a terminal for all that it reads and
+// writes.
+func onTerminal(t *testing.T, env []string, args ...string) *session {
+	t.Helper()
+	ours, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
+	require.NoError(t, err)
+	t.Cleanup(func() { ours.Close() })
+	var number, unlocked uint32
+	ioctl(t, ours, syscall.TIOCGPTN, &number)
+	ioctl(t, ours, syscall.TIOCSPTLCK, &unlocked)
+	theirs, err := os.OpenFile(fmt.Sprint("/dev/pts/", number), os.O_RDWR|syscall.O_NOCTTY, 0)
+	require.NoError(t, err)
+	defer theirs.Close()
+
+	s := &session{t: t, tty: ours, done: make(chan int, 1), more: make(chan struct{})}
+	cmd := exec.Command(emulatortest.Binary(t), args...)
+	cmd.Env = append(os.Environ(), env...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = theirs, theirs, theirs
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	go s.watch()
+	go func() {
+		_ = cmd.Wait()
+		s.done <- cmd.ProcessState.ExitCode()
+	}()
+	return s
+}
+
+func ioctl(t *testing.T, f *os.File, request uintptr, value *uint32) {
+	t.Helper()
+	_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, f.Fd(), request, uintptr(unsafe.Pointer(value)))
+	require.Zero(t, errno)
+}
+
+func (s *session) watch() {
+	for buf := make([]byte, 4096); ; {
+		n, err := s.tty.Read(buf)
+		s.mu.Lock()
+		s.screen.Write(buf[:n])
+		close(s.more)
+		s.more = make(chan struct{})
+		s.mu.Unlock()
+		if err != nil {
+			return // the program has ended
+		}
+	}
+}
+
+func (s *session) text() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.screen.String()
+}
+
+// await waits until the terminal shows the text.
+func (s *session) await(text string) {
+	s.t.Helper()
+	deadline := time.After(30 * time.Second)
+	for {
+		s.mu.Lock()
+		shown, more := s.screen.String(), s.more
+		s.mu.Unlock()
+		if strings.Contains(shown, text) {
+			return
+		}
+		select {
+		case <-more:
+		case <-deadline:
+			s.t.Fatalf("no %q on the terminal:\n%s", text, shown)
+		}
+	}
+}
+
+// keys types.
+func (s *session) keys(text string) {
+	s.t.Helper()
+	_, err := s.tty.WriteString(text)
+	require.NoError(s.t, err)
+}
+
+const ctrlC = "\x03"
+
+func (s *session) exits(code int) {
+	s.t.Helper()
+	select {
+	case got := <-s.done:
+		require.Equal(s.t, code, got, s.text())
+	case <-time.After(30 * time.Second):
+		s.t.Fatalf("it still runs:\n%s", s.text())
+	}
+}
+
+func TestAQuestionNamesItsTargetAndTheFirstCtrlCEndsIt(t *testing.T) {
+	env := []string{"GOOGLE_CLOUD_PROJECT=p-1", "FIRESTORE_DATABASE=", "PUBSUB_EMULATOR_HOST=127.0.0.1:9"}
+	s := onTerminal(t, env, "replay", "--since", "1h")
+	s.await("Type yes to go on")
+	require.True(t, strings.HasPrefix(s.text(), "writing to project p-1, emulator at 127.0.0.1:9\r\n"), s.text())
+	require.Contains(t, s.text(), "project p-1, emulator at 127.0.0.1:9: rewind these subscriptions?")
+	s.keys(ctrlC)
+	s.exits(exitFault)
+	require.Contains(t, s.text(), "interrupted; nothing was changed")
+
+	s = onTerminal(t, []string{"GOOGLE_CLOUD_PROJECT=p-1", "PUBSUB_EMULATOR_HOST="}, "replay", "--since", "1h")
+	s.await("project p-1, production: rewind these subscriptions?")
+	s.keys("y\n")
+	s.exits(exitFault)
+	require.Contains(t, s.text(), "not confirmed; nothing was changed")
+}
+
+func TestTheFirstCtrlCEndsAReadOfStandardInput(t *testing.T) {
+	c := onEmulators(t)
+	c.run(exitDone, "provision")
+	for _, args := range [][]string{{"publish", "-"}, {"replay", "--yes", "-"}} {
+		s := onTerminal(t, c.project.Environ(), args...)
+		s.await("writing to project " + c.project.ID)
+		s.keys(created("1", "2024-01-01T00:00:00Z", "t_a", "th_1") + "\n")
+		s.await("th_1")
+		s.keys(ctrlC)
+		s.exits(exitFault)
+		require.Contains(t, s.text(), "interrupted", args)
+	}
+}
+
+func TestWithoutATerminalNothingIsAskedAndNothingDone(t *testing.T) {
+	for _, args := range []string{"replay --since 1h", "moves retract m"} {
+		r := call(t, nil, append(strings.Fields(args), "--project", "p-1")...)
+		require.Equal(t, exitUsage, r.code, r.stderr)
+		require.Contains(t, r.stderr, "standard input is no terminal: give --yes", args)
+	}
+}

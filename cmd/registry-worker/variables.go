@@ -1,0 +1,56 @@
+package main
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+)
+
+// ofOthers are variables that begin as ours do and are none of ours: those that
+// Kubernetes gives to every pod beside a Service whose name begins with
+// "registry" (kubernetes.io, "Accessing the Service", environment variables), and
+// the API's address, as the examples in docs/ read it.
+var ofOthers = regexp.MustCompile(`^REGISTRY_(URL|(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?))$`)
+
+// misspelt returns a warning for every variable that is nearly, but not quite,
+// one of ours, or that says what no variable may: it would have no effect, and
+// nobody would say so.
+func misspelt(environ []string) (warnings []string) {
+	variables := map[string]string{} // by the names that people may think of
+	for _, s := range config.Settings {
+		variables[strings.TrimPrefix(config.EnvName(s.Name), "REGISTRY_")] = s.Env
+	}
+	for _, v := range environ {
+		name, _, _ := strings.Cut(v, "=")
+		rest, ours := strings.CutPrefix(name, "REGISTRY_")
+		variable, exact := variables[rest]
+		switch {
+		case !ours || exact && variable == name || ofOthers.MatchString(name):
+		case exact && variable == "":
+			warnings = append(warnings, fmt.Sprintf("%s has no effect: give --%s", name, strings.ToLower(strings.ReplaceAll(rest, "_", "-"))))
+		case exact:
+			warnings = append(warnings, fmt.Sprintf("%s is not a setting, it is %s", name, variable))
+		default:
+			if near := nearest(variables, rest); near != "" {
+				warnings = append(warnings, fmt.Sprintf("%s is not a setting, did you mean %q?", name, near))
+			}
+		}
+	}
+	slices.Sort(warnings)
+	return warnings
+}
+
+// nearest returns the variable of the name that is nearest, or "". What all
+// variables begin with proves no nearness.
+func nearest(variables map[string]string, rest string) string {
+	best, distance := "", len(rest)/3
+	for name, variable := range variables {
+		if d := editDistance(name, rest); variable != "" && (d < distance || d == distance && (best == "" || variable < best)) {
+			best, distance = variable, d
+		}
+	}
+	return best
+}
