@@ -16,7 +16,7 @@ import (
 // is not transient, or the retry budget is used up. It is called with a slot,
 // which it holds during attempts and not between them, so that a batch that
 // fails does not hold up others.
-func (c *Consumer) apply(works []*work) {
+func (c *Consumer) apply(l *lane, works []*work) {
 	stop := context.AfterFunc(c.killed, func() {
 		for _, w := range works {
 			c.settle(w, handlers.Retry(errDraining))
@@ -26,12 +26,12 @@ func (c *Consumer) apply(works []*work) {
 
 	rest, slot := works, true
 	attempt := func() error {
-		if !slot && !c.takeSlot() {
+		if !slot && !c.takeSlot(l) {
 			return backoff.Permanent(errDraining)
 		}
 		slot = false
 		rest = c.attempt(rest)
-		c.free()
+		l.free()
 		if len(rest) == 0 {
 			return nil
 		}
@@ -57,12 +57,12 @@ func (c *Consumer) retries() backoff.BackOff {
 	)
 }
 
-func (c *Consumer) takeSlot() bool {
+func (c *Consumer) takeSlot(l *lane) bool {
 	if c.killed.Err() != nil {
 		return false
 	}
 	select {
-	case c.slots <- struct{}{}:
+	case l.slots <- struct{}{}:
 		return true
 	case <-c.killed.Done():
 		return false

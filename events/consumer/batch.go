@@ -19,9 +19,9 @@ func (b *batch) add(w *work) {
 	b.bytes += w.size
 }
 
-// batches folds the queue into batches, and starts an applier for each. It ends
-// with Run.
-func (c *Consumer) batches() {
+// batches folds a lane's queue into batches, and starts an applier for each. It
+// ends with Run.
+func (c *Consumer) batches(l *lane) {
 	var (
 		next     batch
 		overflow *work // did not fit into next, which is full then
@@ -31,12 +31,12 @@ func (c *Consumer) batches() {
 	defer linger.Stop()
 	for {
 		full := overflow != nil || next.changes >= c.opts.BatchChanges || next.bytes >= c.opts.BatchBytes
-		in, slots := c.queue, c.slots
+		in, slots := l.queue, l.slots
 		if full {
 			in = nil
 		}
 		// Nothing in flight and nothing queued: waiting would gain nothing.
-		alone := len(c.slots) == 0 && len(c.queue) == 0
+		alone := len(l.slots) == 0 && len(l.queue) == 0
 		if len(next.works) == 0 || !full && !lingered && !alone {
 			slots = nil
 		}
@@ -53,7 +53,7 @@ func (c *Consumer) batches() {
 				overflow = w
 			}
 		case slots <- struct{}{}:
-			go c.apply(next.works)
+			go c.apply(l, next.works)
 			next = batch{}
 			if overflow != nil {
 				linger.Reset(c.opts.Linger)
@@ -63,12 +63,12 @@ func (c *Consumer) batches() {
 			}
 		case <-linger.C:
 			lingered = true
-		case <-c.freed: // look again whether anything is in flight
+		case <-l.freed: // look again whether anything is in flight
 		case <-c.killed.Done():
 			if overflow != nil {
 				next.add(overflow)
 			}
-			c.abandon(next.works)
+			c.abandon(l, next.works)
 			return
 		}
 	}
@@ -79,25 +79,16 @@ func (c *Consumer) fits(b batch, w *work) bool {
 }
 
 // abandon nacks what no applier has taken, and what still comes.
-func (c *Consumer) abandon(works []*work) {
+func (c *Consumer) abandon(l *lane, works []*work) {
 	for _, w := range works {
 		c.settle(w, handlers.Retry(errDraining))
 	}
 	for {
 		select {
-		case w := <-c.queue:
+		case w := <-l.queue:
 			c.settle(w, handlers.Retry(errDraining))
 		case <-c.over:
 			return
 		}
-	}
-}
-
-// free gives the slot of an applier back.
-func (c *Consumer) free() {
-	<-c.slots
-	select {
-	case c.freed <- struct{}{}:
-	default:
 	}
 }

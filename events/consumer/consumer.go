@@ -19,14 +19,14 @@ type Consumer struct {
 	opts      Options
 	decode    func(attributes map[string]string, data []byte, notAfter time.Time) (events.Event, error)
 
-	admission admission
-	intake    chan *work    // admitted
-	queue     chan *work    // decoded
-	slots     chan struct{} // one token per batch that is being applied
-	freed     chan struct{} // a slot was given back
-	progress  progress
-	telemetry *telemetry
-	log       *limitedLog
+	admission       admission
+	ledgerAdmission admission  // of what is in the ledger's lane
+	intake          chan *work // admitted
+	resources       *lane
+	ledger          *lane
+	progress        progress
+	telemetry       *telemetry
+	log             *limitedLog
 
 	// killed ends when the drain is over: what is unsettled then is nacked.
 	// It belongs to the run and not to one call, so it lives here.
@@ -49,12 +49,16 @@ func New(store registry.Store, transport Transport, opts Options) (*Consumer, er
 		decode:    events.Decode,
 		admission: newAdmission(opts.MaxOutstandingMessages, opts.MaxOutstandingBytes),
 		intake:    make(chan *work, opts.BatchChanges),
-		queue:     make(chan *work, opts.BatchChanges),
-		slots:     make(chan struct{}, opts.Appliers),
-		freed:     make(chan struct{}, 1),
-		progress:  progress{timeout: opts.ReadyTimeout},
-		log:       newLimitedLog(opts.Logger),
-		over:      make(chan struct{}),
+		resources: newLane(opts.BatchChanges, opts.Appliers),
+		// The queue has room for all that is admitted, so that decoders never
+		// wait for it. One applier: what comes while a batch is applied goes into
+		// the next, all together.
+		ledgerAdmission: newAdmission(opts.MaxOutstandingMessages, opts.MaxOutstandingBytes),
+		ledger:          newLane(2*opts.MaxOutstandingMessages, 1),
+
+		progress: progress{timeout: opts.ReadyTimeout},
+		log:      newLimitedLog(opts.Logger),
+		over:     make(chan struct{}),
 	}
 	c.killed, c.kill = context.WithCancel(context.Background())
 	var err error
@@ -93,7 +97,8 @@ func (c *Consumer) Run(ctx context.Context) error {
 	for range 2 * runtime.GOMAXPROCS(0) {
 		go c.decoder()
 	}
-	go c.batches()
+	go c.batches(c.resources)
+	go c.batches(c.ledger)
 	go func() {
 		limits := Limits{Messages: c.opts.MaxOutstandingMessages, Bytes: c.opts.MaxOutstandingBytes}
 		ended <- c.transport.Receive(receiving, limits, c.deliver)
@@ -156,11 +161,13 @@ func (c *Consumer) drain(ended <-chan error) error {
 // awaitCommits waits for commits in flight whose messages were nacked already,
 // so that the end of the process does not cut them off.
 func (c *Consumer) awaitCommits(timeout <-chan time.Time) {
-	for range cap(c.slots) {
-		select {
-		case c.slots <- struct{}{}:
-		case <-timeout:
-			return
+	for _, l := range []*lane{c.resources, c.ledger} {
+		for range cap(l.slots) {
+			select {
+			case l.slots <- struct{}{}:
+			case <-timeout:
+				return
+			}
 		}
 	}
 }

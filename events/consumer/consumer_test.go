@@ -602,7 +602,11 @@ func TestEveryMessageIsSettledOnceWhateverHappens(t *testing.T) {
 		c, stop := running(t, s, l, Options{BatchChanges: 20, MaxOutstandingMessages: 100, DrainTimeout: 100 * time.Millisecond})
 		var receipts []*receipt
 		for i := range 2000 {
-			receipts = append(receipts, l.send(created("t_a", fmt.Sprintf("th_%d", i))))
+			if <-dice < 30 {
+				receipts = append(receipts, l.send(tenantMoved(fmt.Sprintf("t_%d", i), "t_a")))
+			} else {
+				receipts = append(receipts, l.send(created("t_a", fmt.Sprintf("th_%d", i))))
+			}
 		}
 		for _, r := range receipts[:1000] {
 			r.wait()
@@ -610,6 +614,7 @@ func TestEveryMessageIsSettledOnceWhateverHappens(t *testing.T) {
 		require.NoError(t, stop())
 		require.Zero(t, c.progress.outstandingNow())
 		require.True(t, c.admission.messages.TryAcquire(100), "room was not given back")
+		require.True(t, c.ledgerAdmission.messages.TryAcquire(100), "room was not given back")
 	})
 }
 

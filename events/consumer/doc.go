@@ -8,10 +8,13 @@
 //     once the bounds on unsettled messages and bytes allow it (intake.go).
 //  2. It is decoded and validated, several at a time. What can never succeed is
 //     refused here (intake.go).
-//  3. Its changes join a batch. A batch is sent when it is full, when the
-//     linger is over, or at once where nothing is in flight, so that a single
-//     event never waits (batch.go).
-//  4. Several appliers give batches to registry.Store.Apply. What failed for a
+//  3. Its changes join a batch: those of resources in one lane, those of the
+//     ledger (moves of everything that a tenant owns) in another, so that the
+//     one never waits for the other (lane.go). A batch is sent when it is full,
+//     when the linger is over, or at once where nothing is in flight, so that a
+//     single event never waits (batch.go).
+//  4. Several appliers, one of them the ledger's, give batches to
+//     registry.Store.Apply. What failed for a
 //     passing reason is tried again, with backoff; the rest of the batch does
 //     not wait for it (apply.go).
 //  5. It is settled, in one place, by one table (settle.go): acked after the
@@ -31,8 +34,8 @@
 //
 // Messages are applied in no particular order.
 //
-// Memory is bounded by MaxOutstandingMessages and MaxOutstandingBytes, whatever
-// the backlog is.
+// Memory is bounded by MaxOutstandingMessages and MaxOutstandingBytes, once for
+// all messages and once for those in the ledger's lane, whatever the backlog is.
 //
 // # Shutdown
 //

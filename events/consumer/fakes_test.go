@@ -168,6 +168,11 @@ func created(tenant, thread string) Message {
 	return message(string(events.ThreadCreatedType), fmt.Sprintf(`{"tenant_id":%q,"thread_id":%q}`, tenant, thread))
 }
 
+// tenantMoved is the message of everything of a tenant that moved.
+func tenantMoved(from, to string) Message {
+	return message(string(events.TenantMovedType), fmt.Sprintf(`{"from_tenant_id":%q,"to_tenant_id":%q}`, from, to))
+}
+
 func message(eventType, data string) Message {
 	now := time.Now().UTC()
 	return Message{

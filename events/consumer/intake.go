@@ -30,7 +30,7 @@ type work struct {
 	changes  []registry.Change
 	outcomes []registry.Outcome // by change; the zero outcome: not tried yet
 
-	admitted bool
+	admitted *admission // nil: not, or not yet
 	settled  atomic.Bool
 }
 
@@ -43,7 +43,7 @@ func (c *Consumer) deliver(ctx context.Context, m Message) {
 		c.settle(w, handlers.Retry(errDraining))
 		return
 	}
-	w.admitted = true
+	w.admitted = &c.admission
 	c.pass(w, c.intake)
 }
 
@@ -60,7 +60,7 @@ func (c *Consumer) decoder() {
 				c.settle(w, handlers.Refuse(refusal))
 				continue
 			}
-			c.pass(w, c.queue)
+			c.pass(w, c.route(w).queue)
 		case <-c.over:
 			return
 		}
@@ -123,6 +123,18 @@ func (a admission) admit(ctx context.Context, size int64) bool {
 		return false
 	}
 	if a.bytes.Acquire(ctx, min(size, a.maxBytes)) != nil {
+		a.messages.Release(1)
+		return false
+	}
+	return true
+}
+
+// tryAdmit is admit where there is room now.
+func (a admission) tryAdmit(size int64) bool {
+	if !a.messages.TryAcquire(1) {
+		return false
+	}
+	if !a.bytes.TryAcquire(min(size, a.maxBytes)) {
 		a.messages.Release(1)
 		return false
 	}

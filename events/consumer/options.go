@@ -15,7 +15,9 @@ type Options struct {
 	// MaxOutstandingMessages and MaxOutstandingBytes bound the messages that
 	// are admitted and not yet settled, and with them the memory that a backlog
 	// takes. Bytes are those of bodies and attributes; a message larger than
-	// the bound is admitted alone. Defaults: 3,000 and 64 MiB.
+	// the bound is admitted alone. Moves of whole tenants that wait for the
+	// ledger have as much again of their own, so that they keep nothing else
+	// waiting. Defaults: 3,000 and 64 MiB.
 	MaxOutstandingMessages int
 	MaxOutstandingBytes    int64
 
@@ -28,7 +30,8 @@ type Options struct {
 	// is in flight. Default: 5 ms.
 	Linger time.Duration
 
-	// Appliers is how many batches are applied at the same time. Default: 8.
+	// Appliers is how many batches are applied at the same time, beside one of
+	// changes of the ledger. Default: 8.
 	Appliers int
 
 	// CommitTimeout bounds one call of Store.Apply. Default: 10 s.

@@ -56,8 +56,8 @@ func (c *Consumer) finish(w *work, result handlers.Result) {
 		w.message.Settler.Nack()
 	}
 	now := time.Now()
-	if w.admitted {
-		c.admission.release(w.size)
+	if w.admitted != nil {
+		w.admitted.release(w.size)
 	}
 	c.progress.settled(now, what == ack)
 	c.telemetry.settled(w, result, now)

@@ -1,0 +1,45 @@
+package consumer
+
+import "github.com/northstar-engines/realtime-registry/registry"
+
+// lane is a queue with appliers of its own. There are two: one for changes of
+// resources, and one for those of the ledger, all of which write one document.
+// What one lane waits for, the other does not.
+type lane struct {
+	queue chan *work    // decoded
+	slots chan struct{} // one token per batch that is being applied
+	freed chan struct{} // a slot was given back
+}
+
+func newLane(queue, appliers int) *lane {
+	return &lane{
+		queue: make(chan *work, queue),
+		slots: make(chan struct{}, appliers),
+		freed: make(chan struct{}, 1),
+	}
+}
+
+// free gives the slot of an applier back.
+func (l *lane) free() {
+	<-l.slots
+	select {
+	case l.freed <- struct{}{}:
+	default:
+	}
+}
+
+// route says which way decoded work goes. Work for the ledger makes room for
+// others, as long as the ledger's own bounds allow it: a backlog of it fills the
+// bounds of all only where it is greater than them.
+func (c *Consumer) route(w *work) *lane {
+	for _, change := range w.changes {
+		if change.Resource == (registry.Resource{}) {
+			if c.ledgerAdmission.tryAdmit(w.size) {
+				c.admission.release(w.size)
+				w.admitted = &c.ledgerAdmission
+			}
+			return c.ledger
+		}
+	}
+	return c.resources
+}
