@@ -3,6 +3,7 @@ package events
 import (
 	"crypto/sha256"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -22,15 +23,46 @@ func NewAsserted(tenantID string, resource ResourceRef, at time.Time) Event {
 	}
 }
 
-// NewRetracted returns the archive event of a retraction: at says when, by says
-// who (may be empty). Its source is "registry", its id "retracted/{hash}" with
-// the SHA-256, in hexadecimal, of the retracted event's source, a NUL and its
-// id: the two themselves could be longer than an id may be.
-func NewRetracted(eventSource, eventID, by string, at time.Time) Event {
+// NewClaimed returns the archive event of a claim at a time. Its source is
+// "registry" and its id "{kind}__{id}__{tenant}", as in the registry's history.
+func NewClaimed(tenantID string, resource ResourceRef, at time.Time) Event {
+	return Event{Source: ArchiveSource, ID: claimID(tenantID, resource), Time: at.UTC().Round(0), Data: Claimed{TenantID: tenantID, Resource: resource}}
+}
+
+func claimID(tenantID string, resource ResourceRef) string {
+	return resource.Kind + "__" + resource.ID + "__" + tenantID
+}
+
+// asClaim makes a creation the claim that it is: earlier releases kept claims as
+// creations by the registry itself, and archived them so. In an archive only:
+// whoever publishes could give his events that source and id.
+func (e Event) asClaim() Event {
+	var claim Claimed
+	switch data := e.Data.(type) {
+	case ThreadCreated:
+		claim = Claimed{data.TenantID, ResourceRef{"thread", data.ThreadID}}
+	case CanvasCreated:
+		claim = Claimed{data.TenantID, ResourceRef{"canvas", data.CanvasID}}
+	default:
+		return e
+	}
+	if e.Source == ArchiveSource && e.ID == claimID(claim.TenantID, claim.Resource) {
+		e.Data = claim
+	}
+	return e
+}
+
+// NewRetracted returns the archive event of one statement of a retraction: at
+// says when, by who and reason why (both may be empty). Its source is
+// "registry", its id "retracted/{hash}" with the SHA-256, in hexadecimal, of all
+// that it says, with NULs in between: the texts themselves could be longer than
+// an id may be, and what another operator said is another event.
+func NewRetracted(eventSource, eventID, by, reason string, at time.Time) Event {
+	said := strings.Join([]string{eventSource, eventID, by, reason, formatTime(at)}, "\x00")
 	return Event{
 		Source: ArchiveSource,
-		ID:     fmt.Sprintf("retracted/%x", sha256.Sum256([]byte(eventSource+"\x00"+eventID))),
+		ID:     fmt.Sprintf("retracted/%x", sha256.Sum256([]byte(said))),
 		Time:   at.UTC().Round(0),
-		Data:   Retracted{EventSource: eventSource, EventID: eventID, By: by},
+		Data:   Retracted{EventSource: eventSource, EventID: eventID, By: by, Reason: reason},
 	}
 }

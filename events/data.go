@@ -12,7 +12,7 @@ func newData(typ Type, object map[string]any) (Data, error) {
 	case CanvasCreatedType:
 		return CanvasCreated{TenantID: text("tenant_id"), CanvasID: text("canvas_id")}, nil
 	case TenantMovedType:
-		moved := TenantMoved{FromTenantID: text("from_tenant_id"), ToTenantID: text("to_tenant_id")}
+		moved := TenantMoved{FromTenantID: text("from_tenant_id"), ToTenantID: text("to_tenant_id"), Reason: text("reason"), Actor: text("actor")}
 		if items, ok := object["resources"].([]any); ok {
 			moved.Resources = make([]ResourceRef, len(items))
 			for i, item := range items {
@@ -20,10 +20,12 @@ func newData(typ Type, object map[string]any) (Data, error) {
 			}
 		}
 		return moved, nil
+	case ClaimedType:
+		return Claimed{TenantID: text("tenant_id"), Resource: newResourceRef(object["resource"])}, nil
 	case AssertedType:
 		return Asserted{TenantID: text("tenant_id"), Resource: newResourceRef(object["resource"])}, nil
 	case RetractedType:
-		return Retracted{EventSource: text("event_source"), EventID: text("event_id"), By: text("by")}, nil
+		return Retracted{EventSource: text("event_source"), EventID: text("event_id"), By: text("by"), Reason: text("reason")}, nil
 	}
 	return nil, refuse(UnknownType, "type: %s", shorten(string(typ)))
 }

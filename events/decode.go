@@ -47,14 +47,16 @@ func Decode(attributes map[string]string, data []byte, notAfter time.Time) (Even
 }
 
 // DecodeLine reads one line of an archive: a structured CloudEvent, of the
-// types that occur in archives only too. notAfter is the latest time that the
+// types that occur in archives only too. A creation by the registry itself is the
+// claim of an earlier release, and becomes one. notAfter is the latest time that the
 // event may bear: now, plus the clock skew that is allowed. The error is always
 // a *Refusal.
 func DecodeLine(line []byte, notAfter time.Time) (Event, error) {
 	if err := checkSize(line); err != nil {
 		return Event{}, err
 	}
-	return decodeStructured(line, archivedTypes, notAfter)
+	event, err := decodeStructured(line, archivedTypes, notAfter)
+	return event.asClaim(), err
 }
 
 func checkSize(message []byte) error {

@@ -74,8 +74,8 @@ func TestArchiveEventsAreTheSameEveryTimeAndRoundTrip(t *testing.T) {
 	require.Equal(t, "registry", asserted.Source)
 	requireRoundTrips(t, asserted)
 
-	retracted := events.NewRetracted("//nexus/tenants", "e-5", "", noon)
-	require.Equal(t, "retracted/07ba8b6b8d9750e6c9544f41b93046e3af8fc378826dcbd452fc76e4717d359d", retracted.ID)
+	retracted := events.NewRetracted("//nexus/tenants", "e-5", "", "", noon)
+	require.Equal(t, "retracted/4c09b6a5eb1c4e1f80c50e42c7c00ad63d41066c956e4acc84c281d2e8395e4b", retracted.ID)
 	requireRoundTrips(t, retracted)
-	require.NotEqual(t, retracted.ID, events.NewRetracted("//nexus/tenantse", "-5", "", noon).ID)
+	require.NotEqual(t, retracted.ID, events.NewRetracted("//nexus/tenantse", "-5", "", "", noon).ID)
 }

@@ -17,7 +17,7 @@ const MaxAttributeBytes = 1024
 
 var (
 	publishedTypes = map[Type]bool{ThreadCreatedType: true, CanvasCreatedType: true, TenantMovedType: true}
-	archivedTypes  = map[Type]bool{ThreadCreatedType: true, CanvasCreatedType: true, TenantMovedType: true, AssertedType: true, RetractedType: true}
+	archivedTypes  = map[Type]bool{ThreadCreatedType: true, CanvasCreatedType: true, TenantMovedType: true, ClaimedType: true, AssertedType: true, RetractedType: true}
 )
 
 // envelope is an event of either mode before it was checked.

@@ -15,6 +15,7 @@ const (
 // The types that occur in archives only: `export --events` writes them and
 // `replay` takes them; the worker refuses them as unknown_type.
 const (
+	ClaimedType   Type = "registry.claimed.v1"
 	AssertedType  Type = "registry.asserted.v1"
 	RetractedType Type = "registry.retracted.v1"
 )
@@ -50,7 +51,7 @@ type Event struct {
 func (e Event) Type() Type { return e.Data.Type() }
 
 // Data is the payload of an event: ThreadCreated, CanvasCreated, TenantMoved,
-// Asserted or Retracted.
+// Claimed, Asserted or Retracted.
 type Data interface {
 	// Type is the event type that carries this data.
 	Type() Type
@@ -75,12 +76,22 @@ type TenantMoved struct {
 	FromTenantID string        `json:"from_tenant_id"`
 	ToTenantID   string        `json:"to_tenant_id"`
 	Resources    []ResourceRef `json:"resources,omitzero"` // nil, or 1 to 500 without repeats
+	Reason       string        `json:"reason,omitempty"`   // why, for people
+	Actor        string        `json:"actor,omitempty"`    // on whose behalf, for people
 }
 
 // ResourceRef names a resource in an event.
 type ResourceRef struct {
 	Kind string `json:"kind"` // "thread" or "canvas"
 	ID   string `json:"id"`
+}
+
+// Claimed says that the registry itself told a tenant that the resource is its
+// own. In archives only; the event's source and id are those of the claim in the
+// registry's history.
+type Claimed struct {
+	TenantID string      `json:"tenant_id"`
+	Resource ResourceRef `json:"resource"`
 }
 
 // Asserted says that somebody outside wrote the document with a plain set. In
@@ -95,7 +106,8 @@ type Asserted struct {
 type Retracted struct {
 	EventSource string `json:"event_source"`
 	EventID     string `json:"event_id"`
-	By          string `json:"by,omitempty"` // who, as the operator gave it
+	By          string `json:"by,omitempty"`     // who, as the operator gave it
+	Reason      string `json:"reason,omitempty"` // why
 }
 
 // Type implements Data.
@@ -106,6 +118,9 @@ func (CanvasCreated) Type() Type { return CanvasCreatedType }
 
 // Type implements Data.
 func (TenantMoved) Type() Type { return TenantMovedType }
+
+// Type implements Data.
+func (Claimed) Type() Type { return ClaimedType }
 
 // Type implements Data.
 func (Asserted) Type() Type { return AssertedType }

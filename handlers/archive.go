@@ -11,7 +11,7 @@ func Retraction(e events.Event) (registry.Retraction, bool) {
 	if !ok {
 		return registry.Retraction{}, false
 	}
-	return registry.Retraction{Source: data.EventSource, ID: data.EventID, By: data.By, At: e.Time}, true
+	return registry.Retraction{Source: data.EventSource, ID: data.EventID, By: data.By, Reason: data.Reason, At: e.Time}, true
 }
 
 // Archive is the inverse of Changes: the events from which the history of a
@@ -24,10 +24,12 @@ func Archive(resource registry.Resource, history registry.History) []events.Even
 	for i, e := range history {
 		event := events.Event{ID: e.ID, Source: e.Source, Time: e.Time}
 		switch {
+		case e.Type == registry.Claimed:
+			event = events.NewClaimed(e.Tenant, ref, e.Time)
 		case e.Type == registry.Asserted:
 			event = events.NewAsserted(e.Tenant, ref, e.Time)
 		case e.Type == registry.Moved:
-			event.Data = events.TenantMoved{FromTenantID: e.From, ToTenantID: e.To, Resources: []events.ResourceRef{ref}}
+			event.Data = events.TenantMoved{FromTenantID: e.From, ToTenantID: e.To, Resources: []events.ResourceRef{ref}, Reason: e.Reason, Actor: e.Actor}
 		case resource.Kind == registry.Thread:
 			event.Data = events.ThreadCreated{TenantID: e.Tenant, ThreadID: resource.ID}
 		default:
@@ -39,17 +41,17 @@ func Archive(resource registry.Resource, history registry.History) []events.Even
 }
 
 // ArchiveMove is Archive for an entry of the ledger: the move, unless only its
-// retraction has arrived, and the retraction, where there is one.
+// retraction has arrived, and the everything that was said of its retraction, the first seen first.
 func ArchiveMove(e registry.LedgerEntry) []events.Event {
 	var all []events.Event
 	if !e.RetractionOnly {
 		all = append(all, events.Event{
 			ID: e.ID, Source: e.Source, Time: e.Time,
-			Data: events.TenantMoved{FromTenantID: e.From, ToTenantID: e.To},
+			Data: events.TenantMoved{FromTenantID: e.From, ToTenantID: e.To, Reason: e.Reason, Actor: e.Actor},
 		})
 	}
-	if e.Retracted {
-		all = append(all, events.NewRetracted(e.Source, e.ID, e.RetractedBy, e.RetractedAt))
+	for _, said := range e.Retractions {
+		all = append(all, events.NewRetracted(e.Source, e.ID, said.By, said.Why, said.At))
 	}
 	return all
 }

@@ -51,8 +51,8 @@ func TestALedgerEntryIsTheSameAfterItsArchive(t *testing.T) {
 	version := registry.Version{Time: at, Source: "//n", ID: "m"}
 	for name, entry := range map[string]registry.LedgerEntry{
 		"counting":  {Version: version, From: "t_a", To: "t_b"},
-		"retracted": {Version: version, From: "t_a", To: "t_b", Retracted: true, RetractedBy: "ops", RetractedAt: at.Add(time.Hour)},
-		"tombstone": {Version: registry.Version{Source: "//n", ID: "m"}, RetractionOnly: true, Retracted: true, RetractedBy: "ops", RetractedAt: at},
+		"retracted": {Version: version, From: "t_a", To: "t_b", Retractions: []registry.Said{{By: "ops", At: at.Add(time.Hour)}, {By: "kim", At: at}}},
+		"tombstone": {Version: registry.Version{Source: "//n", ID: "m"}, RetractionOnly: true, Retractions: []registry.Said{{By: "ops", At: at}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var again registry.LedgerEntry
@@ -60,11 +60,11 @@ func TestALedgerEntryIsTheSameAfterItsArchive(t *testing.T) {
 			for _, e := range handlers.ArchiveMove(entry) {
 				e = throughAFile(t, e)
 				if r, ok := handlers.Retraction(e); ok {
-					again, _ = again.Retract(r, exists)
+					again, _, _ = again.Retract(r, exists)
 				}
 				for _, c := range handlers.Changes(e) {
 					require.Zero(t, c.Resource)
-					again, _ = again.Merge(c.Entry, exists)
+					again, _, _ = again.Merge(c.Entry, exists)
 				}
 				exists = true
 			}

@@ -19,6 +19,7 @@ import (
 //   - a move that names resources: a moved entry for each of them, in the
 //     order in which the event names them;
 //   - a move that names none: one moved entry of the ledger;
+//   - a claim, from an archive: the claimed entry of its resource;
 //   - an assertion, from an archive: an asserted entry, at the event's time and
 //     with neither source nor id, as the registry itself records it.
 //
@@ -34,6 +35,9 @@ func Changes(e events.Event) []registry.Change {
 		return created(version, data.TenantID, registry.Resource{Kind: registry.Canvas, ID: data.CanvasID})
 	case events.TenantMoved:
 		return moved(version, data)
+	case events.Claimed:
+		r := resource(data.Resource)
+		return []registry.Change{{Resource: r, Entry: registry.ClaimEntry(data.TenantID, r, e.Time)}}
 	case events.Asserted:
 		entry := registry.Entry{
 			Type:    registry.Asserted,
@@ -54,7 +58,7 @@ func created(version registry.Version, tenant string, r registry.Resource) []reg
 }
 
 func moved(version registry.Version, data events.TenantMoved) []registry.Change {
-	entry := registry.Entry{Type: registry.Moved, Version: version, From: data.FromTenantID, To: data.ToTenantID}
+	entry := registry.Entry{Type: registry.Moved, Version: version, From: data.FromTenantID, To: data.ToTenantID, Reason: data.Reason, Actor: data.Actor}
 	if data.Resources == nil {
 		return []registry.Change{{Entry: entry}} // the ledger
 	}

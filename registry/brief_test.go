@@ -37,7 +37,7 @@ func TestABriefIsToldWhereverItMayBe(t *testing.T) {
 	require.True(t, ok)
 	require.Equal(t, "t_a", brief.Tenant)
 	for second, want := range map[int64]string{4: "", 5: "", 6: "t_b"} {
-		m, _ := registry.LedgerEntry{}.Merge(moved("t_a", "t_b", second, "z"), false)
+		m, _, _ := registry.LedgerEntry{}.Merge(moved("t_a", "t_b", second, "z"), false)
 		owner, ok := brief.Owner(registry.NewLedger(1, []registry.LedgerEntry{m}))
 		require.Equal(t, want != "", ok)
 		require.Equal(t, want, owner)

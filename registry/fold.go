@@ -53,7 +53,7 @@ func (h History) Explain(l *Ledger) []Step {
 	f := newFold(h, l)
 	base := h.base()
 	var steps []Step
-	if base.Type == Created {
+	if base.Type == Claimed || base.Type == Created {
 		steps = append(steps, Step{Entry: base, Effective: true, Owner: f.owner})
 	}
 	for {
@@ -65,7 +65,7 @@ func (h History) Explain(l *Ledger) []Step {
 	}
 }
 
-// effective tells whether the entry, which the history holds, takes effect.
+// effective reports whether the entry, which the history holds, takes effect.
 func (h History) effective(l *Ledger, e Entry) bool {
 	f := newFold(h, l)
 	for {
@@ -104,8 +104,8 @@ func newFold(h History, l *Ledger) fold {
 }
 
 func (f *fold) next() (Step, bool) {
-	for len(f.rest) > 0 && f.rest[0].Type == Created {
-		f.rest = f.rest[1:] // the base: a creation logically comes first
+	for len(f.rest) > 0 && (f.rest[0].Type == Claimed || f.rest[0].Type == Created) {
+		f.rest = f.rest[1:] // the base: it logically comes first
 	}
 	move, ok := f.ledger.next(f.owner, f.at, f.after)
 	if ok && (len(f.rest) == 0 || move.Version.Compare(f.rest[0].Version) < 0) {

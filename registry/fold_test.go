@@ -32,7 +32,7 @@ func version() *rapid.Generator[registry.Version] {
 func entry() *rapid.Generator[registry.Entry] {
 	return rapid.Custom(func(t *rapid.T) registry.Entry {
 		e := registry.Entry{
-			Type:    rapid.SampledFrom([]registry.EntryType{registry.Created, registry.Moved, registry.Moved, registry.Asserted}).Draw(t, "type"),
+			Type:    rapid.SampledFrom([]registry.EntryType{registry.Created, registry.Moved, registry.Moved, registry.Asserted, registry.Claimed}).Draw(t, "type"),
 			Version: version().Draw(t, "version"),
 		}
 		if e.Type == registry.Moved {
@@ -62,9 +62,11 @@ func ledger(t *rapid.T, ref *reference.Registry) *registry.Ledger {
 		m := move(t, registry.Entry{Version: version().Draw(t, "version")})
 		key := [2]string{m.Source, m.ID}
 		before, exists := byEvent[key]
-		after, _ := before.Merge(m, exists)
-		after.Retracted = after.Retracted || rapid.IntRange(0, 3).Draw(t, "retracted") == 0
-		if after.Retracted {
+		after, _, _ := before.Merge(m, exists)
+		if rapid.IntRange(0, 3).Draw(t, "retracted") == 0 {
+			after, _, _ = after.Retract(registry.Retraction{By: "rapid"}, true)
+		}
+		if after.Retracted() {
 			ref.Retract(m.Source, m.ID)
 		}
 		byEvent[key] = after
@@ -134,18 +136,19 @@ func TestOwnerIsTotal(t *testing.T) {
 	})
 }
 
-func TestASecondCreationNeverWinsOverASmallerOne(t *testing.T) {
+func TestASecondCreationNeverWinsOverASmallerOneNorOverAClaim(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var ref reference.Registry
 		l := ledger(t, &ref)
 		h := merged(entries().Draw(t, "entries")...)
+		_, claimed := h.Claimed()
 		first, ok := h.Created()
-		if !ok {
+		if !ok && !claimed {
 			t.Skip("nothing was created")
 		}
 		theft := registry.Entry{Type: registry.Created, Tenant: "t_thief", Version: version().Draw(t, "version")}
-		if theft.Version.Compare(first.Version) <= 0 {
-			t.Skip("it is not a later one")
+		if !claimed && theft.Version.Compare(first.Version) <= 0 {
+			t.Skip("it is not a later one, and there is no claim")
 		}
 		after, changed := h.Merge(theft)
 		require.False(t, changed)
@@ -182,7 +185,7 @@ func TestAMoveOfATenantThatIsNotOnThePathChangesNothing(t *testing.T) {
 		if slices.Contains(h.Path(l), m.From) {
 			t.Skip("it is on the path")
 		}
-		added, _ := registry.LedgerEntry{}.Merge(m, false)
+		added, _, _ := registry.LedgerEntry{}.Merge(m, false)
 		with := registry.NewLedger(l.Seq()+1, append(slices.Clone(l.Entries()), added))
 		require.Equal(t, h.Owner(l), h.Owner(with))
 		require.Equal(t, h.Path(l), h.Path(with))
@@ -220,7 +223,7 @@ func TestExplainEndsWithTheOwner(t *testing.T) {
 
 func TestOwnerDoesNotAllocate(t *testing.T) {
 	h := merged(created("t_a", 1, "1"), moved("t_a", "t_b", 2, "2"))
-	m, _ := registry.LedgerEntry{}.Merge(moved("t_b", "t_c", 3, "3"), false)
+	m, _, _ := registry.LedgerEntry{}.Merge(moved("t_b", "t_c", 3, "3"), false)
 	l := registry.NewLedger(1, []registry.LedgerEntry{m})
 	require.Zero(t, testing.AllocsPerRun(100, func() { h.Owner(l) }))
 	require.Equal(t, "t_c", h.Owner(l))

@@ -1,11 +1,13 @@
 package registry
 
 import (
-	"cmp"
+	"fmt"
 	"slices"
-	"strings"
 	"time"
 )
+
+// MaxRetractions is how many statements of a retraction an entry keeps.
+const MaxRetractions = 100
 
 // LedgerEntry is one move of everything that a tenant owns, appended to the
 // ledger by an event that names no resources. It stays for ever; a retracted
@@ -15,47 +17,101 @@ type LedgerEntry struct {
 	From, To       string
 	Seq            int64     // ledger position of the last change to this entry
 	ChangedAt      time.Time // time of that change's request; its commit may come a deadline later
-	Retracted      bool
-	RetractedBy    string    // who, as the operator gave it; "" where not retracted
-	RetractedAt    time.Time // zero where not retracted
+	Reason, Actor  string    // as the event says; may be empty
+	Displaced      []Entry   // what had this name and lost it; at most MaxDisplaced, the first first
+	Retractions    []Said    // who took it back, the first seen first; none where it counts
 	RetractionOnly bool      // the retraction came before the move (archives): no From, To or time yet
 	Rewriting      Rewriting // as it was when the entry was read
 }
 
-// Merge returns the ledger entry that takes account of a moved entry, and
-// whether it differs. Of two moves with the same source and id the one with the
-// smallest time, then from, then to, counts; a retraction stays.
-func (e LedgerEntry) Merge(m Entry, exists bool) (merged LedgerEntry, changed bool) {
-	known := exists && !e.RetractionOnly
-	if known && e.asEntry().compare(m) <= 0 {
-		return e, false
-	}
-	before := e
-	e.Version, e.From, e.To, e.RetractionOnly = m.Version, m.From, m.To, false
-	e.Time = e.Time.UTC().Round(0)
-	e.Rewriting = before.Rewriting.queue(before.counting(exists), e.counting(true))
-	return e, true
+// Said is one statement of a retraction.
+type Said struct {
+	By  string    // who, as the operator gave it; may be empty
+	Why string    // may be empty
+	At  time.Time // by the store's clock
 }
 
-// Retract returns the ledger entry with the retraction, and whether it differs.
-// Where the move has not arrived yet the entry is a tombstone that waits for it.
-// Of two retractions the one with the smallest time, then who, counts.
-func (e LedgerEntry) Retract(r Retraction, exists bool) (retracted LedgerEntry, changed bool) {
-	at := r.At.UTC().Round(0)
-	if exists && e.Retracted && cmp.Or(e.RetractedAt.Compare(at), strings.Compare(e.RetractedBy, r.By)) <= 0 {
-		return e, false
+func (s Said) equal(t Said) bool { return s.By == t.By && s.Why == t.Why && s.At.Equal(t.At) }
+
+// Merge returns the ledger entry that takes account of a moved entry, whether
+// it differs, and what became of the move. Of two moves with the same source and
+// id the one with the smallest time, then from, then to, counts, and the other is
+// no duplicate unless it names the same tenants. A retraction stays; under the
+// name of what was retracted nothing else is taken.
+func (e LedgerEntry) Merge(m Entry, exists bool) (merged LedgerEntry, changed bool, o Outcome) {
+	m.Time = m.Time.UTC().Round(0)
+	known := e.asEntry()
+	if !exists || e.RetractionOnly {
+		return e.take(m, exists), true, Outcome{Kind: Applied}
+	}
+	same, smaller := known.sameTenants(m), m.compare(known) < 0
+	switch {
+	case !same && e.Retracted():
+		return e, false, Outcome{Kind: Conflict, Detail: fmt.Sprintf(
+			"event %s of %s was %s, and is retracted; publish it under an id of its own: now it is %s", quote(m.ID), quote(m.Source), known.Says(), m.Says())}
+	case !same && !smaller:
+		return e, false, Outcome{Kind: Conflict, Detail: twice(known, m)}
+	case !same:
+		merged = e.take(m, exists)
+		merged.Displaced = displace(e.Displaced, known)
+		return merged, true, Outcome{Kind: Applied, Displaced: &known}
+	case smaller:
+		return e.take(m, exists), true, Outcome{Kind: Applied}
+	}
+	return e, false, Outcome{Kind: Duplicate, Displaced: displacedBy(e.Displaced, m)}
+}
+
+func (e LedgerEntry) take(m Entry, exists bool) LedgerEntry {
+	before := e
+	e.Version, e.From, e.To, e.Reason, e.Actor, e.RetractionOnly = m.Version, m.From, m.To, m.Reason, m.Actor, false
+	e.Rewriting = before.Rewriting.queue(before.counting(exists), e.counting(true))
+	return e
+}
+
+// Retract returns the ledger entry with the retraction, whether it differs, and
+// what became of the retraction. Where the move has not arrived yet the entry is
+// a tombstone that waits for it. Everything that was said is kept, the first
+// seen first: a retraction of what is retracted changes nothing that counts, and
+// is told who was first.
+func (e LedgerEntry) Retract(r Retraction, exists bool) (retracted LedgerEntry, changed bool, o Outcome) {
+	said := Said{By: r.By, Why: r.Reason, At: r.At.UTC().Round(0)}
+	if slices.ContainsFunc(e.Retractions, said.equal) {
+		return e, false, e.retractedBefore(said)
+	}
+	if len(e.Retractions) >= MaxRetractions {
+		return e, false, Outcome{Kind: HistoryFull, Detail: fmt.Sprintf("the move has %d retractions already; it stays retracted", len(e.Retractions))}
 	}
 	if !exists {
 		e = LedgerEntry{Version: Version{Source: r.Source, ID: r.ID}, RetractionOnly: true}
 	}
 	before := e
-	e.Retracted, e.RetractedBy, e.RetractedAt = true, r.By, at
+	e.Retractions = append(slices.Clip(e.Retractions), said)
 	e.Rewriting = before.Rewriting.queue(before.counting(exists), nil)
-	return e, true
+	if before.Retracted() {
+		return e, true, e.retractedBefore(said)
+	}
+	return e, true, Outcome{Kind: Applied}
 }
 
-// Counts tells whether folds take account of the entry.
-func (e LedgerEntry) Counts() bool { return !e.Retracted && !e.RetractionOnly }
+// retractedBefore is the outcome of a statement that is not the first, or that
+// came again.
+func (e LedgerEntry) retractedBefore(said Said) Outcome {
+	first := e.Retractions[0]
+	if first.equal(said) {
+		return Outcome{Kind: Duplicate}
+	}
+	who := first.By
+	if who == "" {
+		who = "somebody who gave no name"
+	}
+	return Outcome{Kind: Duplicate, Detail: fmt.Sprintf("retracted already at %s by %s", first.At.Format(timeFormat), who)}
+}
+
+// Retracted reports whether somebody took the move back.
+func (e LedgerEntry) Retracted() bool { return len(e.Retractions) > 0 }
+
+// Counts reports whether folds take account of the entry.
+func (e LedgerEntry) Counts() bool { return !e.Retracted() && !e.RetractionOnly }
 
 // counting is the tenant whose resources the entry moves; none where it does
 // not count.
@@ -71,11 +127,12 @@ func (e LedgerEntry) counting(exists bool) []string {
 type Retraction struct {
 	Source, ID string    // of the event
 	By         string    // who, as the operator gave it; may be empty
+	Reason     string    // why; may be empty
 	At         time.Time // when; zero: the store's time
 }
 
 func (e LedgerEntry) asEntry() Entry {
-	return Entry{Type: Moved, Version: e.Version, From: e.From, To: e.To}
+	return Entry{Type: Moved, Version: e.Version, From: e.From, To: e.To, Reason: e.Reason, Actor: e.Actor}
 }
 
 // Ledger is a snapshot of all moves of whole tenants, at one position. It is

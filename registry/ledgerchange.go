@@ -13,8 +13,9 @@ func (v Version) EventName() EventName { return EventName{v.Source, v.ID} }
 type LedgerChange struct {
 	// Event names the entry.
 	Event EventName
-	// Update is pure: all it knows is what it is given. exists says whether
-	// there is an entry; now is the store's time.
+	// Update is pure: all it knows is what it is given, and the time at which it
+	// was first called. exists says whether there is an entry; now is the store's
+	// time.
 	Update func(before LedgerEntry, exists bool, now time.Time) LedgerUpdate
 }
 
@@ -36,19 +37,15 @@ func (e Entry) LedgerChange() LedgerChange {
 // LedgerChange marks the entry as retracted.
 func (r Retraction) LedgerChange() LedgerChange {
 	return LedgerChange{EventName{r.Source, r.ID}, func(before LedgerEntry, exists bool, now time.Time) LedgerUpdate {
-		r := r
 		if r.At.IsZero() {
-			r.At = now
+			r.At = now // for good: what was committed without an answer is known again by it
 		}
 		return ledgerUpdate(before.Retract(r, exists))
 	}}
 }
 
-func ledgerUpdate(e LedgerEntry, changed bool) LedgerUpdate {
-	if !changed {
-		return LedgerUpdate{Entry: e, Outcome: Outcome{Kind: Duplicate}}
-	}
-	return LedgerUpdate{Entry: e, Write: true, Outcome: Outcome{Kind: Applied}}
+func ledgerUpdate(e LedgerEntry, changed bool, o Outcome) LedgerUpdate {
+	return LedgerUpdate{Entry: e, Write: changed, Outcome: o}
 }
 
 // UpdateLedger applies changes, one after the other, to entries as they were

@@ -60,9 +60,9 @@ func TestChangesOfOneLedgerEntryInOneCommitAreOneWrite(t *testing.T) {
 	writes, outcomes := registry.UpdateLedger(7, time.Unix(50, 0), nil, []registry.LedgerChange{move(3), other, move(3), move(2), retract, retract})
 	require.Len(t, writes, 2)
 	require.Equal(t, []int64{8, 9}, []int64{writes[0].Seq, writes[1].Seq})
-	require.True(t, writes[0].Retracted)
+	require.True(t, writes[0].Retracted())
 	require.Equal(t, at(2), writes[0].Version)
-	require.True(t, time.Unix(50, 0).Equal(writes[0].RetractedAt), "a retraction without a time bears the store's")
+	require.True(t, time.Unix(50, 0).Equal(writes[0].Retractions[0].At), "a retraction without a time bears the store's")
 	var kinds []registry.OutcomeKind
 	for _, o := range outcomes {
 		kinds = append(kinds, o.Kind)

@@ -23,19 +23,26 @@ const (
 	Applied      OutcomeKind = "applied"      // committed
 	Duplicate    OutcomeKind = "duplicate"    // the registry already took account of it
 	Inapplicable OutcomeKind = "inapplicable" // committed; a move from a tenant that is not the owner
-	Conflict     OutcomeKind = "conflict"     // another tenant created the resource first
-	HistoryFull  OutcomeKind = "history_full" // the resource was moved MaxMoves times; not committed
+	Conflict     OutcomeKind = "conflict"     // another tenant was first, or the name is known with another content; not committed
+	HistoryFull  OutcomeKind = "history_full" // the resource has MaxMoves moves, or MaxIdleMoves without effect; not committed
 	Failed       OutcomeKind = "failed"       // not known to be committed; Err says why; repeating is harmless
 )
 
 // Outcome is what became of one change.
 type Outcome struct {
 	Kind   OutcomeKind
-	Detail string // Conflict, HistoryFull: what stands in the way
+	Detail string // Conflict, HistoryFull: what stands in the way; Duplicate of a retraction: who was first
 	Err    error  // Failed only; wraps ErrUnavailable
-	// Displaced is the tenant whose creation, acknowledged earlier, lost to
-	// this one, which has the smaller version; else "".
-	Displaced string
+	// Displaced is an entry, acknowledged earlier, that lost its place to this
+	// one: a move under the same name, or the creation by another tenant. It is
+	// news where the kind is Applied or Inapplicable, and nil for none.
+	Displaced *Entry
+	// BornMoved is the move of a whole tenant that is the first thing which
+	// happened to what this change created; nil for none.
+	BornMoved *LedgerEntry
+	// WouldCount says that a move was refused as HistoryFull although it would
+	// have changed the owner.
+	WouldCount bool
 }
 
 // Record is one document as the store holds it.
@@ -51,6 +58,9 @@ type Record struct {
 	History History
 	// Plain says that History has such an entry which is not stored.
 	Plain bool
+	// Displaced is what lost its place, at most MaxDisplaced, the first first.
+	// The fold takes no account of it.
+	Displaced []Entry
 	// Path and LedgerSeq are the fold's path and the ledger position as they
 	// were when the document was last written by us.
 	Path      []string
@@ -74,7 +84,7 @@ func NewRecord(document, tenantID string, stored History, path []string, ledgerS
 	return r
 }
 
-// Affected tells whether one of the tenants is on the record's path, or is its
+// Affected reports whether one of the tenants is on the record's path, or is its
 // tenant_id.
 func (r Record) Affected(tenants []string) bool {
 	return slices.ContainsFunc(tenants, func(t string) bool { return r.TenantID == t || slices.Contains(r.Path, t) })
@@ -107,15 +117,17 @@ type Store interface {
 	Read(ctx context.Context, resources []Resource) (Snapshot, error)
 
 	// Claim registers a resource for a tenant with the store's time. It
-	// returns true where the tenant became the owner by this call, false where
-	// it was already, and an error that wraps ErrConflict where somebody else
-	// is; then nothing is stored.
+	// returns true if the tenant became the owner by this call, false if it was
+	// already, and an error that wraps ErrConflict if Record.Claim says so; in
+	// the last two cases nothing is stored.
 	Claim(ctx context.Context, tenantID string, resource Resource) (created bool, err error)
 
 	// Retract marks a move of a whole tenant as taken back; from its commit on
 	// no fold takes account of it. The move need not have arrived; once it is
-	// retracted no delivery revives it. The outcome is Applied, Duplicate where
-	// it was retracted already, or Failed.
+	// retracted no delivery revives it. The outcome is Applied; Duplicate if it
+	// was retracted already (what this retraction says is kept all the same,
+	// and Detail says who was first); HistoryFull beyond MaxRetractions; or
+	// Failed.
 	Retract(ctx context.Context, retraction Retraction) Outcome
 
 	// Moves returns all entries of the ledger in version order, retracted ones
@@ -130,16 +142,3 @@ type Store interface {
 	// Close gives back what the store holds.
 	Close() error
 }
-
-// ClaimEntry is the created entry of a claim (design §4): source "registry",
-// id "{kind}__{id}__{tenant}", at the store's time.
-func ClaimEntry(tenantID string, resource Resource, at time.Time) Entry {
-	return Entry{
-		Type:    Created,
-		Tenant:  tenantID,
-		Version: Version{Time: at.UTC(), Source: ClaimSource, ID: resource.DocumentID() + "__" + tenantID},
-	}
-}
-
-// ClaimSource is the source of every claim.
-const ClaimSource = "registry"

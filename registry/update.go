@@ -5,10 +5,6 @@ import (
 	"slices"
 )
 
-// MaxHistoryBytes bounds the text of a history, so that a document stays well
-// under Firestore's 1 MiB: 1,000 moves with long sources and ids would not.
-const MaxHistoryBytes = 700 << 10
-
 // Update is what a store must write so that a record takes account of entries.
 type Update struct {
 	Outcomes []Outcome // one per entry, in the order given; true once committed
@@ -24,6 +20,7 @@ type Update struct {
 	TenantID  string
 	History   History
 	Path      []string
+	Displaced []Entry // what lost its place, for people to see; no part of the fold
 	LedgerSeq int64
 }
 
@@ -32,17 +29,20 @@ type Update struct {
 // what repairs the document. It is pure: the caller commits what it says, with
 // the record's update time as the precondition.
 func (r Record) Update(entries []Entry, l *Ledger) Update {
-	u := Update{Outcomes: make([]Outcome, len(entries)), History: r.History, LedgerSeq: l.Seq()}
+	u := Update{Outcomes: make([]Outcome, len(entries)), History: r.History, Displaced: r.Displaced, LedgerSeq: l.Seq()}
 	changed := make([]bool, len(entries))
 
 	// In version order, so that of two creations in one batch the larger is the
 	// conflict, not one that was acknowledged and then displaced.
 	for _, i := range order(entries) {
-		u.History, changed[i], u.Outcomes[i] = u.History.take(entries[i])
+		u.History, changed[i], u.Outcomes[i] = u.History.take(entries[i], l)
+		if lost := u.Outcomes[i].Displaced; lost != nil {
+			u.Displaced = displace(u.Displaced, *lost)
+		}
 	}
 	for i, e := range entries {
 		if u.Outcomes[i].Kind == "" {
-			u.Outcomes[i].Kind = u.History.outcome(l, e, changed[i])
+			u.Outcomes[i] = u.outcome(l, e, changed[i], u.Outcomes[i])
 		}
 	}
 
@@ -53,7 +53,37 @@ func (r Record) Update(entries []Entry, l *Ledger) Update {
 	return u
 }
 
-// Exists tells whether there is a document.
+// outcome completes the outcome of an entry that was not refused.
+func (u Update) outcome(l *Ledger, e Entry, changed bool, o Outcome) Outcome {
+	switch {
+	case !changed:
+		o.Kind = Duplicate
+		if u.History.holds(e) { // perhaps it is our own, whose answer was lost
+			o.Displaced = displacedBy(u.Displaced, e)
+		}
+	case e.Type == Moved && !u.History.effective(l, e):
+		o.Kind = Inapplicable
+	default:
+		o.Kind = Applied
+	}
+	if e.Type == Created && u.History.base().Equal(e) {
+		o.BornMoved = u.History.bornMoved(l)
+	}
+	return o
+}
+
+// bornMoved returns the move of a whole tenant that is the first thing which
+// happened to a created resource, nil where it is something else.
+func (h History) bornMoved(l *Ledger) *LedgerEntry {
+	f := newFold(h, l)
+	if step, ok := f.next(); ok && step.Ledger {
+		move, _ := l.next(step.From, step.Version, false)
+		return &move
+	}
+	return nil
+}
+
+// Exists reports whether there is a document.
 func (r Record) Exists() bool { return !r.UpdateTime.IsZero() }
 
 func order(entries []Entry) []int {
@@ -62,53 +92,72 @@ func order(entries []Entry) []int {
 		indexes[i] = i
 	}
 	if len(entries) > 1 {
-		slices.SortStableFunc(indexes, func(i, j int) int { return entries[i].compare(entries[j]) })
+		slices.SortStableFunc(indexes, func(i, j int) int {
+			a, b := entries[i], entries[j]
+			if a.registers() != b.registers() {
+				// What registers the resource first: what moves it counts, or not,
+				// by that.
+				if a.registers() {
+					return -1
+				}
+				return 1
+			}
+			return a.compare(b)
+		})
 	}
 	return indexes
 }
 
 // take merges e unless it is refused, in which case the outcome has a kind.
-func (h History) take(e Entry) (History, bool, Outcome) {
+func (h History) take(e Entry, l *Ledger) (History, bool, Outcome) {
 	merged, changed := h.Merge(e)
-	if e.Type == Created {
-		if base := merged.base(); base.Tenant != e.Tenant {
-			return h, false, Outcome{Kind: Conflict, Detail: conflictDetail(base, e)}
-		}
-		before, ok := h.Created()
-		if ok && before.Tenant != e.Tenant {
-			return merged, changed, Outcome{Displaced: before.Tenant}
+	rival, ok := h.rival(merged, e)
+	switch {
+	case ok && !changed:
+		return h, false, Outcome{Kind: Conflict, Detail: conflictDetail(rival, e)}
+	case !changed:
+		return h, false, Outcome{}
+	}
+	if refused, fits := merged.room(h, e, l); !fits {
+		return h, false, refused
+	}
+	if ok {
+		return merged, true, Outcome{Displaced: &rival}
+	}
+	return merged, true, Outcome{}
+}
+
+// rival returns the entry beside which e cannot be, since the two say different
+// things under one name, or name different tenants as the first. Of the two
+// merged holds the smaller.
+func (h History) rival(merged History, e Entry) (rival Entry, ok bool) {
+	switch e.Type {
+	case Moved:
+		rival, ok = h.named(e)
+	case Claimed, Created:
+		if rival, ok = h.Claimed(); !ok {
+			rival, ok = h.Created()
 		}
 	}
-	if changed && merged.Full() {
-		return h, false, Outcome{Kind: HistoryFull, Detail: fmt.Sprintf(
-			"the history holds %d entries already: no more than %d moves and %d KiB are kept", len(h), MaxMoves, MaxHistoryBytes>>10)}
-	}
-	return merged, changed, Outcome{}
+	return rival, ok && !rival.sameTenants(e)
 }
 
 func conflictDetail(base, e Entry) string {
-	if base.SameEvent(e.Version) {
-		return fmt.Sprintf("event %s of %s came twice with different content: tenant_id was %s, now %s",
-			quote(e.ID), quote(e.Source), base.Tenant, e.Tenant)
+	switch {
+	case base.Type == e.Type && base.SameEvent(e.Version):
+		return twice(base, e)
+	case base.Type == Claimed:
+		return fmt.Sprintf("tenant_id: %s cannot have what %s claimed at %s", e.Tenant, base.Tenant, base.Time.Format(timeFormat))
 	}
 	return fmt.Sprintf("tenant_id: %s cannot create what %s created at %s (event %s of %s)",
 		e.Tenant, base.Tenant, base.Time.Format(timeFormat), quote(base.ID), quote(base.Source))
 }
 
-func (h History) outcome(l *Ledger, e Entry, changed bool) OutcomeKind {
-	switch {
-	case !changed:
-		return Duplicate
-	case e.Type == Moved && !h.effective(l, e):
-		return Inapplicable
-	}
-	return Applied
-}
-
-// onlyCreation tells whether all that happened is that a creation joined
+// onlyCreation reports whether all that happened is that a creation joined
 // creations and assertions of the same tenant alone: the one change of an
 // existing history that no reader needs to hear of. It may lower the start,
-// though, which is what Settled is for.
+// though, which is what Settled is for. A claim that joins is another matter: it
+// may raise the start, and a history that was settled would be wrong for ever.
 func onlyCreation(before, after History) bool {
 	t, ok := before.soleTenant()
 	u, ok2 := after.soleTenant()
@@ -119,8 +168,8 @@ func (h History) withoutCreated() History {
 	return slices.DeleteFunc(slices.Clone(h), func(e Entry) bool { return e.Type == Created })
 }
 
-// soleTenant is the tenant of a history that holds creations and assertions of
-// one tenant alone.
+// soleTenant is the tenant of a history that holds claims, creations and
+// assertions of one tenant alone.
 func (h History) soleTenant() (string, bool) {
 	if len(h) == 0 {
 		return "", false
@@ -133,15 +182,15 @@ func (h History) soleTenant() (string, bool) {
 	return h[0].Tenant, true
 }
 
-// Settled tells whether the owner by a history that was read some time ago can
+// Settled reports whether the owner by a history that was read some time ago can
 // be relied on although a creation by the same tenant, with a smaller version,
 // may have joined it since without a notice. Such a creation moves the start
 // back, so a move away from that tenant with a version up to the start that we
 // know of may count by now: then the answer is to be read again. Histories with
-// other entries never change without a notice.
+// other entries, a claim among them, never change without a notice.
 func (h History) Settled(l *Ledger) bool {
 	tenant, sole := h.soleTenant()
-	if !sole {
+	if _, claimed := h.Claimed(); !sole || claimed {
 		return true
 	}
 	first, ok := l.next(tenant, Version{}, false)

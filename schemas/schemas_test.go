@@ -14,7 +14,7 @@ import (
 )
 
 func TestEveryTypeHasASchemaAndEverySchemaAType(t *testing.T) {
-	types := append([]events.Type{events.AssertedType, events.RetractedType}, publishedTypes...)
+	types := append([]events.Type{events.ClaimedType, events.AssertedType, events.RetractedType}, publishedTypes...)
 	var want []string
 	for _, typ := range types {
 		want = append(want, string(typ))
@@ -39,7 +39,7 @@ func TestPatternsAreThoseOfTheRegistry(t *testing.T) {
 			}
 		})
 	}
-	require.Equal(t, map[string]int{registry.TenantPattern: 5, registry.ResourcePattern: 4}, seen)
+	require.Equal(t, map[string]int{registry.TenantPattern: 6, registry.ResourcePattern: 5}, seen)
 }
 
 func TestKindsAreThoseOfTheRegistry(t *testing.T) {
@@ -58,7 +58,7 @@ func TestKindsAreThoseOfTheRegistry(t *testing.T) {
 			require.ElementsMatch(t, want, kinds, typ)
 		})
 	}
-	require.Equal(t, 2, seen)
+	require.Equal(t, 3, seen)
 }
 
 func TestExamplesOfASchemaFitIt(t *testing.T) {

@@ -104,12 +104,13 @@ func orDash(s string) string {
 }
 
 func moveState(m registry.LedgerEntry) string {
-	if !m.Retracted {
+	if !m.Retracted() {
 		return "counts"
 	}
-	text := "retracted " + m.RetractedAt.Format(time.RFC3339)
-	if m.RetractedBy != "" {
-		text += " by " + terminal.Quote(m.RetractedBy)
+	first := m.Retractions[0]
+	text := "retracted " + first.At.Format(time.RFC3339)
+	if first.By != "" {
+		text += " by " + terminal.Quote(first.By)
 	}
 	if m.RetractionOnly {
 		text += ", before it arrived"
@@ -178,9 +179,13 @@ func printMovesJSON(in *invocation, all []registry.LedgerEntry, left map[int64]r
 	lines.SetEscapeHTML(false)
 	for _, m := range all {
 		r := m.Rewriting
+		var first registry.Said
+		if m.Retracted() {
+			first = m.Retractions[0]
+		}
 		listed := listedMove{
 			ID: m.ID, Source: m.Source, Time: unlessZero(m.Time), From: m.From, To: m.To, Position: m.Seq, ChangedAt: m.ChangedAt,
-			Retracted: m.Retracted, RetractedBy: m.RetractedBy, RetractedAt: unlessZero(m.RetractedAt),
+			Retracted: m.Retracted(), RetractedBy: first.By, RetractedAt: unlessZero(first.At),
 			Rewriting: listedRewriting{r.State, r.Last, r.Total, r.Passed, r.Read, r.Written, r.Holder,
 				unlessZero(r.StartedAt), unlessZero(r.UpdatedAt), unlessZero(r.FinishedAt), nil},
 		}
@@ -234,7 +239,7 @@ func runMovesRetract(ctx context.Context, in *invocation) error {
 		if err != nil {
 			return err
 		}
-		if move.Retracted {
+		if move.Retracted() {
 			fmt.Fprintf(in.Stderr, "%s is %s already\n", terminal.Quote(move.ID), moveState(move))
 			return nil
 		}

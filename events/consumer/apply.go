@@ -88,7 +88,7 @@ func (c *Consumer) attempt(works []*work) (rest []*work) {
 			rest = append(rest, w)
 			continue
 		}
-		c.reportDisplaced(w)
+		c.reportUnusual(w)
 		c.settle(w, result)
 	}
 	return rest
@@ -142,13 +142,33 @@ func final(o registry.Outcome) bool {
 	return handlers.Reduce([]registry.Outcome{o}).Verdict != handlers.Transient
 }
 
-// reportDisplaced tells of creations, acknowledged earlier, that lost to one of
-// this message's.
-func (c *Consumer) reportDisplaced(w *work) {
+// reportUnusual tells of what was applied, or refused, and an operator should
+// see all the same.
+func (c *Consumer) reportUnusual(w *work) {
 	for i, o := range w.outcomes {
-		if o.Displaced != "" {
+		committed := o.Kind == registry.Applied || o.Kind == registry.Inapplicable
+		if committed && o.Displaced != nil {
 			c.telemetry.displaced()
-			c.log.displaced(w, w.changes[i], o.Displaced)
+			c.log.displaced(w, w.changes[i], *o.Displaced)
+		}
+		if o.WouldCount {
+			c.telemetry.wouldCount()
+			c.log.wouldCount(w, w.changes[i])
+		}
+		if m := o.BornMoved; committed && m != nil && m.Time.Before(w.message.PublishTime) {
+			c.telemetry.bornMoved()
+			c.log.bornMoved(w, w.changes[i], *m)
+		}
+		if o.Kind == registry.Applied && c.backdatedMove(w, w.changes[i]) {
+			c.telemetry.backdatedMove()
+			c.log.backdatedMove(w, w.changes[i])
 		}
 	}
+}
+
+// backdatedMove reports whether the change moves everything that a tenant owns
+// from a time on that was long past when it was published: what was created, or
+// claimed by nobody, in between has changed hands behind its owner's back.
+func (c *Consumer) backdatedMove(w *work, change registry.Change) bool {
+	return change.Resource == (registry.Resource{}) && w.message.PublishTime.Sub(change.Entry.Time) > c.opts.MaxClockSkew
 }

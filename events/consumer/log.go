@@ -48,9 +48,35 @@ func (l *limitedLog) settled(w *work, r handlers.Result) {
 	}
 }
 
-func (l *limitedLog) displaced(w *work, change registry.Change, tenant string) {
-	l.write("displaced", w, slog.LevelWarn, "a creation that was acknowledged earlier lost to an older one",
-		slog.String("resource", change.Resource.String()), slog.String("owner", change.Entry.Tenant), slog.String("displaced", tenant))
+func (l *limitedLog) displaced(w *work, change registry.Change, lost registry.Entry) {
+	l.write("displaced", w, slog.LevelError, "an event took the place of one that had been acknowledged: find out which is true",
+		what(change), slog.String("displaced", lost.Says()), slog.String("displaced_source", lost.Source),
+		slog.String("displaced_id", lost.ID), slog.String("by", change.Entry.Says()))
+}
+
+func (l *limitedLog) wouldCount(w *work, change registry.Change) {
+	l.write("would count", w, slog.LevelError, "a move that would have changed the owner was refused: the history is full",
+		what(change), slog.String("move", change.Entry.Says()))
+}
+
+func (l *limitedLog) bornMoved(w *work, change registry.Change, move registry.LedgerEntry) {
+	l.write("born moved", w, slog.LevelWarn, "what was created belongs to somebody else from the first: a move of the whole tenant lies between its time and its publication",
+		what(change), slog.String("tenant", change.Entry.Tenant), slog.String("owner", move.To), slog.Time("created", change.Entry.Time),
+		slog.Time("published", w.message.PublishTime), slog.Time("moved", move.Time), slog.String("move_source", move.Source), slog.String("move_id", move.ID))
+}
+
+func (l *limitedLog) backdatedMove(w *work, change registry.Change) {
+	l.write("backdated move", w, slog.LevelWarn, "a move of a whole tenant counts from long before its publication: what was created in between has moved too",
+		slog.String("from", change.Entry.From), slog.String("to", change.Entry.To), slog.Time("moved", change.Entry.Time),
+		slog.Time("published", w.message.PublishTime))
+}
+
+// what is what a change goes to.
+func what(change registry.Change) slog.Attr {
+	if change.Resource == (registry.Resource{}) {
+		return slog.String("ledger", change.Entry.From)
+	}
+	return slog.String("resource", change.Resource.String())
 }
 
 func (l *limitedLog) panicked(w *work, p any, stack []byte) {

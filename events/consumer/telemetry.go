@@ -31,7 +31,10 @@ type telemetry struct {
 	batchSize           metric.Int64Histogram
 	deadLetters         metric.Int64Counter
 	deadLetterFailures  metric.Int64Counter
-	displacedCreations  metric.Int64Counter
+	displacedEntries    metric.Int64Counter
+	refusedWouldCount   metric.Int64Counter
+	bornMovedCreations  metric.Int64Counter
+	backdatedMoves      metric.Int64Counter
 	outstandingObserver metric.Registration
 
 	labels map[label]metric.MeasurementOption // made once: they are needed for every message
@@ -62,7 +65,7 @@ func newTelemetry(meters metric.MeterProvider, tracers trace.TracerProvider, out
 		t.tracer = tracers.Tracer(scope)
 	}
 	m := meters.Meter(scope)
-	var faults [10]error
+	var faults [13]error
 	t.settledEvents, faults[0] = m.Int64Counter("registry.events",
 		metric.WithDescription("Messages settled, by event type and outcome."))
 	t.eventLag, faults[1] = m.Float64Histogram("registry.event.lag", metric.WithUnit("s"), seconds,
@@ -79,8 +82,14 @@ func newTelemetry(meters metric.MeterProvider, tracers trace.TracerProvider, out
 		metric.WithDescription("Dead letters that the topic has confirmed."))
 	t.deadLetterFailures, faults[7] = m.Int64Counter("registry.dead_letter.failures",
 		metric.WithDescription("Dead letters that could not be published; their messages were nacked."))
-	t.displacedCreations, faults[8] = m.Int64Counter("registry.displaced",
-		metric.WithDescription("Creations acknowledged earlier that lost to an older one."))
+	t.displacedEntries, faults[8] = m.Int64Counter("registry.displaced",
+		metric.WithDescription("Events acknowledged earlier whose place another one took: a move under the same name, a creation by another tenant."))
+	t.refusedWouldCount, faults[10] = m.Int64Counter("registry.history_full.would_count",
+		metric.WithDescription("Moves refused as history_full that would have changed the owner."))
+	t.bornMovedCreations, faults[11] = m.Int64Counter("registry.born_moved",
+		metric.WithDescription("Creations caught at their birth by a move of the whole tenant that is older than their publication."))
+	t.backdatedMoves, faults[12] = m.Int64Counter("registry.moves.backdated",
+		metric.WithDescription("Moves of whole tenants whose time is more than the clock skew before their publication."))
 	gauge, err := m.Int64ObservableGauge("registry.messages.outstanding",
 		metric.WithDescription("Messages delivered and not yet settled."))
 	if err == nil {
@@ -174,7 +183,13 @@ func (t *telemetry) deadLettered(reason events.Reason, err error) {
 
 func (t *telemetry) retried() { t.applyRetries.Add(context.Background(), 1) }
 
-func (t *telemetry) displaced() { t.displacedCreations.Add(context.Background(), 1) }
+func (t *telemetry) displaced() { t.displacedEntries.Add(context.Background(), 1) }
+
+func (t *telemetry) wouldCount() { t.refusedWouldCount.Add(context.Background(), 1) }
+
+func (t *telemetry) bornMoved() { t.bornMovedCreations.Add(context.Background(), 1) }
+
+func (t *telemetry) backdatedMove() { t.backdatedMoves.Add(context.Background(), 1) }
 
 // start begins the message's span, as a child of its publisher's.
 func (t *telemetry) start(w *work) {

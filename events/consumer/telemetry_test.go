@@ -50,7 +50,7 @@ func TestEveryMessageIsCountedByTypeAndOutcome(t *testing.T) {
 			case "taken":
 				return registry.Outcome{Kind: registry.Conflict}
 			case "late":
-				return registry.Outcome{Kind: registry.Applied, Displaced: "t_b"}
+				return registry.Outcome{Kind: registry.Applied, Displaced: &registry.Entry{Type: registry.Created, Tenant: "t_b"}}
 			case "down":
 				return down(c)
 			}

@@ -10,7 +10,10 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
-// Registry is a set of events. The zero Registry is empty.
+// Registry is a set of events, and of the claims that were answered yes: which
+// claims those are depends on when they were made, so they are taken as given.
+// What the registry refused for want of room is not to be added either. The zero
+// Registry is empty.
 type Registry struct {
 	changes   []registry.Change
 	retracted map[[2]string]bool
@@ -93,36 +96,35 @@ func owner(history, ledger []registry.Entry) string {
 	}
 	slices.SortFunc(history, less)
 
-	// 1. Base.
-	base := history[0]
-	for _, e := range history {
-		if e.Type == registry.Created {
-			base = e
-			break
+	of := func(types ...registry.EntryType) (found []registry.Entry) {
+		for _, e := range history {
+			if slices.Contains(types, e.Type) {
+				found = append(found, e)
+			}
 		}
+		return found
+	}
+	claims, creations := of(registry.Claimed), of(registry.Created)
+
+	// 1. Base, and 2. start.
+	base := history[0]
+	start := base.Version
+	switch owned := of(registry.Created, registry.Asserted); {
+	case len(claims) > 0:
+		base, start = claims[0], claims[0].Version
+	case len(creations) > 0:
+		base, start = creations[0], owned[0].Version
+	case len(owned) > 0:
+		start = owned[0].Version
 	}
 	now := base.Tenant
 	if base.Type == registry.Moved {
 		now = base.From
 	}
 
-	// 2. Start.
-	start := base.Version
-	for _, e := range history {
-		if e.Type != registry.Moved {
-			start = e.Version
-			break
-		}
-	}
-
 	// 3. All moves and assertions of the history, and those of the ledger after
 	// the start.
-	var steps []registry.Entry
-	for _, e := range history {
-		if e.Type != registry.Created {
-			steps = append(steps, e)
-		}
-	}
+	steps := of(registry.Moved, registry.Asserted)
 	for _, e := range ledger {
 		if e.Version.Compare(start) > 0 {
 			steps = append(steps, e)
@@ -144,5 +146,8 @@ func less(a, b registry.Entry) int {
 	if c := a.Version.Compare(b.Version); c != 0 {
 		return c
 	}
-	return strings.Compare(string(a.Type)+"\x00"+a.Tenant+"\x00"+a.From+"\x00"+a.To, string(b.Type)+"\x00"+b.Tenant+"\x00"+b.From+"\x00"+b.To)
+	data := func(e registry.Entry) string {
+		return strings.Join([]string{string(e.Type), e.Tenant, e.From, e.To, e.Reason, e.Actor}, "\x00")
+	}
+	return strings.Compare(data(a), data(b))
 }

@@ -12,6 +12,7 @@ type What string
 const (
 	Threads       What = "thread created"
 	Canvases      What = "canvas created"
+	Claims        What = "claims"
 	ResourceMoves What = "resources moved"
 	TenantMoves   What = "tenant moved"
 	PlainSets     What = "plain set"
@@ -20,7 +21,7 @@ const (
 )
 
 // Whats lists all of them, in the order of reports.
-var Whats = []What{Threads, Canvases, ResourceMoves, TenantMoves, PlainSets, Retractions, NotUnderstood}
+var Whats = []What{Threads, Canvases, Claims, ResourceMoves, TenantMoves, PlainSets, Retractions, NotUnderstood}
 
 func (it item) what() What {
 	switch data := it.event.Data.(type) {
@@ -33,6 +34,8 @@ func (it item) what() What {
 			return TenantMoves
 		}
 		return ResourceMoves
+	case events.Claimed:
+		return Claims
 	case events.Asserted:
 		return PlainSets
 	case events.Retracted:

@@ -59,7 +59,7 @@ func (d *DryRun) Apply(ctx context.Context, changes []registry.Change) []registr
 			byResource[c.Resource] = append(byResource[c.Resource], i)
 			continue
 		}
-		outcomes[i] = d.change(c.Entry.Version, func(e registry.LedgerEntry, exists bool) (registry.LedgerEntry, bool) {
+		outcomes[i] = d.change(c.Entry.Version, func(e registry.LedgerEntry, exists bool) (registry.LedgerEntry, bool, registry.Outcome) {
 			return e.Merge(c.Entry, exists)
 		})
 	}
@@ -70,7 +70,7 @@ func (d *DryRun) Apply(ctx context.Context, changes []registry.Change) []registr
 		}
 		r := d.records[resource]
 		update := r.now.Update(entries, d.ledger)
-		r.now.History = update.History
+		r.now.History, r.now.Displaced = update.History, update.Displaced
 		for j, i := range indexes {
 			outcomes[i] = update.Outcomes[j]
 		}
@@ -85,17 +85,17 @@ func (d *DryRun) Retract(_ context.Context, r registry.Retraction) registry.Outc
 	if r.At.IsZero() {
 		r.At = time.Now()
 	}
-	return d.change(registry.Version{Source: r.Source, ID: r.ID}, func(e registry.LedgerEntry, exists bool) (registry.LedgerEntry, bool) {
+	return d.change(registry.Version{Source: r.Source, ID: r.ID}, func(e registry.LedgerEntry, exists bool) (registry.LedgerEntry, bool, registry.Outcome) {
 		return e.Retract(r, exists)
 	})
 }
 
-func (d *DryRun) change(v registry.Version, change func(registry.LedgerEntry, bool) (registry.LedgerEntry, bool)) registry.Outcome {
+func (d *DryRun) change(v registry.Version, change func(registry.LedgerEntry, bool) (registry.LedgerEntry, bool, registry.Outcome)) registry.Outcome {
 	key := [2]string{v.Source, v.ID}
 	before, exists := d.entries[key]
-	after, changed := change(before, exists)
+	after, changed, outcome := change(before, exists)
 	if !changed {
-		return registry.Outcome{Kind: registry.Duplicate}
+		return outcome
 	}
 	after.Seq = d.ledger.Seq() + 1
 	d.entries[key] = after
@@ -104,7 +104,7 @@ func (d *DryRun) change(v registry.Version, change func(registry.LedgerEntry, bo
 		entries = append(entries, e)
 	}
 	d.ledger = registry.NewLedger(after.Seq, entries)
-	return registry.Outcome{Kind: registry.Applied}
+	return outcome
 }
 
 // load reads the resources that are named for the first time.

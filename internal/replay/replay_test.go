@@ -79,7 +79,7 @@ func mixture() []any {
 		tenantMoved(101, "t_nobody", "t_b", 5),
 		tenantMoved(102, "t_a", "t_c"),
 		tenantMoved(103, "t_c", "t_d"),
-		events.NewRetracted("//nexus", "m103", "ops", time.Unix(600, 0)),
+		events.NewRetracted("//nexus", "m103", "ops", "", time.Unix(600, 0)),
 		events.NewAsserted("t_p", events.ResourceRef{Kind: "thread", ID: "th-6"}, time.Unix(700, 0)),
 	)
 }
@@ -290,7 +290,7 @@ func TestADryRunCountsWhatMovesOfTenantsDoToResourcesThatTheArchiveDoesNotName(t
 		tenantMoved(50, "t_x", "t_y")))
 	require.NoError(t, err)
 	file := archived(t, created(3, "t_a"), created(5, "t_a"), tenantMoved(100, "t_a", "t_b"), tenantMoved(2, "t_b", "t_c"),
-		events.NewRetracted("//nexus", "m50", "ops", time.Unix(600, 0)))
+		events.NewRetracted("//nexus", "m50", "ops", "", time.Unix(600, 0)))
 	dry := func() (replay.Effect, rewrite.Plan) {
 		d, err := replay.NewDryRun(t.Context(), s)
 		require.NoError(t, err)

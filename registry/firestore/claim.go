@@ -24,15 +24,15 @@ func (s *Store) Claim(ctx context.Context, tenantID string, resource registry.Re
 			return false, fmt.Errorf("claim %s: %w", resource, err)
 		}
 		record := snapshot.Records[0]
-		switch owner := record.Owner(snapshot.Ledger); {
-		case owner == tenantID:
-			return heldBy(record.History, sent), nil
-		case owner != "":
-			return false, fmt.Errorf("claim %s: %w", resource, registry.ErrConflict)
+		update, created, err := record.Claim(tenantID, snapshot.ReadTime, snapshot.Ledger)
+		switch {
+		case err != nil:
+			return false, fmt.Errorf("claim %s: %w", resource, err)
+		case !created:
+			return record.History.HoldsClaim(sent), nil
 		}
-		claim := registry.ClaimEntry(tenantID, resource, snapshot.ReadTime)
-		t := &target{resource: resource, entries: []registry.Entry{claim}}
-		p := pending{t, record.Update(t.entries, snapshot.Ledger), record}
+		t := &target{resource: resource}
+		p := pending{t, update, record}
 		writes := []*firestorepb.Write{s.write(t, p.update, p.precondition())}
 		if p.update.Feed {
 			writes = append(writes, s.feedWrite(resource))
@@ -42,23 +42,11 @@ func (s *Store) Claim(ctx context.Context, tenantID string, resource registry.Re
 			return true, nil
 		}
 		if !errorIsLostRace(err) {
-			sent, lost = append(sent, claim), err
+			sent, lost = append(sent, registry.ClaimEntry(tenantID, resource, snapshot.ReadTime)), err
 			if !worthRereading(err, attempt) {
 				break
 			}
 		}
 	}
 	return false, fmt.Errorf("claim %s: %w", resource, asUnavailable(lost))
-}
-
-// heldBy tells whether the history's creation is one of these claims: then it
-// was ours, although its answer was lost.
-func heldBy(h registry.History, claims []registry.Entry) bool {
-	created, _ := h.Created()
-	for _, c := range claims {
-		if created.Equal(c) {
-			return true
-		}
-	}
-	return false
 }

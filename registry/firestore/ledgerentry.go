@@ -20,10 +20,13 @@ const (
 	fieldSeq         = "seq"        // position of the last change to the entry
 	fieldChangedAt   = "changed_at" // time of that change's request
 	fieldRetracted   = "retracted"
-	fieldRetractedBy = "retracted_by"
+	fieldRetractedBy = "retracted_by" // of the first retraction
 	fieldRetractedAt = "retracted_at" // text
-	fieldRewriting   = "rewriting"    // map: the job, and how far it is
-	fieldPending     = "pending"      // seq; there as long as the job is not done
+	fieldRetractions = "retractions"  // array of maps: all of them, the first seen first
+	fieldReason      = "reason"
+	fieldActor       = "actor"
+	fieldRewriting   = "rewriting" // map: the job, and how far it is
+	fieldPending     = "pending"   // seq; there as long as the job is not done
 )
 
 // The fields of the map that a job is.
@@ -49,9 +52,20 @@ func (s *Store) ledgerWrite(name string, e registry.LedgerEntry, existing *fires
 	if !e.RetractionOnly {
 		fields[fieldTime], fields[fieldFrom], fields[fieldTo] = text(e.Time.Format(time.RFC3339Nano)), text(e.From), text(e.To)
 	}
-	if e.Retracted {
+	if e.Reason != "" {
+		fields[fieldReason] = text(e.Reason)
+	}
+	if e.Actor != "" {
+		fields[fieldActor] = text(e.Actor)
+	}
+	if len(e.Displaced) > 0 {
+		fields[fieldDisplaced] = encodeEntries(e.Displaced)
+	}
+	if e.Retracted() {
+		first := e.Retractions[0]
 		fields[fieldRetracted] = boolean(true)
-		fields[fieldRetractedBy], fields[fieldRetractedAt] = text(e.RetractedBy), text(e.RetractedAt.Format(time.RFC3339Nano))
+		fields[fieldRetractedBy], fields[fieldRetractedAt] = text(first.By), text(first.At.Format(time.RFC3339Nano))
+		fields[fieldRetractions] = encodeRetractions(e.Retractions)
 	}
 	return &firestorepb.Write{
 		Operation:        &firestorepb.Write_Update{Update: &firestorepb.Document{Name: name, Fields: fields}},
@@ -98,14 +112,14 @@ func jobFields(e registry.LedgerEntry) map[string]*firestorepb.Value {
 func decodeLedgerEntry(d *firestorepb.Document) (registry.LedgerEntry, error) {
 	f := d.Fields
 	e := registry.LedgerEntry{
-		Version:     registry.Version{Source: f[fieldSource].GetStringValue(), ID: f[fieldID].GetStringValue()},
-		From:        f[fieldFrom].GetStringValue(),
-		To:          f[fieldTo].GetStringValue(),
-		Seq:         f[fieldSeq].GetIntegerValue(),
-		ChangedAt:   f[fieldChangedAt].GetTimestampValue().AsTime(),
-		Retracted:   f[fieldRetracted].GetBooleanValue(),
-		RetractedBy: f[fieldRetractedBy].GetStringValue(),
-		Rewriting:   decodeRewriting(f[fieldRewriting].GetMapValue().GetFields()),
+		Version:   registry.Version{Source: f[fieldSource].GetStringValue(), ID: f[fieldID].GetStringValue()},
+		From:      f[fieldFrom].GetStringValue(),
+		To:        f[fieldTo].GetStringValue(),
+		Seq:       f[fieldSeq].GetIntegerValue(),
+		ChangedAt: f[fieldChangedAt].GetTimestampValue().AsTime(),
+		Reason:    f[fieldReason].GetStringValue(),
+		Actor:     f[fieldActor].GetStringValue(),
+		Rewriting: decodeRewriting(f[fieldRewriting].GetMapValue().GetFields()),
 	}
 	var err error
 	if e.RetractionOnly = f[fieldTime] == nil; !e.RetractionOnly {
@@ -113,12 +127,44 @@ func decodeLedgerEntry(d *firestorepb.Document) (registry.LedgerEntry, error) {
 			return e, fmt.Errorf("ledger entry %s: time: %w", d.Name, err)
 		}
 	}
-	if e.Retracted {
-		if e.RetractedAt, err = time.Parse(time.RFC3339Nano, f[fieldRetractedAt].GetStringValue()); err != nil {
-			return e, fmt.Errorf("ledger entry %s: retracted_at: %w", d.Name, err)
-		}
+	if e.Displaced, err = decodeEntries(f[fieldDisplaced]); err != nil {
+		return e, fmt.Errorf("ledger entry %s: displaced: %w", d.Name, err)
+	}
+	if e.Retractions, err = decodeRetractions(f); err != nil {
+		return e, fmt.Errorf("ledger entry %s: %w", d.Name, err)
 	}
 	return e, nil
+}
+
+func encodeRetractions(all []registry.Said) *firestorepb.Value {
+	values := make([]*firestorepb.Value, len(all))
+	for i, said := range all {
+		values[i] = fieldsOf(map[string]*firestorepb.Value{
+			"by": text(said.By), "why": text(said.Why), "at": text(said.At.Format(time.RFC3339Nano)),
+		})
+	}
+	return array(values)
+}
+
+// decodeRetractions returns what was said, the first seen first; where there is
+// no list, the one retraction of an entry that an earlier release wrote.
+func decodeRetractions(f map[string]*firestorepb.Value) (all []registry.Said, err error) {
+	if !f[fieldRetracted].GetBooleanValue() {
+		return nil, nil
+	}
+	list := f[fieldRetractions].GetArrayValue().GetValues()
+	if len(list) == 0 {
+		list = []*firestorepb.Value{fieldsOf(map[string]*firestorepb.Value{"by": f[fieldRetractedBy], "at": f[fieldRetractedAt]})}
+	}
+	for i, v := range list {
+		fields := v.GetMapValue().GetFields()
+		said := registry.Said{By: fields["by"].GetStringValue(), Why: fields["why"].GetStringValue()}
+		if said.At, err = time.Parse(time.RFC3339Nano, fields["at"].GetStringValue()); err != nil {
+			return nil, fmt.Errorf("retraction %d: %w", i, err)
+		}
+		all = append(all, said)
+	}
+	return all, nil
 }
 
 func decodeRewriting(f map[string]*firestorepb.Value) registry.Rewriting {

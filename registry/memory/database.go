@@ -30,6 +30,7 @@ type document struct {
 	tenantID   string
 	history    registry.History
 	path       []string
+	displaced  []registry.Entry
 	ledgerSeq  int64
 	updateTime time.Time
 }
@@ -82,7 +83,7 @@ func (d *database) commit(before registry.Record, u registry.Update, ledger *cer
 		return unavailable(errors.New("the commit's deadline has passed"))
 	}
 	at := d.tick()
-	d.documents[before.Document] = document{u.TenantID, u.History, u.Path, u.LedgerSeq, at}
+	d.documents[before.Document] = document{u.TenantID, u.History, u.Path, u.Displaced, u.LedgerSeq, at}
 	feed := u.Feed
 	if o.Omit.Feed {
 		feed = feed && u.TenantID != before.Owner(ledger.Ledger)
@@ -102,7 +103,9 @@ func (d *database) record(name string) registry.Record {
 
 func (d *database) recordLocked(name string) registry.Record {
 	doc := d.documents[name]
-	return registry.NewRecord(name, doc.tenantID, doc.history, doc.path, doc.ledgerSeq, doc.updateTime)
+	r := registry.NewRecord(name, doc.tenantID, doc.history, doc.path, doc.ledgerSeq, doc.updateTime)
+	r.Displaced = doc.displaced
+	return r
 }
 
 func (d *database) snapshot(resources []registry.Resource) registry.Snapshot {

@@ -201,16 +201,13 @@ func (s *Store) Claim(ctx context.Context, tenantID string, resource registry.Re
 			return false, fmt.Errorf("claim %s: %w", resource, err)
 		}
 		record := snapshot.Records[0]
-		switch record.Owner(snapshot.Ledger) {
-		case tenantID:
-			created, _ := record.History.Created()
-			return slices.ContainsFunc(sent, created.Equal), nil
-		case "":
-		default:
-			return false, fmt.Errorf("claim %s: %w", resource, registry.ErrConflict)
+		update, created, err := record.Claim(tenantID, snapshot.ReadTime, snapshot.Ledger)
+		switch {
+		case err != nil:
+			return false, fmt.Errorf("claim %s: %w", resource, err)
+		case !created:
+			return record.History.HoldsClaim(sent), nil
 		}
-		claim := registry.ClaimEntry(tenantID, resource, snapshot.ReadTime)
-		update := record.Update([]registry.Entry{claim}, snapshot.Ledger)
 		err = s.commit(record, update, &certifiedLedger{snapshot.Ledger, snapshot.ReadTime})
 		switch {
 		case err == nil:
@@ -219,7 +216,7 @@ func (s *Store) Claim(ctx context.Context, tenantID string, resource registry.Re
 		case len(sent) > 0:
 			return false, fmt.Errorf("claim %s: %w", resource, err)
 		default:
-			sent = append(sent, claim)
+			sent = append(sent, registry.ClaimEntry(tenantID, resource, snapshot.ReadTime))
 		}
 	}
 	return false, fmt.Errorf("claim %s: %w", resource, unavailable(errors.New("the document never stood still")))

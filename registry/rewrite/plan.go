@@ -94,7 +94,7 @@ func (p Planner) Retraction(ctx context.Context, move registry.LedgerEntry) (Pla
 	entries := slices.Clone(start.Ledger.Entries())
 	for i, e := range entries {
 		if e.SameEvent(move.Version) {
-			entries[i].Retracted = true
+			entries[i].Retractions = []registry.Said{{By: "plan"}}
 		}
 	}
 	plan, err := p.visit(ctx, visit{

@@ -180,7 +180,7 @@ func (w *Worker) RunNext(ctx context.Context) error {
 		at:       w.o.Now(),
 		governor: governor.New(w.o.Rate),
 		logger: w.o.Logger.With("move", claimed.Entry.ID, "source", claimed.Entry.Source,
-			"from", claimed.Entry.From, "to", claimed.Entry.To, "retracted", claimed.Entry.Retracted),
+			"from", claimed.Entry.From, "to", claimed.Entry.To, "retracted", claimed.Entry.Retracted()),
 	}
 	err = r.do(ctx)
 	if err != nil && ctx.Err() != nil {

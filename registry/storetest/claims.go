@@ -23,8 +23,8 @@ func claimRegisters(t *testing.T, b Backend) {
 
 	record, _ := read(t, s, thread("1"))
 	require.Equal(t, "t_a", record.TenantID)
-	claim, ok := record.History.Created()
-	require.True(t, ok)
+	require.Len(t, record.History, 1)
+	claim := record.History[0]
 	require.Equal(t, "registry", claim.Source)
 	require.Equal(t, "thread__1__t_a", claim.ID)
 	require.False(t, claim.Time.After(record.UpdateTime), "the store's time")

@@ -41,11 +41,11 @@ func retractedForEver(t *testing.T, b Backend) {
 	_, before := read(t, s, thread("1"))
 	require.Equal(t, registry.Duplicate, retract(t, b.Open(), "m"), "again is no change")
 	require.Equal(t, kinds(registry.Duplicate), apply(t, b.Open(), tenantMoved("t_a", "t_b", 5, "m")))
-	require.Equal(t, kinds(registry.Applied), apply(t, s, tenantMoved("t_a", "t_z", 4, "m")), "with a smaller content that counts")
 	require.Equal(t, "t_a", owner(t, b.Open(), thread("1")))
 	_, after := read(t, s, thread("1"))
-	require.Equal(t, before.Entries()[0].RetractedAt, after.Entries()[0].RetractedAt)
-	require.Equal(t, "somebody", after.Entries()[0].RetractedBy)
+	require.Len(t, after.Entries()[0].Retractions, 2, "who was second is known too")
+	require.Equal(t, before.Entries()[0].Retractions[0], after.Entries()[0].Retractions[0])
+	require.Equal(t, "somebody", after.Entries()[0].Retractions[0].By)
 	require.Greater(t, after.Seq(), before.Seq())
 }
 
@@ -63,7 +63,7 @@ func retractionFirst(t *testing.T, b Backend) {
 	require.NoError(t, err)
 	require.Len(t, all, 1)
 	require.False(t, all[0].RetractionOnly)
-	require.True(t, all[0].Retracted)
+	require.True(t, all[0].Retracted())
 	require.False(t, all[0].Rewriting.Pending(), "no fold has changed")
 }
 
@@ -77,10 +77,11 @@ func moves(t *testing.T, b Backend) {
 	require.NoError(t, err)
 	require.Len(t, all, 2)
 	require.Equal(t, []string{"early", "late"}, []string{all[0].ID, all[1].ID}, "in version order")
-	require.False(t, all[0].Retracted)
-	require.True(t, all[1].Retracted)
-	require.Equal(t, "ops@example.com", all[1].RetractedBy)
-	require.True(t, at.Equal(all[1].RetractedAt), "to the nanosecond: %s", all[1].RetractedAt)
+	require.False(t, all[0].Retracted())
+	require.True(t, all[1].Retracted())
+	said := all[1].Retractions[0]
+	require.Equal(t, "ops@example.com", said.By)
+	require.True(t, at.Equal(said.At), "to the nanosecond: %s", said.At)
 	require.Equal(t, []int64{2, 3}, []int64{all[0].Seq, all[1].Seq}, "positions are in the order of commits")
 }
 

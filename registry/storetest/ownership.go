@@ -61,7 +61,8 @@ func smallerCreationWins(t *testing.T, b Backend) {
 	apply(t, s, created(thread("1"), "t_late", 5, "e5"))
 	outcomes := s.Apply(context.Background(), []registry.Change{created(thread("1"), "t_early", 3, "e3")})
 	require.Equal(t, registry.Applied, outcomes[0].Kind)
-	require.Equal(t, "t_late", outcomes[0].Displaced, "who had been told yes is named")
+	require.NotNil(t, outcomes[0].Displaced)
+	require.Equal(t, "t_late", outcomes[0].Displaced.Tenant, "who had been told yes is named")
 	require.Equal(t, "t_early", owner(t, s, thread("1")))
 }
 
@@ -151,9 +152,10 @@ func historyFull(t *testing.T, b Backend) {
 	require.Equal(t, last, owner(t, s, thread("1")))
 	require.Equal(t, kinds(registry.Duplicate), apply(t, s, changes[7]), "what it holds it still knows")
 
+	apply(t, s, created(thread("2"), "t_0", 0, "e"))
 	var long []registry.Change
 	for i := range 400 {
-		long = append(long, moved(thread("2"), "t_a", "t_b", i, strings.Repeat("x", 1000)+fmt.Sprint(i)))
+		long = append(long, moved(thread("2"), fmt.Sprint("t_", i), fmt.Sprint("t_", i+1), i+1, strings.Repeat("x", 1000)+fmt.Sprint(i)))
 		long[i].Entry.Source = strings.Repeat("s", 1000)
 	}
 	got := apply(t, s, long...)

@@ -37,7 +37,7 @@ func (x *trouble) change(c registry.Change) {
 			x.histories[c.Resource], _ = x.histories[c.Resource].Merge(c.Entry)
 			return l
 		}
-		e, _ := registry.LedgerEntry{}.Merge(c.Entry, false)
+		e, _, _ := registry.LedgerEntry{}.Merge(c.Entry, false)
 		return registry.NewLedger(l.Seq()+1, append(slices.Clone(entries), e))
 	}, func(ctx context.Context) bool {
 		return x.writer.Apply(ctx, []registry.Change{c})[0].Kind != registry.Failed
@@ -60,7 +60,7 @@ func (x *trouble) retract() {
 		entries = slices.Clone(entries)
 		for i, e := range entries {
 			if e.SameEvent(last.Version) {
-				entries[i], _ = e.Retract(retraction, true)
+				entries[i], _, _ = e.Retract(retraction, true)
 			}
 		}
 		return registry.NewLedger(l.Seq()+1, entries)

@@ -1,0 +1,101 @@
+package registry_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+// strangers are moves that have no effect, unless the resource has no owner but
+// those whom they name.
+func strangers(n int) []registry.Entry {
+	var all []registry.Entry
+	for i := range n {
+		from, to := "t_x", "t_y"
+		if i%2 == 1 {
+			from, to = to, from
+		}
+		all = append(all, moved(from, to, int64(2+i), fmt.Sprint("s", i)))
+	}
+	return all
+}
+
+func kindsOf(u registry.Update) map[registry.OutcomeKind]int {
+	n := map[registry.OutcomeKind]int{}
+	for _, o := range u.Outcomes {
+		n[o.Kind]++
+	}
+	return n
+}
+
+func TestStrangersCannotFillAHistory(t *testing.T) {
+	for name, entries := range map[string][]registry.Entry{
+		"what somebody created":                {created("t_a", 1, "e")},
+		"what nobody has created, moves alone": nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := record(record(nil, nil).Update(entries, nil).History, nil)
+			u := r.Update(strangers(2*registry.MaxMoves), nil)
+			require.Equal(t, 2*registry.MaxMoves-registry.MaxIdleMoves, kindsOf(u)[registry.HistoryFull])
+			require.Contains(t, u.Outcomes[len(u.Outcomes)-1].Detail, "without effect")
+			for _, o := range u.Outcomes {
+				require.False(t, o.WouldCount)
+			}
+
+			u = record(u.History, nil).Update(append(entries, created("t_a", 1, "e"), moved("t_a", "t_b", 5000, "true")), nil)
+			require.Equal(t, registry.Applied, u.Outcomes[len(u.Outcomes)-1].Kind, "the true move still counts")
+			require.Equal(t, "t_b", u.TenantID)
+		})
+	}
+}
+
+func TestAMoveIsJudgedByWhatComesWithIt(t *testing.T) {
+	batch := strangers(registry.MaxIdleMoves)
+	batch = append(batch, moved("t_a", "t_b", 1, "true"), created("t_a", 9999, "e"))
+	u := record(nil, nil).Update(batch, nil)
+	require.Zero(t, kindsOf(u)[registry.HistoryFull], "%v", kindsOf(u))
+	require.Equal(t, "t_b", u.TenantID)
+}
+
+func TestAMoveThatIsRefusedAlthoughItWouldCountIsSaid(t *testing.T) {
+	entries := []registry.Entry{created("t_0", 0, "e")}
+	for i := range int64(registry.MaxMoves) {
+		entries = append(entries, moved(fmt.Sprint("t_", i), fmt.Sprint("t_", i+1), i+1, fmt.Sprint("m", i)))
+	}
+	u := record(nil, nil).Update(entries, nil)
+	require.Zero(t, kindsOf(u)[registry.HistoryFull])
+	r := record(u.History, nil)
+	u = r.Update([]registry.Entry{moved("t_1000", "t_z", 5000, "one too many"), moved("t_x", "t_y", 5000, "idle")}, nil)
+	for i, counts := range []bool{true, false} {
+		require.Equal(t, registry.HistoryFull, u.Outcomes[i].Kind)
+		require.Equal(t, counts, u.Outcomes[i].WouldCount)
+	}
+}
+
+// A move without effect today may have one after a retraction: none is given up,
+// and what is there already is no reason to refuse one that counts.
+func TestNoMoveIsEverGivenUp(t *testing.T) {
+	l := ledgerOf(moved("t_a", "t_x", 2, "m"))
+	entries := []registry.Entry{created("t_a", 1, "e")}
+	for i := range int64(3 * registry.MaxIdleMoves) { // t_x and t_y in turns
+		entries = append(entries, moved("t_x", "t_y", 10+2*i, fmt.Sprint("a", i)), moved("t_y", "t_x", 11+2*i, fmt.Sprint("b", i)))
+	}
+	u := record(nil, l).Update(entries, l)
+	require.Zero(t, kindsOf(u)[registry.HistoryFull])
+	r := record(u.History, nil) // the ledger's move is taken back
+	u = r.Update([]registry.Entry{moved("t_a", "t_b", 9000, "true"), moved("t_x", "t_q", 9001, "idle")}, nil)
+	require.Len(t, u.History, 1+6*registry.MaxIdleMoves+1)
+	require.Equal(t, []registry.OutcomeKind{registry.Applied, registry.HistoryFull}, []registry.OutcomeKind{u.Outcomes[0].Kind, u.Outcomes[1].Kind})
+	require.Equal(t, registry.Duplicate, record(u.History, nil).Update(entries[5:6], nil).Outcomes[0].Kind)
+}
+
+func TestAClaimIsTakenByAHistoryThatIsFull(t *testing.T) {
+	u := record(nil, nil).Update(strangers(registry.MaxIdleMoves), nil)
+	u, created, err := record(u.History, nil).Claim("t_a", at(9, "").Time, nil)
+	require.NoError(t, err)
+	require.True(t, created)
+	require.Equal(t, "t_a", u.TenantID)
+}
