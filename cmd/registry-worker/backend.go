@@ -65,8 +65,13 @@ func (in *invocation) explainFirestore(err error) error {
 // openPubSub returns a client. That it returns proves nothing but that there
 // are credentials: Pub/Sub is asked nothing yet.
 func (in *invocation) openPubSub(ctx context.Context) (*pubsub.Client, error) {
+	return in.openPubSubFor(ctx, consumer.PubSubOptions{})
+}
+
+// openPubSubFor is openPubSub for a transport with these options.
+func (in *invocation) openPubSubFor(ctx context.Context, o consumer.PubSubOptions) (*pubsub.Client, error) {
 	client, err := bounded(ctx, func(ctx context.Context) (*pubsub.Client, error) {
-		return pubsub.NewClient(context.WithoutCancel(ctx), in.Config.Project, consumer.ClientOptions()...)
+		return pubsub.NewClient(context.WithoutCancel(ctx), in.Config.Project, o.ClientOptions()...)
 	})
 	if err != nil {
 		return nil, in.explainPubSub(err)
@@ -86,7 +91,7 @@ func (in *invocation) explainPubSub(err error) error {
 
 // onPubSubEmulator tells whether Pub/Sub is the emulator.
 func (in *invocation) onPubSubEmulator() bool {
-	host, _ := in.LookupEnv("PUBSUB_EMULATOR_HOST")
+	host, _ := in.LookupEnv(config.PubSubEmulator)
 	return host != ""
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/dev"
 	"github.com/northstar-engines/realtime-registry/emulator"
+	"github.com/northstar-engines/realtime-registry/events/consumer"
 	"github.com/northstar-engines/realtime-registry/internal/pubsubadmin"
 	"github.com/northstar-engines/realtime-registry/internal/telemetry"
 )
@@ -185,7 +186,8 @@ func (d *devRun) useGiven(ctx context.Context) error {
 }
 
 func (d *devRun) onEmulators(ctx context.Context, emulators *emulator.Emulators) error {
-	client, err := d.openPubSub(ctx)
+	options := d.transportOptions()
+	client, err := d.openPubSubFor(ctx, options)
 	if err != nil {
 		return err
 	}
@@ -202,7 +204,8 @@ func (d *devRun) onEmulators(ctx context.Context, emulators *emulator.Emulators)
 		return d.explainPubSub(err)
 	}
 	return withService(ctx, d.invocation, func(s *service) error {
-		transport, err := s.newTransport(client)
+		options.MeterProvider = s.telemetry.MeterProvider
+		transport, err := consumer.NewPubSub(client, options)
 		if err != nil {
 			return err
 		}

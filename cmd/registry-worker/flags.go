@@ -26,7 +26,11 @@ func helpLine(s config.Setting) string {
 	}
 	line += "\t" + s.Help
 	if s.Default != "" && !s.Bool {
-		line += " (default: " + s.Default + ")"
+		line += " (default: " + s.Default
+		if s.OnEmulator != "" {
+			line += "; on the emulator " + s.OnEmulator
+		}
+		line += ")"
 	}
 	if s.FlagOnly {
 		return line

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"cloud.google.com/go/pubsub/v2"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
@@ -54,12 +53,14 @@ func runRun(ctx context.Context, in *invocation) error {
 func (s *service) runWorker(ctx context.Context, withAPI bool) error {
 	start, cancel := context.WithDeadline(ctx, s.startBy)
 	defer cancel()
-	client, err := s.openPubSub(start)
+	options := s.transportOptions()
+	client, err := s.openPubSubFor(start, options)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	transport, err := s.newTransport(client)
+	options.MeterProvider = s.telemetry.MeterProvider
+	transport, err := consumer.NewPubSub(client, options)
 	if err != nil {
 		return err
 	}
@@ -67,14 +68,16 @@ func (s *service) runWorker(ctx context.Context, withAPI bool) error {
 	return s.consume(ctx, transport, withAPI)
 }
 
-func (s *service) newTransport(client *pubsub.Client) (*consumer.PubSub, error) {
-	return consumer.NewPubSub(client, consumer.PubSubOptions{
-		Subscriptions:   s.Config.Subscriptions,
-		DeadLetterTopic: s.Config.DeadLetterTopic,
-		Streams:         s.Config.Streams,
-		Lease:           s.Config.Lease,
-		Logger:          s.Logger,
-	})
+// transportOptions are those of the worker's transport, and of the client for it.
+func (in *invocation) transportOptions() consumer.PubSubOptions {
+	return consumer.PubSubOptions{
+		Subscriptions:   in.Config.Subscriptions,
+		DeadLetterTopic: in.Config.DeadLetterTopic,
+		Streams:         in.Config.Streams,
+		Lease:           in.Config.Lease,
+		Monitor:         consumer.NewMonitor(),
+		Logger:          in.Logger,
+	}
 }
 
 // consume is runWorker with a transport that is open.

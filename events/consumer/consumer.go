@@ -67,9 +67,12 @@ func New(store registry.Store, transport Transport, opts Options) (*Consumer, er
 }
 
 // Ready returns nil while the consumer receives and makes progress, and an
-// error that says what is the matter: not receiving yet, draining, or work that
-// has waited for ReadyTimeout without a single ack.
-func (c *Consumer) Ready() error { return c.progress.ready(time.Now()) }
+// error that says what is the matter: not receiving yet, draining, work that
+// has waited for ReadyTimeout without a single ack, or what is the matter with
+// the transport.
+func (c *Consumer) Ready() error {
+	return errors.Join(c.progress.ready(time.Now()), c.transport.Ready())
+}
 
 // killGrace is how long Run waits, after the rest was nacked, for the transport
 // to send the nacks and for commits in flight to end.

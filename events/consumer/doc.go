@@ -35,7 +35,9 @@
 // Messages are applied in no particular order.
 //
 // Memory is bounded by MaxOutstandingMessages and MaxOutstandingBytes, once for
-// all messages and once for those in the ledger's lane, whatever the backlog is.
+// all messages and once for those in the ledger's lane, whatever the backlog is,
+// and by what the transport fetches ahead: PubSub as much again for each
+// subscription.
 //
 // # Shutdown
 //
@@ -62,6 +64,11 @@
 //   - registry.apply.duration (s), registry.apply.retries, registry.batch.size
 //     (changes): calls of registry.Store.Apply;
 //   - registry.messages.outstanding: messages delivered and not yet settled;
+//   - registry.acks.unconfirmed, by subscription: acknowledgements that Pub/Sub
+//     has not confirmed;
+//   - registry.streams.connected, by subscription: StreamingPull streams on which
+//     Pub/Sub has answered, or that it has kept open for a while;
+//   - registry.pubsub.answer.age (s): since Pub/Sub last answered anything;
 //   - registry.dead_letters: dead letters confirmed, by reason; and
 //     registry.dead_letter.failures: those that were not, and were nacked;
 //   - registry.displaced: creations, acknowledged earlier, that lost to one with
@@ -72,7 +79,7 @@
 // "apply" for each attempt at a batch, which links to those of its messages, or
 // is the child of the only one.
 //
-// Logs: refusals, displaced creations, transient failures and panics, with the
-// message's and the event's identity; each kind limited in rate, with the number
-// of lines left out.
+// Logs: the loss of Pub/Sub and its return, once each; and refusals, displaced
+// creations, transient failures and panics, with the message's and the event's
+// identity, each kind limited in rate, with the number of lines left out.
 package consumer

@@ -69,6 +69,8 @@ func newLine() *line { return &line{messages: make(chan Message, 10_000), broken
 
 func (l *line) Check(context.Context) error { return l.check }
 
+func (l *line) Ready() error { return nil }
+
 func (l *line) Receive(ctx context.Context, _ Limits, deliver func(context.Context, Message)) (err error) {
 	var unsettled sync.WaitGroup
 	defer unsettled.Wait()

@@ -13,19 +13,40 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 )
 
-func TestAllStreamsTogetherFetchNoMoreThanMayBeOutstanding(t *testing.T) {
-	limits := Limits{Messages: 10_000, Bytes: 64 << 20}
-	for _, subscriptions := range [][]string{{"a"}, {"a", "b", "c"}, make([]string, 20)} {
-		p := &PubSub{opts: PubSubOptions{Subscriptions: subscriptions, Streams: 8}}
-		each := p.receiveSettings(limits)
-		streams := each.NumGoroutines * len(subscriptions)
-		require.LessOrEqual(t, each.MaxOutstandingMessages*streams, limits.Messages)
-		require.Greater(t, each.MaxOutstandingMessages*streams, limits.Messages*9/10)
-		require.LessOrEqual(t, int64(each.MaxOutstandingBytes*streams), limits.Bytes)
+func TestTheStreamsOfASubscriptionFetchTogetherWhatMayBeOutstanding(t *testing.T) {
+	limits := Limits{Messages: 3000, Bytes: 64 << 20}
+	for _, streams := range []int{1, ServiceStreams, EmulatorStreams} {
+		for _, subscriptions := range [][]string{{"a"}, {"a", "b", "c"}, make([]string, 20)} {
+			p := &PubSub{opts: PubSubOptions{Subscriptions: subscriptions, Streams: streams}}
+			each := p.receiveSettings(limits)
+			require.Equal(t, streams, each.NumGoroutines)
+			require.LessOrEqual(t, each.MaxOutstandingMessages*streams, limits.Messages)
+			require.Greater(t, each.MaxOutstandingMessages*streams, limits.Messages*9/10, "the others' streams take nothing away")
+			require.LessOrEqual(t, int64(each.MaxOutstandingBytes*streams), limits.Bytes)
+		}
 	}
 	few := (&PubSub{opts: PubSubOptions{Subscriptions: []string{"a", "b"}, Streams: 8}}).receiveSettings(Limits{Messages: 5, Bytes: 5})
 	require.Equal(t, 1, few.MaxOutstandingMessages, "0 would be the client's default")
 	require.Equal(t, 1, few.MaxOutstandingBytes)
+}
+
+func TestConnectionsFollowTheStreams(t *testing.T) {
+	for streams, least := range map[int]int{1: 0, 16: 0, 17: 2, 34: 3, 256: 16} {
+		o := PubSubOptions{Subscriptions: []string{"a", "b", "c"}, Streams: streams}
+		n := o.connections()
+		require.GreaterOrEqual(t, n, least, "%d streams", streams)
+		if least == 0 {
+			require.Zero(t, n, "the client's own number")
+			continue
+		}
+		require.LessOrEqual(t, 3*streams, n*streamsOnConnection, "half of each connection is for acknowledgements")
+	}
+}
+
+func TestFewStreamsHaveWideWindows(t *testing.T) {
+	require.EqualValues(t, 1<<20, PubSubOptions{Streams: ServiceStreams}.window(), "10 MB/s at 100 ms")
+	require.EqualValues(t, 256<<10, PubSubOptions{Streams: EmulatorStreams}.window())
+	require.EqualValues(t, 256<<10, PubSubOptions{Streams: 256}.window())
 }
 
 func TestAStreamThatNobodyReadsBuffersLittle(t *testing.T) {
@@ -36,7 +57,7 @@ func TestAStreamThatNobodyReadsBuffersLittle(t *testing.T) {
 	pubsubpb.RegisterSubscriberServer(server, service)
 	go func() { _ = server.Serve(listener) }() // ends by Stop
 	defer server.Stop()
-	client, err := pubsub.NewClient(t.Context(), "p", append(ClientOptions(),
+	client, err := pubsub.NewClient(t.Context(), "p", append(PubSubOptions{Streams: EmulatorStreams}.ClientOptions(),
 		option.WithEndpoint(listener.Addr().String()),
 		option.WithoutAuthentication(),
 		option.WithGRPCDialOption(grpc.WithTransportCredentials(insecure.NewCredentials())))...)

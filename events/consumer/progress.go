@@ -16,20 +16,59 @@ const (
 	drainingPhase
 )
 
-// quiet is how long after the last delivery a consumer that holds nothing is
-// taken for idle: longer than the longest backoff between redeliveries, during
+// quiet is how long after the last piece of work a consumer that holds nothing
+// is taken for idle: longer than the longest backoff between redeliveries, during
 // which nacked work is out of sight and still not done.
 const quiet = 90 * time.Second
+
+// waiting knows since when there has been work without any of it being done.
+type waiting struct {
+	held  int64     // came, and has not left
+	last  time.Time // when work came last
+	since time.Time // zero: nothing waits
+}
+
+// came notes that work has come.
+func (w *waiting) came(now time.Time) {
+	if w.since.IsZero() || w.idle(now) {
+		w.since = now
+	}
+	w.last = now
+	w.held++
+}
+
+// left notes that n pieces have gone, done or not. What is not done is no
+// progress: it will come back.
+func (w *waiting) left(now time.Time, n int64, done bool) {
+	w.held = max(0, w.held-n)
+	switch {
+	case !done:
+	case w.held == 0:
+		w.since = time.Time{}
+	default:
+		w.since = now
+	}
+}
+
+// idle reports whether nothing is held, and what was not done must have gone
+// elsewhere.
+func (w *waiting) idle(now time.Time) bool { return w.held == 0 && now.Sub(w.last) > quiet }
+
+// stuck is how long there has been work of which nothing was done; 0 without any.
+func (w *waiting) stuck(now time.Time) time.Duration {
+	if w.since.IsZero() || w.idle(now) {
+		return 0
+	}
+	return now.Sub(w.since)
+}
 
 // progress knows whether work is being done. It is safe for concurrent use.
 type progress struct {
 	timeout time.Duration
 
-	mu          sync.Mutex
-	phase       phase
-	outstanding int64
-	delivered   time.Time // last delivery
-	waiting     time.Time // since when there has been work without an ack; zero: there is none
+	mu    sync.Mutex
+	phase phase
+	work  waiting // from delivery until it is settled
 }
 
 func (p *progress) setPhase(to phase) {
@@ -41,36 +80,19 @@ func (p *progress) setPhase(to phase) {
 func (p *progress) received(now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.waiting.IsZero() || p.idle(now) {
-		p.waiting = now
-	}
-	p.delivered = now
-	p.outstanding++
+	p.work.came(now)
 }
 
 func (p *progress) settled(now time.Time, acked bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.outstanding--
-	switch {
-	case !acked: // a nack is no progress: the work will come back
-	case p.outstanding == 0:
-		p.waiting = time.Time{}
-	default:
-		p.waiting = now
-	}
+	p.work.left(now, 1, acked)
 }
 
 func (p *progress) outstandingNow() int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.outstanding
-}
-
-// idle: nothing is held, and what was nacked must have gone elsewhere. Called
-// with the lock.
-func (p *progress) idle(now time.Time) bool {
-	return p.outstanding == 0 && now.Sub(p.delivered) > quiet
+	return p.work.held
 }
 
 func (p *progress) ready(now time.Time) error {
@@ -82,11 +104,8 @@ func (p *progress) ready(now time.Time) error {
 	case drainingPhase:
 		return errors.New("draining")
 	}
-	if p.waiting.IsZero() || p.idle(now) {
-		return nil
-	}
-	if stuck := now.Sub(p.waiting); stuck > p.timeout {
-		return fmt.Errorf("no message acknowledged for %s, with %d outstanding", stuck.Round(time.Second), p.outstanding)
+	if stuck := p.work.stuck(now); stuck > p.timeout {
+		return fmt.Errorf("no message acknowledged for %s, with %d outstanding", stuck.Round(time.Second), p.work.held)
 	}
 	return nil
 }

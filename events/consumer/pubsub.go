@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"time"
 
@@ -12,66 +11,17 @@ import (
 	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
 	"github.com/googleapis/gax-go/v2"
 	"golang.org/x/sync/errgroup"
-	"google.golang.org/api/option"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
-
-// PubSubOptions are the settings of the Pub/Sub transport.
-type PubSubOptions struct {
-	// Subscriptions to consume, by short name or in full. At least one.
-	Subscriptions []string
-	// DeadLetterTopic takes what is refused, by short name or in full.
-	DeadLetterTopic string
-	// Streams is the number of StreamingPull streams for each subscription. One
-	// carries about 10 MB/s. Default: 16.
-	Streams int
-	// Lease is how long a message stays with a worker that neither settles nor
-	// extends it: after a crash, its messages are delivered again this much
-	// later, and so is, after any stop, what the service had sent ahead to the
-	// streams. It is extended as long as a message is held. Pub/Sub allows 10 s to
-	// 10 min; short leases end before they are extended where the machine is
-	// overloaded, and the emulator's time grows with the square of what expires
-	// at once. Default: 20 s.
-	Lease time.Duration
-	// Logger: nil discards.
-	Logger *slog.Logger
-}
-
-// Validate returns every fault of the settings at once.
-func (o PubSubOptions) Validate() error {
-	var faults []error
-	if len(o.Subscriptions) == 0 {
-		faults = append(faults, errors.New("pubsub: no subscriptions"))
-	}
-	seen := map[string]bool{}
-	for _, name := range o.Subscriptions {
-		if name == "" {
-			faults = append(faults, errors.New("pubsub: a subscription has no name"))
-		}
-		if seen[name] {
-			faults = append(faults, fmt.Errorf("pubsub: subscription %s is given twice", name))
-		}
-		seen[name] = true
-	}
-	if o.DeadLetterTopic == "" {
-		faults = append(faults, errors.New("pubsub: no dead-letter topic"))
-	}
-	if o.Lease != 0 && (o.Lease < 10*time.Second || o.Lease > 10*time.Minute) {
-		faults = append(faults, errors.New("pubsub: lease must be from 10s to 10m"))
-	}
-	if o.Streams < 0 {
-		faults = append(faults, errors.New("pubsub: streams must not be negative"))
-	}
-	return errors.Join(faults...)
-}
 
 // PubSub is the transport over Google Cloud Pub/Sub.
 type PubSub struct {
 	client      *pubsub.Client
 	opts        PubSubOptions
 	deadLetters *pubsub.Publisher
+	contact     *contact // nil where there is no Monitor
+	telemetry   *pubsubTelemetry
 }
 
 var _ Transport = (*PubSub)(nil)
@@ -81,36 +31,43 @@ var _ Transport = (*PubSub)(nil)
 // whose message was nacked long ago.
 const deadLetterPublishTimeout = 10 * time.Second
 
-// ClientOptions are for the client that NewPubSub is given. They bound what a
-// stream buffers before anybody looks at it: left alone, gRPC opens that window
-// as far as 16 MB a stream while messages wait. 256 KiB are 10 MB/s and more at
-// any round trip of up to 25 ms.
-func ClientOptions() []option.ClientOption {
-	const stream, connection = 256 << 10, 1 << 20 // bytes
-	return []option.ClientOption{
-		option.WithGRPCDialOption(grpc.WithStaticStreamWindowSize(stream)),
-		option.WithGRPCDialOption(grpc.WithStaticConnWindowSize(connection)),
-	}
-}
-
 // NewPubSub returns a transport over the client, which the caller closes after
-// the transport, and has opened with ClientOptions.
+// the transport, and has opened with the ClientOptions of the same options.
 func NewPubSub(client *pubsub.Client, opts PubSubOptions) (*PubSub, error) {
 	if err := opts.Validate(); err != nil {
 		return nil, err
 	}
-	setDefault(&opts.Streams, 16)
-	setDefault(&opts.Lease, 20*time.Second)
-	if opts.Logger == nil {
-		opts.Logger = slog.New(slog.DiscardHandler)
-	}
+	opts = opts.withDefaults()
 	publisher := client.Publisher(opts.DeadLetterTopic)
 	publisher.PublishSettings.Timeout = deadLetterPublishTimeout
-	return &PubSub{client: client, opts: opts, deadLetters: publisher}, nil
+	p := &PubSub{client: client, opts: opts, deadLetters: publisher}
+	if opts.Monitor != nil {
+		names := make([]string, len(opts.Subscriptions))
+		for i, name := range opts.Subscriptions {
+			names[i] = client.Subscriber(name).String()
+		}
+		p.contact = newContact(names, opts.ReadyTimeout, time.Now())
+		opts.Monitor.contact.Store(p.contact)
+	}
+	var err error
+	p.telemetry, err = newPubSubTelemetry(opts.MeterProvider, p.contact)
+	return p, err
 }
 
 // Close ends what publishes dead letters. Call it after the consumer's Run.
-func (p *PubSub) Close() { p.deadLetters.Stop() }
+func (p *PubSub) Close() {
+	p.deadLetters.Stop()
+	p.telemetry.close()
+}
+
+// Ready implements Transport: while it receives, it is about the way to Pub/Sub,
+// and about what was acknowledged and is not confirmed.
+func (p *PubSub) Ready() error {
+	if p.contact == nil {
+		return nil
+	}
+	return p.contact.ready(time.Now())
+}
 
 // Check looks for the subscriptions and the dead-letter topic. An identity that
 // may consume but not look is let pass: receiving will tell.
@@ -155,6 +112,9 @@ func (p *PubSub) missing(what, name string, err error) error {
 // Receive implements Transport. All subscriptions end together.
 func (p *PubSub) Receive(ctx context.Context, limits Limits, deliver func(context.Context, Message)) error {
 	group, ctx := errgroup.WithContext(ctx)
+	if p.contact != nil {
+		group.Go(func() error { p.watch(ctx); return nil })
+	}
 	for _, name := range p.opts.Subscriptions {
 		subscriber := p.client.Subscriber(name)
 		subscriber.ReceiveSettings = p.receiveSettings(limits)
@@ -166,7 +126,7 @@ func (p *PubSub) Receive(ctx context.Context, limits Limits, deliver func(contex
 					Attributes:   m.Attributes,
 					Data:         m.Data,
 					PublishTime:  m.PublishTime,
-					Settler:      m,
+					Settler:      p.settler(subscriber.String(), m),
 				})
 			})
 			if err == nil && ctx.Err() == nil {
@@ -181,17 +141,37 @@ func (p *PubSub) Receive(ctx context.Context, limits Limits, deliver func(contex
 	return group.Wait()
 }
 
-// receiveSettings spread the limits over all streams of all subscriptions: the
-// service holds each stream to its share. The callbacks end when their message
-// is queued, not when it is settled, so that no goroutine waits for each; the
-// consumer itself bounds what is unsettled. ShutdownOptions stay nil: Receive
-// then waits until all is settled, which the consumer sees to.
+// settler is the message's, whose acknowledgement counts until it is confirmed.
+func (p *PubSub) settler(subscription string, m *pubsub.Message) Settler {
+	if p.contact == nil {
+		return m
+	}
+	return &watchedSettler{m, p.contact, subscription}
+}
+
+type watchedSettler struct {
+	*pubsub.Message
+	contact      *contact
+	subscription string
+}
+
+func (s *watchedSettler) Ack() {
+	s.contact.acking(s.subscription, time.Now())
+	s.Message.Ack()
+}
+
+// receiveSettings let the streams of each subscription hold, together, what the
+// limits allow: the service sends no more to a stream before some of it is
+// acknowledged, and one subscription usually carries nearly everything. The
+// callbacks end when their message is queued, not when it is settled, so that no
+// goroutine waits for each; the consumer itself bounds what is unsettled.
+// ShutdownOptions stay nil: Receive then waits until all is settled, which the
+// consumer sees to.
 func (p *PubSub) receiveSettings(limits Limits) pubsub.ReceiveSettings {
-	streams := p.opts.Streams * len(p.opts.Subscriptions)
 	return pubsub.ReceiveSettings{
 		NumGoroutines:              p.opts.Streams,
-		MaxOutstandingMessages:     max(1, limits.Messages/streams),
-		MaxOutstandingBytes:        max(1, int(limits.Bytes)/streams),
+		MaxOutstandingMessages:     max(1, limits.Messages/p.opts.Streams),
+		MaxOutstandingBytes:        max(1, int(limits.Bytes)/p.opts.Streams),
 		MaxExtension:               maxLease,
 		MinDurationPerAckExtension: p.opts.Lease,
 		MaxDurationPerAckExtension: p.opts.Lease,

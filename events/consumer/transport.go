@@ -58,6 +58,10 @@ type Transport interface {
 	// settlements are sent: nil where ctx ended, else why receiving ended.
 	Receive(ctx context.Context, limits Limits, deliver func(context.Context, Message)) error
 
+	// Ready returns what has been the matter for too long with the way to
+	// whoever delivers, nil where nothing is.
+	Ready() error
+
 	// DeadLetter publishes to the dead-letter topic. It returns nil only once
 	// the topic has confirmed.
 	DeadLetter(ctx context.Context, letter DeadLetter) error

@@ -18,7 +18,7 @@ type Limit struct {
 // The limits, each with its source.
 const (
 	perStream        = 10e6           // bytes a second; https://cloud.google.com/pubsub/quotas
-	streamsPerWorker = 16             // of one subscription; the program's default
+	streamsPerWorker = 2              // of one subscription; consumer.ServiceStreams
 	sequentialWrites = 500.0          // a second; https://firebase.google.com/docs/firestore/quotas
 	oneDocument      = 1.0            // writes a second, to plan with: Firestore gives no figure any more
 	regionPublish    = 50e6           // bytes a second, of a small region; https://cloud.google.com/pubsub/quotas

@@ -40,14 +40,16 @@ func worker(ctx context.Context, o Options, done *atomic.Int64) error {
 		return err
 	}
 	defer store.Close()
-	client, err := pubsub.NewClient(ctx, o.Project, consumer.ClientOptions()...)
+	options := consumer.PubSubOptions{
+		Subscriptions: o.Subscriptions, DeadLetterTopic: "realtime-registry-dead-letters", Streams: o.Streams,
+		Monitor: consumer.NewMonitor(), MeterProvider: meters,
+	}
+	client, err := pubsub.NewClient(ctx, o.Project, options.ClientOptions()...)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	transport, err := consumer.NewPubSub(client, consumer.PubSubOptions{
-		Subscriptions: o.Subscriptions, DeadLetterTopic: "realtime-registry-dead-letters", Streams: o.Streams,
-	})
+	transport, err := consumer.NewPubSub(client, options)
 	if err != nil {
 		return err
 	}

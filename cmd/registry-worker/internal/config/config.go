@@ -130,8 +130,14 @@ func (in Input) find(s Setting) (value, from string) {
 			return value, s.Env
 		}
 	}
+	if host, _ := in.LookupEnv(PubSubEmulator); host != "" && s.OnEmulator != "" {
+		return s.OnEmulator, FromDefault
+	}
 	return s.Default, FromDefault
 }
+
+// PubSubEmulator is the variable that names the emulator to Google's client.
+const PubSubEmulator = "PUBSUB_EMULATOR_HOST"
 
 // Where a value came from, where it was not an environment variable.
 const (

@@ -61,6 +61,14 @@ func TestDefaultsAreThoseOfTheDesign(t *testing.T) {
 	require.Equal(t, 5*time.Minute, c.MaxClockSkew)
 }
 
+func TestStreamsFollowWhomTheWorkerTalksTo(t *testing.T) {
+	emulator := map[string]string{"PUBSUB_EMULATOR_HOST": "127.0.0.1:8085"}
+	require.Equal(t, 2, load(t, nil, nil).Streams)
+	require.Equal(t, 16, load(t, nil, emulator).Streams)
+	require.True(t, load(t, nil, emulator).Defaulted("streams"))
+	require.Equal(t, 3, load(t, map[string]string{"streams": "3"}, emulator).Streams)
+}
+
 func TestVariablesHaveTheNamesOfTheDesign(t *testing.T) {
 	named := map[string]string{
 		"project":           "GOOGLE_CLOUD_PROJECT",

@@ -2,8 +2,11 @@ package config
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+
+	"github.com/northstar-engines/realtime-registry/events/consumer"
 )
 
 // Group is the settings that belong together: a command takes whole groups.
@@ -43,9 +46,11 @@ type Setting struct {
 	Name    string // of the flag, without dashes
 	Env     string // "" where only the flag counts
 	Default string
-	Help    string
-	Bool    bool // the flag may stand without a value
-	Secret  bool // never shown
+	// OnEmulator is the default where Pub/Sub is the emulator; empty: Default.
+	OnEmulator string
+	Help       string
+	Bool       bool // the flag may stand without a value
+	Secret     bool // never shown
 	// FlagOnly: no variable sets it. What answers a question must be given with
 	// the question's own command, and not lie about in a profile or a manifest.
 	FlagOnly bool
@@ -99,7 +104,7 @@ var Settings = complete([]Setting{
 	{Group: WorkerGroup, Name: "drain-timeout", Default: "20s",
 		Help:  "on SIGTERM, how long to finish what was received before the rest is given back",
 		parse: duration(100*time.Millisecond, time.Hour, func(c *Config) *time.Duration { return &c.DrainTimeout })},
-	{Group: WorkerGroup, Name: "streams", Default: "16",
+	{Group: WorkerGroup, Name: "streams", Default: strconv.Itoa(consumer.ServiceStreams), OnEmulator: strconv.Itoa(consumer.EmulatorStreams),
 		Help:  "StreamingPull streams per subscription; one carries some 10 MB/s",
 		parse: integer(1, 256, func(c *Config) *int { return &c.Streams })},
 	{Group: WorkerGroup, Name: "lease", Default: "20s",

@@ -48,6 +48,9 @@ func (b *Bus) Publish(ctx context.Context, m Message) (messageID string, err err
 // Check implements consumer.Transport: nothing is ever missing.
 func (b *Bus) Check(context.Context) error { return nil }
 
+// Ready implements consumer.Transport.
+func (b *Bus) Ready() error { return nil }
+
 // Receive implements consumer.Transport.
 func (b *Bus) Receive(ctx context.Context, _ consumer.Limits, deliver func(context.Context, consumer.Message)) error {
 	var unsettled sync.WaitGroup

@@ -1,0 +1,224 @@
+package consumer
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+)
+
+// contact is what is known of the way to Pub/Sub: which streams are connected,
+// when the service last answered, and which acknowledgements it has confirmed.
+// It is safe for concurrent use, and asks no clock.
+type contact struct {
+	timeout time.Duration // after which Ready fails
+
+	mu            sync.Mutex
+	answered      time.Time // the last good answer to anything
+	subscriptions map[string]*subscription
+}
+
+// subscription is one of those that are consumed.
+type subscription struct {
+	streams   map[*stream]struct{} // open
+	connected time.Time            // when a stream was last known to be connected
+	failure   error                // why one ended last; nil: in order
+	acks      waiting              // from the call of Ack until its confirmation
+	lost      time.Time            // since when the log says that it is; zero: it is not
+	faults    error                // what a look at it has found
+}
+
+// stream is one StreamingPull.
+type stream struct {
+	opened   time.Time
+	answered bool
+}
+
+// newContact begins with everything in order: whoever makes one has just been
+// answered.
+func newContact(names []string, timeout time.Duration, now time.Time) *contact {
+	c := &contact{timeout: timeout, answered: now, subscriptions: map[string]*subscription{}}
+	for _, name := range names {
+		c.subscriptions[name] = &subscription{streams: map[*stream]struct{}{}, connected: now}
+	}
+	return c
+}
+
+// Shares of the timeout. Streams end and are opened anew in ordinary times too;
+// it takes more than that before anybody is told.
+func (c *contact) tellAfter() time.Duration { return c.timeout / 6 } // no stream is connected
+func (c *contact) askAfter() time.Duration  { return c.timeout / 3 } // nothing was heard; and what the asking may take
+func (c *contact) doubt() time.Duration     { return c.timeout * 5 / 6 }
+
+func (c *contact) update(name string, change func(*subscription)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s := c.subscriptions[name]; s != nil {
+		change(s)
+	}
+}
+
+// opened notes a stream that is on its way to the service.
+func (c *contact) opened(name string, now time.Time) *stream {
+	opened := &stream{opened: now}
+	c.update(name, func(s *subscription) { s.streams[opened] = struct{}{} })
+	return opened
+}
+
+// answeredOn notes that the service has answered on a stream.
+func (c *contact) answeredOn(name string, on *stream, now time.Time) {
+	c.update(name, func(s *subscription) { on.answered, s.connected, c.answered = true, now, now })
+}
+
+// ended notes that a stream is no more; why is nil where it ended in order.
+func (c *contact) ended(name string, ended *stream, now time.Time, why error) {
+	c.update(name, func(s *subscription) {
+		if c.isConnected(ended, now) {
+			s.connected = now
+		}
+		delete(s.streams, ended)
+		s.failure = why
+	})
+}
+
+// isConnected: the service has answered on the stream, or has kept it open for
+// a while: on one without messages it says nothing. What it refuses ends sooner.
+func (c *contact) isConnected(s *stream, now time.Time) bool {
+	return s.answered || now.Sub(s.opened) >= c.tellAfter()
+}
+
+// heard notes a good answer to anything else.
+func (c *contact) heard(now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.answered = now
+}
+
+// silence is how long nothing was heard.
+func (c *contact) silence(now time.Time) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return now.Sub(c.answered)
+}
+
+func (c *contact) acking(name string, now time.Time) {
+	c.update(name, func(s *subscription) { s.acks.came(now) })
+}
+
+// acked notes that the service has answered for n acknowledgements.
+func (c *contact) acked(name string, now time.Time, n int, confirmed bool) {
+	c.update(name, func(s *subscription) { s.acks.left(now, int64(n), confirmed) })
+}
+
+// found notes what a look at a subscription, or at the dead letters' (""), has
+// found: nil for nothing.
+func (c *contact) found(name string, faults error) {
+	c.update(name, func(s *subscription) { s.faults = faults })
+}
+
+// state is what is measured of a subscription.
+type state struct {
+	streams     int // connected
+	unconfirmed int64
+	faulty      bool
+}
+
+func (c *contact) states(now time.Time) map[string]state {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	states := map[string]state{}
+	for name, s := range c.subscriptions {
+		states[name] = state{streams: c.connectedStreams(s, now), unconfirmed: s.acks.held, faulty: s.faults != nil}
+	}
+	return states
+}
+
+func (c *contact) connectedStreams(s *subscription, now time.Time) (n int) {
+	for open := range s.streams {
+		if c.isConnected(open, now) {
+			n++
+		}
+	}
+	return n
+}
+
+// lostSince is when the subscription was last in order, the zero time where it
+// is. A pause between streams that ended in order is nothing: on the emulator,
+// which answers no pings, the client ends an idle stream itself and takes up to
+// half a minute before the next. Called with the lock.
+func (c *contact) lostSince(s *subscription, now time.Time) time.Time {
+	if c.connectedStreams(s, now) > 0 {
+		s.connected = now
+	}
+	switch {
+	case s.failure != nil && now.Sub(s.connected) > c.tellAfter():
+		return s.connected
+	case now.Sub(c.answered) > c.doubt(): // it was asked, and had time to answer
+		return c.answered
+	}
+	return time.Time{}
+}
+
+// news is a change that an operator must see.
+type news struct {
+	lost          bool // else it is back
+	subscriptions []string
+	since         time.Time
+	failure       error // the last one
+}
+
+// turn returns what has changed since the last call.
+func (c *contact) turn(now time.Time) (all []news) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, lost := range []bool{true, false} {
+		n := news{lost: lost}
+		for _, name := range slices.Sorted(maps.Keys(c.subscriptions)) {
+			s := c.subscriptions[name]
+			since := c.lostSince(s, now)
+			if is := !since.IsZero(); is != lost || is == !s.lost.IsZero() {
+				continue
+			}
+			n.subscriptions = append(n.subscriptions, shortName(name))
+			n.since, n.failure = s.lost, nil
+			if lost {
+				n.since, n.failure = since, s.failure
+			}
+			s.lost = since
+		}
+		if len(n.subscriptions) > 0 {
+			all = append(all, n)
+		}
+	}
+	return all
+}
+
+// ready returns what is the matter for longer than the timeout.
+func (c *contact) ready(now time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var faults []error
+	for _, name := range slices.Sorted(maps.Keys(c.subscriptions)) {
+		s := c.subscriptions[name]
+		short := shortName(name)
+		if since := c.lostSince(s, now); !since.IsZero() && now.Sub(since) > c.timeout {
+			faults = append(faults, fmt.Errorf("subscription %s: no contact with Pub/Sub for %s%s",
+				short, now.Sub(since).Round(time.Second), because(s.failure)))
+		}
+		if stuck := s.acks.stuck(now); stuck > c.timeout {
+			faults = append(faults, fmt.Errorf("subscription %s: Pub/Sub has confirmed no acknowledgement for %s, with %d unconfirmed",
+				short, stuck.Round(time.Second), s.acks.held))
+		}
+		faults = append(faults, s.faults)
+	}
+	return errors.Join(faults...)
+}
+
+func because(failure error) string {
+	if failure == nil {
+		return ""
+	}
+	return ": " + failure.Error()
+}

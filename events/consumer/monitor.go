@@ -1,0 +1,119 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/stats"
+	"google.golang.org/grpc/status"
+)
+
+// Monitor sees what a Pub/Sub client and the service say to each other, so that
+// PubSub knows what the client keeps to itself: it opens streams anew for ever,
+// and drops acknowledgements that fail, without a word. It belongs to one client
+// (PubSubOptions.ClientOptions puts it there) and to one PubSub.
+type Monitor struct {
+	contact atomic.Pointer[contact] // nil until a PubSub has it
+}
+
+// NewMonitor returns a monitor for PubSubOptions.
+func NewMonitor() *Monitor { return &Monitor{} }
+
+func (m *Monitor) dialOption() grpc.DialOption { return grpc.WithStatsHandler(observer{m}) }
+
+// observer is the Monitor as gRPC calls it. It sits on the transport, below
+// every retry: it sees each attempt, and an attempt that waits for room on its
+// connection it does not see at all.
+type observer struct{ *Monitor }
+
+// call is one attempt at a call.
+type call struct {
+	subscription string  // in full; empty until it is known, and for other calls
+	stream       *stream // nil: a unary one
+	streaming    bool
+	acks         int // acknowledgements that it carries
+}
+
+type callKey struct{}
+
+func (observer) TagRPC(ctx context.Context, info *stats.RPCTagInfo) context.Context {
+	return context.WithValue(ctx, callKey{}, &call{streaming: info.FullMethodName == pubsubpb.Subscriber_StreamingPull_FullMethodName})
+}
+
+func (o observer) HandleRPC(ctx context.Context, s stats.RPCStats) {
+	contact := o.contact.Load()
+	call, _ := ctx.Value(callKey{}).(*call)
+	if contact == nil || call == nil {
+		return
+	}
+	now := time.Now()
+	switch s := s.(type) {
+	case *stats.OutPayload:
+		call.sent(contact, s.Payload, now)
+	case *stats.InHeader, *stats.InPayload:
+		if call.stream != nil {
+			contact.answeredOn(call.subscription, call.stream, now)
+		}
+	case *stats.End:
+		call.ended(contact, s.Error, now)
+	}
+}
+
+func (observer) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
+
+func (observer) HandleConn(context.Context, stats.ConnStats) {}
+
+func (c *call) sent(contact *contact, message any, now time.Time) {
+	switch m := message.(type) {
+	case *pubsubpb.StreamingPullRequest:
+		if m.Subscription != "" { // the first on its stream
+			c.subscription, c.stream = m.Subscription, contact.opened(m.Subscription, now)
+		}
+	case *pubsubpb.AcknowledgeRequest:
+		c.subscription, c.acks = m.Subscription, len(m.AckIds)
+	}
+}
+
+func (c *call) ended(contact *contact, err error, now time.Time) {
+	switch {
+	case c.stream != nil:
+		contact.ended(c.subscription, c.stream, now, failure(err))
+		return
+	case c.streaming:
+		return // it never got as far
+	case c.acks > 0:
+		contact.acked(c.subscription, now, c.acks, err == nil)
+	}
+	if answers(err) {
+		contact.heard(now)
+	}
+}
+
+// failure returns the error of a stream, nil where the stream ended in order or
+// the client ended it: with Canceled, or Internal where it pinged a stream that
+// it had closed for want of an answer to the ping before.
+func failure(err error) error {
+	s := status.Convert(err)
+	if errors.Is(err, io.EOF) || s.Code() == codes.Canceled ||
+		s.Code() == codes.Internal && strings.Contains(s.Message(), "after CloseSend") {
+		return nil
+	}
+	return err
+}
+
+// answers reports whether a call that ended so was answered by a service that
+// works: it may well refuse.
+func answers(err error) bool {
+	switch status.Code(err) {
+	case codes.OK, codes.NotFound, codes.PermissionDenied, codes.InvalidArgument, codes.FailedPrecondition, codes.AlreadyExists:
+		return true
+	}
+	return false
+}

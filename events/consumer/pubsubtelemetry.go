@@ -1,0 +1,48 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+)
+
+// pubsubTelemetry is what the Pub/Sub transport emits; the package comment lists
+// it.
+type pubsubTelemetry struct{ registration metric.Registration }
+
+func newPubSubTelemetry(meters metric.MeterProvider, c *contact) (*pubsubTelemetry, error) {
+	if meters == nil || c == nil {
+		return &pubsubTelemetry{}, nil
+	}
+	m := meters.Meter(scope)
+	var faults [4]error
+	var streams, unconfirmed metric.Int64ObservableGauge
+	var age metric.Float64ObservableGauge
+	streams, faults[0] = m.Int64ObservableGauge("registry.streams.connected",
+		metric.WithDescription("StreamingPull streams that are connected, by subscription."))
+	unconfirmed, faults[1] = m.Int64ObservableGauge("registry.acks.unconfirmed",
+		metric.WithDescription("Acknowledgements that Pub/Sub has not confirmed yet, by subscription."))
+	age, faults[2] = m.Float64ObservableGauge("registry.pubsub.answer.age", metric.WithUnit("s"),
+		metric.WithDescription("Since the last good answer of Pub/Sub to anything."))
+	t := &pubsubTelemetry{}
+	t.registration, faults[3] = m.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		now := time.Now()
+		o.ObserveFloat64(age, c.silence(now).Seconds())
+		for name, s := range c.states(now) {
+			by := metric.WithAttributes(attribute.String("subscription", shortName(name)))
+			o.ObserveInt64(streams, int64(s.streams), by)
+			o.ObserveInt64(unconfirmed, s.unconfirmed, by)
+		}
+		return nil
+	}, streams, unconfirmed, age)
+	return t, errors.Join(faults[:]...)
+}
+
+func (t *pubsubTelemetry) close() {
+	if t.registration != nil {
+		_ = t.registration.Unregister() // fails only where it was unregistered before
+	}
+}
