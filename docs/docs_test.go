@@ -59,7 +59,7 @@ func TestTheExampleOfPoliciesGivesNobodyLessThanEverybody(t *testing.T) {
 	policies, err := quota.ParsePolicies("throttle.md", []byte(text))
 	require.NoError(t, err)
 	set := quota.NewPolicySet(policies)
-	for _, p := range policies {
+	for _, p := range policies.List {
 		if p.Tenant == "" || p.Action != "" {
 			continue
 		}

@@ -35,9 +35,9 @@ func (l *Limiter) start() {
 	l.background.Go(func() { l.watch(ctx) })
 	if file := l.options.PolicyFile; file != "" {
 		l.background.Go(func() {
-			watchPolicyFile(ctx, file, l.policies.fileText, func(p []Policy) {
+			watchPolicyFile(ctx, file, l.policies.fileText, func(p Policies) {
 				l.policies.replace(fileLayer, p)
-				l.options.Logger.InfoContext(ctx, "throttle policies changed", "source", file, "policies", len(p))
+				l.logPolicies(ctx, file, p)
 			}, func(err error) { l.refusePolicy(ctx, err) })
 		})
 	}
@@ -48,6 +48,9 @@ func (l *Limiter) sweepAll(ctx context.Context) {
 	ticker := time.NewTicker(sweepEvery)
 	defer ticker.Stop()
 	for part := 0; ; part = (part + 1) % sweepParts {
+		if part == 0 {
+			l.report(l.census.end())
+		}
 		select {
 		case <-ctx.Done():
 			return
@@ -71,25 +74,34 @@ func (l *Limiter) sweep(s *shard) {
 		}
 	}
 	l.table.filter(s, func(e *entry) bool {
-		b := e.current()
-		idle := now - b.seen
-		switch {
-		case s.flights[e] != nil:
-			return true
-		case now >= b.deadline:
-			if b.left > 0 {
-				l.change(s, e, func(over *block) {
-					l.telemetry.stranded(l.labelOf(e), over.left)
-					over.left, over.size = 0, 0
-				})
-			}
-			return now < b.deadline+lingerAfter
-		case b.left > 0 && idle >= idleAfter:
-			l.returnIdle(s, e)
-			return true
+		kept := l.keep(s, e, now)
+		if kept {
+			l.census.see(e)
 		}
-		return b.left > 0 || idle < dropAfter
+		return kept
 	})
+}
+
+// keep reports whether an entry is still needed.
+func (l *Limiter) keep(s *shard, e *entry, now instant) bool {
+	b := e.current()
+	idle := now - b.seen
+	switch {
+	case s.flights[e] != nil:
+		return true
+	case now >= b.deadline:
+		if b.left > 0 {
+			l.change(s, e, func(over *block) {
+				l.telemetry.stranded(l.labelOf(e), over.left)
+				over.left, over.size = 0, 0
+			})
+		}
+		return now < b.deadline+lingerAfter
+	case b.left > 0 && idle >= idleAfter:
+		l.returnIdle(s, e)
+		return true
+	}
+	return b.left > 0 || idle < dropAfter
 }
 
 // returnIdle begins to give a block back, where not too many are under way. The
@@ -139,11 +151,15 @@ func (l *Limiter) watch(ctx context.Context) {
 func (l *Limiter) takeDocuments(ctx context.Context, documents []PolicyDocument) {
 	policies, faults := l.policies.documents.replace(documents)
 	if l.policies.replace(documentsLayer, policies) {
-		l.options.Logger.InfoContext(ctx, "throttle policies changed", "source", PolicyCollection, "policies", len(policies))
+		l.logPolicies(ctx, PolicyCollection, policies)
 	}
 	for _, err := range faults {
 		l.refusePolicy(ctx, err)
 	}
+}
+
+func (l *Limiter) logPolicies(ctx context.Context, source string, p Policies) {
+	l.options.Logger.InfoContext(ctx, "throttle policies changed", "source", source, "policies", len(p.List), "actions_closed", p.ActionsClosed)
 }
 
 func (l *Limiter) refusePolicy(ctx context.Context, err error) {

@@ -241,6 +241,16 @@ func (b *block) keep(c call) (stranded int32) {
 	return 0
 }
 
+// putBack takes units into use again that a request has spent, and that were not
+// needed. It returns them if they are of another window.
+func (b *block) putBack(w WindowID, n int32) (stranded int32) {
+	if b.window().ID() != w {
+		return n
+	}
+	b.left += n
+	return 0
+}
+
 // forget drops the block: an operator has reset the window.
 func (b *block) forget() (stranded int32) {
 	stranded = b.left

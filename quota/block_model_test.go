@@ -31,6 +31,7 @@ type model struct {
 
 type process struct {
 	block
+	spare []spare   // spent units that a request has not needed after all
 	began time.Time // of its clock, as the store's clock has it
 	call  *pending
 }
@@ -42,6 +43,11 @@ type pending struct {
 	sent     instant
 	executed bool
 	answer   answer
+}
+
+type spare struct {
+	window WindowID
+	units  int32
 }
 
 func (m *model) clock(p *process) instant { return instant(m.now.Sub(p.began)) + 1 }
@@ -86,6 +92,9 @@ func (m *model) request(p *process) {
 		m.admitted[w.ID()] += int64(n)
 		require.LessOrEqual(m.t, m.admitted[w.ID()], m.limits[w.ID()], "admitted in window %v", w.ID())
 		require.Positive(m.t, w.Left(m.now), "spent before the window's end, by the store's clock")
+		if rapid.IntRange(0, 3).Draw(m.t, "refused by the total") == 0 {
+			p.spare = append(p.spare, spare{w.ID(), n})
+		}
 	case unknown, stale:
 		if p.call == nil {
 			p.adapt(now)
@@ -112,6 +121,16 @@ func (m *model) giveBack(p *process) {
 	if c := p.nextReturn(now); c.kind != nothing {
 		p.call = &pending{call: c, sent: now}
 	}
+}
+
+// putBack puts back what a request has not needed, after any time.
+func (m *model) putBack(p *process) {
+	for _, s := range p.spare {
+		if p.block.putBack(s.window, s.units) == 0 {
+			m.admitted[s.window] -= int64(s.units)
+		}
+	}
+	p.spare = nil
 }
 
 // receive applies an answer, or the loss of it.
@@ -145,7 +164,7 @@ func (m *model) began() time.Time {
 
 func (m *model) step(plain bool) {
 	p := m.processes[rapid.IntRange(0, len(m.processes)-1).Draw(m.t, "process")]
-	switch action := rapid.IntRange(0, 19).Draw(m.t, "action"); action {
+	switch action := rapid.IntRange(0, 20).Draw(m.t, "action"); action {
 	case 0, 1, 2, 3, 4, 5, 6:
 		m.request(p)
 	case 7, 8, 9:
@@ -171,6 +190,8 @@ func (m *model) step(plain bool) {
 		}
 	case 19:
 		m.interfere(plain)
+	case 20:
+		m.putBack(p)
 	}
 }
 

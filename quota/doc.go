@@ -52,6 +52,13 @@
 //   - A machine that is suspended stops its monotonic clock; a block may then be
 //     spent after its window has ended, still within that window's limit.
 //
+// # All actions together
+//
+// A policy whose action is TotalAction bounds all actions of a tenant together. A
+// request then takes its units of two windows, or of none (total.go); what is said
+// above holds for each of them, and a refusal may be early by the units of
+// requests under way. Options.ActionsClosed refuses actions that no policy names.
+//
 // # What it costs
 //
 // One process writes the document of one busy tenant about once a second,
@@ -98,11 +105,12 @@
 //     quota.units.stranded by action: claimed, or perhaps claimed, and lost
 //   - quota.near_limit by action: windows of which four fifths were claimed
 //   - quota.keys: tenants and actions in memory
+//   - quota.tenants.crowded: tenants with a hundred live actions and more
 //   - quota.listener.connected: 1 while resets and policies are told as they
 //     happen, else 0
 //   - quota.policies.refused: policy files and documents that were bad
 //
 // A request that waits for the store has a span "quota.wait". Refused policies
-// are logged, and once, with their recovery, a Watch that cannot be opened and a
+// are logged, and tenants with many actions, and once, with their recovery, a Watch that cannot be opened and a
 // store that fails so often that it is spared.
 package quota

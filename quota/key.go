@@ -13,6 +13,11 @@ import (
 // way only.
 const ActionPattern = `^[a-z0-9]+(_[a-z0-9]+)*$`
 
+// TotalAction is the action of a window that counts all actions of a tenant
+// together, beside each one's own. A policy that names it begins one (design §7).
+// No caller can ask for it, since it does not match ActionPattern.
+const TotalAction = "all-actions"
+
 // MaxActionBytes keeps document names within the 1,500 bytes of Firestore.
 const MaxActionBytes = 1024
 
@@ -24,8 +29,8 @@ type Key struct {
 	Action string
 }
 
-// Validate returns an error that wraps ErrInvalid unless both names match their
-// patterns.
+// Validate returns an error that wraps ErrInvalid unless the tenant matches its
+// pattern, and the action matches ActionPattern or is TotalAction.
 func (k Key) Validate() error {
 	if err := registry.ValidateTenant(k.Tenant); err != nil {
 		return err
@@ -51,6 +56,14 @@ func ParseDocumentID(name string) (Key, error) {
 func (k Key) String() string { return k.Tenant + " " + k.Action }
 
 func validateAction(action string) error {
+	if action == TotalAction {
+		return nil
+	}
+	return validateCallersAction(action)
+}
+
+// validateCallersAction is validateAction for what a request does.
+func validateCallersAction(action string) error {
 	if len(action) > MaxActionBytes {
 		return fmt.Errorf("%w: action of %d bytes: at most %d", ErrInvalid, len(action), MaxActionBytes)
 	}

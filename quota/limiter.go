@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,7 +11,9 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/listening"
 )
 
-// Decision is the answer to a request.
+// Decision is the answer to a request. If a policy bounds all actions of the
+// tenant together, it tells of the window that refused, or of the one with less
+// left, and Total says which.
 type Decision struct {
 	Allowed bool
 	// Limit of the window in force, in units.
@@ -26,9 +27,11 @@ type Decision struct {
 	ResetAfter time.Duration
 	// RetryAfter is when to try again; zero where Allowed.
 	RetryAfter time.Duration
-	// Window is the window that the units were taken from. Zero where Shadow or
-	// FailedOpen: then they were taken from none.
+	// Window is the window that the units were taken from. Zero if they were taken
+	// from none: Shadow or FailedOpen.
 	Window WindowID
+	// Total: the window is that of TotalAction, and not the action's own.
+	Total bool
 	// Shadow: the policy is a shadow. The request would have been refused.
 	Shadow bool
 	// FailedOpen: the store was down, and the policy is a shadow or
@@ -46,6 +49,7 @@ type Limiter struct {
 	telemetry *telemetry
 	listening *listening.State
 	budget    budget // of tries while the store fails
+	census    census // of tenants' actions
 
 	closed     atomic.Bool    // Close was called
 	background sync.WaitGroup // watch, poll, sweep
@@ -71,19 +75,14 @@ func New(store Store, options Options) (*Limiter, error) {
 // newLimiter returns a limiter that does nothing by itself.
 func newLimiter(store Store, options Options, clock func() instant) (*Limiter, error) {
 	faults := []error{options.Validate()}
-	l := &Limiter{store: store, options: options.withDefaults(), table: newTable(), clock: clock, stop: func() {}}
+	l := &Limiter{store: store, options: options.withDefaults(), table: newTable(), census: newCensus(), clock: clock, stop: func() {}}
 	l.budget.logger = l.options.Logger
-	l.policies.init(options.Policies)
+	l.policies.init(Policies{options.Policies, options.ActionsClosed})
 	if file := options.PolicyFile; file != "" {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			faults = append(faults, fmt.Errorf("read policies: %w", err))
-		} else {
-			policies, err := ParsePolicies(file, text)
-			faults = append(faults, err)
-			l.policies.fileText = text
-			l.policies.replace(fileLayer, policies)
-		}
+		policies, text, err := readPolicies(file)
+		faults = append(faults, err)
+		l.policies.fileText = text
+		l.policies.replace(fileLayer, policies)
 	}
 	if err := errors.Join(faults...); err != nil {
 		return nil, fmt.Errorf("throttle: %w", err)
@@ -115,7 +114,12 @@ func (l *Limiter) AllowN(ctx context.Context, tenantID, action string, n int) (D
 			if p := e.purse.Load(); p != nil {
 				now := l.clock()
 				if left, ok := p.take(now, int32(n), 1); ok {
-					return p.granted(now, left), nil
+					if p.role == ofOneAction {
+						return p.granted(now, left), nil
+					}
+					if d, ok := l.alsoOfTotal(now, e, p, left, int32(n)); ok {
+						return d, nil
+					}
 				}
 			}
 		}
@@ -125,43 +129,36 @@ func (l *Limiter) AllowN(ctx context.Context, tenantID, action string, n int) (D
 
 // decide is AllowN where no block has the units.
 func (l *Limiter) decide(ctx context.Context, key Key, n int) (Decision, error) {
-	policy := l.policies.current().Of(key)
-	if err := validateRequest(key, n, policy); err != nil {
+	set := l.policies.current()
+	if err := set.validate(key, n); err != nil {
 		l.tally(key, invalid)
 		return Decision{}, err
 	}
-	d, err := l.request(ctx, key, int32(n))
-	switch {
-	case err == nil && d.Allowed:
-		l.tally(key, allowed)
-	case err == nil && policy.Shadow:
-		l.tally(key, shadowed)
-		d.Allowed, d.Shadow, d.RetryAfter, d.Window = true, true, 0, WindowID{}
-	case err == nil:
-		l.tally(key, denied)
-	case policy.Shadow || l.options.OnError == Allow:
-		l.tally(key, failedOpen)
-		return Decision{Allowed: true, Limit: policy.Limit, Length: policy.Window, FailedOpen: true}, nil
-	case errors.Is(ctx.Err(), context.Canceled):
-		l.tally(key, abandoned)
-	default:
-		l.tally(key, unavailable)
+	if total, ok := set.Total(key.Tenant); ok {
+		return l.decideBoth(ctx, key, int32(n), set.Of(key), total)
 	}
+	d, o, err := l.ask(ctx, key, int32(n), set.Of(key))
+	l.tally(key, o)
 	return d, err
 }
 
-func validateRequest(key Key, n int, policy Policy) error {
-	if err := key.Validate(); err != nil {
-		return err
+// ask asks one window, and makes of its answer what the policy and OnError say.
+func (l *Limiter) ask(ctx context.Context, key Key, n int32, policy Policy) (Decision, outcome, error) {
+	d, err := l.request(ctx, key, n)
+	switch {
+	case err == nil && d.Allowed:
+		return d, allowed, nil
+	case err == nil && policy.Shadow:
+		d.Allowed, d.Shadow, d.RetryAfter, d.Window = true, true, 0, WindowID{}
+		return d, shadowed, nil
+	case err == nil:
+		return d, denied, nil
+	case policy.Shadow || l.options.OnError == Allow:
+		return Decision{Allowed: true, Limit: policy.Limit, Length: policy.Window, FailedOpen: true}, failedOpen, nil
+	case errors.Is(ctx.Err(), context.Canceled):
+		return d, abandoned, err
 	}
-	most := policy.Limit
-	if policy.Shadow {
-		most = MaxLimit
-	}
-	if n < 1 || int64(n) > most {
-		return fmt.Errorf("%w: %d units of %s: must be 1 to %d", ErrInvalid, n, key.Action, most)
-	}
-	return nil
+	return d, unavailable, err
 }
 
 // request decides at once where this process knows enough, else with those who

@@ -2,7 +2,6 @@ package quota
 
 import (
 	"math"
-	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -12,7 +11,7 @@ type livePolicies struct {
 	set atomic.Pointer[policiesInForce]
 
 	mu        sync.Mutex
-	layers    [3][]Policy
+	layers    [3]Policies
 	fileText  []byte // of the file layer
 	documents policyDocuments
 	labels    []string // of actions, in the order in which they were first named
@@ -35,7 +34,7 @@ const (
 // calls could invent any number of them.
 const otherAction = "other"
 
-func (p *livePolicies) init(policies []Policy) {
+func (p *livePolicies) init(policies Policies) {
 	p.labels = []string{otherAction}
 	p.replace(optionsLayer, policies)
 }
@@ -50,10 +49,10 @@ func (p *livePolicies) label(action string) uint16 { return p.set.Load().labels[
 func (p *livePolicies) labelNames() []string { return p.set.Load().names }
 
 // replace replaces a layer, and reports whether that changes anything.
-func (p *livePolicies) replace(layer int, policies []Policy) (changed bool) {
+func (p *livePolicies) replace(layer int, policies Policies) (changed bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.set.Load() != nil && slices.Equal(p.layers[layer], policies) {
+	if p.set.Load() != nil && p.layers[layer].equal(policies) {
 		return false
 	}
 	p.layers[layer] = policies

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 )
 
@@ -43,13 +42,9 @@ func Show(ctx context.Context, store Store, policies PolicySet, key Key) (Status
 // that are refused hold nowhere, and are faults. Errors: a bad file, as of New;
 // ErrUnavailable.
 func PoliciesNow(ctx context.Context, store Store, file string) (set PolicySet, faults []error, err error) {
-	var layers [][]Policy
+	var layers []Policies
 	if file != "" {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return PolicySet{}, nil, fmt.Errorf("policy file: %w", err)
-		}
-		policies, err := ParsePolicies(file, text)
+		policies, err := ReadPolicies(file)
 		if err != nil {
 			return PolicySet{}, nil, err
 		}
@@ -65,7 +60,7 @@ func PoliciesNow(ctx context.Context, store Store, file string) (set PolicySet, 
 				return
 			}
 			told = true
-			var inForce []Policy
+			var inForce Policies
 			inForce, faults = new(policyDocuments).replace(documents)
 			layers = append(layers, inForce)
 			enough()

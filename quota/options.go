@@ -28,6 +28,11 @@ type Options struct {
 	// action.
 	Policies []Policy
 
+	// ActionsClosed: actions that no policy names are refused with ErrInvalid. A
+	// policy file and a policy document can say so too. Default: any action that
+	// matches ActionPattern.
+	ActionsClosed bool
+
 	// PolicyFile is a YAML file of policies (see ParsePolicies), read again every
 	// two seconds. Default: none. New fails where it is bad; later a bad one is
 	// logged and counted, and the last good one stays in force.

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -23,6 +24,7 @@ import (
 // a window begins with the first request after the last one's end.
 type oracle struct {
 	limit   int64
+	total   int64 // of all actions of a tenant together; 0: none
 	window  time.Duration
 	windows map[Key]*oracleWindow
 }
@@ -32,17 +34,31 @@ type oracleWindow struct {
 	count int64
 }
 
-func (o *oracle) allow(now time.Time, key Key, n int64) (allowed bool, remaining int64) {
+func (o *oracle) at(now time.Time, key Key) *oracleWindow {
 	w := o.windows[key]
 	if w == nil || now.Sub(w.began) >= o.window {
 		w = &oracleWindow{began: now}
 		o.windows[key] = w
 	}
-	if w.count+n <= o.limit {
-		w.count += n
-		allowed = true
+	return w
+}
+
+// allow tells the units that are left of the window that refuses, or of the one
+// with less.
+func (o *oracle) allow(now time.Time, key Key, n int64) (allowed bool, remaining int64) {
+	all := &oracleWindow{count: math.MinInt64 / 2}
+	if o.total > 0 {
+		if all = o.at(now, Key{key.Tenant, TotalAction}); all.count+n > o.total {
+			return false, o.total - all.count
+		}
 	}
-	return allowed, o.limit - w.count
+	w := o.at(now, key)
+	if w.count+n > o.limit {
+		return false, o.limit - w.count
+	}
+	w.count += n
+	all.count += n
+	return true, min(o.limit-w.count, o.total-all.count)
 }
 
 // memoryStore is the least store there is: package memory would be an import
@@ -87,14 +103,18 @@ type pair struct {
 	oracle  *oracle
 }
 
-func newPair(t require.TestingT, limit int64, window time.Duration) *pair {
+func newPair(t require.TestingT, limit, total int64, window time.Duration) *pair {
 	p := &pair{
 		store:  &memoryStore{now: time.Unix(1519660000, 0), documents: map[Key]Snapshot{}},
-		oracle: &oracle{limit, window, map[Key]*oracleWindow{}},
+		oracle: &oracle{limit, total, window, map[Key]*oracleWindow{}},
+	}
+	policies := []Policy{{Limit: limit, Window: window}}
+	if total > 0 {
+		policies = append(policies, Policy{Action: TotalAction, Limit: total, Window: window})
 	}
 	began := p.store.now
 	var err error
-	p.limiter, err = newLimiter(p.store, Options{Policies: []Policy{{Limit: limit, Window: window}}},
+	p.limiter, err = newLimiter(p.store, Options{Policies: policies},
 		func() instant { return instant(p.store.now.Sub(began)) + 1 })
 	require.NoError(t, err)
 	return p
@@ -121,7 +141,8 @@ func TestOneProcessDecidesAsTheOracle(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limit := rapid.Int64Range(1, 40).Draw(t, "limit")
 		window := time.Duration(rapid.IntRange(1, 90).Draw(t, "seconds")) * time.Second
-		p := newPair(t, limit, window)
+		total := rapid.OneOf(rapid.Just(int64(0)), rapid.Int64Range(3, 60)).Draw(t, "total")
+		p := newPair(t, limit, total, window)
 		for range rapid.IntRange(1, 300).Draw(t, "requests") {
 			if rapid.IntRange(0, 3).Draw(t, "pass") == 0 {
 				p.store.now = p.store.now.Add(time.Duration(rapid.Int64Range(0, 20e6).Draw(t, "µs")) * time.Microsecond)
@@ -129,7 +150,7 @@ func TestOneProcessDecidesAsTheOracle(t *testing.T) {
 			if rapid.IntRange(0, 20).Draw(t, "sweep") == 0 {
 				p.sweep()
 			}
-			key := Key{rapid.SampledFrom([]string{"t_a", "t_b"}).Draw(t, "tenant"), "x"}
+			key := Key{rapid.SampledFrom([]string{"t_a", "t_b"}).Draw(t, "tenant"), rapid.SampledFrom([]string{"x", "y"}).Draw(t, "action")}
 			p.ask(t, key, rapid.IntRange(1, int(min(3, limit))).Draw(t, "n"))
 		}
 	})
@@ -152,7 +173,7 @@ func TestARealTraceIsDecidedAsByTheOracle(t *testing.T) {
 }
 
 func replayTrace(t *testing.T, folder string, policy Policy) {
-	p := newPair(t, policy.Limit, policy.Window)
+	p := newPair(t, policy.Limit, 0, policy.Window)
 	owner := owners(t, folder)
 	decisions, refusals, sweep := 0, 0, p.store.now
 	for line := range lines(t, folder, "*.accesses.csv.gz") {

@@ -3,6 +3,7 @@ package quota
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -12,10 +13,11 @@ import (
 // Policy says how much of an action a tenant may do in a window. With neither
 // Tenant nor Action it is the default of all; the one that names both counts
 // before the one that names the tenant, that before the one that names the
-// action, that before the default.
+// action, that before the default. One whose Action is TotalAction bounds all
+// actions of a tenant together, beside the policies of each.
 type Policy struct {
 	Tenant string        // empty: every tenant
-	Action string        // empty: every action
+	Action string        // empty: every action, each by itself
 	Limit  int64         // units in a window, 1 to MaxLimit
 	Window time.Duration // whole seconds, MinWindow to MaxWindow; default 60 s
 	Shadow bool          // count and report what would be refused; refuse nothing
@@ -83,24 +85,68 @@ func starred(name string) string {
 	return name
 }
 
+// Policies is what a file, or all documents together, say.
+type Policies struct {
+	List []Policy
+	// ActionsClosed: an action that no policy names, in whatever layer, is refused
+	// with ErrInvalid.
+	ActionsClosed bool
+}
+
+func (p Policies) equal(other Policies) bool {
+	return p.ActionsClosed == other.ActionsClosed && slices.Equal(p.List, other.List)
+}
+
 // PolicySet is the policies in force. It is immutable; the zero set holds
 // DefaultPolicy alone.
-type PolicySet struct{ byScope map[Key]Policy }
+type PolicySet struct {
+	byScope map[Key]Policy
+	actions map[string]bool // that policies name
+	closed  bool            // all others are refused
+	totals  bool            // some tenant has a total
+}
 
 // NewPolicySet returns the set of all layers; where two have a policy for the
-// same tenant and action, the later layer's holds.
-func NewPolicySet(layers ...[]Policy) PolicySet {
-	s := PolicySet{byScope: map[Key]Policy{}}
+// same tenant and action, the later layer's holds. Each layer can close the list
+// of actions.
+func NewPolicySet(layers ...Policies) PolicySet {
+	s := PolicySet{byScope: map[Key]Policy{}, actions: map[string]bool{}}
 	for _, layer := range layers {
-		for _, p := range layer {
+		s.closed = s.closed || layer.ActionsClosed
+		for _, p := range layer.List {
 			s.byScope[Key{p.Tenant, p.Action}] = p
+			s.totals = s.totals || p.Action == TotalAction
+			if p.Action != "" {
+				s.actions[p.Action] = true
+			}
 		}
 	}
 	return s
 }
 
+// Total returns the policy that bounds all actions of a tenant together, if there
+// is one.
+func (s PolicySet) Total(tenant string) (p Policy, ok bool) {
+	if !s.totals {
+		return Policy{}, false
+	}
+	if p, ok = s.byScope[Key{tenant, TotalAction}]; !ok {
+		p, ok = s.byScope[Key{"", TotalAction}]
+	}
+	return p, ok
+}
+
+// unbounded holds for a window of TotalAction whose policy has just gone.
+var unbounded = Policy{Action: TotalAction, Limit: MaxLimit, Window: DefaultWindow}
+
 // Of returns the policy that holds for a key.
 func (s PolicySet) Of(key Key) Policy {
+	if key.Action == TotalAction {
+		if p, ok := s.Total(key.Tenant); ok {
+			return p
+		}
+		return unbounded
+	}
 	for _, scope := range [...]Key{key, {Tenant: key.Tenant}, {Action: key.Action}, {}} {
 		if p, ok := s.byScope[scope]; ok {
 			return p
@@ -111,14 +157,36 @@ func (s PolicySet) Of(key Key) Policy {
 
 // Actions returns the actions that policies name, sorted.
 func (s PolicySet) Actions() []string {
-	var actions []string
-	for scope := range s.byScope {
-		if scope.Action != "" {
-			actions = append(actions, scope.Action)
-		}
+	return slices.Sorted(maps.Keys(s.actions))
+}
+
+// validate is of a request for n units.
+func (s PolicySet) validate(key Key, n int) error {
+	if err := registry.ValidateTenant(key.Tenant); err != nil {
+		return err
 	}
-	slices.Sort(actions)
-	return slices.Compact(actions)
+	if err := validateCallersAction(key.Action); err != nil {
+		return err
+	}
+	if s.closed && !s.actions[key.Action] {
+		return fmt.Errorf("%w: action %.80q is not one that a policy names, and the list of actions is closed", ErrInvalid, key.Action)
+	}
+	most := s.Of(key).most()
+	if total, ok := s.Total(key.Tenant); ok {
+		most = min(most, total.most())
+	}
+	if n < 1 || int64(n) > most {
+		return fmt.Errorf("%w: %d units of %s: must be 1 to %d", ErrInvalid, n, key.Action, most)
+	}
+	return nil
+}
+
+// most is how many units one request may ask for.
+func (p Policy) most() int64 {
+	if p.Shadow {
+		return MaxLimit
+	}
+	return p.Limit
 }
 
 // validateAll checks a list, each policy and that no two have the same scope.

@@ -43,10 +43,23 @@ func (f field) into(p *Policy) (err error) {
 		p.Window, err = f.duration()
 	case "shadow":
 		p.Shadow, err = valueOf[bool](f, "true or false")
+	case actionsField:
+		return f.fault("closes the list of actions: in a file it stands beside policies, and it is the one field of a document")
 	default:
 		return f.fault("not a field of a policy: those are tenant, action, limit, window, shadow")
 	}
 	return err
+}
+
+// actionsField stands beside policies in a file, and alone in a document.
+const actionsField = "actions"
+
+// closes checks that the field closes the list of actions.
+func (f field) closes() error {
+	if f.value != any("closed") {
+		return f.must("closed; without it, any action may be asked for")
+	}
+	return nil
 }
 
 func (f field) fault(text string) error {
@@ -58,6 +71,9 @@ func (f field) fault(text string) error {
 func (f field) must(want string) error {
 	if text, ok := f.value.(string); ok {
 		return f.fault(fmt.Sprintf("is the string %q: must be %s", text, want))
+	}
+	if f.value == nil {
+		return f.fault("is null: must be " + want)
 	}
 	return f.fault(fmt.Sprintf("is %v: must be %s", f.value, want))
 }

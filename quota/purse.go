@@ -21,12 +21,16 @@ type purse struct {
 	limit  int32
 	count  int32
 	label  uint16 // of the action, see livePolicies
+	role   role
 }
 
-func newPurse(b *block, label uint16) *purse {
+// takenAway is the units of a purse that was taken away: a negative number.
+const takenAway = 0xffffffff << 32
+
+func newPurse(b *block, label uint16, role role) *purse {
 	p := &purse{
 		lastReset: b.lastReset, generation: b.generation, deadline: b.deadline,
-		length: b.length, limit: b.limit, count: b.count, label: label,
+		length: b.length, limit: b.limit, count: b.count, label: label, role: role,
 	}
 	p.units.Store(uint64(b.left) << 32)
 	return p
@@ -48,6 +52,25 @@ func (p *purse) take(now instant, n int32, decisions uint32) (left int32, ok boo
 			return left, true
 		}
 	}
+}
+
+// put puts units back that were taken by a request that is counted no more. Not
+// ok: the purse was taken away meanwhile.
+func (p *purse) put(n int32, decisions uint32) (ok bool) {
+	for {
+		before := p.units.Load()
+		if int32(before>>32) < 0 {
+			return false
+		}
+		if p.units.CompareAndSwap(before, before+uint64(n)<<32-uint64(decisions)) {
+			return true
+		}
+	}
+}
+
+// window is the identity of the purse's window.
+func (p *purse) window() WindowID {
+	return WindowID{p.lastReset, time.Duration(p.length) * time.Second, p.generation}
 }
 
 // granted is block.decision for a request that has taken units. To go by a block
@@ -86,7 +109,8 @@ func (l *Limiter) change(s *shard, e *entry, change func(b *block)) {
 	s.takeBack(e)
 	change(&e.block)
 	if e.left > 0 {
-		e.purse.Store(newPurse(&e.block, l.labelOf(e)))
+		key, in := e.key(), l.policies.set.Load()
+		e.purse.Store(newPurse(&e.block, in.labels[key.Action], in.roleOf(key)))
 		e.left = 0
 	}
 }
@@ -97,7 +121,7 @@ func (s *shard) takeBack(e *entry) {
 	if p == nil {
 		return
 	}
-	units := p.units.Swap(0)
+	units := p.units.Swap(takenAway)
 	e.left = int32(units >> 32)
 	s.count(p.label, allowed, int64(uint32(units)))
 }

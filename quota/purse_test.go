@@ -65,7 +65,7 @@ func TestEachUnitIsTakenOnceWhileTheBlockChanges(t *testing.T) {
 }
 
 func TestAPurseIsClosedWhenItsWindowMayBeOver(t *testing.T) {
-	p := newPurse(&block{deadline: 10, left: 5}, 0)
+	p := newPurse(&block{deadline: 10, left: 5}, 0, ofOneAction)
 	_, ok := p.take(10, 1, 1)
 	require.False(t, ok)
 	_, ok = p.take(9, 6, 1)
@@ -85,7 +85,7 @@ func TestAPurseAnswersAsItsBlockWould(t *testing.T) {
 			limit:    units.Draw(t, "limit"), count: rapid.Int32Min(0).Draw(t, "count"), left: units.Draw(t, "left"),
 		}
 		now, n := instant(rapid.Int64Range(0, int64(b.deadline)-1).Draw(t, "now")), rapid.Int32Range(1, b.left).Draw(t, "n")
-		p := newPurse(&b, 0)
+		p := newPurse(&b, 0, ofOneAction)
 		left, ok := p.take(now, n, 1)
 		require.True(t, ok)
 		v := b.spend(now, n)

@@ -65,12 +65,25 @@ func TestSwitchingBackToPythonContinuesTheWindow(t *testing.T) {
 func TestAPythonClockThatIsAheadDoesNotLengthenTheWindow(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store := newStage()
-		store.SetPlain(key, seconds(time.Now().Add(10*time.Minute)), 40)
+		store.SetPlain(key, seconds(time.Now().Add(50*time.Second)), 40)
 		l := limiter(t, store, quota.Options{})
 		d := allow(t, l)
 		require.True(t, d.Allowed)
 		require.Equal(t, time.Minute, d.ResetAfter)
 		require.EqualValues(t, 59, d.Remaining, "its count is kept")
+	})
+}
+
+func TestAPythonClockThatIsFarAheadLocksNobodyOut(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		store := newStage()
+		store.SetPlain(key, seconds(time.Now().Add(24*time.Hour)), 100)
+		l := limiter(t, store, quota.Options{})
+		d := allow(t, l)
+		require.True(t, d.Allowed)
+		require.Equal(t, time.Minute, d.ResetAfter)
+		require.EqualValues(t, 99, d.Remaining, "a window begins anew")
+		require.EqualValues(t, 1, count(t, store))
 	})
 }
 

@@ -57,7 +57,7 @@ func newTelemetry(l *Limiter) (*telemetry, error) {
 	meter := l.options.MeterProvider.Meter(scope)
 	t := &telemetry{tracer: l.options.TracerProvider.Tracer(scope), policies: &l.policies}
 	units, description := metric.WithUnit("{unit}"), metric.WithDescription
-	var errs [9]error
+	var errs [10]error
 	t.callDuration, errs[0] = meter.Float64Histogram("quota.store.duration", metric.WithUnit("s"),
 		metric.WithExplicitBucketBoundaries(.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5),
 		description("Calls of the throttle's store, by operation and outcome."))
@@ -77,6 +77,8 @@ func newTelemetry(l *Limiter) (*telemetry, error) {
 		description("Tenants and actions in memory."), metric.WithInt64Callback(l.observeKeys))
 	_, errs[8] = meter.Int64ObservableGauge("quota.listener.connected", metric.WithUnit("{listener}"),
 		description("1 while resets and policies are told as they happen, else 0."), metric.WithInt64Callback(l.observeListener))
+	_, errs[9] = meter.Int64ObservableGauge("quota.tenants.crowded", metric.WithUnit("{tenant}"),
+		description("Tenants with a hundred live actions and more in this process."), metric.WithInt64Callback(l.observeCrowded))
 	return t, errors.Join(errs[:]...)
 }
 
@@ -123,6 +125,11 @@ func (l *Limiter) observeKeys(_ context.Context, o metric.Int64Observer) error {
 		s.mu.Unlock()
 	}
 	o.Observe(int64(keys))
+	return nil
+}
+
+func (l *Limiter) observeCrowded(_ context.Context, o metric.Int64Observer) error {
+	o.Observe(l.census.crowded.Load())
 	return nil
 }
 

@@ -49,8 +49,9 @@ func (w Window) Remaining() int64 { return max(0, w.Limit-w.Count) }
 // rule 2). What w lacks is filled in from the policy.
 //
 // A LastReset in the future, by a clock of somebody else's, counts as readTime
-// and keeps its count; so does one that is no number. A negative count counts
-// as zero.
+// and keeps its count. One that is a whole length ahead, or no number, is no
+// window's beginning: a new window begins, since nothing else would end this one.
+// A negative count counts as zero.
 func (w Window) At(readTime time.Time, p Policy) Window {
 	if w.Length <= 0 || w.Limit <= 0 {
 		w.Length, w.Limit = p.Window, p.Limit
@@ -58,10 +59,10 @@ func (w Window) At(readTime time.Time, p Policy) Window {
 	w.Count = max(0, w.Count)
 	now := unixSeconds(readTime)
 	switch elapsed := now - w.LastReset; {
-	case math.IsNaN(elapsed) || math.IsInf(elapsed, 0) || elapsed < 0:
-		w.LastReset = now
-	case math.Round((elapsed-w.Length.Seconds())*1e6) >= 0: // the grain changes in 2038, and must not decide
+	case !(math.Abs(elapsed) < w.Length.Seconds()-0.5e-6): // NaN too; the grain changes in 2038, and must not decide
 		return p.window(now, w.Generation)
+	case elapsed < 0:
+		w.LastReset = now
 	}
 	return w
 }

@@ -26,7 +26,9 @@ func TestAWindowHoldsUntilItsEndByTheStoresClock(t *testing.T) {
 		"before its end, whatever the policy":       {time.Minute - time.Microsecond, w},
 		"at its end":                                {time.Minute, quota.Window{LastReset: seconds(noon.Add(time.Minute)), Length: 30 * time.Second, Limit: 7, Generation: 3}},
 		"long after":                                {time.Hour, quota.Window{LastReset: seconds(noon.Add(time.Hour)), Length: 30 * time.Second, Limit: 7, Generation: 3}},
-		"read before it began, and keeps its count": {-time.Hour, quota.Window{LastReset: seconds(noon.Add(-time.Hour)), Count: 5, Length: time.Minute, Limit: 10, Generation: 3}},
+		"read before it began, and keeps its count": {-time.Minute + time.Microsecond, quota.Window{LastReset: seconds(noon.Add(-time.Minute + time.Microsecond)), Count: 5, Length: time.Minute, Limit: 10, Generation: 3}},
+		"read a whole length before it began":       {-time.Minute, quota.Window{LastReset: seconds(noon.Add(-time.Minute)), Length: 30 * time.Second, Limit: 7, Generation: 3}},
+		"read long before it began":                 {-24 * time.Hour, quota.Window{LastReset: seconds(noon.Add(-24 * time.Hour)), Length: 30 * time.Second, Limit: 7, Generation: 3}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			require.Equal(t, c.want, w.At(noon.Add(c.at), policy))
@@ -45,10 +47,11 @@ func TestAPythonWindowIsContinuedUnderThePolicy(t *testing.T) {
 
 func TestWhatIsNoNumberDoesNotLockATenantOut(t *testing.T) {
 	policy := quota.Policy{Limit: 100, Window: time.Minute}
-	for _, lastReset := range []float64{math.NaN(), math.Inf(1), math.Inf(-1), math.MaxFloat64, -math.MaxFloat64, 0} {
-		w := quota.Window{LastReset: lastReset, Count: 42}.At(noon, policy)
-		require.Equal(t, seconds(noon), w.LastReset)
-		require.Contains(t, []int64{0, 42}, w.Count)
+	for _, lastReset := range []float64{math.NaN(), math.Inf(1), math.Inf(-1), math.MaxFloat64, -math.MaxFloat64, 9e18, -9e18, 0, seconds(noon.Add(time.Minute))} {
+		for _, length := range []time.Duration{0, time.Minute} {
+			w := quota.Window{LastReset: lastReset, Count: 100, Length: length, Limit: int64(length / time.Minute)}.At(noon, policy)
+			require.Equal(t, quota.Window{LastReset: seconds(noon), Length: time.Minute, Limit: 100}, w, "%v", lastReset)
+		}
 	}
 	require.Zero(t, quota.Window{LastReset: seconds(noon), Count: -5}.At(noon, policy).Count, "nobody gets more than the limit")
 }
@@ -63,6 +66,9 @@ func TestMicrosecondsSurviveTheRoundTripThroughSeconds(t *testing.T) {
 		end := at.Add(policy.Window)
 		require.Equal(t, w, w.At(end.Add(-time.Microsecond), policy))
 		require.Equal(t, seconds(end), w.At(end, policy).LastReset)
+		w.Count = 1
+		require.EqualValues(t, 1, w.At(at.Add(-policy.Window+time.Microsecond), policy).Count, "less than a length ahead: by somebody else's clock")
+		require.Zero(t, w.At(at.Add(-policy.Window), policy).Count, "a length ahead: no window's beginning")
 		require.Equal(t, time.Microsecond, w.Left(end.Add(-time.Microsecond)))
 	})
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -52,11 +51,7 @@ func checkPolicies(file string) error {
 	if file == "" {
 		return nil
 	}
-	text, err := os.ReadFile(file)
-	if err == nil {
-		_, err = quota.ParsePolicies(file, text)
-	}
-	if err != nil {
+	if _, err := quota.ReadPolicies(file); err != nil {
 		return usageError{fmt.Errorf("--throttle-policies: %w", err)}
 	}
 	return nil

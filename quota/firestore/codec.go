@@ -41,7 +41,7 @@ func decode(fields map[string]*firestorepb.Value) quota.Window {
 	return quota.Window{
 		LastReset:  number(fields[lastResetField]),
 		Count:      whole(fields[countField]),
-		Length:     time.Duration(min(whole(fields[lengthField]), int64(quota.MaxWindow/time.Second))) * time.Second,
+		Length:     time.Duration(max(0, min(whole(fields[lengthField]), int64(quota.MaxWindow/time.Second)))) * time.Second,
 		Limit:      min(whole(fields[limitField]), quota.MaxLimit),
 		Generation: whole(fields[generationField]),
 	}
@@ -76,15 +76,21 @@ func number(v *firestorepb.Value) float64 {
 	return v.GetDoubleValue()
 }
 
-// whole reads an integer, or a double, rounded up: a count must not become less.
+// whole reads an integer, or a double, rounded up and held to the bounds of an
+// integer: a count must not become less. What is no number is zero.
 func whole(v *firestorepb.Value) int64 {
-	if d, ok := v.GetValueType().(*firestorepb.Value_DoubleValue); ok {
-		if !(math.Abs(d.DoubleValue) < 1<<62) { // NaN too
-			return 0
-		}
-		return int64(math.Ceil(d.DoubleValue))
+	d, ok := v.GetValueType().(*firestorepb.Value_DoubleValue)
+	switch {
+	case !ok:
+		return v.GetIntegerValue()
+	case math.IsNaN(d.DoubleValue):
+		return 0
+	case d.DoubleValue >= math.MaxInt64:
+		return math.MaxInt64
+	case d.DoubleValue <= math.MinInt64:
+		return math.MinInt64
 	}
-	return v.GetIntegerValue()
+	return int64(math.Ceil(d.DoubleValue))
 }
 
 // plain is a value as package quota takes it.

@@ -23,9 +23,15 @@
 //	RateLimit-Policy: "stream_connect";q=100;w=60
 //	RateLimit: "stream_connect";r=57;t=12
 //
+// If a policy bounds all actions of the tenant together, they tell of the window
+// that refused, or of the one with less left: the tenant's has the name
+// "all-actions".
+//
 // A refusal is 429 with a problem body and with Retry-After: when the window
 // ends, and at random up to a tenth of the window later, so that the refused do
-// not come back all at once. 400: the tenant, the action or n is no such thing.
+// not come back all at once. 400: the tenant, the action or n is no such thing,
+// the query has something else in it, or the list of actions is closed and does
+// not have this one.
 // 503: the store did not answer; it has a Retry-After too, and no RateLimit.
 //
 // A shadow policy refuses nothing, and answers as if there were room.
@@ -34,8 +40,12 @@ package quotahttp
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
 	"strconv"
 	"time"
 
@@ -100,17 +110,33 @@ func tenantOf(r *http.Request) string {
 	return ""
 }
 
+// units is the n of the query. What else is there is refused: it was meant to say
+// something.
 func units(r *http.Request) (int, error) {
-	values, given := r.URL.Query()["n"]
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return 0, fmt.Errorf("the query %.80q cannot be read: %w", r.URL.RawQuery, err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		if name != "n" {
+			return 0, fmt.Errorf("the query has the unknown parameter %.80q: the only one is n, the number of units", name)
+		}
+	}
+	values, given := query["n"]
 	if !given {
 		return 1, nil
 	}
+	if len(values) > 1 {
+		return 0, fmt.Errorf("n is given %d times: must be given once", len(values))
+	}
 	n, err := strconv.Atoi(values[0])
-	if err != nil || len(values) > 1 || n < 1 {
-		return 0, errors.New("n must be given once, and be a whole number from 1 to the limit")
+	if err != nil || !decimal.MatchString(values[0]) {
+		return 0, fmt.Errorf("n is %.80q: must be a whole number from 1 to the limit, in decimal digits", values[0])
 	}
 	return n, nil
 }
+
+var decimal = regexp.MustCompile(`^[1-9][0-9]*$`)
 
 // pass decides, sets the fields, and answers what does not pass.
 func pass(l *quota.Limiter, w http.ResponseWriter, r *http.Request, tenant, action string, n int) bool {
@@ -123,6 +149,9 @@ func pass(l *quota.Limiter, w http.ResponseWriter, r *http.Request, tenant, acti
 		problem.New(http.StatusServiceUnavailable, "the throttle did not answer in time: try again").Write(w)
 		return false
 	}
+	if d.Total {
+		action = quota.TotalAction
+	}
 	setFields(w.Header(), action, d)
 	if !d.Allowed {
 		w.Header().Set("Retry-After", strconv.Itoa(ceilSeconds(retryAfter(d))))
@@ -133,10 +162,14 @@ func pass(l *quota.Limiter, w http.ResponseWriter, r *http.Request, tenant, acti
 
 // refusal says why: where units are left, they are too few.
 func refusal(d quota.Decision, n int) string {
-	if d.Remaining > 0 {
-		return fmt.Sprintf("fewer than the %d units asked for are left of the tenant's quota for this action", n)
+	what := "this action"
+	if d.Total {
+		what = "all actions together"
 	}
-	return "the tenant has used up its quota for this action"
+	if d.Remaining > 0 {
+		return fmt.Sprintf("fewer than the %d units asked for are left of the tenant's quota for %s", n, what)
+	}
+	return "the tenant has used up its quota for " + what
 }
 
 // setFields tells the window; nothing where it is not known.

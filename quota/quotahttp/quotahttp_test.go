@@ -82,6 +82,75 @@ func detail(t *testing.T, response *http.Response) string {
 	return body.Detail
 }
 
+func TestWhatTheQuerySaysIsUnderstoodOrRefusedByName(t *testing.T) {
+	l := limiter(t, memory.New(), quota.Policy{Limit: 10, Window: time.Hour})
+	for query, fault := range map[string]string{
+		"n=5;x=1":                        `"n=5;x=1" cannot be read`,
+		"n=%zz":                          `"n=%zz" cannot be read`,
+		"n=5%":                           `"n=5%" cannot be read`,
+		"n=1;n=100":                      `cannot be read`,
+		"N=5":                            `unknown parameter "N"`,
+		"units=5":                        `unknown parameter "units"`,
+		"n[]=5":                          `unknown parameter "n[]"`,
+		"n=1&m=100":                      `unknown parameter "m"`,
+		"=5":                             `unknown parameter ""`,
+		"5":                              `unknown parameter "5"`,
+		"n=1&n=1":                        "n is given 2 times",
+		"n=":                             `n is ""`,
+		"n":                              `n is ""`,
+		"n=0":                            `n is "0"`,
+		"n=05":                           `n is "05"`,
+		"n=%2B5":                         `n is "+5"`,
+		"n=+5":                           `n is " 5"`,
+		"n=1e1":                          `n is "1e1"`,
+		"n=0x5":                          `n is "0x5"`,
+		"n=1_0":                          `n is "1_0"`,
+		"n=%d9%a5":                       `n is "٥"`,
+		"n=5%00":                         `n is "5\x00"`,
+		"n=" + strings.Repeat("9", 5000): `n is "999`,
+	} {
+		response := take(l, "/v1/quota/x/take?"+query, "t_acme")
+		require.Equal(t, http.StatusBadRequest, response.StatusCode, query)
+		require.Contains(t, detail(t, response), fault, query)
+	}
+	require.Equal(t, `"x";r=5;t=3600`, take(l, "/v1/quota/x/take?n=5", "t_acme").Header.Get("RateLimit"), "nothing was counted")
+	require.Equal(t, 204, take(l, "/v1/quota/x/take?", "t_acme").StatusCode)
+}
+
+func TestARefusalOfTheTotalNamesIt(t *testing.T) {
+	l := limiter(t, memory.New(), quota.Policy{Action: quota.TotalAction, Limit: 3, Window: time.Hour}, quota.Policy{Limit: 2, Window: time.Minute})
+	answer := func(action string, status int, policy, left string) {
+		t.Helper()
+		response := take(l, "/v1/quota/"+action+"/take", "t_acme")
+		require.Equal(t, status, response.StatusCode)
+		require.Equal(t, policy, response.Header.Get("RateLimit-Policy"))
+		require.Equal(t, left, response.Header.Get("RateLimit"))
+		if status == 429 {
+			after, err := strconv.Atoi(response.Header.Get("Retry-After"))
+			require.NoError(t, err)
+			require.Equal(t, strings.Contains(policy, "w=3600"), after >= 3600)
+		}
+	}
+	answer("a", 204, `"a";q=2;w=60`, `"a";r=1;t=60`)
+	answer("a", 204, `"a";q=2;w=60`, `"a";r=0;t=60`)
+	answer("a", 429, `"a";q=2;w=60`, `"a";r=0;t=60`)
+	answer("b", 204, `"all-actions";q=3;w=3600`, `"all-actions";r=0;t=3600`)
+	answer("b", 429, `"all-actions";q=3;w=3600`, `"all-actions";r=0;t=3600`)
+	require.Contains(t, detail(t, take(l, "/v1/quota/c/take", "t_acme")), "for all actions together")
+	require.Equal(t, 400, take(l, "/v1/quota/all-actions/take", "t_acme").StatusCode)
+	require.Equal(t, 400, take(l, "/v1/quota/a/take?n=4", "t_acme").StatusCode)
+}
+
+func TestAnActionThatAClosedListDoesNotHaveIs400(t *testing.T) {
+	l, err := quota.New(memory.New(), quota.Options{ActionsClosed: true, Policies: []quota.Policy{{Action: "a", Limit: 5, Window: time.Minute}}})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = l.Close(context.Background()) })
+	require.Equal(t, 204, take(l, "/v1/quota/a/take", "t_acme").StatusCode)
+	response := take(l, "/v1/quota/b/take", "t_acme")
+	require.Equal(t, 400, response.StatusCode)
+	require.Contains(t, detail(t, response), `action "b" is not one that a policy names`)
+}
+
 func TestWhatIsNoRequestIs400(t *testing.T) {
 	l := limiter(t, memory.New(), quota.Policy{Limit: 10, Window: time.Hour})
 	for target, tenants := range map[string][]string{

@@ -45,6 +45,7 @@ func Run(t *testing.T, open func(t *testing.T) Backend) {
 		"a watch tells another process of a reset, and the earlier":    watchResets,
 		"a call whose context has ended is unavailable":                ended,
 		"limiters of many processes never admit more than the limit":   neverMore,
+		"limiters of many processes never admit more than the total":   neverMoreInAll,
 		"what a limiter gives back at its close another one can spend": closeGivesBack,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
@@ -296,6 +297,50 @@ func neverMore(t *testing.T, b Backend) {
 	for _, n := range admitted {
 		require.Equal(t, limit, n, "all asked for more than there was: nobody's block is left over")
 	}
+}
+
+// neverMoreInAll asks for several actions, whose windows have more than the
+// tenant's total has.
+func neverMoreInAll(t *testing.T, b Backend) {
+	const each, total = 25, 60
+	var group sync.WaitGroup
+	var mu sync.Mutex
+	admitted, sum := map[string]int{}, 0
+	var limiters []*quota.Limiter
+	for i := range 4 {
+		l, err := quota.New([]quota.Store{b.Store, b.Other}[i%2], quota.Options{Timeout: Soon, Policies: []quota.Policy{
+			{Limit: each, Window: time.Hour}, {Action: quota.TotalAction, Limit: total, Window: time.Hour},
+		}})
+		require.NoError(t, err)
+		limiters = append(limiters, l)
+		group.Go(func() {
+			for j := range total {
+				action := []string{"chat_send", "chat_edit", "upload"}[j%3]
+				d, err := l.Allow(t.Context(), key.Tenant, action)
+				if assert.NoError(t, err) && d.Allowed {
+					mu.Lock()
+					admitted[action]++
+					sum++
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	group.Wait()
+	require.LessOrEqual(t, sum, total)
+	require.Greater(t, sum, total/2)
+	for _, l := range limiters {
+		require.NoError(t, l.Close(t.Context()))
+	}
+	for action, n := range admitted {
+		require.LessOrEqual(t, n, each)
+		s, err := b.Store.Load(t.Context(), quota.Key{Tenant: key.Tenant, Action: action})
+		require.NoError(t, err)
+		require.EqualValues(t, n, s.Window.Count)
+	}
+	s, err := b.Store.Load(t.Context(), quota.Key{Tenant: key.Tenant, Action: quota.TotalAction})
+	require.NoError(t, err)
+	require.EqualValues(t, sum, s.Window.Count, "what one of the two windows refused was not counted in the other")
 }
 
 func closeGivesBack(t *testing.T, b Backend) {
