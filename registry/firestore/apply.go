@@ -3,13 +3,11 @@ package firestore
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"iter"
 	"slices"
 	"strings"
 	"sync"
-	"time"
+	"sync/atomic"
 
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
 	"google.golang.org/grpc/codes"
@@ -57,7 +55,7 @@ type batch struct {
 	store    *Store
 	changes  []registry.Change
 	outcomes []registry.Outcome
-	written  int // documents whose write was committed, as far as is known
+	written  atomic.Int64 // documents whose write was committed, as far as is known
 }
 
 // split refuses what has no valid name, groups changes of resources by document,
@@ -102,7 +100,9 @@ func (b *batch) changeLedger(ctx context.Context, indexes []int) {
 
 // inOrder sorts targets by document. All requests lock documents in this order,
 // so that two that meet wait for one another in one direction only: in any other
-// they may wait until both time out.
+// they may wait until both time out. It is enough that each request does: those
+// of one batch that are under way at once have no document in common, and none
+// holds locks while it waits for another to be sent.
 func inOrder(targets []*target) []*target {
 	slices.SortFunc(targets, func(a, b *target) int {
 		return cmp.Or(strings.Compare(string(a.resource.Kind), string(b.resource.Kind)), strings.Compare(a.resource.ID, b.resource.ID))
@@ -149,7 +149,7 @@ func (b *batch) createChunk(ctx context.Context, chunk []*target, ledger *certif
 	for i, t := range chunk {
 		switch results[i] {
 		case codes.OK:
-			b.written++
+			b.written.Add(1)
 			b.settle(t, updates[i])
 		case codes.AlreadyExists:
 			existed++
@@ -161,169 +161,6 @@ func (b *batch) createChunk(ctx context.Context, chunk []*target, ledger *certif
 	}
 	b.store.guess.learn(existed, len(chunk))
 	return left
-}
-
-// merge reads targets, merges, and writes, until every race is won or the
-// attempts are used up. The error tells why some could not be written.
-func (b *batch) merge(ctx context.Context, targets []*target) error {
-	lost := errors.New("the document never stood still")
-	for attempt := range b.store.attempts(ctx) {
-		if len(targets) == 0 {
-			return nil
-		}
-		records, ledger, err := b.read(ctx, targets)
-		if err != nil {
-			lost = err
-			break
-		}
-		if attempt == 0 {
-			b.learn(targets, records)
-		}
-		var transport error
-		if targets, transport = b.write(ctx, targets, records, ledger, attempt > 0); transport != nil {
-			lost = transport
-			if attempt > 0 { // the first time, a look whether it was committed
-				break
-			}
-		}
-	}
-	if len(targets) == 0 {
-		return nil
-	}
-	b.fail(targets, lost)
-	return asUnavailable(lost)
-}
-
-// learn takes note of whether documents that were read on a guess existed.
-func (b *batch) learn(targets []*target, records []registry.Record) {
-	existed, guessed := 0, 0
-	for i, t := range targets {
-		if t.guessed {
-			guessed++
-			if records[i].Exists() {
-				existed++
-			}
-		}
-	}
-	b.store.guess.learn(existed, guessed)
-}
-
-// read returns the targets' records, and a ledger that is not older than any of
-// them.
-func (b *batch) read(ctx context.Context, targets []*target) ([]registry.Record, *certifiedLedger, error) {
-	records := make([]registry.Record, 0, len(targets))
-	for len(records) < len(targets) {
-		chunk := targets[len(records):min(len(targets), len(records)+maxReads)]
-		names := make([]string, len(chunk))
-		for i, t := range chunk {
-			names[i] = b.store.resourceName(t.resource)
-		}
-		documents, _, err := b.store.batchGet(ctx, names)
-		if err != nil {
-			return nil, nil, err
-		}
-		for i, t := range chunk {
-			records = append(records, b.store.decodeOrMissing(ctx, t.resource, documents[names[i]]))
-		}
-	}
-	ledger, err := b.store.ledgerFor(ctx, records)
-	return records, ledger, err
-}
-
-// write commits what the merged records want, and returns the targets to be
-// read again, with the error where there was one other than a lost race.
-// Documents whose cached copies are made wrong go together with their feed
-// entries, in one commit as long as nobody interferes.
-func (b *batch) write(ctx context.Context, targets []*target, records []registry.Record, ledger *certifiedLedger, alone bool) (left []*target, failure error) {
-	var quiet, noticed []pending
-	for i, t := range targets {
-		p := pending{t, records[i].Update(t.entries, ledger.Ledger), records[i]}
-		switch {
-		case !p.update.Write:
-			b.settleUnwritten(p)
-		case p.update.Feed:
-			noticed = append(noticed, p)
-		default:
-			quiet = append(quiet, p)
-		}
-	}
-	deadline := b.store.deadline(ledger)
-	for chunk := range chunks(quiet, maxWrites) {
-		again, err := b.writeQuietly(ctx, deadline, chunk)
-		left, failure = append(left, again...), errors.Join(failure, err)
-	}
-	size := maxWrites / 2
-	if alone {
-		size = 1
-	}
-	for chunk := range chunks(noticed, size) {
-		again, err := b.writeWithNotice(ctx, deadline, chunk)
-		left, failure = append(left, again...), errors.Join(failure, err)
-	}
-	return left, failure
-}
-
-// pending is a target with what is to be written of it.
-type pending struct {
-	*target
-	update registry.Update
-	record registry.Record
-}
-
-func (p pending) precondition() *firestorepb.Precondition {
-	if !p.record.Exists() {
-		return absent()
-	}
-	return unchangedSince(p.record.UpdateTime)
-}
-
-// writeQuietly writes documents that need no feed entry, each for itself.
-func (b *batch) writeQuietly(ctx context.Context, deadline time.Time, chunk []pending) (left []*target, failure error) {
-	writes := make([]*firestorepb.Write, len(chunk))
-	for i, p := range chunk {
-		writes[i] = b.store.write(p.target, p.update, p.precondition())
-	}
-	results, err := b.store.batchWrite(ctx, deadline, writes)
-	for i, p := range chunk {
-		switch {
-		case err != nil:
-			p.sent = true
-			left = append(left, p.target)
-		case results[i] == codes.OK:
-			b.written++
-			b.settle(p.target, p.update)
-		default:
-			if !lostRace(results[i]) {
-				p.sent = true
-				failure = unavailable("batch write", fmt.Errorf("%s: %s", p.resource, results[i]))
-			}
-			left = append(left, p.target)
-		}
-	}
-	return left, errors.Join(err, failure)
-}
-
-// writeWithNotice commits documents together with their feed entries. Where the
-// commit fails, all of them are to be read again.
-func (b *batch) writeWithNotice(ctx context.Context, deadline time.Time, chunk []pending) (left []*target, failure error) {
-	var writes []*firestorepb.Write
-	for _, p := range chunk {
-		writes = append(writes, b.store.write(p.target, p.update, p.precondition()), b.store.feedWrite(p.resource))
-	}
-	_, err := b.store.commit(ctx, deadline, writes...)
-	for _, p := range chunk {
-		if err == nil {
-			b.written++
-			b.settle(p.target, p.update)
-			continue
-		}
-		p.sent = p.sent || !errorIsLostRace(err)
-		left = append(left, p.target)
-	}
-	if err != nil && !errorIsLostRace(err) {
-		return left, err
-	}
-	return left, nil
 }
 
 // settle notes the outcomes of a committed update.
@@ -362,39 +199,4 @@ func (b *batch) firstFailure() error {
 		}
 	}
 	return nil
-}
-
-// weight is about how many bytes entries take in a request.
-func weight(entries []registry.Entry) int {
-	const document, entry = 300, 150 // names of documents, fields and tenants
-	bytes := document
-	for _, e := range entries {
-		bytes += entry + len(e.Source) + len(e.ID)
-	}
-	return bytes
-}
-
-// chunks cuts what is pending so that each chunk fits one request.
-func chunks(all []pending, most int) iter.Seq[[]pending] {
-	return func(yield func([]pending) bool) {
-		for len(all) > 0 {
-			n := fitting(all, most, func(p pending) int { return weight(p.update.History) })
-			if !yield(all[:n]) {
-				return
-			}
-			all = all[n:]
-		}
-	}
-}
-
-// fitting is how many of the first items, at most most and at least one, fit
-// one request.
-func fitting[T any](items []T, most int, weight func(T) int) int {
-	bytes := 0
-	for i, item := range items[:min(most, len(items))] {
-		if bytes += weight(item); bytes > maxBytes && i > 0 {
-			return i
-		}
-	}
-	return min(most, len(items))
 }

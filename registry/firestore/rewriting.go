@@ -221,13 +221,13 @@ func (s *Store) Rewrite(ctx context.Context, records []registry.Record) (written
 			ours = append(ours, r)
 		}
 	}
-	left, _ := b.write(ctx, targets, ours, ledger, false) // what failed is read again
+	left, _ := b.write(ctx, targets, ours, ledger, maxWrites/2) // what failed is read again
 	if len(left) > 0 {
 		if err := b.merge(ctx, left); err != nil {
-			return b.written, fmt.Errorf("rewrite: %w", err)
+			return int(b.written.Load()), fmt.Errorf("rewrite: %w", err)
 		}
 	}
-	return b.written, nil
+	return int(b.written.Load()), nil
 }
 
 // Settling implements registry.Rewriter.

@@ -1,0 +1,42 @@
+package firestore
+
+import (
+	"iter"
+
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+// weight is about how many bytes entries take in a request.
+func weight(entries []registry.Entry) int {
+	const document, entry = 300, 150 // names of documents, fields and tenants
+	bytes := document
+	for _, e := range entries {
+		bytes += entry + len(e.Source) + len(e.ID)
+	}
+	return bytes
+}
+
+// chunks cuts what is pending so that each chunk fits one request.
+func chunks(all []pending, most int) iter.Seq[[]pending] {
+	return func(yield func([]pending) bool) {
+		for len(all) > 0 {
+			n := fitting(all, most, func(p pending) int { return weight(p.update.History) })
+			if !yield(all[:n]) {
+				return
+			}
+			all = all[n:]
+		}
+	}
+}
+
+// fitting is how many of the first items, at most most and at least one, fit
+// one request.
+func fitting[T any](items []T, most int, weight func(T) int) int {
+	bytes := 0
+	for i, item := range items[:min(most, len(items))] {
+		if bytes += weight(item); bytes > maxBytes && i > 0 {
+			return i
+		}
+	}
+	return min(most, len(items))
+}
