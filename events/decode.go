@@ -19,7 +19,7 @@ const MaxMessageBytes = 4 * MaxDataBytes
 // always a *Refusal.
 //
 // Attribute names compare without case; two that differ in case only are
-// refused, where either would be read.
+// refused, where the event could not be read without them.
 func Decode(attributes map[string]string, data []byte, notAfter time.Time) (Event, error) {
 	if err := checkSize(data); err != nil {
 		return Event{}, err
@@ -28,7 +28,11 @@ func Decode(attributes map[string]string, data []byte, notAfter time.Time) (Even
 	if err != nil {
 		return Event{}, err
 	}
-	if strings.HasPrefix(strings.ToLower(contentType), "application/cloudevents") {
+	contentType = strings.ToLower(contentType)
+	if strings.HasPrefix(contentType, "application/cloudevents-batch") {
+		return Event{}, refuse(Malformed, "content-type: %s: want one event in each message", shorten(contentType))
+	}
+	if strings.HasPrefix(contentType, "application/cloudevents") {
 		return decodeStructured(data, publishedTypes, notAfter)
 	}
 	if _, ok := context["specversion"]; ok {
@@ -76,6 +80,8 @@ func readAttributes(attributes map[string]string) (contentType string, context m
 		attribute, isContext := strings.CutPrefix(lower, "ce-")
 		_, repeated := context[attribute]
 		switch {
+		case isContext && repeated && !requiredAttributes[attribute]:
+			context[attribute] = "" // nobody knows which; nobody needs it
 		case isContext && repeated, lower == "content-type" && typed:
 			return "", nil, refuse(Malformed, "%s: the attribute occurs twice, in different case", shorten(lower))
 		case isContext:
@@ -102,6 +108,10 @@ func lowerASCII(s string) string {
 // for the data.
 var contextAttributes = [...]string{"specversion", "id", "source", "type", "time", "subject", "dataschema", "traceparent"}
 
+// requiredAttributes are those that an event is nothing without. What is wrong
+// with any other costs that attribute, not the event.
+var requiredAttributes = map[string]bool{"specversion": true, "id": true, "source": true, "type": true, "time": true}
+
 func decodeStructured(message []byte, types map[Type]bool, notAfter time.Time) (Event, error) {
 	tree, err := parse(message)
 	if err != nil {
@@ -118,7 +128,9 @@ func decodeStructured(message []byte, types map[Type]bool, notAfter time.Time) (
 		case string:
 			e.attributes[name] = value
 		default:
-			return Event{}, refuse(Malformed, "%s: not a string", name)
+			if requiredAttributes[name] {
+				return Event{}, refuse(Malformed, "%s: not a string", name)
+			}
 		}
 	}
 	if e.payload, err = structuredPayload(object, message); err != nil {
@@ -127,10 +139,13 @@ func decodeStructured(message []byte, types map[Type]bool, notAfter time.Time) (
 	return e.event(types, notAfter)
 }
 
-// structuredPayload returns the data of a structured event.
+// structuredPayload returns the data of a structured event. A member that is null
+// says nothing beside the other one.
 func structuredPayload(object map[string]any, message []byte) (payload, error) {
 	data, inline := object["data"]
-	encoded, isBase64 := object["data_base64"]
+	encoded := object["data_base64"]
+	isBase64 := encoded != nil
+	inline = inline && (data != nil || !isBase64)
 	switch {
 	case inline && isBase64:
 		return payload{}, refuse(Malformed, "data_base64: beside data")

@@ -35,11 +35,16 @@
 //   - malformed: the data of a binary event is not JSON
 //   - schema: the data is missing, or does not fit the schema of the type
 //
-// An optional attribute that is empty or null is absent. datacontenttype is not
-// looked at: the data is JSON, whatever it is called. Times are RFC 3339 and
-// kept to the nanosecond; what is finer is cut off, and leap seconds are
-// malformed. So are numbers beyond the range of a float64, and nesting beyond
-// 10,000 levels, wherever they are.
+// What the registry does not use costs nobody an event. An optional attribute
+// (subject, dataschema, traceparent) that is empty or null is absent, and so is
+// one that is no text, is too long, or occurs in two cases; extension attributes
+// are not looked at. Neither is datacontenttype: the data is JSON, whatever it is
+// called. Numbers may have any size. A byte order mark before JSON is ignored.
+//
+// Times are RFC 3339 and kept to the nanosecond; what is finer is cut off. A leap
+// second (23:59:60 UTC at the end of June or December) is the second after it;
+// anywhere else :60 is malformed. So is nesting beyond 10,000 levels, wherever it
+// is.
 //
 // # What it does not do
 //

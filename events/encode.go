@@ -66,7 +66,7 @@ func Encode(e Event) (attributes map[string]string, data []byte, err error) {
 		"ce-dataschema":  e.DataSchema,
 		"ce-traceparent": e.TraceParent,
 	} {
-		if value != "" {
+		if value != "" && textProblem(value) == "" { // else Decode would not see it
 			attributes[name] = value
 		}
 	}

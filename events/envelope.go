@@ -47,8 +47,12 @@ func (e envelope) event(types map[Type]bool, notAfter time.Time) (Event, error) 
 		}
 	}
 	for _, name := range contextAttributes {
-		if problem := textProblem(e.attributes[name]); problem != "" {
+		problem := textProblem(e.attributes[name])
+		if problem != "" && requiredAttributes[name] {
 			return Event{}, e.malformed(name, problem)
+		}
+		if problem != "" {
+			e.attributes[name] = ""
 		}
 	}
 	at, problem := parseTime(e.attributes["time"])
@@ -103,16 +107,32 @@ func textProblem(value string) string {
 // a comma for the point (go.dev/issue/54580).
 var rfc3339 = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$`)
 
-// parseTime reads RFC 3339, whose T and Z may be in lower case. Years that
-// Firestore cannot hold are refused, and so is the instant that is Go's zero
-// time: a publisher forgot to set it.
+// parseTime reads RFC 3339, whose T and Z may be in lower case. A leap second is
+// the second after it, as POSIX has it: 23:59:60.5 is 00:00:00.5 of the next day.
+// Years that Firestore cannot hold are refused, and so is the instant that is
+// Go's zero time: a publisher forgot to set it.
 func parseTime(text string) (at time.Time, problem string) {
 	upper := strings.ToUpper(text)
+	if !rfc3339.MatchString(upper) {
+		return at, shorten(text) + " is not an RFC 3339 time"
+	}
+	const seconds = len("2016-12-31T23:59:")
+	leaps := upper[seconds:seconds+2] == "60"
+	if leaps {
+		upper = upper[:seconds] + "59" + upper[seconds+2:]
+	}
 	at, err := time.Parse(time.RFC3339Nano, upper)
-	if err != nil || !rfc3339.MatchString(upper) {
+	if err != nil {
 		return at, shorten(text) + " is not an RFC 3339 time"
 	}
 	at = at.UTC()
+	if leaps {
+		month, day := at.Month(), at.Day()
+		if at.Format(time.TimeOnly) != "23:59:59" || (month != time.June || day != 30) && (month != time.December || day != 31) {
+			return at, shorten(text) + " is a leap second where there can be none (RFC 3339, section 5.7)"
+		}
+		at = at.Add(time.Second)
+	}
 	if at.IsZero() || at.Year() < 1 || at.Year() > 9999 {
 		return at, shorten(text) + " is not within the years 1 to 9999, or is the zero time"
 	}

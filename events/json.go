@@ -5,28 +5,68 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"unicode/utf8"
 )
 
-// parse decodes JSON as encoding/json does into an any, and refuses what
-// encoding/json lets pass: text that is not UTF-8, and objects in which a name
-// occurs twice. Of such an object some decoders take the first member and some
-// the last: they could read two tenants.
+// bom is what some editors put before UTF-8. RFC 8259 §8.1 lets a reader ignore
+// it.
+var bom = []byte("\ufeff")
+
+// parse decodes JSON as encoding/json does into an any, also where numbers are
+// beyond the range of a float64: they mean nothing here, and become the nearest
+// one. It refuses what encoding/json lets pass: text that is not UTF-8, and
+// objects in which a name occurs twice. Of such an object some decoders take the
+// first member and some the last: they could read two tenants. A byte order mark
+// before the text is ignored.
 func parse(text []byte) (any, error) {
-	if !utf8.Valid(text) {
+	text = bytes.TrimPrefix(text, bom)
+	switch {
+	case bytes.HasPrefix(text, []byte{0xff, 0xfe}), bytes.HasPrefix(text, []byte{0xfe, 0xff}):
+		return nil, errors.New("not UTF-8: it begins with the byte order mark of UTF-16")
+	case !utf8.Valid(text):
 		return nil, errors.New("not UTF-8")
 	}
 	var tree any
-	if err := json.Unmarshal(text, &tree); err != nil {
-		if wrong := new(json.UnmarshalTypeError); errors.As(err, &wrong) {
-			return nil, fmt.Errorf("not JSON that is understood: the %s is out of range", wrong.Value[:min(len(wrong.Value), 40)])
-		}
+	err := json.Unmarshal(text, &tree)
+	if wrong := new(json.UnmarshalTypeError); errors.As(err, &wrong) { // only a number can be of a wrong type for an any
+		tree, err = parseNumbers(text)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("not JSON: %w", err)
 	}
 	if membersIn(text) != members(tree) {
 		return nil, fmt.Errorf("the name %s occurs twice in one object", shorten(repeatedName(text)))
 	}
 	return tree, nil
+}
+
+// parseNumbers decodes valid JSON in which numbers may have any size.
+func parseNumbers(text []byte) (tree any, err error) {
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	err = decoder.Decode(&tree)
+	return inRange(tree), err
+}
+
+// inRange puts a float64 in place of every json.Number. It is finite: to the
+// schema validator, which computes with fractions, a larger one would be a
+// number of as many digits as its exponent says.
+func inRange(tree any) any {
+	switch value := tree.(type) {
+	case json.Number:
+		f, _ := value.Float64()
+		return max(-math.MaxFloat64, min(math.MaxFloat64, f))
+	case map[string]any:
+		for name, member := range value {
+			value[name] = inRange(member)
+		}
+	case []any:
+		for i, item := range value {
+			value[i] = inRange(item)
+		}
+	}
+	return tree
 }
 
 // membersIn counts the members of all objects in valid JSON. Each has one colon

@@ -123,10 +123,12 @@ func TestHelpOfEveryCommandHasAnExampleAndItsVariables(t *testing.T) {
 
 func TestConfigShowsWhatTakesEffectAndWhereItCameFrom(t *testing.T) {
 	r := call(t, map[string]string{
-		"GOOGLE_CLOUD_PROJECT":       "from-env",
-		"REGISTRY_API_TOKEN":         "s3cret",
-		"FIRESTORE_EMULATOR_HOST":    "127.0.0.1:9",
-		"OTEL_EXPORTER_OTLP_HEADERS": "authorization=s3cret",
+		"GOOGLE_CLOUD_PROJECT":               "from-env",
+		"REGISTRY_API_TOKEN":                 "s3cret",
+		"FIRESTORE_EMULATOR_HOST":            "127.0.0.1:9",
+		"OTEL_EXPORTER_OTLP_HEADERS":         "authorization=s3cret",
+		"OTEL_EXPORTER_OTLP_ENDPOINT":        "https://user:s3cret@collector:4318",
+		"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "https://collector:4318/v1/traces?token=s3cret",
 	}, "config", "--streams", "3")
 	require.Equal(t, exitDone, r.code, r.stderr)
 	require.Regexp(t, `(?m)^--project +from-env +GOOGLE_CLOUD_PROJECT `, r.stdout)

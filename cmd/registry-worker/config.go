@@ -5,9 +5,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+	"github.com/northstar-engines/realtime-registry/internal/redact"
+	"github.com/northstar-engines/realtime-registry/internal/terminal"
 	"github.com/northstar-engines/realtime-registry/quota"
 )
 
@@ -30,14 +31,13 @@ var configCommand = command{
 }
 
 func printConfig(_ context.Context, in *invocation) error {
-	t := tabwriter.NewWriter(in.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "SETTING\tVALUE\tFROM\tVARIABLE")
+	t := terminal.NewTable(in.Stdout, "SETTING", "VALUE", "FROM", "VARIABLE")
 	for _, e := range in.Config.Entries() {
-		fmt.Fprintf(t, "--%s\t%s\t%s\t%s\n", e.Name, e.Value, e.From, e.Env)
+		t.Row("--"+e.Name, e.Value, e.From, e.Env)
 	}
 	for _, v := range foreignVariables(in.Environ()) {
 		name, value, _ := strings.Cut(v, "=")
-		fmt.Fprintf(t, "\t%s\t%s\t%s\n", value, name, name)
+		t.Row("", value, name, name)
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -59,7 +59,7 @@ func checkPolicies(file string) error {
 
 // foreignVariables returns the variables that take effect without being
 // settings of ours: those that Google's clients and OpenTelemetry read. Headers
-// carry credentials, and are redacted.
+// carry credentials, and are redacted, as passwords in URLs are.
 func foreignVariables(environ []string) []string {
 	var found []string
 	for _, v := range environ {
@@ -74,7 +74,7 @@ func foreignVariables(environ []string) []string {
 		default:
 			continue
 		}
-		found = append(found, name+"="+value)
+		found = append(found, name+"="+redact.Text(value))
 	}
 	slices.Sort(found)
 	return found

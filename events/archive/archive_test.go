@@ -49,6 +49,16 @@ func TestAnEmptyFileHasNoLines(t *testing.T) {
 	require.Empty(t, lines)
 }
 
+func TestAByteOrderMarkBeforeALineIsNoPartOfIt(t *testing.T) {
+	plain := file(t, "a.ndjson", []byte("\ufeffone\r\n\ufefftwo\n\ufeff\n"))
+	lines, err := read(t, []string{plain, file(t, "b.gz", zipped("\ufeffthree\n"))}, "")
+	require.NoError(t, err)
+	require.Len(t, lines, 3)
+	require.Equal(t, plain+":1 one", lines[0])
+	require.Equal(t, plain+":2 two", lines[1])
+	require.True(t, strings.HasSuffix(lines[2], "b.gz:1 three"))
+}
+
 func TestALineThatIsTooLongIsRefusedAndTheNextOnesAreRead(t *testing.T) {
 	longest := strings.Repeat("x", events.MaxMessageBytes)
 	name := file(t, "a.ndjson", []byte("one\n"+longest+"\r\n"+longest+"yyy\n"+"four\n"+longest+longest+longest+"zz"))

@@ -132,12 +132,16 @@ func (r *Reader) readFile(ctx context.Context, file string, yield func(Line, err
 	}
 }
 
-// readLine returns the next line without white space around it. The error is
-// io.EOF where it is the last one.
+// bom is the byte order mark that some editors put before a file, and that files
+// which are put together have between lines.
+var bom = []byte("\ufeff")
+
+// readLine returns the next line without white space, or a byte order mark,
+// around it. The error is io.EOF where it is the last one.
 func readLine(input *bufio.Reader) ([]byte, *events.Refusal, error) {
 	line, err := input.ReadSlice('\n')
 	if !errors.Is(err, bufio.ErrBufferFull) {
-		return bytes.TrimSpace(line), nil, err
+		return bytes.TrimSpace(bytes.TrimPrefix(line, bom)), nil, err
 	}
 	length := len(line)
 	for errors.Is(err, bufio.ErrBufferFull) {

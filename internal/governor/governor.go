@@ -11,6 +11,7 @@ import (
 	"errors"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -35,7 +36,7 @@ var (
 
 // Parse reads a rate as flags have it: ramp, unlimited, or documents a second.
 func Parse(s string) (Rate, error) {
-	switch s {
+	switch strings.ToLower(s) {
 	case "ramp":
 		return Ramp, nil
 	case "unlimited":

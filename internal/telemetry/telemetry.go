@@ -14,7 +14,10 @@
 // The environment variables are those of the OpenTelemetry specification:
 // OTEL_SDK_DISABLED, OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES (they win
 // over the service name realtime-registry), the exporters', the samplers'. A
-// variable that cannot be followed is an error of New.
+// variable that cannot be followed is an error of New; a pair of
+// OTEL_RESOURCE_ATTRIBUTES that is none is left out, and told. With
+// OTEL_METRICS_EXPORTER=prometheus nothing is added to Telemetry.Metrics, unless
+// OTEL_EXPORTER_PROMETHEUS_HOST or _PORT asks for a server of its own.
 //
 // Nothing global is set but the handler of OpenTelemetry's own errors, which
 // has no other place: an exporter that cannot export is logged as a warning.
@@ -26,6 +29,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -45,6 +49,8 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.37.0"
 	"go.opentelemetry.io/otel/trace"
 	nooptrace "go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/northstar-engines/realtime-registry/internal/redact"
 )
 
 // ServiceName is the service.name of everything that is exported, unless
@@ -89,10 +95,13 @@ func New(ctx context.Context, o Options) (*Telemetry, error) {
 		return t, nil
 	}
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
-		o.Logger.Warn("telemetry", "error", err)
+		o.Logger.Warn("telemetry", "error", redact.Text(err.Error()))
 	}))
-	res, err := newResource(ctx, o.Version)
+	res, err := newResource(ctx, o)
 	if err != nil {
+		return nil, err
+	}
+	if err := checkEndpoints(); err != nil {
 		return nil, err
 	}
 	if err := errors.Join(t.addMetrics(ctx, res, registry), t.addTraces(ctx, res)); err != nil {
@@ -121,20 +130,67 @@ func (t *Telemetry) Shutdown(ctx context.Context) error {
 	return nil
 }
 
-func newResource(ctx context.Context, version string) (*resource.Resource, error) {
+// newResource leaves out what OTEL_RESOURCE_ATTRIBUTES says in other than pairs:
+// no service stands still for a label.
+func newResource(ctx context.Context, o Options) (*resource.Resource, error) {
 	attributes := []resource.Option{
 		resource.WithTelemetrySDK(),
 		resource.WithHost(),
 		resource.WithAttributes(semconv.ServiceName(ServiceName)),
 	}
-	if version != "" {
-		attributes = append(attributes, resource.WithAttributes(semconv.ServiceVersion(version)))
+	if o.Version != "" {
+		attributes = append(attributes, resource.WithAttributes(semconv.ServiceVersion(o.Version)))
+	}
+	if err := dropStrays(o.Logger); err != nil {
+		return nil, err
 	}
 	res, err := resource.New(ctx, append(attributes, resource.WithFromEnv())...) // the last one wins
 	if err != nil {
-		return nil, fmt.Errorf("telemetry: OTEL_RESOURCE_ATTRIBUTES: %w", err)
+		return nil, fmt.Errorf("telemetry: resource: %w", err)
 	}
 	return res, nil
+}
+
+// dropStrays takes what is no pair out of OTEL_RESOURCE_ATTRIBUTES, and tells it;
+// between two commas may be nothing. It sets the variable: the SDK reads it again
+// for each provider, and fails each time.
+func dropStrays(log *slog.Logger) error {
+	const name = "OTEL_RESOURCE_ATTRIBUTES"
+	var pairs, strays []string
+	for pair := range strings.SplitSeq(os.Getenv(name), ",") {
+		pair = strings.TrimSpace(pair)
+		switch {
+		case strings.Contains(pair, "="):
+			pairs = append(pairs, pair)
+		case pair != "":
+			strays = append(strays, pair)
+		}
+	}
+	if len(strays) > 0 {
+		log.Warn(name+": not KEY=VALUE, and left out", "left_out", strays)
+	}
+	return os.Setenv(name, strings.Join(pairs, ","))
+}
+
+// checkEndpoints refuses endpoints that the exporters take without a word and
+// export nothing to: of localhost:4318 they make a URL whose scheme is localhost.
+func checkEndpoints() error {
+	for _, signal := range []string{"METRICS", "TRACES"} {
+		if exporter := os.Getenv("OTEL_" + signal + "_EXPORTER"); !asked(signal) || exporter != "" && exporter != "otlp" {
+			continue
+		}
+		for _, name := range []string{"OTEL_EXPORTER_OTLP_" + signal + "_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"} {
+			value := os.Getenv(name)
+			if value == "" {
+				continue
+			}
+			if u, err := url.Parse(value); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+				return fmt.Errorf("telemetry: %s=%q: want a URL such as http://localhost:4318, with http:// or https://", name, redact.Text(value))
+			}
+			break // the one for the signal wins
+		}
+	}
+	return nil
 }
 
 func (t *Telemetry) addMetrics(ctx context.Context, res *resource.Resource, registry *prometheus.Registry) error {
@@ -170,11 +226,15 @@ func (t *Telemetry) addTraces(ctx context.Context, res *resource.Resource) error
 	return nil
 }
 
-// asked tells whether the environment asks for the export of a signal. The
+// asked reports whether the environment asks for the export of a signal. The
 // specification's default is OTLP to localhost, which would fail on most
 // machines for ever.
 func asked(signal string) bool {
-	if exporter := os.Getenv("OTEL_" + signal + "_EXPORTER"); exporter != "" {
+	switch exporter := os.Getenv("OTEL_" + signal + "_EXPORTER"); exporter {
+	case "":
+	case "prometheus": // Telemetry.Metrics is that already
+		return os.Getenv("OTEL_EXPORTER_PROMETHEUS_HOST") != "" || os.Getenv("OTEL_EXPORTER_PROMETHEUS_PORT") != ""
+	default:
 		return exporter != "none"
 	}
 	return os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" || os.Getenv("OTEL_EXPORTER_OTLP_"+signal+"_ENDPOINT") != ""

@@ -147,6 +147,48 @@ func TestAnExporterThatDoesNotExistIsNamed(t *testing.T) {
 	require.ErrorContains(t, err, "jaegr")
 }
 
+func TestAPairThatIsNoneIsLeftOutAndTold(t *testing.T) {
+	for attributes, told := range map[string]string{
+		"team=a,":                "",
+		",team=a,, ":             "",
+		"team=a,stray":           "stray",
+		"stray,team=a,other":     "other",
+		"team=a,s=https://u:p@h": "",
+	} {
+		var log bytes.Buffer
+		t.Setenv("OTEL_RESOURCE_ATTRIBUTES", attributes)
+		tel, err := telemetry.New(t.Context(), telemetry.Options{Logger: telemetry.NewLogger(&log, telemetry.JSON, slog.LevelInfo)})
+		require.NoError(t, err, attributes)
+		require.Contains(t, scrape(t, tel), `team="a"`, attributes)
+		require.Contains(t, log.String(), told)
+		require.Equal(t, told == "", log.Len() == 0, log.String())
+		require.NoError(t, tel.Shutdown(t.Context()))
+	}
+}
+
+func TestAnEndpointThatWouldExportNothingIsRefusedByName(t *testing.T) {
+	for _, endpoint := range []string{"localhost:4318", "10.0.0.1:4318", "collector", "//collector:4318", "http:collector", "http://", "grpc://collector:4317", "user:s3cret@collector:4317"} {
+		for _, name := range []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"} {
+			t.Run(name+" "+endpoint, func(t *testing.T) {
+				t.Setenv(name, endpoint)
+				_, err := telemetry.New(t.Context(), telemetry.Options{})
+				require.ErrorContains(t, err, name)
+				require.ErrorContains(t, err, "http://")
+				require.NotContains(t, err.Error(), "s3cret")
+			})
+		}
+	}
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4318")
+	start(t, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "localhost:4318", "OTEL_METRICS_EXPORTER": "none", "OTEL_TRACES_EXPORTER": "none"})
+	start(t, map[string]string{"OTEL_SDK_DISABLED": "true", "OTEL_EXPORTER_OTLP_ENDPOINT": "localhost:4318"})
+}
+
+func TestTwoProcessesWithThePrometheusExporterStartSideBySide(t *testing.T) {
+	for range 2 {
+		require.Contains(t, scrape(t, start(t, map[string]string{"OTEL_METRICS_EXPORTER": "prometheus"})), "go_goroutines")
+	}
+}
+
 func TestCallersTraceContextIsCarried(t *testing.T) {
 	tel := start(t, nil)
 	carrier := propagation.MapCarrier{"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}

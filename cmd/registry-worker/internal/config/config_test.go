@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"log/slog"
 	"reflect"
 	"regexp"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+	"github.com/northstar-engines/realtime-registry/internal/governor"
 )
 
 // input makes an Input from flags and variables.
@@ -132,7 +134,7 @@ func TestFaultsAreReportedAllAtOnceWithTheirSource(t *testing.T) {
 	flags := map[string]string{"project": "a/b", "drain-timeout": "20", "api": "maybe", "listen": "8080"}
 	env := map[string]string{
 		"REGISTRY_STREAMS":          "0",
-		"REALTIME_REGISTRY_BACKEND": "Firestore",
+		"REALTIME_REGISTRY_BACKEND": "Firebase",
 		"REGISTRY_SUBSCRIPTIONS":    "good-one,b/d",
 		"REGISTRY_LOG_LEVEL":        "loud",
 	}
@@ -141,7 +143,7 @@ func TestFaultsAreReportedAllAtOnceWithTheirSource(t *testing.T) {
 	want := []string{
 		`configuration: 8 faults`,
 		`--project "a/b": want a Google Cloud project id`,
-		`--registry-backend "Firestore" (from REALTIME_REGISTRY_BACKEND): want firestore or memory`,
+		`--registry-backend "Firebase" (from REALTIME_REGISTRY_BACKEND): want firestore or memory`,
 		`--subscriptions "good-one,b/d" (from REGISTRY_SUBSCRIPTIONS): "b/d": want a letter`,
 		`--api "maybe": want true or false`,
 		`--drain-timeout "20": want a duration with its unit`,
@@ -169,7 +171,7 @@ func TestHostileValuesAreRefused(t *testing.T) {
 		"listen":            {"", "8080", "localhost", ":http", "127.0.0.1:65536", "127.0.0.1:-1", "::1:80"},
 		"api-token":         {"a b", "naïve", "line\nbreak", "=", "a=b"},
 		"api":               {"", "yes", "maybe"},
-		"log-format":        {"", "xml", "JSON"},
+		"log-format":        {"", "xml", " json"},
 	} {
 		for _, value := range values {
 			c, err := config.Load(input(map[string]string{name: value}, nil), config.Groups)
@@ -181,6 +183,26 @@ func TestHostileValuesAreRefused(t *testing.T) {
 			require.NotNil(t, c)
 			require.Less(t, len(err.Error()), 500, "a fault stays one readable line")
 		}
+	}
+}
+
+func TestWordsAreTakenInAnyCase(t *testing.T) {
+	c := load(t, map[string]string{"log-format": "JSON", "throttle-on-error": "Allow", "rate": "Unlimited"},
+		map[string]string{"REGISTRY_LOG_LEVEL": "WARN", "REALTIME_REGISTRY_BACKEND": "Memory", "RATE_LIMIT_BACKEND": "FIRESTORE", "REGISTRY_API": "TRUE"})
+	require.Equal(t, slog.LevelWarn, c.LogLevel)
+	require.Equal(t, "json", c.LogFormat)
+	require.Equal(t, "allow", c.ThrottleOnError)
+	require.Equal(t, config.Memory, c.RegistryBackend)
+	require.Equal(t, config.Firestore, c.ThrottleBackend)
+	require.Equal(t, governor.Unlimited, c.Rate)
+	require.True(t, c.API)
+}
+
+func TestAPasswordInAValueIsNotShownEitherWay(t *testing.T) {
+	c, err := config.Load(input(map[string]string{"listen": "http://user:s3cret@host:80"}, nil), config.Groups)
+	require.NotContains(t, err.Error(), "s3cret")
+	for _, e := range c.Entries() {
+		require.NotContains(t, e.Value, "s3cret", e.Name)
 	}
 }
 

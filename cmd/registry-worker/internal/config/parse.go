@@ -29,8 +29,11 @@ func matching(pattern, want string, to func(*Config) *string) parser {
 	}
 }
 
+// oneOf takes a word in any case, as all parsers of words do: REGISTRY_LOG_LEVEL
+// is often INFO.
 func oneOf(to func(*Config) *string, allowed ...string) parser {
 	return func(c *Config, value string) error {
+		value = strings.ToLower(value)
 		if !slices.Contains(allowed, value) {
 			return errors.New("want " + strings.Join(allowed[:len(allowed)-1], ", ") + " or " + allowed[len(allowed)-1])
 		}
@@ -41,7 +44,7 @@ func oneOf(to func(*Config) *string, allowed ...string) parser {
 
 func backend(to func(*Config) *Backend) parser {
 	return func(c *Config, value string) error {
-		b := Backend(value)
+		b := Backend(strings.ToLower(value))
 		if b != Firestore && b != Memory {
 			return errors.New("want firestore or memory")
 		}
@@ -54,7 +57,7 @@ func level(c *Config, value string) error {
 	levels := map[string]slog.Level{
 		"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError,
 	}
-	l, ok := levels[value]
+	l, ok := levels[strings.ToLower(value)]
 	if !ok {
 		return errors.New("want debug, info, warn or error")
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/events/consumer"
+	"github.com/northstar-engines/realtime-registry/internal/redact"
 )
 
 // Group is the settings that belong together: a command takes whole groups.
@@ -63,9 +64,9 @@ type Setting struct {
 // shown is the value as it may be shown.
 func (s Setting) shown(value string) string {
 	if s.Secret && value != "" {
-		return "(redacted)"
+		return redact.Redacted
 	}
-	return value
+	return redact.Text(value)
 }
 
 // Settings is the table of all settings. Names and defaults are design §8; Env
