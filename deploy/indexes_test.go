@@ -1,12 +1,9 @@
-// Package deploy holds what is deployed beside the program against what the
-// program does.
-package deploy
+package deploy_test
 
 import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"testing"
 	"time"
@@ -14,6 +11,7 @@ import (
 	"cloud.google.com/go/firestore"
 	"github.com/stretchr/testify/require"
 
+	"github.com/northstar-engines/realtime-registry/deploy"
 	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
 	"github.com/northstar-engines/realtime-registry/quota"
 	quotastore "github.com/northstar-engines/realtime-registry/quota/firestore"
@@ -49,10 +47,8 @@ type override struct {
 
 func overrides(t *testing.T) map[field]override {
 	t.Helper()
-	text, err := os.ReadFile("firestore.indexes.json")
-	require.NoError(t, err)
 	var file struct{ FieldOverrides []override }
-	require.NoError(t, json.Unmarshal(text, &file))
+	require.NoError(t, json.Unmarshal(deploy.FirestoreIndexes, &file))
 	all := map[field]override{}
 	for _, o := range file.FieldOverrides {
 		f := field{o.CollectionGroup, o.FieldPath}

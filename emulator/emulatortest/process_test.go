@@ -122,13 +122,13 @@ func TestThePairEndsWithTheTestBinary(t *testing.T) {
 
 func TestBothAskedForTwiceAreTheSamePair(t *testing.T) {
 	first, second := emulatortest.Both(t), emulatortest.Both(t)
-	require.Equal(t, first.FirestoreHost, second.FirestoreHost)
-	require.Equal(t, first.PubSubHost, second.PubSubHost)
+	require.Equal(t, first.FirestoreRules.Target(), second.FirestoreRules.Target())
+	require.Equal(t, first.PubSubRules.Target(), second.PubSubRules.Target())
 	require.Equal(t, []string{
 		"GOOGLE_CLOUD_PROJECT=" + first.ID,
 		"FIRESTORE_EMULATOR_HOST=" + first.FirestoreHost,
 		"PUBSUB_EMULATOR_HOST=" + first.PubSubHost,
 	}, first.Environ())
-	t.Log("firestore=" + first.FirestoreHost)
-	t.Log("pubsub=" + first.PubSubHost)
+	t.Log("firestore=" + first.FirestoreRules.Target())
+	t.Log("pubsub=" + first.PubSubRules.Target())
 }

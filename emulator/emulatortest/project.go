@@ -14,14 +14,24 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"github.com/northstar-engines/realtime-registry/deploy"
 	"github.com/northstar-engines/realtime-registry/emulator"
+	"github.com/northstar-engines/realtime-registry/emulator/wire/rules"
 )
 
-// Project is one test's own: no other test sees its documents and topics.
+// Project is one test's own: no other test sees its documents and topics. All of
+// it goes through the rules of the services, package rules, whichever way a test
+// or a process that it starts comes in.
 type Project struct {
 	ID            string
 	FirestoreHost string // host:port; empty where the test asked for Pub/Sub only
 	PubSubHost    string // host:port; empty where the test asked for Firestore only
+
+	// What a test sets where it is about something that the rules do by
+	// default, or do not: the rate of one document, point-in-time recovery,
+	// failures, distance. Their meters count what the test is billed.
+	FirestoreRules *rules.Firestore
+	PubSubRules    *rules.PubSub
 
 	t testing.TB
 }
@@ -29,32 +39,82 @@ type Project struct {
 // Firestore returns a project in the Firestore emulator.
 func Firestore(t testing.TB) Project {
 	t.Helper()
-	return Project{ID: projectID(t.Name()), FirestoreHost: firestoreHost(t), t: t}
+	return FirestoreAt(t, firestoreHost(t))
+}
+
+// FirestoreAt is Firestore in an emulator of the test's own (host:port).
+func FirestoreAt(t testing.TB, host string) Project {
+	t.Helper()
+	p := Project{ID: projectID(t.Name()), t: t}
+	p.addFirestore(host)
+	return p
 }
 
 // PubSub returns a project in the Pub/Sub emulator.
 func PubSub(t testing.TB) Project {
 	t.Helper()
-	return Project{ID: projectID(t.Name()), PubSubHost: pubsubHost(t), t: t}
+	p := Project{ID: projectID(t.Name()), t: t}
+	p.addPubSub(pubsubHost(t))
+	return p
 }
 
 // Both returns a project in both emulators.
 func Both(t testing.TB) Project {
 	t.Helper()
-	return Project{ID: projectID(t.Name()), FirestoreHost: firestoreHost(t), PubSubHost: pubsubHost(t), t: t}
+	p := Firestore(t)
+	p.addPubSub(pubsubHost(t))
+	return p
+}
+
+func (p *Project) addFirestore(host string) {
+	p.t.Helper()
+	indexes, err := rules.ParseIndexes(deploy.FirestoreIndexes)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	f, err := rules.NewFirestore(host, indexes)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.FirestoreRules, p.FirestoreHost = f, f.Addr()
+	name := p.t.Name()
+	p.t.Cleanup(func() {
+		_ = f.Close()
+		if err := report(name, f.Report()); err != nil {
+			p.t.Error(err)
+		}
+	})
+}
+
+func (p *Project) addPubSub(host string) {
+	p.t.Helper()
+	s, err := rules.NewPubSub(host)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.PubSubRules, p.PubSubHost = s, s.Addr()
+	p.t.Cleanup(func() { _ = s.Close() })
 }
 
 // FirestoreOptions connect one client to the Firestore emulator, whatever the
 // environment says: a connection of its own for each call, closed by the client
-// or at the end of the test. The dial options are for package wire.
+// or at the end of the test. The dial options are for package wire; they stand
+// between the client and the rules.
 func (p Project) FirestoreOptions(extra ...grpc.DialOption) []option.ClientOption {
 	p.t.Helper()
-	return p.connect(p.FirestoreHost, append(extra, grpc.WithPerRPCCredentials(owner{})))
+	extra = append(extra, grpc.WithPerRPCCredentials(owner{}))
+	if f := p.FirestoreRules; f != nil && p.FirestoreHost == f.Addr() {
+		return p.connect(f.Target(), append(extra, f.DialOptions()...))
+	}
+	return p.connect(p.FirestoreHost, extra)
 }
 
 // PubSubOptions are FirestoreOptions for the Pub/Sub emulator.
 func (p Project) PubSubOptions(extra ...grpc.DialOption) []option.ClientOption {
 	p.t.Helper()
+	if s := p.PubSubRules; s != nil && p.PubSubHost == s.Addr() {
+		return p.connect(s.Target(), append(extra, s.DialOptions()...))
+	}
 	return p.connect(p.PubSubHost, extra)
 }
 

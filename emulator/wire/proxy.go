@@ -21,16 +21,23 @@ import (
 
 // Proxy is a gRPC proxy on loopback, so that a Meter sees what another process
 // does: the process is given the proxy in the place of the emulator. It carries
-// every method of the services that this program knows, streams too. It costs
-// time: do not measure speed through it.
+// every method of the services that this program knows, streams too, and on one
+// connection [MaxConcurrentCalls] at once. It costs time: do not measure speed
+// through it.
 type Proxy struct {
 	listener net.Listener
 	server   *grpc.Server
 	conn     *grpc.ClientConn
 }
 
+// MaxConcurrentCalls is how many calls, open streams among them, Google's front
+// ends carry at once on one connection: "100 streams per connection limit, which
+// is a GFE limit that applies to all clients" (googleapis/nodejs-pubsub#1276).
+// Clients wait with further ones.
+const MaxConcurrentCalls = 100
+
 // NewProxy starts a proxy to a server (host:port). The options are those of a
-// Meter. The caller closes it.
+// Meter, or of package rules. The caller closes it.
 func NewProxy(target string, options ...grpc.DialOption) (*Proxy, error) {
 	options = append([]grpc.DialOption{
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
@@ -45,7 +52,7 @@ func NewProxy(target string, options ...grpc.DialOption) (*Proxy, error) {
 		return nil, errors.Join(fmt.Errorf("proxy to %s: %w", target, err), conn.Close())
 	}
 	p := &Proxy{listener: listener, conn: conn}
-	p.server = grpc.NewServer(grpc.UnknownServiceHandler(p.carry), grpc.MaxRecvMsgSize(math.MaxInt32))
+	p.server = grpc.NewServer(grpc.UnknownServiceHandler(p.carry), grpc.MaxRecvMsgSize(math.MaxInt32), grpc.MaxConcurrentStreams(MaxConcurrentCalls))
 	go func() { _ = p.server.Serve(listener) }() // ends by Close
 	return p, nil
 }
@@ -70,7 +77,11 @@ func (p *Proxy) carry(_ any, client grpc.ServerStream) error {
 	headers, _ := metadata.FromIncomingContext(client.Context())
 	ctx, cancel := context.WithCancel(metadata.NewOutgoingContext(client.Context(), headers))
 	defer cancel()
-	server, err := p.conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, name)
+	if !method.IsStreamingClient() && !method.IsStreamingServer() {
+		return p.carryOne(ctx, name, method, client)
+	}
+	desc := &grpc.StreamDesc{ClientStreams: method.IsStreamingClient(), ServerStreams: method.IsStreamingServer()}
+	server, err := p.conn.NewStream(ctx, desc, name)
 	if err != nil {
 		return err
 	}
@@ -89,23 +100,54 @@ func (p *Proxy) carry(_ any, client grpc.ServerStream) error {
 	return err
 }
 
+// carryOne is a call with one request and one answer, which interceptors see as
+// such.
+func (p *Proxy) carryOne(ctx context.Context, name string, method protoreflect.MethodDescriptor, client grpc.ServerStream) error {
+	request, err := newMessage(method.Input())
+	if err != nil {
+		return err
+	}
+	answer, err := newMessage(method.Output())
+	if err != nil {
+		return err
+	}
+	if err := client.RecvMsg(request); err != nil {
+		return err
+	}
+	var header, trailer metadata.MD
+	err = p.conn.Invoke(ctx, name, request, answer, grpc.Header(&header), grpc.Trailer(&trailer))
+	_ = client.SetHeader(header)
+	client.SetTrailer(trailer)
+	if err != nil {
+		return err
+	}
+	return client.SendMsg(answer)
+}
+
 // copyMessages ends with nil at the end of the stream that it reads.
 func copyMessages(of protoreflect.MessageDescriptor, receive, send func(any) error) error {
-	kind, err := protoregistry.GlobalTypes.FindMessageByName(of.FullName())
-	if err != nil {
-		return status.Error(codes.Unimplemented, err.Error())
-	}
 	for {
-		message := kind.New().Interface()
+		message, err := newMessage(of)
+		if err != nil {
+			return err
+		}
 		if err := receive(message); errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {
 			return err
 		}
-		if err := send(proto.Message(message)); err != nil {
+		if err := send(message); err != nil {
 			return err
 		}
 	}
+}
+
+func newMessage(of protoreflect.MessageDescriptor) (proto.Message, error) {
+	kind, err := protoregistry.GlobalTypes.FindMessageByName(of.FullName())
+	if err != nil {
+		return nil, status.Error(codes.Unimplemented, err.Error())
+	}
+	return kind.New().Interface(), nil
 }
 
 // methodOf finds "/package.Service/Method".

@@ -96,12 +96,12 @@ const (
 
 func newTrouble(t *testing.T) *trouble {
 	// An emulator of its own: it is going to be stopped.
-	project := emulatortest.Firestore(t) // skips where there is none
+	emulatortest.Firestore(t) // skips where there is none
 	emulators, err := emulator.Start(t.Context(), emulator.Options{NoPubSub: true})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, emulators.Stop()) })
 	x := &trouble{T: t, emulator: emulators.Firestore, histories: map[registry.Resource]registry.History{}, owned: map[registry.Resource][]ownership{}}
-	project.FirestoreHost = emulators.Firestore.Host
+	project := emulatortest.FirestoreAt(t, emulators.Firestore.Host)
 	x.writer = x.open(project)
 	x.outside, err = client.NewClient(t.Context(), project.ID, project.FirestoreOptions()...)
 	require.NoError(t, err)

@@ -1,0 +1,21 @@
+package rules
+
+import (
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// failure is how the services say a code; nil for OK.
+func failure(code codes.Code) error {
+	switch code {
+	case codes.OK:
+		return nil
+	case codes.ResourceExhausted:
+		return status.Error(code, "Quota exceeded.")
+	case codes.Unavailable:
+		return status.Error(code, "The service is temporarily unavailable. Please retry with exponential backoff.")
+	case codes.PermissionDenied:
+		return status.Error(code, "Missing or insufficient permissions.")
+	}
+	return status.Error(code, code.String())
+}

@@ -1,0 +1,78 @@
+package rules
+
+import (
+	"context"
+	"time"
+
+	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
+)
+
+// mostFeeders is how many streams of the emulator one subscription is read from.
+const mostFeeders = 16
+
+// feed opens one more stream to the emulator where a stream has room for all
+// that came, and it came in full responses: the emulator sends 100 messages each
+// 50 ms on a stream (measured), the service up to 10 MB/s
+// (https://cloud.google.com/pubsub/quotas#resource_limits), so a subscriber with
+// few streams would be held to what only the emulator is slow at.
+//
+// It stays open as long as the rules do: the emulator goes on sending to a
+// stream that has ended (measured), so that messages would be out of sight for
+// their lease. What comes when nobody subscribes is held.
+func (s *subscription) feed(like *pullStream) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.held) < mostAtOnce || !like.room() || len(s.streams)+s.feeders >= mostFeeders {
+		return
+	}
+	s.feeders++
+	go s.feedFor(like.deadline)
+}
+
+// feedFor reads one more stream, until the connection or the subscription ends.
+func (s *subscription) feedFor(deadline time.Duration) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	defer func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.feeders--
+	}()
+	stream, err := s.subscriber.StreamingPull(ctx)
+	if err != nil {
+		return
+	}
+	if stream.Send(&pubsubpb.StreamingPullRequest{Subscription: s.name, StreamAckDeadlineSeconds: int32(deadline / time.Second)}) != nil {
+		return
+	}
+	for {
+		m, err := stream.Recv()
+		if err != nil {
+			return
+		}
+		s.hold(m.GetReceivedMessages(), deadline)
+	}
+}
+
+// pullHeld is Pull where feeders take all that comes. As at the emulator, it
+// waits a little for the first message.
+func (s *subscription) pullHeld(ctx context.Context, most int, deadline time.Duration) []*pubsubpb.ReceivedMessage {
+	const patient = 3 * time.Second
+	ctx, cancel := context.WithTimeout(ctx, patient)
+	defer cancel()
+	for {
+		s.mu.Lock()
+		messages, begun := s.takeSome(most, deadline, nil)
+		more := s.more
+		s.mu.Unlock()
+		if len(messages) > 0 {
+			s.say(begun, deadline)
+			return messages
+		}
+		select {
+		case <-more:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}

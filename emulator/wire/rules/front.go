@@ -1,0 +1,74 @@
+package rules
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/northstar-engines/realtime-registry/emulator/wire"
+)
+
+// front is what the rules of both products have in common: the ways in, the
+// distance, and the meter. Behind every way in the order is the same: at most so
+// many calls on one connection, half the distance, the rules, the meter, the
+// emulator.
+type front struct {
+	host     string
+	distance distance
+	meter    *wire.Meter
+	unary    grpc.UnaryClientInterceptor
+	stream   grpc.StreamClientInterceptor
+	proxy    *wire.Proxy
+	own      *grpc.ClientConn // for what the rules themselves ask and say
+}
+
+func (f *front) start(host string, unary grpc.UnaryClientInterceptor, stream grpc.StreamClientInterceptor) (err error) {
+	f.host, f.unary, f.stream, f.meter = host, unary, stream, wire.NewMeter()
+	f.own, err = grpc.NewClient("passthrough:///"+host, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32)))
+	if err != nil {
+		return fmt.Errorf("rules before %s: %w", host, err)
+	}
+	f.proxy, err = wire.NewProxy(host, f.behind()...)
+	if err != nil {
+		return errors.Join(err, f.own.Close())
+	}
+	return nil
+}
+
+func (f *front) behind() []grpc.DialOption {
+	return append(f.meter.DialOptions(),
+		grpc.WithChainUnaryInterceptor(f.distance.unary, f.unary),
+		grpc.WithChainStreamInterceptor(f.distance.stream, f.stream))
+}
+
+// Target is the emulator (host:port), for a connection that has the
+// DialOptions. Whoever comes without them meets no rules there.
+func (f *front) Target() string { return f.host }
+
+// DialOptions put the rules into one connection of this process to Target.
+func (f *front) DialOptions() []grpc.DialOption {
+	c := newCrowd()
+	return append([]grpc.DialOption{
+		grpc.WithChainUnaryInterceptor(c.unary), grpc.WithChainStreamInterceptor(c.stream),
+	}, f.behind()...)
+}
+
+// Addr is where other processes, and clients without DialOptions, meet the
+// rules: host:port.
+func (f *front) Addr() string { return f.proxy.Addr() }
+
+// Distance is how long a round trip to the service takes, whichever way in a
+// client has. At first it is zero.
+func (f *front) Distance(roundTrip time.Duration) { f.distance.roundTrip.Store(int64(roundTrip)) }
+
+// Meter counts what reaches the emulator, whichever way in it took. What the
+// rules refuse is not billed, nor counted.
+func (f *front) Meter() *wire.Meter { return f.meter }
+
+// Close ends the proxy and all calls through it.
+func (f *front) Close() error { return errors.Join(f.proxy.Close(), f.own.Close()) }

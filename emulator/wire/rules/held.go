@@ -1,0 +1,96 @@
+package rules
+
+import (
+	"context"
+	"time"
+
+	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
+)
+
+// What the emulator sends beyond the room of the streams is held back here, for
+// whichever stream of the subscription has room first, as the service would have
+// kept it. Meanwhile its lease at the emulator is extended, since to the service
+// it is not delivered.
+
+// hold takes messages of the emulator in.
+func (s *subscription) hold(messages []*pubsubpb.ReceivedMessage, deadline time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	for _, m := range messages {
+		s.held = append(s.held, heldMessage{m, deadline, now})
+	}
+	s.signal()
+}
+
+// takeHeld takes all that is held.
+func (s *subscription) takeHeld() []heldMessage {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	held := s.held
+	s.held = nil
+	return held
+}
+
+// takeSome hands over what is held, to a stream as far as it has room, and returns
+// the ids of those whose lease has to begin anew at the emulator. It needs mu.
+func (s *subscription) takeSome(most int, deadline time.Duration, to *pullStream) (messages []*pubsubpb.ReceivedMessage, begun []string) {
+	now := time.Now()
+	for len(s.held) > 0 && len(messages) < most && (to == nil || to.room()) {
+		h := s.held[0]
+		s.held = s.held[1:]
+		if h.deadline != deadline || now.Sub(h.since) > deadline/10 {
+			begun = append(begun, h.GetAckId())
+		}
+		s.leaseOne(h.ReceivedMessage, deadline, now, to)
+		messages = append(messages, h.ReceivedMessage)
+	}
+	return messages, begun
+}
+
+// extendHeld extends the leases that are half over.
+func (s *subscription) extendHeld(now time.Time) {
+	s.mu.Lock()
+	ids := map[time.Duration][]string{}
+	for i := range s.held {
+		h := &s.held[i]
+		if now.Sub(h.since) > h.deadline/2 {
+			h.since = now
+			ids[h.deadline] = append(ids[h.deadline], h.GetAckId())
+		}
+	}
+	s.mu.Unlock()
+	for deadline, ids := range ids {
+		go s.say(ids, deadline) // beside the keeper, who has more to look after
+	}
+}
+
+// giveBack lets others have messages that are held, at once.
+func (s *subscription) giveBack(held []heldMessage) {
+	ids := make([]string, len(held))
+	for i, h := range held {
+		ids[i] = h.GetAckId()
+	}
+	s.say(ids, 0)
+}
+
+// say tells the emulator deadlines. One that does not answer is of no interest
+// to it any more.
+func (s *subscription) say(ids []string, deadline time.Duration) {
+	const (
+		atOnce  = 1000
+		patient = 5 * time.Second
+	)
+	for len(ids) > 0 {
+		n := min(len(ids), atOnce)
+		ctx, cancel := context.WithTimeout(context.Background(), patient)
+		_, err := s.subscriber.ModifyAckDeadline(ctx, &pubsubpb.ModifyAckDeadlineRequest{
+			Subscription: s.name, AckIds: ids[:n], AckDeadlineSeconds: int32(deadline / time.Second),
+		})
+		cancel()
+		if err != nil {
+			return
+		}
+		ids = ids[n:]
+	}
+}

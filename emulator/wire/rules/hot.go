@@ -1,0 +1,146 @@
+package rules
+
+import (
+	"sync"
+	"time"
+)
+
+// How fast one document is written for long: Google's pages plan with once a
+// second ("Maximum write rate to a document: 1 per second (Sustained rate)", in
+// the quotas until 2023), and today name no number: "Above … you may see
+// contention, higher latency, or other errors"
+// (https://firebase.google.com/docs/firestore/best-practices#updates_to_a_single_document,
+// https://cloud.google.com/firestore/docs/understand-reads-writes-scale).
+const (
+	SustainedWrites = 5  // a second, where nothing else is said
+	WriteBurst      = 20 // at once, after a pause
+)
+
+// longestWait is how long a write waits for its document before it is aborted.
+const longestWait = 2 * time.Second
+
+// WriteRate is how fast one document is written for long, and how many writes it
+// takes at once after a pause. Writes beyond that wait for their turn, longer
+// and longer, and those that would wait for more than two seconds end with
+// ABORTED after that time. A rate of zero means no bound. A test that is about
+// contention says its own.
+func (f *Firestore) WriteRate(perSecond float64, burst int) {
+	f.hot.mu.Lock()
+	defer f.hot.mu.Unlock()
+	f.hot.rate, f.hot.burst = perSecond, float64(burst)
+}
+
+// hotDocuments knows how fast each document is written.
+type hotDocuments struct {
+	mu          sync.Mutex
+	rate, burst float64
+	heats       map[string]*heat
+	sweepAt     int // so many are looked through for those that have cooled down
+}
+
+type heat struct {
+	spent float64   // the writes that the rule has not yet forgotten
+	level float64   // as spent, of what was written, by the report's constants
+	at    time.Time // of both
+	rate
+	hot bool
+}
+
+// rate is the fastest second so far.
+type rate struct {
+	second       int64
+	count        int
+	fastest, sum int
+}
+
+func (r *rate) add(now time.Time) {
+	if s := now.Unix(); s != r.second {
+		r.second, r.count = s, 0
+	}
+	r.count++
+	r.sum++
+	r.fastest = max(r.fastest, r.count)
+}
+
+// take reserves a write of each document. It returns how long the writes have to
+// wait, and which of them are too late for that.
+func (d *hotDocuments) take(names []string, now time.Time) (wait time.Duration, late []int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.rate == 0 {
+		return 0, nil
+	}
+	for i, name := range names {
+		h := d.heat(name, now)
+		turn := time.Duration((h.spent + 1 - d.burst) / d.rate * float64(time.Second))
+		if turn > longestWait {
+			late = append(late, i)
+			turn = longestWait
+		} else {
+			h.spent++
+		}
+		wait = max(wait, turn)
+	}
+	return wait, late
+}
+
+// giveBack undoes take for what was not written in the end.
+func (d *hotDocuments) giveBack(names []string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, name := range names {
+		if h := d.heats[name]; h != nil {
+			h.spent = max(0, h.spent-1)
+		}
+	}
+}
+
+// wrote takes note of writes that were done.
+func (d *hotDocuments) wrote(names []string, now time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, name := range names {
+		h := d.heat(name, now)
+		h.add(now)
+		h.level++
+		h.hot = h.hot || h.level > WriteBurst
+	}
+}
+
+// heat needs mu.
+func (d *hotDocuments) heat(name string, now time.Time) *heat {
+	h := d.heats[name]
+	if h == nil {
+		d.sweep(now)
+		h = &heat{at: now}
+		d.heats[name] = h
+	}
+	d.cool(h, now)
+	return h
+}
+
+func (d *hotDocuments) cool(h *heat, now time.Time) {
+	passed := max(0, now.Sub(h.at).Seconds())
+	h.spent = max(0, h.spent-passed*d.rate)
+	h.level = max(0, h.level-passed*SustainedWrites)
+	h.at = now
+}
+
+// sweep forgets documents that were not written for a while, unless they belong
+// into the report. It needs mu.
+func (d *hotDocuments) sweep(now time.Time) {
+	const few = 10_000
+	if d.heats == nil {
+		d.heats, d.sweepAt = map[string]*heat{}, few
+	}
+	if len(d.heats) < d.sweepAt {
+		return
+	}
+	for name, h := range d.heats {
+		d.cool(h, now)
+		if h.spent == 0 && h.level == 0 && !h.hot {
+			delete(d.heats, name)
+		}
+	}
+	d.sweepAt = 2*len(d.heats) + few
+}

@@ -1,0 +1,193 @@
+package rules
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
+)
+
+// subscription knows which messages of one are where: held back here, or with a
+// subscriber until a deadline.
+type subscription struct {
+	name       string
+	subscriber pubsubpb.SubscriberClient
+
+	mu       sync.Mutex
+	deadline time.Duration // of the subscription; zero: not known
+	exactly  bool          // exactly-once delivery: the emulator itself judges
+	leases   map[string]*lease
+	held     []heldMessage
+	streams  map[*pullStream]struct{}
+	feeders  int
+	more     chan struct{} // closed and replaced when something to wait for has changed
+}
+
+// lease is a message with a subscriber. One whose deadline is over is kept for a
+// while, so that an acknowledgement that comes late is known for one.
+type lease struct {
+	until  time.Time
+	over   bool
+	stream *pullStream // nil: of a Pull
+	bytes  int
+}
+
+type heldMessage struct {
+	*pubsubpb.ReceivedMessage
+	deadline time.Duration // what its lease is made to last at the emulator
+	since    time.Time     // when that began
+}
+
+func newSubscription(name string, subscriber pubsubpb.SubscriberClient) *subscription {
+	return &subscription{
+		name: name, subscriber: subscriber,
+		leases: map[string]*lease{}, streams: map[*pullStream]struct{}{}, more: make(chan struct{}),
+	}
+}
+
+// signal wakes all who wait. It needs mu.
+func (s *subscription) signal() {
+	close(s.more)
+	s.more = make(chan struct{})
+}
+
+func (s *subscription) ackDeadline(ctx context.Context) (time.Duration, error) {
+	s.mu.Lock()
+	known := s.deadline
+	s.mu.Unlock()
+	if known > 0 {
+		return known, nil
+	}
+	got, err := s.subscriber.GetSubscription(ctx, &pubsubpb.GetSubscriptionRequest{Subscription: s.name})
+	if err != nil {
+		return 0, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.deadline = time.Duration(got.GetAckDeadlineSeconds()) * time.Second
+	s.exactly = got.GetEnableExactlyOnceDelivery()
+	return s.deadline, nil
+}
+
+// changed forgets what was known of the subscription's settings.
+func (s *subscription) changed() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.deadline = 0
+}
+
+// fed reports whether feeders take what the emulator has.
+func (s *subscription) fed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.held)+s.feeders > 0
+}
+
+// lease notes that messages were pulled just now.
+func (s *subscription) lease(messages []*pubsubpb.ReceivedMessage, deadline time.Duration, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, m := range messages {
+		s.leaseOne(m, deadline, now, nil)
+	}
+}
+
+// leaseOne needs mu.
+func (s *subscription) leaseOne(m *pubsubpb.ReceivedMessage, deadline time.Duration, now time.Time, stream *pullStream) {
+	l := &lease{until: now.Add(deadline), stream: stream, bytes: messageSize(m.GetMessage())}
+	s.leases[m.GetAckId()] = l
+	if stream != nil {
+		stream.messages++
+		stream.bytes += l.bytes
+	}
+}
+
+// messageSize is what counts against max_outstanding_bytes.
+func messageSize(m *pubsubpb.PubsubMessage) int { return len(m.GetData()) }
+
+// acknowledge takes acknowledgements, and returns those that count. One that
+// arrives after its deadline is void, and the message comes again: "If a
+// subscriber acknowledges a message after its deadline … the message may be
+// redelivered" (pubsub.proto, Acknowledge: "Acknowledging a message whose ack
+// deadline has expired may succeed, but such a message may be redelivered
+// later"). The emulator takes them all; the rules take the worse of what may
+// happen. What was not delivered here is not theirs to judge.
+func (s *subscription) acknowledge(ids []string, now time.Time) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(ids), func(id string) bool {
+		l := s.leases[id]
+		if l == nil {
+			return false
+		}
+		late := l.over || now.After(l.until)
+		if late && !s.exactly {
+			return true
+		}
+		s.free(l)
+		delete(s.leases, id)
+		return false
+	})
+}
+
+// modify changes deadlines, where they are not over; zero gives messages back.
+func (s *subscription) modify(ids []string, deadline time.Duration, now time.Time) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(ids), func(id string) bool {
+		l := s.leases[id]
+		switch {
+		case l == nil || s.exactly:
+			return false
+		case l.over || now.After(l.until):
+			return true
+		case deadline == 0:
+			s.free(l)
+			delete(s.leases, id)
+		default:
+			l.until = now.Add(deadline)
+		}
+		return false
+	})
+}
+
+// free makes room in the stream that a message went to. It needs mu.
+func (s *subscription) free(l *lease) {
+	if l.over || l.stream == nil {
+		return
+	}
+	l.stream.messages--
+	l.stream.bytes -= l.bytes
+	s.signal()
+}
+
+// expire ends the leases whose deadline is over, and forgets those that ended
+// long ago.
+func (s *subscription) expire(now time.Time) {
+	const remembered = 10 * time.Minute
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, l := range s.leases {
+		switch {
+		case !l.over && now.After(l.until):
+			s.free(l)
+			l.over = true
+		case now.After(l.until.Add(remembered)):
+			delete(s.leases, id)
+		}
+	}
+}
+
+// forget drops what is held back and what is out, after a seek or a deletion.
+func (s *subscription) forget() {
+	s.giveBack(s.takeHeld())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.deadline = 0
+	for id, l := range s.leases {
+		s.free(l)
+		delete(s.leases, id)
+	}
+}

@@ -1,0 +1,264 @@
+package rules_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"cloud.google.com/go/pubsub/v2"
+	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/api/option"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
+)
+
+// bus is a topic and a subscription whose messages are due after ten seconds,
+// the least that there is.
+type bus struct {
+	t                   *testing.T
+	project             emulatortest.Project
+	client              *pubsub.Client
+	topic, subscription string
+}
+
+const ackDeadline = 10
+
+func openBus(t *testing.T) *bus {
+	t.Helper()
+	p := emulatortest.PubSub(t)
+	b := &bus{t: t, project: p, topic: "projects/" + p.ID + "/topics/events", subscription: "projects/" + p.ID + "/subscriptions/work"}
+	b.client = connectBus(t, p, p.PubSubOptions()...)
+	b.createTopic()
+	_, err := b.client.SubscriptionAdminClient.CreateSubscription(t.Context(), &pubsubpb.Subscription{
+		Name: b.subscription, Topic: b.topic, AckDeadlineSeconds: ackDeadline,
+	})
+	require.NoError(t, err)
+	return b
+}
+
+func connectBus(t *testing.T, p emulatortest.Project, options ...option.ClientOption) *pubsub.Client {
+	t.Helper()
+	client, err := pubsub.NewClient(t.Context(), p.ID, options...)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = client.Close() })
+	return client
+}
+
+// outside comes in as another process would.
+func (b *bus) outside() *bus {
+	b.t.Helper()
+	conn, err := grpc.NewClient("passthrough:///"+b.project.PubSubHost, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	require.NoError(b.t, err)
+	other := *b
+	other.client = connectBus(b.t, b.project, option.WithGRPCConn(conn))
+	return &other
+}
+
+func (b *bus) createTopic() {
+	b.t.Helper()
+	_, err := b.client.TopicAdminClient.CreateTopic(b.t.Context(), &pubsubpb.Topic{Name: b.topic})
+	require.NoError(b.t, err)
+}
+
+func (b *bus) publish(n, size int) {
+	b.t.Helper()
+	for n > 0 {
+		part := min(n, 1000)
+		messages := make([]*pubsubpb.PubsubMessage, part)
+		for i := range messages {
+			messages[i] = &pubsubpb.PubsubMessage{Data: []byte(strings.Repeat("x", size))}
+		}
+		_, err := b.client.TopicAdminClient.Publish(b.t.Context(), &pubsubpb.PublishRequest{Topic: b.topic, Messages: messages})
+		require.NoError(b.t, err)
+		n -= part
+	}
+}
+
+func (b *bus) pull(within time.Duration) []*pubsubpb.ReceivedMessage {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.t.Context(), within)
+	defer cancel()
+	r, err := b.client.SubscriptionAdminClient.Pull(ctx, &pubsubpb.PullRequest{Subscription: b.subscription, MaxMessages: 100})
+	if ctx.Err() != nil {
+		return nil
+	}
+	require.NoError(b.t, err)
+	return r.GetReceivedMessages()
+}
+
+func (b *bus) ack(ids ...string) {
+	b.t.Helper()
+	require.NoError(b.t, b.client.SubscriptionAdminClient.Acknowledge(b.t.Context(), &pubsubpb.AcknowledgeRequest{Subscription: b.subscription, AckIds: ids}))
+}
+
+// stream is a StreamingPull whose messages are collected.
+type stream struct {
+	pubsubpb.Subscriber_StreamingPullClient
+	end      context.CancelFunc
+	messages chan *pubsubpb.ReceivedMessage
+}
+
+func (b *bus) stream(mostMessages, mostBytes int64) *stream {
+	b.t.Helper()
+	ctx, cancel := context.WithCancel(b.t.Context())
+	b.t.Cleanup(cancel)
+	pull, err := b.client.SubscriptionAdminClient.StreamingPull(ctx)
+	require.NoError(b.t, err)
+	require.NoError(b.t, pull.Send(&pubsubpb.StreamingPullRequest{
+		Subscription: b.subscription, StreamAckDeadlineSeconds: ackDeadline,
+		MaxOutstandingMessages: mostMessages, MaxOutstandingBytes: mostBytes,
+	}))
+	s := &stream{pull, cancel, make(chan *pubsubpb.ReceivedMessage, 10_000)}
+	go func() {
+		for {
+			r, err := pull.Recv()
+			if err != nil {
+				return
+			}
+			for _, m := range r.GetReceivedMessages() {
+				s.messages <- m
+			}
+		}
+	}()
+	return s
+}
+
+// take waits for n messages and for no more of them.
+func (s *stream) take(t *testing.T, n int) (ids []string) {
+	t.Helper()
+	const quiet = 300 * time.Millisecond
+	for {
+		wait := quiet
+		if len(ids) < n {
+			wait = time.Minute
+		}
+		select {
+		case m := <-s.messages:
+			ids = append(ids, m.GetAckId())
+			require.LessOrEqual(t, len(ids), n, "more than there is room for")
+		case <-time.After(wait):
+			require.Len(t, ids, n)
+			return ids
+		}
+	}
+}
+
+func TestAStreamHasNoMoreMessagesOutstandingThanItAskedFor(t *testing.T) {
+	t.Parallel()
+	inside := openBus(t)
+	inside.publish(1000, 1)
+	for _, b := range []*bus{inside, inside.outside()} {
+		s := b.stream(10, 0)
+		first := s.take(t, 10)
+		b.ack(first[:4]...)
+		second := s.take(t, 4)
+		require.NoError(t, s.Send(&pubsubpb.StreamingPullRequest{AckIds: second[:2]}))
+		s.take(t, 2)
+		require.NoError(t, b.client.SubscriptionAdminClient.ModifyAckDeadline(t.Context(), &pubsubpb.ModifyAckDeadlineRequest{
+			Subscription: b.subscription, AckIds: first[4:7],
+		}))
+		s.take(t, 3)
+		s.end()
+	}
+}
+
+func TestAStreamStopsAtTheBytesThatItAskedFor(t *testing.T) {
+	t.Parallel()
+	b := openBus(t)
+	b.publish(100, 1000)
+	s := b.stream(0, 2500)
+	first := s.take(t, 3)
+	b.ack(first[0])
+	s.take(t, 1)
+}
+
+func TestRoomComesFreeWhenADeadlineIsOver(t *testing.T) {
+	t.Parallel()
+	b := openBus(t)
+	b.publish(30, 1)
+	s := b.stream(10, 0)
+	s.take(t, 10)
+	begin := time.Now()
+	<-s.messages
+	require.Greater(t, time.Since(begin), (ackDeadline-2)*time.Second)
+}
+
+func TestWhatOneStreamHasNoRoomForAnotherGets(t *testing.T) {
+	t.Parallel()
+	b := openBus(t)
+	b.publish(100, 1)
+	small := b.stream(10, 0)
+	small.take(t, 10)
+	large := b.stream(0, 0)
+	large.take(t, 90)
+}
+
+func TestWhatIsHeldBackGoesBackAtOnceWithTheLastStream(t *testing.T) {
+	t.Parallel()
+	b := openBus(t)
+	b.publish(100, 1)
+	s := b.stream(10, 0)
+	s.take(t, 10)
+	s.end()
+	got := 0
+	begin := time.Now()
+	for got < 90 {
+		got += len(b.pull(time.Minute))
+	}
+	require.Less(t, time.Since(begin), ackDeadline*time.Second, "without waiting for leases")
+}
+
+func TestAnAcknowledgementAfterTheDeadlineIsVoid(t *testing.T) {
+	t.Parallel()
+	b := openBus(t)
+	b.publish(1, 1)
+	first := b.pull(time.Minute)
+	require.Len(t, first, 1)
+	time.Sleep(ackDeadline*time.Second + 200*time.Millisecond) // what is tested is that time passes
+	b.ack(first[0].GetAckId())
+	again := b.pull(time.Minute)
+	require.Len(t, again, 1, "it comes again")
+	b.ack(again[0].GetAckId())
+	require.Empty(t, b.pull(2*time.Second), "in time it counts")
+}
+
+func TestOneConnectionCarriesAHundredCallsAtOnce(t *testing.T) {
+	t.Parallel()
+	inside := openBus(t)
+	for _, b := range []*bus{inside, inside.outside()} {
+		var streams []*stream
+		for range 100 {
+			streams = append(streams, b.stream(1, 0))
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		err := b.client.SubscriptionAdminClient.Acknowledge(ctx, &pubsubpb.AcknowledgeRequest{Subscription: b.subscription, AckIds: []string{"x"}})
+		cancel()
+		require.ErrorContains(t, err, "context deadline exceeded")
+		streams[0].end()
+		_, err = b.client.SubscriptionAdminClient.GetSubscription(t.Context(), &pubsubpb.GetSubscriptionRequest{Subscription: b.subscription})
+		require.NoError(t, err, "one has ended")
+		for _, s := range streams {
+			s.end()
+		}
+	}
+}
+
+func TestASubscriptionStaysWithItsDeletedTopic(t *testing.T) {
+	t.Parallel()
+	b := openBus(t)
+	topicOf := func() string {
+		s, err := b.client.SubscriptionAdminClient.GetSubscription(t.Context(), &pubsubpb.GetSubscriptionRequest{Subscription: b.subscription})
+		require.NoError(t, err)
+		return s.GetTopic()
+	}
+	require.NoError(t, b.client.TopicAdminClient.DeleteTopic(t.Context(), &pubsubpb.DeleteTopicRequest{Topic: b.topic}))
+	require.Equal(t, "_deleted-topic_", topicOf())
+	b.createTopic()
+	require.Equal(t, "_deleted-topic_", topicOf())
+	b.publish(1, 1)
+	require.Empty(t, b.pull(2*time.Second), "it gets nothing of the new one")
+}

@@ -1,0 +1,187 @@
+package rules
+
+import (
+	"context"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+
+	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
+)
+
+// pullStream is one StreamingPull. It keeps to what the subscriber asked for:
+// "If the value is positive, then the server will not have more than this many
+// messages (bytes) outstanding … the server stops sending more messages until
+// … some have been acked or nacked" (pubsub.proto, max_outstanding_messages and
+// max_outstanding_bytes of StreamingPullRequest). The emulator does not.
+type pullStream struct {
+	grpc.ClientStream
+	rules  *PubSub
+	ctx    context.Context
+	cancel context.CancelFunc
+	from   *subscription // since the first request
+
+	// Guarded by from.mu.
+	messages, bytes int // outstanding
+	mostMessages    int // zero: no bound
+	mostBytes       int
+	deadline        time.Duration
+	confirmations   []*pubsubpb.StreamingPullResponse // what came without messages
+	properties      *pubsubpb.StreamingPullResponse_SubscriptionProperties
+	ended           error
+}
+
+// SendMsg implements grpc.ClientStream.
+func (s *pullStream) SendMsg(message any) error {
+	m := message.(*pubsubpb.StreamingPullRequest)
+	if s.from == nil {
+		s.begin(m)
+		return s.ClientStream.SendMsg(m)
+	}
+	return s.ClientStream.SendMsg(s.settle(m))
+}
+
+func (s *pullStream) begin(m *pubsubpb.StreamingPullRequest) {
+	from := s.rules.subscription(m.GetSubscription())
+	from.mu.Lock()
+	defer from.mu.Unlock()
+	s.from = from
+	s.mostMessages, s.mostBytes = int(m.GetMaxOutstandingMessages()), int(m.GetMaxOutstandingBytes())
+	s.deadline = time.Duration(m.GetStreamAckDeadlineSeconds()) * time.Second
+	from.streams[s] = struct{}{}
+	context.AfterFunc(s.ctx, s.leave)
+	go s.receive()
+}
+
+// settle takes the acknowledgements and deadlines of a later request.
+func (s *pullStream) settle(m *pubsubpb.StreamingPullRequest) *pubsubpb.StreamingPullRequest {
+	now := time.Now()
+	if seconds := m.GetStreamAckDeadlineSeconds(); seconds > 0 {
+		s.from.mu.Lock()
+		s.deadline = time.Duration(seconds) * time.Second
+		s.from.mu.Unlock()
+	}
+	if len(m.GetAckIds())+len(m.GetModifyDeadlineAckIds()) == 0 {
+		return m
+	}
+	passed := proto.Clone(m).(*pubsubpb.StreamingPullRequest)
+	passed.AckIds = s.from.acknowledge(m.GetAckIds(), now)
+	passed.ModifyDeadlineAckIds, passed.ModifyDeadlineSeconds = nil, nil
+	for i, id := range m.GetModifyDeadlineAckIds() {
+		seconds := m.GetModifyDeadlineSeconds()[i]
+		if len(s.from.modify([]string{id}, time.Duration(seconds)*time.Second, now)) == 1 {
+			passed.ModifyDeadlineAckIds = append(passed.ModifyDeadlineAckIds, id)
+			passed.ModifyDeadlineSeconds = append(passed.ModifyDeadlineSeconds, seconds)
+		}
+	}
+	return passed
+}
+
+// receive takes in what the emulator sends, to its end.
+func (s *pullStream) receive() {
+	for {
+		m := &pubsubpb.StreamingPullResponse{}
+		err := s.ClientStream.RecvMsg(m)
+		if err == nil && len(m.GetReceivedMessages()) > 0 {
+			s.from.hold(m.GetReceivedMessages(), s.leaseOfStream())
+			s.from.feed(s)
+			m.ReceivedMessages = nil
+		}
+		s.from.mu.Lock()
+		if p := m.GetSubscriptionProperties(); p != nil {
+			s.properties, s.from.exactly = p, p.GetExactlyOnceDeliveryEnabled()
+		}
+		if confirms(m) {
+			s.confirmations = append(s.confirmations, m)
+			s.from.signal()
+		}
+		if err != nil {
+			s.ended = err
+			s.from.signal()
+		}
+		s.from.mu.Unlock()
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (s *pullStream) leaseOfStream() time.Duration {
+	s.from.mu.Lock()
+	defer s.from.mu.Unlock()
+	return s.deadline
+}
+
+// RecvMsg implements grpc.ClientStream.
+func (s *pullStream) RecvMsg(message any) error {
+	if s.from == nil { // nothing was asked for
+		return s.ClientStream.RecvMsg(message)
+	}
+	m := message.(*pubsubpb.StreamingPullResponse)
+	proto.Reset(m)
+	for {
+		s.from.mu.Lock()
+		ready, err := s.next(m)
+		more := s.from.more
+		s.from.mu.Unlock()
+		if err != nil {
+			s.cancel()
+			return err
+		}
+		if len(ready) > 0 {
+			s.from.say(ready, s.leaseOfStream())
+		}
+		if len(m.GetReceivedMessages()) > 0 || confirms(m) {
+			return nil
+		}
+		select {
+		case <-more:
+		case <-s.ctx.Done():
+			return statusOf(s.ctx)
+		}
+	}
+}
+
+// confirms reports whether a response answers acknowledgements, with
+// exactly-once delivery.
+func confirms(m *pubsubpb.StreamingPullResponse) bool {
+	return m.GetAcknowledgeConfirmation() != nil || m.GetModifyAckDeadlineConfirmation() != nil
+}
+
+// mostAtOnce is how many messages come in one response, as the emulator has it.
+const mostAtOnce = 100
+
+// next fills a response with what there is. It returns the ids of messages that
+// were held for so long that their lease has to begin anew. It needs from.mu.
+func (s *pullStream) next(m *pubsubpb.StreamingPullResponse) (begun []string, err error) {
+	if s.ended != nil {
+		return nil, s.ended
+	}
+	if len(s.confirmations) > 0 {
+		proto.Merge(m, s.confirmations[0])
+		s.confirmations = s.confirmations[1:]
+		return nil, nil
+	}
+	m.ReceivedMessages, begun = s.from.takeSome(mostAtOnce, s.deadline, s)
+	m.SubscriptionProperties = s.properties
+	return begun, nil
+}
+
+// room reports whether one message more may be outstanding. It needs from.mu.
+func (s *pullStream) room() bool {
+	return (s.mostMessages <= 0 || s.messages < s.mostMessages) && (s.mostBytes <= 0 || s.bytes < s.mostBytes)
+}
+
+// leave ends the stream for its subscription. What is held goes back where no
+// other stream is left for it.
+func (s *pullStream) leave() {
+	s.from.mu.Lock()
+	delete(s.from.streams, s)
+	alone := len(s.from.streams)+s.from.feeders == 0
+	s.from.signal()
+	s.from.mu.Unlock()
+	if alone {
+		s.from.giveBack(s.from.takeHeld())
+	}
+}
