@@ -52,6 +52,8 @@ func Run(t *testing.T, backend func(t *testing.T) Backend) {
 		"a retracted move stays retracted":                        retractedForEver,
 		"a retraction may come before its move":                   retractionFirst,
 		"moves are listed with who retracted them":                moves,
+		"moves in one batch have an outcome and a position each":  ledgerBatch,
+		"reads and claims beside moves in a row are of one time":  besideMoves,
 		"a change of the ledger queues one job":                   jobsAreQueued,
 		"one worker at a time has the lease":                      leases,
 		"a job that was cut short is taken up where it was":       jobsAreTakenUp,

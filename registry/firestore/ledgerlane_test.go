@@ -1,0 +1,75 @@
+package firestore
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+func ledgerChanges(run string, n int) []registry.LedgerChange {
+	changes := make([]registry.LedgerChange, n)
+	for i := range changes {
+		changes[i].Event = registry.EventName{Source: "s", ID: fmt.Sprint(run, i)}
+	}
+	return changes
+}
+
+// One move after the other, each when the one before is done, and many at once.
+func TestTheHeadIsWrittenAboutOnceASecondHoweverManyMovesThereAre(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		commits, moves := 0, 0
+		l := newLedgerLane(ledgerRate, func(changes []*queuedChange) ([]*queuedChange, bool) {
+			time.Sleep(60 * time.Millisecond) // three round trips
+			commits++
+			moves += len(changes)
+			for _, c := range changes {
+				c.settle(registry.Outcome{Kind: registry.Applied})
+			}
+			return nil, true
+		})
+		began := time.Now()
+		var all sync.WaitGroup
+		for w := range 300 {
+			all.Go(func() {
+				for time.Since(began) < time.Minute {
+					require.Equal(t, registry.Applied, l.change(t.Context(), ledgerChanges(fmt.Sprint(w, "-"), 1))[0].Kind)
+				}
+			})
+		}
+		all.Wait()
+		require.LessOrEqual(t, commits, 60+ledgerBurst+2)
+		require.Greater(t, moves, 200*commits, "hundreds in each")
+	})
+}
+
+func TestALostRaceWaitsLongerEachTimeAndTakesWithItWhatHasComeMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var starts []time.Time
+		var sizes []int
+		l := newLedgerLane(1000, func(changes []*queuedChange) ([]*queuedChange, bool) {
+			starts, sizes = append(starts, time.Now()), append(sizes, len(changes))
+			if len(starts) <= 6 {
+				return changes, true
+			}
+			for _, c := range changes {
+				c.settle(registry.Outcome{Kind: registry.Applied})
+			}
+			return nil, true
+		})
+		var all sync.WaitGroup
+		all.Go(func() { l.change(context.Background(), ledgerChanges("first", 3)) })
+		time.Sleep(time.Millisecond)
+		all.Go(func() { l.change(context.Background(), ledgerChanges("second", 4)) })
+		all.Wait()
+		require.Equal(t, []int{3, 7, 7, 7, 7, 7, 7}, sizes)
+		require.Greater(t, starts[6].Sub(starts[5]), starts[1].Sub(starts[0]))
+		require.Less(t, starts[6].Sub(starts[0]), 5*time.Second)
+	})
+}
