@@ -251,3 +251,25 @@ func TestABlockIsAtMostAQuarterOfWhatIsUnspent(t *testing.T) {
 		})
 	}
 }
+
+func TestUnitsOfAnotherWindowAreNotPutBack(t *testing.T) {
+	now := time.UnixMicro(1795441715427782)
+	policy := Policy{Limit: 10, Window: time.Minute}
+	read := func(b *block, w Window, at time.Time) {
+		b.answered(1, call{kind: load}, answer{sent: 1, snapshot: Snapshot{Window: w, Version: 1, ReadTime: at}}, policy)
+	}
+	var b block
+	read(&b, Window{}, now)
+	spent := b.window().ID()
+	require.Zero(t, b.putBack(spent, 3))
+	require.EqualValues(t, 3, b.left)
+	for name, w := range map[string]Window{
+		"the next window": policy.window(unixSeconds(now.Add(time.Minute)), 0),
+		"a reset one":     policy.window(spent.LastReset, 1),
+	} {
+		next := b
+		read(&next, w, now.Add(time.Minute))
+		require.EqualValues(t, 4, next.putBack(spent, 4), name)
+		require.Zero(t, next.left, name)
+	}
+}

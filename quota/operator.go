@@ -5,16 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/northstar-engines/realtime-registry/registry"
 )
 
 // Status is what an operator sees of a window.
 type Status struct {
 	Key      Key
-	Exists   bool      // false: nobody has asked yet, or the document has expired
-	Stored   Window    // as the document has it
-	InForce  Window    // as the next request would find it: perhaps a new one
-	EndsAt   time.Time // of InForce, by the store's clock
-	ReadTime time.Time // the store's
+	Exists   bool        // false: nobody has asked yet, or the document has expired
+	Stored   Window      // as the document has it
+	InForce  Window      // as the next request would find it: perhaps a new one
+	EndsAt   time.Time   // of InForce, by the store's clock
+	ReadTime time.Time   // the store's
+	Reset    ResetRecord // the last one by an operator; zero: none is known
 }
 
 // Show reads a window from the store. Errors: ErrInvalid, ErrUnavailable.
@@ -34,6 +37,7 @@ func Show(ctx context.Context, store Store, policies PolicySet, key Key) (Status
 		InForce:  w,
 		EndsAt:   s.ReadTime.Add(w.Left(s.ReadTime)),
 		ReadTime: s.ReadTime,
+		Reset:    s.Reset,
 	}, nil
 }
 
@@ -74,11 +78,12 @@ func PoliciesNow(ctx context.Context, store Store, file string) (set PolicySet, 
 
 // Reset begins a window anew: nothing is counted, and the policy in force counts
 // at once. Every process hears of it within seconds; blocks that are out may be
-// spent on top of the new window's limit. It returns the new window. Errors:
-// ErrInvalid, ErrUnavailable (then it is not known whether it was reset: repeat
-// it).
-func Reset(ctx context.Context, store Store, key Key) (Window, error) {
-	if err := key.Validate(); err != nil {
+// spent on top of the new window's limit. by says who does it (see
+// registry.ValidateBy); it is kept with the window, and shown by Show. Reset
+// returns the new window. Errors: ErrInvalid, ErrUnavailable (then it is not known
+// whether it was reset: repeat it).
+func Reset(ctx context.Context, store Store, key Key, by string) (Window, error) {
+	if err := errors.Join(key.Validate(), registry.ValidateBy(by)); err != nil {
 		return Window{}, err
 	}
 	for pause := newPause(); ; {
@@ -88,7 +93,7 @@ func Reset(ctx context.Context, store Store, key Key) (Window, error) {
 		}
 		w := s.Window.reset(s.ReadTime)
 		_, err = store.Save(ctx, key, Change{
-			Window: w, Since: s.Version, Announce: true,
+			Window: w, Since: s.Version, ResetBy: by,
 			ExpiresAt: s.ReadTime.Add(MaxWindow + time.Hour), // its length is not known yet
 		})
 		if err == nil {

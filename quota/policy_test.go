@@ -267,7 +267,7 @@ func TestAResetIsHeardByAllProcesses(t *testing.T) {
 		before := allow(t, first).Window
 		time.Sleep(time.Second)
 
-		w, err := quota.Reset(t.Context(), store, key)
+		w, err := quota.Reset(t.Context(), store, key, "alice")
 		require.NoError(t, err)
 		require.NotEqual(t, before.LastReset, w.LastReset)
 		require.NotEqual(t, before.Generation, w.Generation)
@@ -286,7 +286,7 @@ func TestABlockFromBeforeAResetDoesNotGoBackIntoTheNewWindow(t *testing.T) {
 		for range 8 { // of 15 claimed
 			require.True(t, allow(t, l).Allowed)
 		}
-		_, err := quota.Reset(t.Context(), store, key)
+		_, err := quota.Reset(t.Context(), store, key, "alice")
 		require.NoError(t, err)
 		require.NoError(t, l.Close(t.Context()))
 		require.Zero(t, count(t, store))

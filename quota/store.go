@@ -16,7 +16,15 @@ const Absent Version = -1
 type Snapshot struct {
 	Window   Window // zero where Version is Absent
 	Version  Version
-	ReadTime time.Time // the store's time of the read
+	ReadTime time.Time   // the store's time of the read
+	Reset    ResetRecord // the last one by an operator; zero: none, or forgotten
+}
+
+// ResetRecord is the record of a reset by an operator. It stays with the document, until
+// that expires or a program of somebody else's replaces it.
+type ResetRecord struct {
+	By string    // who
+	At time.Time // the store's time
 }
 
 // Change is a window to write.
@@ -25,9 +33,10 @@ type Change struct {
 	Since  Version // what the document must still be
 	// ExpiresAt is when nobody needs the document any more.
 	ExpiresAt time.Time
-	// Announce tells every Watch, atomically with the write, that an operator
-	// has reset the window.
-	Announce bool
+	// ResetBy, if it is not empty, says that an operator has reset the window, and
+	// who: the record is kept with the document, and every Watch is told,
+	// atomically with the write. Other changes leave the record as it is.
+	ResetBy string
 }
 
 // Receipt is the proof of a write.

@@ -220,7 +220,7 @@ var movesRetractCommand = command{
 		"registry-worker moves retract --project my-project move-2025-01",
 		"registry-worker moves retract --project my-project move-2025-01 --source //nexus --yes",
 	},
-	Groups: []config.Group{config.RetractGroup, config.ConfirmGroup, config.RateGroup, config.ProjectGroup, config.RegistryGroup, config.LogGroup},
+	Groups: []config.Group{config.RetractGroup, config.ByGroup, config.ConfirmGroup, config.RateGroup, config.ProjectGroup, config.RegistryGroup, config.LogGroup},
 	Rules:  movesRules,
 	Run:    runMovesRetract,
 }
@@ -289,7 +289,7 @@ func (in *invocation) findMove(ctx context.Context, store registry.Store, id str
 	return all[0], nil
 }
 
-// who is who retracts, for the ledger.
+// who is who gives the command, for records.
 func (in *invocation) who() string {
 	if in.Config.By != "" {
 		return in.Config.By

@@ -28,7 +28,7 @@ func printed(t *testing.T, env []string, stdout, stderr *os.File, args ...string
 var printing = []string{
 	"help", "help run", "moves --help", "version", "--version", "config", "provision --dry-run", "provision", "export", "export --check",
 	"export --events", "inspect thread th_1", "moves list", "moves list --json", "moves plan --from t_a --to t_b", "moves plan --from t_a --to t_b --json",
-	"dead-letters list", "dead-letters list --json", "dead-letters redrive", "quota show t_a x", "quota show t_a x --json", "quota reset t_a x",
+	"dead-letters list", "dead-letters list --json", "dead-letters redrive", "quota show t_a x", "quota show t_a x --json", "quota reset --yes t_a x",
 }
 
 func TestNoCommandTellsOfSuccessWhereItsOutputIsLost(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"text/tabwriter"
 	"time"
 
@@ -47,7 +48,13 @@ var quotaShowCommand = command{
 		if err := checkPolicies(in.Config.ThrottlePolicies); err != nil {
 			return err
 		}
-		return in.withWindow(ctx, func(ctx context.Context, windows quota.Store, key quota.Key) error {
+		key, err := in.windowKey()
+		if err != nil {
+			return err
+		}
+		return in.withWindows(ctx, func(windows quota.Store) error {
+			ctx, cancel := context.WithTimeout(ctx, startTimeout)
+			defer cancel()
 			policies, faults, err := quota.PoliciesNow(ctx, windows, in.Config.ThrottlePolicies)
 			if err != nil {
 				return err
@@ -59,7 +66,7 @@ var quotaShowCommand = command{
 			if err != nil {
 				return err
 			}
-			return in.printWindow(status, policies.Of(key))
+			return in.printWindow(status, policies)
 		})
 	},
 }
@@ -70,34 +77,79 @@ var quotaResetCommand = command{
 	Summary: "start a throttle window anew, for all processes",
 	Details: "From now on nothing is counted in the window, and the policy in force counts at\n" +
 		"once. Every process hears of it within seconds. Blocks that processes hold at this\n" +
-		"moment may be spent on top of the new window's limit.",
+		"moment may be spent on top of the new window's limit.\n\n" +
+		"It shows the window and asks first, or --yes. Who did it (--by) and when are kept\n" +
+		"with the window, until its document expires, and shown by quota show. The action\n" +
+		"all-actions is the window of all actions of the tenant together.",
 	Examples: []string{
 		"registry-worker quota reset --project my-project t_acme stream_connect",
+		"registry-worker quota reset --project my-project --yes --by 'alice, ticket 4711' t_acme stream_connect",
 	},
-	Groups: []config.Group{config.ProjectGroup, config.RegistryGroup, config.ThrottleGroup, config.LogGroup},
+	Groups: []config.Group{config.ByGroup, config.ConfirmGroup, config.ProjectGroup, config.RegistryGroup, config.ThrottleGroup, config.LogGroup},
 	Rules:  quotaRules,
-	Run: func(ctx context.Context, in *invocation) error {
-		in.tellTarget(in.firestoreTarget())
-		return in.withWindow(ctx, func(ctx context.Context, windows quota.Store, key quota.Key) error {
-			w, err := quota.Reset(ctx, windows, key)
-			if err != nil {
-				return err
-			}
-			fmt.Fprintf(in.Stdout, "%s: reset at %s; nothing is counted\n", key, windowTime(w.LastReset))
-			return nil
-		})
-	},
+	Run:    runQuotaReset,
 }
 
-// withWindow opens where windows are kept, for the one that the arguments name.
-func (in *invocation) withWindow(ctx context.Context, f func(context.Context, quota.Store, quota.Key) error) error {
+func runQuotaReset(ctx context.Context, in *invocation) error {
+	key, err := in.windowKey()
+	if err != nil {
+		return err
+	}
+	if err := in.canAsk(); err != nil {
+		return err
+	}
+	target := in.firestoreTarget()
+	in.tellTarget(target)
+	return in.withWindows(ctx, func(windows quota.Store) error {
+		status, err := shown(ctx, windows, key)
+		if err != nil {
+			return err
+		}
+		if status.Exists {
+			fmt.Fprintf(in.Stderr, "The window of %s has %s since %s, and would begin anew with nothing counted.\n"+
+				"Units that processes hold of it at this moment may be spent on top.\n",
+				key, counted(status.Stored.Count, "unit claimed", "units claimed"), windowTime(status.Stored.LastReset))
+		} else {
+			fmt.Fprintf(in.Stderr, "Nobody has asked for %s yet, or the window has expired: it would begin anew all the same.\n", key)
+		}
+		if err := in.confirm(ctx, target, "reset this window?"); err != nil {
+			return err
+		}
+		by := in.who()
+		ctx, cancel := context.WithTimeout(ctx, startTimeout)
+		defer cancel()
+		w, err := quota.Reset(ctx, windows, key, by)
+		if err != nil {
+			return err
+		}
+		in.Logger.InfoContext(ctx, "throttle window reset", "tenant", key.Tenant, "action", key.Action,
+			"by", by, "generation", w.Generation, "claimed_before", status.Stored.Count)
+		fmt.Fprintf(in.Stdout, "%s: reset at %s by %s; nothing is counted\n", key, windowTime(w.LastReset), terminal.Quote(by))
+		return nil
+	})
+}
+
+// shown is a window as it is now. What the next one's policy is does not matter.
+func shown(ctx context.Context, windows quota.Store, key quota.Key) (quota.Status, error) {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	return quota.Show(ctx, windows, quota.PolicySet{}, key)
+}
+
+// windowKey is the window that the arguments name.
+func (in *invocation) windowKey() (quota.Key, error) {
 	if len(in.Args) != 2 {
-		return usagef("want a tenant and an action")
+		return quota.Key{}, usagef("want a tenant and an action")
 	}
 	key := quota.Key{Tenant: in.Args[0], Action: in.Args[1]}
 	if err := key.Validate(); err != nil {
-		return usageError{err}
+		return quota.Key{}, usageError{err}
 	}
+	return key, nil
+}
+
+// withWindows opens where windows are kept.
+func (in *invocation) withWindows(ctx context.Context, f func(quota.Store) error) error {
 	start, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	windows, err := in.openWindows(start)
@@ -105,31 +157,34 @@ func (in *invocation) withWindow(ctx context.Context, f func(context.Context, qu
 		return err
 	}
 	defer windows.Close()
-	return f(start, windows, key)
+	return f(windows)
 }
 
 // windowReport is a window as --json prints it.
 type windowReport struct {
-	Tenant     string    `json:"tenant_id"`
-	Action     string    `json:"action"`
-	Exists     bool      `json:"exists"` // somebody has asked, and the document has not expired
-	Count      int64     `json:"count"`  // units claimed, by requests and by blocks
-	Limit      int64     `json:"limit"`
-	Window     string    `json:"window"` // its length
-	LastReset  time.Time `json:"last_reset"`
-	EndsAt     time.Time `json:"ends_at"`
-	Generation int64     `json:"generation"` // grows with every reset
-	Policy     string    `json:"policy"`     // whose limit the next window has
-	Shadow     bool      `json:"shadow"`     // the policy counts and reports, and refuses nothing
-	ReadTime   time.Time `json:"read_time"`
+	Tenant     string     `json:"tenant_id"`
+	Action     string     `json:"action"`
+	Exists     bool       `json:"exists"` // somebody has asked, and the document has not expired
+	Count      int64      `json:"count"`  // units claimed, by requests and by blocks
+	Limit      int64      `json:"limit"`
+	Window     string     `json:"window"` // its length
+	LastReset  time.Time  `json:"last_reset"`
+	EndsAt     time.Time  `json:"ends_at"`
+	Generation int64      `json:"generation"`         // grows with every reset
+	Policy     string     `json:"policy"`             // whose limit the next window has
+	Shadow     bool       `json:"shadow"`             // the policy counts and reports, and refuses nothing
+	ResetBy    string     `json:"reset_by,omitempty"` // who reset it last, and when
+	ResetAt    *time.Time `json:"reset_at,omitempty"`
+	ReadTime   time.Time  `json:"read_time"`
 }
 
-func (in *invocation) printWindow(s quota.Status, p quota.Policy) error {
+func (in *invocation) printWindow(s quota.Status, policies quota.PolicySet) error {
+	p := policies.Of(s.Key)
 	r := windowReport{
 		Tenant: s.Key.Tenant, Action: s.Key.Action, Exists: s.Exists,
 		Count: s.InForce.Count, Limit: s.InForce.Limit, Window: s.InForce.Length.String(),
 		LastReset: secondsTime(s.InForce.LastReset), EndsAt: s.EndsAt, Generation: s.InForce.Generation,
-		Policy: p.Scope(), Shadow: p.Shadow, ReadTime: s.ReadTime,
+		Policy: p.Scope(), Shadow: p.Shadow, ResetBy: s.Reset.By, ResetAt: unlessZero(s.Reset.At), ReadTime: s.ReadTime,
 	}
 	if in.Config.JSON {
 		lines := json.NewEncoder(in.Stdout)
@@ -147,6 +202,9 @@ func (in *invocation) printWindow(s quota.Status, p quota.Policy) error {
 	default:
 		fmt.Fprintf(t, "window\tsince %s, ends %s, in %s\n", windowTime(s.InForce.LastReset), r.EndsAt.Format(time.RFC3339), r.EndsAt.Sub(r.ReadTime).Round(time.Second))
 	}
+	if r.ResetBy != "" {
+		fmt.Fprintf(t, "reset\tby %s at %s\n", terminal.Quote(r.ResetBy), r.ResetAt.Format(time.RFC3339))
+	}
 	shadow := ""
 	if r.Shadow {
 		shadow = ", shadow: refuses nothing"
@@ -154,6 +212,10 @@ func (in *invocation) printWindow(s quota.Status, p quota.Policy) error {
 	unread := ""
 	if in.Config.ThrottlePolicies == "" {
 		unread = " (without --throttle-policies)"
+	}
+	if _, bounded := policies.Total(s.Key.Tenant); s.Key.Action == quota.TotalAction && !bounded {
+		fmt.Fprintf(t, "policy\tnone%s: nothing bounds all actions of this tenant together\n", unread)
+		return t.Flush()
 	}
 	fmt.Fprintf(t, "policy\t%s: %d per %s%s%s\n", r.Policy, p.Limit, p.Window, shadow, unread)
 	return t.Flush()
@@ -164,4 +226,11 @@ func secondsTime(seconds float64) time.Time {
 	return time.UnixMicro(int64(seconds * 1e6)).UTC()
 }
 
-func windowTime(lastReset float64) string { return secondsTime(lastReset).Format(time.RFC3339) }
+// windowTime is a last_reset as people read it. One that somebody else has written
+// may be no time.
+func windowTime(lastReset float64) string {
+	if !(math.Abs(lastReset) < 1e11) { // the year 5138; NaN too
+		return fmt.Sprintf("no time (last_reset is %v)", lastReset)
+	}
+	return secondsTime(lastReset).Format(time.RFC3339)
+}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -53,9 +54,57 @@ func TestATenantsThrottleFromTheCommandLine(t *testing.T) {
 	show = c.run(exitDone, "quota", "show", "t_nobody", "stream_connect")
 	require.Contains(t, show.Stdout.String(), "none yet")
 
-	c.run(exitDone, "quota", "reset", "t_ada", "stream_connect")
+	r := c.run(exitUsage, "quota", "reset", "t_ada", "stream_connect")
+	require.Contains(t, r.Stderr.String(), "standard input is no terminal: give --yes")
+	require.Equal(t, http.StatusTooManyRequests, take(url, "t_ada"), "nothing was reset")
+	r = c.run(exitDone, "quota", "reset", "--yes", "--by", "alice, ticket 4711", "t_ada", "stream_connect")
+	require.True(t, strings.HasPrefix(r.Stderr.String(), "writing to project "+c.project.ID), r.Stderr)
+	require.Contains(t, r.Stderr.String(), "The window of t_ada stream_connect has 3 units claimed since ")
+	require.Contains(t, r.Stderr.String(), `"throttle window reset","tenant":"t_ada","action":"stream_connect","by":"alice, ticket 4711"`)
+	require.Contains(t, r.Stdout.String(), "by alice, ticket 4711; nothing is counted")
 	require.Eventually(t, func() bool { return take(url, "t_ada") == http.StatusNoContent }, 20*time.Second, 50*time.Millisecond,
 		"the running service hears of the reset")
+	show = c.run(exitDone, "quota", "show", "t_ada", "stream_connect")
+	require.Contains(t, show.Stdout.String(), "reset    by alice, ticket 4711 at 2", "claims leave the record as it is")
+	show = c.run(exitDone, "quota", "show", "--json", "t_ada", "stream_connect")
+	require.Contains(t, show.Stdout.String(), `"reset_by": "alice, ticket 4711"`)
+}
+
+func TestAResetAsksWithTheTargetAndTheWindow(t *testing.T) {
+	c := onEmulators(t)
+	reset := func(answer string, code int) string {
+		s := onTerminal(t, c.project.Environ(), "quota", "reset", "t_ada", "all-actions")
+		s.await("Type yes to go on")
+		require.True(t, strings.HasPrefix(s.text(), "writing to project "+c.project.ID), s.text())
+		require.Contains(t, s.text(), "Nobody has asked for t_ada all-actions yet")
+		require.Contains(t, s.text(), ": reset this window?")
+		s.keys(answer)
+		s.exits(code)
+		return s.text()
+	}
+	require.Contains(t, reset("no\n", exitFault), "not confirmed; nothing was changed")
+	require.Contains(t, reset(ctrlC, exitFault), "interrupted; nothing was changed")
+	show := c.run(exitDone, "quota", "show", "t_ada", "all-actions")
+	require.Contains(t, show.Stdout.String(), "none yet")
+	require.Contains(t, show.Stdout.String(), "policy   none (without --throttle-policies): nothing bounds all actions")
+	require.Contains(t, reset("yes\n", exitDone), "t_ada all-actions: reset at 2")
+	show = c.run(exitDone, "quota", "show", "t_ada", "all-actions")
+	require.Contains(t, show.Stdout.String(), "reset    by ")
+}
+
+func TestShowPrintsADamagedWindow(t *testing.T) {
+	for _, lastReset := range []float64{math.NaN(), math.Inf(1), 9e18} {
+		for _, flags := range []config.Config{{}, {JSON: true}} {
+			var stdout strings.Builder
+			in := &invocation{process: process{Stdout: &stdout}, Config: &flags}
+			stored := quota.Window{LastReset: lastReset, Count: 100}
+			now := time.Now()
+			require.NoError(t, in.printWindow(quota.Status{Exists: true, Stored: stored, InForce: stored.At(now, quota.DefaultPolicy), ReadTime: now, EndsAt: now}, quota.PolicySet{}))
+			if !flags.JSON {
+				require.Contains(t, stdout.String(), "had 100 claimed since no time (last_reset is ")
+			}
+		}
+	}
 }
 
 func TestShowSaysWhereItHasReadNoPolicyFile(t *testing.T) {
@@ -65,7 +114,7 @@ func TestShowSaysWhereItHasReadNoPolicyFile(t *testing.T) {
 	} {
 		var stdout strings.Builder
 		in := &invocation{process: process{Stdout: &stdout}, Config: &config.Config{ThrottlePolicies: file}}
-		require.NoError(t, in.printWindow(quota.Status{}, quota.DefaultPolicy))
+		require.NoError(t, in.printWindow(quota.Status{}, quota.PolicySet{}))
 		require.Contains(t, stdout.String(), want)
 	}
 }
@@ -91,6 +140,9 @@ func TestBadThrottleSettingsAreRefusedAtTheStart(t *testing.T) {
 		"want a tenant and":   {"quota", "show", "t_ada"},
 		"bad.yaml:2:":         {"quota", "show", "--throttle-policies", bad, "t_ada", "stream_connect"},
 		"invalid":             {"quota", "reset", "Ada", "stream_connect"},
+		"want at most 256":    {"quota", "reset", "--yes", "--by", "a\x1b[2J", "t_ada", "stream_connect"},
+		"--by":                {"quota", "reset", "--yes", "--by", strings.Repeat("a", 257), "t_ada", "stream_connect"},
+		"is no regular file":  {"serve", "--listen", "127.0.0.1:0", "--throttle-policies", t.TempDir()},
 		"--throttle-backend":  {"quota", "show", "--throttle-backend", "memory", "t_ada", "stream_connect"},
 	} {
 		p := c.run(exitUsage, args...)

@@ -2,6 +2,7 @@ package firestore
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
@@ -19,6 +20,15 @@ const (
 	limitField      = "limit"      // integer
 	generationField = "generation" // integer
 	expiresAtField  = "expires_at" // timestamp, for the TTL policy
+	resetByField    = "reset_by"   // who reset it last; string
+	resetAtField    = "reset_at"   // when; timestamp
+)
+
+// windowFields are those that a write of a window replaces, resetFields those that
+// a reset replaces besides. What else is in the document is left alone.
+var (
+	windowFields = []string{lastResetField, countField, lengthField, limitField, generationField, expiresAtField}
+	resetFields  = []string{resetByField, resetAtField}
 )
 
 func encode(c quota.Change) map[string]*firestorepb.Value {
@@ -32,7 +42,27 @@ func encode(c quota.Change) map[string]*firestorepb.Value {
 		fields[lengthField] = integer(int64(c.Window.Length / time.Second))
 		fields[limitField] = integer(c.Window.Limit)
 	}
+	if c.ResetBy != "" {
+		fields[resetByField] = &firestorepb.Value{ValueType: &firestorepb.Value_StringValue{StringValue: c.ResetBy}}
+		fields[resetAtField] = timestamp(time.UnixMicro(int64(c.Window.LastReset * 1e6)))
+	}
 	return fields
+}
+
+// replaced are the fields that a change replaces.
+func replaced(c quota.Change) []string {
+	if c.ResetBy == "" {
+		return windowFields
+	}
+	return slices.Concat(windowFields, resetFields)
+}
+
+func decodeReset(fields map[string]*firestorepb.Value) quota.ResetRecord {
+	by, at := fields[resetByField].GetStringValue(), fields[resetAtField].GetTimestampValue()
+	if by == "" || !at.IsValid() {
+		return quota.ResetRecord{}
+	}
+	return quota.ResetRecord{By: by, At: at.AsTime()}
 }
 
 // decode reads what it can: a field that is missing, or of another type, is

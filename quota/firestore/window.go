@@ -24,7 +24,10 @@ func (s *Store) Load(ctx context.Context, key quota.Key) (quota.Snapshot, error)
 	if d == nil {
 		return quota.Snapshot{Version: quota.Absent, ReadTime: readTime}, nil
 	}
-	return quota.Snapshot{Window: decode(d.GetFields()), Version: version(d.GetUpdateTime()), ReadTime: readTime}, nil
+	return quota.Snapshot{
+		Window: decode(d.GetFields()), Version: version(d.GetUpdateTime()), ReadTime: readTime,
+		Reset: decodeReset(d.GetFields()),
+	}, nil
 }
 
 // get reads one document, nil where there is none. It is a BatchGetDocuments,
@@ -57,9 +60,10 @@ func (s *Store) get(ctx context.Context, name string) (*firestorepb.Document, ti
 func (s *Store) Save(ctx context.Context, key quota.Key, c quota.Change) (quota.Receipt, error) {
 	writes := []*firestorepb.Write{{
 		Operation:       update(s.counter(key), encode(c)),
+		UpdateMask:      &firestorepb.DocumentMask{FieldPaths: replaced(c)},
 		CurrentDocument: precondition(c.Since),
 	}}
-	if c.Announce {
+	if c.ResetBy != "" {
 		writes = append(writes, &firestorepb.Write{Operation: update(s.document(ResetCollection, key.DocumentID()), notice(c))})
 	}
 	response, err := s.client.Commit(s.outgoing(ctx), &firestorepb.CommitRequest{Database: s.database, Writes: writes})

@@ -125,7 +125,7 @@ func TestAResetIsHeardThroughAStreamThatBroke(t *testing.T) {
 	}
 	require.False(t, allowed())
 	faults.Down(true)
-	_, err := quota.Reset(t.Context(), operator, key)
+	_, err := quota.Reset(t.Context(), operator, key, "alice")
 	require.NoError(t, err)
 	require.False(t, allowed(), "not heard of yet")
 	faults.Down(false)

@@ -32,6 +32,7 @@ type document struct {
 	window    quota.Window
 	version   quota.Version
 	expiresAt time.Time
+	reset     quota.ResetRecord
 }
 
 var _ quota.Store = (*Store)(nil)
@@ -58,7 +59,7 @@ func (s *Store) Load(ctx context.Context, key quota.Key) (quota.Snapshot, error)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	d := s.document(key)
-	return quota.Snapshot{Window: d.window, Version: d.version, ReadTime: s.clock()}, nil
+	return quota.Snapshot{Window: d.window, Version: d.version, ReadTime: s.clock(), Reset: d.reset}, nil
 }
 
 // Save implements quota.Store.
@@ -71,11 +72,15 @@ func (s *Store) Save(ctx context.Context, key quota.Key, c quota.Change) (quota.
 	if s.document(key).version != c.Since {
 		return quota.Receipt{}, fmt.Errorf("save %s: %w", key, quota.ErrConflict)
 	}
-	if c.Announce {
+	receipt := s.put(key, c.Window, c.ExpiresAt, s.document(key).reset)
+	if c.ResetBy != "" {
+		d := s.documents[key]
+		d.reset = quota.ResetRecord{By: c.ResetBy, At: receipt.CommitTime}
+		s.documents[key] = d
 		s.resets[key] = c.Window.Generation
 		s.notify()
 	}
-	return s.put(key, c.Window, c.ExpiresAt), nil
+	return receipt, nil
 }
 
 // Watch implements quota.Store.
@@ -112,7 +117,7 @@ func (s *Store) Close() error { return nil }
 func (s *Store) SetPlain(key quota.Key, lastReset float64, count int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.put(key, quota.Window{LastReset: lastReset, Count: count}, time.Time{})
+	s.put(key, quota.Window{LastReset: lastReset, Count: count}, time.Time{}, quota.ResetRecord{})
 }
 
 // SetPolicies replaces the policy documents.
@@ -136,9 +141,9 @@ func (s *Store) document(key quota.Key) document {
 	return document{version: quota.Absent}
 }
 
-func (s *Store) put(key quota.Key, w quota.Window, expiresAt time.Time) quota.Receipt {
+func (s *Store) put(key quota.Key, w quota.Window, expiresAt time.Time, reset quota.ResetRecord) quota.Receipt {
 	s.writes++
-	s.documents[key] = document{w, s.writes, expiresAt}
+	s.documents[key] = document{w, s.writes, expiresAt, reset}
 	if len(s.documents) >= s.sweepAt {
 		s.sweep()
 	}

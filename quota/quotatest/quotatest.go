@@ -4,6 +4,7 @@ package quotatest
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -43,6 +44,7 @@ func Run(t *testing.T, open func(t *testing.T) Backend) {
 		"the Python service finds last_reset and count":                plainGet,
 		"a watch tells the policies, and each change of them":          watchPolicies,
 		"a watch tells another process of a reset, and the earlier":    watchResets,
+		"who has reset a window is kept with it":                       keepsReset,
 		"a call whose context has ended is unavailable":                ended,
 		"limiters of many processes never admit more than the limit":   neverMore,
 		"limiters of many processes never admit more than the total":   neverMoreInAll,
@@ -245,16 +247,49 @@ func watchPolicies(t *testing.T, b Backend) {
 func watchResets(t *testing.T, b Backend) {
 	policies, resets := watch(t, b.Other)
 	require.Empty(t, next(t, policies), "told at once, even where there are none")
-	w, err := quota.Reset(t.Context(), b.Store, key)
+	w, err := quota.Reset(t.Context(), b.Store, key, "alice")
 	require.NoError(t, err)
 	require.Equal(t, reset{key, w.Generation}, next(t, resets))
-	again, err := quota.Reset(t.Context(), b.Store, key)
+	again, err := quota.Reset(t.Context(), b.Store, key, "alice")
 	require.NoError(t, err)
 	require.Greater(t, again.Generation, w.Generation)
 	require.Equal(t, reset{key, again.Generation}, next(t, resets))
 
 	_, late := watch(t, b.Store)
 	require.Equal(t, reset{key, again.Generation}, next(t, late))
+}
+
+func keepsReset(t *testing.T, b Backend) {
+	since, err := b.Store.Save(t.Context(), key, change(window, quota.Absent))
+	require.NoError(t, err)
+	s, err := b.Store.Load(t.Context(), key)
+	require.NoError(t, err)
+	require.Zero(t, s.Reset)
+	require.Equal(t, since.Version, s.Version)
+
+	for _, by := range []string{"alice", "bob@example.com, for ticket 7"} {
+		_, err = quota.Reset(t.Context(), b.Store, key, by)
+		require.NoError(t, err)
+		s, err = b.Other.Load(t.Context(), key)
+		require.NoError(t, err)
+		require.Equal(t, by, s.Reset.By)
+		require.WithinDuration(t, s.ReadTime, s.Reset.At, 10*time.Second)
+	}
+	before := s.Reset
+	_, err = b.Store.Save(t.Context(), key, change(window, s.Version))
+	require.NoError(t, err)
+	s, err = b.Store.Load(t.Context(), key)
+	require.NoError(t, err)
+	require.Equal(t, window, s.Window)
+	require.Equal(t, before, s.Reset, "a claim leaves the record as it is")
+	status, err := quota.Show(t.Context(), b.Store, quota.PolicySet{}, key)
+	require.NoError(t, err)
+	require.Equal(t, before, status.Reset)
+
+	for _, by := range []string{"", "a\nb", "\x1b[2J", "\u202eecila", string([]byte{0xff}), strings.Repeat("a", 257)} {
+		_, err = quota.Reset(t.Context(), b.Store, key, by)
+		require.ErrorIs(t, err, quota.ErrInvalid, "%q", by)
+	}
 }
 
 func ended(t *testing.T, b Backend) {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"time"
 	"unicode/utf8"
 
@@ -41,6 +42,16 @@ func tenant(to func(*Config) *string) parser {
 	return func(c *Config, value string) error {
 		if value != "" && registry.ValidateTenant(value) != nil {
 			return errors.New("want a tenant id, " + registry.TenantPattern)
+		}
+		*to(c) = value
+		return nil
+	}
+}
+
+func who(to func(*Config) *string) parser {
+	return func(c *Config, value string) error {
+		if value != "" && registry.ValidateBy(value) != nil {
+			return fmt.Errorf("want at most %d bytes of printable text", registry.MaxByBytes)
 		}
 		*to(c) = value
 		return nil

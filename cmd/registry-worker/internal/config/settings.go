@@ -31,6 +31,7 @@ const (
 	ConfirmGroup  Group = "Confirmation"
 	PlanGroup     Group = "Plan"
 	RetractGroup  Group = "Retraction"
+	ByGroup       Group = "Record"
 	JSONGroup     Group = "Output"
 	DevGroup      Group = "Dev"
 )
@@ -38,7 +39,7 @@ const (
 // Groups lists all groups.
 var Groups = []Group{
 	ProjectGroup, RegistryGroup, PubSubGroup, EventsGroup, RunGroup, WorkerGroup, APIGroup, ThrottleGroup,
-	RateGroup, ReplayGroup, DryRunGroup, ExportGroup, PlanGroup, RetractGroup, ConfirmGroup, JSONGroup, DevGroup, LogGroup,
+	RateGroup, ReplayGroup, DryRunGroup, ExportGroup, PlanGroup, RetractGroup, ByGroup, ConfirmGroup, JSONGroup, DevGroup, LogGroup,
 }
 
 // Setting is one setting: a flag, which is also an environment variable.
@@ -188,9 +189,9 @@ var Settings = complete([]Setting{
 	{Group: RetractGroup, Name: "source",
 		Help:  "source of the move's event, where several have the same id",
 		parse: anything(func(c *Config) *string { return &c.Source })},
-	{Group: RetractGroup, Name: "by",
-		Help:  "who retracts it, for the ledger; without it the user of this machine",
-		parse: anything(func(c *Config) *string { return &c.By })},
+	{Group: ByGroup, Name: "by",
+		Help:  "who does it, for the record, at most 256 bytes; without it the user of this machine",
+		parse: who(func(c *Config) *string { return &c.By })},
 	{Group: JSONGroup, Name: "json", Bool: true, Default: "false",
 		Help:  "print JSON",
 		parse: boolean(func(c *Config) *bool { return &c.JSON })},
