@@ -30,6 +30,22 @@ func tenant(r *http.Request) (string, error) {
 	return values[0], registry.ValidateTenant(values[0])
 }
 
+// askedHeader says in every answer to a check or claim what was asked, so that a
+// client can tell an answer to another question, or of another server, from ours.
+const askedHeader = "X-Registry-Asked"
+
+// echo sets askedHeader, "TENANT KIND/ID", where both are valid. It is a function
+// of the request alone: of two refusals it says nothing.
+func (r *route) echo(w http.ResponseWriter, request *http.Request) {
+	if r.kind == "" {
+		return
+	}
+	resource := registry.Resource{Kind: r.kind, ID: request.PathValue("id")}
+	if tenantID, err := tenant(request); err == nil && resource.Validate() == nil {
+		w.Header().Set(askedHeader, tenantID+" "+resource.String())
+	}
+}
+
 func (s *Server) verify(kind registry.Kind) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		tenantID, err := tenant(r)

@@ -25,31 +25,32 @@ type route struct {
 	pattern string
 	access  access
 	serve   http.HandlerFunc
+	kind    registry.Kind // of what a check or claim is for; else empty
 }
 
 // routes lists every endpoint that is served with these options.
 func (s *Server) routes() []route {
 	all := []route{
-		{http.MethodGet, "/livez", open, s.health(s.options.Live)},
-		{http.MethodGet, "/readyz", open, s.health(s.options.Ready)},
+		{http.MethodGet, "/livez", open, s.health(s.options.Live), ""},
+		{http.MethodGet, "/readyz", open, s.health(s.options.Ready), ""},
 	}
 	if s.options.Metrics != nil {
-		all = append(all, route{http.MethodGet, "/metrics", open, s.options.Metrics.ServeHTTP})
+		all = append(all, route{http.MethodGet, "/metrics", open, s.options.Metrics.ServeHTTP, ""})
 	}
 	if s.options.Version != nil {
-		all = append(all, route{http.MethodGet, "/version", open, s.version})
+		all = append(all, route{http.MethodGet, "/version", open, s.version, ""})
 	}
 	if s.options.Verifier != nil {
 		all = append(all,
-			route{http.MethodGet, "/v1/openapi.json", open, openAPI},
-			route{http.MethodGet, "/v1/threads/{id}/access", apiToken, s.verify(registry.Thread)},
-			route{http.MethodGet, "/v1/canvases/{id}/access", apiToken, s.verify(registry.Canvas)},
-			route{http.MethodPut, "/v1/threads/{id}", claimToken, s.claim(registry.Thread)},
-			route{http.MethodPut, "/v1/canvases/{id}", claimToken, s.claim(registry.Canvas)},
+			route{http.MethodGet, "/v1/openapi.json", open, openAPI, ""},
+			route{http.MethodGet, "/v1/threads/{id}/access", apiToken, s.verify(registry.Thread), registry.Thread},
+			route{http.MethodGet, "/v1/canvases/{id}/access", apiToken, s.verify(registry.Canvas), registry.Canvas},
+			route{http.MethodPut, "/v1/threads/{id}", claimToken, s.claim(registry.Thread), registry.Thread},
+			route{http.MethodPut, "/v1/canvases/{id}", claimToken, s.claim(registry.Canvas), registry.Canvas},
 		)
 	}
 	if s.options.Quota != nil {
-		all = append(all, route{http.MethodPost, "/v1/quota/{action}/take", apiToken, s.quota})
+		all = append(all, route{http.MethodPost, "/v1/quota/{action}/take", apiToken, s.quota, ""})
 	}
 	return all
 }

@@ -60,6 +60,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case route != nil && route.access == open:
 		route.serve(w, r)
 	case route != nil:
+		route.echo(w, r)
 		s.serveGuarded(w, r, route)
 	case len(allowed) > 0:
 		w.Header().Set("Allow", strings.Join(allowed, ", "))

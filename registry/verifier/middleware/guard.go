@@ -89,7 +89,7 @@ func (g guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := claim{g.Tenant(r), g.Resource(r)}
 	// A hijacked connection outlives its request.
 	life, end := context.WithCancel(context.WithoutCancel(r.Context()))
-	s := &stream{ResponseWriter: w, request: r, end: end}
+	s := newStream(w, r, end)
 	defer s.leave()
 	var changed <-chan struct{}
 	if g.watcher != nil {
@@ -107,11 +107,10 @@ func (g guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer cancel(nil)
 	go g.follow(life, c, changed, func(cause error) {
 		g.ended.Add(life, 1, metric.WithAttributes(attribute.String("reason", reason(cause))))
-		s.lose(cause)
 		cancel(cause)
+		s.lose(cause)
 	})
-	g.next.ServeHTTP(s, r.WithContext(ctx))
-	s.finish()
+	g.next.ServeHTTP(s, s.enter(r.WithContext(ctx)))
 }
 
 // claim is what a stream rests on.

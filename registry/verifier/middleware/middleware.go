@@ -24,22 +24,37 @@
 //
 // # Open streams
 //
-// A stream is ended when its tenant has lost the resource: within the verifier's
-// MaxStaleness of the change, usually within milliseconds. The request's context
-// ends, with the cause ErrLost; from then on nothing that the handler writes
-// gets out. The client is told:
+// A stream is ended when its tenant has lost the resource. The guard knows of the
+// loss within the verifier's MaxStaleness of the change, usually within
+// milliseconds. At that moment the request's context ends, with the cause ErrLost;
+// from then on writes, flushes, reads of the request's body, deadlines and
+// hijacking fail with it, and nothing gets out that the handler writes or sets.
+// Two seconds later at the latest the client has been told, or cannot be, and its
+// stream is closed, whatever handler and client do:
 //
-//   - SSE: by a last event, CloseEvent ("registry.closed"), whose data is
-//     ReasonLost ("ownership_lost"). An EventSource that comes back gets a 404,
-//     and gives up. The event is sent when the handler returns: it should when
-//     its context ends, or a write fails.
-//   - WebSocket: by a close frame with code 4404 and the reason, whereupon the
-//     connection is closed, also where the handler has returned long before. It
-//     goes between two of the handler's writes: frames should be one write each.
-//     Packages that buffer take several for a frame above their buffer, often
-//     4 KB; where the loss falls between these, the client sees the connection
-//     break off within a frame, without the reason.
-//   - anything else ends.
+//   - A handler that waits for its client in a write is let go after a second.
+//   - The client is told at once where no write is under way: an event stream by a
+//     last event, CloseEvent ("registry.closed"), whose data is ReasonLost
+//     ("ownership_lost"); a WebSocket by a close frame with code 4404 and the
+//     reason; a request that has no answer yet by a 404 without the handler's
+//     headers. Anything else ends.
+//   - A handler that has not returned after a second has the connection closed
+//     under it (HTTP/1.1), or the stream reset (HTTP/2).
+//
+// An EventSource that comes back gets a 404, and gives up. It is not told in the
+// middle of an event: to complete that would dispatch it, with its id, and a
+// client that resumes would miss the rest. Nor where the answer is encoded by the
+// handler, or has a length that was promised.
+//
+// A close frame goes between two of the handler's writes: frames should be one
+// write each. Packages that buffer take several for a frame above their buffer,
+// often 4 KB; where the loss falls between these, the client sees the connection
+// break off within a frame, without the reason. A write that the loss has cut
+// short is followed by none.
+//
+// A connection that the handler took over is closed too where its handler has
+// returned long before, where reading or writing it fails, and where the handler
+// forgets it: when it is collected.
 //
 // Where nobody can tell, since the change feed is not certified, each open stream
 // is verified by reading the store, at least every MaxStaleness; one that gets no

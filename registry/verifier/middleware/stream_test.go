@@ -125,7 +125,7 @@ func TestAnEventStreamEndsWithItsReasonWhenItsTenantLosesTheResource(t *testing.
 	moveAway(t, store)
 	body, err := io.ReadAll(answer.Body)
 	require.NoError(t, err)
-	require.Equal(t, "data: hello\n\n\n\nevent: registry.closed\ndata: ownership_lost\n\n", string(body))
+	require.Equal(t, "data: hello\n\nevent: registry.closed\ndata: ownership_lost\n\n", string(body))
 	require.ErrorIs(t, <-cause, middleware.ErrLost)
 	require.Equal(t, http.StatusNotFound, request(t, s).StatusCode, "a resume is verified again")
 }
