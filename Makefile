@@ -20,11 +20,15 @@ PROOF_CHECKS ?= 100000
 PROPERTIES   ?= ./registry ./quota
 SEED         ?= $(shell date +%s)
 
+# What the FastAPI example is tested with; its test is skipped without them.
+PYTHON_NEEDS    := import fastapi, uvicorn, websockets
+PYTHON_PACKAGES := python3-fastapi python3-uvicorn python3-websockets
+
 # Where the emulators are missing, tests that need them are skipped, which the
 # summary says; with CI=true they fail.
 BESIDE_EMULATORS = bin/emulators $(if $(filter true,$(CI)),,--optional) --
 
-.PHONY: help run build test race fuzz proofs archive bench emulators lint tools
+.PHONY: help run build test race fuzz proofs archive bench emulators python lint tools
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +69,11 @@ bench: ## compare with the alternatives, beside the emulators
 
 emulators: ## install the emulators, or say what to type
 	@emulator/install.sh
+
+python: ## install what the FastAPI example needs, or say what to type
+	@python3 -c '$(PYTHON_NEEDS)' 2>/dev/null || /usr/bin/python3 -c '$(PYTHON_NEEDS)' 2>/dev/null || \
+	if [[ $$(id -u) == 0 ]] && command -v apt-get >/dev/null; then apt-get update && apt-get install -y --no-install-recommends $(PYTHON_PACKAGES); \
+	else echo "type: sudo apt-get install $(PYTHON_PACKAGES)" >&2; exit 1; fi
 
 lint: ## gofmt, go vet, staticcheck
 	@unformatted="$$(gofmt -l .)"; if [[ -n "$$unformatted" ]]; then echo "run gofmt -w on:"; echo "$$unformatted"; exit 1; fi

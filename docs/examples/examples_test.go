@@ -226,12 +226,119 @@ func TestPythonAsksAndFailsClosed(t *testing.T) {
 	require.Contains(t, ask(nil, "t_acme\r\nX-Tenant-Id: t_globex", "thread", "th_1"), "400")
 	require.Contains(t, ask([]string{"REGISTRY_URL=http://" + nowhere}, "t_acme", "thread", "th_1"), "503: ")
 
+	for _, url := range []string{"127.0.0.1:8080", "localhost", "ftp://127.0.0.1", "http://", "http://127.0.0.1:x", "http://user@127.0.0.1"} {
+		require.Contains(t, ask([]string{"REGISTRY_URL=" + url}, "t_acme", "thread", "th_1"), "REGISTRY_URL is", url)
+	}
+
 	// Whatever else answers is no registry that knows.
-	for _, code := range []int{http.StatusOK, http.StatusFound, http.StatusUnauthorized, http.StatusInternalServerError, http.StatusServiceUnavailable} {
+	for _, code := range []int{http.StatusNoContent, http.StatusNotFound, http.StatusBadRequest, http.StatusOK, http.StatusFound, http.StatusUnauthorized, http.StatusInternalServerError, http.StatusServiceUnavailable} {
 		other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }))
 		require.Contains(t, ask([]string{"REGISTRY_URL=" + other.URL}, "t_acme", "thread", "th_1"), "503: ", code)
 		other.Close()
 	}
+
+	// Nor is the registry's own answer to another question.
+	for _, asked := range []string{"t_globex thread/th_1", "t_acme thread/th_2", "t_acme canvas/th_1", "t_acme thread/th_1, t_acme thread/th_1"} {
+		mixed := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("X-Registry-Asked", asked)
+			w.WriteHeader(http.StatusNoContent)
+		}))
+		require.Contains(t, ask([]string{"REGISTRY_URL=" + mixed.URL}, "t_acme", "thread", "th_1"), "503: ", asked)
+		mixed.Close()
+	}
+}
+
+// A client that takes a stranger's answer for the registry's would answer its own
+// client, or forget its outbox.
+func TestAClaimIsMadeByTheRegistryAlone(t *testing.T) {
+	i := installation{t: t, env: []string{"PYTHONDONTWRITEBYTECODE=1", "GOOGLE_CLOUD_PROJECT=test", "PUBSUB_EMULATOR_HOST=" + nowhere}}
+	list := write(t, "thread,th_1,t_acme")
+	for _, code := range []int{http.StatusCreated, http.StatusNoContent, http.StatusOK, http.StatusConflict, http.StatusBadRequest} {
+		other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }))
+		env := []string{"REGISTRY_URL=" + other.URL, "DATABASE=" + filepath.Join(t.TempDir(), "db")}
+		p := i.python(env, os.DevNull, "publisher.py", "t_acme", "th_1")
+		require.Equal(t, 1, p.Wait(soon))
+		require.Contains(t, p.Stderr.String(), "waits in the outbox", "%d", code)
+		p = i.python(env, list, "backfill.py", "--claim")
+		require.Equal(t, 1, p.Wait(soon))
+		require.Contains(t, p.Stderr.String(), "none of the registry's", "%d", code)
+		other.Close()
+	}
+}
+
+// A process that has asked and then forks (gunicorn --preload, multiprocessing)
+// gives its connection to both.
+func TestPythonKeepsAnswersApartAfterAFork(t *testing.T) {
+	i := install(t)
+	i.done(i.python([]string{"DATABASE=" + filepath.Join(t.TempDir(), "db")}, os.DevNull, "publisher.py", "t_acme", "th_1"))
+	script := `
+import os, sys, threading
+sys.path.insert(0, "python")
+import access
+def ask(tenant, expect):
+    for _ in range(200):
+        try:
+            access.verify_access(tenant, "thread", "th_1"); got = True
+        except access.NotFound:
+            got = False
+        assert got == expect, tenant
+access.verify_access("t_acme", "thread", "th_1")
+children = []
+for tenant, expect in (("t_acme", True), ("t_globex", False)):
+    child = os.fork()
+    if child == 0:
+        ask(tenant, expect)
+        os._exit(0)
+    children.append(child)
+failed = []
+def thread(*arguments):
+    try:
+        ask(*arguments)
+    except BaseException as error:
+        failed.append(error)
+threads = [threading.Thread(target=thread, args=a) for a in (("t_acme", True), ("t_globex", False))]
+[t.start() for t in threads]
+ask("t_acme", True)
+[t.join() for t in threads]
+sys.exit(any(failed) or any(os.waitpid(child, 0)[1] for child in children))
+`
+	i.done(emulatortest.Run(t, i.env, "python3", "-c", script))
+}
+
+// An answer that nobody waited for must not be the next question's.
+func TestPythonDropsAConnectionThatWasInterrupted(t *testing.T) {
+	i := install(t)
+	i.done(i.python([]string{"DATABASE=" + filepath.Join(t.TempDir(), "db")}, os.DevNull, "publisher.py", "t_acme", "th_1"))
+	script := `
+import http.client, sys
+sys.path.insert(0, "python")
+import access
+access.verify_access("t_acme", "thread", "th_1")
+kept, real = access._local.connection, http.client.HTTPConnection.getresponse
+def interrupted(self):
+    http.client.HTTPConnection.getresponse = real
+    raise KeyboardInterrupt
+http.client.HTTPConnection.getresponse = interrupted
+try:
+    access.verify_access("t_acme", "thread", "th_1")
+except KeyboardInterrupt:
+    pass
+assert access._local.connection is None and kept.sock is None
+try:
+    access.verify_access("t_globex", "thread", "th_1")
+    sys.exit("let in")
+except access.NotFound:
+    pass
+`
+	i.done(emulatortest.Run(t, i.env, "python3", "-c", script))
+}
+
+// write makes a file with one line.
+func write(t *testing.T, line string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "lines")
+	require.NoError(t, os.WriteFile(path, []byte(line+"\n"), 0o600))
+	return path
 }
 
 // The connection of a thread is kept; one that the server has closed meanwhile

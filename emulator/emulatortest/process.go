@@ -67,7 +67,7 @@ func Program(t testing.TB, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
 	if err != nil {
-		notInstalled(t, err)
+		NotInstalled(t, err)
 	}
 	return path
 }

@@ -191,15 +191,16 @@ func must(t testing.TB, start func() (*emulator.Emulators, error)) *emulator.Emu
 	emulators, err := start()
 	switch {
 	case errors.Is(err, emulator.ErrNotInstalled):
-		notInstalled(t, err)
+		NotInstalled(t, err)
 	case err != nil:
 		t.Fatal(err)
 	}
 	return emulators
 }
 
-// notInstalled skips the test on a developer's machine, and fails it in CI.
-func notInstalled(t testing.TB, err error) {
+// NotInstalled ends a test that needs what this machine does not have: it skips
+// the test on a developer's machine, and fails it in CI (CI=true).
+func NotInstalled(t testing.TB, err error) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {
 		t.Fatal(err)

@@ -133,6 +133,8 @@ func TestMissingForeignAndMovedAwayAreTheSameAnswer(t *testing.T) {
 	for _, id := range []string{"missing", "foreign", "moved"} {
 		a := s.ask(t, "GET /v1/threads/"+id+"/access\nX-Tenant-Id: t_bob")
 		a.Header.Del("Date")
+		require.Equal(t, "t_bob thread/"+id, a.Header.Get("X-Registry-Asked"))
+		a.Header.Del("X-Registry-Asked")
 		answers = append(answers, a)
 	}
 	require.Equal(t, 404, answers[0].StatusCode)
@@ -142,6 +144,51 @@ func TestMissingForeignAndMovedAwayAreTheSameAnswer(t *testing.T) {
 		require.Equal(t, answers[0].Header, other.Header)
 	}
 	require.Equal(t, `{"type":"about:blank","title":"Not Found","status":404,"detail":"no such resource, or not this tenant's"}`, answers[0].body)
+}
+
+func TestOneIdIsRefusedInTheSameBytesBeforeAndAfterSomebodyElseHasIt(t *testing.T) {
+	s := serve(t, api.Options{})
+	const check = "GET /v1/threads/th_1/access\nX-Tenant-Id: t_bob"
+	missing := s.ask(t, check)
+	require.NoError(t, s.RegisterThread(t.Context(), "t_ann", "th_1"))
+	foreign := s.ask(t, check)
+	missing.Header.Del("Date")
+	foreign.Header.Del("Date")
+	require.Equal(t, missing.Header, foreign.Header)
+	require.Equal(t, missing.body, foreign.body)
+	require.Equal(t, 404, foreign.StatusCode)
+}
+
+func TestEveryAnswerToACheckOrClaimSaysWhatWasAsked(t *testing.T) {
+	s := serve(t, api.Options{Token: "api"})
+	const token = "\nAuthorization: Bearer api"
+	for _, c := range []struct {
+		request, asked string
+		status         int
+	}{
+		{"GET /v1/threads/th_1/access" + asAnn + token, "t_ann thread/th_1", 404},
+		{"HEAD /v1/threads/th_1/access" + asAnn + token, "t_ann thread/th_1", 404},
+		{"PUT /v1/threads/th_1" + asAnn + token, "t_ann thread/th_1", 201},
+		{"PUT /v1/threads/%74h_1" + asAnn + token, "t_ann thread/th_1", 204},
+		{"PUT /v1/threads/th_1\nX-Tenant-Id: t_bob" + token, "t_bob thread/th_1", 409},
+		{"GET /v1/threads/th_1/access" + asAnn + token, "t_ann thread/th_1", 204},
+		{"GET /v1/canvases/a:~@b/access" + asAnn + token, "t_ann canvas/a:~@b", 404},
+		{"GET /v1/threads/th_1/access" + asAnn, "t_ann thread/th_1", 401},
+		{"PUT /v1/threads/th_1" + asAnn + token + "\nContent-Length: 5000", "t_ann thread/th_1", 413},
+		{"GET /v1/threads/panics/access" + asAnn + token, "t_ann thread/panics", 500},
+		// What is not valid is not repeated.
+		{"GET /v1/threads/_x/access" + asAnn + token, "", 400},
+		{"GET /v1/threads/th_1/access\nX-Tenant-Id: T" + token, "", 400},
+		{"GET /v1/threads/th_1/access" + asAnn + asAnn + token, "", 400},
+		{"GET /v1/threads/th_1" + asAnn + token, "", 405},
+		{"GET /livez" + asAnn, "", 200},
+	} {
+		a := s.ask(t, c.request)
+		require.Equal(t, c.status, a.StatusCode, c.request)
+		require.Equal(t, c.asked, a.Header.Get("X-Registry-Asked"), c.request)
+	}
+	s.down.Store(true)
+	require.Equal(t, "t_ann thread/th_1", s.ask(t, "PUT /v1/threads/th_1"+asAnn+token).Header.Get("X-Registry-Asked"))
 }
 
 func TestHeadIsGetWithoutABody(t *testing.T) {

@@ -15,6 +15,7 @@ import argparse
 import csv
 import json
 import os
+import re
 import sys
 import urllib.error
 import urllib.parse
@@ -23,6 +24,8 @@ import urllib.request
 REGISTRY = os.environ.get("REGISTRY_URL", "http://127.0.0.1:8080")
 FIRESTORE = os.environ.get("FIRESTORE_EMULATOR_HOST")
 PATHS = {"thread": "threads", "canvas": "canvases"}
+TENANT = re.compile(r"t_[a-z0-9_-]{1,126}")
+RESOURCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:@+=-]{0,255}")
 
 
 def setting(name):
@@ -70,21 +73,23 @@ def event(kind, resource, tenant, time):
 
 
 def claim(kind, resource, tenant):
-    """True where the tenant owns it now, False where somebody else does."""
+    """True if the tenant owns it now, False if somebody else does."""
+    if not TENANT.fullmatch(tenant) or not RESOURCE.fullmatch(resource):
+        sys.exit(f"{kind}/{resource} or tenant {tenant} breaks its pattern")
     url = f"{REGISTRY}/v1/{PATHS[kind]}/{urllib.parse.quote(resource, safe='')}"
     request = urllib.request.Request(url, method="PUT", headers={"X-Tenant-Id": tenant})
     if token := os.environ.get("REGISTRY_CLAIM_TOKEN") or os.environ.get("REGISTRY_API_TOKEN"):
         request.add_header("Authorization", f"Bearer {token}")
     try:
-        urllib.request.urlopen(request, timeout=10).close()
-        return True
+        answer = urllib.request.urlopen(request, timeout=10)
     except urllib.error.HTTPError as error:
-        error.close()
-        if error.code == 409:
-            return False
-        if error.code == 400:
-            sys.exit(f"{kind}/{resource} or tenant {tenant} breaks its pattern")
-        raise
+        answer = error
+    answer.close()
+    if answer.headers.get("X-Registry-Asked") != f"{tenant} {kind}/{resource}":
+        raise OSError(f"the answer {answer.status} is none of the registry's to this claim: is REGISTRY_URL right?")
+    if answer.status not in (201, 204, 409):
+        raise OSError(f"the answer is {answer.status}")
+    return answer.status != 409
 
 
 def main():
@@ -98,6 +103,8 @@ def main():
     if not (given.time or given.claim or given.expect):
         arguments.error("--time is needed to write events")
 
+    if given.claim and not REGISTRY.startswith(("http://", "https://")):
+        arguments.error(f"REGISTRY_URL is {REGISTRY!r}: want http://HOST:PORT or https://HOST")
     conflicts = 0
     for kind, resource, tenant in from_collection(given.collection, given.kind) if given.collection else from_list(sys.stdin):
         if given.claim:

@@ -11,6 +11,7 @@ import base64
 import http.client
 import json
 import os
+import re
 import sqlite3
 import sys
 import urllib.error
@@ -23,6 +24,8 @@ PROJECT = os.environ.get("GOOGLE_CLOUD_PROJECT")
 EMULATOR = os.environ.get("PUBSUB_EMULATOR_HOST")
 PUBSUB = f"http://{EMULATOR}" if EMULATOR else "https://pubsub.googleapis.com"
 TOPIC = "nexus-thread-created"
+TENANT = re.compile(r"t_[a-z0-9_-]{1,126}")
+THREAD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:@+=-]{0,255}")
 AWAY = (OSError, http.client.HTTPException)  # what urllib raises where nobody answers, or answers an error
 
 
@@ -66,21 +69,23 @@ def publish_outbox(db):
 
 def claim(tenant, thread, timeout=5.0):
     """Makes the tenant the owner: 201 now, 204 already. Repeat it after any other error."""
+    if not TENANT.fullmatch(tenant) or not THREAD.fullmatch(thread):
+        raise RefusedError(f"thread {thread!r} or tenant {tenant!r} breaks its pattern")
     url = f"{REGISTRY}/v1/threads/{urllib.parse.quote(thread, safe='')}"
     request = urllib.request.Request(url, method="PUT", headers={"X-Tenant-Id": tenant})
     if token := os.environ.get("REGISTRY_CLAIM_TOKEN") or os.environ.get("REGISTRY_API_TOKEN"):
         request.add_header("Authorization", f"Bearer {token}")
     try:
-        urllib.request.urlopen(request, timeout=timeout).close()
+        answer = urllib.request.urlopen(request, timeout=timeout)
     except urllib.error.HTTPError as error:
-        error.close()
-        if error.code == 409:
-            raise RefusedError(f"{thread} is another tenant's") from None
-        if error.code == 400:
-            raise RefusedError(f"thread {thread!r} or tenant {tenant!r} breaks its pattern") from None
-        raise
-    except ValueError:
-        raise RefusedError(f"tenant {tenant!r}: no header can carry it") from None
+        answer = error
+    answer.close()
+    if answer.headers.get("X-Registry-Asked") != f"{tenant} thread/{thread}":
+        raise OSError(f"the answer {answer.status} is none of the registry's to this claim")
+    if answer.status == 409:
+        raise RefusedError(f"{thread} is another tenant's")
+    if answer.status not in (201, 204):
+        raise OSError(f"the answer is {answer.status}")
 
 
 def publish(tenant, thread, time, timeout=10.0):
@@ -109,6 +114,8 @@ def publish(tenant, thread, time, timeout=10.0):
 def main(arguments):
     if not PROJECT:
         return "GOOGLE_CLOUD_PROJECT is not set"
+    if not REGISTRY.startswith(("http://", "https://")):
+        return f"REGISTRY_URL is {REGISTRY!r}: want http://HOST:PORT or https://HOST"
     if len(arguments) not in (0, 2):
         return "want a tenant and a thread, or neither"
     database = open_database(os.environ.get("DATABASE", "threads.sqlite3"))
