@@ -149,7 +149,7 @@ func TestAClaimAndItsEventAreOneOwnershipInEitherOrder(t *testing.T) {
 	now := time.Now()
 
 	f.require(http.StatusCreated, http.MethodPut, "t_a", "/v1/threads/claimed-first")
-	require.Equal(t, registry.Applied, f.created("t_a", "claimed-first", now.Add(-time.Minute)).Kind)
+	require.Equal(t, registry.Duplicate, f.created("t_a", "claimed-first", now.Add(-time.Minute)).Kind)
 
 	require.Equal(t, registry.Applied, f.created("t_a", "published-first", now.Add(-time.Minute)).Kind)
 	f.require(http.StatusNoContent, http.MethodPut, "t_a", "/v1/threads/published-first")

@@ -7,6 +7,8 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/term"
+
+	"github.com/northstar-engines/realtime-registry/internal/redact"
 )
 
 // The log formats.
@@ -40,13 +42,27 @@ func shortTime(groups []string, a slog.Attr) slog.Attr {
 	if len(groups) == 0 && a.Key == slog.TimeKey {
 		return slog.String(a.Key, a.Value.Time().Format("15:04:05.000"))
 	}
-	return a
+	return redacted(a)
 }
 
 // readableDuration writes "20s" in place of a number of nanoseconds.
 func readableDuration(_ []string, a slog.Attr) slog.Attr {
 	if a.Value.Kind() == slog.KindDuration {
 		return slog.String(a.Key, a.Value.Duration().String())
+	}
+	return redacted(a)
+}
+
+// redacted takes secrets out of what is logged as text: errors of exporters and
+// clients have URLs in them.
+func redacted(a slog.Attr) slog.Attr {
+	switch a.Value.Kind() {
+	case slog.KindString:
+		return slog.String(a.Key, redact.Text(a.Value.String()))
+	case slog.KindAny:
+		if err, ok := a.Value.Any().(error); ok && err != nil {
+			return slog.String(a.Key, redact.Text(err.Error()))
+		}
 	}
 	return a
 }

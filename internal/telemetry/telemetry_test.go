@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -215,6 +217,16 @@ func TestJSONLinesCarryTraceIDs(t *testing.T) {
 	b.Reset()
 	log.Info("plain")
 	require.NotContains(t, b.String(), "trace_id")
+}
+
+func TestPasswordsStayOutOfTheLog(t *testing.T) {
+	for _, format := range []string{telemetry.JSON, telemetry.Text} {
+		var log bytes.Buffer
+		telemetry.NewLogger(&log, format, slog.LevelInfo).Warn("export to https://user:pa55@collector",
+			"error", fmt.Errorf("post: %w", errors.New("https://user:pa55@collector: refused")), "url", "https://user:pa55@collector")
+		require.NotContains(t, log.String(), "pa55", format)
+		require.Equal(t, 3, strings.Count(log.String(), "user:(redacted)@collector"), log.String())
+	}
 }
 
 func TestLogFormats(t *testing.T) {
