@@ -88,6 +88,10 @@ func (d *database) commit(before registry.Record, u registry.Update, ledger *cer
 	if o.Omit.Feed {
 		feed = feed && u.TenantID != before.Owner(ledger.Ledger)
 	}
+	if _, claimed := u.History.Claimed(); claimed && o.Omit.ClaimFeed {
+		_, before := before.History.Claimed()
+		feed = feed && before
+	}
 	if feed {
 		d.feed = append(d.feed, FeedEntry{before.Resource, at})
 		d.announce()

@@ -3,6 +3,7 @@ package simulation
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,12 +36,26 @@ func (s *simulation) makeMessage(n int) *message {
 	entry := registry.Entry{Version: registry.Version{
 		Time: time.Unix(int64(s.random.IntN(20)), 0).UTC(), Source: source, ID: fmt.Sprint("e", n),
 	}}
+	if s.random.IntN(3) == 0 { // about when claims are made
+		entry.Time = s.now.Add(time.Duration(s.random.IntN(300)) * time.Second)
+	}
 	m := &message{name: entry.ID}
+	if n > 0 && s.random.IntN(8) == 0 {
+		entry.ID = fmt.Sprint("e", s.random.IntN(n)) // a name that was used before
+	}
 	from, to := tenant(), tenant()
 	for to == from {
 		to = tenant()
 	}
-	switch s.random.IntN(9) {
+	if s.random.IntN(200) == 0 {
+		m.changes = s.makeFlood(entry, from, to)
+		return m
+	}
+	switch s.random.IntN(10) {
+	case 9:
+		r := s.resources[s.random.IntN(len(s.resources))]
+		m.changes = []registry.Change{{Resource: r, Entry: registry.ClaimEntry(from, r, entry.Time)}} // from an archive
+		return m
 	case 0, 1, 2:
 		entry.Type, entry.Tenant = registry.Created, from
 		if s.random.IntN(3) > 0 {
@@ -66,40 +81,97 @@ func (s *simulation) makeMessage(n int) *message {
 	return m
 }
 
+// makeFlood makes more moves of one resource than may be without effect.
+func (s *simulation) makeFlood(entry registry.Entry, from, to string) (changes []registry.Change) {
+	r := s.resources[s.random.IntN(len(s.resources))]
+	entry.Type, entry.From, entry.To = registry.Moved, from, to
+	id := entry.ID
+	for i := range registry.MaxIdleMoves + 3 {
+		entry.ID = fmt.Sprint(id, "-", i)
+		entry.Time = entry.Time.Add(time.Nanosecond)
+		changes = append(changes, registry.Change{Resource: r, Entry: entry})
+	}
+	return changes
+}
+
 // events lists what was to be delivered, for a seed that fails.
 func (s *simulation) events() string {
 	var b strings.Builder
 	for _, m := range s.messages {
 		e := m.changes[0].Entry
-		fmt.Fprintf(&b, "  %s %s at %d s:", m.name, e.Type, e.Time.Unix())
+		fmt.Fprintf(&b, "  %s %s %s at %s:", m.name, e.Type, e.ID, e.Time.Format(time.RFC3339Nano))
 		if e.Type == registry.Moved {
 			fmt.Fprintf(&b, " %s → %s", e.From, e.To)
 		} else {
 			fmt.Fprintf(&b, " %s", e.Tenant)
 		}
-		for _, c := range m.changes {
+		for _, c := range m.changes[:min(2, len(m.changes))] {
 			if c.Resource != (registry.Resource{}) {
 				fmt.Fprintf(&b, " %s", c.Resource)
 			}
+		}
+		if len(m.changes) > 2 {
+			fmt.Fprintf(&b, ", %d moves", len(m.changes))
 		}
 		b.WriteString("\n")
 	}
 	for _, r := range s.retractions {
 		fmt.Fprintf(&b, "  retract %s\n", r.id)
 	}
+	for _, c := range s.claims {
+		fmt.Fprintf(&b, "  claim %s %s: %t\n", c.resource, c.tenant, c.yes)
+	}
 	return b.String()
 }
 
-// check holds what is left against the reference.
+// check holds what is left against the reference: with the claims that were
+// answered yes, and without the moves for which there was no room.
 func (s *simulation) check() error {
 	var ref reference.Registry
 	for _, m := range s.messages {
-		ref.Add(m.changes...)
+		for _, c := range m.changes {
+			if !s.refused[c] || holdsEvent(s.history(c.Resource), c.Entry) {
+				ref.Add(c)
+			}
+		}
 	}
 	for _, r := range s.retractions {
 		ref.Retract(source, r.id)
 	}
+	for _, c := range s.claims {
+		kept, ok := s.history(c.resource).Claimed()
+		if c.yes && !ok {
+			return fmt.Errorf("%s was answered yes for %s, and there is no claim", c.tenant, c.resource)
+		}
+		if ok && kept.Tenant == c.tenant {
+			ref.Add(registry.Change{Resource: c.resource, Entry: kept})
+		}
+		if c.yes && kept.Tenant != c.tenant && !s.archived(c.resource, kept) {
+			return fmt.Errorf("%s was answered yes for %s, and the claim is by %s", c.tenant, c.resource, kept.Tenant)
+		}
+	}
 	return Compare(s.store, &ref)
+}
+
+// archived reports whether a claim came from an archive: of several the smallest
+// counts.
+func (s *simulation) archived(r registry.Resource, claim registry.Entry) bool {
+	return slices.ContainsFunc(s.messages, func(m *message) bool {
+		return m.changes[0].Resource == r && m.changes[0].Entry.Equal(claim)
+	})
+}
+
+func (s *simulation) history(r registry.Resource) registry.History {
+	snapshot, err := s.store.Read(s.ctx, []registry.Resource{r})
+	if err != nil || r == (registry.Resource{}) {
+		return nil
+	}
+	return snapshot.Records[0].History
+}
+
+// holdsEvent reports whether the history has an entry of this name.
+func holdsEvent(h registry.History, e registry.Entry) bool {
+	return slices.ContainsFunc(h, func(f registry.Entry) bool { return f.Type == e.Type && f.SameEvent(e.Version) })
 }
 
 // Compare returns an error unless the store's owners are those of the reference,

@@ -20,7 +20,8 @@ func (s *simulation) start() {
 	for range 2 {
 		s.processes = append(s.processes, s.spawn("rewriter", s.rewriter))
 	}
-	s.processes = append(s.processes, s.spawn("operator", s.operator), s.spawn("reader", s.reader))
+	s.processes = append(s.processes, s.spawn("operator", s.operator), s.spawn("reader", s.reader),
+		s.spawn("create flow", s.createFlow))
 }
 
 // message is an event in the queue.
@@ -55,6 +56,7 @@ func (s *simulation) worker(p *process) {
 		p.step("ack")
 		p.unacked = false
 		for _, m := range batch {
+			s.note(m, outcomes[:len(m.changes)])
 			result := handlers.Reduce(outcomes[:len(m.changes)])
 			outcomes = outcomes[len(m.changes):]
 			if result.Verdict != handlers.Transient {
@@ -62,6 +64,53 @@ func (s *simulation) worker(p *process) {
 			}
 			if m.holder == p {
 				m.holder = nil
+			}
+		}
+	}
+}
+
+// note takes note of what an operator would be told of.
+func (s *simulation) note(m *message, outcomes []registry.Outcome) {
+	for i, o := range outcomes {
+		switch {
+		case o.Kind == registry.Conflict && m.changes[i].Entry.Type == registry.Moved:
+			s.trouble.NamesTwice++
+		case o.Kind == registry.HistoryFull:
+			s.trouble.Full++
+			s.refused[m.changes[i]] = true
+		case o.Kind != registry.Duplicate && o.Displaced != nil:
+			s.trouble.Displaced++
+		}
+	}
+}
+
+// claim is one that was answered yes, or whose answer nobody knows.
+type claim struct {
+	tenant   string
+	resource registry.Resource
+	yes      bool
+}
+
+// createFlow claims resources, for any tenant.
+func (s *simulation) createFlow(p *process) {
+	for {
+		s.sleep(p, time.Duration(s.random.IntN(20))*time.Second)
+		c := claim{tenant: fmt.Sprint("t_", string(rune('a'+s.random.IntN(4)))), resource: s.resources[s.random.IntN(len(s.resources))]}
+		if s.calm {
+			continue
+		}
+		s.claims = append(s.claims, c) // killed in the middle, it may be stored
+		at := len(s.claims) - 1
+		before, _ := s.store.Read(s.ctx, []registry.Resource{c.resource})
+		created, err := p.store.Claim(s.ctx, c.tenant, c.resource)
+		s.claims[at].yes = created
+		switch {
+		case errors.Is(err, registry.ErrConflict):
+			s.trouble.ClaimsRefused++
+		case created:
+			s.trouble.Claims++
+			if len(before.Records[0].History) > 0 {
+				s.trouble.ClaimsJoined++
 			}
 		}
 	}

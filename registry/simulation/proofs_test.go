@@ -20,7 +20,10 @@ func TestProofOfConvergenceByAMillionCases(t *testing.T) {
 	require.NoError(t, flag.Set("rapid.checks", strconv.Itoa(cases)))
 	defer func() { require.NoError(t, flag.Set("rapid.checks", before)) }()
 	ran := 0
-	rapid.Check(t, func(t *rapid.T) { ran++; convergence(t) })
+	met := map[string]int{}
+	check := convergence(met)
+	rapid.Check(t, func(t *rapid.T) { ran++; check(t) })
+	requireAllMet(t, met)
 	t.Logf("%d cases, seed %s", ran, flag.Lookup("rapid.seed").Value)
 	require.GreaterOrEqual(t, ran, cases, "near the time limit fewer are tried, and pass")
 }

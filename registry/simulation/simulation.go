@@ -1,5 +1,5 @@
-// Package simulation runs workers, rewriters, an operator and a caching reader
-// in one process, under a scheduler with a seed, and holds what comes out
+// Package simulation runs workers, rewriters, an operator, create flows that
+// claim, and a caching reader in one process, under a scheduler with a seed, and holds what comes out
 // against the independent fold in internal/reference. It is for proofs.
 //
 // Each process is a coroutine that stops before every access to what all of them
@@ -46,6 +46,13 @@ type Trouble struct {
 	Kills          int
 	Steps          int
 	Checks         int // answers of the caching reader that were held against the truth
+
+	Claims        int // claims that were answered yes
+	ClaimsJoined  int // of those, claims of what moves had named before
+	ClaimsRefused int // claims of what was somebody else's
+	NamesTwice    int // events refused because their name had another content
+	Displaced     int // events that took the place of an acknowledged one
+	Full          int // moves refused because a history was full
 }
 
 // Add sums up runs.
@@ -58,6 +65,12 @@ func (t *Trouble) Add(u Trouble) {
 	t.Kills += u.Kills
 	t.Steps += u.Steps
 	t.Checks += u.Checks
+	t.Claims += u.Claims
+	t.ClaimsJoined += u.ClaimsJoined
+	t.ClaimsRefused += u.ClaimsRefused
+	t.NamesTwice += u.NamesTwice
+	t.Displaced += u.Displaced
+	t.Full += u.Full
 }
 
 // Missing names the kinds of trouble that were not met.
@@ -65,7 +78,9 @@ func (t Trouble) Missing() (kinds []string) {
 	for name, n := range map[string]int{
 		"duplicate": t.Duplicates, "ambiguous commit": t.Ambiguous, "precondition conflict": t.Conflicts,
 		"kill between commit and ack": t.KilledUnacked, "kill inside the rewriting job": t.KilledRewriter,
-		"check of a cached answer": t.Checks,
+		"check of a cached answer": t.Checks, "claim": t.Claims, "claim of what moves name": t.ClaimsJoined,
+		"claim of somebody else's": t.ClaimsRefused, "name with two contents": t.NamesTwice, "displaced event": t.Displaced,
+		"full history": t.Full,
 	} {
 		if n == 0 {
 			kinds = append(kinds, name)
@@ -82,6 +97,8 @@ func Run(seed uint64, rules omit.Rules) (Trouble, error) {
 		rules:  rules,
 		now:    time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC),
 		ctx:    context.Background(),
+
+		refused: map[registry.Change]bool{},
 	}
 	s.redeliver = s.random.IntN(2) == 0
 	s.slowness = []int{4, 30, 200}[s.random.IntN(3)]
@@ -111,6 +128,8 @@ type simulation struct {
 
 	messages    []*message
 	retractions []*retraction
+	claims      []claim
+	refused     map[registry.Change]bool // as history_full, once at least
 	resources   []registry.Resource
 	processes   []*process
 	started     int

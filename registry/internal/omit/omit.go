@@ -7,6 +7,8 @@ type Rules struct {
 	// Feed: a change feed entry is written only where the writer thinks that
 	// the owner changes, by the ledger that it knows.
 	Feed bool
+	// ClaimFeed: a claim that joins a history carries no change feed entry.
+	ClaimFeed bool
 	// PathQuery: a job looks for documents by tenant_id only.
 	PathQuery bool
 	// PathWrite: a document is rewritten only where its tenant_id differs.
