@@ -66,7 +66,7 @@ func (e envelope) event(types map[Type]bool, notAfter time.Time) (Event, error) 
 	if at.After(notAfter) {
 		return Event{}, refuse(FromFuture, "%stime: %s is after %s", e.prefix, formatTime(at), formatTime(notAfter))
 	}
-	data, err := e.payload.data(typ)
+	data, err := e.payload.data(typ, types[ClaimedType])
 	if err != nil {
 		return Event{}, err
 	}
@@ -139,8 +139,9 @@ func parseTime(text string) (at time.Time, problem string) {
 	return at, ""
 }
 
-// data checks the payload against the type's schema.
-func (p payload) data(typ Type) (Data, error) {
+// data checks the payload against the type's schema. What an archive has may be
+// from before the schema was as strict as it is.
+func (p payload) data(typ Type, archived bool) (Data, error) {
 	if !p.present {
 		return nil, refuse(Schema, "data: missing")
 	}
@@ -153,6 +154,9 @@ func (p payload) data(typ Type) (Data, error) {
 		if tree, err = parse(p.raw); err != nil {
 			return nil, refuse(Malformed, "data: %v", err)
 		}
+	}
+	if archived {
+		tree = schemas.Archived(string(typ), tree)
 	}
 	if err := schemas.Validate(string(typ), tree); err != nil {
 		var faults schemas.Faults

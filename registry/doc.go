@@ -14,19 +14,24 @@
 //
 // # What is guaranteed
 //
+//   - What was claimed, and answered yes, is not undone by any creation, nor by
+//     an older move of a whole tenant.
 //   - An id cannot be stolen by creating it again: of two creations the smaller
 //     version counts, whichever comes first.
+//   - A second content of an event's name is never taken for the first one again:
+//     it is a conflict, or displaces the first, which is said.
 //   - A move of a whole tenant is one write, from whose commit on every answer is
 //     by it.
-//   - Register* that returned nil is stored: every check that begins later sees
-//     it.
+//   - Register* that returned nil made the tenant the owner, or found it so: every
+//     check that begins later sees it.
 //
 // # What is not
 //
 //   - A program that writes {"tenant_id": …} with a plain set overrides the fold
 //     and erases the document's history. For such documents there is no
 //     convergence, no exact retraction, and no protection from theft.
-//   - A resource takes MaxMoves moves that name it, and no more.
+//   - A resource takes MaxMoves moves that name it, MaxIdleMoves of them without
+//     effect, and no more.
 //   - That one source and id are used for one event only is held per resource
 //     (and in the ledger), not across resources: that would cost a write per
 //     event.

@@ -17,10 +17,14 @@ import (
 	"github.com/northstar-engines/realtime-registry/schemas"
 )
 
+// stated is where a schema is stricter than its release on purpose (design §13):
+// what a move did with a misspelt member was not what its publisher meant.
+var stated = map[string][]string{string(events.TenantMovedType): {"/additionalProperties: closed"}}
+
 func TestNoSchemaIsStricterThanItsRelease(t *testing.T) {
 	released := os.DirFS("released")
 	for _, typ := range schemas.Types() {
-		require.Empty(t, stricter("", schemaFile(t, released, typ+".json"), schemaFile(t, schemas.Files, typ+".json")),
+		require.Equal(t, stated[typ], stricter("", schemaFile(t, released, typ+".json"), schemaFile(t, schemas.Files, typ+".json")),
 			"%s: events that are valid today would be refused; make it a new type", typ)
 	}
 }
@@ -109,6 +113,7 @@ func TestEveryKindOfBreakingEditIsRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			released := schemaFile(t, schemas.Files, "nexus.tenant.moved.v1.json")
 			edited := schemaFile(t, schemas.Files, "nexus.tenant.moved.v1.json")
+			released["additionalProperties"], edited["additionalProperties"] = true, true
 			c.edit(edited, property(edited, "resources"))
 			require.Equal(t, []string{c.want}, stricter("", released, edited))
 		})
@@ -119,7 +124,7 @@ func TestHarmlessEditsAreAllowed(t *testing.T) {
 	for name, edit := range map[string]func(schema, resources map[string]any){
 		"none":                  func(_, _ map[string]any) {},
 		"words":                 func(s, r map[string]any) { s["description"], s["title"], r["description"] = "a", "b", "c" },
-		"new optional property": func(s, _ map[string]any) { properties(s)["note"] = map[string]any{"type": "string"} },
+		"new optional property": func(s, _ map[string]any) { properties(s)["x_note"] = map[string]any{"type": "string"} },
 		"no longer required":    func(s, _ map[string]any) { s["required"] = []any{"to_tenant_id"} },
 		"higher maximum":        func(_, r map[string]any) { r["maxItems"] = 1000.0 },
 		"lower minimum":         func(_, r map[string]any) { r["minItems"] = 0.0 },

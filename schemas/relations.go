@@ -4,6 +4,9 @@ import "fmt"
 
 const tenantMoved = "nexus.tenant.moved.v1"
 
+// MaxTextBytes bounds the texts for people of a move.
+const MaxTextBytes = 512
+
 // relations checks what JSON Schema cannot say: how values relate to each
 // other. The data has passed its schema.
 func relations(dataType string, data any) Faults {
@@ -14,6 +17,11 @@ func relations(dataType string, data any) Faults {
 	var faults Faults
 	if moved["from_tenant_id"] == moved["to_tenant_id"] {
 		faults = append(faults, Fault{"/to_tenant_id", fmt.Sprintf("%s is from_tenant_id too", quote(moved["to_tenant_id"]))})
+	}
+	for _, name := range []string{"reason", "actor"} {
+		if text, _ := moved[name].(string); len(text) > MaxTextBytes {
+			faults = append(faults, Fault{"/" + name, fmt.Sprintf("has %d bytes, more than %d", len(text), MaxTextBytes)})
+		}
 	}
 	if resources, ok := moved["resources"].([]any); ok {
 		faults = append(faults, repeats(resources)...)

@@ -5,17 +5,21 @@
 // is what the registry does.
 //
 // It guarantees that Validate accepts exactly the data that design §2 allows.
-// Two rules are beyond JSON Schema and are checked beside it, in relations.go:
-// a move's tenants differ, and its resources do not repeat.
+// Three rules are beyond JSON Schema and are checked beside it, in relations.go:
+// a move's tenants differ, its resources do not repeat, and its texts are bounded
+// in bytes.
 //
 // It does not look at the envelope (id, source, time, size): package events
 // does.
 //
-// A released schema never becomes stricter. The directory released holds what
+// A released schema does not become stricter. The directory released holds what
 // was published, with examples; a test refuses edits that could make an event
 // invalid which used to be valid: required fields, limits, patterns, types. New
 // optional properties are allowed, since names are the contract's to give. A
-// stricter contract is a new type, with its own file.
+// stricter contract is a new type, with its own file. There is one exception,
+// named in that test: moves were closed to unknown members, since one that was
+// misspelt moved everything (design §2, §13). Archived says what becomes of those
+// in archives from before.
 //
 // It emits no telemetry.
 package schemas

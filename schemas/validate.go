@@ -84,6 +84,12 @@ func leaves(e *jsonschema.ValidationError, data any, faults Faults) Faults {
 		}
 		return faults
 	}
+	if more, ok := e.ErrorKind.(*kind.AdditionalProperties); ok {
+		for _, name := range more.Properties {
+			faults = append(faults, Fault{place + pointer([]string{printable(name)}), notAField(name)})
+		}
+		return faults
+	}
 	return append(faults, Fault{place, problem(e.ErrorKind, at(data, e.InstanceLocation))})
 }
 
@@ -92,6 +98,9 @@ func leaves(e *jsonschema.ValidationError, data any, faults Faults) Faults {
 func problem(k jsonschema.ErrorKind, value any) string {
 	switch k := k.(type) {
 	case *kind.Pattern:
+		if k.Want == printablePattern {
+			return fmt.Sprintf("%s holds what is not printable", quote(value))
+		}
 		return fmt.Sprintf("%s does not match %s", quote(value), k.Want)
 	case *kind.Enum:
 		return fmt.Sprintf("%s is not one of %v", quote(value), k.Want)

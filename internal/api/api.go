@@ -37,8 +37,9 @@
 //
 // The histogram http.server.request.duration (seconds) by http.request.method,
 // http.route and http.response.status_code, and a server span per request to
-// /v1, in the caller's trace. Answers of 5xx are logged, ten lines a second at
-// most.
+// /v1, in the caller's trace. Answers of 5xx are logged, and claims that were
+// answered 201 or 409, the latter with both tenants; ten lines a second of each
+// at most.
 package api
 
 import (

@@ -63,9 +63,11 @@ func (s *Server) verify(kind registry.Kind) http.HandlerFunc {
 func (s *Server) claim(kind registry.Kind) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		created := false
+		resource := registry.Resource{Kind: kind, ID: r.PathValue("id")}
 		tenantID, err := tenant(r)
 		if err == nil {
-			created, err = s.options.Registry.Claim(r.Context(), tenantID, registry.Resource{Kind: kind, ID: r.PathValue("id")})
+			created, err = s.options.Registry.Claim(r.Context(), tenantID, resource)
+			s.claims.log(r, resource, tenantID, created, err)
 		}
 		switch {
 		case err != nil:

@@ -24,6 +24,7 @@ type Server struct {
 	table     []tableRoute
 	slots     chan struct{} // one for each request to /v1 in progress
 	telemetry *telemetry
+	claims    *claimLog
 }
 
 // New returns a server. The error lists every fault of the options.
@@ -41,6 +42,7 @@ func New(options Options) (*Server, error) {
 		guard:     newGuard(options.Token, options.ClaimToken),
 		slots:     make(chan struct{}, options.MaxConcurrent),
 		telemetry: t,
+		claims:    newClaimLog(options.Logger),
 	}
 	for _, route := range s.routes() {
 		s.table = append(s.table, tableRoute{route, strings.Split(route.pattern, "/")})
