@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"cloud.google.com/go/pubsub/v2"
+	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
 	"github.com/stretchr/testify/require"
 
 	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
@@ -116,6 +118,19 @@ func TestInAnotherProjectTheWorkerNamesWhatDoesNotExist(t *testing.T) {
 	} {
 		require.Contains(t, p.Stderr.String(), name)
 	}
+}
+
+func TestTheWorkerDoesNotStartWhereDeadLettersAreKeptByNobody(t *testing.T) {
+	c := onEmulators(t)
+	c.run(exitDone, "provision")
+	client, err := pubsub.NewClient(t.Context(), c.project.ID, c.project.PubSubOptions()...)
+	require.NoError(t, err)
+	defer client.Close()
+	require.NoError(t, client.SubscriptionAdminClient.DeleteSubscription(t.Context(), &pubsubpb.DeleteSubscriptionRequest{
+		Subscription: client.Subscriber("realtime-registry-dead-letters").String(),
+	}))
+	r := c.run(exitFault, "run", "--listen", "127.0.0.1:0")
+	require.Contains(t, r.Stderr.String(), "what is refused would be lost: `registry-worker provision` creates it")
 }
 
 func TestInAnotherProjectPublishNamesTheTopics(t *testing.T) {

@@ -17,17 +17,16 @@ type contact struct {
 
 	mu            sync.Mutex
 	answered      time.Time // the last good answer to anything
-	subscriptions map[string]*subscription
+	subscriptions map[string]*route
 }
 
-// subscription is one of those that are consumed.
-type subscription struct {
+// route is the way of one subscription.
+type route struct {
 	streams   map[*stream]struct{} // open
 	connected time.Time            // when a stream was last known to be connected
 	failure   error                // why one ended last; nil: in order
 	acks      waiting              // from the call of Ack until its confirmation
 	lost      time.Time            // since when the log says that it is; zero: it is not
-	faults    error                // what a look at it has found
 }
 
 // stream is one StreamingPull.
@@ -39,9 +38,9 @@ type stream struct {
 // newContact begins with everything in order: whoever makes one has just been
 // answered.
 func newContact(names []string, timeout time.Duration, now time.Time) *contact {
-	c := &contact{timeout: timeout, answered: now, subscriptions: map[string]*subscription{}}
+	c := &contact{timeout: timeout, answered: now, subscriptions: map[string]*route{}}
 	for _, name := range names {
-		c.subscriptions[name] = &subscription{streams: map[*stream]struct{}{}, connected: now}
+		c.subscriptions[name] = &route{streams: map[*stream]struct{}{}, connected: now}
 	}
 	return c
 }
@@ -52,7 +51,7 @@ func (c *contact) tellAfter() time.Duration { return c.timeout / 6 } // no strea
 func (c *contact) askAfter() time.Duration  { return c.timeout / 3 } // nothing was heard; and what the asking may take
 func (c *contact) doubt() time.Duration     { return c.timeout * 5 / 6 }
 
-func (c *contact) update(name string, change func(*subscription)) {
+func (c *contact) update(name string, change func(*route)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if s := c.subscriptions[name]; s != nil {
@@ -63,18 +62,18 @@ func (c *contact) update(name string, change func(*subscription)) {
 // opened notes a stream that is on its way to the service.
 func (c *contact) opened(name string, now time.Time) *stream {
 	opened := &stream{opened: now}
-	c.update(name, func(s *subscription) { s.streams[opened] = struct{}{} })
+	c.update(name, func(s *route) { s.streams[opened] = struct{}{} })
 	return opened
 }
 
 // answeredOn notes that the service has answered on a stream.
 func (c *contact) answeredOn(name string, on *stream, now time.Time) {
-	c.update(name, func(s *subscription) { on.answered, s.connected, c.answered = true, now, now })
+	c.update(name, func(s *route) { on.answered, s.connected, c.answered = true, now, now })
 }
 
 // ended notes that a stream is no more; why is nil where it ended in order.
 func (c *contact) ended(name string, ended *stream, now time.Time, why error) {
-	c.update(name, func(s *subscription) {
+	c.update(name, func(s *route) {
 		if c.isConnected(ended, now) {
 			s.connected = now
 		}
@@ -104,25 +103,18 @@ func (c *contact) silence(now time.Time) time.Duration {
 }
 
 func (c *contact) acking(name string, now time.Time) {
-	c.update(name, func(s *subscription) { s.acks.came(now) })
+	c.update(name, func(s *route) { s.acks.came(now) })
 }
 
 // acked notes that the service has answered for n acknowledgements.
 func (c *contact) acked(name string, now time.Time, n int, confirmed bool) {
-	c.update(name, func(s *subscription) { s.acks.left(now, int64(n), confirmed) })
-}
-
-// found notes what a look at a subscription, or at the dead letters' (""), has
-// found: nil for nothing.
-func (c *contact) found(name string, faults error) {
-	c.update(name, func(s *subscription) { s.faults = faults })
+	c.update(name, func(s *route) { s.acks.left(now, int64(n), confirmed) })
 }
 
 // state is what is measured of a subscription.
 type state struct {
 	streams     int // connected
 	unconfirmed int64
-	faulty      bool
 }
 
 func (c *contact) states(now time.Time) map[string]state {
@@ -130,12 +122,12 @@ func (c *contact) states(now time.Time) map[string]state {
 	defer c.mu.Unlock()
 	states := map[string]state{}
 	for name, s := range c.subscriptions {
-		states[name] = state{streams: c.connectedStreams(s, now), unconfirmed: s.acks.held, faulty: s.faults != nil}
+		states[name] = state{streams: c.connectedStreams(s, now), unconfirmed: s.acks.held}
 	}
 	return states
 }
 
-func (c *contact) connectedStreams(s *subscription, now time.Time) (n int) {
+func (c *contact) connectedStreams(s *route, now time.Time) (n int) {
 	for open := range s.streams {
 		if c.isConnected(open, now) {
 			n++
@@ -148,7 +140,7 @@ func (c *contact) connectedStreams(s *subscription, now time.Time) (n int) {
 // is. A pause between streams that ended in order is nothing: on the emulator,
 // which answers no pings, the client ends an idle stream itself and takes up to
 // half a minute before the next. Called with the lock.
-func (c *contact) lostSince(s *subscription, now time.Time) time.Time {
+func (c *contact) lostSince(s *route, now time.Time) time.Time {
 	if c.connectedStreams(s, now) > 0 {
 		s.connected = now
 	}
@@ -211,7 +203,6 @@ func (c *contact) ready(now time.Time) error {
 			faults = append(faults, fmt.Errorf("subscription %s: Pub/Sub has confirmed no acknowledgement for %s, with %d unconfirmed",
 				short, stuck.Round(time.Second), s.acks.held))
 		}
-		faults = append(faults, s.faults)
 	}
 	return errors.Join(faults...)
 }

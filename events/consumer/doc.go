@@ -49,8 +49,8 @@
 //
 // # Errors
 //
-// Run returns an error where a subscription or the dead-letter topic is missing
-// or does not answer within StartTimeout, and where receiving ends although
+// Run returns an error where a subscription or the dead-letter topic is missing,
+// is not what the worker needs, or does not answer within StartTimeout, and where receiving ends although
 // nobody asked for it: a worker that cannot receive must not go on living.
 //
 // # Telemetry
@@ -69,6 +69,8 @@
 //   - registry.streams.connected, by subscription: StreamingPull streams on which
 //     Pub/Sub has answered, or that it has kept open for a while;
 //   - registry.pubsub.answer.age (s): since Pub/Sub last answered anything;
+//   - registry.pubsub.faults: subscriptions, and the dead-letter topic, that are
+//     not as the worker needs them;
 //   - registry.dead_letters: dead letters confirmed, by reason; and
 //     registry.dead_letter.failures: those that were not, and were nacked;
 //   - registry.displaced: creations, acknowledged earlier, that lost to one with
@@ -79,7 +81,8 @@
 // "apply" for each attempt at a batch, which links to those of its messages, or
 // is the child of the only one.
 //
-// Logs: the loss of Pub/Sub and its return, once each; and refusals, displaced
+// Logs: the loss of Pub/Sub and its return, what is found wrong with
+// subscriptions and its repair, once each; and refusals, displaced
 // creations, transient failures and panics, with the message's and the event's
 // identity, each kind limited in rate, with the number of lines left out.
 package consumer

@@ -8,11 +8,7 @@ import (
 	"time"
 
 	"cloud.google.com/go/pubsub/v2"
-	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
-	"github.com/googleapis/gax-go/v2"
 	"golang.org/x/sync/errgroup"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 )
 
 // PubSub is the transport over Google Cloud Pub/Sub.
@@ -21,6 +17,7 @@ type PubSub struct {
 	opts        PubSubOptions
 	deadLetters *pubsub.Publisher
 	contact     *contact // nil where there is no Monitor
+	looked      *looked
 	telemetry   *pubsubTelemetry
 }
 
@@ -40,7 +37,7 @@ func NewPubSub(client *pubsub.Client, opts PubSubOptions) (*PubSub, error) {
 	opts = opts.withDefaults()
 	publisher := client.Publisher(opts.DeadLetterTopic)
 	publisher.PublishSettings.Timeout = deadLetterPublishTimeout
-	p := &PubSub{client: client, opts: opts, deadLetters: publisher}
+	p := &PubSub{client: client, opts: opts, deadLetters: publisher, looked: newLooked()}
 	if opts.Monitor != nil {
 		names := make([]string, len(opts.Subscriptions))
 		for i, name := range opts.Subscriptions {
@@ -50,7 +47,7 @@ func NewPubSub(client *pubsub.Client, opts PubSubOptions) (*PubSub, error) {
 		opts.Monitor.contact.Store(p.contact)
 	}
 	var err error
-	p.telemetry, err = newPubSubTelemetry(opts.MeterProvider, p.contact)
+	p.telemetry, err = newPubSubTelemetry(opts.MeterProvider, p)
 	return p, err
 }
 
@@ -60,58 +57,19 @@ func (p *PubSub) Close() {
 	p.telemetry.close()
 }
 
-// Ready implements Transport: while it receives, it is about the way to Pub/Sub,
-// and about what was acknowledged and is not confirmed.
+// Ready implements Transport: it is about the way to Pub/Sub, what was
+// acknowledged and is not confirmed, and what the last looks have found.
 func (p *PubSub) Ready() error {
 	if p.contact == nil {
-		return nil
+		return p.looked.found()
 	}
-	return p.contact.ready(time.Now())
-}
-
-// Check looks for the subscriptions and the dead-letter topic. An identity that
-// may consume but not look is let pass: receiving will tell.
-func (p *PubSub) Check(ctx context.Context) error {
-	faults := make([]error, len(p.opts.Subscriptions)+1)
-	var group errgroup.Group
-	for i, name := range p.opts.Subscriptions {
-		group.Go(func() error {
-			request := &pubsubpb.GetSubscriptionRequest{Subscription: p.client.Subscriber(name).String()}
-			_, err := p.client.SubscriptionAdminClient.GetSubscription(ctx, request, once)
-			faults[i] = p.missing("subscription", request.Subscription, err)
-			return nil
-		})
-	}
-	request := &pubsubpb.GetTopicRequest{Topic: p.deadLetters.String()}
-	_, err := p.client.TopicAdminClient.GetTopic(ctx, request, once)
-	faults[len(faults)-1] = p.missing("dead-letter topic", request.Topic, err)
-	_ = group.Wait()
-	return errors.Join(faults...)
-}
-
-// once turns off the client's own retries, which go on until the context ends
-// and lose the reason.
-var once = gax.WithRetry(func() gax.Retryer { return nil })
-
-func (p *PubSub) missing(what, name string, err error) error {
-	switch code := status.Code(err); {
-	case err == nil:
-		return nil
-	case code == codes.NotFound:
-		return fmt.Errorf("%s %s does not exist: `registry-worker provision` creates it", what, name)
-	case code == codes.PermissionDenied:
-		p.opts.Logger.Warn("not allowed to look whether it exists; going on", "what", what, "name", name)
-		return nil
-	case code == codes.Unavailable, code == codes.DeadlineExceeded, errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("%s %s: pub/sub does not answer: %w", what, name, err)
-	default:
-		return fmt.Errorf("%s %s: %w", what, name, err)
-	}
+	return errors.Join(p.contact.ready(time.Now()), p.looked.found())
 }
 
 // Receive implements Transport. All subscriptions end together.
 func (p *PubSub) Receive(ctx context.Context, limits Limits, deliver func(context.Context, Message)) error {
 	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { p.lookAgain(ctx); return nil })
 	if p.contact != nil {
 		group.Go(func() error { p.watch(ctx); return nil })
 	}

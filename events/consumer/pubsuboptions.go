@@ -44,6 +44,10 @@ type PubSubOptions struct {
 	// Ready fails. The log says so earlier: after a sixth of it where no stream
 	// is connected, after five sixths where nothing is answered. Default: 30 s.
 	ReadyTimeout time.Duration
+	// LookInterval is how often the subscriptions, the dead-letter topic and its
+	// subscription are looked at again: calls of administration, one for each,
+	// of which Pub/Sub grants a project some thousands a minute. Default: 1 min.
+	LookInterval time.Duration
 	// Monitor sees what the client does; ClientOptions give it to the client.
 	// nil: none, and the transport knows nothing of its streams and of what
 	// becomes of its acknowledgements.
@@ -79,8 +83,8 @@ func (o PubSubOptions) Validate() error {
 	if o.Streams < 0 {
 		faults = append(faults, errors.New("pubsub: streams must not be negative"))
 	}
-	if o.ReadyTimeout < 0 {
-		faults = append(faults, errors.New("pubsub: ready timeout must not be negative"))
+	if o.ReadyTimeout < 0 || o.LookInterval < 0 {
+		faults = append(faults, errors.New("pubsub: ready timeout and look interval must not be negative"))
 	}
 	return errors.Join(faults...)
 }
@@ -89,6 +93,7 @@ func (o PubSubOptions) withDefaults() PubSubOptions {
 	setDefault(&o.Streams, ServiceStreams)
 	setDefault(&o.Lease, 20*time.Second)
 	setDefault(&o.ReadyTimeout, 30*time.Second)
+	setDefault(&o.LookInterval, time.Minute)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -13,13 +13,13 @@ import (
 // it.
 type pubsubTelemetry struct{ registration metric.Registration }
 
-func newPubSubTelemetry(meters metric.MeterProvider, c *contact) (*pubsubTelemetry, error) {
-	if meters == nil || c == nil {
+func newPubSubTelemetry(meters metric.MeterProvider, p *PubSub) (*pubsubTelemetry, error) {
+	if meters == nil {
 		return &pubsubTelemetry{}, nil
 	}
 	m := meters.Meter(scope)
-	var faults [4]error
-	var streams, unconfirmed metric.Int64ObservableGauge
+	var faults [5]error
+	var streams, unconfirmed, bad metric.Int64ObservableGauge
 	var age metric.Float64ObservableGauge
 	streams, faults[0] = m.Int64ObservableGauge("registry.streams.connected",
 		metric.WithDescription("StreamingPull streams that are connected, by subscription."))
@@ -27,17 +27,23 @@ func newPubSubTelemetry(meters metric.MeterProvider, c *contact) (*pubsubTelemet
 		metric.WithDescription("Acknowledgements that Pub/Sub has not confirmed yet, by subscription."))
 	age, faults[2] = m.Float64ObservableGauge("registry.pubsub.answer.age", metric.WithUnit("s"),
 		metric.WithDescription("Since the last good answer of Pub/Sub to anything."))
+	bad, faults[3] = m.Int64ObservableGauge("registry.pubsub.faults",
+		metric.WithDescription("Subscriptions and topics that are not as the worker needs them."))
 	t := &pubsubTelemetry{}
-	t.registration, faults[3] = m.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+	t.registration, faults[4] = m.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		o.ObserveInt64(bad, p.looked.count())
+		if p.contact == nil {
+			return nil
+		}
 		now := time.Now()
-		o.ObserveFloat64(age, c.silence(now).Seconds())
-		for name, s := range c.states(now) {
+		o.ObserveFloat64(age, p.contact.silence(now).Seconds())
+		for name, s := range p.contact.states(now) {
 			by := metric.WithAttributes(attribute.String("subscription", shortName(name)))
 			o.ObserveInt64(streams, int64(s.streams), by)
 			o.ObserveInt64(unconfirmed, s.unconfirmed, by)
 		}
 		return nil
-	}, streams, unconfirmed, age)
+	}, streams, unconfirmed, age, bad)
 	return t, errors.Join(faults[:]...)
 }
 

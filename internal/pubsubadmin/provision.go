@@ -1,40 +1,21 @@
 package pubsubadmin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"cloud.google.com/go/pubsub/v2"
 	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
-)
 
-// What Provision gives to subscriptions.
-const (
-	// AckDeadline is how long a message that was delivered stays away. The
-	// worker's client sets its own, the worker's --lease, and extends it while
-	// the worker lives.
-	AckDeadline = 60 * time.Second
-	// DeadLetterAckDeadline is that of the subscription in which dead letters
-	// wait. Only listing and redriving take from it, and extend it; short, so
-	// that what was sent to a listing that had just ended is soon to be seen.
-	DeadLetterAckDeadline = 10 * time.Second
-	// Retention is how long messages are kept, acknowledged ones too, so that
-	// Rewind finds them. Pub/Sub allows up to 31 days; a longer retention that
-	// somebody has set is kept.
-	Retention = 7 * 24 * time.Hour
-	// MinimumBackoff and MaximumBackoff are the retry policy: how long a nacked
-	// message stays away.
-	MinimumBackoff = 1 * time.Second
-	MaximumBackoff = 60 * time.Second
+	"github.com/northstar-engines/realtime-registry/internal/subscription"
 )
 
 // ProvisionOptions say what is to exist.
@@ -80,245 +61,232 @@ func (a Action) String() string {
 }
 
 // Provision creates the topics and subscriptions that do not exist, and brings
-// the settings of subscriptions that do to what the worker needs: AckDeadline, a
-// retry policy, Retention of acknowledged messages, no expiry, and no dead-letter
-// policy of Pub/Sub's own, which would give up on good events in a long outage.
-// Repeating it is harmless.
+// the settings of those that do to what the worker needs (package subscription):
+// an ack deadline, a retry policy, retention of acknowledged messages, no expiry,
+// and no dead-letter policy of Pub/Sub's own, which would give up on good events
+// in a long outage. Dead letters are kept for subscription.DeadLetterRetention, by
+// their topic too, so that a subscription that was deleted and is made again can
+// be sought back. Repeating it is harmless.
 //
-// What cannot be changed is an error: a subscription of another topic, one that
-// pushes, one with a filter. Everything else is done all the same, and the error
-// lists all faults; the actions are those that succeeded, or would.
+// What cannot be changed is an error (subscription.Wanted.Fault): nothing is
+// created beside it, least of all a topic whose messages would reach nobody.
+// Everything else is done all the same, that of the dead letters first, and the
+// error lists all faults; the actions are those that succeeded, or would.
 func Provision(ctx context.Context, client *pubsub.Client, opts ProvisionOptions) ([]Action, error) {
 	wanted, err := opts.plan()
 	if err != nil {
 		return nil, err
 	}
-	var (
-		actions []Action
-		faults  []error
-	)
-	done := map[string]bool{} // topics
+	p := provisioning{client: client, dryRun: opts.DryRun, done: map[string]bool{}}
+	var faults []error
 	for _, want := range wanted {
-		for _, step := range []func() (Action, error){
-			func() (Action, error) { return provisionTopic(ctx, client, want.topic, opts.DryRun) },
-			func() (Action, error) { return provisionSubscription(ctx, client, want, opts.DryRun) },
-		} {
-			action, err := step()
-			if err != nil {
-				faults = append(faults, err)
-				continue
-			}
-			if key := action.Kind + " " + action.Name; !done[key] {
-				done[key] = true
-				actions = append(actions, action)
-			}
-		}
+		faults = append(faults, p.provision(ctx, want))
 	}
-	return actions, errors.Join(faults...)
+	return p.actions, errors.Join(faults...)
 }
 
-// wanted is a subscription that should exist, and its topic. Its settings
-// differ for the one in which dead letters wait.
-type wanted struct {
-	topic, subscription string
-	deadLetters         bool
-	noRetryPolicy       bool
-}
-
-func (o ProvisionOptions) plan() ([]wanted, error) {
-	var (
-		all    []wanted
-		faults []error
-	)
-	for _, name := range o.Subscriptions {
-		topic, err := topicOfSubscription(name)
-		if err != nil {
-			faults = append(faults, err)
-			continue
-		}
-		all = append(all, wanted{topic: topic, subscription: shortName(name), noRetryPolicy: o.NoRetryPolicy})
-	}
+// plan puts the dead letters first: what refuses must find somebody who keeps.
+func (o ProvisionOptions) plan() ([]subscription.Wanted, error) {
+	var faults []error
 	if o.DeadLetterTopic == "" {
 		faults = append(faults, errors.New("no dead-letter topic is given"))
 	}
-	name := shortName(o.DeadLetterTopic)
-	all = append(all, wanted{topic: name, subscription: name, deadLetters: true})
+	all := []subscription.Wanted{subscription.OfDeadLetters(o.DeadLetterTopic)}
+	for _, name := range o.Subscriptions {
+		want := subscription.Of(name)
+		if want.Topic == "" {
+			faults = append(faults, fmt.Errorf("subscription %s: its name is not {topic}.{consumer}, so its topic is not known", name))
+			continue
+		}
+		want.NoRetryPolicy = o.NoRetryPolicy
+		all = append(all, want)
+	}
 	return all, errors.Join(faults...)
 }
 
-func provisionTopic(ctx context.Context, client *pubsub.Client, name string, dryRun bool) (Action, error) {
-	action := Action{Verb: Keep, Kind: "topic", Name: name}
-	full := client.Publisher(name).String()
-	_, err := client.TopicAdminClient.GetTopic(ctx, &pubsubpb.GetTopicRequest{Topic: full}, once)
-	if status.Code(err) == codes.NotFound {
-		action.Verb = Create
-		err = nil
-		if !dryRun {
-			_, err = client.TopicAdminClient.CreateTopic(ctx, &pubsubpb.Topic{Name: full})
-			if status.Code(err) == codes.AlreadyExists { // somebody was faster
-				err = nil
-			}
-		}
-	}
-	if err != nil {
-		return Action{}, fmt.Errorf("provision topic %s: %w", name, err)
-	}
-	return action, nil
+// provisioning is one call of Provision.
+type provisioning struct {
+	client  *pubsub.Client
+	dryRun  bool
+	actions []Action
+	done    map[string]bool // topics, by short name
 }
 
-func provisionSubscription(ctx context.Context, client *pubsub.Client, want wanted, dryRun bool) (Action, error) {
-	action := Action{Verb: Keep, Kind: "subscription", Name: want.subscription}
-	target := want.settings(client)
-	have, err := client.SubscriptionAdminClient.GetSubscription(ctx, &pubsubpb.GetSubscriptionRequest{Subscription: target.Name}, once)
-	if status.Code(err) == codes.NotFound {
-		action.Verb, action.Detail = Create, want.describe()
-		if dryRun {
-			return action, nil
-		}
-		_, err = client.SubscriptionAdminClient.CreateSubscription(ctx, target)
-		if status.Code(err) != codes.AlreadyExists {
-			return action, wrap(action, err)
-		}
-		// Somebody was faster: see what they have made.
-		action = Action{Verb: Keep, Kind: action.Kind, Name: action.Name}
-		have, err = client.SubscriptionAdminClient.GetSubscription(ctx, &pubsubpb.GetSubscriptionRequest{Subscription: target.Name})
+func (p *provisioning) did(a Action) { p.actions = append(p.actions, a) }
+
+// provision sees to a subscription and its topic. It looks at the subscription
+// first: where its topic was deleted, a new topic would take messages that reach
+// nobody.
+func (p *provisioning) provision(ctx context.Context, want subscription.Wanted) error {
+	have, err := p.look(ctx, want)
+	if err != nil {
+		return fmt.Errorf("provision subscription %s: %w", want.Name, err)
+	}
+	created, err := p.topic(ctx, want, have)
+	if err != nil {
+		return fmt.Errorf("provision topic %s: %w", want.Topic, err)
+	}
+	if have == nil {
+		err = p.create(ctx, want, created)
+	} else {
+		err = p.update(ctx, want, have)
 	}
 	if err != nil {
-		return action, wrap(action, err)
+		return fmt.Errorf("provision subscription %s: %w", want.Name, err)
 	}
-	if err := unchangeable(have, target); err != nil {
-		return action, wrap(action, err)
+	return nil
+}
+
+// look returns the subscription, nil where it does not exist, and an error where
+// it is of no use.
+func (p *provisioning) look(ctx context.Context, want subscription.Wanted) (*pubsubpb.Subscription, error) {
+	request := &pubsubpb.GetSubscriptionRequest{Subscription: p.client.Subscriber(want.Name).String()}
+	have, err := p.client.SubscriptionAdminClient.GetSubscription(ctx, request, once)
+	switch {
+	case status.Code(err) == codes.NotFound:
+		return nil, nil
+	case err != nil:
+		return nil, err
 	}
-	changes := differences(have, target)
-	if len(changes) == 0 {
+	return have, want.Fault(have)
+}
+
+// topic creates the topic of a subscription, or brings it to what is wanted. The
+// one of a subscription that exists may be another project's, and is let be.
+func (p *provisioning) topic(ctx context.Context, want subscription.Wanted, of *pubsubpb.Subscription) (created bool, err error) {
+	target := &pubsubpb.Topic{Name: p.client.Publisher(want.Topic).String()}
+	if want.DeadLetters {
+		target.MessageRetentionDuration = durationpb.New(subscription.DeadLetterRetention)
+	}
+	action := Action{Verb: Keep, Kind: "topic", Name: want.Topic}
+	if of != nil && of.Topic != target.Name {
+		action.Detail = "it is " + of.Topic
+	} else {
+		if action, err = p.ownTopic(ctx, target, action); err != nil {
+			return false, err
+		}
+	}
+	if !p.done[want.Topic] {
+		p.done[want.Topic] = true
+		p.did(action)
+	}
+	return action.Verb == Create, nil
+}
+
+func (p *provisioning) ownTopic(ctx context.Context, target *pubsubpb.Topic, action Action) (Action, error) {
+	admin := p.client.TopicAdminClient
+	have, err := admin.GetTopic(ctx, &pubsubpb.GetTopicRequest{Topic: target.Name}, once)
+	keep := target.MessageRetentionDuration.AsDuration()
+	switch {
+	case status.Code(err) == codes.NotFound:
+		action.Verb = Create
+		if keep > 0 {
+			action.Detail = "kept for " + subscription.Days(keep)
+		}
+		if p.dryRun {
+			return action, nil
+		}
+		if _, err = admin.CreateTopic(ctx, target); status.Code(err) == codes.AlreadyExists { // somebody was faster
+			err = nil
+		}
+		return action, err
+	case err != nil:
+		return action, err
+	case have.MessageRetentionDuration.AsDuration() >= keep:
 		return action, nil
 	}
 	action.Verb = Update
-	if dryRun {
-		action.Detail = describeAll(changes)
+	action.Detail = fmt.Sprintf("kept for %s → %s", subscription.Days(have.MessageRetentionDuration.AsDuration()), subscription.Days(keep))
+	if p.dryRun {
 		return action, nil
 	}
-	err = update(ctx, client, target, changes)
-	if status.Code(err) == codes.InvalidArgument {
-		// The emulator can set an expiration policy at creation only.
-		changes = slices.DeleteFunc(changes, func(d difference) bool { return d.field == expirationPolicy })
-		err = update(ctx, client, target, changes)
-	}
-	action.Detail = describeAll(changes)
-	return action, wrap(action, err)
+	_, err = admin.UpdateTopic(ctx, &pubsubpb.UpdateTopicRequest{
+		Topic: target, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"message_retention_duration"}},
+	})
+	return action, err
 }
 
-func update(ctx context.Context, client *pubsub.Client, target *pubsubpb.Subscription, changes []difference) error {
+// create makes a subscription. Of a dead-letter topic that has been there
+// already it says how to get at what was published meanwhile.
+func (p *provisioning) create(ctx context.Context, want subscription.Wanted, newTopic bool) error {
+	action := Action{Verb: Create, Kind: "subscription", Name: want.Name, Detail: want.Describe()}
+	if want.DeadLetters && !newTopic {
+		action.Detail += fmt.Sprintf("; what the topic took before it: `gcloud pubsub subscriptions seek %s --time=TIME`", want.Name)
+	}
+	if p.dryRun {
+		p.did(action)
+		return nil
+	}
+	target := p.settings(want)
+	_, err := p.client.SubscriptionAdminClient.CreateSubscription(ctx, target)
+	if status.Code(err) == codes.InvalidArgument && want.DeadLetters { // the emulator keeps nothing as long
+		target.MessageRetentionDuration = durationpb.New(subscription.Retention)
+		_, err = p.client.SubscriptionAdminClient.CreateSubscription(ctx, target)
+	}
+	if status.Code(err) == codes.AlreadyExists { // somebody was faster: see what they have made
+		have, err := p.look(ctx, want)
+		if err != nil || have == nil {
+			return cmp.Or(err, errors.New("it comes and goes"))
+		}
+		return p.update(ctx, want, have)
+	}
+	if err != nil {
+		return err
+	}
+	p.did(action)
+	return nil
+}
+
+// update brings the settings of a subscription that exists to what is wanted.
+func (p *provisioning) update(ctx context.Context, want subscription.Wanted, have *pubsubpb.Subscription) error {
+	action := Action{Verb: Keep, Kind: "subscription", Name: want.Name}
+	changes := want.Differences(have)
+	if len(changes) == 0 {
+		p.did(action)
+		return nil
+	}
+	action.Verb = Update
+	if !p.dryRun {
+		err := p.change(ctx, want, changes)
+		if status.Code(err) == codes.InvalidArgument {
+			changes = slices.DeleteFunc(changes, func(d subscription.Difference) bool {
+				return d.Field == subscription.ExpirationField || want.DeadLetters && d.Field == subscription.RetentionField
+			})
+			err = p.change(ctx, want, changes)
+		}
+		if err != nil {
+			return err
+		}
+		if len(changes) == 0 { // on the emulator, which has no more to give
+			action.Verb = Keep
+		}
+	}
+	texts := make([]string, len(changes))
+	for i, change := range changes {
+		texts[i] = change.Text
+	}
+	action.Detail = strings.Join(texts, ", ")
+	p.did(action)
+	return nil
+}
+
+func (p *provisioning) change(ctx context.Context, want subscription.Wanted, changes []subscription.Difference) error {
 	if len(changes) == 0 {
 		return nil
 	}
 	mask := &fieldmaskpb.FieldMask{}
 	for _, change := range changes {
-		mask.Paths = append(mask.Paths, change.field)
+		mask.Paths = append(mask.Paths, change.Field)
 	}
-	_, err := client.SubscriptionAdminClient.UpdateSubscription(ctx, &pubsubpb.UpdateSubscriptionRequest{
-		Subscription: target, UpdateMask: mask,
+	_, err := p.client.SubscriptionAdminClient.UpdateSubscription(ctx, &pubsubpb.UpdateSubscriptionRequest{
+		Subscription: p.settings(want), UpdateMask: mask,
 	})
 	return err
 }
 
-func describeAll(changes []difference) string {
-	texts := make([]string, len(changes))
-	for i, change := range changes {
-		texts[i] = change.text
-	}
-	return strings.Join(texts, ", ")
-}
-
-func wrap(a Action, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("provision subscription %s: %w", a.Name, err)
-}
-
-// settings are those of the subscription as it should be.
-func (w wanted) settings(client *pubsub.Client) *pubsubpb.Subscription {
-	s := &pubsubpb.Subscription{
-		Name:                     client.Subscriber(w.subscription).String(),
-		Topic:                    client.Publisher(w.topic).String(),
-		AckDeadlineSeconds:       int32(AckDeadline.Seconds()),
-		MessageRetentionDuration: durationpb.New(Retention),
-		ExpirationPolicy:         &pubsubpb.ExpirationPolicy{}, // without a TTL: never
-	}
-	if w.deadLetters {
-		s.AckDeadlineSeconds = int32(DeadLetterAckDeadline.Seconds())
-	} else {
-		s.RetainAckedMessages = true
-		if !w.noRetryPolicy {
-			s.RetryPolicy = &pubsubpb.RetryPolicy{
-				MinimumBackoff: durationpb.New(MinimumBackoff),
-				MaximumBackoff: durationpb.New(MaximumBackoff),
-			}
-		}
-	}
+// settings are those of the subscription, with its names.
+func (p *provisioning) settings(want subscription.Wanted) *pubsubpb.Subscription {
+	s := want.Settings()
+	s.Name, s.Topic = p.client.Subscriber(want.Name).String(), p.client.Publisher(want.Topic).String()
 	return s
-}
-
-func (w wanted) describe() string {
-	if w.deadLetters {
-		return fmt.Sprintf("of topic %s, kept for %s, no expiry", w.topic, days(Retention))
-	}
-	backoff := fmt.Sprintf("backoff %s to %s", MinimumBackoff, MaximumBackoff)
-	if w.noRetryPolicy {
-		backoff = "no backoff, for the emulator's sake"
-	}
-	return fmt.Sprintf("of topic %s, ack deadline %s, %s, kept for %s even when acknowledged, no expiry",
-		w.topic, AckDeadline, backoff, days(Retention))
-}
-
-func days(d time.Duration) string {
-	if d%(24*time.Hour) != 0 {
-		return d.String()
-	}
-	return fmt.Sprintf("%d days", d/(24*time.Hour))
-}
-
-func unchangeable(have, want *pubsubpb.Subscription) error {
-	switch {
-	case have.Topic == "_deleted-topic_":
-		return errors.New("its topic was deleted; delete the subscription, so that it can be created anew")
-	case have.Topic != want.Topic:
-		return fmt.Errorf("it is a subscription of %s, and not of %s", have.Topic, want.Topic)
-	case have.PushConfig.GetPushEndpoint() != "" || have.BigqueryConfig != nil || have.CloudStorageConfig != nil:
-		return errors.New("its messages are pushed elsewhere, so a worker cannot pull them")
-	case have.Filter != "":
-		return fmt.Errorf("it has a filter (%s), which hides events from the worker and cannot be changed", have.Filter)
-	}
-	return nil
-}
-
-// difference is a setting that must be changed.
-type difference struct{ field, text string }
-
-const expirationPolicy = "expiration_policy"
-
-func differences(have, want *pubsubpb.Subscription) (all []difference) {
-	add := func(differs bool, field, text string) {
-		if differs {
-			all = append(all, difference{field, text})
-		}
-	}
-	kept := have.MessageRetentionDuration.AsDuration()
-	add(have.AckDeadlineSeconds != want.AckDeadlineSeconds, "ack_deadline_seconds",
-		fmt.Sprintf("ack deadline %ds → %ds", have.AckDeadlineSeconds, want.AckDeadlineSeconds))
-	add(kept < want.MessageRetentionDuration.AsDuration(), "message_retention_duration",
-		fmt.Sprintf("kept for %s → %s", days(kept), days(Retention)))
-	add(want.RetainAckedMessages && !have.RetainAckedMessages, "retain_acked_messages", "acknowledged messages are kept")
-	add(have.ExpirationPolicy == nil || have.ExpirationPolicy.Ttl != nil, expirationPolicy, "no expiry")
-	add(!proto.Equal(have.RetryPolicy, want.RetryPolicy), "retry_policy", retryText(want))
-	add(have.DeadLetterPolicy != nil, "dead_letter_policy", "no dead-letter policy")
-	return all
-}
-
-func retryText(want *pubsubpb.Subscription) string {
-	if want.RetryPolicy == nil {
-		return "no retry policy"
-	}
-	return fmt.Sprintf("backoff %s to %s", MinimumBackoff, MaximumBackoff)
 }

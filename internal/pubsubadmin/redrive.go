@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/northstar-engines/realtime-registry/events"
+	"github.com/northstar-engines/realtime-registry/internal/subscription"
 )
 
 // RedriveAttribute marks a message that was published again, with a name for
@@ -130,21 +131,21 @@ func (r *redrive) publish(ctx context.Context, letter DeadLetter) (*pubsub.Publi
 	return r.publisher(topic).Publish(ctx, &pubsub.Message{Attributes: letter.Attributes, Data: letter.Data}), nil
 }
 
-// origin is the topic of the subscription that refused the message; where that
-// does not exist any more, the one that its name, or else the event's type,
-// stands for.
+// origin is the topic of the subscription that refused the message; where either
+// does not exist any more, the one that the subscription's name, or else the
+// event's type, stands for.
 func (r *redrive) origin(ctx context.Context, letter DeadLetter) (string, error) {
 	if topic := r.origins[letter.Subscription]; topic != "" {
 		return topic, nil
 	}
 	if letter.Subscription != "" {
 		request := &pubsubpb.GetSubscriptionRequest{Subscription: r.client.Subscriber(letter.Subscription).String()}
-		if s, err := r.client.SubscriptionAdminClient.GetSubscription(ctx, request); err == nil {
+		if s, err := r.client.SubscriptionAdminClient.GetSubscription(ctx, request); err == nil && !subscription.TopicDeleted(s) {
 			r.origins[letter.Subscription] = s.Topic
 			return s.Topic, nil
 		}
 	}
-	if topic, err := topicOfSubscription(letter.Subscription); err == nil {
+	if topic := subscription.Of(letter.Subscription).Topic; topic != "" {
 		return topic, nil
 	}
 	if topic := events.Type(letter.Attributes["ce-type"]).Topic(); topic != "" {

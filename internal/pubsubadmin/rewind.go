@@ -9,6 +9,8 @@ import (
 	"cloud.google.com/go/pubsub/v2"
 	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/northstar-engines/realtime-registry/internal/subscription"
 )
 
 // Rewind sets subscriptions back to a time: whatever was published since then
@@ -27,7 +29,7 @@ func Rewind(ctx context.Context, client *pubsub.Client, subscriptions []string, 
 			Target:       &pubsubpb.SeekRequest_Time{Time: timestamppb.New(since)},
 		}, once)
 		if err != nil {
-			faults = append(faults, fmt.Errorf("rewind subscription %s: %w", shortName(name), err))
+			faults = append(faults, fmt.Errorf("rewind subscription %s: %w", subscription.Short(name), err))
 		}
 	}
 	return errors.Join(faults...)

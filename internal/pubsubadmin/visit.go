@@ -12,6 +12,8 @@ import (
 	"github.com/googleapis/gax-go/v2"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/northstar-engines/realtime-registry/internal/subscription"
 )
 
 const (
@@ -32,12 +34,12 @@ const (
 //
 // It pulls and does not stream: what is given back while a stream is open may
 // be delivered to that very stream, and is out of sight for a lease.
-func visit(ctx context.Context, client *pubsub.Client, subscription string, idle time.Duration,
+func visit(ctx context.Context, client *pubsub.Client, name string, idle time.Duration,
 	f func([]*pubsubpb.ReceivedMessage) (ack []string, stop bool)) (err error) {
-	s := leases{client: client, subscription: client.Subscriber(subscription).String(), held: map[string]bool{}}
+	s := leases{client: client, subscription: client.Subscriber(name).String(), held: map[string]bool{}}
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("subscription %s: %w", shortName(subscription), err)
+			err = fmt.Errorf("subscription %s: %w", subscription.Short(name), err)
 		}
 	}()
 	if err := s.exists(ctx); err != nil {
