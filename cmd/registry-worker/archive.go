@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/northstar-engines/realtime-registry/events"
 	"github.com/northstar-engines/realtime-registry/events/archive"
@@ -14,10 +15,15 @@ import (
 
 // exportEvents writes the events from which an empty registry becomes this one:
 // the ledger first, so that no document has to be rewritten, then the history of
-// every resource. What no event can say is named in foreign.
-func exportEvents(ctx context.Context, store registry.Store, out, foreign io.Writer) error {
+// every resource, between a line that says where they are from and one that says
+// that they are all. What no event can say is named in foreign.
+func exportEvents(ctx context.Context, store registry.Store, from target, out, foreign io.Writer) error {
 	w, err := archive.Create("-", out)
 	if err != nil {
+		return err
+	}
+	at := time.Now()
+	if err := w.Begin(archive.Origin{Project: from.Project, Database: from.Database, Prefix: from.Prefix, Emulator: from.Emulator, Time: at}); err != nil {
 		return err
 	}
 	began := false
@@ -39,6 +45,9 @@ func exportEvents(ctx context.Context, store registry.Store, out, foreign io.Wri
 		if snapshot, err = store.Read(ctx, nil); err == nil {
 			err = writeLedger(w, snapshot.Ledger)
 		}
+	}
+	if err == nil {
+		err = w.End(at)
 	}
 	return errors.Join(err, w.Close())
 }

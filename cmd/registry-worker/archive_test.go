@@ -117,10 +117,10 @@ func TestAnArchiveEndsAsItsFoldAndAgainChangesNothing(t *testing.T) {
 	}
 	pass("fresh", a.lines)
 	written := lastWrite(t, c)
-	before := c.run(exitDone, "export", "--events").Stdout.String()
+	before := c.archive()
 	_, writes := pass("again, shuffled", a.shuffled())
 	require.LessOrEqual(t, writes, int64(8*16), "but for a few creates that are tried before it is known, and fail")
-	require.Equal(t, before, c.run(exitDone, "export", "--events").Stdout.String(), "no document has changed")
+	require.Equal(t, before, c.archive(), "no document has changed")
 	require.Equal(t, written, lastWrite(t, c), "none was written again either")
 	require.Empty(t, c.run(exitDone, "dead-letters", "list", "--json").Stdout.String())
 }
@@ -170,7 +170,7 @@ func TestAnArchiveReplayedTwiceAndAfterAKillEndsAsItsFold(t *testing.T) {
 	c, file := onEmulators(t), write(t, a.lines...)
 	apply := func(args ...string) string {
 		began := time.Now()
-		out := c.patient(append([]string{"replay", "--rate", "unlimited", file}, args...)...)
+		out := c.patient(append([]string{"replay", "--yes", "--rate", "unlimited", file}, args...)...)
 		t.Logf("replay %s: %s\n%s", strings.Join(args, " "), time.Since(began).Round(time.Millisecond), out)
 		return out
 	}
@@ -182,26 +182,26 @@ func TestAnArchiveReplayedTwiceAndAfterAKillEndsAsItsFold(t *testing.T) {
 	require.True(t, found)
 	require.Equal(t, told, done, "a dry run counts what the replay does")
 	require.Equal(t, a.want, c.patient("export"))
-	whole := c.patient("export", "--events")
+	whole := c.archive()
 	require.Contains(t, apply("--dry-run"), "nothing would change")
 	require.Contains(t, apply(), "nothing changed")
 	require.Contains(t, apply("--dry-run"), "nothing would change")
-	require.Equal(t, whole, c.patient("export", "--events"))
+	require.Equal(t, whole, c.archive())
 
 	killed := onEmulators(t)
 	checkpoint := filepath.Join(t.TempDir(), "checkpoint.json")
-	first := killed.start("replay", "--checkpoint", checkpoint, "--rate", strconv.Itoa(max(200, len(a.lines)/10)), file)
+	first := killed.start("replay", "--yes", "--checkpoint", checkpoint, "--rate", strconv.Itoa(max(200, len(a.lines)/10)), file)
 	require.Eventually(t, func() bool { return lineOf(checkpoint) >= len(a.lines)/2 }, time.Minute, time.Millisecond)
 	first.Kill()
 	first.Wait(10 * time.Second)
 	there := strings.Count(killed.patient("export"), "\n")
 	require.Less(t, there, strings.Count(a.want, "\n"), "it was the middle")
 	line := lineOf(checkpoint)
-	second := killed.run(exitDone, "replay", "--checkpoint", checkpoint, "--rate", "unlimited", file)
+	second := killed.run(exitDone, "replay", "--yes", "--checkpoint", checkpoint, "--rate", "unlimited", file)
 	t.Logf("killed behind line %d of %d with %d resources there; then %s", line, len(a.lines), there, second.Stderr)
 	require.Contains(t, second.Stderr.String(), "going on behind")
 	require.Equal(t, a.want, killed.patient("export"))
-	require.Equal(t, whole, killed.patient("export", "--events"))
+	require.Equal(t, whole, killed.archive())
 }
 
 // lineOf is the line at which a checkpoint stands; 0 where there is none.

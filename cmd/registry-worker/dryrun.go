@@ -27,7 +27,7 @@ func (in *invocation) dryRun(ctx context.Context, store registryStore, files *ar
 	if err != nil {
 		return err
 	}
-	options := in.replayOptions(files)
+	options := in.replayOptions()
 	options.Rate = governor.Unlimited // it reads only
 	options.Refused = note.write
 	progress := newProgress(in.Stderr, "lines looked at")
@@ -44,9 +44,9 @@ func (in *invocation) dryRun(ctx context.Context, store registryStore, files *ar
 		return err
 	}
 	progress.end(counts.Total())
-	printCounts(in, counts, "would change", "would change")
+	printCounts(in.report(), counts, "would change", "would change")
 	if refused := counts.Of(handlers.Refused); refused > 0 {
-		fmt.Fprintf(in.Stderr, "%s would be refused, see %s\n", counted(refused, "line", "lines"), note.where)
+		fmt.Fprintf(in.Stderr, "%s would be refused, see %s\n", counted(refused, "line", "lines"), terminal.Quote(note.where))
 	}
 	effect := dry.Effect(sampleSize)
 	in.printEffect(effect)
@@ -64,25 +64,25 @@ func (in *invocation) dryRun(ctx context.Context, store registryStore, files *ar
 // printBeside says what moves of whole tenants would do to the resources that
 // the archive does not name.
 func (in *invocation) printBeside(p rewrite.Plan) {
-	fmt.Fprintln(in.Stdout, "by these moves, beside what the archive names:")
+	fmt.Fprintln(in.report(), "by these moves, beside what the archive names:")
 	for _, kind := range registry.Kinds {
-		fmt.Fprintf(in.Stdout, "  %s would change hands\n", count(p.Owners[kind], kind))
+		fmt.Fprintf(in.report(), "  %s would change hands\n", count(p.Owners[kind], kind))
 	}
 	for _, c := range p.Sample {
-		fmt.Fprintf(in.Stdout, "    %s: %s → %s\n", c.Resource, terminal.Quote(c.From), terminal.Quote(c.To))
+		fmt.Fprintf(in.report(), "    %s: %s → %s\n", c.Resource, terminal.Quote(c.From), terminal.Quote(c.To))
 	}
 	if p.Plain > 0 {
-		fmt.Fprintf(in.Stdout, "  %d of them carry plain sets, for which no move can promise\n", p.Plain)
+		fmt.Fprintf(in.report(), "  %d of them carry plain sets, for which no move can promise\n", p.Plain)
 	}
 }
 
 func (in *invocation) printEffect(e replay.Effect) {
 	for _, kind := range registry.Kinds {
 		if n := e.Registered[kind]; n > 0 {
-			fmt.Fprintf(in.Stdout, "%s would be registered\n", count(int64(n), kind))
+			fmt.Fprintf(in.report(), "%s would be registered\n", count(int64(n), kind))
 		}
 		if n := e.Moved[kind]; n > 0 {
-			fmt.Fprintf(in.Stdout, "%s would change hands\n", count(int64(n), kind))
+			fmt.Fprintf(in.report(), "%s would change hands\n", count(int64(n), kind))
 		}
 	}
 	for _, c := range append(e.RegisteredSample, e.Moves...) {
@@ -90,13 +90,13 @@ func (in *invocation) printEffect(e replay.Effect) {
 		if from == "" {
 			from = "nobody"
 		}
-		fmt.Fprintf(in.Stdout, "  %s: %s → %s\n", c.Resource, terminal.Quote(from), terminal.Quote(c.To))
+		fmt.Fprintf(in.report(), "  %s: %s → %s\n", c.Resource, terminal.Quote(from), terminal.Quote(c.To))
 	}
 	for _, m := range e.TenantMoves {
 		verb := "begin"
 		if !m.Counts() {
 			verb = "cease"
 		}
-		fmt.Fprintf(in.Stdout, "the move of everything from %s to %s (event %s) would %s to count\n", terminal.Quote(m.From), terminal.Quote(m.To), terminal.Quote(m.ID), verb)
+		fmt.Fprintf(in.report(), "the move of everything from %s to %s (event %s) would %s to count\n", terminal.Quote(m.From), terminal.Quote(m.To), terminal.Quote(m.ID), verb)
 	}
 }

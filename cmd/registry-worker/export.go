@@ -21,7 +21,9 @@ var exportCommand = command{
 		"With --check it prints the documents instead whose tenant_id is not that owner,\n" +
 		"which is what readers see that know the documents only; on any the exit code is 1.\n\n" +
 		"With --events it prints an archive instead: the events from which replay makes an\n" +
-		"empty registry the same, moves of whole tenants and their retractions first.",
+		"empty registry the same, moves of whole tenants and their retractions first. Its\n" +
+		"first line says from where and when, its last one counts and hashes them, so that\n" +
+		"replay knows an archive that is another's, was cut or was changed.",
 	Examples: []string{
 		"registry-worker export > owners.ndjson",
 		"registry-worker export --check",
@@ -47,7 +49,7 @@ func runExport(ctx context.Context, in *invocation) error {
 	}
 	defer store.Close()
 	if in.Config.Events {
-		return exportEvents(ctx, store, in.Stdout, in.Stderr)
+		return exportEvents(ctx, store, in.firestoreTarget(), in.Stdout, in.Stderr)
 	}
 	if in.Config.Check {
 		return checkDocuments(ctx, store, in.Stdout, in.Stderr)

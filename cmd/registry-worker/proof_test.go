@@ -270,7 +270,7 @@ func TestProofOfALargeTenantsMove(t *testing.T) {
 	c.run(exitDone, "provision")
 	lines := append(threads("t_large", "th", n), created("own", "2024-01-01T00:00:00Z", "t_target", "own"))
 	file := write(t, lines...)
-	timed(t, "replay of the creations", func() { c.patient("replay", "--rate", "unlimited", file) })
+	timed(t, "replay of the creations", func() { c.patient("replay", "--yes", "--rate", "unlimited", file) })
 	before := c.patient("export")
 	timed(t, "moves plan", func() {
 		plan := c.patient("moves", "plan", "--from", "t_large", "--to", "t_target")

@@ -38,6 +38,13 @@ func runPublish(ctx context.Context, in *invocation) error {
 	if len(in.Args) == 0 {
 		return usagef("no FILE; - is standard input")
 	}
+	inputs := make([]namedFile, len(in.Args))
+	for i, name := range in.Args {
+		inputs[i] = namedFile{what: "FILE", name: name}
+	}
+	if err := in.distinct(inputs, nil); err != nil {
+		return err
+	}
 	files, err := archive.Open(in.Args, in.Stdin)
 	if err != nil {
 		return err

@@ -48,9 +48,11 @@ func onTerminal(t *testing.T, env []string, args ...string) *session {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() { _ = cmd.Process.Kill() })
-	go s.watch()
+	watched := make(chan struct{})
+	go func() { s.watch(); close(watched) }()
 	go func() {
 		_ = cmd.Wait()
+		<-watched // all that it printed is here
 		s.done <- cmd.ProcessState.ExitCode()
 	}()
 	return s

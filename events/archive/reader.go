@@ -5,8 +5,13 @@
 // stands; what a line holds is for events.DecodeLine. A line that is too long
 // is a refusal of that line, and the Reader goes on behind it. A file that
 // cannot be read to its end, a gzip stream that was cut among them, is an error
-// that ends the walk: an archive is never taken to be shorter than it is. Of a
-// plain file that was cut between two lines nobody can tell.
+// that ends the walk: an archive is never taken to be shorter than it is.
+//
+// What `export --events` writes begins with a line that says where and when, and
+// ends with one that counts the events and has their hash (Writer.Begin and End).
+// The Reader checks both and yields neither; an archive that was cut or changed is
+// an error at its end. Of a file without them nobody can tell whether it was cut
+// between two lines.
 //
 // It emits no telemetry. Position is for progress bars.
 package archive
@@ -16,8 +21,11 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"iter"
 	"os"
@@ -42,17 +50,27 @@ type Line struct {
 // Reader reads archives one after the other. One goroutine may read, any may
 // ask for the position.
 type Reader struct {
-	files []string
-	stdin io.Reader
-	total int64
-	read  atomic.Int64
+	// Began is called where an archive begins that says where it comes from, and
+	// with nil for the first line of a file's lines that belong to none. May be nil.
+	Began func(file string, line int, origin *Origin)
+
+	files    []string
+	stdin    io.Reader
+	total    int64
+	read     atomic.Int64
+	finished hash.Hash // of the digests of the files that have been read
+	current  hash.Hash // of the lines of this one, each with "\n"
 }
+
+// Regular reports whether the files can all be read more than once: none is
+// standard input, a pipe or a device.
+func (r *Reader) Regular() bool { return r.total >= 0 }
 
 // Open prepares to read the files in order. "-" is stdin, which is not closed.
 // A file that is missing or is a directory is an error now, not when the others
 // have been read; all such files are named.
 func Open(files []string, stdin io.Reader) (*Reader, error) {
-	r := &Reader{files: files, stdin: stdin}
+	r := &Reader{files: files, stdin: stdin, finished: sha256.New(), current: sha256.New()}
 	var faults []error
 	for _, file := range files {
 		if file == "-" {
@@ -81,6 +99,16 @@ func Open(files []string, stdin io.Reader) (*Reader, error) {
 // disk, and how many there are; total is -1 where that cannot be known, as with
 // standard input. It is safe for concurrent use.
 func (r *Reader) Position() (read, total int64) { return r.read.Load(), r.total }
+
+// Digest returns a SHA-256, in hexadecimal, of all that was read up to and with
+// the line that was yielded last: of which files, in which order, blank lines and
+// white space at the ends of lines left out. It is for the goroutine that reads.
+func (r *Reader) Digest() string {
+	all := sha256.New()
+	all.Write(r.finished.Sum(nil))
+	all.Write(r.current.Sum(nil))
+	return hex.EncodeToString(all.Sum(nil))
+}
 
 // Lines yields every line that is not blank. An error comes with the file and
 // the number of the line that could not be read, and is the last. The end of ctx
@@ -112,23 +140,49 @@ func (r *Reader) readFile(ctx context.Context, file string, yield func(Line, err
 		yield(Line{File: file}, fmt.Errorf("read archive %s: %w", file, err))
 		return false
 	}
+	defer func() {
+		r.finished.Write(r.current.Sum(nil))
+		r.current.Reset()
+	}()
+	return r.readLines(ctx, file, text, yield)
+}
+
+func (r *Reader) readLines(ctx context.Context, file string, input *bufio.Reader, yield func(Line, error) bool) bool {
+	var f frame
 	for number := 1; ; number++ {
 		line := Line{File: file, Number: number}
+		fail := func(err error) bool {
+			yield(Line{File: file, Number: number}, fmt.Errorf("read archive %s, line %d: %w", file, number, err))
+			return false
+		}
 		var readErr error
-		line.Text, line.Refusal, readErr = readLine(text)
+		line.Text, line.Refusal, readErr = readLine(input, r.current)
 		if ctx.Err() != nil {
 			readErr = ctx.Err()
 		}
 		if readErr != nil && !errors.Is(readErr, io.EOF) {
-			yield(Line{File: file, Number: number}, fmt.Errorf("read archive %s, line %d: %w", file, number, readErr))
-			return false
+			return fail(readErr)
 		}
-		if blank := line.Refusal == nil && len(line.Text) == 0; !blank && !yield(line, nil) {
-			return false
+		if line.Refusal != nil || len(line.Text) > 0 {
+			own, err := f.line(number, line.Text, func(origin *Origin) {
+				if r.Began != nil {
+					r.Began(file, number, origin)
+				}
+			})
+			if err != nil {
+				return fail(err)
+			}
+			if !own && !yield(line, nil) {
+				return false
+			}
 		}
-		if readErr != nil {
-			return true
+		if readErr == nil {
+			continue
 		}
+		if err := f.endOfFile(); err != nil {
+			return fail(err)
+		}
+		return true
 	}
 }
 
@@ -137,15 +191,22 @@ func (r *Reader) readFile(ctx context.Context, file string, yield func(Line, err
 var bom = []byte("\ufeff")
 
 // readLine returns the next line without white space, or a byte order mark,
-// around it. The error is io.EOF where it is the last one.
-func readLine(input *bufio.Reader) ([]byte, *events.Refusal, error) {
+// around it, and writes it to the digest; a hash takes everything. The error is io.EOF where it is the last one.
+func readLine(input *bufio.Reader, digest io.Writer) ([]byte, *events.Refusal, error) {
 	line, err := input.ReadSlice('\n')
 	if !errors.Is(err, bufio.ErrBufferFull) {
-		return bytes.TrimSpace(bytes.TrimPrefix(line, bom)), nil, err
+		line = bytes.TrimSpace(bytes.TrimPrefix(line, bom))
+		if len(line) > 0 {
+			_, _ = digest.Write(line)
+			_, _ = digest.Write([]byte{'\n'})
+		}
+		return line, nil, err
 	}
+	_, _ = digest.Write(line)
 	length := len(line)
 	for errors.Is(err, bufio.ErrBufferFull) {
 		line, err = input.ReadSlice('\n')
+		_, _ = digest.Write(line)
 		length += len(line)
 	}
 	return nil, &events.Refusal{

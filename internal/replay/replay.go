@@ -9,9 +9,12 @@
 // # What may go wrong
 //
 // A line that can never succeed is refused: given to Options.Refused, counted,
-// and left behind. What the store cannot do now is tried again for RetryFor;
+// and left behind. So is one that was not asked for: retractions and plain sets of
+// an archive change who owns what by nobody's event, and want an option each. What the store cannot do now is tried again for RetryFor;
 // then the replay ends with an error. A replay that ends early, by a kill too,
 // goes on behind its checkpoint: every line before the checkpoint is applied.
+// That these lines are still the same is proved by their hash, before any other
+// line is applied.
 //
 // A dry run keeps what it would write in memory, on top of what it reads: each
 // resource that the archive names is read once. It writes nothing.
@@ -46,6 +49,9 @@ type Options struct {
 	Batch        int           // changes applied at once; default 500
 	Appliers     int           // batches at once; default 4
 
+	Retractions bool // apply registry.retracted.v1
+	Assertions  bool // apply registry.asserted.v1
+
 	// Resume is where an earlier replay of the same files ended.
 	Resume Checkpoint
 	// Save is called with checkpoints, about once a second and at the end; an
@@ -54,6 +60,9 @@ type Options struct {
 	// Refused is called for each refused line, in the order of lines within a
 	// batch. An error ends the replay.
 	Refused func(Refusal) error
+	// Displaced is called for each entry that lost its place to a line, in the
+	// order of lines within a batch. An error ends the replay. May be nil.
+	Displaced func(Displaced) error
 	// Progress is called after each batch. May be nil.
 	Progress func(Counts)
 }
@@ -65,6 +74,17 @@ type Refusal struct {
 	Reason events.Reason `json:"reason"`
 	Detail string        `json:"detail"`
 	Text   string        `json:"text"` // the line; "" where it was too long to be read
+}
+
+// NotAsked is the reason of lines that an option would have applied.
+const NotAsked events.Reason = "not_asked"
+
+// Displaced is what was acknowledged earlier and lost its place to a line: the
+// creation by another tenant, or a move under the same name.
+type Displaced struct {
+	At       Position          // the line
+	Resource registry.Resource // zero for the move of a whole tenant
+	Entry    registry.Entry
 }
 
 // Run applies what the reader has, and returns what became of it, also where it
@@ -107,13 +127,17 @@ type item struct {
 	event   events.Event
 	refusal *events.Refusal
 	changes []registry.Change
+	// displaced is what the changes displaced, in every attempt: one whose answer
+	// was lost has done it.
+	displaced []Displaced
 }
 
 // batch is some lines, one behind the other.
 type batch struct {
 	number int
 	items  []item
-	size   int // changes
+	size   int    // changes
+	digest string // of all up to and with the last item
 }
 
 func (r *replay) read(ctx context.Context, lines *archive.Reader, group *errgroup.Group) error {
@@ -121,6 +145,7 @@ func (r *replay) read(ctx context.Context, lines *archive.Reader, group *errgrou
 	var order order
 	send := func() {
 		full := b
+		full.digest = lines.Digest()
 		b = &batch{number: full.number + 1}
 		order.before(full)
 		r.ledger.begun(full)
@@ -140,6 +165,9 @@ func (r *replay) read(ctx context.Context, lines *archive.Reader, group *errgrou
 		at := Position{File: line.File, Line: line.Number}
 		if skip != (Position{}) { // behind the last line that was applied
 			if at == skip {
+				if lines.Digest() != r.o.Resume.Digest {
+					return fmt.Errorf("what the files hold up to %s is not what was applied: remove the checkpoint to begin anew", at)
+				}
 				skip = Position{}
 			}
 			continue
@@ -172,8 +200,26 @@ func (r *replay) decode(at Position, line archive.Line) item {
 		}
 		return it
 	}
-	it.event, it.changes = event, handlers.Changes(event)
+	it.event = event
+	if it.refusal = r.notAsked(event); it.refusal == nil {
+		it.changes = handlers.Changes(event)
+	}
 	return it
+}
+
+// notAsked returns a refusal of what only an option applies, or nil.
+func (r *replay) notAsked(e events.Event) *events.Refusal {
+	switch e.Data.(type) {
+	case events.Retracted:
+		if !r.o.Retractions {
+			return &events.Refusal{Reason: NotAsked, Detail: "the retraction of a move: --with-retractions applies it"}
+		}
+	case events.Asserted:
+		if !r.o.Assertions {
+			return &events.Refusal{Reason: NotAsked, Detail: "a plain set: --with-assertions applies it"}
+		}
+	}
+	return nil
 }
 
 // apply applies a batch, and tries again what failed. What was begun is
@@ -233,7 +279,17 @@ func (r *replay) attempt(ctx context.Context, b *batch, pending []int, results [
 	for _, i := range rest {
 		own := len(b.items[i].changes)
 		results[i] = handlers.Reduce(outcomes[:own])
+		b.items[i].note(outcomes[:own])
 		outcomes = outcomes[own:]
+	}
+}
+
+// note keeps what the outcomes of an item's changes displaced.
+func (it *item) note(outcomes []registry.Outcome) {
+	for i, o := range outcomes {
+		if news := o.Kind == registry.Applied || o.Kind == registry.Inapplicable; news && o.Displaced != nil {
+			it.displaced = append(it.displaced, Displaced{it.at, it.changes[i].Resource, *o.Displaced})
+		}
 	}
 }
 
@@ -244,6 +300,16 @@ func (r *replay) settle(b *batch, results []handlers.Result) error {
 			refusal := Refusal{it.at.File, it.at.Line, result.Refusal.Reason, result.Refusal.Detail, it.text}
 			if err := r.ledger.locked(func() error { return r.o.Refused(refusal) }); err != nil {
 				return fmt.Errorf("note refused line %s: %w", it.at, err)
+			}
+		}
+	}
+	for _, it := range b.items {
+		for _, d := range it.displaced {
+			if r.o.Displaced == nil {
+				continue
+			}
+			if err := r.ledger.locked(func() error { return r.o.Displaced(d) }); err != nil {
+				return fmt.Errorf("name what line %s displaced: %w", it.at, err)
 			}
 		}
 	}

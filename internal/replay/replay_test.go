@@ -87,7 +87,7 @@ func mixture() []any {
 func run(t *testing.T, s replay.Store, file string, change ...func(*replay.Options)) (replay.Counts, []replay.Refusal, error) {
 	t.Helper()
 	var refused []replay.Refusal
-	o := replay.Options{Rate: governor.Unlimited, Batch: 7, RetryFor: time.Millisecond,
+	o := replay.Options{Rate: governor.Unlimited, Batch: 7, RetryFor: time.Millisecond, Retractions: true, Assertions: true,
 		Refused: func(r replay.Refusal) error { refused = append(refused, r); return nil }}
 	for _, c := range change {
 		c(&o)
@@ -201,7 +201,7 @@ func TestAReplayThatEndedGoesOnBehindItsCheckpoint(t *testing.T) {
 		s := memory.New()
 		path := filepath.Join(t.TempDir(), "checkpoint")
 		attempt := func(s registry.Store) (replay.Counts, error) {
-			f, resume, err := replay.OpenFile(path, []string{file})
+			f, resume, err := replay.OpenFile(path, subject(file))
 			require.NoError(t, err)
 			counts, _, err := run(t, s, file, func(o *replay.Options) { o.Resume, o.Save, o.Appliers = resume, f.Save, 2 })
 			return counts, err
@@ -215,37 +215,145 @@ func TestAReplayThatEndedGoesOnBehindItsCheckpoint(t *testing.T) {
 	}
 }
 
-func TestACheckpointIsOfItsArchiveOnly(t *testing.T) {
-	path, file := filepath.Join(t.TempDir(), "checkpoint"), archived(t, created(1, "t_a"))
-	f, at, err := replay.OpenFile(path, []string{file})
+func subject(files ...string) replay.Subject {
+	return replay.Subject{Target: "project p, database d, production", Files: files, Options: "no options"}
+}
+
+func TestACheckpointIsOfItsSubjectOnly(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "checkpoint")
+	f, at, err := replay.OpenFile(path, subject("a"))
 	require.NoError(t, err)
 	require.Zero(t, at)
-	require.NoError(t, f.Save(replay.Checkpoint{Position: replay.Position{File: file, Line: 1}}))
-	_, at, err = replay.OpenFile(path, []string{file})
+	want := replay.Checkpoint{Position: replay.Position{File: "a", Line: 1}, Digest: "d", Counts: replay.Counts{}}
+	require.NoError(t, f.Save(want))
+	_, at, err = replay.OpenFile(path, subject("a"))
 	require.NoError(t, err)
-	require.Equal(t, 1, at.Position.Line)
-	_, _, err = replay.OpenFile(path, []string{file, file})
-	require.ErrorContains(t, err, "another archive")
-	require.NoError(t, os.WriteFile(file, []byte("longer than it was, for it is not packed any more"), 0o600))
-	_, _, err = replay.OpenFile(path, []string{file})
-	require.ErrorContains(t, err, "another archive")
+	require.Equal(t, want, at)
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	require.EqualValues(t, 0o600, info.Mode().Perm())
+	for part, change := range map[string]func(*replay.Subject){
+		"project p, database d, production, and this one is to project q": func(s *replay.Subject) { s.Target = "project q" },
+		`of ["a"], and this one is of ["a" "a"]`:                          func(s *replay.Subject) { s.Files = []string{"a", "a"} },
+		"with no options, and this one is with retractions":               func(s *replay.Subject) { s.Options = "retractions" },
+	} {
+		other := subject("a")
+		change(&other)
+		_, _, err = replay.OpenFile(path, other)
+		require.ErrorContains(t, err, part)
+		require.ErrorContains(t, err, path)
+	}
 	require.NoError(t, f.Remove())
 	require.NoError(t, f.Remove())
 
-	text, err := os.ReadFile(file)
+	for _, of := range []string{
+		`{"archive":[{"name":"-","size":0,"begins":""}],"position":{"file":"-","line":15},"counts":{"thread created":{"applied":15}}}`, "{}", "null",
+	} {
+		require.NoError(t, os.WriteFile(path, []byte(of), 0o600))
+		_, _, err = replay.OpenFile(path, subject("-"))
+		require.ErrorContains(t, err, "does not say what it is of")
+	}
+	require.NoError(t, os.WriteFile(path, nil, 0o600))
+	_, _, err = replay.OpenFile(path, subject("-"))
+	require.ErrorContains(t, err, "it is none")
+	_, _, err = replay.OpenFile(t.TempDir(), subject("-"))
+	require.ErrorContains(t, err, "want a regular file")
+}
+
+// What is skipped is what was applied, or nothing is: whatever of it changed, in
+// whichever file, also of a stream that nobody can look at twice.
+func TestWhatIsSkippedIsProvedToBeWhatWasApplied(t *testing.T) {
+	var lines []any
+	for i := range 50 {
+		lines = append(lines, created(i, "t_a"))
+	}
+	first, second := archived(t, lines[:20]...), archived(t, lines[20:]...)
+	var at replay.Checkpoint
+	stop := errors.New("stop")
+	_, err := replay.Run(t.Context(), memory.New(), open(t, first, second), replay.Options{Rate: governor.Unlimited, Batch: 7, Appliers: 1,
+		Save:    func(c replay.Checkpoint) error { at = c; return nil },
+		Refused: func(replay.Refusal) error { return stop },
+	})
 	require.NoError(t, err)
-	f, _, err = replay.OpenFile(path, []string{file})
+	at.Position = replay.Position{File: second, Line: 22}
+	digestOf := func(files ...string) string {
+		r := open(t, files...)
+		for line, err := range r.Lines(t.Context()) {
+			require.NoError(t, err)
+			if line.File == second && line.Number == 22 {
+				return r.Digest()
+			}
+		}
+		return ""
+	}
+	at.Digest = digestOf(first, second)
+	resume := func() (*memory.Store, error) {
+		s := memory.New()
+		_, err := replay.Run(t.Context(), s, open(t, first, second), replay.Options{Rate: governor.Unlimited, Resume: at})
+		return s, err
+	}
+	s, err := resume()
 	require.NoError(t, err)
-	require.NoError(t, f.Save(replay.Checkpoint{Position: replay.Position{File: file, Line: 1}}))
-	text[len(text)/2]++
-	require.NoError(t, os.WriteFile(file, text, 0o600))
-	_, _, err = replay.OpenFile(path, []string{file})
-	require.ErrorContains(t, err, "another archive", "of the same size")
+	require.Equal(t, 8, strings.Count(export(t, s), "\n"), "what was behind it")
+
+	was := func(name string) []byte { text, err := os.ReadFile(name); require.NoError(t, err); return text }
+	for _, changed := range []struct{ name, from string }{
+		{first, archived(t, append([]any{created(0, "t_b")}, lines[1:20]...)...)},
+		{second, archived(t, append(append([]any{}, lines[20:30]...), append([]any{created(30, "t_b")}, lines[31:]...)...)...)},
+	} {
+		before := was(changed.name)
+		require.NoError(t, os.WriteFile(changed.name, was(changed.from), 0o600))
+		s, err := resume()
+		require.ErrorContains(t, err, "is not what was applied")
+		require.Empty(t, export(t, s))
+		require.NoError(t, os.WriteFile(changed.name, before, 0o600))
+	}
 
 	_, _, err = run(t, memory.New(), archived(t, created(1, "t_a")), func(o *replay.Options) {
 		o.Resume.Position = replay.Position{File: "x", Line: 7}
 	})
 	require.ErrorContains(t, err, "x:7")
+}
+
+func TestRetractionsAndPlainSetsAreAppliedWhereAskedForOnly(t *testing.T) {
+	s, file := memory.New(), archived(t, mixture()...)
+	_, refused, err := run(t, s, file, func(o *replay.Options) { o.Retractions, o.Assertions = false, false })
+	require.NoError(t, err)
+	details := map[string]events.Reason{}
+	for _, r := range refused {
+		require.NotEmpty(t, r.Text, "it can be replayed from the notes")
+		if r.Reason == replay.NotAsked {
+			details[r.Detail] = r.Reason
+		}
+	}
+	require.Equal(t, map[string]events.Reason{
+		"the retraction of a move: --with-retractions applies it": replay.NotAsked,
+		"a plain set: --with-assertions applies it":               replay.NotAsked,
+	}, details)
+	counts, _, err := run(t, s, file)
+	require.NoError(t, err)
+	require.Equal(t, 2, counts.Of(handlers.Applied), "they are all that was left out")
+}
+
+func TestWhatALineDisplacedIsNamed(t *testing.T) {
+	s := memory.New()
+	_, _, err := run(t, s, archived(t, created(5, "t_prod"), created(6, "t_prod")))
+	require.NoError(t, err)
+	earlier := events.Event{ID: "staging", Source: "//nexus", Time: time.Unix(1, 0).UTC(), Data: events.ThreadCreated{TenantID: "t_staging", ThreadID: "th-5"}}
+	file := archived(t, created(6, "t_prod"), earlier)
+	for _, want := range []int{1, 0} { // once, and not again
+		var named []replay.Displaced
+		_, _, err = run(t, s, file, func(o *replay.Options) {
+			o.Displaced = func(d replay.Displaced) error { named = append(named, d); return nil }
+		})
+		require.NoError(t, err)
+		require.Len(t, named, want)
+		for _, d := range named {
+			require.Equal(t, replay.Position{File: file, Line: 2}, d.At)
+			require.Equal(t, registry.Resource{Kind: registry.Thread, ID: "th-5"}, d.Resource)
+			require.Equal(t, "t_prod", d.Entry.Tenant)
+		}
+	}
 }
 
 func TestAFailureThatPassesIsNoFailure(t *testing.T) {
@@ -344,6 +452,6 @@ func TestTheLinesOfALongStreamAreHeldAgainstTheTimeAtWhichTheyCome(t *testing.T)
 
 func TestACheckpointThatCannotBeWrittenIsToldAtTheStart(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "nowhere", "checkpoint.json")
-	_, _, err := replay.OpenFile(path, []string{"-"})
+	_, _, err := replay.OpenFile(path, subject("-"))
 	require.ErrorContains(t, err, "checkpoint "+path)
 }

@@ -63,6 +63,9 @@ type Config struct {
 	Since      time.Time // zero: not given
 	Checkpoint string
 	Refused    string
+
+	WithRetractions, WithAssertions bool // of archives
+
 	From, To   string // tenants
 	Source, By string
 

@@ -1,0 +1,39 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"github.com/northstar-engines/realtime-registry/handlers"
+	"github.com/northstar-engines/realtime-registry/internal/replay"
+)
+
+// printCounts prints what lines said and what became of them.
+func printCounts(out io.Writer, counts replay.Counts, changed, unchanged string) {
+	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "what\tlines\tapplied\tinapplicable\tduplicate\trefused\t")
+	row := func(what string, v map[handlers.Verdict]int) {
+		total := 0
+		for _, n := range v {
+			total += n
+		}
+		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%d\t\n", what, total, v[handlers.Applied], v[handlers.Inapplicable], v[handlers.Duplicate], v[handlers.Refused])
+	}
+	sum := map[handlers.Verdict]int{}
+	for _, what := range replay.Whats {
+		if counts[what] != nil {
+			row(string(what), counts[what])
+		}
+		for verdict, n := range counts[what] {
+			sum[verdict] += n
+		}
+	}
+	row("all", sum)
+	t.Flush()
+	if n := counts.Changing(); n > 0 {
+		fmt.Fprintf(out, "%s %s the registry\n", counted(n, "line", "lines"), changed)
+	} else {
+		fmt.Fprintf(out, "nothing %s\n", unchanged)
+	}
+}

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/northstar-engines/realtime-registry/internal/replay"
+	"github.com/northstar-engines/realtime-registry/internal/terminal"
+)
+
+// refusals is where refused lines are noted.
+type refusals struct {
+	where    string
+	out      io.Writer                // JSON lines; nil: names of lines on standard error
+	file     *os.File                 // behind out, to be closed; nil for standard output
+	noted    map[replay.Position]bool // before a replay that goes on was killed
+	in       *invocation
+	progress *progress
+}
+
+// refusals opens --refused. A file that is there is replaced by a new one, never
+// truncated: whatever else has a link to it keeps its content. A replay that goes
+// on goes on with the file.
+func (in *invocation) refusals(resumed bool) (*refusals, error) {
+	r := &refusals{where: "above", in: in}
+	if in.Config.Refused == "" {
+		return r, nil
+	}
+	r.where = in.Config.Refused
+	if in.refusedOnStdout() {
+		r.where, r.out = "standard output", in.Stdout
+		return r, nil
+	}
+	if err := r.open(resumed); err != nil {
+		return nil, fmt.Errorf("--refused: %w", err)
+	}
+	r.out = r.file
+	return r, nil
+}
+
+// refusedOnStdout reports whether refused lines go to standard output, by
+// whatever name.
+func (in *invocation) refusedOnStdout() bool {
+	if in.Config.Refused == "-" {
+		return true
+	}
+	stdout := fileOf(in.Stdout)
+	if stdout == nil || in.Config.Refused == "" {
+		return false
+	}
+	own, err1 := stdout.Stat()
+	given, err2 := os.Stat(in.Config.Refused)
+	return err1 == nil && err2 == nil && os.SameFile(own, given)
+}
+
+func (r *refusals) open(resumed bool) (err error) {
+	name := r.in.Config.Refused
+	info, err := os.Stat(name)
+	switch there := err == nil; {
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return err
+	case there && !info.Mode().IsRegular(): // a pipe or a device, with nothing in it to be kept
+		r.file, err = os.OpenFile(name, os.O_RDWR, 0)
+		return err
+	case there && resumed:
+		if r.file, err = os.OpenFile(name, os.O_RDWR, 0); err == nil {
+			err = r.readNoted()
+		}
+		return err
+	}
+	if r.file, err = os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*"); err != nil { // mode 0600: it holds events
+		return err
+	}
+	if err := os.Rename(r.file.Name(), name); err != nil {
+		return errors.Join(err, r.file.Close(), os.Remove(r.file.Name()))
+	}
+	return nil
+}
+
+// readNoted reads what was noted before, so that no line is noted twice, and
+// cuts off what a kill left unfinished.
+func (r *refusals) readNoted() error {
+	r.noted = map[replay.Position]bool{}
+	var whole int64
+	for lines := bufio.NewReader(r.file); ; {
+		line, err := lines.ReadBytes('\n')
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		var refusal replay.Refusal
+		if json.Unmarshal(line, &refusal) == nil {
+			r.noted[replay.Position{File: refusal.File, Line: refusal.Line}] = true
+		}
+		whole += int64(len(line))
+	}
+	if err := r.file.Truncate(whole); err != nil {
+		return err
+	}
+	_, err := r.file.Seek(whole, io.SeekStart)
+	return err
+}
+
+func (r *refusals) write(refusal replay.Refusal) error {
+	if r.out == nil {
+		if r.progress != nil {
+			r.progress.clear()
+		}
+		_, err := fmt.Fprintf(r.in.Stderr, "%s:%d: %s: %s\n", terminal.Quote(refusal.File), refusal.Line, refusal.Reason, terminal.Plain(refusal.Detail))
+		return err
+	}
+	if r.noted[replay.Position{File: refusal.File, Line: refusal.Line}] {
+		return nil
+	}
+	line, err := json.Marshal(refusal)
+	if err == nil {
+		_, err = r.out.Write(append(line, '\n'))
+	}
+	return err
+}
+
+// save makes sure that what was noted is on the disk: a checkpoint that says so
+// must not be older than a crash.
+func (r *refusals) save() error {
+	if r.file == nil || !regular(r.file) {
+		return nil
+	}
+	return r.file.Sync()
+}
+
+func regular(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode().IsRegular()
+}
+
+func (r *refusals) close() error {
+	if r.file == nil {
+		return nil
+	}
+	return errors.Join(r.save(), r.file.Close())
+}
