@@ -32,3 +32,29 @@ func Example() {
 	// true 0 0s
 	// false 0 1h0m0s
 }
+
+// A closed list of actions, and a bound on all of them together.
+func Example_allActions() {
+	ctx := context.Background()
+	limiter, err := quota.New(memory.New(), quota.Options{ActionsClosed: true, Policies: []quota.Policy{
+		{Action: "chat_send", Limit: 2, Window: time.Minute},
+		{Action: "export", Limit: 2, Window: time.Minute},
+		{Action: quota.TotalAction, Limit: 3, Window: time.Hour},
+	}})
+	if err != nil {
+		panic(err)
+	}
+	defer limiter.Close(ctx)
+
+	for _, action := range []string{"chat_send", "chat_send", "chat_send", "export", "export", "invented"} {
+		decision, err := limiter.Allow(ctx, "t_acme", action)
+		fmt.Println(action, decision.Allowed, "total:", decision.Total, err)
+	}
+	// Output:
+	// chat_send true total: false <nil>
+	// chat_send true total: false <nil>
+	// chat_send false total: false <nil>
+	// export true total: true <nil>
+	// export false total: true <nil>
+	// invented false total: false invalid: action "invented" is not one that a policy names, and the list of actions is closed
+}

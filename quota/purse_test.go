@@ -12,13 +12,24 @@ import (
 	"pgregory.net/rapid"
 )
 
-// Requests take units without a lock while the block is changed again and again:
-// each unit is taken once or is still there, and each taking is counted once.
+// Requests take units without a lock, and put some of them back, while the block
+// is changed again and again: each unit is taken once or is still there, and each
+// taking is counted once.
 func TestEachUnitIsTakenOnceWhileTheBlockChanges(t *testing.T) {
 	l, err := newLimiter(nil, Options{}, func() instant { return 0 })
 	require.NoError(t, err)
 	s := &l.table.shards[0]
-	e := l.table.insert(s, 1, Key{"t_acme", "chat_send"})
+	key := Key{"t_acme", "chat_send"}
+	e := l.table.insert(s, 1, key)
+	putBack := func(p *purse, n int32) {
+		if p.put(n, 1) {
+			return
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.count(p.label, allowed, -1)
+		l.putBackInto(s, e, key, p.window(), n)
+	}
 
 	const takers, changes = 4, 2000
 	var units, takings atomic.Int64
@@ -26,9 +37,12 @@ func TestEachUnitIsTakenOnceWhileTheBlockChanges(t *testing.T) {
 	over := make(chan struct{})
 	for n := range int32(takers) {
 		running.Go(func() {
-			for {
+			for i := 0; ; i++ {
 				if p := e.purse.Load(); p != nil {
-					if _, ok := p.take(0, n+1, 1); ok {
+					switch _, ok := p.take(0, n+1, 1); {
+					case ok && i%3 == 0:
+						putBack(p, n+1)
+					case ok:
 						units.Add(int64(n + 1))
 						takings.Add(1)
 					}

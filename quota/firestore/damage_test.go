@@ -43,6 +43,7 @@ func TestADamagedWindowLocksNobodyOut(t *testing.T) {
 		"count of text":             {map[string]any{"last_reset": now, "count": "100"}, limit},
 		"count absent":              {map[string]any{"last_reset": now}, limit},
 		"length negative":           {map[string]any{"last_reset": now, "count": 4, "length": int64(math.MinInt64), "limit": 5}, limit - 4},
+		"length that would wrap":    {map[string]any{"last_reset": now, "count": 4, "length": int64(-18446744013), "limit": 5}, limit - 4},
 		"length no number":          {map[string]any{"last_reset": now, "count": 4, "length": math.NaN(), "limit": 5}, limit - 4},
 		"limit negative":            {map[string]any{"last_reset": now, "count": 4, "length": 60, "limit": -5}, limit - 4},
 		"limit huge":                {map[string]any{"last_reset": now, "count": 4, "length": 60, "limit": int64(math.MaxInt64)}, quota.MaxLimit - 4},
