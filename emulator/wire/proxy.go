@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"net"
+	"net/http"
 	"strings"
 
 	"google.golang.org/grpc"
@@ -23,10 +24,12 @@ import (
 // does: the process is given the proxy in the place of the emulator. It carries
 // every method of the services that this program knows, streams too, and on one
 // connection [MaxConcurrentCalls] at once. It costs time: do not measure speed
-// through it.
+// through it. REST, which the emulators answer on the same port, passes as it is,
+// past the options.
 type Proxy struct {
-	listener net.Listener
+	listener *splitter
 	server   *grpc.Server
+	rest     *http.Server
 	conn     *grpc.ClientConn
 }
 
@@ -51,9 +54,10 @@ func NewProxy(target string, options ...grpc.DialOption) (*Proxy, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("proxy to %s: %w", target, err), conn.Close())
 	}
-	p := &Proxy{listener: listener, conn: conn}
+	p := &Proxy{listener: split(listener), rest: newREST(target), conn: conn}
 	p.server = grpc.NewServer(grpc.UnknownServiceHandler(p.carry), grpc.MaxRecvMsgSize(math.MaxInt32), grpc.MaxConcurrentStreams(MaxConcurrentCalls))
-	go func() { _ = p.server.Serve(listener) }() // ends by Close
+	go func() { _ = p.server.Serve(p.listener.grpc) }() // these end by Close
+	go func() { _ = p.rest.Serve(p.listener.rest) }()
 	return p, nil
 }
 
@@ -62,8 +66,9 @@ func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 
 // Close breaks all calls off and returns when they have ended.
 func (p *Proxy) Close() error {
+	err := p.listener.Close()
 	p.server.Stop()
-	return p.conn.Close()
+	return errors.Join(err, p.rest.Close(), p.conn.Close())
 }
 
 // carry is one call. Messages are decoded on their way, since a Meter counts

@@ -2,6 +2,8 @@ package wire_test
 
 import (
 	"context"
+	"io"
+	"net/http"
 	"testing"
 	"time"
 
@@ -72,4 +74,20 @@ func TestAProxyCarriesListenersUntilItIsClosed(t *testing.T) {
 	defer cancel()
 	_, err = client.Doc("c/d").Get(down)
 	require.Error(t, err)
+}
+
+func TestAProxyPassesRESTOn(t *testing.T) {
+	client, _, proxy := proxied(t)
+	_, err := client.Doc("c/d").Set(t.Context(), doc{7})
+	require.NoError(t, err)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+proxy.Addr()+"/v1/"+client.Doc("c/d").Path, nil)
+	require.NoError(t, err)
+	request.Header.Set("Authorization", "Bearer owner")
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, response.StatusCode)
+	require.Contains(t, string(body), `"integerValue": "7"`)
 }

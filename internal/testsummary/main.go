@@ -9,6 +9,9 @@
 //	  2  firestore_test.go:12: gcloud not installed
 //	412 passed, 0 failed, 2 skipped
 //
+// Before that it says which documents and indexes the service would not have
+// taken for long, if there were any (package emulator/wire/rules).
+//
 // With -logs as the first argument it also shows what tests that passed have
 // logged, below their names and durations.
 //
@@ -19,6 +22,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -46,6 +50,12 @@ func run(args []string) (passed bool, err error) {
 		args = args[1:]
 	}
 	cmd := exec.Command("go", append([]string{"test", "-json"}, args...)...)
+	hot, err := newHotReports()
+	if err != nil {
+		return false, err
+	}
+	defer hot.remove()
+	cmd.Env = append(os.Environ(), hot.environ())
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -58,6 +68,7 @@ func run(args []string) (passed bool, err error) {
 	s.logs = logs
 	readErr := s.read(out)
 	waitErr := cmd.Wait()
+	readErr = errors.Join(readErr, hot.print(os.Stdout))
 	s.report(emulators(), time.Since(begin))
 	if s.failed == 0 && waitErr != nil {
 		return false, fmt.Errorf("go test: %w", waitErr)
