@@ -25,7 +25,7 @@ func open(t *testing.T, p emulatortest.Project, extra ...grpc.DialOption) *fires
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	s, err := firestore.Open(ctx, firestore.Options{
-		ProjectID: p.ID, Prefix: prefix, ClientOptions: p.FirestoreOptions(append(extra, realTimeQueries())...),
+		ProjectID: p.ID, Prefix: prefix, ClientOptions: p.FirestoreOptions(extra...),
 		LedgerRate: 1000,
 	})
 	require.NoError(t, err)

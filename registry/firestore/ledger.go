@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"time"
 
@@ -60,6 +61,9 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
+// errTwoTimes: two reads as of one time have seen different states.
+var errTwoTimes = errors.New("two reads as of one time disagree")
+
 // ledgerAt returns the ledger at a position: the one at which a read that was
 // sent at sent has found the head, as of a time. base is a ledger that was known
 // before the read was sent. Where neither that nor what is known by now is at the
@@ -84,7 +88,7 @@ func (s *Store) ledgerAt(ctx context.Context, base *certifiedLedger, position in
 		return nil, err
 	}
 	if last != position {
-		return nil, unavailable("read the ledger", fmt.Errorf("its head is at position %d, its last entry at %d", position, last))
+		return nil, unavailable("read the ledger", fmt.Errorf("its head is at position %d, its last entry at %d: %w", position, last, errTwoTimes))
 	}
 	ledger := base.With(position, changed)
 	s.advance(&certifiedLedger{ledger, sent})

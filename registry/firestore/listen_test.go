@@ -5,45 +5,14 @@ import (
 	"testing"
 	"time"
 
-	"cloud.google.com/go/firestore/apiv1/firestorepb"
 	"github.com/stretchr/testify/require"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
-// realTimeQueries refuses what the service refuses of them, and the emulator
-// does not: a projection. The sentence is the service's own, from
-// https://github.com/googleapis/google-cloud-go/pull/1320.
-func realTimeQueries() grpc.DialOption {
-	return grpc.WithChainStreamInterceptor(func(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, o ...grpc.CallOption) (grpc.ClientStream, error) {
-		stream, err := open(ctx, desc, cc, method, o...)
-		return &realTimeStream{ClientStream: stream}, err
-	})
-}
-
-type realTimeStream struct {
-	grpc.ClientStream
-	refused bool
-}
-
-func (s *realTimeStream) SendMsg(m any) error {
-	if request, ok := m.(*firestorepb.ListenRequest); ok && request.GetAddTarget().GetQuery().GetStructuredQuery().GetSelect() != nil {
-		s.refused = true
-	}
-	return s.ClientStream.SendMsg(m)
-}
-
-func (s *realTimeStream) RecvMsg(m any) error {
-	if s.refused {
-		return status.Error(codes.InvalidArgument, "'select' clauses are not supported for real-time queries.")
-	}
-	return s.ClientStream.RecvMsg(m)
-}
-
+// The rules that every test goes through refuse what the service refuses of
+// real-time queries.
 func TestListeningLivesByTheServicesRules(t *testing.T) {
 	s := open(t, emulatortest.Firestore(t))
 	ctx, cancel := context.WithCancel(t.Context())

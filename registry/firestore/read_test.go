@@ -78,7 +78,7 @@ func TestAReadTakesOneMoreRequestAtMostWhateverTheHeadDoes(t *testing.T) {
 		do()
 		return map[string]int64{"get": meter.Calls("BatchGetDocuments"), "query": meter.Calls("RunQuery"), "commit": meter.Calls("Commit")}
 	}
-	for range 20 {
+	for range 4 {
 		require.Equal(t, map[string]int64{"get": 1, "query": 1, "commit": 0}, requests(func() {
 			at := position + 1 // one move before the read is sent
 			snapshot, err := s.Read(t.Context(), []registry.Resource{old, resource})

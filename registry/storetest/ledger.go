@@ -43,10 +43,11 @@ func ledgerBatch(t *testing.T, b Backend) {
 // Each move takes everything of the owner to the next one, so that position and
 // owner name one another: an answer that mixes two times gives itself away.
 func besideMoves(t *testing.T, b Backend) {
-	const moves = 60
+	const moves = 20
 	writer, reader := b.Open(), b.Open()
 	apply(t, writer, created(thread("1"), "t_0", 0, "e1"))
 	var running sync.WaitGroup
+	defer running.Wait()
 	done := make(chan struct{})
 	running.Go(func() {
 		defer close(done)
