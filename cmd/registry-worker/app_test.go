@@ -124,7 +124,7 @@ func TestHelpOfEveryCommandHasAnExampleAndItsVariables(t *testing.T) {
 func TestConfigShowsWhatTakesEffectAndWhereItCameFrom(t *testing.T) {
 	r := call(t, map[string]string{
 		"GOOGLE_CLOUD_PROJECT":               "from-env",
-		"REGISTRY_API_TOKEN":                 "s3cret",
+		"REGISTRY_API_TOKEN":                 "s3cret-s3cret-s3cret",
 		"FIRESTORE_EMULATOR_HOST":            "127.0.0.1:9",
 		"OTEL_EXPORTER_OTLP_HEADERS":         "authorization=s3cret",
 		"OTEL_EXPORTER_OTLP_ENDPOINT":        "https://user:s3cret@collector:4318",

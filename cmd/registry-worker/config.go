@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -17,7 +18,7 @@ var configCommand = command{
 	Summary: "check and print the effective configuration, secrets redacted",
 	Details: "Prints every setting with its value and where the value came from: a flag, a\n" +
 		"variable, or the default. What is wrong is reported, all of it, and the exit code\n" +
-		"is 2; the file of --throttle-policies is read for that. Rules that differ by\n" +
+		"is 2; the files of --throttle-policies and of tokens are read for that. Rules that differ by\n" +
 		"command (where the memory backend may be used, when a token is demanded) are\n" +
 		"checked as for run, with --api as given.",
 	Examples: []string{
@@ -42,7 +43,8 @@ func printConfig(_ context.Context, in *invocation) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	return checkPolicies(in.Config.ThrottlePolicies)
+	_, err := readTokens(in.Config)
+	return errors.Join(checkPolicies(in.Config.ThrottlePolicies), err)
 }
 
 // checkPolicies returns what would keep the throttle from starting with this

@@ -101,7 +101,7 @@ func (d *devRun) setDefaults(ctx context.Context) error {
 		d.Config.LogFormat = telemetry.Text
 	}
 	d.setLogger()
-	listener, err := listen(ctx, d.Config.Listen)
+	listener, err := listen(ctx, "listen", d.Config.Listen)
 	if err != nil {
 		return err
 	}

@@ -52,8 +52,8 @@ func (d devShow) show(ctx context.Context) error {
 	page := dev.Page{Out: out, Bold: telemetry.IsTerminal(d.Stdout) && os.Getenv("NO_COLOR") == ""}
 	at := dev.API{
 		Address:    d.listener.Addr().String(),
-		Token:      d.Config.APIToken != "",
-		ClaimToken: d.Config.ClaimToken != "",
+		Token:      len(d.Config.APITokens) > 0 || d.Config.APITokenFile != "",
+		ClaimToken: len(d.Config.ClaimTokens) > 0 || d.Config.ClaimTokenFile != "",
 	}
 	requests := dev.EmptyRequests
 	if !d.Config.Empty {

@@ -26,6 +26,7 @@ var serveCommand = command{
 		config.NeedSharedRegistry("the worker that fills the registry is another process: want firestore, or run --api"),
 		config.NeedSharedThrottle("other processes would not see its windows: want firestore, or run --api"),
 		config.NeedTokenOffLoopback,
+		config.OneSourceOfTokens,
 	},
 	Service: true,
 	Run:     runServe,

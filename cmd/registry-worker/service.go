@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/northstar-engines/realtime-registry/internal/api"
 	"github.com/northstar-engines/realtime-registry/internal/telemetry"
 	"github.com/northstar-engines/realtime-registry/quota/quotahttp"
@@ -22,8 +24,10 @@ type service struct {
 	store     registryStore
 	throttle  *throttle // nil where the API is not served
 	listener  net.Listener
-	startBy   time.Time // what is not open by then is missing
-	stop      func()    // ends the verifier; nil where there is none
+	metrics   net.Listener // of --metrics-listen; nil: listener
+	tokens    tokens       // that the API demands
+	startBy   time.Time    // what is not open by then is missing
+	stop      func()       // ends the verifier; nil where there is none
 }
 
 // withService runs a service that is open, and closes it. Where ctx ends before
@@ -57,9 +61,17 @@ func startService(ctx context.Context, in *invocation) (_ *service, err error) {
 	if err != nil {
 		return nil, usageError{err}
 	}
-	s.listener, err = listen(start, in.Config.Listen)
+	if s.tokens, err = readTokens(in.Config); err != nil {
+		return nil, err
+	}
+	s.listener, err = listen(start, "listen", in.Config.Listen)
 	if err != nil {
 		return nil, err
+	}
+	if in.Config.MetricsListen != "" {
+		if s.metrics, err = listen(start, "metrics-listen", in.Config.MetricsListen); err != nil {
+			return nil, err
+		}
 	}
 	s.store, err = in.openStore(start, s.telemetry)
 	if err != nil {
@@ -85,8 +97,10 @@ func (s *service) close(ctx context.Context) {
 			s.Logger.Warn("close the registry", "error", err)
 		}
 	}
-	if s.listener != nil {
-		_ = s.listener.Close() // closed already where it was served on
+	for _, l := range []net.Listener{s.listener, s.metrics} {
+		if l != nil {
+			_ = l.Close() // closed already where it was served on
+		}
 	}
 	if s.telemetry != nil {
 		if err := s.telemetry.Shutdown(ctx); err != nil {
@@ -97,9 +111,14 @@ func (s *service) close(ctx context.Context) {
 
 // healthOptions are those of a server that tells of health alone.
 func (s *service) healthOptions(ready func(context.Context) error) api.Options {
+	most, warning := connections(s.Config.MaxConnections)
+	if warning != "" {
+		s.Logger.Warn(warning)
+	}
 	return api.Options{
 		Ready:          ready,
 		Metrics:        s.telemetry.Metrics,
+		MaxConnections: most,
 		Version:        buildVersion(),
 		DrainTimeout:   s.Config.DrainTimeout,
 		Logger:         s.Logger,
@@ -133,7 +152,7 @@ func (s *service) apiOptions(ctx context.Context, ready func(context.Context) er
 	o := s.healthOptions(ready)
 	o.Quota = quotahttp.Take(s.throttle.Limiter)
 	o.Verifier, o.Registry = v, registry.New(s.store)
-	o.Token, o.ClaimToken = s.Config.APIToken, s.Config.ClaimToken
+	o.Tokens, o.ClaimTokens = s.tokens.api, s.tokens.claim
 	o.RequestTimeout = requestTimeout + s.Config.MissGrace
 	return o, nil
 }
@@ -143,12 +162,26 @@ const requestTimeout = 15 * time.Second
 
 // serve answers HTTP until ctx ends, and drains.
 func (s *service) serve(ctx context.Context, o api.Options) error {
+	group, ctx := errgroup.WithContext(ctx)
+	if s.metrics != nil {
+		health := o
+		health.Verifier, health.Registry, health.Quota = nil, nil, nil
+		monitored, err := api.New(health)
+		if err != nil {
+			return err
+		}
+		o.Metrics = nil
+		s.Logger.Info("listening", "address", s.metrics.Addr().String(), "api", false, "metrics", true)
+		group.Go(func() error { return monitored.Serve(ctx, s.metrics) })
+	}
 	server, err := api.New(o)
 	if err != nil {
 		return err
 	}
 	s.Logger.Info("listening", "address", s.listener.Addr().String(), "api", o.Verifier != nil)
-	return server.Serve(ctx, s.listener)
+	group.Go(func() error { return server.Serve(ctx, s.listener) })
+	group.Go(func() error { s.followTokens(ctx, server, s.tokens, tokenEvery); return nil })
+	return group.Wait()
 }
 
 // storeReady tells whether the registry answers. It asks at most once a second,

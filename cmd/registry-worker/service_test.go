@@ -91,7 +91,7 @@ func TestTheWorkerAloneTellsItsHealthAndNothingElse(t *testing.T) {
 
 func TestTokensGuardTheAPI(t *testing.T) {
 	c := onEmulators(t)
-	p := emulatortest.Run(t, append(c.project.Environ(), "REGISTRY_API_TOKEN=reader", "REGISTRY_CLAIM_TOKEN=writer"),
+	p := emulatortest.Run(t, append(c.project.Environ(), "REGISTRY_API_TOKEN=reader-reader-reader", "REGISTRY_CLAIM_TOKEN=writer-writer-writer"),
 		emulatortest.Binary(t), "serve", "--listen", "0.0.0.0:0", "--log-format", "json", "--log-level", "info")
 	line := p.AwaitLine(`"msg":"listening"`, 30*time.Second)
 	_, port, _ := strings.Cut(line, `"address":"[::]:`)
@@ -109,9 +109,9 @@ func TestTokensGuardTheAPI(t *testing.T) {
 		return response.StatusCode
 	}
 	require.Equal(t, http.StatusUnauthorized, status(http.MethodGet, "/v1/threads/th_1/access", ""))
-	require.Equal(t, http.StatusNotFound, status(http.MethodGet, "/v1/threads/th_1/access", "reader"))
-	require.Equal(t, http.StatusUnauthorized, status(http.MethodPut, "/v1/threads/th_1", "reader"))
-	require.Equal(t, http.StatusCreated, status(http.MethodPut, "/v1/threads/th_1", "writer"))
+	require.Equal(t, http.StatusNotFound, status(http.MethodGet, "/v1/threads/th_1/access", "reader-reader-reader"))
+	require.Equal(t, http.StatusUnauthorized, status(http.MethodPut, "/v1/threads/th_1", "reader-reader-reader"))
+	require.Equal(t, http.StatusCreated, status(http.MethodPut, "/v1/threads/th_1", "writer-writer-writer"))
 	require.Equal(t, http.StatusOK, status(http.MethodGet, "/livez", ""))
 	require.NotContains(t, p.Stderr.String(), "reader")
 }

@@ -4,9 +4,15 @@
 // # Who may ask
 //
 // The API trusts its caller's X-Tenant-Id. So it listens on loopback, or demands
-// a bearer token: Serve refuses any other address without Options.Token. Where a
-// token is set it is demanded on loopback too. Options.ClaimToken, where set, is
-// the only token that claims accept, and claims are all that it is good for.
+// a bearer token: Serve refuses any other address without Options.Tokens. A token
+// that is set is demanded on loopback too. Options.ClaimTokens, if set, are the
+// only ones that claims accept, and claims are all that they are good for. There
+// may be two of each, while one takes the other's place.
+//
+// Without a token a browser on the same machine has to be kept out: requests whose
+// Host is no name of loopback are 421 (DNS rebinding), and requests of a page of
+// another origin are 403.
+//
 // /livez, /readyz, /metrics, /version and /v1/openapi.json are open to all: they
 // name no tenant and no resource.
 //
@@ -27,7 +33,11 @@
 //
 // # Limits
 //
-// No endpoint needs a body: more than 4 KiB is 413, less is ignored. Headers of
+// No endpoint needs a body: more than 4 KiB is 413, less is ignored, and a GET is
+// answered before it has come, on a connection that is then closed. A body whose
+// length is not said (Transfer-Encoding, also beside a Content-Length) is 411.
+// Connections above Options.MaxConnections wait; a few of them are taken all the
+// same, and are answered about /livez and /readyz only, once each. Headers of
 // more than Options.MaxHeaderBytes are 431. Requests above
 // Options.MaxConcurrent are 503 with Retry-After at once; health endpoints do
 // not count. A request that cannot be parsed at all is answered by net/http
@@ -36,10 +46,11 @@
 // # Telemetry
 //
 // The histogram http.server.request.duration (seconds) by http.request.method,
-// http.route and http.response.status_code, and a server span per request to
-// /v1, in the caller's trace. Answers of 5xx are logged, and claims that were
-// answered 201 or 409, the latter with both tenants; ten lines a second of each
-// at most.
+// http.route and http.response.status_code, and a server span for each request to
+// /v1 that is let in: in the trace of a caller with a token, else in a trace of its
+// own that is linked to the caller's, so that a caller without a token does not
+// decide what is sampled. Answers of 5xx are logged, and claims that were answered
+// 201 or 409, the latter with both tenants; ten lines a second of each at most.
 package api
 
 import (
@@ -83,9 +94,9 @@ type Options struct {
 	// and valid. Nil: 404.
 	Quota http.Handler
 
-	// Token is the bearer token of /v1; empty: none is demanded. ClaimToken is
-	// that of claims; empty: the same.
-	Token, ClaimToken string
+	// Tokens are the bearer tokens of /v1, at most two; none: none is demanded.
+	// ClaimTokens are those of claims; none: the same. See Server.SetTokens.
+	Tokens, ClaimTokens []string
 
 	// Live and Ready decide /livez and /readyz: an error is a 503 that tells
 	// it. Nil: always well.
@@ -100,6 +111,10 @@ type Options struct {
 	// MaxConcurrent is the number of /v1 requests in progress at once. Default
 	// 2,000.
 	MaxConcurrent int
+
+	// MaxConnections is the number of connections that are open at once. Default
+	// 4,096.
+	MaxConnections int
 
 	// MaxHeaderBytes bounds the headers of a request. Default 16 KiB.
 	MaxHeaderBytes int
@@ -127,17 +142,17 @@ func (o Options) Validate() error {
 	if (o.Verifier == nil) != (o.Registry == nil) {
 		fault("Verifier and Registry: give both or none")
 	}
-	if o.Token != "" && !token68.MatchString(o.Token) {
-		fault("Token has characters that a bearer token cannot have: use A-Z a-z 0-9 . _ ~ + / -")
-	}
-	if o.ClaimToken != "" && !token68.MatchString(o.ClaimToken) {
-		fault("ClaimToken has characters that a bearer token cannot have: use A-Z a-z 0-9 . _ ~ + / -")
+	if _, err := newGuard(o.Tokens, o.ClaimTokens); err != nil {
+		faults = append(faults, err)
 	}
 	if o.RequestTimeout < 0 {
 		fault("RequestTimeout is %v: must not be negative", o.RequestTimeout)
 	}
 	if o.MaxConcurrent < 0 {
 		fault("MaxConcurrent is %d: must not be negative", o.MaxConcurrent)
+	}
+	if o.MaxConnections < 0 {
+		fault("MaxConnections is %d: must not be negative", o.MaxConnections)
 	}
 	if o.MaxHeaderBytes < 0 {
 		fault("MaxHeaderBytes is %d: must not be negative", o.MaxHeaderBytes)
@@ -154,6 +169,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxConcurrent == 0 {
 		o.MaxConcurrent = 2000
+	}
+	if o.MaxConnections == 0 {
+		o.MaxConnections = 4096
 	}
 	if o.MaxHeaderBytes == 0 {
 		o.MaxHeaderBytes = 16 << 10

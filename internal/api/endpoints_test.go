@@ -30,7 +30,8 @@ func TestHostileInputGetsItsClearError(t *testing.T) {
 		// Ids: decoded once, matched whole, never cleaned or redirected.
 		{"GET /v1/threads/th_1/access" + asAnn, 204, ""},
 		{"GET /v1/threads/%74h_1/access" + asAnn, 204, ""},
-		{"GET http://elsewhere/v1/threads/th_1/access" + asAnn, 204, ""},
+		{"GET http://127.0.0.1/v1/threads/th_1/access" + asAnn, 204, ""},
+		{"GET http://elsewhere/v1/threads/th_1/access" + asAnn, 421, "asked as localhost"},
 		{"GET /v1/threads/th_1/access?id=other#x" + asAnn, 204, ""},
 		{"GET /v1/threads/a.~:@+=-Z/access" + asAnn, 404, "no such resource"},
 		{"GET /v1/threads/" + long + "/access" + asAnn, 404, "no such resource"},
@@ -88,9 +89,15 @@ func TestHostileInputGetsItsClearError(t *testing.T) {
 		{"PUT /v1/threads/th_2" + asAnn + "\nContent-Length: 2\n\n{}", 201, ""},
 		{"PUT /v1/threads/th_2" + asAnn + "\nContent-Length: 11534336\n\n" + strings.Repeat("x", 11<<20), 413, "no request needs a body"},
 		{"GET /v1/threads/th_1/access" + asAnn + "\nContent-Length: 5000\n\n" + strings.Repeat("x", 5000), 413, "no request needs a body"},
-		{"PUT /v1/threads/th_2" + asAnn + "\nTransfer-Encoding: chunked\n\n" + chunked(11<<20), 413, "no request needs a body"},
-		{"PUT /v1/threads/th_2" + asAnn + "\nTransfer-Encoding: chunked\n\n" + chunked(100), 204, ""},
-		{"PUT /v1/threads/th_2" + asAnn + "\nTransfer-Encoding: chunked\n\nzz\r\n", 400, "could not be read"},
+		{"PUT /v1/threads/th_2" + asAnn + "\nTransfer-Encoding: chunked\n\n" + chunked(11<<20), 411, "Transfer-Encoding"},
+		{"PUT /v1/threads/th_2" + asAnn + "\nTransfer-Encoding: chunked\n\n" + chunked(100), 411, "Transfer-Encoding"},
+		{"PUT /v1/threads/th_2" + asAnn + "\nContent-Length: 5\nTransfer-Encoding: chunked\n\n0\r\n\r\n", 411, "Transfer-Encoding"},
+		{"GET /livez\nContent-Length: 5\nTransfer-Encoding: chunked\n\n0\r\n\r\n", 411, "Transfer-Encoding"},
+		{"PUT /v1/threads/th_2" + asAnn + "\nTransfer-Encoding: chunked\n\nzz\r\n", 411, "Transfer-Encoding"},
+
+		// A body that was announced and does not come.
+		{"GET /v1/threads/th_1/access" + asAnn + "\nContent-Length: 5", 204, ""},
+		{"HEAD /v1/threads/th_1/access" + asAnn + "\nContent-Length: 5", 204, ""},
 
 		// Headers.
 		{"GET /livez\nX-Large: " + strings.Repeat("x", 64<<10), 431, ""}, // net/http's own answer
@@ -160,7 +167,7 @@ func TestOneIdIsRefusedInTheSameBytesBeforeAndAfterSomebodyElseHasIt(t *testing.
 }
 
 func TestEveryAnswerToACheckOrClaimSaysWhatWasAsked(t *testing.T) {
-	s := serve(t, api.Options{Token: "api"})
+	s := serve(t, api.Options{Tokens: []string{"api"}})
 	const token = "\nAuthorization: Bearer api"
 	for _, c := range []struct {
 		request, asked string
@@ -252,7 +259,7 @@ func TestADefectIs500AndTheServerGoesOn(t *testing.T) {
 
 func TestTokens(t *testing.T) {
 	const check, claim = "GET /v1/threads/th_1/access" + asAnn, "PUT /v1/threads/th_1" + asAnn
-	both := api.Options{Token: "api", ClaimToken: "claim"}
+	both := api.Options{Tokens: []string{"api"}, ClaimTokens: []string{"claim"}}
 	for _, c := range []struct {
 		options       api.Options
 		authorization string
@@ -260,17 +267,17 @@ func TestTokens(t *testing.T) {
 	}{
 		{api.Options{}, "", 404, 201},
 		{api.Options{}, "Bearer whatever", 404, 201},
-		{api.Options{Token: "api"}, "", 401, 401},
-		{api.Options{Token: "api"}, "Bearer api", 404, 201},
-		{api.Options{Token: "api"}, "bearer  api", 404, 201},
-		{api.Options{Token: "api"}, "Bearer ap", 401, 401},
-		{api.Options{Token: "api"}, "Bearer api2", 401, 401},
-		{api.Options{Token: "api"}, "Bearer", 401, 401},
-		{api.Options{Token: "api"}, "Basic api", 401, 401},
-		{api.Options{Token: "api"}, "api", 401, 401},
-		{api.Options{Token: "api"}, "Bearer api\nAuthorization: Bearer api", 401, 401},
-		{api.Options{ClaimToken: "claim"}, "", 404, 401},
-		{api.Options{ClaimToken: "claim"}, "Bearer claim", 404, 201},
+		{api.Options{Tokens: []string{"api"}}, "", 401, 401},
+		{api.Options{Tokens: []string{"api"}}, "Bearer api", 404, 201},
+		{api.Options{Tokens: []string{"api"}}, "bearer  api", 404, 201},
+		{api.Options{Tokens: []string{"api"}}, "Bearer ap", 401, 401},
+		{api.Options{Tokens: []string{"api"}}, "Bearer api2", 401, 401},
+		{api.Options{Tokens: []string{"api"}}, "Bearer", 401, 401},
+		{api.Options{Tokens: []string{"api"}}, "Basic api", 401, 401},
+		{api.Options{Tokens: []string{"api"}}, "api", 401, 401},
+		{api.Options{Tokens: []string{"api"}}, "Bearer api\nAuthorization: Bearer api", 401, 401},
+		{api.Options{ClaimTokens: []string{"claim"}}, "", 404, 401},
+		{api.Options{ClaimTokens: []string{"claim"}}, "Bearer claim", 404, 201},
 		{both, "Bearer api", 404, 401},
 		{both, "Bearer claim", 401, 201},
 		{both, "", 401, 401},
@@ -294,8 +301,65 @@ func TestTokens(t *testing.T) {
 	}
 }
 
+func TestATokenIsReplacedWithoutAnOutage(t *testing.T) {
+	s := serve(t, api.Options{Tokens: []string{"old"}})
+	ask := func(token string) int {
+		return s.ask(t, "GET /v1/threads/th_1/access"+asAnn+"\nAuthorization: Bearer "+token).StatusCode
+	}
+	require.Equal(t, []int{404, 401}, []int{ask("old"), ask("new")})
+	require.NoError(t, s.server.SetTokens([]string{"old", "new"}, nil))
+	require.Equal(t, []int{404, 404, 401}, []int{ask("old"), ask("new"), ask("old,new")})
+	require.ErrorContains(t, s.server.SetTokens([]string{"a", "b", "c"}, nil), "two")
+	require.ErrorContains(t, s.server.SetTokens([]string{"a", ""}, nil), "characters")
+	require.Equal(t, []int{404, 404}, []int{ask("old"), ask("new")}, "what is wrong replaces nothing")
+	require.NoError(t, s.server.SetTokens([]string{"new"}, []string{"claim", "claim2"}))
+	require.Equal(t, []int{401, 404, 401}, []int{ask("old"), ask("new"), ask("claim")})
+	for _, token := range []string{"claim", "claim2"} {
+		require.Less(t, s.ask(t, "PUT /v1/threads/th_1"+asAnn+"\nAuthorization: Bearer "+token).StatusCode, 300)
+	}
+}
+
+// Without a token, loopback is all that protects the API, and a browser on the
+// machine carries strangers' pages.
+func TestWithoutATokenPagesOfOthersAreRefused(t *testing.T) {
+	s := serve(t, api.Options{})
+	for _, c := range []struct {
+		request string
+		status  int
+	}{
+		{"PUT http://localhost:8080/v1/threads/th_1" + asAnn, 201},
+		{"PUT http://LOCALHOST/v1/threads/th_1" + asAnn, 204},
+		{"PUT http://localhost./v1/threads/th_1" + asAnn, 204},
+		{"PUT http://[::1]:8080/v1/threads/th_1" + asAnn, 204},
+		{"PUT http://127.0.0.9:8080/v1/threads/th_1" + asAnn, 204},
+		{"PUT http://[::ffff:127.0.0.1]/v1/threads/th_1" + asAnn, 204},
+		{"PUT http://evil.example/v1/threads/th_1" + asAnn, 421},
+		{"PUT http://evil.example:8080/v1/threads/th_1" + asAnn, 421},
+		{"PUT http://localhost.evil.example/v1/threads/th_1" + asAnn, 421},
+		{"PUT http://127.0.0.1.evil.example/v1/threads/th_1" + asAnn, 421},
+		{"PUT http://10.0.0.1/v1/threads/th_1" + asAnn, 421},
+		{"PUT http://0.0.0.0/v1/threads/th_1" + asAnn, 421},
+		{"GET http://evil.example/metrics", 421},
+		{"GET http://evil.example/no/such", 421},
+		{"PUT /v1/threads/th_1" + asAnn + "\nOrigin: http://localhost", 204},
+		{"PUT /v1/threads/th_1" + asAnn + "\nOrigin: http://localhost:81", 403},
+		{"PUT /v1/threads/th_1" + asAnn + "\nOrigin: http://evil.example", 403},
+		{"PUT /v1/threads/th_1" + asAnn + "\nOrigin: null", 403},
+		{"GET /v1/threads/th_1/access" + asAnn + "\nSec-Fetch-Site: cross-site", 403},
+		{"GET /v1/threads/th_1/access" + asAnn + "\nSec-Fetch-Site: same-site", 403},
+		{"GET /v1/threads/th_1/access" + asAnn + "\nSec-Fetch-Site: same-origin", 204},
+		{"GET /v1/threads/th_1/access" + asAnn + "\nSec-Fetch-Site: none", 204},
+		{"GET /metrics\nSec-Fetch-Site: cross-site", 403},
+	} {
+		require.Equal(t, c.status, s.ask(t, c.request).StatusCode, c.request)
+	}
+	// A token keeps strangers out whatever name they use.
+	s = serve(t, api.Options{Tokens: []string{"api"}})
+	require.Equal(t, 404, s.ask(t, "GET http://registry.internal/v1/threads/th_1/access"+asAnn+"\nAuthorization: Bearer api").StatusCode)
+}
+
 func TestTheQuotaEndpointIsGivenWithItsActionAndAValidTenant(t *testing.T) {
-	s := serve(t, api.Options{Token: "api", Quota: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s := serve(t, api.Options{Tokens: []string{"api"}, Quota: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Test-Saw", r.PathValue("action")+" "+r.Header.Get("X-Tenant-Id")+" "+r.URL.Query().Get("n"))
 		w.WriteHeader(http.StatusTooManyRequests)
 	})})
@@ -315,7 +379,7 @@ func TestSlowClientsKeepNobodyOut(t *testing.T) {
 		conn, err := net.Dial("tcp", s.addr)
 		require.NoError(t, err)
 		defer func() { _ = conn.Close() }()
-		_, err = io.WriteString(conn, "GET /v1/threads/th_1/access HTTP/1.1\r\nHost: test\r\n")
+		_, err = io.WriteString(conn, "GET /v1/threads/th_1/access HTTP/1.1\r\nHost: localhost\r\n")
 		require.NoError(t, err)
 	}
 	require.NoError(t, s.RegisterThread(t.Context(), "t_ann", "th_1"))

@@ -3,6 +3,8 @@ package api
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 )
@@ -10,35 +12,57 @@ import (
 // guard compares bearer tokens (RFC 6750) in constant time: it compares their
 // hashes, so that not even the length shows.
 type guard struct {
-	tokens map[access][sha256.Size]byte // none: every caller is admitted
+	tokens map[access][][sha256.Size]byte // none: every caller is admitted
 }
 
-func newGuard(token, claim string) guard {
-	g := guard{map[access][sha256.Size]byte{}}
-	if claim == "" {
-		claim = token
+// newGuard returns the error that lists every fault of the tokens.
+func newGuard(tokens, claims []string) (*guard, error) {
+	if err := errors.Join(checkTokens("Tokens", tokens), checkTokens("ClaimTokens", claims)); err != nil {
+		return nil, err
 	}
-	if token != "" {
-		g.tokens[apiToken] = sha256.Sum256([]byte(token))
+	if len(claims) == 0 {
+		claims = tokens
 	}
-	if claim != "" {
-		g.tokens[claimToken] = sha256.Sum256([]byte(claim))
+	g := &guard{map[access][][sha256.Size]byte{}}
+	for _, token := range tokens {
+		g.tokens[apiToken] = append(g.tokens[apiToken], sha256.Sum256([]byte(token)))
 	}
-	return g
+	for _, token := range claims {
+		g.tokens[claimToken] = append(g.tokens[claimToken], sha256.Sum256([]byte(token)))
+	}
+	return g, nil
 }
 
-// admits tells whether the request carries the token that it needs; where it
-// does not, the challenge is set.
-func (g guard) admits(w http.ResponseWriter, r *http.Request, a access) bool {
-	want, demanded := g.tokens[a]
-	if !demanded {
+func checkTokens(option string, tokens []string) error {
+	if len(tokens) > 2 {
+		return fmt.Errorf("%s are %d: want one, or two while one takes the other's place", option, len(tokens))
+	}
+	for _, token := range tokens {
+		if !token68.MatchString(token) {
+			return fmt.Errorf("%s: characters that a bearer token cannot have: use A-Z a-z 0-9 . _ ~ + / -", option)
+		}
+	}
+	return nil
+}
+
+// demands reports whether requests need a token.
+func (g *guard) demands(a access) bool { return len(g.tokens[a]) > 0 }
+
+// admits reports whether the request carries a token that it needs; if it does
+// not, the challenge is set.
+func (g *guard) admits(w http.ResponseWriter, r *http.Request, a access) bool {
+	if !g.demands(a) {
 		return true
 	}
 	challenge := `Bearer realm="realtime-registry"`
 	if values := r.Header.Values("Authorization"); len(values) == 1 {
 		scheme, token, _ := strings.Cut(values[0], " ")
 		got := sha256.Sum256([]byte(strings.TrimLeft(token, " ")))
-		if strings.EqualFold(scheme, "Bearer") && subtle.ConstantTimeCompare(got[:], want[:]) == 1 {
+		equal := 0
+		for _, want := range g.tokens[a] {
+			equal |= subtle.ConstantTimeCompare(got[:], want[:])
+		}
+		if strings.EqualFold(scheme, "Bearer") && equal == 1 {
 			return true
 		}
 		challenge += `, error="invalid_token"`

@@ -109,8 +109,8 @@ func TestEveryStatusIsDescribedAndNothingElse(t *testing.T) {
 		}
 	}
 	fault := func() error { return errors.New("sick") }
-	healthy := serve(t, api.Options{Token: "api", Quota: http.HandlerFunc(quota)})
-	sick := serve(t, api.Options{Token: "api", Live: probe(fault), Ready: probe(fault), Quota: http.HandlerFunc(quota)})
+	healthy := serve(t, api.Options{Tokens: []string{"api"}, Quota: http.HandlerFunc(quota)})
+	sick := serve(t, api.Options{Tokens: []string{"api"}, Live: probe(fault), Ready: probe(fault), Quota: http.HandlerFunc(quota)})
 	sick.down.Store(true)
 	for _, r := range []registry.Resource{{Kind: registry.Thread, ID: "foreign"}, {Kind: registry.Canvas, ID: "foreign"}} {
 		_, err := healthy.Claim(t.Context(), "t_bob", r)
@@ -185,7 +185,7 @@ func TestEveryStatusIsDescribedAndNothingElse(t *testing.T) {
 // What needs no token says so, and the rest names the scheme.
 func TestSecurityIsDescribedAsItIs(t *testing.T) {
 	_, operations := description(t)
-	s := serve(t, api.Options{Token: "api", Quota: http.NotFoundHandler()})
+	s := serve(t, api.Options{Tokens: []string{"api"}, Quota: http.NotFoundHandler()})
 	for name, o := range operations {
 		method, path, _ := strings.Cut(name, " ")
 		path = strings.NewReplacer("{id}", "th_1", "{action}", "connect").Replace(path)

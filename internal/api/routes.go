@@ -14,8 +14,8 @@ type access int
 
 const (
 	open       access = iota // none: health, and the description of the API
-	apiToken                 // Options.Token
-	claimToken               // Options.ClaimToken, else Options.Token
+	apiToken                 // one of Options.Tokens
+	claimToken               // Options.ClaimToken, else one of Options.Tokens
 )
 
 // route is one endpoint. A segment in braces matches any one segment, also an
@@ -26,6 +26,11 @@ type route struct {
 	access  access
 	serve   http.HandlerFunc
 	kind    registry.Kind // of what a check or claim is for; else empty
+}
+
+// isHealth reports whether the route is one of those that orchestrators ask.
+func (r *route) isHealth() bool {
+	return r != nil && (r.pattern == "/livez" || r.pattern == "/readyz")
 }
 
 // routes lists every endpoint that is served with these options.

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/internal/problem"
@@ -20,7 +21,7 @@ const maxBody = 4 << 10
 // Server answers HTTP requests. It is an http.Handler, safe for concurrent use.
 type Server struct {
 	options   Options
-	guard     guard
+	guard     atomic.Pointer[guard]
 	table     []tableRoute
 	slots     chan struct{} // one for each request to /v1 in progress
 	telemetry *telemetry
@@ -39,15 +40,28 @@ func New(options Options) (*Server, error) {
 	}
 	s := &Server{
 		options:   options,
-		guard:     newGuard(options.Token, options.ClaimToken),
 		slots:     make(chan struct{}, options.MaxConcurrent),
 		telemetry: t,
 		claims:    newClaimLog(options.Logger),
+	}
+	if err := s.SetTokens(options.Tokens, options.ClaimTokens); err != nil {
+		return nil, fmt.Errorf("api options: %w", err)
 	}
 	for _, route := range s.routes() {
 		s.table = append(s.table, tableRoute{route, strings.Split(route.pattern, "/")})
 	}
 	return s, nil
+}
+
+// SetTokens replaces Options.Tokens and Options.ClaimTokens, for requests that
+// come in later. The error says what is wrong with them; nothing is replaced then.
+func (s *Server) SetTokens(tokens, claims []string) error {
+	g, err := newGuard(tokens, claims)
+	if err != nil {
+		return err
+	}
+	s.guard.Store(g)
+	return nil
 }
 
 // ServeHTTP answers one request, with the limits of the package comment but for
@@ -56,14 +70,26 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	route, allowed := s.find(r)
-	w, r, done := s.telemetry.begin(w, r, route)
-	defer done()
+	x := s.telemetry.begin(w, r, route)
+	defer x.end()
+	w = x.answer
+	g := s.guard.Load()
 	switch {
+	case isSpare(r.Context()) && !route.isHealth():
+		w.Header().Set("Connection", "close")
+		problem.New(http.StatusServiceUnavailable, "too many connections; try again").Write(w)
+	case len(r.TransferEncoding) > 0:
+		w.Header().Set("Connection", "close")
+		problem.New(http.StatusLengthRequired, "no request needs a body, and one that has a body has to say its length, in place of Transfer-Encoding").Write(w)
+	case s.options.Verifier != nil && !g.demands(apiToken) && refuseBrowsers(w, r):
 	case route != nil && route.access == open:
+		if isSpare(r.Context()) {
+			w.Header().Set("Connection", "close")
+		}
 		route.serve(w, r)
 	case route != nil:
 		route.echo(w, r)
-		s.serveGuarded(w, r, route)
+		s.serveGuarded(g, x, r, route)
 	case len(allowed) > 0:
 		w.Header().Set("Allow", strings.Join(allowed, ", "))
 		problem.New(http.StatusMethodNotAllowed, "this path takes "+strings.Join(allowed, ", ")).Write(w)
@@ -72,11 +98,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (s *Server) serveGuarded(w http.ResponseWriter, r *http.Request, route *route) {
-	if !s.guard.admits(w, r, route.access) {
+func (s *Server) serveGuarded(g *guard, x *exchange, r *http.Request, route *route) {
+	w := x.answer
+	if !g.admits(w, r, route.access) {
 		problem.New(http.StatusUnauthorized, "the bearer token is missing or is not the one for this request").Write(w)
 		return
 	}
+	r = x.trace(r, g.demands(route.access))
 	if !discardBody(w, r) { // before it takes a slot: a body may come slowly
 		return
 	}
@@ -92,13 +120,18 @@ func (s *Server) serveGuarded(w http.ResponseWriter, r *http.Request, route *rou
 	route.serve(w, r.WithContext(ctx))
 }
 
-// discardBody reads what should not have been sent, or answers 413, or 400 where
-// the body ends before its time. The connection is closed then.
+// discardBody reads what should not have been sent, or answers 413, or 400 if the
+// body ends before its time. The connection is closed then. The body of a GET is
+// not waited for: proxies announce one that they do not pass on.
 func discardBody(w http.ResponseWriter, r *http.Request) bool {
 	if r.ContentLength == 0 {
 		return true
 	}
 	tooLarge := r.ContentLength > maxBody // refused without reading it
+	if !tooLarge && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+		w.Header().Set("Connection", "close")
+		return true
+	}
 	if !tooLarge {
 		_, err := io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, maxBody))
 		var over *http.MaxBytesError
@@ -119,17 +152,17 @@ func discardBody(w http.ResponseWriter, r *http.Request) bool {
 // Serve answers on the listener, which it closes, until ctx ends; then it takes
 // no more connections and returns nil when all requests in progress have been
 // answered, or an error where that took longer than Options.DrainTimeout. Any
-// other end is an error too. An address off loopback without Options.Token is
+// other end is an error too. An address off loopback without Options.Tokens is
 // refused at once.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
-	if s.options.Verifier != nil && s.options.Token == "" && !onLoopback(listener.Addr()) {
+	if s.options.Verifier != nil && len(s.options.Tokens) == 0 && !onLoopback(listener.Addr()) {
 		return errors.Join(
 			fmt.Errorf("serve on %s: an address off loopback needs a bearer token (REGISTRY_API_TOKEN)", listener.Addr()),
 			listener.Close())
 	}
 	server := s.httpServer(ctx)
 	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(listener) }()
+	go func() { ended <- server.Serve(bound(listener, s.options.MaxConnections)) }()
 	select {
 	case err := <-ended:
 		return fmt.Errorf("serve on %s: %w", listener.Addr(), err)
@@ -154,6 +187,7 @@ func (s *Server) httpServer(ctx context.Context) *http.Server {
 		MaxHeaderBytes: s.options.MaxHeaderBytes,
 		// Requests in progress outlive ctx: they are drained.
 		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+		ConnContext: withSpare,
 		ErrorLog:    slog.NewLogLogger(s.options.Logger.Handler(), slog.LevelWarn),
 		// OPTIONS * is a request like any other.
 		DisableGeneralOptionsHandler: true,

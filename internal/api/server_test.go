@@ -24,11 +24,12 @@ import (
 // served is a server on a loopback port, over a registry in memory that can be
 // taken down.
 type served struct {
-	addr  string
-	store *memory.Store
-	down  atomic.Bool // every check and claim is ErrUnavailable
-	enter chan string // where set, each check says its tenant and waits
-	leave chan struct{}
+	addr   string
+	server *api.Server
+	store  *memory.Store
+	down   atomic.Bool // every check and claim is ErrUnavailable
+	enter  chan string // where set, each check says its tenant and waits
+	leave  chan struct{}
 
 	*registry.Registry
 	verifier *verifier.Verifier
@@ -78,7 +79,7 @@ func (s *served) start(t *testing.T, o api.Options) {
 	require.NoError(t, err)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	s.addr = listener.Addr().String()
+	s.addr, s.server = listener.Addr().String(), server
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(ctx, listener) }()
@@ -109,12 +110,12 @@ func (s *served) ask(t *testing.T, request string) answer {
 		headers = strings.ReplaceAll(headers, "\n", "\r\n") + "\r\n"
 	}
 	go func() { // the server may answer, and close, before it has read all
-		_, _ = io.WriteString(conn, line+" HTTP/1.1\r\nHost: test\r\n"+headers+"\r\n"+body)
+		_, _ = io.WriteString(conn, line+" HTTP/1.1\r\nHost: localhost\r\n"+headers+"\r\n"+body)
 	}()
 	response, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: strings.Fields(line)[0]})
 	require.NoError(t, err, "%.200s", request)
 	text, err := io.ReadAll(response.Body)
-	require.NoError(t, err)
+	require.NoError(t, err, "%.200s", request)
 	return answer{response, string(text)}
 }
 
@@ -135,7 +136,7 @@ func TestNoTokenIsNeededOnLoopbackAndOneIsDemandedOffIt(t *testing.T) {
 	}
 	done, stop := context.WithCancel(t.Context())
 	stop()
-	guarded, err := api.New(api.Options{Verifier: v, Registry: registry.New(store), Token: "secret"})
+	guarded, err := api.New(api.Options{Verifier: v, Registry: registry.New(store), Tokens: []string{"secret"}})
 	require.NoError(t, err)
 	healthOnly, err := api.New(api.Options{})
 	require.NoError(t, err)
@@ -195,7 +196,7 @@ func TestADrainThatTakesTooLongIsAnError(t *testing.T) {
 	go func() {
 		conn, err := net.Dial("tcp", listener.Addr().String())
 		if err == nil {
-			_, _ = io.WriteString(conn, "GET /v1/threads/panics/access HTTP/1.1\r\nHost: test\r\nX-Tenant-Id: t_ann\r\n\r\n")
+			_, _ = io.WriteString(conn, "GET /v1/threads/panics/access HTTP/1.1\r\nHost: localhost\r\nX-Tenant-Id: t_ann\r\n\r\n")
 		}
 	}()
 	<-s.enter
@@ -233,12 +234,39 @@ func TestRequestsAboveTheBoundAreTurnedAwayAndHealthIsNot(t *testing.T) {
 	require.Equal(t, 404, s.ask(t, "GET /v1/threads/th_1/access\nX-Tenant-Id: t_ann").StatusCode, "and there is room again")
 }
 
+func TestHealthIsAnsweredWhenThereAreNoConnectionsLeft(t *testing.T) {
+	const most = 20
+	s := serve(t, api.Options{MaxConnections: most})
+	var idle []net.Conn
+	for range most {
+		conn, err := net.Dial("tcp", s.addr)
+		require.NoError(t, err)
+		defer func() { _ = conn.Close() }()
+		idle = append(idle, conn)
+	}
+	health := func() int { return s.ask(t, "GET /livez").StatusCode }
+	require.Equal(t, 200, health())
+	require.Equal(t, 200, s.ask(t, "GET /readyz").StatusCode)
+	turnedAway := s.ask(t, "GET /v1/threads/th_1/access"+asAnn)
+	require.Equal(t, 503, turnedAway.StatusCode)
+	require.NotEmpty(t, turnedAway.Header.Get("Retry-After"))
+	require.True(t, turnedAway.Close)
+	for range 100 { // the reserve is given back
+		require.Equal(t, 200, health())
+	}
+	require.NoError(t, idle[0].Close())
+	require.NoError(t, idle[1].Close())
+	require.Eventually(t, func() bool {
+		return s.ask(t, "GET /v1/threads/th_1/access"+asAnn).StatusCode == 404
+	}, 10*time.Second, time.Millisecond, "and there is room again")
+}
+
 func TestEveryFaultOfTheOptionsIsReportedAtOnce(t *testing.T) {
 	_, err := api.New(api.Options{
-		Verifier: &served{}, Token: "from a file\n", ClaimToken: "ä",
-		RequestTimeout: -1, MaxConcurrent: -1, MaxHeaderBytes: -1, DrainTimeout: -1,
+		Verifier: &served{}, Tokens: []string{"from a file\n"}, ClaimTokens: []string{"ä"},
+		RequestTimeout: -1, MaxConcurrent: -1, MaxConnections: -1, MaxHeaderBytes: -1, DrainTimeout: -1,
 	})
-	for _, field := range []string{"Registry", "Token", "ClaimToken", "RequestTimeout", "MaxConcurrent", "MaxHeaderBytes", "DrainTimeout"} {
+	for _, field := range []string{"Registry", "Tokens", "ClaimTokens", "RequestTimeout", "MaxConcurrent", "MaxConnections", "MaxHeaderBytes", "DrainTimeout"} {
 		require.ErrorContains(t, err, field)
 	}
 	require.NotContains(t, err.Error(), "from a file", "secrets stay out of errors")

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -44,39 +43,63 @@ func newTelemetry(o Options) (*telemetry, error) {
 	}, err
 }
 
-// begin wraps what a request is answered with; done, deferred, records it, and
-// turns a panic into a 500. The route is nil where there is none.
-func (t *telemetry) begin(w http.ResponseWriter, r *http.Request, route *route) (http.ResponseWriter, *http.Request, func()) {
-	began := time.Now()
-	answer := &answer{ResponseWriter: w}
-	pattern := ""
+// exchange is one request and its answer, as they are told of.
+type exchange struct {
+	*telemetry
+	answer  *answer
+	request *http.Request
+	pattern string // empty where there is no route
+	began   time.Time
+	span    trace.Span // nil until the request is traced
+}
+
+// begin wraps what a request is answered with. The route is nil where there is
+// none.
+func (t *telemetry) begin(w http.ResponseWriter, r *http.Request, route *route) *exchange {
+	x := &exchange{telemetry: t, answer: &answer{ResponseWriter: w}, request: r, began: time.Now()}
 	if route != nil {
-		pattern = route.pattern
+		x.pattern = route.pattern
 	}
-	var span trace.Span
-	if strings.HasPrefix(pattern, "/v1/") {
-		ctx := t.propagator.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
-		ctx, span = t.tracer.Start(ctx, r.Pattern, trace.WithSpanKind(trace.SpanKindServer))
-		r = r.WithContext(ctx)
-	}
-	return answer, r, func() {
-		if fault := recover(); fault != nil {
-			t.panicked(answer, r, fault)
-		}
-		labels := []attribute.KeyValue{
-			attribute.String("http.request.method", method(r)),
-			attribute.String("http.route", pattern),
-			attribute.Int("http.response.status_code", answer.code()),
-		}
-		t.duration.Record(r.Context(), time.Since(began).Seconds(), metric.WithAttributes(labels...))
-		if span != nil {
-			span.SetAttributes(labels...)
-			if answer.code() >= 500 {
-				span.SetStatus(codes.Error, "")
-			}
-			span.End()
+	return x
+}
+
+// trace begins the span of a request that is let in. A caller who is known has
+// it in his trace, and decides whether it is sampled. For others it begins a
+// trace, with a link to the caller's; where nothing is traced, the log has the
+// caller's trace id either way.
+func (x *exchange) trace(r *http.Request, known bool) *http.Request {
+	ctx := x.propagator.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
+	options := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindServer)}
+	if !known {
+		options = append(options, trace.WithNewRoot())
+		if caller := trace.LinkFromContext(ctx); caller.SpanContext.IsValid() {
+			options = append(options, trace.WithLinks(caller))
 		}
 	}
+	ctx, x.span = x.tracer.Start(ctx, r.Pattern, options...)
+	x.request = r.WithContext(ctx)
+	return x.request
+}
+
+// end, deferred, records the exchange, and turns a panic into a 500.
+func (x *exchange) end() {
+	if fault := recover(); fault != nil {
+		x.panicked(x.answer, x.request, fault)
+	}
+	labels := []attribute.KeyValue{
+		attribute.String("http.request.method", method(x.request)),
+		attribute.String("http.route", x.pattern),
+		attribute.Int("http.response.status_code", x.answer.code()),
+	}
+	x.duration.Record(x.request.Context(), time.Since(x.began).Seconds(), metric.WithAttributes(labels...))
+	if x.span == nil {
+		return
+	}
+	x.span.SetAttributes(labels...)
+	if x.answer.code() >= 500 {
+		x.span.SetStatus(codes.Error, "")
+	}
+	x.span.End()
 }
 
 // panicked answers 500 where nothing was answered yet. http.ErrAbortHandler is a

@@ -47,18 +47,52 @@ func TestEveryRequestIsMeasuredByRouteWithBoundedLabels(t *testing.T) {
 	}, counts)
 }
 
-func TestARequestIsASpanInTheCallersTrace(t *testing.T) {
+const sampled = "\ntraceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+func TestARequestIsASpanInTheTraceOfACallerWithAToken(t *testing.T) {
 	spans := tracetest.NewSpanRecorder()
 	s := serve(t, api.Options{
+		Tokens:         []string{"api"},
 		TracerProvider: sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)),
 		Propagator:     propagation.TraceContext{},
 	})
-	s.ask(t, "GET /v1/threads/th_1/access"+asAnn+"\ntraceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+	s.ask(t, "GET /v1/threads/th_1/access"+asAnn+"\nAuthorization: Bearer api"+sampled)
 	require.Len(t, spans.Ended(), 1)
 	span := spans.Ended()[0]
 	require.Equal(t, "GET /v1/threads/{id}/access", span.Name())
 	require.Equal(t, "0af7651916cd43dd8448eb211c80319c", span.SpanContext().TraceID().String())
 	require.Equal(t, "b7ad6b7169203331", span.Parent().SpanID().String())
+}
+
+// Spans cost money: who is not let in makes none, and who has no token does not
+// say whether there is one.
+func TestACallerWithoutATokenDoesNotDecideWhatIsSampled(t *testing.T) {
+	for name, test := range map[string]struct {
+		tokens []string
+		share  float64
+		parent string
+		want   int
+	}{
+		"refused":                       {[]string{"api"}, 1, sampled, 0},
+		"open, and sampled by caller":   {nil, 0, sampled, 0},
+		"open, and unsampled by caller": {nil, 1, strings.TrimSuffix(sampled, "1") + "0", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			spans := tracetest.NewSpanRecorder()
+			s := serve(t, api.Options{
+				Tokens: test.tokens,
+				TracerProvider: sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans),
+					sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(test.share)))),
+				Propagator: propagation.TraceContext{},
+			})
+			s.ask(t, "GET /v1/threads/th_1/access"+asAnn+test.parent)
+			require.Len(t, spans.Ended(), test.want)
+			for _, span := range spans.Ended() {
+				require.False(t, span.Parent().IsValid())
+				require.Equal(t, "0af7651916cd43dd8448eb211c80319c", span.Links()[0].SpanContext.TraceID().String())
+			}
+		})
+	}
 }
 
 // logText is a log that may be written to and read at once.

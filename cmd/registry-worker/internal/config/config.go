@@ -46,11 +46,15 @@ type Config struct {
 	Linger          time.Duration
 	MaxOutstanding  int
 
-	Listen     string
-	API        bool
-	APIToken   string
-	ClaimToken string
-	MissGrace  time.Duration
+	Listen         string
+	API            bool
+	APITokens      []string
+	ClaimTokens    []string
+	APITokenFile   string
+	ClaimTokenFile string
+	MaxConnections int
+	MetricsListen  string // empty: Listen
+	MissGrace      time.Duration
 
 	MaxStaleness time.Duration // 0: always read
 	MaxAge       time.Duration // 0: unbounded

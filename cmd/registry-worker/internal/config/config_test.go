@@ -118,7 +118,8 @@ func TestEverySettingIsKept(t *testing.T) {
 		"project": "p-1", "database": "other", "registry-backend": "memory", "throttle-backend": "memory",
 		"collection-prefix": "staging_", "subscriptions": "one, two", "dead-letter-topic": "dead",
 		"api": "true", "max-clock-skew": "1m", "drain-timeout": "1s", "streams": "3", "batch-size": "4",
-		"throttle-policies": "policies.yaml", "throttle-on-error": "allow", "linger": "1ms", "lease": "10s", "max-outstanding": "5", "listen": "[::1]:0", "api-token": "abc", "claim-token": "def",
+		"throttle-policies": "policies.yaml", "throttle-on-error": "allow", "linger": "1ms", "lease": "10s", "max-outstanding": "5", "listen": "[::1]:0", "api-token": "0123456789abcdef", "claim-token": "fedcba9876543210,0123456789abcdef",
+		"api-token-file": "a", "claim-token-file": "b", "max-connections": "7", "metrics-listen": "127.0.0.1:0",
 		"miss-grace": "2s", "max-staleness": "1s", "max-age": "10s", "dry-run": "true", "check": "1", "empty": "true", "log-format": "text", "log-level": "debug",
 		"events": "true", "rate": "100", "since": "2024-01-01T00:00:00Z", "checkpoint": "a", "refused": "b", "yes": "true", "with-retractions": "true", "with-assertions": "true",
 		"from": "t_a", "to": "t_b", "source": "//c", "by": "d", "json": "true",
@@ -169,7 +170,9 @@ func TestHostileValuesAreRefused(t *testing.T) {
 		"max-clock-skew":    {"-5m", "25h"},
 		"streams":           {"", "-1", "0", "1.5", "1e2", "257", "99999999999999999999"},
 		"listen":            {"", "8080", "localhost", ":http", "127.0.0.1:65536", "127.0.0.1:-1", "::1:80"},
-		"api-token":         {"a b", "naïve", "line\nbreak", "=", "a=b"},
+		"api-token":         {"a b", "naïve", "line\nbreak", "=", "a=b", "short", "fifteen-letters", "0123456789abcdef,short", "0123456789abcdef,0123456789abcdef,0123456789abcdef"},
+		"metrics-listen":    {"8080", ":http"},
+		"max-connections":   {"0", "-1", "many"},
 		"api":               {"", "yes", "maybe"},
 		"log-format":        {"", "xml", " json"},
 	} {
@@ -207,8 +210,8 @@ func TestAPasswordInAValueIsNotShownEitherWay(t *testing.T) {
 }
 
 func TestSecretsAreNeverShown(t *testing.T) {
-	c := load(t, map[string]string{"claim-token": "s3cret"}, map[string]string{"REGISTRY_API_TOKEN": "s3cret"})
-	require.Equal(t, "s3cret", c.APIToken)
+	c := load(t, map[string]string{"claim-token": "s3cret-s3cret-s3cret"}, map[string]string{"REGISTRY_API_TOKEN": "s3cret-s3cret-s3cret"})
+	require.Equal(t, []string{"s3cret-s3cret-s3cret"}, c.APITokens)
 	for _, e := range c.Entries() {
 		require.NotContains(t, e.Value, "s3cret", e.Name)
 	}
@@ -245,7 +248,10 @@ func TestRules(t *testing.T) {
 		"all addresses need a token":               {config.NeedTokenOffLoopback, api(":8080", ""), "REGISTRY_API_TOKEN"},
 		"0.0.0.0 needs a token":                    {config.NeedTokenOffLoopback, api("0.0.0.0:8080", ""), "REGISTRY_API_TOKEN"},
 		"a name needs a token":                     {config.NeedTokenOffLoopback, api("localhost.example:80", ""), "REGISTRY_API_TOKEN"},
-		"a token is given":                         {config.NeedTokenOffLoopback, api("0.0.0.0:8080", "abc"), ""},
+		"a token is given":                         {config.NeedTokenOffLoopback, api("0.0.0.0:8080", "0123456789abcdef"), ""},
+		"a file of tokens is given":                {config.NeedTokenOffLoopback, map[string]string{"listen": ":80", "api-token-file": "f"}, ""},
+		"a token and a file":                       {config.OneSourceOfTokens, map[string]string{"api-token": "0123456789abcdef", "api-token-file": "f"}, "--api-token is given too"},
+		"a token of claims and a file of tokens":   {config.OneSourceOfTokens, map[string]string{"claim-token": "0123456789abcdef", "api-token-file": "f"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := config.Load(input(c.flags, nil), config.Groups, c.rule)

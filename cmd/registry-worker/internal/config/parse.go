@@ -161,12 +161,41 @@ func address(to func(*Config) *string) parser {
 // sent as one.
 var bearer = regexp.MustCompile(`^[A-Za-z0-9._~+/-]+=*$`)
 
-func token(to func(*Config) *string) parser {
-	return func(c *Config, value string) error {
-		if value != "" && !bearer.MatchString(value) {
-			return errors.New("want letters, digits and - . _ ~ + /, then = where wanted (RFC 6750)")
+// minToken is the length of a token that nobody guesses: 16 characters of hex are
+// 64 bits.
+const minToken = 16
+
+// ParseTokens reads one token, or two, by comma or a line each.
+func ParseTokens(text string) ([]string, error) {
+	var list []string
+	for _, token := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == '\n' || r == '\r' }) {
+		switch {
+		case !bearer.MatchString(token):
+			return nil, errors.New("want letters, digits and - . _ ~ + /, then = if wanted (RFC 6750)")
+		case len(token) < minToken:
+			return nil, fmt.Errorf("want at least %d characters, such as `openssl rand -hex 16` prints", minToken)
 		}
-		*to(c) = value
-		return nil
+		list = append(list, token)
+	}
+	if len(list) > 2 {
+		return nil, errors.New("want one token, or two while one takes the other's place")
+	}
+	return list, nil
+}
+
+func tokens(to func(*Config) *[]string) parser {
+	return func(c *Config, value string) (err error) {
+		*to(c), err = ParseTokens(value)
+		return err
+	}
+}
+
+// optional also takes an empty value.
+func optional(parse parser) parser {
+	return func(c *Config, value string) error {
+		if value == "" {
+			return nil
+		}
+		return parse(c, value)
 	}
 }

@@ -75,10 +75,21 @@ func NeedTopicNames(c *Config) []Fault {
 // NeedTokenOffLoopback refuses to serve the API to other machines without a
 // token: the API trusts the tenant that its caller names (design §9).
 func NeedTokenOffLoopback(c *Config) []Fault {
-	if c.Listen == "" || Loopback(c.Listen) || c.entry("api-token").Value != "" {
+	if c.Listen == "" || Loopback(c.Listen) || c.entry("api-token").Value != "" || c.APITokenFile != "" {
 		return nil
 	}
-	return []Fault{{Entry: c.entry("listen"), Want: "the API trusts its callers, so off loopback it demands a bearer token: set REGISTRY_API_TOKEN, or listen on 127.0.0.1"}}
+	return []Fault{{Entry: c.entry("listen"), Want: "the API trusts its callers, so off loopback it demands a bearer token: set REGISTRY_API_TOKEN or REGISTRY_API_TOKEN_FILE, or listen on 127.0.0.1"}}
+}
+
+// OneSourceOfTokens refuses a token and a file of tokens for the same: which one
+// counts could only be guessed.
+func OneSourceOfTokens(c *Config) (faults []Fault) {
+	for _, name := range []string{"api-token", "claim-token"} {
+		if file := c.entry(name + "-file"); file.Value != "" && c.entry(name).Value != "" {
+			faults = append(faults, Fault{Entry: file, Want: "--" + name + " is given too: want one of the two"})
+		}
+	}
+	return faults
 }
 
 // Loopback tells whether an address can be reached from this machine only. Of

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+	"github.com/northstar-engines/realtime-registry/internal/api"
+)
+
+// tokenEvery is how often the files of tokens are read again.
+const tokenEvery = 10 * time.Second
+
+// tokens are those that requests and claims must carry.
+type tokens struct{ api, claim []string }
+
+// readTokens returns the tokens of the flags, or of the files that they name.
+func readTokens(c *config.Config) (t tokens, err error) {
+	if t.api, err = fromFile("api-token-file", c.APITokenFile, c.APITokens); err != nil {
+		return t, err
+	}
+	t.claim, err = fromFile("claim-token-file", c.ClaimTokenFile, c.ClaimTokens)
+	return t, err
+}
+
+func fromFile(flag, file string, given []string) ([]string, error) {
+	if file == "" {
+		return given, nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("--%s: %w", flag, err)}
+	}
+	read, err := config.ParseTokens(string(text))
+	if err == nil && len(read) == 0 {
+		err = fmt.Errorf("want one token, or two, a line each; it is empty")
+	}
+	if err != nil {
+		return nil, usageError{fmt.Errorf("--%s %s: %w", flag, file, err)}
+	}
+	return read, nil
+}
+
+// followTokens gives the server what the files say, when they have changed, until
+// ctx ends. What is wrong with them is logged, once, and changes nothing.
+func (s *service) followTokens(ctx context.Context, server *api.Server, now tokens, every time.Duration) {
+	if s.Config.APITokenFile == "" && s.Config.ClaimTokenFile == "" {
+		return
+	}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	told := ""
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		read, err := readTokens(s.Config)
+		if err == nil && slices.Equal(read.api, now.api) && slices.Equal(read.claim, now.claim) {
+			told = ""
+			continue
+		}
+		if err == nil {
+			err = server.SetTokens(read.api, read.claim)
+		}
+		switch {
+		case err == nil:
+			now, told = read, ""
+			s.Logger.Info("tokens changed", "api_tokens", len(read.api), "claim_tokens", len(read.claim))
+		case err.Error() != told:
+			told = err.Error()
+			s.Logger.Error("tokens cannot be read: the ones from before stay", "error", err)
+		}
+	}
+}

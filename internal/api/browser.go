@@ -1,0 +1,59 @@
+package api
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+
+	"github.com/northstar-engines/realtime-registry/internal/problem"
+)
+
+// refuseBrowsers answers, and reports so, what a browser sends for a page of
+// somebody else's, where no token keeps it out. Loopback is no boundary to a
+// browser on the same machine: a page can resolve a name of its own to 127.0.0.1
+// (DNS rebinding), and is then of the same origin as the API, whose Host is that
+// name; and any page can send simple requests to 127.0.0.1.
+func refuseBrowsers(w http.ResponseWriter, r *http.Request) bool {
+	switch {
+	case !namesLoopback(r.Host):
+		problem.New(http.StatusMisdirectedRequest,
+			"without a token the API is asked as localhost, 127.0.0.1 or [::1]; for another name set a token (REGISTRY_API_TOKEN)").Write(w)
+	case ofAnotherOrigin(r):
+		problem.New(http.StatusForbidden, "without a token the API answers no page of another origin").Write(w)
+	default:
+		return false
+	}
+	return true
+}
+
+// namesLoopback reports whether a Host header names this machine to itself. One
+// that is empty (HTTP/1.0) is no browser's.
+func namesLoopback(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	if host == "" || strings.EqualFold(strings.TrimSuffix(host, "."), "localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback()
+}
+
+// ofAnotherOrigin goes by Sec-Fetch-Site, which every browser sends and no page
+// can set, and by Origin.
+func ofAnotherOrigin(r *http.Request) bool {
+	for _, site := range r.Header.Values("Sec-Fetch-Site") {
+		if site != "same-origin" && site != "none" {
+			return true
+		}
+	}
+	for _, origin := range r.Header.Values("Origin") {
+		if u, err := url.Parse(origin); err != nil || u.Host == "" || u.Host != r.Host {
+			return true // "null" has no host
+		}
+	}
+	return false
+}
