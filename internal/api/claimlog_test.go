@@ -22,7 +22,7 @@ func TestClaimsAndRefusedClaimsAreLoggedWithBothTenantsAndLimited(t *testing.T) 
 	server, err := api.New(api.Options{Verifier: &served{}, Registry: registry.New(memory.New()), Logger: slog.New(slog.NewJSONHandler(&log, nil))})
 	require.NoError(t, err)
 	put := func(tenant, thread string) *httptest.ResponseRecorder {
-		r := httptest.NewRequest(http.MethodPut, "/v1/threads/"+thread, nil)
+		r := httptest.NewRequest(http.MethodPut, "http://localhost/v1/threads/"+thread, nil)
 		r.Header.Set("X-Tenant-Id", tenant)
 		w := httptest.NewRecorder()
 		server.ServeHTTP(w, r)
