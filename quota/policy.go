@@ -160,6 +160,10 @@ func (s PolicySet) Actions() []string {
 	return slices.Sorted(maps.Keys(s.actions))
 }
 
+// Refuses reports whether requests for the action are refused: the list of actions
+// is closed, and no policy names it.
+func (s PolicySet) Refuses(action string) bool { return s.closed && !s.actions[action] }
+
 // validate is of a request for n units.
 func (s PolicySet) validate(key Key, n int) error {
 	if err := registry.ValidateTenant(key.Tenant); err != nil {
@@ -168,7 +172,7 @@ func (s PolicySet) validate(key Key, n int) error {
 	if err := validateCallersAction(key.Action); err != nil {
 		return err
 	}
-	if s.closed && !s.actions[key.Action] {
+	if s.Refuses(key.Action) {
 		return fmt.Errorf("%w: action %.80q is not one that a policy names, and the list of actions is closed", ErrInvalid, key.Action)
 	}
 	most := s.Of(key).most()

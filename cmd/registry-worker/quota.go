@@ -213,11 +213,18 @@ func (in *invocation) printWindow(s quota.Status, policies quota.PolicySet) erro
 	if in.Config.ThrottlePolicies == "" {
 		unread = " (without --throttle-policies)"
 	}
-	if _, bounded := policies.Total(s.Key.Tenant); s.Key.Action == quota.TotalAction && !bounded {
+	total, bounded := policies.Total(s.Key.Tenant)
+	if s.Key.Action == quota.TotalAction && !bounded {
 		fmt.Fprintf(t, "policy\tnone%s: nothing bounds all actions of this tenant together\n", unread)
 		return t.Flush()
 	}
 	fmt.Fprintf(t, "policy\t%s: %d per %s%s%s\n", r.Policy, p.Limit, p.Window, shadow, unread)
+	if bounded && s.Key.Action != quota.TotalAction {
+		fmt.Fprintf(t, "total\t%s: %d per %s: see quota show %s %s\n", total.Scope(), total.Limit, total.Window, s.Key.Tenant, quota.TotalAction)
+	}
+	if policies.Refuses(s.Key.Action) && s.Key.Action != quota.TotalAction {
+		fmt.Fprintln(t, "closed\trequests are refused: no policy names this action, and the list of actions is closed")
+	}
 	return t.Flush()
 }
 

@@ -92,6 +92,24 @@ func TestAResetAsksWithTheTargetAndTheWindow(t *testing.T) {
 	require.Contains(t, show.Stdout.String(), "reset    by ")
 }
 
+func TestShowTellsOfTheTotalAndOfAClosedList(t *testing.T) {
+	var stdout strings.Builder
+	in := &invocation{process: process{Stdout: &stdout}, Config: &config.Config{ThrottlePolicies: "policies.yaml"}}
+	policies := quota.NewPolicySet(quota.Policies{ActionsClosed: true, List: []quota.Policy{
+		{Action: quota.TotalAction, Limit: 7, Window: time.Hour}, {Action: "a", Limit: 5, Window: time.Minute},
+	}})
+	for action, want := range map[string]string{
+		"a":               "policy   * a: 5 per 1m0s\ntotal    * all-actions: 7 per 1h0m0s: see quota show t_a all-actions\n",
+		"b":               "closed   requests are refused: no policy names this action",
+		quota.TotalAction: "policy   * all-actions: 7 per 1h0m0s\n",
+	} {
+		stdout.Reset()
+		require.NoError(t, in.printWindow(quota.Status{Key: quota.Key{Tenant: "t_a", Action: action}}, policies))
+		require.Contains(t, stdout.String(), want)
+		require.Equal(t, action == "b", strings.Contains(stdout.String(), "closed"), action)
+	}
+}
+
 func TestShowPrintsADamagedWindow(t *testing.T) {
 	for _, lastReset := range []float64{math.NaN(), math.Inf(1), 9e18} {
 		for _, flags := range []config.Config{{}, {JSON: true}} {
