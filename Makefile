@@ -5,6 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
+BINARY      ?= bin/registry-worker
 VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
@@ -38,8 +39,8 @@ run: ## everything on this machine, until Ctrl-C: emulators, topics, worker, API
 	@$(MAKE) --silent build
 	@exec bin/registry-worker dev
 
-build: ## bin/registry-worker
-	go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/registry-worker ./cmd/registry-worker
+build: ## bin/registry-worker, static
+	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o $(BINARY) ./cmd/registry-worker
 
 test: lint tools ## lint and all tests, beside the emulators; at most five minutes
 	@$(BESIDE_EMULATORS) bin/testsummary -count=1 -vet=off -p $(PARALLEL) -timeout $(TIMEOUT) ./...

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"syscall"
+
+	"github.com/northstar-engines/realtime-registry/emulator/internal/privatedir"
 )
 
 // reservation is a port that was free, and that no other owner of emulators
@@ -21,8 +23,8 @@ type reservation struct {
 }
 
 func reservePort() (*reservation, error) {
-	dir := filepath.Join(os.TempDir(), fmt.Sprintf("realtime-registry-ports-%d", os.Getuid()))
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	dir, err := privatedir.Make("ports")
+	if err != nil {
 		return nil, err
 	}
 	for {

@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+
+	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+	"github.com/northstar-engines/realtime-registry/internal/licenses"
 )
 
 // version is set by the linker where a build knows better than the module's
@@ -45,11 +48,17 @@ func buildVersion() build {
 }
 
 var versionCommand = command{
-	Name:     "version",
-	Summary:  "print the version, the commit and the Go version",
-	Details:  "Prints what this program was built from, on one line.",
-	Examples: []string{"registry-worker version"},
+	Name:    "version",
+	Summary: "print the version, the commit and the Go version",
+	Details: "Prints what this program was built from, on one line; with --licenses, the\n" +
+		"licences and notices of everything that is linked into it.",
+	Examples: []string{"registry-worker version", "registry-worker version --licenses | less"},
+	Groups:   []config.Group{config.VersionGroup},
 	Run: func(_ context.Context, in *invocation) error {
+		if in.Config.Licenses {
+			_, err := fmt.Fprint(in.Stdout, licenses.Text)
+			return err
+		}
 		_, err := fmt.Fprintf(in.Stdout, "%s %s\n", programName, buildVersion())
 		return err
 	},

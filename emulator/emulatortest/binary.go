@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
+
+	"github.com/northstar-engines/realtime-registry/emulator/internal/privatedir"
 )
 
 const worker = "github.com/northstar-engines/realtime-registry/cmd/registry-worker"
@@ -32,15 +34,17 @@ var buildWorker = sync.OnceValues(func() (string, error) {
 	// A place that stays, since nothing runs when the test binary ends: one for
 	// each checkout, so that they do not pile up.
 	checkout := uuid.NewSHA1(uuid.NameSpaceURL, module)
-	dir := filepath.Join(os.TempDir(), "realtime-registry-"+checkout.String()[:8])
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	dir, err := privatedir.Make("tests-" + checkout.String()[:8])
+	if err != nil {
 		return "", err
 	}
 	// Swapped in by a rename: packages are tested in parallel, and a program
 	// that runs must not be written over.
 	path := filepath.Join(dir, "registry-worker")
 	fresh := fmt.Sprintf("%s.%d", path, os.Getpid())
-	out, err := exec.Command("go", "build", "-o", fresh, worker).CombinedOutput()
+	build := exec.Command("go", "build", "-o", fresh, worker)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as it is shipped
+	out, err := build.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build registry-worker: %w\n%s", err, out)
 	}

@@ -73,12 +73,13 @@ type Config struct {
 	From, To   string // tenants
 	Source, By string
 
-	DryRun bool
-	Check  bool
-	Events bool
-	Yes    bool
-	JSON   bool
-	Empty  bool
+	DryRun   bool
+	Check    bool
+	Events   bool
+	Yes      bool
+	JSON     bool
+	Empty    bool
+	Licenses bool
 
 	entries []Entry
 }

@@ -34,12 +34,13 @@ const (
 	ByGroup       Group = "Record"
 	JSONGroup     Group = "Output"
 	DevGroup      Group = "Dev"
+	VersionGroup  Group = "Version"
 )
 
 // Groups lists all groups.
 var Groups = []Group{
 	ProjectGroup, RegistryGroup, PubSubGroup, EventsGroup, RunGroup, WorkerGroup, APIGroup, ThrottleGroup,
-	RateGroup, ReplayGroup, DryRunGroup, ExportGroup, PlanGroup, RetractGroup, ByGroup, ConfirmGroup, JSONGroup, DevGroup, LogGroup,
+	RateGroup, ReplayGroup, DryRunGroup, ExportGroup, PlanGroup, RetractGroup, ByGroup, ConfirmGroup, JSONGroup, DevGroup, VersionGroup, LogGroup,
 }
 
 // Setting is one setting: a flag, which is also an environment variable.
@@ -213,6 +214,10 @@ var Settings = complete([]Setting{
 	{Group: JSONGroup, Name: "json", Bool: true, Default: "false",
 		Help:  "print JSON",
 		parse: boolean(func(c *Config) *bool { return &c.JSON })},
+
+	{Group: VersionGroup, Name: "licenses", Bool: true, Default: "false", FlagOnly: true,
+		Help:  "print the licences of what is linked into the program",
+		parse: boolean(func(c *Config) *bool { return &c.Licenses })},
 
 	{Group: LogGroup, Name: "log-format", Default: "auto",
 		Help:  "auto (text on a terminal, else json), json or text",
