@@ -8,8 +8,8 @@
 package main
 
 import (
-	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"log/slog"
@@ -43,9 +43,19 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	http.Handle("/threads/", handler)
-	http.Handle("/metrics", promhttp.Handler())
-	log.Fatal(http.ListenAndServe("127.0.0.1:8090", nil))
+	mux := http.NewServeMux()
+	mux.Handle("/threads/", handler)
+	mux.Handle("/metrics", promhttp.Handler())
+	log.Fatal(server("127.0.0.1:8090", mux).ListenAndServe())
+}
+
+// server has a bound for everything but the length of a stream: an event that does
+// not get out within a minute ends it (see events).
+func server(address string, handler http.Handler) *http.Server {
+	return &http.Server{
+		Addr: address, Handler: handler, MaxHeaderBytes: 16 << 10,
+		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+	}
 }
 
 // transport streams a thread's messages to the tenant that owns it.
@@ -63,9 +73,13 @@ func transport(ctx context.Context, store registry.Store, o verifier.Options, me
 	return mux, nil
 }
 
-// tenant is set by what authenticates, which strips it from what clients send.
+// tenant is set by what authenticates, which strips it from what clients send. Of
+// two, one may be a client's.
 func tenant(r *http.Request) string {
-	return cmp.Or(r.Header.Get("X-Authenticated-Tenant"), "(X-Authenticated-Tenant is missing)") // no tenant: 400
+	if values := r.Header.Values("X-Authenticated-Tenant"); len(values) == 1 {
+		return values[0]
+	}
+	return "(X-Authenticated-Tenant is missing, or there twice)" // no tenant: 400
 }
 
 func thread(r *http.Request) registry.Resource {
@@ -79,17 +93,38 @@ type source func(ctx context.Context, thread string, after int) (text string, er
 // tenant loses the thread: both end the request's context.
 func events(next source) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		last, err := lastEvent(r)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
 		w.Header().Set("Content-Type", "text/event-stream")
 		w.Header().Set("Cache-Control", "no-store")
-		last, _ := strconv.Atoi(r.Header.Get("Last-Event-ID")) // absent or not ours: from the beginning
-		for ; http.NewResponseController(w).Flush() == nil; last++ {
+		control := http.NewResponseController(w)
+		for ; control.Flush() == nil; last++ {
 			text, err := next(r.Context(), r.PathValue("thread"), last)
 			if err != nil {
 				return
 			}
+			_ = control.SetWriteDeadline(time.Now().Add(time.Minute)) // for a client that does not read
 			fmt.Fprintf(w, "id: %d\ndata: %s\n\n", last+1, text)
 		}
 	})
+}
+
+// lastEvent is the number after which a client resumes; without one, and with 0, it
+// is the beginning. What is no number of ours is refused: to begin anew would send
+// everything twice.
+func lastEvent(r *http.Request) (int, error) {
+	values := r.Header.Values("Last-Event-ID")
+	if len(values) == 0 || len(values) == 1 && values[0] == "" {
+		return 0, nil
+	}
+	last, err := strconv.ParseUint(values[0], 10, 31)
+	if err != nil || len(values) > 1 {
+		return 0, errors.New("Last-Event-ID is none of this stream's: connect without it")
+	}
+	return int(last), nil
 }
 
 // clock says the time each second; a real transport has its messages in a log.

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -165,13 +166,81 @@ func TestAnOpenStreamEndsWhenItsTenantLosesTheThread(t *testing.T) {
 	require.Equal(t, map[string]int64{"ownership_lost": 1}, counted(t, reader, "registry.middleware.streams_ended", "reason"))
 }
 
-func TestARequestWithoutATenantIsToldWhatIsMissing(t *testing.T) {
+func TestARequestWithoutOneTenantIsToldWhatIsMissing(t *testing.T) {
 	handler, err := transport(t.Context(), memory.New(), verifier.Options{}, clock)
 	require.NoError(t, err)
+	for _, tenants := range [][]string{nil, {""}, {"t_acme", "t_globex"}, {"t_acme", "t_acme"}, {"t_acme, t_globex"}} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/threads/th_1/events", nil)
+		r.Header["X-Authenticated-Tenant"] = tenants
+		answer := httptest.NewRecorder()
+		handler.ServeHTTP(answer, r)
+		require.Equal(t, http.StatusBadRequest, answer.Code, "%q", tenants)
+	}
+}
+
+func TestALastEventIDThatIsNoneOfOursIsRefused(t *testing.T) {
+	store := memory.New()
+	require.NoError(t, registry.New(store).RegisterThread(t.Context(), "t_acme", "th_1"))
+	first := func(_ context.Context, _ string, after int) (string, error) {
+		if after > 41 {
+			return "", io.EOF
+		}
+		return fmt.Sprint("after ", after), nil
+	}
+	handler, err := transport(t.Context(), store, verifier.Options{}, first)
+	require.NoError(t, err)
+	for id, status := range map[string]int{
+		"": 200, "0": 200, "41": 200, "2147483647": 200,
+		"-1": 400, "2147483648": 400, "9223372036854775807": 400, "99999999999999999999": 400, "+1": 400, "1.0": 400, "0x1": 400, "x": 400, " 1": 400,
+	} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/threads/th_1/events", nil)
+		r.Header["X-Authenticated-Tenant"], r.Header["Last-Event-Id"] = []string{"t_acme"}, []string{id}
+		answer := httptest.NewRecorder()
+		handler.ServeHTTP(answer, r)
+		require.Equal(t, status, answer.Code, "%q", id)
+		if id == "41" {
+			require.Equal(t, "id: 42\ndata: after 41\n\n", answer.Body.String())
+		}
+	}
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/threads/th_1/events", nil)
+	r.Header["X-Authenticated-Tenant"], r.Header["Last-Event-Id"] = []string{"t_acme"}, []string{"1", "2"}
 	answer := httptest.NewRecorder()
-	handler.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/threads/th_1/events", nil))
+	handler.ServeHTTP(answer, r)
 	require.Equal(t, http.StatusBadRequest, answer.Code)
-	require.Contains(t, answer.Body.String(), "X-Authenticated-Tenant is missing")
+}
+
+// The server's bounds are for requests; a stream goes on after them.
+func TestTheServersTimeoutsEndNoStream(t *testing.T) {
+	store := memory.New()
+	require.NoError(t, registry.New(store).RegisterThread(t.Context(), "t_acme", "th_1"))
+	messages := make(chan string)
+	handler, err := transport(t.Context(), store, verifier.Options{}, func(ctx context.Context, _ string, _ int) (string, error) {
+		select {
+		case text := <-messages:
+			return text, nil
+		case <-ctx.Done():
+			return "", ctx.Err()
+		}
+	})
+	require.NoError(t, err)
+	s := httptest.NewUnstartedServer(handler)
+	bounds := server("", handler)
+	require.NotZero(t, bounds.ReadHeaderTimeout)
+	require.NotZero(t, bounds.ReadTimeout)
+	require.NotZero(t, bounds.IdleTimeout)
+	require.Zero(t, bounds.WriteTimeout, "it would be a stream's longest life")
+	s.Config.ReadHeaderTimeout, s.Config.ReadTimeout = 50*time.Millisecond, 100*time.Millisecond // the same, sooner
+	s.Start()
+	defer s.Close()
+	go func() {
+		messages <- "first"
+		time.Sleep(300 * time.Millisecond) // longer than the bounds, which is the test
+		messages <- "second"
+	}()
+	acme := &client{t: t, url: s.URL + "/threads/th_1/events", tenant: "t_acme"}
+	status, got := acme.connect(2)
+	require.Equal(t, http.StatusOK, status)
+	require.Equal(t, []string{"first", "second"}, got)
 }
 
 // counted is a counter of the middleware or the verifier, by one attribute.
