@@ -65,7 +65,7 @@ var eventHandlers = map[string]func(w http.ResponseWriter, r *http.Request, stop
 		for !isClosed(stop) {
 			_ = control.SetReadDeadline(far())
 			if _, err := r.Body.Read(make([]byte, 100)); err != nil {
-				time.Sleep(time.Millisecond)
+				time.Sleep(10 * time.Millisecond)
 			}
 		}
 	},
@@ -82,7 +82,7 @@ func streamWith(before func(*http.ResponseController) error) func(http.ResponseW
 		for !isClosed(stop) {
 			_ = before(control)
 			if _, err := w.Write(event); err != nil {
-				time.Sleep(time.Millisecond)
+				time.Sleep(10 * time.Millisecond)
 			}
 		}
 	}
@@ -98,7 +98,7 @@ var socketHandlers = map[string]func(c net.Conn, rw *bufio.ReadWriter, stop <-ch
 			_, _ = rw.Write(frame)
 			if rw.Flush() != nil {
 				rw.Writer.Reset(c)
-				time.Sleep(time.Millisecond)
+				time.Sleep(10 * time.Millisecond)
 			}
 		}
 	},
@@ -124,7 +124,7 @@ func socketWith(before func(net.Conn)) func(net.Conn, *bufio.ReadWriter, <-chan 
 			for !isClosed(stop) {
 				before(c)
 				if _, err := do(b); err != nil {
-					time.Sleep(time.Millisecond)
+					time.Sleep(10 * time.Millisecond)
 				}
 			}
 		}
