@@ -7,8 +7,8 @@
 // either cannot take (a full disk, a pipe that its reader has closed) ends a
 // command with 1, help too; but a service goes on without its log.
 // SIGINT and SIGTERM end a command in good order, also where it waits for an
-// answer or for its input; a second one, a second later or more, ends it at once,
-// with 1: what was not settled is delivered again.
+// answer or for its input; a SIGINT a second later or more ends it at once, with 1:
+// what was not settled is delivered again.
 //
 // Life of an invocation: main.go → app.go (which command, its flags) →
 // internal/config (flags and environment to a Config) → one file per command →

@@ -30,7 +30,7 @@ func TestServicesDrainOnSignalsAndExitWith0(t *testing.T) {
 	}
 }
 
-func TestASecondSignalDoesNotWaitForTheDrain(t *testing.T) {
+func TestASecondCtrlCDoesNotWaitForTheDrain(t *testing.T) {
 	c := onEmulators(t)
 	p, url := c.service("serve")
 	slow, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
@@ -52,7 +52,7 @@ func TestASecondSignalDoesNotWaitForTheDrain(t *testing.T) {
 		return err != nil
 	}, 10*time.Second, 10*time.Millisecond)
 	require.Eventually(t, func() bool { // those of the first second are one with the first
-		p.Signal(syscall.SIGTERM)
+		p.Signal(syscall.SIGINT)
 		select {
 		case <-p.Done():
 			return true

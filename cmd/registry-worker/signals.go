@@ -10,14 +10,15 @@ import (
 	"time"
 )
 
-// oneSignal is how long signals count as one: a terminal and a supervisor, or
-// timeout(1) by itself, send two within a moment, and nobody has lost patience.
+// oneSignal is how long signals count as one: a terminal and a supervisor send
+// two within a moment, and nobody has lost patience.
 const oneSignal = time.Second
 
-// untilSignal returns a context that ends with the first SIGINT or SIGTERM. One
-// that comes more than oneSignal later ends the process at once, with 1: whoever
-// sends it no longer wants to wait for the drain, and nothing is lost by it but
-// time.
+// untilSignal returns a context that ends with the first SIGINT or SIGTERM. A
+// SIGINT more than oneSignal later ends the process at once, with 1: somebody at
+// a terminal no longer wants to wait for the drain, and nothing is lost by it but
+// time. Another SIGTERM says nothing new: supervisors, and timeout(1) by itself,
+// repeat it, and have SIGKILL for impatience.
 //
 // SIGPIPE ends nothing: an output whose reader has gone is an error like any
 // other (outputs.go). Asking for the signal does that, and unlike ignoring it is
@@ -38,14 +39,14 @@ func untilSignal(parent context.Context, stderr io.Writer) (ctx context.Context,
 	}
 }
 
-// impatient calls first at the first signal, and returns the first one that does
-// not belong to it.
+// impatient calls first at the first signal, and returns the first one that says
+// not to wait.
 func impatient(signals <-chan os.Signal, first func()) os.Signal {
 	<-signals
 	at := time.Now()
 	first()
 	for s := range signals {
-		if time.Since(at) > oneSignal {
+		if s == os.Interrupt && time.Since(at) > oneSignal {
 			return s
 		}
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestSignalsWithinASecondAreOne(t *testing.T) {
+func TestSignalsWithinASecondAreOneAndASIGTERMIsNoImpatience(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		signals := make(chan os.Signal)
 		draining, impatience := make(chan struct{}), make(chan os.Signal, 1)
@@ -20,13 +20,15 @@ func TestSignalsWithinASecondAreOne(t *testing.T) {
 			signals <- s
 			synctest.Wait()
 		}
-		send(syscall.SIGINT, 0)
+		send(syscall.SIGTERM, 0)
 		<-draining
-		for range 3 { // timeout(1), a terminal and a supervisor
-			send(syscall.SIGTERM, 200*time.Millisecond)
+		for _, s := range []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGTERM, syscall.SIGINT} { // a terminal and a supervisor
+			send(s, 200*time.Millisecond)
 			require.Empty(t, impatience)
 		}
-		send(syscall.SIGTERM, 600*time.Millisecond)
-		require.Equal(t, syscall.SIGTERM, <-impatience)
+		send(syscall.SIGTERM, time.Minute)
+		require.Empty(t, impatience)
+		send(syscall.SIGINT, time.Millisecond)
+		require.Equal(t, os.Interrupt, <-impatience)
 	})
 }
