@@ -30,9 +30,14 @@ var devCommand = command{
 		"in the emulators is gone when they end.\n\n" +
 		"Where the emulators are not installed it says how to get them, and shows the same\n" +
 		"in this process alone, on its memory; so it does with --registry-backend memory.\n\n" +
+		"The emulators take what the services refuse, bound or slow down. With --service-rules\n" +
+		"they do not, and with --rtt they are as far away as the services would be; both hold\n" +
+		"for every program that is sent to the addresses that are printed. At the end it says\n" +
+		"which documents and indexes would have been too hot.\n\n" +
 		"Where they are not given, --streams is 4, --log-format text and --log-level warn.",
 	Examples: []string{
 		"registry-worker dev",
+		"registry-worker dev --service-rules --rtt 20ms",
 		"registry-worker dev --empty --listen 127.0.0.1:9090",
 	},
 	Groups: []config.Group{
@@ -85,6 +90,11 @@ func (d *devRun) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, emulators.Stop()) }()
+	end, err := d.putRulesBefore()
+	defer func() { err = errors.Join(err, end()) }()
+	if err != nil {
+		return err
+	}
 	return d.onEmulators(ctx, emulators)
 }
 

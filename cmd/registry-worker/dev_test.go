@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"cloud.google.com/go/firestore"
 	"github.com/stretchr/testify/require"
 
 	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
@@ -151,6 +152,25 @@ func TestDevOnEmulatorsThatRunShowsTheSameAgain(t *testing.T) {
 		requireOwners(t, p)
 		requireDrains(t, p)
 	}
+}
+
+func TestDevPutsTheServicesRulesBeforeTheEmulators(t *testing.T) {
+	project := emulatortest.Both(t)
+	p := showing(t, project.Environ(), "--service-rules", "--rtt", "20ms")
+	requireOwners(t, p)
+	host := regexp.MustCompile(`export FIRESTORE_EMULATOR_HOST=(\S+)`).FindStringSubmatch(p.Stdout.String())[1]
+	require.NotEqual(t, project.FirestoreHost, host)
+	project.FirestoreHost = host
+	client, err := firestore.NewClient(t.Context(), project.ID, project.FirestoreOptions()...)
+	require.NoError(t, err)
+	defer client.Close()
+	began := time.Now()
+	_, err = client.Doc("c/d").Set(t.Context(), map[string]any{"a": 1})
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, time.Since(began), 20*time.Millisecond)
+	_, err = client.Collection("realtime_registry").Where("history", "array-contains", "x").Documents(t.Context()).GetAll()
+	require.ErrorContains(t, err, "The query requires an index")
+	requireDrains(t, p)
 }
 
 func TestDevStartsEmptyWhereAsked(t *testing.T) {

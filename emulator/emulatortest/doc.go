@@ -5,6 +5,14 @@
 //	project := emulatortest.Both(t)
 //	client, err := pubsub.NewClient(ctx, project.ID, project.PubSubOptions()...)
 //
+// Between a test and the emulators stand the rules of the services (package
+// wire/rules), so that what Firestore or Pub/Sub would refuse, bound or slow down
+// does not pass unnoticed: for clients of the test and for processes alike. A
+// test that is about what they do by default says so:
+//
+//	project.FirestoreRules.WriteRate(0, 0) // a race for one document
+//	project.FirestoreRules.Distance(20 * time.Millisecond)
+//
 // The emulators are those that FIRESTORE_EMULATOR_HOST and PUBSUB_EMULATOR_HOST
 // name (`make test` starts one pair for all packages), else a pair that is
 // started once for the test binary and ends with it, however it ends.

@@ -7,6 +7,9 @@
 //   - [Link] is a TCP proxy that delays, cuts and swallows.
 //   - [Proxy] is a gRPC proxy, so that a Meter sees what another process does.
 //
+// Package rules makes an emulator behave as the service does, with the same
+// means.
+//
 // The first two are gRPC dial options, given to Google's clients by
 // option.WithGRPCDialOption or by package emulatortest. They work in any order:
 // the meter sits on the transport, below every interceptor, so that it counts

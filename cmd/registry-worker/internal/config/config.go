@@ -81,6 +81,9 @@ type Config struct {
 	Empty    bool
 	Licenses bool
 
+	ServiceRules bool
+	RoundTrip    time.Duration // zero: no distance
+
 	entries []Entry
 }
 

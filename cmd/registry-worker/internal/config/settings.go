@@ -173,6 +173,12 @@ var Settings = complete([]Setting{
 	{Group: DevGroup, Name: "empty", Bool: true, Default: "false",
 		Help:  "start without the example events",
 		parse: boolean(func(c *Config) *bool { return &c.Empty })},
+	{Group: DevGroup, Name: "service-rules", Bool: true, Default: "false",
+		Help:  "the emulators refuse, bound and slow down what the services do: for your own program too, at the addresses that are printed",
+		parse: boolean(func(c *Config) *bool { return &c.ServiceRules })},
+	{Group: DevGroup, Name: "rtt", Default: "0s",
+		Help:  "how far away the emulators are, as a round trip; with it --service-rules holds too",
+		parse: duration(0, 10*time.Second, func(c *Config) *time.Duration { return &c.RoundTrip })},
 
 	{Group: ExportGroup, Name: "events", Bool: true, Default: "false",
 		Help:  "print the events from which an empty registry becomes this one, for replay, in place of the export",
