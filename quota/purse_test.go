@@ -40,7 +40,7 @@ func TestEachUnitIsTakenOnceWhileTheBlockChanges(t *testing.T) {
 			for i := 0; ; i++ {
 				if p := e.purse.Load(); p != nil {
 					switch _, ok := p.take(0, n+1, 1); {
-					case ok && i%3 == 0:
+					case ok && i%16 == 0:
 						putBack(p, n+1)
 					case ok:
 						units.Add(int64(n + 1))
