@@ -16,11 +16,18 @@ const MaxMessageBytes = 4 * MaxDataBytes
 // Decode reads a Pub/Sub message in binary or structured mode (design §2).
 // notAfter is the latest time that the event may bear: the time at which the
 // message was published, plus the clock skew that is allowed. The error is
-// always a *Refusal.
+// always a *Refusal. It takes every published type, from any source but the
+// registry's own: Rules.Decode is for those who know better.
+func Decode(attributes map[string]string, data []byte, notAfter time.Time) (Event, error) {
+	return Rules{NotAfter: notAfter}.Decode(attributes, data)
+}
+
+// Decode reads a Pub/Sub message as the function Decode does, and refuses what
+// the rules do not allow.
 //
 // Attribute names compare without case; two that differ in case only are
 // refused, where the event could not be read without them.
-func Decode(attributes map[string]string, data []byte, notAfter time.Time) (Event, error) {
+func (r Rules) Decode(attributes map[string]string, data []byte) (Event, error) {
 	if err := checkSize(data); err != nil {
 		return Event{}, err
 	}
@@ -33,21 +40,21 @@ func Decode(attributes map[string]string, data []byte, notAfter time.Time) (Even
 		return Event{}, refuse(Malformed, "content-type: %s: want one event in each message", shorten(contentType))
 	}
 	if strings.HasPrefix(contentType, "application/cloudevents") {
-		return decodeStructured(data, publishedTypes, notAfter)
+		return decodeStructured(data, r)
 	}
 	if _, ok := context["specversion"]; ok {
 		return envelope{
 			prefix:     "ce-",
 			attributes: context,
 			payload:    payload{present: len(data) > 0, size: len(data), raw: data},
-		}.event(publishedTypes, notAfter)
+		}.event(r)
 	}
 	if tree, err := parse(data); err != nil {
 		return Event{}, refuse(Malformed, "neither content-type nor ce-specversion makes it a CloudEvent, and the body: %v", err)
 	} else if object, _ := tree.(map[string]any); object["specversion"] == nil {
 		return Event{}, refuse(Malformed, "neither content-type nor ce-specversion makes it a CloudEvent, and the body has no specversion")
 	}
-	return decodeStructured(data, publishedTypes, notAfter)
+	return decodeStructured(data, r)
 }
 
 // DecodeLine reads one line of an archive: a structured CloudEvent, of the
@@ -59,7 +66,7 @@ func DecodeLine(line []byte, notAfter time.Time) (Event, error) {
 	if err := checkSize(line); err != nil {
 		return Event{}, err
 	}
-	event, err := decodeStructured(line, archivedTypes, notAfter)
+	event, err := decodeStructured(line, Rules{NotAfter: notAfter, archive: true})
 	return event.asClaim(), err
 }
 
@@ -112,7 +119,7 @@ var contextAttributes = [...]string{"specversion", "id", "source", "type", "time
 // with any other costs that attribute, not the event.
 var requiredAttributes = map[string]bool{"specversion": true, "id": true, "source": true, "type": true, "time": true}
 
-func decodeStructured(message []byte, types map[Type]bool, notAfter time.Time) (Event, error) {
+func decodeStructured(message []byte, r Rules) (Event, error) {
 	tree, err := parse(message)
 	if err != nil {
 		return Event{}, refuse(Malformed, "body: %v", err)
@@ -136,7 +143,7 @@ func decodeStructured(message []byte, types map[Type]bool, notAfter time.Time) (
 	if e.payload, err = structuredPayload(object, message); err != nil {
 		return Event{}, err
 	}
-	return e.event(types, notAfter)
+	return e.event(r)
 }
 
 // structuredPayload returns the data of a structured event. A member that is null

@@ -28,8 +28,11 @@
 //   - too_large: the message exceeds MaxMessageBytes; it is not read at all
 //   - malformed: the mode, the JSON of a structured event, then specversion,
 //     id, source, type, time and the optional attributes
-//   - unknown_type: not one of the types that the caller may send
-//   - from_future: the time is after notAfter
+//   - unknown_type: not one of the types that may be published, or that the
+//     subscription carries
+//   - foreign_source: the registry's own source, or one that may not send the type
+//   - from_future: the time is after what is allowed
+//   - from_past: the time is before what is allowed, if there is such a bound
 //   - too_large: the data exceeds MaxDataBytes as it was sent; for data_base64,
 //     as it is once decoded
 //   - malformed: the data of a binary event is not JSON

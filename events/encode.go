@@ -45,7 +45,8 @@ func (e Event) MarshalJSON() ([]byte, error) {
 
 // Encode writes the event as a Pub/Sub message in binary mode. An event that
 // Decode would refuse, whatever the time is, is an error, which wraps the
-// *Refusal: types that occur in archives only are among them.
+// *Refusal: types that occur in archives only are among them, and the registry's
+// own source.
 func Encode(e Event) (attributes map[string]string, data []byte, err error) {
 	if e.Data == nil {
 		return nil, nil, fmt.Errorf("encode event %s: %w", shorten(e.ID), errors.New("it has no data"))

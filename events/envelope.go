@@ -37,7 +37,7 @@ type payload struct {
 
 // event checks the envelope and then the data, in the order of the package
 // comment.
-func (e envelope) event(types map[Type]bool, notAfter time.Time) (Event, error) {
+func (e envelope) event(r Rules) (Event, error) {
 	if version := e.attributes["specversion"]; version != "1.0" {
 		return Event{}, e.malformed("specversion", shorten(version)+` is not "1.0"`)
 	}
@@ -60,13 +60,10 @@ func (e envelope) event(types map[Type]bool, notAfter time.Time) (Event, error) 
 		return Event{}, e.malformed("time", problem)
 	}
 	typ := Type(e.attributes["type"])
-	if !types[typ] {
-		return Event{}, refuse(UnknownType, "%stype: %s is not taken here", e.prefix, shorten(string(typ)))
+	if err := r.judge(e, typ, at); err != nil {
+		return Event{}, err
 	}
-	if at.After(notAfter) {
-		return Event{}, refuse(FromFuture, "%stime: %s is after %s", e.prefix, formatTime(at), formatTime(notAfter))
-	}
-	data, err := e.payload.data(typ, types[ClaimedType])
+	data, err := e.payload.data(typ, r.archive)
 	if err != nil {
 		return Event{}, err
 	}

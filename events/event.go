@@ -34,6 +34,19 @@ func (t Type) Topic() string {
 	return ""
 }
 
+// Subscription is the worker's subscription to the topic, by its default name;
+// "" without a topic. One of that name carries this type alone, unless it is told
+// otherwise.
+func (t Type) Subscription() string {
+	if t.Topic() == "" {
+		return ""
+	}
+	return t.Topic() + ".realtime-registry"
+}
+
+// PublishedTypes returns the types that a publisher may send.
+func PublishedTypes() []Type { return []Type{ThreadCreatedType, CanvasCreatedType, TenantMovedType} }
+
 // Event is a CloudEvent that has passed every check: its type is known, its
 // data fits the type's schema, its time is not from the future.
 type Event struct {

@@ -60,7 +60,7 @@ func requireRefusal(t *testing.T, err error) *events.Refusal {
 	t.Helper()
 	var refusal *events.Refusal
 	require.True(t, errors.As(err, &refusal), "%v", err)
-	require.Contains(t, events.Reasons()[:5], refusal.Reason)
+	require.Contains(t, events.Reasons()[:7], refusal.Reason)
 	require.NotEmpty(t, refusal.Detail)
 	require.LessOrEqual(t, len(refusal.Detail), events.MaxAttributeBytes)
 	require.True(t, utf8.ValidString(refusal.Detail), "%q", refusal.Detail)

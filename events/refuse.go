@@ -6,13 +6,15 @@ import "fmt"
 // `dead-letter-reason` of the dead letter (design §5), and a metric label.
 type Reason string
 
-// The reasons. The first five come from decoding, the rest from applying.
+// The reasons. The first seven come from decoding, the rest from applying.
 const (
-	Malformed   Reason = "malformed"    // the envelope: mode, id, source, time, JSON
-	Schema      Reason = "schema"       // the data: fields, patterns, from = to
-	UnknownType Reason = "unknown_type" // a type that this registry does not take
-	TooLarge    Reason = "too_large"    // more than MaxDataBytes
-	FromFuture  Reason = "from_future"  // would win over everything that follows
+	Malformed     Reason = "malformed"      // the envelope: mode, id, source, time, JSON
+	Schema        Reason = "schema"         // the data: fields, patterns, from = to
+	UnknownType   Reason = "unknown_type"   // a type that this registry, or this subscription, does not take
+	ForeignSource Reason = "foreign_source" // a source that may not send the type
+	TooLarge      Reason = "too_large"      // more than MaxDataBytes
+	FromFuture    Reason = "from_future"    // would win over everything that follows
+	FromPast      Reason = "from_past"      // would win over everything that was
 
 	Conflict    Reason = "conflict"     // another tenant created the resource first
 	HistoryFull Reason = "history_full" // the resource was moved too often
@@ -21,7 +23,7 @@ const (
 
 // Reasons returns every reason, those of decoding first.
 func Reasons() []Reason {
-	return []Reason{Malformed, Schema, UnknownType, TooLarge, FromFuture, Conflict, HistoryFull, Panic}
+	return []Reason{Malformed, Schema, UnknownType, ForeignSource, TooLarge, FromFuture, FromPast, Conflict, HistoryFull, Panic}
 }
 
 // Refusal is the error of a message that can never succeed. Detail names the

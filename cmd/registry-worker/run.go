@@ -42,6 +42,7 @@ var runRules = []config.Rule{
 	config.WorkerWithoutAPI(config.NeedSharedRegistry("nobody else could read the memory of this process: want firestore, or --api too")),
 	config.WorkerWithAPI(config.NeedTokenOffLoopback),
 	config.OneSourceOfTokens,
+	config.NeedAcceptedSubscriptions,
 }
 
 func runRun(ctx context.Context, in *invocation) error {
@@ -83,6 +84,7 @@ func (in *invocation) transportOptions() consumer.PubSubOptions {
 
 // consume is runWorker with a transport that is open.
 func (s *service) consume(ctx context.Context, transport consumer.Transport, withAPI bool) error {
+	s.warnOfUnbound()
 	worker, err := consumer.New(s.store, transport, s.consumerOptions())
 	if err != nil {
 		return err
@@ -111,6 +113,17 @@ func (s *service) consume(ctx context.Context, transport consumer.Transport, wit
 	return group.Wait()
 }
 
+// warnOfUnbound warns of subscriptions that carry every type: whoever may publish
+// on the topic of one can move tenants.
+func (s *service) warnOfUnbound() {
+	accepted := s.Config.Accepted()
+	for _, name := range s.Config.Subscriptions {
+		if accepted[name] == nil {
+			s.Logger.Warn("a subscription carries events of every type", "subscription", name, "bind it with", "--accept "+name+"=TYPE")
+		}
+	}
+}
+
 func (s *service) consumerOptions() consumer.Options {
 	return consumer.Options{
 		MaxOutstandingMessages: s.Config.MaxOutstanding,
@@ -119,6 +132,9 @@ func (s *service) consumerOptions() consumer.Options {
 		StartTimeout:           max(time.Until(s.startBy), time.Second),
 		DrainTimeout:           s.Config.DrainTimeout,
 		MaxClockSkew:           s.Config.MaxClockSkew,
+		Accept:                 s.Config.Accepted(),
+		Sources:                s.Config.Sources,
+		MaxEventAge:            s.Config.MaxEventAge,
 		Logger:                 s.Logger,
 		MeterProvider:          s.telemetry.MeterProvider,
 		TracerProvider:         s.telemetry.TracerProvider,

@@ -17,7 +17,7 @@ type Consumer struct {
 	store     registry.Store
 	transport Transport
 	opts      Options
-	decode    func(attributes map[string]string, data []byte, notAfter time.Time) (events.Event, error)
+	decode    func(rules events.Rules, attributes map[string]string, data []byte) (events.Event, error)
 
 	admission       admission
 	ledgerAdmission admission  // of what is in the ledger's lane
@@ -46,7 +46,7 @@ func New(store registry.Store, transport Transport, opts Options) (*Consumer, er
 		store:     store,
 		transport: transport,
 		opts:      opts,
-		decode:    events.Decode,
+		decode:    events.Rules.Decode,
 		admission: newAdmission(opts.MaxOutstandingMessages, opts.MaxOutstandingBytes),
 		intake:    make(chan *work, opts.BatchChanges),
 		resources: newLane(opts.BatchChanges, opts.Appliers),

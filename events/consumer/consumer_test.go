@@ -227,11 +227,11 @@ func TestAPanicRefusesOnlyTheMessageThatCausedIt(t *testing.T) {
 		c, err := New(s, l, Options{})
 		require.NoError(t, err)
 		decode := c.decode
-		c.decode = func(a map[string]string, data []byte, notAfter time.Time) (events.Event, error) {
+		c.decode = func(r events.Rules, a map[string]string, data []byte) (events.Event, error) {
 			if string(data) == "boom" {
 				panic("nil map")
 			}
-			return decode(a, data, notAfter)
+			return decode(r, a, data)
 		}
 		receipts = append(receipts, l.send(Message{Data: []byte("boom")}))
 		run(t, c)
@@ -477,9 +477,9 @@ func TestMemoryIsBoundedWhateverTheBacklog(t *testing.T) {
 		require.NoError(t, err)
 		decoded := atomic.Int64{}
 		decode := c.decode
-		c.decode = func(a map[string]string, data []byte, notAfter time.Time) (events.Event, error) {
+		c.decode = func(r events.Rules, a map[string]string, data []byte) (events.Event, error) {
 			decoded.Add(1)
-			return decode(a, data, notAfter)
+			return decode(r, a, data)
 		}
 		run(t, c)
 		var receipts []*receipt

@@ -6,8 +6,9 @@
 //
 //  1. A Transport (PubSub) delivers it from one of many streams; it is admitted
 //     once the bounds on unsettled messages and bytes allow it (intake.go).
-//  2. It is decoded and validated, several at a time. What can never succeed is
-//     refused here (intake.go).
+//  2. It is decoded and validated, several at a time, by the rules of its
+//     subscription: which types it carries, who may send them, how old they may
+//     be. What can never succeed is refused here (intake.go).
 //  3. Its changes join a batch: those of resources in one lane, those of the
 //     ledger (moves of everything that a tenant owns) in another, so that the
 //     one never waits for the other (lane.go). A batch is sent when it is full,

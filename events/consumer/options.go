@@ -8,6 +8,8 @@ import (
 
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/northstar-engines/realtime-registry/events"
 )
 
 // Options are the settings of a Consumer. A zero field means its default.
@@ -57,6 +59,18 @@ type Options struct {
 	// fails. Default: 30 s.
 	ReadyTimeout time.Duration
 
+	// Accept is the types that each subscription, by its short name, carries;
+	// others are refused as unknown_type. One without any carries every type.
+	Accept map[string][]events.Type
+
+	// Sources are patterns of the sources that may send a type (events.Rules);
+	// others are refused as foreign_source. A type without any: every source.
+	Sources map[events.Type][]string
+
+	// MaxEventAge is how far before its message's publish time an event's time
+	// may be before it is refused as from_past. Default: any time.
+	MaxEventAge time.Duration
+
 	// MaxClockSkew is how far after its message's publish time an event's time
 	// may be before it is refused as from_future. Default: 5 min.
 	MaxClockSkew time.Duration
@@ -86,6 +100,7 @@ func (o Options) Validate() error {
 		{"drain timeout", int64(o.DrainTimeout)},
 		{"ready timeout", int64(o.ReadyTimeout)},
 		{"max clock skew", int64(o.MaxClockSkew)},
+		{"max event age", int64(o.MaxEventAge)},
 	} {
 		if n.value < 0 {
 			faults = append(faults, fmt.Errorf("consumer: %s must not be negative", n.name))

@@ -124,11 +124,8 @@ func (t *telemetry) makeLabels() {
 }
 
 var (
-	eventTypes = []events.Type{events.ThreadCreatedType, events.CanvasCreatedType, events.TenantMovedType}
-	reasons    = []events.Reason{
-		events.Malformed, events.Schema, events.UnknownType, events.TooLarge, events.FromFuture,
-		events.Conflict, events.HistoryFull, events.Panic,
-	}
+	eventTypes = events.PublishedTypes()
+	reasons    = events.Reasons()
 )
 
 // settled counts a message and ends its span. Lags are those of messages that

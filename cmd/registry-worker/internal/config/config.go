@@ -13,6 +13,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/northstar-engines/realtime-registry/events"
 	"github.com/northstar-engines/realtime-registry/internal/governor"
 )
 
@@ -39,6 +40,9 @@ type Config struct {
 	Subscriptions   []string
 	DeadLetterTopic string
 	MaxClockSkew    time.Duration
+	MaxEventAge     time.Duration // 0: unbounded
+	Accept          map[string][]events.Type
+	Sources         map[events.Type][]string
 	DrainTimeout    time.Duration
 	Streams         int
 	BatchSize       int

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+	"github.com/northstar-engines/realtime-registry/events"
 	"github.com/northstar-engines/realtime-registry/internal/governor"
 )
 
@@ -117,7 +118,7 @@ func TestEverySettingIsKept(t *testing.T) {
 	given := map[string]string{
 		"project": "p-1", "database": "other", "registry-backend": "memory", "throttle-backend": "memory",
 		"collection-prefix": "staging_", "subscriptions": "one, two", "dead-letter-topic": "dead",
-		"api": "true", "max-clock-skew": "1m", "drain-timeout": "1s", "streams": "3", "batch-size": "4",
+		"api": "true", "max-clock-skew": "1m", "max-event-age": "1h", "accept": "one=nexus.thread.created.v1", "sources": "nexus.thread.created.v1=//nexus/*", "drain-timeout": "1s", "streams": "3", "batch-size": "4",
 		"throttle-policies": "policies.yaml", "throttle-on-error": "allow", "linger": "1ms", "lease": "10s", "max-outstanding": "5", "listen": "[::1]:0", "api-token": "0123456789abcdef", "claim-token": "fedcba9876543210,0123456789abcdef",
 		"api-token-file": "a", "claim-token-file": "b", "max-connections": "7", "metrics-listen": "127.0.0.1:0",
 		"miss-grace": "2s", "max-staleness": "1s", "max-age": "10s", "dry-run": "true", "check": "1", "empty": "true", "service-rules": "true", "rtt": "20ms", "log-format": "text", "log-level": "debug",
@@ -168,6 +169,9 @@ func TestHostileValuesAreRefused(t *testing.T) {
 		"dead-letter-topic": {"", "x", "ä-topic", "1-topic"},
 		"drain-timeout":     {"", "-1s", "20", "1y", "2h", "9999999999999s", "NaN"},
 		"max-clock-skew":    {"-5m", "25h"},
+		"accept":            {"one", "one=", "=nexus.tenant.moved.v1", "one=nexus.tenant.moved", "one=registry.claimed.v1", "a/b=nexus.tenant.moved.v1", "one=nexus.tenant.moved.v1,", "one=nexus.tenant.moved.v1,one=nexus.tenant.moved.v1"},
+		"sources":           {"//nexus", "nexus.tenant.moved.v1", "nexus.tenant.moved.v1=", "nexus.tenant.moved=//nexus", ",nexus.tenant.moved.v1=//nexus"},
+		"max-event-age":     {"", "-1h", "5", "1ms"},
 		"streams":           {"", "-1", "0", "1.5", "1e2", "257", "99999999999999999999"},
 		"listen":            {"", "8080", "localhost", ":http", "127.0.0.1:65536", "127.0.0.1:-1", "::1:80"},
 		"api-token":         {"a b", "naïve", "line\nbreak", "=", "a=b", "short", "fifteen-letters", "0123456789abcdef,short", "0123456789abcdef,0123456789abcdef,0123456789abcdef"},
@@ -241,6 +245,8 @@ func TestRules(t *testing.T) {
 		"with the API, not without":                {config.WorkerWithAPI(shared), memory, ""},
 		"subscriptions that tell their topics":     {config.NeedTopicNames, nil, ""},
 		"a subscription of no topic":               {config.NeedTopicNames, map[string]string{"subscriptions": "one.two,three"}, `"three": want TOPIC.CONSUMER`},
+		"accepting for what is consumed":           {config.NeedAcceptedSubscriptions, map[string]string{"subscriptions": "one", "accept": "one=nexus.tenant.moved.v1"}, ""},
+		"accepting for what is not":                {config.NeedAcceptedSubscriptions, map[string]string{"subscriptions": "one", "accept": "onee=nexus.tenant.moved.v1"}, `"onee" is none of --subscriptions`},
 		"loopback needs no token":                  {config.NeedTokenOffLoopback, api("127.0.0.1:8080", ""), ""},
 		"localhost is loopback":                    {config.NeedTokenOffLoopback, api("localhost:0", ""), ""},
 		"IPv6 loopback":                            {config.NeedTokenOffLoopback, api("[::1]:80", ""), ""},
@@ -268,4 +274,18 @@ func TestACommandReadsOnlyItsGroups(t *testing.T) {
 	env := map[string]string{"REGISTRY_STREAMS": "many"}
 	_, err := config.Load(input(nil, env), []config.Group{config.LogGroup})
 	require.NoError(t, err, "a fault in what the command does not take is not its fault")
+}
+
+func TestWhatASubscriptionCarries(t *testing.T) {
+	c := load(t, map[string]string{
+		"subscriptions": "nexus-thread-created.realtime-registry,nexus-canvas-created.realtime-registry,mine.all,yours.any",
+		"accept":        "mine.all=nexus.thread.created.v1, mine.all=nexus.tenant.moved.v1,nexus-canvas-created.realtime-registry=nexus.tenant.moved.v1",
+		"sources":       "nexus.tenant.moved.v1=//nexus/admin, nexus.tenant.moved.v1=//ops/*=*",
+	}, nil)
+	accepted := c.Accepted()
+	require.Equal(t, []events.Type{events.ThreadCreatedType}, accepted["nexus-thread-created.realtime-registry"], "by its name")
+	require.Equal(t, []events.Type{events.TenantMovedType}, accepted["nexus-canvas-created.realtime-registry"], "what is said wins over the name")
+	require.Equal(t, []events.Type{events.ThreadCreatedType, events.TenantMovedType}, accepted["mine.all"])
+	require.Nil(t, accepted["yours.any"])
+	require.Equal(t, map[events.Type][]string{events.TenantMovedType: {"//nexus/admin", "//ops/*=*"}}, c.Sources)
 }

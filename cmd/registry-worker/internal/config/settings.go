@@ -100,6 +100,16 @@ var Settings = complete([]Setting{
 		Help:  "refuse an event whose time is more than this after its publish time (in files: after now)",
 		parse: duration(time.Second, 24*time.Hour, func(c *Config) *time.Duration { return &c.MaxClockSkew })},
 
+	{Group: WorkerGroup, Name: "accept",
+		Help:  "SUBSCRIPTION=TYPE, by comma: the types that a subscription carries; others are refused as unknown_type. One of the default names carries its own type, any other one every type",
+		parse: accept},
+	{Group: WorkerGroup, Name: "sources",
+		Help:  "TYPE=PATTERN, by comma: the sources that may send a type, * for any text; others are refused as foreign_source. A type without any may come from every source",
+		parse: sources},
+	{Group: WorkerGroup, Name: "max-event-age", Default: "0s",
+		Help:  "refuse an event whose time is more than this before its publish time, as from_past; 0 refuses none",
+		parse: off(duration(time.Second, 10*365*24*time.Hour, func(c *Config) *time.Duration { return &c.MaxEventAge }))},
+
 	{Group: RunGroup, Name: "api", Bool: true, Default: "false",
 		Help:  "answer access checks and claims too, as serve does",
 		parse: boolean(func(c *Config) *bool { return &c.API })},

@@ -1,0 +1,95 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/northstar-engines/realtime-registry/events"
+)
+
+// The parsers of who may say what.
+
+// pairs calls f with the left and the right of each LEFT=RIGHT.
+func pairs(value, want string, f func(left, right string) error) error {
+	if value == "" {
+		return nil
+	}
+	for pair := range strings.SplitSeq(value, ",") {
+		left, right, ok := strings.Cut(strings.TrimSpace(pair), "=")
+		if !ok || left == "" || right == "" {
+			return fmt.Errorf("%s: want %s, by comma", quote(pair), want)
+		}
+		if err := f(left, right); err != nil {
+			return fmt.Errorf("%s: %w", quote(pair), err)
+		}
+	}
+	return nil
+}
+
+func accept(c *Config, value string) error {
+	accepted := map[string][]events.Type{}
+	err := pairs(value, "SUBSCRIPTION=TYPE", func(subscription, name string) error {
+		if !validPubSub(subscription) {
+			return errPubSub
+		}
+		typ, err := publishedType(name)
+		if err == nil && slices.Contains(accepted[subscription], typ) {
+			err = errors.New("stands twice; want it once")
+		}
+		accepted[subscription] = append(accepted[subscription], typ)
+		return err
+	})
+	if err == nil && value != "" {
+		c.Accept = accepted
+	}
+	return err
+}
+
+func sources(c *Config, value string) error {
+	allowed := map[events.Type][]string{}
+	err := pairs(value, "TYPE=PATTERN", func(name, pattern string) error {
+		typ, err := publishedType(name)
+		allowed[typ] = append(allowed[typ], pattern)
+		return err
+	})
+	if err == nil && value != "" {
+		c.Sources = allowed
+	}
+	return err
+}
+
+func publishedType(name string) (events.Type, error) {
+	published := events.PublishedTypes()
+	if typ := events.Type(name); slices.Contains(published, typ) {
+		return typ, nil
+	}
+	return "", fmt.Errorf("want one of %s, %s, %s as the type", published[0], published[1], published[2])
+}
+
+// Accepted is the types that each subscription carries: those of --accept, else
+// the one that a default name stands for. A subscription that is not in it
+// carries every type.
+func (c *Config) Accepted() map[string][]events.Type {
+	accepted := map[string][]events.Type{}
+	for _, typ := range events.PublishedTypes() {
+		accepted[typ.Subscription()] = []events.Type{typ}
+	}
+	for subscription, types := range c.Accept {
+		accepted[subscription] = types
+	}
+	return accepted
+}
+
+// NeedAcceptedSubscriptions refuses an --accept of what is not consumed: it is a
+// misspelt name, and the right one would carry every type.
+func NeedAcceptedSubscriptions(c *Config) (faults []Fault) {
+	for subscription := range c.Accept {
+		if !slices.Contains(c.Subscriptions, subscription) {
+			faults = append(faults, Fault{Entry: c.entry("accept"), Want: quote(subscription) + " is none of --subscriptions"})
+		}
+	}
+	slices.SortFunc(faults, func(a, b Fault) int { return strings.Compare(a.Want, b.Want) })
+	return faults
+}
