@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -90,4 +91,66 @@ func claimAndEvent(t *testing.T, b Backend) {
 	require.False(t, created)
 	after, _ := read(t, s, thread("event"))
 	require.Equal(t, before, after)
+}
+
+func claimStands(t *testing.T, b Backend) {
+	s := b.Open()
+	apply(t, s, tenantMoved("t_a", "t_b", 5, "m"))
+	claimed, err := s.Claim(context.Background(), "t_a", thread("1"))
+	require.NoError(t, err)
+	require.True(t, claimed)
+	require.Equal(t, kinds(registry.Duplicate, registry.Conflict), apply(t, b.Open(), created(thread("1"), "t_a", 1, "its event"), created(thread("1"), "t_evil", 0, "evil")))
+	require.Equal(t, "t_a", owner(t, s, thread("1")), "neither an older creation, nor its own event from a machine with a wrong clock, undoes it")
+	apply(t, s, tenantMoved("t_a", "t_c", 7, "older too"))
+	require.Equal(t, "t_a", owner(t, s, thread("1")), "nor an older move of the whole tenant")
+	require.Empty(t, b.Feed())
+	record, _ := read(t, s, thread("1"))
+	require.Len(t, record.History, 1, "nothing was written")
+	later := tenantMoved("t_a", "t_d", 0, "later")
+	later.Entry.Time = record.UpdateTime.Add(time.Minute)
+	apply(t, s, later)
+	require.Equal(t, "t_d", owner(t, s, thread("1")), "a later one moves it")
+}
+
+func claimBesideMoves(t *testing.T, b Backend) {
+	s := b.Open()
+	apply(t, s, moved(thread("squatted"), "t_evil", "t_evil2", 5, "s"), moved(thread("waits"), "t_a", "t_b", 5, "w"))
+	require.Equal(t, "t_evil2", owner(t, s, thread("squatted")))
+	before, _ := read(t, s, thread("squatted"))
+	squatter, err := s.Claim(context.Background(), "t_evil2", thread("squatted"))
+	require.NoError(t, err)
+	require.False(t, squatter, "what moves alone give is owned already")
+	after, _ := read(t, s, thread("squatted"))
+	require.Equal(t, before, after, "and stores nothing")
+
+	claimed, err := b.Open().Claim(context.Background(), "t_victim", thread("squatted"))
+	require.NoError(t, err)
+	require.True(t, claimed, "moves alone do not stand in a claim's way")
+	require.Equal(t, "t_victim", owner(t, s, thread("squatted")))
+	require.Equal(t, "t_victim", written(t, s, thread("squatted")))
+	require.Equal(t, []registry.Resource{thread("squatted")}, b.Feed(), "a claim that joins a document is told of")
+
+	_, err = s.Claim(context.Background(), "t_a", thread("waits"))
+	require.ErrorIs(t, err, registry.ErrConflict, "a claim does not get around a move that waits for it")
+	var conflict *registry.ConflictError
+	require.ErrorAs(t, err, &conflict)
+	require.Equal(t, "t_b", conflict.Owner)
+	require.NotContains(t, err.Error(), "t_b")
+}
+
+func claimsFromArchives(t *testing.T, b Backend) {
+	s := b.Open()
+	archived := func(r registry.Resource, tenant string, n int) registry.Change {
+		return registry.Change{Resource: r, Entry: registry.ClaimEntry(tenant, r, second(n))}
+	}
+	apply(t, s, created(thread("1"), "t_a", 1, "e"), tenantMoved("t_a", "t_b", 5, "m"))
+	require.Equal(t, "t_b", owner(t, s, thread("1")))
+	require.Equal(t, kinds(registry.Applied), apply(t, s, archived(thread("1"), "t_a", 9)))
+	require.Equal(t, "t_a", owner(t, s, thread("1")), "the claim is later than the move")
+	require.Equal(t, []registry.Resource{thread("1")}, b.Feed(), "or a cached history would say t_b for ever")
+	o := one(t, b.Open(), archived(thread("1"), "t_c", 8))
+	require.Equal(t, registry.Applied, o.Kind)
+	require.Equal(t, "t_a", o.Displaced.Tenant)
+	require.Equal(t, kinds(registry.Conflict, registry.Duplicate), apply(t, s, archived(thread("1"), "t_a", 9), archived(thread("1"), "t_c", 8)))
+	require.Equal(t, "t_c", owner(t, s, thread("1")))
 }
