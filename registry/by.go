@@ -23,3 +23,20 @@ func ValidateBy(by string) error {
 	}
 	return nil
 }
+
+// MaxNoteBytes bounds what is said about why something was done.
+const MaxNoteBytes = 512
+
+// ValidateNote checks what is said about why something was done: at most
+// MaxNoteBytes bytes of printable text, as ValidateBy has it; none is fine. The
+// error wraps ErrInvalid.
+func ValidateNote(note string) error {
+	unprintable := func(r rune) bool { return !unicode.IsPrint(r) }
+	switch {
+	case len(note) > MaxNoteBytes:
+		return fmt.Errorf("%w: a note is %d bytes: must be at most %d", ErrInvalid, len(note), MaxNoteBytes)
+	case !utf8.ValidString(note) || strings.ContainsFunc(note, unprintable):
+		return fmt.Errorf("%w: a note is %q: must be printable", ErrInvalid, note)
+	}
+	return nil
+}

@@ -20,8 +20,9 @@ var inspectCommand = command{
 		"which they count: which had no effect, which came from a move of a whole tenant,\n" +
 		"which were written by somebody outside (plain sets). Says, too, what readers see\n" +
 		"that know the document only. What nobody registered is said, and is no fault.\n\n" +
-		"A claim and the event of the same creation are one step: the earlier stands for\n" +
-		"both. Moves of whole tenants that do not count for it are not listed, nor those\n" +
+		"A claim and the event of the same creation are one step: the claim stands for\n" +
+		"both. What is displaced was acknowledged once, and does not count: another event of\n" +
+		"its name, or an older creation, has its place. Moves of whole tenants that do not count for it are not listed, nor those\n" +
 		"that were retracted: see moves list.",
 	Examples: []string{
 		"registry-worker inspect --project my-project thread th_42",
@@ -70,6 +71,9 @@ type inspection struct {
 	ID    string        `json:"id"`
 	Owner string        `json:"owner"` // "" where nobody registered it
 	Steps []step        `json:"steps"`
+	// Displaced were acknowledged, and lost their place to an event of the same
+	// name, or a creation to an older one: they do not count.
+	Displaced []step `json:"displaced,omitempty"`
 	// Document is what direct readers see: absent where there is none.
 	Document *document `json:"document,omitempty"`
 	Ledger   int64     `json:"ledger_position"`
@@ -77,15 +81,39 @@ type inspection struct {
 }
 
 type step struct {
-	Event  string    `json:"event"` // created, moved, tenant moved, plain set
+	Event  string    `json:"event"` // claimed, created, moved, tenant moved, plain set
 	Time   time.Time `json:"time"`
 	Source string    `json:"source,omitempty"`
 	ID     string    `json:"event_id,omitempty"`
 	Tenant string    `json:"tenant,omitempty"`
 	From   string    `json:"from,omitempty"`
 	To     string    `json:"to,omitempty"`
+	Actor  string    `json:"actor,omitempty"`
+	Reason string    `json:"reason,omitempty"`
 	Effect bool      `json:"effect"`
-	Owner  string    `json:"owner"` // after it
+	Owner  string    `json:"owner"` // after it; "" of what was displaced
+}
+
+// says is what a step says of tenants.
+func (s step) says() string {
+	if s.Tenant != "" {
+		return s.Tenant
+	}
+	return s.From + " → " + s.To
+}
+
+func displacedSteps(displaced []registry.Entry) (all []step) {
+	for _, e := range displaced {
+		all = append(all, newStep(registry.Step{Entry: e}))
+	}
+	return all
+}
+
+func newStep(s registry.Step) step {
+	return step{
+		Event: eventName(s), Time: s.Time, Source: s.Source, ID: s.Version.ID, Tenant: s.Tenant, From: s.From, To: s.To,
+		Actor: s.Actor, Reason: s.Reason, Effect: s.Effective, Owner: s.Owner,
+	}
 }
 
 type document struct {
@@ -103,11 +131,9 @@ func inspect(r registry.Record, l *registry.Ledger, at time.Time) inspection {
 		Steps: []step{}, Ledger: l.Seq(), ReadTime: at,
 	}
 	for _, s := range r.History.Explain(l) {
-		found.Steps = append(found.Steps, step{
-			Event: eventName(s), Time: s.Time, Source: s.Source, ID: s.Version.ID,
-			Tenant: s.Tenant, From: s.From, To: s.To, Effect: s.Effective, Owner: s.Owner,
-		})
+		found.Steps = append(found.Steps, newStep(s))
 	}
+	found.Displaced = displacedSteps(r.Displaced)
 	if r.Exists() {
 		found.Document = &document{r.TenantID, r.UpdateTime, r.TenantID != found.Owner, r.Plain}
 	}
@@ -131,17 +157,16 @@ func (i inspection) print(out io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(out, "%s: owned by %s\n\n", name, terminal.Quote(i.Owner))
-	t := terminal.NewTable(out, "TIME", "EVENT", "SAYS", "OWNER AFTER", "SOURCE", "ID")
+	t := terminal.NewTable(out, "TIME", "EVENT", "SAYS", "OWNER AFTER", "SOURCE", "ID", "ACTOR", "REASON")
 	for _, s := range i.Steps {
-		says := s.Tenant
-		if says == "" {
-			says = s.From + " → " + s.To
-		}
 		owner := s.Owner
 		if !s.Effect {
 			owner += " (no effect)"
 		}
-		t.Row(s.Time.Format(time.RFC3339Nano), s.Event, says, owner, s.Source, s.ID)
+		t.Row(s.Time.Format(time.RFC3339Nano), s.Event, s.says(), owner, s.Source, s.ID, s.Actor, s.Reason)
+	}
+	for _, s := range i.Displaced {
+		t.Row(s.Time.Format(time.RFC3339Nano), s.Event, s.says(), "(displaced, does not count)", s.Source, s.ID, s.Actor, s.Reason)
 	}
 	if err := t.Flush(); err != nil {
 		return err

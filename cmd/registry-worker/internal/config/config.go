@@ -76,6 +76,7 @@ type Config struct {
 
 	From, To   string // tenants
 	Source, By string
+	Reason     string
 
 	DryRun   bool
 	Check    bool

@@ -58,6 +58,16 @@ func who(to func(*Config) *string) parser {
 	}
 }
 
+func note(to func(*Config) *string) parser {
+	return func(c *Config, value string) error {
+		if registry.ValidateNote(value) != nil {
+			return fmt.Errorf("want at most %d bytes of printable text", registry.MaxNoteBytes)
+		}
+		*to(c) = value
+		return nil
+	}
+}
+
 func anything(to func(*Config) *string) parser {
 	return func(c *Config, value string) error {
 		if !utf8.ValidString(value) {

@@ -1,0 +1,230 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"cloud.google.com/go/pubsub/v2"
+	"github.com/stretchr/testify/require"
+
+	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
+)
+
+// attacked is a worker with its API, and whoever may publish.
+type attacked struct {
+	program
+	worker  *emulatortest.Process
+	url     string
+	anybody *pubsub.Client
+}
+
+func underAttack(t *testing.T, flags ...string) attacked {
+	c := onEmulators(t)
+	c.run(exitDone, "provision")
+	worker, url := c.service(append([]string{"run", "--api", "--streams", "1"}, flags...)...)
+	anybody, err := pubsub.NewClient(t.Context(), c.project.ID, c.project.PubSubOptions()...)
+	require.NoError(t, err)
+	t.Cleanup(func() { anybody.Close() })
+	return attacked{c, worker, url, anybody}
+}
+
+// send publishes an event in binary mode, unchecked, as any program may.
+func (a attacked) send(topic, id, typ string, at time.Time, data string) {
+	a.t.Helper()
+	attributes := map[string]string{
+		"ce-specversion": "1.0", "ce-id": id, "ce-source": "//n", "ce-type": typ, "ce-time": at.UTC().Format(time.RFC3339Nano),
+	}
+	_, err := a.anybody.Publisher(topic).Publish(a.t.Context(), &pubsub.Message{Attributes: attributes, Data: []byte(data)}).Get(a.t.Context())
+	require.NoError(a.t, err)
+}
+
+func (a attacked) create(id, tenant, thread string, at time.Time) {
+	a.t.Helper()
+	a.send("nexus-thread-created", id, "nexus.thread.created.v1", at, fmt.Sprintf(`{"tenant_id":%q,"thread_id":%q}`, tenant, thread))
+}
+
+func (a attacked) move(id string, at time.Time, from, to string) {
+	a.t.Helper()
+	a.send("nexus-tenant-moved", id, "nexus.tenant.moved.v1", at, fmt.Sprintf(`{"from_tenant_id":%q,"to_tenant_id":%q}`, from, to))
+}
+
+func (a attacked) owns(tenant, thread string) bool {
+	a.t.Helper()
+	return get(a.t, a.url+"/v1/threads/"+thread+"/access", tenant) == http.StatusNoContent
+}
+
+func (a attacked) await(what func() bool, why string) {
+	a.t.Helper()
+	require.Eventually(a.t, what, 30*time.Second, 20*time.Millisecond, why)
+}
+
+// counted reports whether a metric has a line with all the parts and the value.
+func (a attacked) counted(value int, parts ...string) func() bool {
+	return func() bool {
+		answer, err := http.Get(a.url + "/metrics")
+		require.NoError(a.t, err)
+		defer answer.Body.Close()
+		text, err := io.ReadAll(answer.Body)
+		require.NoError(a.t, err)
+		for line := range strings.Lines(string(text)) {
+			ok := strings.HasSuffix(strings.TrimSpace(line), fmt.Sprintf(" %d", value))
+			for _, part := range parts {
+				ok = ok && strings.Contains(line, part)
+			}
+			if ok {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+func (a attacked) deadLetters() string {
+	a.t.Helper()
+	return a.run(exitDone, "dead-letters", "list", "--json").Stdout.String()
+}
+
+func (a attacked) requireLogged(level string, parts ...string) {
+	a.t.Helper()
+	a.await(func() bool {
+		for _, line := range a.worker.Stderr.Lines() {
+			ok := strings.Contains(line, fmt.Sprintf(`"level":%q`, level))
+			for _, part := range parts {
+				ok = ok && strings.Contains(line, part)
+			}
+			if ok {
+				return true
+			}
+		}
+		return false
+	}, strings.Join(parts, ", "))
+}
+
+// One operation moves two tenants under one id; then somebody uses the id once
+// more, with an earlier time.
+func TestAMoveUnderAKnownIDIsNeitherLostNorRewritesHistoryInSilence(t *testing.T) {
+	a := underAttack(t)
+	a.create("a1", "t_a", "th_a", time.Now().Add(-time.Hour))
+	a.create("b1", "t_b", "th_b", time.Now().Add(-time.Hour))
+	a.await(func() bool { return a.owns("t_a", "th_a") && a.owns("t_b", "th_b") }, "both are there")
+	a.move("merger", time.Now(), "t_a", "t_ab")
+	a.await(func() bool { return a.owns("t_ab", "th_a") }, "the first counts")
+	a.move("merger", time.Now(), "t_b", "t_ab")
+	a.await(a.counted(1, "registry_dead_letters_total", `reason="conflict"`), "the second is no duplicate")
+	require.True(t, a.owns("t_b", "th_b"))
+	letters := a.deadLetters()
+	for _, part := range []string{"came twice with different content", "from t_a to t_ab", "from t_b to t_ab"} {
+		require.Contains(t, letters, part)
+	}
+	a.requireLogged("WARN", "message refused and dead-lettered", "conflict", "merger")
+
+	a.move("merger", time.Now().Add(-time.Hour), "t_x", "t_y")
+	a.await(func() bool { return a.owns("t_a", "th_a") }, "the smaller content counts, whatever the order")
+	a.await(a.counted(1, "registry_displaced_total"), "which is counted")
+	a.requireLogged("ERROR", "took the place of one that had been acknowledged", "from t_a to t_ab", "from t_x to t_y")
+	list := a.run(exitDone, "moves", "list").Stdout.String()
+	require.Regexp(t, `t_x +t_y +counts`, list)
+	require.Regexp(t, `t_a +t_ab +displaced, does not count`, list, "what was displaced stays to be seen")
+	require.Contains(t, a.run(exitDone, "moves", "list", "--json").Stdout.String(), `"displaced":[{"event":"moved"`)
+	require.NotContains(t, a.run(exitDone, "export", "--events").Stdout.String(), "t_ab", "it is no part of archives")
+	require.True(t, a.counted(1, "registry_moves_backdated_total")(), "a move of a whole tenant an hour before its publication is counted")
+
+	// The way out: an id of its own.
+	a.move("merger-a", time.Now(), "t_a", "t_ab")
+	a.move("merger-b", time.Now(), "t_b", "t_ab")
+	a.await(func() bool { return a.owns("t_ab", "th_a") && a.owns("t_ab", "th_b") }, "both have moved")
+}
+
+func TestACorrectedMoveUnderARetractedIDIsRefusedWithTheWayOut(t *testing.T) {
+	a := underAttack(t)
+	a.create("a1", "t_old", "th_1", time.Now().Add(-time.Hour))
+	a.move("move-14", time.Now(), "t_old", "t_wrong")
+	a.await(func() bool { return a.owns("t_wrong", "th_1") }, "it counts")
+	a.run(exitDone, "moves", "retract", "move-14", "--by", "kim@example.com", "--reason", "wrong tenant", "--yes")
+	a.move("move-14", time.Now(), "t_old", "t_new")
+	a.await(a.counted(1, "registry_dead_letters_total", `reason="conflict"`), "it is no duplicate")
+	require.Contains(t, a.deadLetters(), "retracted; publish it under an id of its own")
+	list := a.run(exitDone, "moves", "list").Stdout.String()
+	require.Contains(t, list, "by kim@example.com: wrong tenant")
+	a.move("move-14b", time.Now(), "t_old", "t_new")
+	a.await(func() bool { return a.owns("t_new", "th_1") }, "under an id of its own it counts")
+}
+
+func TestAClaimedThreadIsNotTakenByACreationOfTheYearOne(t *testing.T) {
+	a := underAttack(t)
+	claim := func(tenant, thread string) int { return do(t, http.MethodPut, a.url+"/v1/threads/"+thread, tenant) }
+	require.Equal(t, http.StatusCreated, claim("t_victim", "th_c"))
+	a.create("evil", "t_evil", "th_c", time.Date(1, 1, 1, 0, 0, 1, 0, time.UTC))
+	a.await(a.counted(1, "registry_dead_letters_total", `reason="conflict"`), "it is refused")
+	require.True(t, a.owns("t_victim", "th_c"))
+	require.False(t, a.owns("t_evil", "th_c"))
+	require.Contains(t, a.deadLetters(), "t_evil cannot have what t_victim claimed")
+	require.Equal(t, http.StatusNoContent, claim("t_victim", "th_c"))
+	require.Equal(t, http.StatusConflict, claim("t_evil", "th_c"))
+	a.requireLogged("WARN", "claim refused", "t_evil", "t_victim")
+	a.requireLogged("INFO", "claimed", "t_victim", "thread/th_c")
+
+	// Its own event, from a machine whose clock stands at 1970, after everything
+	// of its tenant was taken over an hour ago.
+	a.move("k-move", time.Now().Add(-time.Hour), "t_k1", "t_k2")
+	a.await(a.counted(1, "registry_moves_backdated_total"), "the move is there")
+	require.Equal(t, http.StatusCreated, claim("t_k1", "th_k"))
+	a.create("ev-k", "t_k1", "th_k", time.Unix(0, 0))
+	a.await(a.counted(1, "registry_events_total", `outcome="duplicate"`), "the claim stands for both")
+	require.True(t, a.owns("t_k1", "th_k"))
+	require.False(t, a.owns("t_k2", "th_k"))
+	require.Contains(t, a.run(exitDone, "inspect", "thread", "th_k").Stdout.String(), "claimed")
+
+	// One that nobody claimed is born moved: it is applied, counted and logged.
+	a.create("ev-b", "t_k1", "th_born", time.Unix(0, 0))
+	a.await(a.counted(1, "registry_born_moved_total"), "it is counted")
+	require.True(t, a.owns("t_k2", "th_born"))
+	a.requireLogged("WARN", "belongs to somebody else from the first", "th_born", "t_k1", "t_k2", "k-move")
+}
+
+func TestAMoveWithAMisspeltMemberMovesNothing(t *testing.T) {
+	a := underAttack(t)
+	for _, thread := range []string{"keep1", "keep2", "move1"} {
+		require.Equal(t, http.StatusCreated, do(t, http.MethodPut, a.url+"/v1/threads/"+thread, "t_w1"))
+	}
+	for i, member := range []string{`"Resources":[{"kind":"thread","id":"move1"}]`, `"resource":[{"kind":"thread","id":"move1"}]`, `"resource_ids":["move1"]`} {
+		data := fmt.Sprintf(`{"from_tenant_id":"t_w1","to_tenant_id":"t_w2",%s}`, member)
+		a.send("nexus-tenant-moved", fmt.Sprint("typo-", i), "nexus.tenant.moved.v1", time.Now(), data)
+		a.await(a.counted(i+1, "registry_dead_letters_total", `reason="schema"`), member)
+		line := event(fmt.Sprint("typo-", i), "nexus.tenant.moved.v1", "2024-01-01T00:00:00Z", data)
+		require.Contains(t, a.run(exitFault, "publish", write(t, line)).Stderr.String(), "did you mean resources", "publish refuses it before")
+		require.Contains(t, a.run(exitFault, "replay", "--yes", write(t, line)).Stderr.String(), "did you mean resources", "and so does replay")
+	}
+	require.Contains(t, a.deadLetters(), "data/Resources: not a field here, did you mean resources")
+	for _, thread := range []string{"keep1", "keep2", "move1"} {
+		require.True(t, a.owns("t_w1", thread))
+		require.False(t, a.owns("t_w2", thread))
+	}
+	require.Empty(t, a.run(exitDone, "moves", "list").Stdout.String())
+
+	a.send("nexus-tenant-moved", "right", "nexus.tenant.moved.v1", time.Now(),
+		`{"from_tenant_id":"t_w1","to_tenant_id":"t_w2","resources":[{"kind":"thread","id":"move1"}],"reason":"OPS-7","actor":"kim@example.com"}`)
+	a.await(func() bool { return a.owns("t_w2", "move1") }, "spelt rightly it moves what it names")
+	require.True(t, a.owns("t_w1", "keep1"))
+	inspected := a.run(exitDone, "inspect", "thread", "move1").Stdout.String()
+	require.Regexp(t, `kim@example.com +OPS-7`, inspected)
+	require.Contains(t, a.run(exitDone, "inspect", "thread", "move1", "--json").Stdout.String(), `"actor": "kim@example.com"`)
+}
+
+func TestStrangersCannotFillAThreadsHistory(t *testing.T) {
+	a := underAttack(t)
+	require.Equal(t, http.StatusCreated, do(t, http.MethodPut, a.url+"/v1/threads/th_full", "t_a"))
+	for i := range 130 {
+		a.send("nexus-tenant-moved", fmt.Sprint("s", i), "nexus.tenant.moved.v1", time.Now(),
+			`{"from_tenant_id":"t_nobody","to_tenant_id":"t_nobody2","resources":[{"kind":"thread","id":"th_full"}]}`)
+	}
+	a.await(a.counted(30, "registry_dead_letters_total", `reason="history_full"`), "a hundred are kept")
+	a.send("nexus-tenant-moved", "true", "nexus.tenant.moved.v1", time.Now(),
+		`{"from_tenant_id":"t_a","to_tenant_id":"t_b","resources":[{"kind":"thread","id":"th_full"}]}`)
+	a.await(func() bool { return a.owns("t_b", "th_full") }, "the true move counts still")
+	require.False(t, a.owns("t_a", "th_full"))
+}

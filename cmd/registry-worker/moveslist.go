@@ -1,0 +1,195 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+	"github.com/northstar-engines/realtime-registry/internal/terminal"
+	"github.com/northstar-engines/realtime-registry/registry"
+	"github.com/northstar-engines/realtime-registry/registry/rewrite"
+)
+
+var movesListCommand = command{
+	Name:    "moves list",
+	Summary: "print all moves of whole tenants, and how far their rewriting is",
+	Details: "Prints every move in the order in which they count, retracted ones too. For\n" +
+		"verifiers a move counts, or is retracted, at once; readers that know the documents\n" +
+		"only see it when its rewriting is done.\n\n" +
+		"A row that is displaced stands below the move that has its name now: it counted\n" +
+		"until that one came, with an earlier time. Find out which of the two is true, and\n" +
+		"publish what is missing under an id of its own.",
+	Examples: []string{
+		"registry-worker moves list --project my-project",
+		"registry-worker moves list --project my-project --json",
+	},
+	Groups: []config.Group{config.JSONGroup, config.RateGroup, config.ProjectGroup, config.RegistryGroup, config.LogGroup},
+	Rules:  movesRules,
+	Run:    runMovesList,
+}
+
+func runMovesList(ctx context.Context, in *invocation) error {
+	return in.withStore(ctx, func(store registryStore) error {
+		all, err := store.Moves(ctx)
+		if err != nil {
+			return err
+		}
+		pending, err := rewrite.Planner{Store: store, Rate: in.Config.Rate}.Pending(ctx, all)
+		if err != nil {
+			return err
+		}
+		left := map[int64]rewrite.Pending{} // by position in the ledger
+		for _, p := range pending {
+			left[p.Move.Seq] = p
+		}
+		if in.Config.JSON {
+			return printMovesJSON(in, all, left)
+		}
+		if len(all) == 0 {
+			fmt.Fprintln(in.Stderr, "no moves of whole tenants")
+			return nil
+		}
+		t := terminal.NewTable(in.Stdout, "TIME", "FROM", "TO", "STATE", "REWRITING", "ID", "SOURCE", "ACTOR", "REASON")
+		for _, m := range all {
+			at := ""
+			if !m.RetractionOnly {
+				at = m.Time.Format(time.RFC3339Nano)
+			}
+			t.Row(at, m.From, m.To, moveState(m), rewritingText(m.Rewriting, left[m.Seq]), m.ID, m.Source, m.Actor, m.Reason)
+			for _, d := range m.Displaced {
+				t.Row(d.Time.Format(time.RFC3339Nano), d.From, d.To, "displaced, does not count", "", d.ID, d.Source, d.Actor, d.Reason)
+			}
+		}
+		return t.Flush()
+	})
+}
+
+func moveState(m registry.LedgerEntry) string {
+	if !m.Retracted() {
+		return "counts"
+	}
+	var all []string
+	for _, said := range m.Retractions {
+		text := "retracted " + said.At.Format(time.RFC3339)
+		if said.By != "" {
+			text += " by " + terminal.Quote(said.By)
+		}
+		if said.Why != "" {
+			text += ": " + terminal.Quote(said.Why)
+		}
+		all = append(all, text)
+	}
+	const most = 3 // of a row; --json has all
+	text := strings.Join(all[:min(most, len(all))], "; ")
+	if more := len(all) - most; more > 0 {
+		text += fmt.Sprintf("; and %d more times", more)
+	}
+	if m.RetractionOnly {
+		text += ", before it arrived"
+	}
+	return text
+}
+
+// rewritingText says how far a job is, and how long it takes at least.
+func rewritingText(r registry.Rewriting, pending rewrite.Pending) string {
+	left := pending.Left.Round(time.Second)
+	switch {
+	case r.State == registry.RewritingDone && r.FinishedAt.IsZero():
+		return "nothing to do"
+	case r.State == registry.RewritingDone:
+		return fmt.Sprintf("done %s, %s written", r.FinishedAt.Format(time.RFC3339), counted(r.Written, "document", "documents"))
+	case r.StartedAt.IsZero():
+		return fmt.Sprintf("queued: %s, %s left at least", counted(pending.Documents, "document", "documents"), left)
+	}
+	percent := int64(100)
+	if pending.Documents > 0 {
+		percent = min(100, 100*r.Passed/pending.Documents)
+	}
+	pass := "first pass"
+	switch {
+	case r.Last:
+		pass = "last pass"
+	case r.Passed >= pending.Documents:
+		pass = "first pass ended, waiting for late commits"
+	}
+	return fmt.Sprintf("%s: %s, %d of %d documents (%d%%), %d written, %s left at least", r.State, pass, r.Passed, pending.Documents,
+		percent, r.Written, left)
+}
+
+// listedMove is a move as `moves list --json` has it.
+type listedMove struct {
+	ID          string          `json:"id"`
+	Source      string          `json:"source"`
+	Time        *time.Time      `json:"time"` // null where only its retraction has arrived
+	From        string          `json:"from"`
+	To          string          `json:"to"`
+	Position    int64           `json:"ledger_position"`
+	ChangedAt   time.Time       `json:"changed_at"`
+	Actor       string          `json:"actor,omitempty"`
+	Reason      string          `json:"reason,omitempty"`
+	Retracted   bool            `json:"retracted"`
+	RetractedBy string          `json:"retracted_by,omitempty"` // of the first retraction, as RetractedAt
+	RetractedAt *time.Time      `json:"retracted_at,omitempty"`
+	Retractions []listedSaid    `json:"retractions,omitempty"` // the first seen first
+	Displaced   []step          `json:"displaced,omitempty"`   // what had this name before, and counts no more
+	Rewriting   listedRewriting `json:"rewriting"`
+}
+
+type listedSaid struct {
+	By  string    `json:"by,omitempty"`
+	Why string    `json:"reason,omitempty"`
+	At  time.Time `json:"at"`
+}
+
+type listedRewriting struct {
+	State      registry.RewritingState `json:"state"`
+	LastPass   bool                    `json:"last_pass"`
+	Documents  int64                   `json:"documents"`
+	Passed     int64                   `json:"passed"`
+	Read       int64                   `json:"read"`
+	Written    int64                   `json:"written"`
+	Holder     string                  `json:"holder,omitempty"`
+	StartedAt  *time.Time              `json:"started_at,omitempty"`
+	UpdatedAt  *time.Time              `json:"updated_at,omitempty"`
+	FinishedAt *time.Time              `json:"finished_at,omitempty"`
+	// Of jobs that have not ended: until it has, at least, with those before it.
+	LeftSeconds *float64 `json:"left_seconds,omitempty"`
+}
+
+func printMovesJSON(in *invocation, all []registry.LedgerEntry, left map[int64]rewrite.Pending) error {
+	lines := json.NewEncoder(in.Stdout)
+	lines.SetEscapeHTML(false)
+	for _, m := range all {
+		r := m.Rewriting
+		listed := listedMove{
+			ID: m.ID, Source: m.Source, Time: unlessZero(m.Time), From: m.From, To: m.To, Position: m.Seq, ChangedAt: m.ChangedAt,
+			Actor: m.Actor, Reason: m.Reason, Retracted: m.Retracted(), Displaced: displacedSteps(m.Displaced),
+			Rewriting: listedRewriting{r.State, r.Last, r.Total, r.Passed, r.Read, r.Written, r.Holder,
+				unlessZero(r.StartedAt), unlessZero(r.UpdatedAt), unlessZero(r.FinishedAt), nil},
+		}
+		for _, said := range m.Retractions {
+			listed.Retractions = append(listed.Retractions, listedSaid{said.By, said.Why, said.At})
+		}
+		if m.Retracted() {
+			listed.RetractedBy, listed.RetractedAt = m.Retractions[0].By, &m.Retractions[0].At
+		}
+		if p, ok := left[m.Seq]; ok {
+			seconds := p.Left.Seconds()
+			listed.Rewriting.Documents, listed.Rewriting.LeftSeconds = p.Documents, &seconds
+		}
+		if err := lines.Encode(listed); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func unlessZero(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
