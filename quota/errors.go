@@ -17,6 +17,10 @@ var (
 	// it in time; or the limiter is closed. Nothing is known: it is neither an
 	// allow nor a refusal.
 	ErrUnavailable = errors.New("throttle unavailable")
+	// ErrTooNew: the window is stored in a way that this version does not
+	// understand, and is left alone. Such an error also wraps ErrUnavailable, and
+	// names the document. It is registry.ErrTooNew.
+	ErrTooNew = registry.ErrTooNew
 )
 
 // ErrConflict is what Store.Save returns where the document has changed since it

@@ -28,10 +28,14 @@ func (h History) Brief() (b Brief, ok bool) {
 // Owner is the owner by the fold of the history that the brief was made of. It
 // is not ok where a move of everything that the tenant had is not later than the
 // latest entry: then telling takes the whole history, or may not rest on it (see
-// History.Settled). It does not allocate.
+// History.Settled). Nor is it where an entry of the ledger that is not understood
+// stands in the way. It does not allocate.
 func (b Brief) Owner(l *Ledger) (owner string, ok bool) {
 	if l == nil {
 		return b.Tenant, true
+	}
+	if l.stopped(b.Tenant) != nil {
+		return "", false
 	}
 	moves := l.byFrom[b.Tenant]
 	if len(moves) == 0 {
@@ -42,6 +46,9 @@ func (b Brief) Owner(l *Ledger) (owner string, ok bool) {
 	}
 	at := moves[0]
 	for {
+		if l.stopped(at.To) != nil {
+			return "", false
+		}
 		next, moved := l.next(at.To, at.Version, true)
 		if !moved {
 			return at.To, true

@@ -33,11 +33,15 @@ func (e *ConflictError) Unwrap() error { return ErrConflict }
 // Claim says what becomes of a claim at the store's time at, by the ledger,
 // which must be of the same time as the record: an update to commit where the
 // tenant becomes the owner by it; no update where the tenant is already; a
-// *ConflictError in any other case. Moves alone do not stand in a claim's way,
+// *ConflictError in any other case; the error of Unfoldable where that cannot be
+// told. Moves alone do not stand in a claim's way,
 // but a move that waits for the resource does: the claim must win by the fold
 // with it. It is pure.
 func (r Record) Claim(tenantID string, at time.Time, l *Ledger) (u Update, created bool, err error) {
-	owner := r.Owner(l)
+	owner, err := r.Owner(l)
+	if err != nil {
+		return Update{}, false, err
+	}
 	if owner == tenantID {
 		return Update{}, false, nil
 	}
@@ -45,6 +49,9 @@ func (r Record) Claim(tenantID string, at time.Time, l *Ledger) (u Update, creat
 		return Update{}, false, &ConflictError{owner}
 	}
 	u = r.Update([]Entry{ClaimEntry(tenantID, r.Resource, at)}, l)
+	if o := u.Outcomes[0]; o.Kind == Failed {
+		return Update{}, false, o.Err
+	}
 	if u.TenantID != tenantID {
 		return Update{}, false, &ConflictError{u.TenantID}
 	}

@@ -10,6 +10,16 @@ var (
 	// ErrUnavailable: the store did not answer in time. Nothing is known: it is
 	// neither an allow nor a refusal.
 	ErrUnavailable = errors.New("registry unavailable")
+	// ErrTooNew: what would have to be read is stored in a way that this version
+	// does not understand, and is left alone. Such an error also wraps
+	// ErrUnavailable, and names the document.
+	ErrTooNew = errors.New("not understood by this version")
+	// ErrNotUpgraded: what is stored is of commit 1571751, which nothing can run
+	// beside. Its text says what to do.
+	ErrNotUpgraded = errors.New("it is of commit 1571751: stop every process of that, then run `registry-worker upgrade`")
+	// ErrIncompatible: the registry says that this version, or this process's
+	// settings, must not take part. Such an error also wraps ErrUnavailable.
+	ErrIncompatible = errors.New("this version may not take part")
 )
 
 // What reading an owner may get.

@@ -22,6 +22,11 @@ type LedgerEntry struct {
 	Retractions    []Said    // who took it back, the first seen first; none where it counts
 	RetractionOnly bool      // the retraction came before the move (archives): no From, To or time yet
 	Rewriting      Rewriting // as it was when the entry was read
+	// Unread is why the entry is not understood; nil where it is. Then it counts
+	// for no fold, stops those that it may concern (see Ledger.Unfoldable), and
+	// must not be changed. Source, ID and Seq are as far as they can be read; so
+	// is From, which is "" where it may concern any tenant.
+	Unread error
 }
 
 // Said is one statement of a retraction.
@@ -111,7 +116,7 @@ func (e LedgerEntry) retractedBefore(said Said) Outcome {
 func (e LedgerEntry) Retracted() bool { return len(e.Retractions) > 0 }
 
 // Counts reports whether folds take account of the entry.
-func (e LedgerEntry) Counts() bool { return !e.Retracted() && !e.RetractionOnly }
+func (e LedgerEntry) Counts() bool { return !e.Retracted() && !e.RetractionOnly && e.Unread == nil }
 
 // counting is the tenant whose resources the entry moves; none where it does
 // not count.
@@ -142,6 +147,7 @@ type Ledger struct {
 	seq     int64
 	entries []LedgerEntry            // in version order, all of them
 	byFrom  map[string][]LedgerEntry // those that count, in version order
+	unread  []LedgerEntry            // those that are not understood
 }
 
 // NewLedger makes a snapshot at position seq from entries in any order.
@@ -151,6 +157,9 @@ func NewLedger(seq int64, entries []LedgerEntry) *Ledger {
 	for _, e := range l.entries {
 		if e.Counts() {
 			l.byFrom[e.From] = append(l.byFrom[e.From], e)
+		}
+		if isUnread(e) {
+			l.unread = append(l.unread, e)
 		}
 	}
 	return l

@@ -53,7 +53,7 @@ func ledgerUpdate(e LedgerEntry, changed bool, o Outcome) LedgerUpdate {
 // written, in one commit, together with the position of the last of them, and
 // one outcome per change, true once that is committed. Each entry that is
 // written takes the next position, once, however many of the changes are its
-// own. It is pure.
+// own. Changes of an entry that is not understood fail. It is pure.
 func UpdateLedger(position int64, now time.Time, entries map[EventName]LedgerEntry, changes []LedgerChange) (writes []LedgerEntry, outcomes []Outcome) {
 	outcomes = make([]Outcome, len(changes))
 	index := map[EventName]int{} // into writes
@@ -62,6 +62,10 @@ func UpdateLedger(position int64, now time.Time, entries map[EventName]LedgerEnt
 		at, written := index[c.Event]
 		if written {
 			before, exists = writes[at], true
+		}
+		if before.Unread != nil {
+			outcomes[i] = Outcome{Kind: Failed, Err: before.Unread}
+			continue
 		}
 		u := c.Update(before, exists, now)
 		outcomes[i] = u.Outcome

@@ -13,7 +13,7 @@ func (l *Ledger) With(seq int64, changed []LedgerEntry) *Ledger {
 		return NewLedger(seq, changed)
 	}
 	if len(changed) == 0 {
-		return &Ledger{seq: seq, entries: l.entries, byFrom: l.byFrom}
+		return &Ledger{seq: seq, entries: l.entries, byFrom: l.byFrom, unread: l.unread}
 	}
 	changed = slices.SortedFunc(slices.Values(changed), inVersionOrder)
 	events := make(map[EventName]bool, len(changed))
@@ -31,6 +31,9 @@ func (l *Ledger) With(seq int64, changed []LedgerEntry) *Ledger {
 	}
 	stays := func(e LedgerEntry) bool { return !events[e.EventName()] }
 	next := &Ledger{seq: seq, entries: merged(l.entries, stays, changed), byFrom: maps.Clone(l.byFrom)}
+	if len(l.unread) > 0 || slices.ContainsFunc(changed, isUnread) {
+		next.unread = slices.DeleteFunc(slices.Clone(next.entries), func(e LedgerEntry) bool { return !isUnread(e) })
+	}
 	for tenant, moves := range counting {
 		if moves = merged(l.byFrom[tenant], stays, moves); len(moves) > 0 {
 			next.byFrom[tenant] = moves
@@ -55,5 +58,7 @@ func merged(old []LedgerEntry, stays func(LedgerEntry) bool, added []LedgerEntry
 	}
 	return append(all, added...)
 }
+
+func isUnread(e LedgerEntry) bool { return e.Unread != nil }
 
 func inVersionOrder(a, b LedgerEntry) int { return a.Version.Compare(b.Version) }

@@ -58,7 +58,10 @@ func (r *Registry) owner(ctx context.Context, resource Resource) (string, error)
 	if err != nil {
 		return "", err
 	}
-	owner := snapshot.Records[0].Owner(snapshot.Ledger)
+	owner, err := snapshot.Records[0].Owner(snapshot.Ledger)
+	if err != nil {
+		return "", err
+	}
 	if owner == "" {
 		return "", fmt.Errorf("%w: %s", ErrNotFound, resource)
 	}

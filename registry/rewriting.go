@@ -128,7 +128,8 @@ type Rewriter interface {
 	// change was committed first: there is one job at a time, in the order of
 	// ledger commits. It is given where nobody has the lease, where it has run
 	// out by the store's clock, or where the holder asks again; else, and where
-	// nothing is pending, the error is ErrNoJob.
+	// nothing is pending, the error is ErrNoJob. Entries that are not understood
+	// are passed over: their jobs are for who understands them.
 	ClaimJob(ctx context.Context, holder string, lease time.Duration) (Job, error)
 
 	// SaveJob stores the job's Rewriting and renews the lease, in one commit. A
@@ -146,7 +147,8 @@ type Rewriter interface {
 	// Rewrite brings documents to what the fold says: tenant_id, path and
 	// history, where one of them differs. It folds with a ledger that was read
 	// after the call of ClaimJob. Records that have changed since they were read
-	// are read again.
+	// are read again. Those that cannot be folded are left alone; the others are
+	// written, and the error wraps ErrTooNew.
 	Rewrite(ctx context.Context, records []Record) (written int, err error)
 
 	// Settling is how long after a change of the ledger was committed a writer

@@ -67,6 +67,11 @@ type Record struct {
 	LedgerSeq int64
 	// UpdateTime is the document's; zero where there is no document.
 	UpdateTime time.Time
+	// Format is what the document says; 0 where it says none.
+	Format int64
+	// Unread is why the document is not understood; nil where it is. History is
+	// then empty, and Path and LedgerSeq may be.
+	Unread error
 }
 
 // NewRecord makes a record of what a document holds. A tenant id that is not
@@ -90,8 +95,14 @@ func (r Record) Affected(tenants []string) bool {
 	return slices.ContainsFunc(tenants, func(t string) bool { return r.TenantID == t || slices.Contains(r.Path, t) })
 }
 
-// Owner folds the record with the ledger.
-func (r Record) Owner(l *Ledger) string { return r.History.Owner(l) }
+// Owner folds the record with the ledger: "" where nobody registered the
+// resource. Errors are those of Unfoldable.
+func (r Record) Owner(l *Ledger) (string, error) {
+	if err := r.Unfoldable(l); err != nil {
+		return "", err
+	}
+	return r.History.Owner(l), nil
+}
 
 // Snapshot is what one strong read saw: everything in it was true at ReadTime.
 type Snapshot struct {

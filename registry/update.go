@@ -22,14 +22,19 @@ type Update struct {
 	Path      []string
 	Displaced []Entry // what lost its place, for people to see; no part of the fold
 	LedgerSeq int64
+	Format    int64 // the least that a reader needs
 }
 
 // Update merges entries into the record and folds the result with the ledger,
 // which must not be older than the record's LedgerSeq. With no entries it says
-// what repairs the document. It is pure: the caller commits what it says, with
-// the record's update time as the precondition.
+// what repairs the document. Where the record cannot be folded (see Unfoldable)
+// nothing is to be written, and all outcomes are Failed. It is pure: the caller
+// commits what it says, with the record's update time as the precondition.
 func (r Record) Update(entries []Entry, l *Ledger) Update {
 	u := Update{Outcomes: make([]Outcome, len(entries)), History: r.History, Displaced: r.Displaced, LedgerSeq: l.Seq()}
+	if err := r.Unfoldable(l); err != nil {
+		return r.untouched(entries, err)
+	}
 	changed := make([]bool, len(entries))
 
 	// In version order, so that of two creations in one batch the larger is the
@@ -47,9 +52,24 @@ func (r Record) Update(entries []Entry, l *Ledger) Update {
 	}
 
 	historyChanged := r.Plain || !u.History.Equal(r.History)
-	u.TenantID, u.Path = u.History.Owner(l), u.History.Path(l)
+	if err := l.Unfoldable(u.History); err != nil {
+		return r.untouched(entries, err)
+	}
+	u.TenantID, u.Path, u.Format = u.History.Owner(l), u.History.Path(l), u.History.Format()
 	u.Write = len(u.History) > 0 && (historyChanged || u.TenantID != r.TenantID || !slices.Equal(u.Path, r.Path))
 	u.Feed = u.Write && r.Exists() && historyChanged && !onlyCreation(r.History, u.History)
+	return u
+}
+
+// untouched is the update that changes nothing, since err stands in the way.
+func (r Record) untouched(entries []Entry, err error) Update {
+	u := Update{
+		Outcomes: make([]Outcome, len(entries)), Displaced: r.Displaced,
+		TenantID: r.TenantID, History: r.History, Path: r.Path, LedgerSeq: r.LedgerSeq, Format: r.Format,
+	}
+	for i := range u.Outcomes {
+		u.Outcomes[i] = Outcome{Kind: Failed, Err: err}
+	}
 	return u
 }
 
@@ -187,8 +207,12 @@ func (h History) soleTenant() (string, bool) {
 // may have joined it since without a notice. Such a creation moves the start
 // back, so a move away from that tenant with a version up to the start that we
 // know of may count by now: then the answer is to be read again. Histories with
-// other entries, a claim among them, never change without a notice.
+// other entries, a claim among them, never change without a notice. Nor can it be
+// relied on where an entry of the ledger that is not understood stands in the way.
 func (h History) Settled(l *Ledger) bool {
+	if l.Unfoldable(h) != nil {
+		return false
+	}
 	tenant, sole := h.soleTenant()
 	if _, claimed := h.Claimed(); !sole || claimed {
 		return true

@@ -26,7 +26,7 @@ func exportEvents(ctx context.Context, store registry.Store, from target, out, f
 	if err := w.Begin(archive.Origin{Project: from.Project, Database: from.Database, Prefix: from.Prefix, Emulator: from.Emulator, Time: at}); err != nil {
 		return err
 	}
-	began := false
+	began, left := false, leftOut{out: foreign}
 	err = store.Export(ctx, func(r registry.Record, l *registry.Ledger) error {
 		if !began {
 			began = true
@@ -35,7 +35,7 @@ func exportEvents(ctx context.Context, store registry.Store, from target, out, f
 			}
 		}
 		if _, err := ownerOf(r, l); err != nil {
-			fmt.Fprintln(foreign, err)
+			left.tell(err)
 			return nil
 		}
 		return writeEvents(w, foreign, handlers.Archive(r.Resource, r.History))
@@ -46,13 +46,16 @@ func exportEvents(ctx context.Context, store registry.Store, from target, out, f
 			err = writeLedger(w, snapshot.Ledger)
 		}
 	}
-	if err == nil {
+	if err = errors.Join(err, left.fault()); err == nil { // only what is whole has an end
 		err = w.End(at)
 	}
 	return errors.Join(err, w.Close())
 }
 
 func writeLedger(w *archive.Writer, l *registry.Ledger) error {
+	for _, e := range l.Unread() {
+		return e.Unread // without it the archive would be of another registry
+	}
 	for _, e := range l.Entries() {
 		if err := writeEvents(w, io.Discard, handlers.ArchiveMove(e)); err != nil {
 			return err

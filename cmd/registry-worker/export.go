@@ -74,16 +74,39 @@ func exportOwners(ctx context.Context, store registry.Store, out, foreign io.Wri
 	w := bufio.NewWriterSize(out, 64<<10)
 	lines := json.NewEncoder(w)
 	lines.SetEscapeHTML(false)
+	left := leftOut{out: foreign}
 	err = store.Export(ctx, func(r registry.Record, l *registry.Ledger) error {
 		owner, err := ownerOf(r, l)
 		if err != nil {
-			fmt.Fprintln(foreign, err)
+			left.tell(err)
 			return nil
 		}
 		exported++
 		return lines.Encode(owned{r.Resource.Kind, r.Resource.ID, owner})
 	})
-	return exported, errors.Join(err, w.Flush())
+	return exported, errors.Join(err, w.Flush(), left.fault())
+}
+
+// leftOut tells of documents that an export leaves out. Those that are none of
+// the registry's are no fault; those that this version does not understand are.
+type leftOut struct {
+	out    io.Writer
+	unread int
+}
+
+func (l *leftOut) tell(err error) {
+	fmt.Fprintln(l.out, err)
+	if errors.Is(err, registry.ErrTooNew) {
+		l.unread++
+	}
+}
+
+func (l *leftOut) fault() error {
+	if l.unread == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s left out: this version does not understand what is stored (docs/upgrades.md)",
+		counted(l.unread, "document is", "documents are"))
 }
 
 // difference is a line of the check.
@@ -99,10 +122,11 @@ func checkDocuments(ctx context.Context, store registry.Store, out, foreign io.W
 	lines := json.NewEncoder(w)
 	lines.SetEscapeHTML(false)
 	documents, differences := 0, 0
+	left := leftOut{out: foreign}
 	err := store.Export(ctx, func(r registry.Record, l *registry.Ledger) error {
 		owner, err := ownerOf(r, l)
 		if err != nil {
-			fmt.Fprintln(foreign, err)
+			left.tell(err)
 			return nil
 		}
 		documents++
@@ -116,20 +140,26 @@ func checkDocuments(ctx context.Context, store registry.Store, out, foreign io.W
 		return err
 	}
 	if differences > 0 {
-		return fmt.Errorf("%d of %d documents have a tenant_id that is not the owner", differences, documents)
+		err = fmt.Errorf("%d of %d documents have a tenant_id that is not the owner", differences, documents)
+	}
+	if err := errors.Join(err, left.fault()); err != nil {
+		return err
 	}
 	fmt.Fprintf(foreign, "%s checked, no differences\n", counted(documents, "document", "documents"))
 	return nil
 }
 
 // ownerOf returns the owner by the fold, or an error that says why the document
-// is none of the registry's.
+// is none of the registry's, or is not understood.
 func ownerOf(r registry.Record, l *registry.Ledger) (string, error) {
 	if r.Resource == (registry.Resource{}) {
 		_, err := registry.ParseDocumentID(r.Document)
 		return "", fmt.Errorf("document %q: %w", r.Document, err)
 	}
-	owner := r.Owner(l)
+	owner, err := r.Owner(l)
+	if err != nil {
+		return "", err
+	}
 	if owner == "" {
 		return "", fmt.Errorf("document %q: no tenant_id", r.Document)
 	}

@@ -55,6 +55,9 @@ func runInspect(ctx context.Context, in *invocation) error {
 	if err != nil {
 		return err
 	}
+	if err := snapshot.Records[0].Unfoldable(snapshot.Ledger); err != nil {
+		return err
+	}
 	found := inspect(snapshot.Records[0], snapshot.Ledger, snapshot.ReadTime)
 	if in.Config.JSON {
 		lines := json.NewEncoder(in.Stdout)
@@ -127,7 +130,7 @@ type document struct {
 
 func inspect(r registry.Record, l *registry.Ledger, at time.Time) inspection {
 	found := inspection{
-		Kind: r.Resource.Kind, ID: r.Resource.ID, Owner: r.Owner(l),
+		Kind: r.Resource.Kind, ID: r.Resource.ID, Owner: r.History.Owner(l),
 		Steps: []step{}, Ledger: l.Seq(), ReadTime: at,
 	}
 	for _, s := range r.History.Explain(l) {

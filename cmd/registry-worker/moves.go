@@ -86,6 +86,9 @@ func runMovesRetract(ctx context.Context, in *invocation) error {
 		if err != nil {
 			return err
 		}
+		if move.Unread != nil {
+			return move.Unread
+		}
 		if move.Retracted() {
 			fmt.Fprintf(in.Stderr, "%s is %s already\n", terminal.Quote(move.ID), moveState(move))
 			return nil

@@ -55,7 +55,7 @@ func runMovesList(ctx context.Context, in *invocation) error {
 		t := terminal.NewTable(in.Stdout, "TIME", "FROM", "TO", "STATE", "REWRITING", "ID", "SOURCE", "ACTOR", "REASON")
 		for _, m := range all {
 			at := ""
-			if !m.RetractionOnly {
+			if !m.Time.IsZero() {
 				at = m.Time.Format(time.RFC3339Nano)
 			}
 			t.Row(at, m.From, m.To, moveState(m), rewritingText(m.Rewriting, left[m.Seq]), m.ID, m.Source, m.Actor, m.Reason)
@@ -63,11 +63,22 @@ func runMovesList(ctx context.Context, in *invocation) error {
 				t.Row(d.Time.Format(time.RFC3339Nano), d.From, d.To, "displaced, does not count", "", d.ID, d.Source, d.Actor, d.Reason)
 			}
 		}
-		return t.Flush()
+		if err := t.Flush(); err != nil {
+			return err
+		}
+		for _, m := range all {
+			if m.Unread != nil {
+				fmt.Fprintf(in.Stderr, "%s: %v\n", terminal.Quote(m.ID), m.Unread)
+			}
+		}
+		return nil
 	})
 }
 
 func moveState(m registry.LedgerEntry) string {
+	if m.Unread != nil {
+		return "not understood"
+	}
 	if !m.Retracted() {
 		return "counts"
 	}
@@ -136,6 +147,7 @@ type listedMove struct {
 	Retractions []listedSaid    `json:"retractions,omitempty"` // the first seen first
 	Displaced   []step          `json:"displaced,omitempty"`   // what had this name before, and counts no more
 	Rewriting   listedRewriting `json:"rewriting"`
+	Unread      string          `json:"unread,omitempty"` // why this version does not understand it
 }
 
 type listedSaid struct {
@@ -169,6 +181,9 @@ func printMovesJSON(in *invocation, all []registry.LedgerEntry, left map[int64]r
 			Actor: m.Actor, Reason: m.Reason, Retracted: m.Retracted(), Displaced: displacedSteps(m.Displaced),
 			Rewriting: listedRewriting{r.State, r.Last, r.Total, r.Passed, r.Read, r.Written, r.Holder,
 				unlessZero(r.StartedAt), unlessZero(r.UpdatedAt), unlessZero(r.FinishedAt), nil},
+		}
+		if m.Unread != nil {
+			listed.Unread = m.Unread.Error()
 		}
 		for _, said := range m.Retractions {
 			listed.Retractions = append(listed.Retractions, listedSaid{said.By, said.Why, said.At})

@@ -82,6 +82,9 @@ func printPlan(out io.Writer, p rewrite.Plan) {
 	if p.Kept > 0 {
 		fmt.Fprintf(out, "  %d more stay as they are: plain sets came after the move, and what they have taken over is not given back\n", p.Kept)
 	}
+	if p.Unread > 0 {
+		fmt.Fprintf(out, "  %d documents cannot be told of: this version does not understand what is stored (docs/upgrades.md)\n", p.Unread)
+	}
 	if p.Foreign > 0 {
 		fmt.Fprintf(out, "  %d documents with names or tenants outside the patterns would be left alone\n", p.Foreign)
 	}
@@ -103,6 +106,7 @@ type planned struct {
 	Canvases   int64           `json:"canvases"`
 	PlainSets  int64           `json:"plain_sets"`
 	Foreign    int64           `json:"foreign_documents"`
+	Unread     int64           `json:"unread_documents"`
 	Reads      int64           `json:"reads"`
 	Writes     int64           `json:"writes"`
 	Pending    []pendingJob    `json:"pending_jobs"` // that would be done before
@@ -136,7 +140,7 @@ func printPlanJSON(in *invocation, p rewrite.Plan) error {
 		pending = append(pending, pendingJob{job.Move.ID, job.Move.Source, job.Documents, job.Left.Seconds()})
 	}
 	return json.NewEncoder(in.Stdout).Encode(planned{
-		in.Config.From, in.Config.To, p.Owners[registry.Thread], p.Owners[registry.Canvas], p.Plain, p.Foreign,
+		in.Config.From, in.Config.To, p.Owners[registry.Thread], p.Owners[registry.Canvas], p.Plain, p.Foreign, p.Unread,
 		p.Reads, p.Writes + 2, pending, p.Lag.Seconds(), p.ReadTime, sample,
 	})
 }

@@ -152,7 +152,7 @@ func (in *invocation) windowKey() (quota.Key, error) {
 func (in *invocation) withWindows(ctx context.Context, f func(quota.Store) error) error {
 	start, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	windows, err := in.openWindows(start)
+	windows, err := in.openWindows(start, nil)
 	if err != nil {
 		return err
 	}

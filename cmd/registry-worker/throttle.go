@@ -19,7 +19,7 @@ type throttle struct {
 
 // openThrottle opens the throttle that was asked for, never another one.
 func (in *invocation) openThrottle(ctx context.Context, t *telemetry.Telemetry) (*throttle, error) {
-	windows, err := in.openWindows(ctx)
+	windows, err := in.openWindows(ctx, t)
 	if err != nil {
 		return nil, err
 	}
@@ -38,8 +38,8 @@ func (in *invocation) openThrottle(ctx context.Context, t *telemetry.Telemetry) 
 }
 
 // openWindows opens where throttle windows are kept. It has answered when this
-// returns.
-func (in *invocation) openWindows(ctx context.Context) (quota.Store, error) {
+// returns. t may be nil.
+func (in *invocation) openWindows(ctx context.Context, t *telemetry.Telemetry) (quota.Store, error) {
 	if in.Config.ThrottleBackend == config.Memory {
 		return memory.New(), nil
 	}
@@ -48,6 +48,9 @@ func (in *invocation) openWindows(ctx context.Context) (quota.Store, error) {
 		Database:  in.Config.Database,
 		Prefix:    in.Config.CollectionPrefix,
 		Logger:    in.Logger,
+	}
+	if t != nil {
+		o.MeterProvider = t.MeterProvider
 	}
 	windows, err := bounded(ctx, func(ctx context.Context) (quota.Store, error) { return firestore.Open(ctx, o) })
 	if err != nil {

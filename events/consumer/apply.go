@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -70,7 +71,8 @@ func (c *Consumer) takeSlot(l *lane) bool {
 }
 
 // attempt applies what has no final outcome yet, settles what is done, and
-// returns the rest, to be tried again.
+// returns the rest, to be tried again. What this version does not understand is
+// settled too, with a nack: another worker may understand it.
 func (c *Consumer) attempt(works []*work) (rest []*work) {
 	if refusal := c.commit(works); refusal != nil {
 		if len(works) == 1 {
@@ -84,7 +86,7 @@ func (c *Consumer) attempt(works []*work) (rest []*work) {
 	}
 	for _, w := range works {
 		result := handlers.Reduce(w.outcomes)
-		if result.Verdict == handlers.Transient {
+		if result.Verdict == handlers.Transient && !errors.Is(result.Err, registry.ErrTooNew) {
 			rest = append(rest, w)
 			continue
 		}

@@ -108,7 +108,7 @@ func owners(t testing.TB, store registry.Store) map[string]int {
 	t.Helper()
 	n := map[string]int{}
 	require.NoError(t, store.Export(t.Context(), func(r registry.Record, l *registry.Ledger) error {
-		n[r.Owner(l)]++
+		n[r.History.Owner(l)]++
 		return nil
 	}))
 	return n

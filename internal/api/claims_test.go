@@ -83,7 +83,7 @@ func (f onFirestore) created(tenant, thread string, at time.Time) registry.Outco
 func (f onFirestore) owners() map[string]string {
 	owners := map[string]string{}
 	require.NoError(f.t, f.store.Export(f.t.Context(), func(r registry.Record, l *registry.Ledger) error {
-		owners[r.Document] = r.Owner(l)
+		owners[r.Document] = r.History.Owner(l)
 		return nil
 	}))
 	return owners

@@ -93,6 +93,9 @@ func (d *DryRun) Retract(_ context.Context, r registry.Retraction) registry.Outc
 func (d *DryRun) change(v registry.Version, change func(registry.LedgerEntry, bool) (registry.LedgerEntry, bool, registry.Outcome)) registry.Outcome {
 	key := [2]string{v.Source, v.ID}
 	before, exists := d.entries[key]
+	if before.Unread != nil {
+		return registry.Outcome{Kind: registry.Failed, Err: before.Unread}
+	}
 	after, changed, outcome := change(before, exists)
 	if !changed {
 		return outcome
@@ -163,7 +166,10 @@ func (d *DryRun) Effect(sample int) Effect {
 	defer d.mu.Unlock()
 	e := Effect{Registered: map[registry.Kind]int{}, Moved: map[registry.Kind]int{}, Before: d.before, After: d.ledger}
 	for resource, r := range d.records {
-		change := OwnerChange{resource, r.before.Owner(d.before), r.now.Owner(d.ledger)}
+		if r.before.Unfoldable(d.before) != nil || r.now.Unfoldable(d.ledger) != nil {
+			continue // its changes are among those that failed
+		}
+		change := OwnerChange{resource, r.before.History.Owner(d.before), r.now.History.Owner(d.ledger)}
 		switch {
 		case change.From == change.To:
 		case change.From == "":

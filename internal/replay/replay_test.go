@@ -100,7 +100,7 @@ func export(t *testing.T, s registry.Store) string {
 	t.Helper()
 	var b bytes.Buffer
 	require.NoError(t, s.Export(t.Context(), func(r registry.Record, l *registry.Ledger) error {
-		fmt.Fprintln(&b, r.Document, r.Owner(l), r.History)
+		fmt.Fprintln(&b, r.Document, r.History.Owner(l), r.History)
 		return nil
 	}))
 	return b.String()
@@ -129,7 +129,7 @@ func TestReplayAppliesWhatTheWorkerWouldAndCountsIt(t *testing.T) {
 	snapshot, err := s.Read(t.Context(), []registry.Resource{{Kind: registry.Thread, ID: "th-0"}, {Kind: registry.Thread, ID: "th-1"}, {Kind: registry.Thread, ID: "th-6"}})
 	require.NoError(t, err)
 	for i, want := range []string{"t_c", "t_b", "t_p"} {
-		require.Equal(t, want, snapshot.Records[i].Owner(snapshot.Ledger))
+		require.Equal(t, want, snapshot.Records[i].History.Owner(snapshot.Ledger))
 	}
 
 	before := export(t, s)

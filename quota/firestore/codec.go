@@ -1,7 +1,9 @@
 package firestore
 
 import (
+	"fmt"
 	"math"
+	"path"
 	"slices"
 	"time"
 
@@ -22,14 +24,36 @@ const (
 	expiresAtField  = "expires_at" // timestamp, for the TTL policy
 	resetByField    = "reset_by"   // who reset it last; string
 	resetAtField    = "reset_at"   // when; timestamp
+	formatField     = "format"     // integer: the least format that a reader needs
 )
 
+// format is the highest format of windows and of resets that this version
+// understands, and the one that it writes. A document that says none is of the
+// Python service, or of commit 1571751: they have the same meaning.
+const format = 1
+
 // windowFields are those that a write of a window replaces, resetFields those that
-// a reset replaces besides. What else is in the document is left alone.
+// a reset replaces besides, noticeFields those of what tells of it. What else is
+// in a document is left alone: others have put it there, a later release among
+// them.
 var (
-	windowFields = []string{lastResetField, countField, lengthField, limitField, generationField, expiresAtField}
+	windowFields = []string{lastResetField, countField, lengthField, limitField, generationField, expiresAtField, formatField}
 	resetFields  = []string{resetByField, resetAtField}
+	noticeFields = []string{generationField, expiresAtField, formatField}
 )
+
+// understood returns why a document is not understood; nil where it is, or where
+// there is none.
+func understood(d *firestorepb.Document) error {
+	v := d.GetFields()[formatField]
+	_, integer := v.GetValueType().(*firestorepb.Value_IntegerValue)
+	if v == nil || integer && v.GetIntegerValue() >= 0 && v.GetIntegerValue() <= format {
+		return nil
+	}
+	collection, id := path.Split(d.Name)
+	return fmt.Errorf("document %s/%s: %w, %w: its format is %v, and this version knows those up to %d: use the release that wrote it; if none did, mend or delete the document (docs/upgrades.md)",
+		path.Base(collection), id, quota.ErrUnavailable, quota.ErrTooNew, plain(v), format)
+}
 
 func encode(c quota.Change) map[string]*firestorepb.Value {
 	fields := map[string]*firestorepb.Value{
@@ -37,6 +61,7 @@ func encode(c quota.Change) map[string]*firestorepb.Value {
 		countField:      integer(c.Window.Count),
 		generationField: integer(c.Window.Generation),
 		expiresAtField:  timestamp(c.ExpiresAt),
+		formatField:     integer(format),
 	}
 	if c.Window.Length > 0 { // not after a reset: the policy's count then
 		fields[lengthField] = integer(int64(c.Window.Length / time.Second))
@@ -82,6 +107,7 @@ func notice(c quota.Change) map[string]*firestorepb.Value {
 	return map[string]*firestorepb.Value{
 		generationField: integer(c.Window.Generation),
 		expiresAtField:  timestamp(time.UnixMicro(int64(c.Window.LastReset * 1e6)).Add(noticeKept)),
+		formatField:     integer(format),
 	}
 }
 

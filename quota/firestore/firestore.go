@@ -9,14 +9,19 @@
 //	rate_limit_policies/{any name}           a policy: tenant, action, limit, window, shadow; written by people
 //	rate_limit_resets/{tenant}__{action}     the last reset by an operator: generation, expires_at
 //
+// Every document but the policies says the least format that a reader needs. What
+// is of a later one is left alone (quota.ErrTooNew), counted by quota.too_new, and
+// told in the log; writes name the fields that are ours, and leave others alone
+// too.
+//
 // TTL policies on expires_at of the first and the last keep the collections
 // small. Nothing here needs an index: exempt both collections from single-field
 // indexes, so that each write costs less.
 //
 // # Costs
 //
-// A Load is one document read, a Save one document write, an announced Save
-// two. A Watch reads every policy and every reset once at its start, and then
+// A Load is one document read, a Save one document write, an announced Save one
+// read and two writes. A Watch reads every policy and every reset once at its start, and then
 // each that changes.
 //
 // # Errors
@@ -34,6 +39,7 @@ import (
 	"strings"
 
 	apiv1 "cloud.google.com/go/firestore/apiv1"
+	"go.opentelemetry.io/otel/metric"
 	"google.golang.org/api/option"
 	"google.golang.org/grpc/metadata"
 
@@ -58,7 +64,8 @@ type Options struct {
 	// credentials are used, or FIRESTORE_EMULATOR_HOST.
 	ClientOptions []option.ClientOption
 
-	Logger *slog.Logger // nil: silence
+	MeterProvider metric.MeterProvider // nil: no metrics
+	Logger        *slog.Logger         // nil: silence
 }
 
 // Validate reports every fault at once.
@@ -79,6 +86,7 @@ type Store struct {
 	database string // projects/{project}/databases/{database}
 	prefix   string
 	logger   *slog.Logger
+	unread   tooNewTelling
 }
 
 var _ quota.Store = (*Store)(nil)
@@ -105,6 +113,10 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		database: fmt.Sprintf("projects/%s/databases/%s", o.ProjectID, o.Database),
 		prefix:   o.Prefix,
 		logger:   o.Logger,
+	}
+	if err := s.unread.init(o.MeterProvider); err != nil {
+		client.Close()
+		return nil, fmt.Errorf("firestore: %w", err)
 	}
 	if _, _, err := s.get(ctx, s.document(PolicyCollection, "open")); err != nil {
 		client.Close()

@@ -141,6 +141,10 @@ func (v *view) document(d *firestorepb.Document, removed []int32) {
 	v.changed = true
 }
 
+// unknownGeneration is that of no window: whoever is told of it looks at the
+// window itself.
+const unknownGeneration = -1
+
 func (v *view) reset(id string, d *firestorepb.Document) {
 	v.resets[id] = true
 	key, err := quota.ParseDocumentID(id)
@@ -148,7 +152,11 @@ func (v *view) reset(id string, d *firestorepb.Document) {
 		v.store.logger.Warn("a reset for no valid key", "document", d.GetName(), "error", err)
 		return
 	}
-	v.watcher.Reset(key, whole(d.GetFields()[generationField]))
+	generation := whole(d.GetFields()[generationField])
+	if err := v.store.tooNew(context.Background(), understood(d)); err != nil {
+		generation = unknownGeneration
+	}
+	v.watcher.Reset(key, generation)
 }
 
 func (v *view) remove(name string) {

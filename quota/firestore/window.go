@@ -24,6 +24,9 @@ func (s *Store) Load(ctx context.Context, key quota.Key) (quota.Snapshot, error)
 	if d == nil {
 		return quota.Snapshot{Version: quota.Absent, ReadTime: readTime}, nil
 	}
+	if err := understood(d); err != nil {
+		return quota.Snapshot{}, fmt.Errorf("load %s: %w", key, s.tooNew(ctx, err))
+	}
 	return quota.Snapshot{
 		Window: decode(d.GetFields()), Version: version(d.GetUpdateTime()), ReadTime: readTime,
 		Reset: decodeReset(d.GetFields()),
@@ -64,7 +67,18 @@ func (s *Store) Save(ctx context.Context, key quota.Key, c quota.Change) (quota.
 		CurrentDocument: precondition(c.Since),
 	}}
 	if c.ResetBy != "" {
-		writes = append(writes, &firestorepb.Write{Operation: update(s.document(ResetCollection, key.DocumentID()), notice(c))})
+		name := s.document(ResetCollection, key.DocumentID())
+		before, _, err := s.get(ctx, name)
+		if err == nil {
+			err = s.tooNew(ctx, understood(before))
+		}
+		if err != nil {
+			return quota.Receipt{}, fmt.Errorf("save %s: %w", key, err)
+		}
+		writes = append(writes, &firestorepb.Write{
+			Operation:  update(name, notice(c)),
+			UpdateMask: &firestorepb.DocumentMask{FieldPaths: noticeFields},
+		})
 	}
 	response, err := s.client.Commit(s.outgoing(ctx), &firestorepb.CommitRequest{Database: s.database, Writes: writes})
 	switch status.Code(err) {

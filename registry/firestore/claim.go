@@ -31,6 +31,9 @@ func (s *Store) Claim(ctx context.Context, tenantID string, resource registry.Re
 		case !created:
 			return record.History.HoldsClaim(sent), nil
 		}
+		if err := s.mayWrite(ctx); err != nil {
+			return false, fmt.Errorf("claim %s: %w", resource, err)
+		}
 		t := &target{resource: resource}
 		p := pending{t, update, record}
 		writes := []*firestorepb.Write{s.write(t, p.update, p.precondition())}

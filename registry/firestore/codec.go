@@ -2,9 +2,9 @@ package firestore
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"path"
-	"strings"
 	"time"
 
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
@@ -23,6 +23,14 @@ const (
 	fieldDisplaced = "displaced"
 )
 
+// fieldFormat is of every document that this program writes: the least format
+// that a reader needs (registry.Format).
+const fieldFormat = "format"
+
+// resourceFields are ours. A write to a document that exists names them, and so
+// leaves fields alone that others have put there, a later release among them.
+var resourceFields = []string{fieldTenantID, fieldPath, fieldHistory, fieldLedger, fieldDisplaced, fieldFormat}
+
 // encode makes the document of an update. Times are text, since Firestore's
 // timestamps end at microseconds and versions go to the nanosecond.
 func (s *Store) encode(r registry.Resource, u registry.Update) *firestorepb.Document {
@@ -37,6 +45,7 @@ func (s *Store) encode(r registry.Resource, u registry.Update) *firestorepb.Docu
 			fieldPath:     array(tenants),
 			fieldHistory:  encodeEntries(u.History),
 			fieldLedger:   integer(u.LedgerSeq),
+			fieldFormat:   integer(u.Format),
 		},
 	}
 	if len(u.Displaced) > 0 {
@@ -47,7 +56,7 @@ func (s *Store) encode(r registry.Resource, u registry.Update) *firestorepb.Docu
 
 func encodeEntry(e registry.Entry) *firestorepb.Value {
 	fields := map[string]*firestorepb.Value{
-		"type":   text(string(storedType(e.Type))),
+		"type":   text(string(e.Type)),
 		"time":   text(e.Time.Format(time.RFC3339Nano)),
 		"source": text(e.Source),
 		"id":     text(e.ID),
@@ -66,15 +75,6 @@ func encodeEntry(e registry.Entry) *firestorepb.Value {
 	return fieldsOf(fields)
 }
 
-// storedType keeps a claim as a creation, which every release understands, until
-// documents say which release a reader needs.
-func storedType(t registry.EntryType) registry.EntryType {
-	if t == registry.Claimed {
-		return registry.Created
-	}
-	return t
-}
-
 func encodeEntries(all []registry.Entry) *firestorepb.Value {
 	values := make([]*firestorepb.Value, len(all))
 	for i, e := range all {
@@ -84,6 +84,9 @@ func encodeEntries(all []registry.Entry) *firestorepb.Value {
 }
 
 func decodeEntries(v *firestorepb.Value) (all []registry.Entry, err error) {
+	if v.GetArrayValue() == nil && !missing(v) {
+		return nil, errors.New("is no array")
+	}
 	for i, value := range v.GetArrayValue().GetValues() {
 		e, err := decodeEntry(value.GetMapValue().GetFields())
 		if err != nil {
@@ -98,32 +101,76 @@ func fieldsOf(fields map[string]*firestorepb.Value) *firestorepb.Value {
 	return &firestorepb.Value{ValueType: &firestorepb.Value_MapValue{MapValue: &firestorepb.MapValue{Fields: fields}}}
 }
 
-// decode makes a record of a document. A document with fields of ours that
-// cannot be read was written by somebody else: it is taken as a plain set, and
-// said in the log by the caller.
-func decode(d *firestorepb.Document) (registry.Record, error) {
-	history, err := decodeHistory(d.Fields[fieldHistory])
+// decode makes a record of a document. One that has fields of ours and cannot be
+// read is of a later release, or was damaged: the record says why. One without
+// was written by somebody else, with a plain set.
+func decode(d *firestorepb.Document) registry.Record {
+	format, err := decodeFormat(d)
+	history, err2 := decodeHistory(d.Fields[fieldHistory])
+	tenants, err3 := decodePath(d.Fields[fieldPath])
+	seq, err4 := decodeInteger(d.Fields[fieldLedger])
+	displaced, err5 := decodeEntries(d.Fields[fieldDisplaced])
+	r := registry.NewRecord(path.Base(d.Name), d.Fields[fieldTenantID].GetStringValue(), history, tenants, seq, d.UpdateTime.AsTime())
+	if format == 0 && !missing(d.Fields[fieldHistory]) {
+		err = cmp.Or(err, registry.ErrNotUpgraded)
+	}
+	if err := cmp.Or(err, err2, err3, named(fieldLedger, err4), named(fieldDisplaced, err5)); err != nil {
+		return registry.UnreadRecord(r, format, err)
+	}
+	r.Format, r.Displaced = format, displaced
+	return r
+}
+
+// decodeFormat is 0 where the document says none.
+func decodeFormat(d *firestorepb.Document) (int64, error) {
+	format, err := decodeInteger(d.GetFields()[fieldFormat])
 	if err != nil {
-		history, err = nil, fmt.Errorf("document %s: %w", path.Base(d.Name), err)
+		return 0, named(fieldFormat, err)
 	}
-	var tenants []string
-	for _, v := range d.Fields[fieldPath].GetArrayValue().GetValues() {
-		tenants = append(tenants, v.GetStringValue())
+	return format, registry.CheckFormat(format)
+}
+
+func named(field string, err error) error {
+	if err != nil {
+		return fmt.Errorf("%s: %w", field, err)
 	}
-	r := registry.NewRecord(path.Base(d.Name), d.Fields[fieldTenantID].GetStringValue(), history, tenants,
-		d.Fields[fieldLedger].GetIntegerValue(), d.UpdateTime.AsTime())
-	var err2 error
-	r.Displaced, err2 = decodeEntries(d.Fields[fieldDisplaced])
-	return r, cmp.Or(err, err2)
+	return nil
+}
+
+// missing reports whether a field is not there, or null.
+func missing(v *firestorepb.Value) bool {
+	_, null := v.GetValueType().(*firestorepb.Value_NullValue)
+	return v == nil || null
+}
+
+func decodeInteger(v *firestorepb.Value) (int64, error) {
+	if _, ok := v.GetValueType().(*firestorepb.Value_IntegerValue); !ok && !missing(v) {
+		return 0, errors.New("is no integer")
+	}
+	return v.GetIntegerValue(), nil
+}
+
+func decodePath(v *firestorepb.Value) (tenants []string, err error) {
+	if v.GetArrayValue() == nil && !missing(v) {
+		return nil, fmt.Errorf("%s: is no array", fieldPath)
+	}
+	for i, value := range v.GetArrayValue().GetValues() {
+		tenant, ok := value.GetValueType().(*firestorepb.Value_StringValue)
+		if !ok {
+			return nil, fmt.Errorf("%s %d: is no text", fieldPath, i)
+		}
+		tenants = append(tenants, tenant.StringValue)
+	}
+	return tenants, nil
 }
 
 func decodeHistory(v *firestorepb.Value) (registry.History, error) {
+	all, err := decodeEntries(v)
+	if err != nil {
+		return nil, named(fieldHistory, err)
+	}
 	var h registry.History
-	for i, value := range v.GetArrayValue().GetValues() {
-		e, err := decodeEntry(value.GetMapValue().GetFields())
-		if err != nil {
-			return nil, fmt.Errorf("history entry %d: %w", i, err)
-		}
+	for _, e := range all {
 		h, _ = h.Merge(e)
 	}
 	return h, nil
@@ -131,27 +178,32 @@ func decodeHistory(v *firestorepb.Value) (registry.History, error) {
 
 func decodeEntry(fields map[string]*firestorepb.Value) (registry.Entry, error) {
 	e := registry.Entry{
-		Type:    registry.EntryType(fields["type"].GetStringValue()),
-		Version: registry.Version{Source: fields["source"].GetStringValue(), ID: fields["id"].GetStringValue()},
-		Tenant:  fields["tenant"].GetStringValue(),
-		From:    fields["from"].GetStringValue(),
-		To:      fields["to"].GetStringValue(),
-		Reason:  fields["reason"].GetStringValue(),
-		Actor:   fields["actor"].GetStringValue(),
+		Type:   registry.EntryType(fields["type"].GetStringValue()),
+		Reason: fields["reason"].GetStringValue(),
+		Actor:  fields["actor"].GetStringValue(),
 	}
-	switch e.Type {
-	case registry.Created, registry.Asserted, registry.Moved:
-	default:
+	if !e.Type.Known() {
 		return e, fmt.Errorf("type %q is unknown", e.Type)
 	}
-	if e.Type == registry.Created && e.Source == registry.ClaimSource && strings.HasSuffix(e.ID, "__"+e.Tenant) {
-		e.Type = registry.Claimed // as encodeEntry stored it
+	var at string
+	needed := map[string]*string{"time": &at, "source": &e.Source, "id": &e.ID}
+	if e.Type == registry.Moved {
+		needed["from"], needed["to"] = &e.From, &e.To
+	} else {
+		needed["tenant"] = &e.Tenant
 	}
-	at, err := time.Parse(time.RFC3339Nano, fields["time"].GetStringValue())
+	for name, into := range needed {
+		value, ok := fields[name].GetValueType().(*firestorepb.Value_StringValue)
+		if !ok {
+			return e, fmt.Errorf("%s: is no text", name)
+		}
+		*into = value.StringValue
+	}
+	parsed, err := time.Parse(time.RFC3339Nano, at)
 	if err != nil {
 		return e, err
 	}
-	e.Time = at.UTC()
+	e.Time = parsed.UTC()
 	return e, nil
 }
 

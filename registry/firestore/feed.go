@@ -1,6 +1,7 @@
 package firestore
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path"
@@ -44,10 +45,14 @@ func (s *Store) changesAt(ctx context.Context, head registry.Snapshot, after tim
 	}
 	query := s.feedSince(batch.From, mostChanges+1)
 	query.Select = &firestorepb.StructuredQuery_Projection{Fields: []*firestorepb.StructuredQuery_FieldReference{
-		{FieldPath: fieldResource}, {FieldPath: fieldAt},
+		{FieldPath: fieldResource}, {FieldPath: fieldAt}, {FieldPath: fieldFormat},
 	}}
 	err := s.stream(ctx, query, head.ReadTime, func(d *firestorepb.Document) error {
-		batch.Entries = append(batch.Entries, s.feedEntries(ctx, d)...)
+		if e, err := s.feedEntry(ctx, d); err == nil {
+			batch.Entries = append(batch.Entries, e)
+		} else {
+			batch.Missed = true // it may be about anything
+		}
 		return nil
 	})
 	if err != nil {
@@ -75,12 +80,12 @@ func (s *Store) feedSince(from time.Time, limit int32) *firestorepb.StructuredQu
 	}
 }
 
-// feedEntries is the entry of a document; none where somebody else wrote it.
-func (s *Store) feedEntries(ctx context.Context, d *firestorepb.Document) []registry.FeedEntry {
-	resource, err := registry.ParseDocumentID(d.Fields[fieldResource].GetStringValue())
-	if err != nil {
-		s.logger.WarnContext(ctx, "a change feed entry names no resource", "document", path.Base(d.Name), "error", err)
-		return nil
+// feedEntry is the entry of a document. The error says why it is not understood.
+func (s *Store) feedEntry(ctx context.Context, d *firestorepb.Document) (registry.FeedEntry, error) {
+	_, err := decodeFormat(d)
+	resource, err2 := registry.ParseDocumentID(d.Fields[fieldResource].GetStringValue())
+	if err := cmp.Or(err, named(fieldResource, err2)); err != nil {
+		return registry.FeedEntry{}, s.tooNew(ctx, "feed", registry.TooNew(FeedCollection+"/"+path.Base(d.Name), err))
 	}
-	return []registry.FeedEntry{{ID: path.Base(d.Name), Resource: resource, At: timestamp(d.Fields[fieldAt])}}
+	return registry.FeedEntry{ID: path.Base(d.Name), Resource: resource, At: timestamp(d.Fields[fieldAt])}, nil
 }

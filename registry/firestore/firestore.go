@@ -5,11 +5,15 @@
 //
 //	realtime_registry/{kind}__{id}     tenant_id, path, history, ledger (design §3, §4)
 //	realtime_registry_ledger/{hash}    one move of everything that a tenant owns
-//	realtime_registry_ledger/head      the ledger's position, raised by every change to it
+//	realtime_registry_ledger/head      the ledger's position, raised by every change to it, and who may take part
+//	realtime_registry_ledger/fence     keeps commit 1571751 out
 //	realtime_registry_ledger/rewriting who rewrites documents now
 //	realtime_registry_feed/{random}    a resource whose history changed; expires by TTL policy
 //
-// Outsiders read tenant_id of the first; all else is ours.
+// Outsiders read tenant_id of the first; all else is ours. Every document says the
+// least format that a reader needs (registry.Format). What is of a later one, or
+// cannot be read, is left alone; writes name the fields that are ours, and leave
+// others alone too.
 //
 // # Costs
 //
@@ -40,6 +44,7 @@ import (
 	apiv1 "cloud.google.com/go/firestore/apiv1"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/time/rate"
 	"google.golang.org/api/option"
 	"google.golang.org/grpc/metadata"
 
@@ -126,6 +131,8 @@ type Store struct {
 	lane    *ledgerLane
 	refresh chan struct{} // has one place: one refresh of the ledger at a time
 	cached  atomic.Pointer[certifiedLedger]
+	head    atomic.Pointer[headState] // nil until it was read
+	unread  tooNewLog
 }
 
 // certifiedLedger is the newest ledger that this process knows, and since when
@@ -170,10 +177,12 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		telemetry: t,
 		logger:    o.Logger,
 		refresh:   make(chan struct{}, 1),
+		unread:    tooNewLog{limiter: rate.NewLimiter(tooNewRate, tooNewBurst)},
 
 		ledgerStaleness: cmp.Or(o.LedgerStaleness, LedgerStaleness),
 		commitDeadline:  cmp.Or(o.CommitDeadline, CommitDeadline),
 	}
+	s.cached.Store(&certifiedLedger{})
 	s.lane = newLedgerLane(cmp.Or(o.LedgerRate, ledgerRate), s.changeLedger)
 	if _, err := s.refreshLedger(ctx); err != nil {
 		client.Close()

@@ -2,6 +2,8 @@ package firestore_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"slices"
 	"testing"
@@ -24,6 +26,10 @@ func open(t *testing.T, p emulatortest.Project, extra ...grpc.DialOption) *fires
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
+	founder, err := firestore.Open(ctx, firestore.Options{ProjectID: p.ID, Prefix: prefix, ClientOptions: p.FirestoreOptions()})
+	require.NoError(t, err)
+	require.NoError(t, founder.MakeHead(ctx), "what is written once for a registry is not to be counted, nor held up")
+	require.NoError(t, founder.Close())
 	s, err := firestore.Open(ctx, firestore.Options{
 		ProjectID: p.ID, Prefix: prefix, ClientOptions: p.FirestoreOptions(extra...),
 		LedgerRate: 1000,
@@ -56,9 +62,42 @@ func TestFirestoreIsAStore(t *testing.T) {
 				_, err := python.Collection(prefix+"realtime_registry").Doc(name).Set(context.Background(), map[string]any{"tenant_id": tenantID}, options...)
 				require.NoError(t, err)
 			},
-			Feed: func() []registry.Resource { return feed(t, python) },
+			SetFormat: func(name string, format int64) {
+				_, err := python.Collection(prefix+"realtime_registry").Doc(name).Update(t.Context(), []client.Update{{Path: "format", Value: format}})
+				require.NoError(t, err)
+			},
+			SetMoveFormat: func(source, id string, format int64) { setMoveFormat(t, python, source, id, format) },
+			Feed:          func() []registry.Resource { return feed(t, python) },
 		}
 	})
+}
+
+// ledgerEntry is the document of an event's entry in the ledger.
+func ledgerEntry(c *client.Client, source, id string) *client.DocumentRef {
+	hash := sha256.Sum256([]byte(source + "\x00" + id))
+	return c.Collection(prefix + firestore.LedgerCollection).Doc(base64.RawURLEncoding.EncodeToString(hash[:]))
+}
+
+// setMoveFormat changes an entry of the ledger as a later release would: with the
+// head, in one commit.
+func setMoveFormat(t *testing.T, c *client.Client, source, id string, format int64) {
+	t.Helper()
+	ledger, entry := c.Collection(prefix+firestore.LedgerCollection), ledgerEntry(c, source, id)
+	require.NoError(t, c.RunTransaction(t.Context(), func(_ context.Context, tx *client.Transaction) error {
+		head, err := tx.Get(ledger.Doc("head"))
+		if err != nil {
+			return err
+		}
+		position := head.Data()["position"].(int64) + 1
+		changes := []client.Update{{Path: "format", Value: format}, {Path: "seq", Value: position}}
+		if registry.CheckFormat(format) == nil {
+			changes = append(changes, client.Update{Path: "time", Value: time.Now()})
+		}
+		if err := tx.Update(entry, changes); err != nil {
+			return err
+		}
+		return tx.Update(head.Ref, []client.Update{{Path: "position", Value: position}})
+	}))
 }
 
 func feed(t *testing.T, c *client.Client) (resources []registry.Resource) {

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"path"
 	"time"
 
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
@@ -14,24 +15,11 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
-// The ledger's head and its fields. The head has no seq, so that a query for
-// entries by seq leaves it out.
-const (
-	headID        = "head"
-	fieldPosition = "position"
-)
-
-func (s *Store) headName() string { return s.document(LedgerCollection, headID) }
-
 // ledgerName is injective over events: a hash, since sources and ids may hold
 // what a document name may not.
 func (s *Store) ledgerName(event registry.EventName) string {
 	hash := sha256.Sum256([]byte(event.Source + "\x00" + event.ID))
 	return s.document(LedgerCollection, base64.RawURLEncoding.EncodeToString(hash[:]))
-}
-
-func headPosition(d *firestorepb.Document) int64 {
-	return d.GetFields()[fieldPosition].GetIntegerValue()
 }
 
 // advance takes note of a ledger, and returns the newest that is known now. Of
@@ -41,12 +29,9 @@ func headPosition(d *firestorepb.Document) int64 {
 func (s *Store) advance(to *certifiedLedger) *certifiedLedger {
 	for {
 		known := s.cached.Load()
-		newest := to
-		if known != nil {
-			newest = &certifiedLedger{known.Ledger, later(known.since, to.since)}
-			if to.Seq() > known.Seq() {
-				newest.Ledger = to.Ledger
-			}
+		newest := &certifiedLedger{known.Ledger, later(known.since, to.since)}
+		if to.Seq() > known.Seq() {
+			newest.Ledger = to.Ledger
 		}
 		if s.cached.CompareAndSwap(known, newest) {
 			return newest
@@ -95,16 +80,24 @@ func (s *Store) ledgerAt(ctx context.Context, base *certifiedLedger, position in
 	return ledger, nil
 }
 
-// freshLedger returns a ledger that is at most LedgerStaleness old, for writers.
+// freshLedger returns a ledger that is at most LedgerStaleness old, for writers,
+// if this process may write.
 func (s *Store) freshLedger(ctx context.Context) (*certifiedLedger, error) {
-	if c := s.cached.Load(); c != nil && time.Since(c.since) < s.ledgerStaleness {
+	if err := s.mayWrite(ctx); err != nil {
+		return nil, err
+	}
+	if c := s.cached.Load(); time.Since(c.since) < s.ledgerStaleness {
 		return c, nil
 	}
-	return s.refreshLedger(ctx)
+	ledger, err := s.refreshLedger(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return ledger, s.mayWrite(ctx) // the head may say another thing by now
 }
 
-// refreshLedger reads strongly what has changed in the ledger since the one that
-// is known. Callers that wait for one another share the work, each for no longer
+// refreshLedger reads the head strongly, and what has changed in the ledger since
+// the one that is known, if anything has. Callers that wait for one another share the work, each for no longer
 // than its own ctx; a read that does not end holds them up for CommitDeadline.
 // (The first read, of all there is, is bounded by its caller alone: others wait
 // for Open.)
@@ -117,9 +110,7 @@ func (s *Store) refreshLedger(ctx context.Context) (*certifiedLedger, error) {
 		return nil, unavailable("read the ledger", ctx.Err())
 	}
 	known := s.cached.Load()
-	if known == nil {
-		known = &certifiedLedger{}
-	} else {
+	if !known.since.IsZero() {
 		bounded, cancel := context.WithTimeout(ctx, s.commitDeadline)
 		defer cancel()
 		ctx = bounded
@@ -127,12 +118,10 @@ func (s *Store) refreshLedger(ctx context.Context) (*certifiedLedger, error) {
 	if known.since.After(began) {
 		return known, nil
 	}
-	sent := time.Now()
-	changed, last, err := s.ledgerEntries(ctx, known.Seq(), time.Time{})
-	if err != nil {
+	if _, err := s.readWithHead(ctx, nil); err != nil {
 		return nil, err
 	}
-	return s.advance(&certifiedLedger{known.With(last, changed), sent}), nil
+	return s.cached.Load(), nil
 }
 
 // ledgerFor is freshLedger, not older than any of the records.
@@ -179,13 +168,21 @@ func (s *Store) ledgerEntries(ctx context.Context, after int64, at time.Time) (e
 	}
 	last = after
 	for _, d := range documents {
-		e, err := decodeLedgerEntry(d)
-		if err != nil {
-			return nil, 0, unavailable("read the ledger", err)
+		if seq := d.Fields[fieldSeq].GetIntegerValue(); seq < fenceBeyond {
+			last = max(last, seq)
 		}
-		entries, last = append(entries, e), max(last, e.Seq)
+		if path.Base(d.Name) != fenceID {
+			entries = append(entries, s.decodeLedgerEntry(ctx, d))
+		}
 	}
 	return entries, last, nil
+}
+
+// decodeLedgerEntry tells of an entry that is not understood.
+func (s *Store) decodeLedgerEntry(ctx context.Context, d *firestorepb.Document) registry.LedgerEntry {
+	e := decodeLedgerEntry(d)
+	_ = s.tooNew(ctx, "ledger", e.Unread)
+	return e
 }
 
 // Moves implements registry.Store.
@@ -194,15 +191,4 @@ func (s *Store) Moves(ctx context.Context) (_ []registry.LedgerEntry, err error)
 	defer func() { done(err) }()
 	entries, _, err := s.ledgerEntries(ctx, 0, time.Time{})
 	return registry.NewLedger(0, entries).Entries(), err
-}
-
-func (s *Store) headWrite(position int64, existing *firestorepb.Document) *firestorepb.Write {
-	return &firestorepb.Write{
-		Operation: &firestorepb.Write_Update{Update: &firestorepb.Document{
-			Name:   s.headName(),
-			Fields: map[string]*firestorepb.Value{fieldPosition: integer(position)},
-		}},
-		UpdateTransforms: []*firestorepb.DocumentTransform_FieldTransform{commitTime(fieldChangedAt)},
-		CurrentDocument:  asRead(existing),
-	}
 }

@@ -41,7 +41,7 @@ type ledgerDocuments struct {
 // its own: CommitDeadline to read, and as long to commit.
 func (s *Store) changeLedger(changes []*queuedChange) (again []*queuedChange, sent bool) {
 	ctx, done := s.telemetry.start(context.Background(), "change_ledger", len(changes))
-	read, changes, err := s.readLedger(ctx, changes)
+	read, err := s.readLedger(ctx, changes)
 	if err != nil {
 		for _, c := range changes {
 			c.fail(errors.Join(c.lost, err))
@@ -93,9 +93,8 @@ func (c *queuedChange) goesOn(err error, outcome registry.Outcome) bool {
 	return true
 }
 
-// readLedger reads the entries of changes, and the head, in one request. Changes
-// of an entry that cannot be read fail, and are not returned.
-func (s *Store) readLedger(ctx context.Context, changes []*queuedChange) (ledgerDocuments, []*queuedChange, error) {
+// readLedger reads the entries of changes, and the head, in one request.
+func (s *Store) readLedger(ctx context.Context, changes []*queuedChange) (ledgerDocuments, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.commitDeadline)
 	defer cancel()
 	names := []string{s.headName()}
@@ -105,22 +104,22 @@ func (s *Store) readLedger(ctx context.Context, changes []*queuedChange) (ledger
 	slices.Sort(names)
 	documents, now, err := s.batchGet(ctx, slices.Compact(names))
 	if err != nil {
-		return ledgerDocuments{}, changes, err
+		return ledgerDocuments{}, err
 	}
-	read := ledgerDocuments{documents, map[registry.EventName]registry.LedgerEntry{}, headPosition(documents[s.headName()]), now}
-	var readable []*queuedChange
+	position, err := s.look(ctx, documents[s.headName()])
+	if err = cmp.Or(err, s.mayWrite(ctx)); err != nil {
+		return ledgerDocuments{}, err
+	}
+	if documents[s.headName()] == nil { // it was made just now
+		return s.readLedger(ctx, changes)
+	}
+	read := ledgerDocuments{documents, map[registry.EventName]registry.LedgerEntry{}, position, now}
 	for _, c := range changes {
 		if d := documents[s.ledgerName(c.Event)]; d != nil {
-			entry, err := decodeLedgerEntry(d)
-			if err != nil {
-				c.fail(unavailable("read the ledger", err))
-				continue
-			}
-			read.entries[c.Event] = entry
+			read.entries[c.Event] = s.decodeLedgerEntry(ctx, d)
 		}
-		readable = append(readable, c)
 	}
-	return read, readable, nil
+	return read, nil
 }
 
 // commitLedger commits entries and the head, on the condition that all are as

@@ -1,7 +1,11 @@
 package firestore
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
+	"path"
+	"slices"
 	"time"
 
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
@@ -29,6 +33,15 @@ const (
 	fieldPending     = "pending"   // seq; there as long as the job is not done
 )
 
+// entryFields are ours, but for those of the job.
+var entryFields = []string{
+	fieldSource, fieldID, fieldTime, fieldFrom, fieldTo, fieldSeq, fieldReason, fieldActor, fieldDisplaced,
+	fieldRetracted, fieldRetractedBy, fieldRetractedAt, fieldRetractions, fieldFormat,
+}
+
+// entryFormat is the format of what ledgerWrite writes.
+const entryFormat = 1
+
 // The fields of the map that a job is.
 const (
 	fieldState      = "state"
@@ -46,9 +59,22 @@ const (
 	fieldFinishedAt = "finished_at"
 )
 
+// jobMask names the fields of a job, each for itself.
+func jobMask() []string {
+	mask := []string{fieldPending}
+	for _, field := range []string{
+		fieldState, fieldTenants, fieldLast, fieldCursor, fieldTotal, fieldPassed, fieldRead, fieldWritten, fieldHolder,
+		fieldCommitted, fieldStartedAt, fieldUpdatedAt, fieldFinishedAt,
+	} {
+		mask = append(mask, fieldRewriting+"."+field)
+	}
+	return mask
+}
+
 func (s *Store) ledgerWrite(name string, e registry.LedgerEntry, existing *firestorepb.Document) *firestorepb.Write {
 	fields := jobFields(e)
 	fields[fieldSource], fields[fieldID], fields[fieldSeq] = text(e.Source), text(e.ID), integer(e.Seq)
+	fields[fieldFormat] = integer(entryFormat)
 	if !e.RetractionOnly {
 		fields[fieldTime], fields[fieldFrom], fields[fieldTo] = text(e.Time.Format(time.RFC3339Nano)), text(e.From), text(e.To)
 	}
@@ -69,6 +95,7 @@ func (s *Store) ledgerWrite(name string, e registry.LedgerEntry, existing *fires
 	}
 	return &firestorepb.Write{
 		Operation:        &firestorepb.Write_Update{Update: &firestorepb.Document{Name: name, Fields: fields}},
+		UpdateMask:       ours(existing, append(jobMask(), entryFields...)),
 		UpdateTransforms: []*firestorepb.DocumentTransform_FieldTransform{commitTime(fieldChangedAt)},
 		CurrentDocument:  asRead(existing),
 	}
@@ -109,7 +136,26 @@ func jobFields(e registry.LedgerEntry) map[string]*firestorepb.Value {
 	return fields
 }
 
-func decodeLedgerEntry(d *firestorepb.Document) (registry.LedgerEntry, error) {
+// decodeLedgerEntry makes an entry of a document. The entry of one that is not
+// understood says why, and of itself what a ledger needs to know.
+func decodeLedgerEntry(d *firestorepb.Document) registry.LedgerEntry {
+	_, err := decodeFormat(d)
+	e, err2 := decodeMove(d)
+	why := cmp.Or(err, err2)
+	if why == nil {
+		return e
+	}
+	if err != nil || registry.ValidateTenant(e.From) != nil {
+		e.From = "" // who knows what it is
+	}
+	if e.Source == "" || e.ID == "" {
+		e.Source, e.ID = "", path.Base(d.Name)
+	}
+	e.Unread = registry.TooNew(LedgerCollection+"/"+path.Base(d.Name), why)
+	return e
+}
+
+func decodeMove(d *firestorepb.Document) (registry.LedgerEntry, error) {
 	f := d.Fields
 	e := registry.LedgerEntry{
 		Version:   registry.Version{Source: f[fieldSource].GetStringValue(), ID: f[fieldID].GetStringValue()},
@@ -124,16 +170,31 @@ func decodeLedgerEntry(d *firestorepb.Document) (registry.LedgerEntry, error) {
 	var err error
 	if e.RetractionOnly = f[fieldTime] == nil; !e.RetractionOnly {
 		if e.Time, err = time.Parse(time.RFC3339Nano, f[fieldTime].GetStringValue()); err != nil {
-			return e, fmt.Errorf("ledger entry %s: time: %w", d.Name, err)
+			return e, named(fieldTime, err)
 		}
 	}
 	if e.Displaced, err = decodeEntries(f[fieldDisplaced]); err != nil {
-		return e, fmt.Errorf("ledger entry %s: displaced: %w", d.Name, err)
+		return e, named(fieldDisplaced, err)
 	}
 	if e.Retractions, err = decodeRetractions(f); err != nil {
-		return e, fmt.Errorf("ledger entry %s: %w", d.Name, err)
+		return e, err
 	}
-	return e, nil
+	return e, unread(e)
+}
+
+// unread returns why what was read of an entry cannot be one.
+func unread(e registry.LedgerEntry) error {
+	switch {
+	case !slices.Contains([]registry.RewritingState{"", registry.RewritingQueued, registry.RewritingRunning, registry.RewritingDone}, e.Rewriting.State):
+		return fmt.Errorf("%s.%s: %q is unknown", fieldRewriting, fieldState, e.Rewriting.State)
+	case e.Source == "" || e.ID == "":
+		return errors.New("it names no event")
+	case e.RetractionOnly && !e.Retracted():
+		return errors.New("it has no time")
+	case e.RetractionOnly:
+		return nil
+	}
+	return cmp.Or(named(fieldFrom, registry.ValidateTenant(e.From)), named(fieldTo, registry.ValidateTenant(e.To)))
 }
 
 func encodeRetractions(all []registry.Said) *firestorepb.Value {
@@ -149,6 +210,9 @@ func encodeRetractions(all []registry.Said) *firestorepb.Value {
 // decodeRetractions returns what was said, the first seen first; where there is
 // no list, the one retraction of an entry that an earlier release wrote.
 func decodeRetractions(f map[string]*firestorepb.Value) (all []registry.Said, err error) {
+	if _, ok := f[fieldRetracted].GetValueType().(*firestorepb.Value_BooleanValue); !ok && !missing(f[fieldRetracted]) {
+		return nil, fmt.Errorf("%s: is no boolean", fieldRetracted)
+	}
 	if !f[fieldRetracted].GetBooleanValue() {
 		return nil, nil
 	}

@@ -128,7 +128,12 @@ func (s *Store) notice(ctx context.Context, response *firestorepb.ListenResponse
 	case d == nil || len(response.GetDocumentChange().GetRemovedTargetIds()) > 0:
 		return registry.Notice{}, nil
 	case d.Name == s.headName():
-		return registry.Notice{Seq: headPosition(d)}, nil
+		position, err := s.look(ctx, d)
+		return registry.Notice{Seq: position}, err
 	}
-	return registry.Notice{Entries: s.feedEntries(ctx, d)}, nil
+	entry, err := s.feedEntry(ctx, d)
+	if err != nil {
+		return registry.Notice{}, nil // the next confirming read deals with it
+	}
+	return registry.Notice{Entries: []registry.FeedEntry{entry}}, nil
 }

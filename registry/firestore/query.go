@@ -8,6 +8,7 @@ import (
 
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
 	"google.golang.org/protobuf/types/known/timestamppb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
 // stream runs a query as of a time, where that is not zero, and visits what it
@@ -50,6 +51,8 @@ func (s *Store) query(ctx context.Context, query *firestorepb.StructuredQuery, a
 	})
 	return documents, err
 }
+
+func limit(n int) *wrapperspb.Int32Value { return wrapperspb.Int32(int32(n)) }
 
 // byName queries documents of resources in the order of their names, behind the
 // one whose full name is given.

@@ -53,7 +53,11 @@ func (s *Store) readAtOneTime(ctx context.Context, resources []registry.Resource
 	if err != nil {
 		return registry.Snapshot{}, err
 	}
-	ledger, err := s.ledgerAt(ctx, base, headPosition(documents[s.headName()]), at, sent)
+	position, err := s.look(ctx, documents[s.headName()])
+	if err != nil {
+		return registry.Snapshot{}, err
+	}
+	ledger, err := s.ledgerAt(ctx, base, position, at, sent)
 	if err != nil {
 		return registry.Snapshot{}, err
 	}
@@ -72,10 +76,8 @@ func (s *Store) decodeOrMissing(ctx context.Context, r registry.Resource, d *fir
 }
 
 func (s *Store) decode(ctx context.Context, d *firestorepb.Document) registry.Record {
-	record, err := decode(d)
-	if err != nil {
-		s.logger.WarnContext(ctx, "a document's own fields cannot be read; it is taken as a plain set", "error", err)
-	}
+	record := decode(d)
+	_ = s.tooNew(ctx, "document", record.Unread)
 	return record
 }
 

@@ -84,8 +84,8 @@ func TestAReadTakesOneMoreRequestAtMostWhateverTheHeadDoes(t *testing.T) {
 			snapshot, err := s.Read(t.Context(), []registry.Resource{old, resource})
 			require.NoError(t, err)
 			require.EqualValues(t, at, snapshot.Ledger.Seq(), "the ledger of the read's own time")
-			require.Equal(t, fmt.Sprint("t_", at), snapshot.Records[0].Owner(snapshot.Ledger))
-			require.Equal(t, "t_0", snapshot.Records[1].Owner(snapshot.Ledger))
+			require.Equal(t, fmt.Sprint("t_", at), snapshot.Records[0].History.Owner(snapshot.Ledger))
+			require.Equal(t, "t_0", snapshot.Records[1].History.Owner(snapshot.Ledger))
 		}))
 	}
 	require.Equal(t, map[string]int64{"get": 1, "query": 1, "commit": 1}, requests(func() {
@@ -104,7 +104,7 @@ func TestAReadTakesOneMoreRequestAtMostWhateverTheHeadDoes(t *testing.T) {
 func TestAReadThatIsOvertakenByAnotherFoldsWithTheLedgerOfItsOwnTime(t *testing.T) {
 	p := emulatortest.Firestore(t)
 	writer := open(t, p)
-	position, nested := 0, false
+	position, nested := 0, true // until the store is open
 	var s *firestore.Store
 	old := registry.Resource{Kind: registry.Thread, ID: "old"}
 	s = open(t, p, around("BatchGetDocuments", func() {
@@ -124,6 +124,7 @@ func TestAReadThatIsOvertakenByAnotherFoldsWithTheLedgerOfItsOwnTime(t *testing.
 		require.EqualValues(t, position, snapshot.Ledger.Seq())
 		nested = false
 	}))
+	nested = false
 	requireAll(t, registry.Applied, writer.Apply(t.Context(), []registry.Change{{Resource: old, Entry: registry.Entry{
 		Type: registry.Created, Tenant: "t_0", Version: registry.Version{Time: time.Unix(1, 0).UTC(), Source: "//nexus", ID: "old"}}}}))
 	for range 5 {
@@ -131,7 +132,7 @@ func TestAReadThatIsOvertakenByAnotherFoldsWithTheLedgerOfItsOwnTime(t *testing.
 		snapshot, err := s.Read(t.Context(), []registry.Resource{old})
 		require.NoError(t, err)
 		require.EqualValues(t, at, snapshot.Ledger.Seq())
-		require.Equal(t, fmt.Sprint("t_", at), snapshot.Records[0].Owner(snapshot.Ledger))
+		require.Equal(t, fmt.Sprint("t_", at), snapshot.Records[0].History.Owner(snapshot.Ledger))
 	}
 }
 

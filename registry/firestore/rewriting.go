@@ -1,6 +1,7 @@
 package firestore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,7 +9,6 @@ import (
 
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
 	"google.golang.org/protobuf/types/known/timestamppb"
-	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/northstar-engines/realtime-registry/registry"
 )
@@ -21,26 +21,54 @@ const (
 	fieldLeaseFor = "lease_ms"
 )
 
+// leaseFields are ours.
+var leaseFields = []string{fieldHolder, fieldLeaseFor, fieldUpdatedAt, fieldFormat}
+
+// leaseFormat is the format of the lease.
+const leaseFormat = 1
+
 func (s *Store) leaseName() string { return s.document(LedgerCollection, rewritingID) }
 
 // ClaimJob implements registry.Rewriter. Where nothing is pending it costs the
 // one read that a query is billed at least.
 func (s *Store) ClaimJob(ctx context.Context, holder string, lease time.Duration) (registry.Job, error) {
-	pending, err := s.queryLedger(ctx, fieldPending, 0, 1, time.Time{})
+	pending, err := s.firstPending(ctx)
 	if err != nil {
 		return registry.Job{}, fmt.Errorf("claim a job: %w", err)
 	}
-	if len(pending) == 0 {
+	if pending == nil {
 		return registry.Job{}, registry.ErrNoJob
 	}
 	ctx, done := s.telemetry.start(ctx, "claim_job", 1)
-	job, err := s.claimJob(ctx, pending[0], holder, lease)
+	job, err := s.claimJob(ctx, pending, holder, lease)
 	if errors.Is(err, registry.ErrNoJob) { // another worker has it
 		done(nil)
 	} else {
 		done(err)
 	}
 	return job, err
+}
+
+// firstPending is the pending entry whose change was committed first, of those
+// that are understood; nil where there is none.
+func (s *Store) firstPending(ctx context.Context) (*firestorepb.Document, error) {
+	const most = 100
+	limit := int32(1)
+	for after := int64(0); ; limit = most {
+		pending, err := s.queryLedger(ctx, fieldPending, after, limit, time.Time{})
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range pending {
+			if e := s.decodeLedgerEntry(ctx, d); e.Unread == nil {
+				return d, nil
+			}
+			after = d.Fields[fieldPending].GetIntegerValue()
+		}
+		if len(pending) < int(limit) {
+			return nil, nil
+		}
+	}
 }
 
 func (s *Store) claimJob(ctx context.Context, pending *firestorepb.Document, holder string, lease time.Duration) (registry.Job, error) {
@@ -55,20 +83,24 @@ func (s *Store) claimJob(ctx context.Context, pending *firestorepb.Document, hol
 			return registry.Job{}, registry.ErrNoJob
 		}
 	}
-	entry, err := decodeLedgerEntry(pending)
-	if err != nil {
-		return registry.Job{}, unavailable("claim a job", err)
+	if _, err := decodeFormat(held); err != nil {
+		return registry.Job{}, fmt.Errorf("claim a job: %w", s.tooNew(ctx, "ledger", registry.TooNew(LedgerCollection+"/"+rewritingID, err)))
 	}
+	// What this process knows of the ledger may be from before the change.
+	ledger, err := s.refreshLedger(ctx)
+	if err == nil {
+		err = cmp.Or(ledger.Blocked(), s.mayWrite(ctx))
+	}
+	if err != nil {
+		return registry.Job{}, fmt.Errorf("claim a job: %w", err)
+	}
+	entry := decodeLedgerEntry(pending)
 	entry.Rewriting = entry.Rewriting.Claimed(holder, now, pending.UpdateTime.AsTime())
 	job, err := s.putJob(ctx, registry.Job{Entry: entry, Lease: lease}, pending, held)
 	if errorIsLostRace(err) {
 		return registry.Job{}, registry.ErrNoJob
 	}
 	if err != nil {
-		return registry.Job{}, fmt.Errorf("claim a job: %w", err)
-	}
-	// What this process knows of the ledger may be from before the change.
-	if _, err := s.refreshLedger(ctx); err != nil {
 		return registry.Job{}, fmt.Errorf("claim a job: %w", err)
 	}
 	return job, nil
@@ -106,7 +138,7 @@ func (s *Store) putJob(ctx context.Context, job registry.Job, entry, lease *fire
 				Name:   s.ledgerName(job.Entry.EventName()),
 				Fields: jobFields(job.Entry),
 			}},
-			UpdateMask:       &firestorepb.DocumentMask{FieldPaths: []string{fieldRewriting, fieldPending}},
+			UpdateMask:       &firestorepb.DocumentMask{FieldPaths: jobMask()},
 			UpdateTransforms: transforms,
 			CurrentDocument:  asRead(entry),
 		},
@@ -116,9 +148,11 @@ func (s *Store) putJob(ctx context.Context, job registry.Job, entry, lease *fire
 				Fields: map[string]*firestorepb.Value{
 					fieldHolder:    text(holder),
 					fieldLeaseFor:  integer(job.Lease.Milliseconds()),
+					fieldFormat:    integer(leaseFormat),
 					fieldUpdatedAt: {ValueType: &firestorepb.Value_NullValue{}}, // so that every renewal is a change
 				},
 			}},
+			UpdateMask:       ours(lease, leaseFields),
 			UpdateTransforms: []*firestorepb.DocumentTransform_FieldTransform{commitTime(fieldUpdatedAt)},
 			CurrentDocument:  asRead(lease),
 		})
@@ -139,7 +173,7 @@ func (s *Store) Affected(ctx context.Context, page registry.Page) (_ []registry.
 		after = s.document(Collection, page.After)
 	}
 	query := s.byName(affected(page.Tenants), after)
-	query.Limit = wrapperspb.Int32(int32(page.Limit))
+	query.Limit = limit(page.Limit)
 	documents, err := s.query(ctx, query, page.At)
 	if err != nil {
 		return nil, fmt.Errorf("read affected documents: %w", err)
@@ -214,20 +248,26 @@ func (s *Store) Rewrite(ctx context.Context, records []registry.Record) (written
 	}
 	b := &batch{store: s, outcomes: nil}
 	var targets []*target
-	var ours []registry.Record
+	var foldable []registry.Record
+	var unread error
 	for _, r := range records {
-		if r.Resource != (registry.Resource{}) {
-			targets = append(targets, &target{resource: r.Resource})
-			ours = append(ours, r)
+		if r.Resource == (registry.Resource{}) {
+			continue
 		}
+		if err := r.Unfoldable(ledger.Ledger); err != nil {
+			unread = err
+			continue
+		}
+		targets = append(targets, &target{resource: r.Resource})
+		foldable = append(foldable, r)
 	}
-	left, _ := b.write(ctx, targets, ours, ledger, maxWrites/2) // what failed is read again
+	left, _ := b.write(ctx, targets, foldable, ledger, maxWrites/2) // what failed is read again
 	if len(left) > 0 {
 		if err := b.merge(ctx, left); err != nil {
 			return int(b.written.Load()), fmt.Errorf("rewrite: %w", err)
 		}
 	}
-	return int(b.written.Load()), nil
+	return int(b.written.Load()), named("rewrite", unread)
 }
 
 // Settling implements registry.Rewriter.

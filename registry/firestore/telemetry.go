@@ -2,6 +2,7 @@ package firestore
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -16,9 +17,12 @@ const scope = "github.com/northstar-engines/realtime-registry/registry/firestore
 
 // telemetry emits, per call of the store, a span "registry.store.{operation}"
 // and registry.store.duration (seconds, by operation and whether it failed).
+// registry.too_new counts how often something was met that this version does not
+// understand, by what: document, ledger or feed.
 type telemetry struct {
 	tracer   trace.Tracer
 	duration metric.Float64Histogram
+	tooNew   metric.Int64Counter
 }
 
 func newTelemetry(meters metric.MeterProvider, tracers trace.TracerProvider) (*telemetry, error) {
@@ -32,7 +36,9 @@ func newTelemetry(meters metric.MeterProvider, tracers trace.TracerProvider) (*t
 		metric.WithUnit("s"),
 		metric.WithDescription("Time that one call of the store took, with all its requests."),
 		metric.WithExplicitBucketBoundaries(.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10))
-	return &telemetry{tracers.Tracer(scope), duration}, err
+	tooNew, err2 := meters.Meter(scope).Int64Counter("registry.too_new",
+		metric.WithDescription("How often something stored was met that this version does not understand, by what."))
+	return &telemetry{tracers.Tracer(scope), duration, tooNew}, errors.Join(err, err2)
 }
 
 // start opens a span; the function that it returns ends it.

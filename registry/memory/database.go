@@ -32,6 +32,7 @@ type document struct {
 	path       []string
 	displaced  []registry.Entry
 	ledgerSeq  int64
+	format     int64
 	updateTime time.Time
 }
 
@@ -83,10 +84,10 @@ func (d *database) commit(before registry.Record, u registry.Update, ledger *cer
 		return unavailable(errors.New("the commit's deadline has passed"))
 	}
 	at := d.tick()
-	d.documents[before.Document] = document{u.TenantID, u.History, u.Path, u.Displaced, u.LedgerSeq, at}
+	d.documents[before.Document] = document{u.TenantID, u.History, u.Path, u.Displaced, u.LedgerSeq, u.Format, at}
 	feed := u.Feed
 	if o.Omit.Feed {
-		feed = feed && u.TenantID != before.Owner(ledger.Ledger)
+		feed = feed && u.TenantID != before.History.Owner(ledger.Ledger)
 	}
 	if _, claimed := u.History.Claimed(); claimed && o.Omit.ClaimFeed {
 		_, before := before.History.Claimed()
@@ -108,7 +109,10 @@ func (d *database) record(name string) registry.Record {
 func (d *database) recordLocked(name string) registry.Record {
 	doc := d.documents[name]
 	r := registry.NewRecord(name, doc.tenantID, doc.history, doc.path, doc.ledgerSeq, doc.updateTime)
-	r.Displaced = doc.displaced
+	if err := registry.CheckFormat(doc.format); err != nil {
+		return registry.UnreadRecord(r, doc.format, err)
+	}
+	r.Displaced, r.Format = doc.displaced, doc.format
 	return r
 }
 
@@ -145,6 +149,35 @@ func (d *database) SetPlain(name, tenantID string, merge bool) {
 	}
 	doc.tenantID, doc.updateTime = tenantID, d.tick()
 	d.documents[name] = doc
+}
+
+// SetFormat gives a document a format, as a later release may. For tests.
+func (d *database) SetFormat(name string, format int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	doc := d.documents[name]
+	doc.format, doc.updateTime = format, d.tick()
+	d.documents[name] = doc
+}
+
+// SetMoveFormat gives an entry of the ledger a format, as a later release may,
+// or, with a known format, a time that cannot be read. For tests.
+func (d *database) SetMoveFormat(source, id string, format int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	name := registry.EventName{Source: source, ID: id}
+	e := d.entries[name]
+	why := registry.CheckFormat(format)
+	if why != nil {
+		e.From = ""
+	} else {
+		why = errors.New("its time cannot be read")
+	}
+	d.seq++
+	e.Seq, e.Unread, e.updateTime = d.seq, registry.TooNew(source+" "+id, why), d.tick()
+	d.entries[name] = e
+	d.ledger = d.ledger.With(d.seq, []registry.LedgerEntry{e.LedgerEntry})
+	d.announce()
 }
 
 // Feed returns the change feed, oldest first.

@@ -15,8 +15,10 @@ func TestMemoryIsAStore(t *testing.T) {
 	storetest.Run(t, func(*testing.T) storetest.Backend {
 		store := memory.New()
 		return storetest.Backend{
-			Open:     func() storetest.Store { return store },
-			SetPlain: store.SetPlain,
+			Open:          func() storetest.Store { return store },
+			SetPlain:      store.SetPlain,
+			SetFormat:     store.SetFormat,
+			SetMoveFormat: store.SetMoveFormat,
 			Feed: func() (resources []registry.Resource) {
 				for _, e := range store.Feed() {
 					resources = append(resources, e.Resource)

@@ -2,6 +2,7 @@ package memory
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -37,6 +38,9 @@ func (s *Store) ClaimJob(ctx context.Context, holder string, length time.Duratio
 		return registry.Job{}, fmt.Errorf("claim a job: %w", err)
 	}
 	s.began = ledger.Ledger
+	if err := ledger.Blocked(); err != nil {
+		return registry.Job{}, fmt.Errorf("claim a job: %w", err)
+	}
 	return job, nil
 }
 
@@ -46,7 +50,7 @@ func (d *database) claimJob(holder string, length time.Duration, anyOrder bool) 
 	pending := slices.DeleteFunc(d.moves(), func(e registry.LedgerEntry) bool {
 		others := e.Rewriting.State == registry.RewritingRunning && e.Rewriting.Holder != holder &&
 			d.clock().Before(e.Rewriting.UpdatedAt.Add(length))
-		return !e.Rewriting.Pending() || anyOrder && others
+		return !e.Rewriting.Pending() || e.Unread != nil || anyOrder && others
 	})
 	slices.SortFunc(pending, func(a, b registry.LedgerEntry) int { return int(a.Seq - b.Seq) })
 	if anyOrder {
@@ -144,11 +148,16 @@ func (d *database) affected(tenants []string, byTenantOnly bool) []string {
 
 // Rewrite implements registry.Rewriter.
 func (s *Store) Rewrite(ctx context.Context, records []registry.Record) (written int, err error) {
+	var unread error
 	for _, record := range records {
 		if record.Resource == (registry.Resource{}) {
 			continue
 		}
 		wrote, err := s.rewrite(ctx, record)
+		if errors.Is(err, registry.ErrTooNew) {
+			unread = err // the others are not held up
+			continue
+		}
 		if err != nil {
 			return written, fmt.Errorf("rewrite %s: %w", record.Resource, err)
 		}
@@ -156,7 +165,7 @@ func (s *Store) Rewrite(ctx context.Context, records []registry.Record) (written
 			written++
 		}
 	}
-	return written, nil
+	return written, unread
 }
 
 func (s *Store) rewrite(ctx context.Context, record registry.Record) (bool, error) {
@@ -174,6 +183,9 @@ func (s *Store) rewrite(ctx context.Context, record registry.Record) (bool, erro
 		if ledger, err = s.refreshLedger(); err != nil {
 			return false, err
 		}
+	}
+	if err := record.Unfoldable(ledger.Ledger); err != nil {
+		return false, err
 	}
 	update := record.Update(nil, ledger.Ledger)
 	if !update.Write || s.o.Omit.PathWrite && update.TenantID == record.TenantID {

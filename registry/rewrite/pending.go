@@ -23,7 +23,9 @@ type Pending struct {
 // Pending lists those of the moves whose job has not ended, in the order in
 // which the jobs are done.
 func (p Planner) Pending(ctx context.Context, moves []registry.LedgerEntry) ([]Pending, error) {
-	moves = slices.DeleteFunc(slices.Clone(moves), func(m registry.LedgerEntry) bool { return !m.Rewriting.Pending() })
+	moves = slices.DeleteFunc(slices.Clone(moves), func(m registry.LedgerEntry) bool {
+		return !m.Rewriting.Pending() || m.Unread != nil
+	})
 	if len(moves) == 0 {
 		return nil, nil
 	}

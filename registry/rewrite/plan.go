@@ -26,6 +26,9 @@ type Plan struct {
 	// Foreign documents have a name or a tenant that breaks the patterns; they
 	// are left alone.
 	Foreign int64
+	// Unread documents cannot be told of: they, or an entry of the ledger, are not
+	// understood by this version. The rewriting leaves them to one that does.
+	Unread int64
 
 	// What the rewriting would cost beyond the one write of the move: the
 	// documents that it reads, in all its passes, and that it writes.
@@ -192,7 +195,12 @@ func (p Planner) add(plan *Plan, r registry.Record, v visit) {
 	if rewritten {
 		plan.Reads++
 	}
-	was, is := r.Owner(v.before), r.Owner(v.after)
+	was, err := r.Owner(v.before)
+	is, err2 := r.Owner(v.after)
+	if err != nil || err2 != nil {
+		plan.Unread++
+		return
+	}
 	if r.Resource == (registry.Resource{}) || registry.ValidateTenant(was) != nil {
 		plan.Foreign++
 		return

@@ -20,6 +20,13 @@
 // It does not promise how soon: by default it follows Firestore's ramp (package
 // internal/governor), and ten million documents take some 45 minutes.
 //
+// # What is not understood
+//
+// Documents that this version does not understand (registry.ErrTooNew) are left
+// alone. A job that met any is not done: all others are rewritten, the job is
+// given back for a worker of a later release, and this one looks for a job again
+// after a minute.
+//
 // # Passes
 //
 // A job ends with a pass that begins when no writer can be left that does not
@@ -29,7 +36,8 @@
 // # Telemetry
 //
 //   - registry.rewriting.documents (counter, action: read, written)
-//   - registry.rewriting.jobs (counter, outcome: done, interrupted, lost, failed)
+//   - registry.rewriting.jobs (counter, outcome: done, interrupted, lost, too_new,
+//     failed)
 //   - registry.rewriting.lag (histogram, seconds from the change's commit to the
 //     end of its job)
 //   - registry.rewriting.remaining (gauge, documents that the pass which this
@@ -154,6 +162,9 @@ func (w *Worker) Run(ctx context.Context) {
 			wait = 0
 		case errors.Is(err, registry.ErrNoJob), errors.Is(err, registry.ErrLeaseLost):
 			wait = w.o.Poll
+		case errors.Is(err, registry.ErrTooNew):
+			wait = longest // a worker that understands it may take the job
+			w.o.Logger.Error("rewriting waits for a release that understands what is stored", "error", err, "in", wait)
 		case ctx.Err() == nil:
 			wait = min(max(2*wait, w.o.Poll), longest)
 			w.o.Logger.Warn("rewriting failed; it is tried again", "error", err, "in", wait)
@@ -183,7 +194,7 @@ func (w *Worker) RunNext(ctx context.Context) error {
 			"from", claimed.Entry.From, "to", claimed.Entry.To, "retracted", claimed.Entry.Retracted()),
 	}
 	err = r.do(ctx)
-	if err != nil && ctx.Err() != nil {
+	if err != nil && (ctx.Err() != nil || errors.Is(err, registry.ErrTooNew)) {
 		r.giveBack()
 	}
 	w.telemetry.ended(outcome(ctx, err), r.job)
@@ -209,6 +220,8 @@ func outcome(ctx context.Context, err error) string {
 		return "done"
 	case errors.Is(err, registry.ErrLeaseLost):
 		return "lost"
+	case errors.Is(err, registry.ErrTooNew):
+		return "too_new"
 	case ctx.Err() != nil:
 		return "interrupted"
 	}

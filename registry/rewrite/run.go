@@ -2,6 +2,7 @@ package rewrite
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -24,6 +25,7 @@ type run struct {
 	job      registry.Job
 	at       time.Time // when job.Now was learned, by this process's clock
 	logged   time.Time
+	unread   error // of documents that the last pass had to leave alone
 	governor *governor.Governor
 	logger   *slog.Logger
 }
@@ -45,8 +47,13 @@ func (r *run) do(ctx context.Context) error {
 			return err
 		}
 	}
+	r.unread = nil // what the first pass left may be read by now
 	if err := r.pass(ctx); err != nil {
 		return err
+	}
+	if r.unread != nil {
+		progress.Cursor, progress.Passed = "", 0 // for who understands them
+		return r.unread
 	}
 	progress.State = registry.RewritingDone
 	if err := r.save(); err != nil {
@@ -150,6 +157,9 @@ func (r *run) chunk(ctx context.Context, records []registry.Record) error {
 	written, err := r.rewrite(records)
 	progress.Written += int64(written)
 	r.telemetry.written(ctx, written)
+	if errors.Is(err, registry.ErrTooNew) {
+		r.unread, err = err, nil // it holds up the end, and no other document
+	}
 	if err != nil {
 		return err
 	}

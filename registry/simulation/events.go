@@ -181,7 +181,7 @@ func Compare(store registry.Store, ref *reference.Registry) error {
 	visited := 0
 	err := store.Export(context.Background(), func(r registry.Record, l *registry.Ledger) error {
 		visited++
-		owner := r.Owner(l)
+		owner := r.History.Owner(l)
 		if owner != want[r.Resource] {
 			return fmt.Errorf("%s is %s's, by the reference %s's", r.Resource, owner, want[r.Resource])
 		}

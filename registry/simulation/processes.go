@@ -233,7 +233,7 @@ func (s *simulation) answer(cache map[registry.Resource]registry.History) {
 			continue // it would be read again
 		}
 		s.trouble.Checks++
-		if got, want := history.Owner(truth.Ledger), truth.Records[0].Owner(truth.Ledger); got != want {
+		if got, want := history.Owner(truth.Ledger), truth.Records[0].History.Owner(truth.Ledger); got != want {
 			s.fault = fmt.Errorf("a cached history says that %s is %s's, which is %s's", resource, got, want)
 		}
 	}

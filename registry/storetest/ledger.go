@@ -62,7 +62,7 @@ func besideMoves(t *testing.T, b Backend) {
 		default:
 		}
 		record, ledger := read(t, reader, thread("1"))
-		require.Equal(t, fmt.Sprint("t_", ledger.Seq()), record.Owner(ledger), "a read is of one time")
+		require.Equal(t, fmt.Sprint("t_", ledger.Seq()), record.History.Owner(ledger), "a read is of one time")
 		made, err := reader.Claim(context.Background(), "t_x", canvas(fmt.Sprint(i)))
 		require.NoError(t, err, "claims go on")
 		require.True(t, made)

@@ -286,7 +286,7 @@ func rewritingPlain(t *testing.T, b Backend) {
 		require.Equal(t, "t_q", record.TenantID)
 		require.False(t, record.Plain)
 		require.Equal(t, registry.Asserted, record.History[len(record.History)-1].Type)
-		require.Equal(t, "t_q", record.Owner(ledger))
+		require.Equal(t, "t_q", record.History.Owner(ledger))
 	}
 	require.Equal(t, registry.Applied, retract(t, s, "m"))
 	require.Equal(t, "t_p", owner(t, s, thread("2")), "what the plain set said is known still")
@@ -305,6 +305,6 @@ func rewritingRace(t *testing.T, b Backend) {
 	for id, want := range map[string]string{"1": "t_z", "2": "t_b"} {
 		record, ledger := read(t, s, thread(id))
 		require.Equal(t, want, record.TenantID)
-		require.Equal(t, want, record.Owner(ledger))
+		require.Equal(t, want, record.History.Owner(ledger))
 	}
 }

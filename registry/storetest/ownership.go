@@ -23,7 +23,7 @@ func creationRegisters(t *testing.T, b Backend) {
 func unregistered(t *testing.T, b Backend) {
 	record, ledger := read(t, b.Open(), thread("nobody"))
 	require.False(t, record.Exists())
-	require.Empty(t, record.Owner(ledger))
+	require.Empty(t, record.History.Owner(ledger))
 	require.Empty(t, record.TenantID)
 }
 

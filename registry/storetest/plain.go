@@ -17,7 +17,7 @@ func plainSet(t *testing.T, b Backend) {
 	b.SetPlain("thread__1", "t_p", false)
 
 	record, ledger := read(t, s, thread("1"))
-	require.Equal(t, "t_p", record.Owner(ledger), "it overrides everything earlier")
+	require.Equal(t, "t_p", record.History.Owner(ledger), "it overrides everything earlier")
 	require.True(t, record.Plain)
 	require.Len(t, record.History, 1, "and erases the history")
 	require.Equal(t, registry.Asserted, record.History[0].Type)
@@ -61,7 +61,7 @@ func plainMerge(t *testing.T, b Backend) {
 	apply(t, s, created(thread("1"), "t_a", 1, "e1"))
 	b.SetPlain("thread__1", "t_p", true)
 	record, ledger := read(t, s, thread("1"))
-	require.Equal(t, "t_p", record.Owner(ledger))
+	require.Equal(t, "t_p", record.History.Owner(ledger))
 	require.True(t, record.Plain)
 	require.Len(t, record.History, 2)
 
@@ -111,7 +111,7 @@ func export(t *testing.T, b Backend) {
 	err := s.Export(context.Background(), func(r registry.Record, l *registry.Ledger) error {
 		names = append(names, r.Document)
 		if r.Resource.Kind == registry.Thread && r.TenantID == "t_a" {
-			require.Equal(t, "t_b", r.Owner(l))
+			require.Equal(t, "t_b", r.History.Owner(l))
 		}
 		require.Equal(t, r.Document == "stray" || r.Document == "thread__é", r.Resource == registry.Resource{})
 		return nil

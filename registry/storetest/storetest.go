@@ -19,6 +19,12 @@ type Backend struct {
 	// SetPlain writes a document as a program does that knows nothing of ours:
 	// with tenant_id alone, or, with merge, leaving the other fields.
 	SetPlain func(name, tenantID string, merge bool)
+	// SetFormat gives a document a format, as a later release may.
+	SetFormat func(name string, format int64)
+	// SetMoveFormat gives an entry of the ledger a format, as a later release may
+	// with a change of the ledger; or, if the format is a known one, a time that
+	// cannot be read.
+	SetMoveFormat func(source, id string, format int64)
 	// Feed lists the resources of all change feed entries, oldest first.
 	Feed func() []registry.Resource
 }
@@ -62,6 +68,10 @@ func Run(t *testing.T, backend func(t *testing.T) Backend) {
 		"rewriting writes what differs and nothing else":          rewriting,
 		"rewriting makes a plain set part of the history":         rewritingPlain,
 		"rewriting yields to who writes meanwhile":                rewritingRace,
+		"a document of a later format is left alone":              laterDocument,
+		"an entry that is not understood stops all folds":         laterMove,
+		"an unreadable move stops the folds through its tenant":   unreadableMove,
+		"rewriting passes over what is not understood":            rewritingPassesOver,
 		"a claim registers, once":                                 claimRegisters,
 		"a claim of somebody else's stores nothing":               claimConflict,
 		"two claims at once: one wins":                            claimRace,
@@ -149,7 +159,7 @@ func read(t *testing.T, s registry.Store, r registry.Resource) (registry.Record,
 func owner(t *testing.T, s registry.Store, r registry.Resource) string {
 	t.Helper()
 	record, ledger := read(t, s, r)
-	return record.Owner(ledger)
+	return record.History.Owner(ledger)
 }
 
 func written(t *testing.T, s registry.Store, r registry.Resource) string {

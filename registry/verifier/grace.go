@@ -22,7 +22,7 @@ const (
 // not get the grace.
 func (v *Verifier) decide(ctx context.Context, tenantID string, resource registry.Resource, check *check) (sighting, error) {
 	seen, err := v.reader.read(ctx, resource)
-	if err != nil || v.missGrace == 0 || seen.ownedBy(tenantID) {
+	if err != nil || v.missGrace == 0 || seen.unfoldable() != nil || seen.ownedBy(tenantID) {
 		return seen, err
 	}
 	ends := time.Now().Add(v.missGrace)
@@ -35,7 +35,7 @@ func (v *Verifier) decide(ctx context.Context, tenantID string, resource registr
 	refusal := seen
 	first := seen
 	check.firstMiss = &first
-	for !seen.ownedBy(tenantID) {
+	for seen.unfoldable() == nil && !seen.ownedBy(tenantID) {
 		left := time.Until(ends)
 		if left <= 0 || !pause(ctx, min(left, pauses.NextBackOff())) {
 			return refusal, nil

@@ -199,6 +199,9 @@ func (v *Verifier) verify(ctx context.Context, tenantID string, resource registr
 
 // conclude answers a check by what was read, and keeps what allows.
 func (v *Verifier) conclude(ctx context.Context, tenantID string, resource registry.Resource, check *check, seen sighting) error {
+	if err := seen.unfoldable(); err != nil {
+		return fmt.Errorf("verify %s: %w", resource, err)
+	}
 	if !seen.ownedBy(tenantID) {
 		check.missing(ctx, tenantID, resource, seen)
 		return registry.ErrNotFound
@@ -223,4 +226,10 @@ type sighting struct {
 	mark     mark // from before the read was sent
 }
 
-func (s sighting) ownedBy(tenantID string) bool { return s.record.Owner(s.ledger) == tenantID }
+// unfoldable returns why it cannot be told whose the resource is.
+func (s sighting) unfoldable() error { return s.record.Unfoldable(s.ledger) }
+
+func (s sighting) ownedBy(tenantID string) bool {
+	owner, err := s.record.Owner(s.ledger)
+	return err == nil && owner == tenantID
+}

@@ -39,6 +39,6 @@ func TestTheExampleShowsEveryKindOfEvent(t *testing.T) {
 	require.NoError(t, store.Export(t.Context(), func(registry.Record, *registry.Ledger) error { listed++; return nil }))
 	require.Len(t, snapshot.Records, listed, "the page lists all that there is")
 	for _, r := range snapshot.Records {
-		require.NotEmpty(t, r.Owner(snapshot.Ledger))
+		require.NotEmpty(t, r.History.Owner(snapshot.Ledger))
 	}
 }

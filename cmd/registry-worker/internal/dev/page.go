@@ -24,7 +24,10 @@ func (p Page) Owners(s registry.Snapshot) error {
 	p.heading("Who owns what, and why")
 	t := tabwriter.NewWriter(p.Out, 0, 0, 2, ' ', 0)
 	for _, r := range s.Records {
-		owner := r.Owner(s.Ledger)
+		owner, err := r.Owner(s.Ledger)
+		if err != nil {
+			return err
+		}
 		if owner == "" {
 			owner = "nobody"
 		}
