@@ -3,120 +3,84 @@ package consumer_test
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"log/slog"
-	"net"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"cloud.google.com/go/pubsub/v2"
-	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
 	"github.com/stretchr/testify/require"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
-	"google.golang.org/api/option"
-	"google.golang.org/grpc"
-	"google.golang.org/protobuf/types/known/emptypb"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
 	"github.com/northstar-engines/realtime-registry/emulator/wire"
+	"github.com/northstar-engines/realtime-registry/events"
 	"github.com/northstar-engines/realtime-registry/events/consumer"
 	admin "github.com/northstar-engines/realtime-registry/internal/pubsubadmin"
 	"github.com/northstar-engines/realtime-registry/registry/memory"
 )
 
-// frontEnd is a Pub/Sub that takes 100 concurrent calls on one connection, as
-// Google's front ends do. It delivers one message on each of its first streams.
-type frontEnd struct {
-	pubsubpb.UnimplementedPublisherServer
-	pubsubpb.UnimplementedSubscriberServer
-	delivered, acknowledged atomic.Int64
+// The emulators of these tests are behind front ends that take 100 concurrent
+// calls on one connection, as Google's are: 102 streams leave no room on one.
+const manyStreams = 34 // for each of three subscriptions
+
+func TestAnyNumberOfStreamsLeavesRoomForAcknowledgements(t *testing.T) {
+	project, metrics := emulatortest.PubSub(t), newMetrics(t)
+	t.Setenv("PUBSUB_EMULATOR_HOST", project.PubSubHost) // one connection, if nobody asks for more
+	options := consumer.PubSubOptions{
+		Subscriptions: subscriptions, DeadLetterTopic: deadLetters, Streams: manyStreams, Lease: 10 * time.Second,
+		Monitor: consumer.NewMonitor(), MeterProvider: metrics.provider,
+	}
+	client, err := pubsub.NewClient(t.Context(), project.ID, options.ClientOptions()...)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = client.Close() })
+	_, err = admin.Provision(t.Context(), client, admin.ProvisionOptions{Subscriptions: subscriptions, DeadLetterTopic: deadLetters})
+	require.NoError(t, err)
+	c := work(t, client, options)
+	require.Eventually(t, func() bool { return metrics.read()["registry.streams.connected"] == 3*manyStreams }, patience, 10*time.Millisecond)
+	publishMany(t, client)
+	require.Eventually(t, func() bool {
+		m := metrics.read()
+		return m["registry.events"] >= deliveries && m["registry.acks.unconfirmed"] == 0
+	}, patience, 10*time.Millisecond)
+	require.NoError(t, c.Ready())
 }
 
 const deliveries = 50
 
-func (f *frontEnd) GetTopic(_ context.Context, r *pubsubpb.GetTopicRequest) (*pubsubpb.Topic, error) {
-	return &pubsubpb.Topic{Name: r.Topic}, nil
-}
-
-func (f *frontEnd) GetSubscription(_ context.Context, r *pubsubpb.GetSubscriptionRequest) (*pubsubpb.Subscription, error) {
-	topic, _, _ := strings.Cut(strings.Replace(r.Subscription, "/subscriptions/", "/topics/", 1), ".")
-	return &pubsubpb.Subscription{Name: r.Subscription, Topic: topic, RetainAckedMessages: true}, nil
-}
-
-func (f *frontEnd) StreamingPull(stream pubsubpb.Subscriber_StreamingPullServer) error {
-	if n := f.delivered.Add(1); n <= deliveries {
-		data := fmt.Sprintf(`{"specversion":"1.0","id":"e%d","source":"//n","type":"nexus.thread.created.v1","time":"2026-01-01T00:00:00Z","data":{"tenant_id":"t_a","thread_id":"th_%d"}}`, n, n)
-		err := stream.Send(&pubsubpb.StreamingPullResponse{ReceivedMessages: []*pubsubpb.ReceivedMessage{{
-			AckId: fmt.Sprint(n), Message: &pubsubpb.PubsubMessage{MessageId: fmt.Sprint(n), Data: []byte(data), PublishTime: timestamppb.Now()},
-		}}})
-		if err != nil {
-			return err
-		}
-	}
-	<-stream.Context().Done()
-	return nil
-}
-
-func (f *frontEnd) ModifyAckDeadline(context.Context, *pubsubpb.ModifyAckDeadlineRequest) (*emptypb.Empty, error) {
-	return &emptypb.Empty{}, nil
-}
-
-func (f *frontEnd) Acknowledge(_ context.Context, r *pubsubpb.AcknowledgeRequest) (*emptypb.Empty, error) {
-	f.acknowledged.Add(int64(len(r.AckIds)))
-	return &emptypb.Empty{}, nil
-}
-
-// serve makes it the emulator of this test.
-func (f *frontEnd) serve(t *testing.T) {
+func publishMany(t *testing.T, client *pubsub.Client) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	server := grpc.NewServer(grpc.MaxConcurrentStreams(100))
-	pubsubpb.RegisterPublisherServer(server, f)
-	pubsubpb.RegisterSubscriberServer(server, f)
-	go func() { _ = server.Serve(listener) }() // ends by Stop
-	t.Cleanup(server.Stop)
-	t.Setenv("PUBSUB_EMULATOR_HOST", listener.Addr().String())
-}
-
-func TestAnyNumberOfStreamsLeavesRoomForAcknowledgements(t *testing.T) {
-	service, metrics := &frontEnd{}, newMetrics(t)
-	service.serve(t) // one connection, if nobody asks for more
-	options := consumer.PubSubOptions{
-		Subscriptions: subscriptions, DeadLetterTopic: deadLetters, Streams: 34, Monitor: consumer.NewMonitor(), MeterProvider: metrics.provider,
+	var all []events.Event
+	for i := range deliveries {
+		all = append(all, thread(i))
 	}
-	client, err := pubsub.NewClient(t.Context(), "project", options.ClientOptions()...)
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = client.Close() })
-	work(t, client, options)
-	require.Eventually(t, func() bool { return service.acknowledged.Load() == deliveries }, patience, 10*time.Millisecond)
-	require.Eventually(t, func() bool { return metrics.read()["registry.acks.unconfirmed"] == 0 }, patience, 10*time.Millisecond)
+	publish(t, client, all...)
 }
 
 func TestAcknowledgementsThatDoNotArriveAreNoProgress(t *testing.T) {
-	service, metrics := &frontEnd{}, newMetrics(t)
-	service.serve(t)
+	project, metrics := emulatortest.PubSub(t), newMetrics(t)
 	options := consumer.PubSubOptions{
-		Subscriptions: subscriptions, DeadLetterTopic: deadLetters, Streams: 34, Monitor: consumer.NewMonitor(), MeterProvider: metrics.provider,
-		ReadyTimeout: 2 * time.Second,
+		Subscriptions: subscriptions, DeadLetterTopic: deadLetters, Streams: manyStreams, Lease: 10 * time.Second,
+		Monitor: consumer.NewMonitor(), MeterProvider: metrics.provider, ReadyTimeout: 2 * time.Second,
 	}
-	var oneConnection []option.ClientOption
-	for _, o := range options.DialOptions() {
-		oneConnection = append(oneConnection, option.WithGRPCDialOption(o))
-	}
-	client, err := pubsub.NewClient(t.Context(), "project", oneConnection...)
+	direct, err := pubsub.NewClient(t.Context(), project.ID, project.PubSubOptions()...)
 	require.NoError(t, err)
-	t.Cleanup(func() { _ = client.Close() })
-	c := work(t, client, options)
-	require.Eventually(t, func() bool { return c.Ready() != nil && metrics.read()["registry.events"] == deliveries }, patience, 10*time.Millisecond)
-	require.ErrorContains(t, c.Ready(), "Pub/Sub has confirmed no acknowledgement for")
-	require.Zero(t, service.acknowledged.Load())
-	require.EqualValues(t, deliveries, metrics.read()["registry.acks.unconfirmed"])
+	t.Cleanup(func() { _ = direct.Close() })
+	_, err = admin.Provision(t.Context(), direct, admin.ProvisionOptions{Subscriptions: subscriptions, DeadLetterTopic: deadLetters})
+	require.NoError(t, err)
+	publishMany(t, direct)
+	oneConnection, err := pubsub.NewClient(t.Context(), project.ID, project.PubSubOptions(options.DialOptions()...)...)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = oneConnection.Close() })
+	c := work(t, oneConnection, options)
+	require.Eventually(t, func() bool { return c.Ready() != nil && metrics.read()["registry.events"] >= deliveries }, patience, 10*time.Millisecond)
+	require.Eventually(t, func() bool {
+		err := c.Ready()
+		return err != nil && strings.Contains(err.Error(), "Pub/Sub has confirmed no acknowledgement for")
+	}, patience, 10*time.Millisecond)
+	require.GreaterOrEqual(t, metrics.read()["registry.acks.unconfirmed"], float64(deliveries))
 }
 
 // work runs a consumer with these options until the test ends.
