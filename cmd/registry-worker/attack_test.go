@@ -228,3 +228,12 @@ func TestStrangersCannotFillAThreadsHistory(t *testing.T) {
 	a.await(func() bool { return a.owns("t_b", "th_full") }, "the true move counts still")
 	require.False(t, a.owns("t_a", "th_full"))
 }
+
+func TestAPublisherOfCanvasesMovesNobody(t *testing.T) {
+	a := underAttack(t)
+	require.Equal(t, http.StatusCreated, do(t, http.MethodPut, a.url+"/v1/threads/th_b", "t_b"))
+	a.send("nexus-canvas-created", "evil2", "nexus.tenant.moved.v1", time.Now(), `{"from_tenant_id":"t_b","to_tenant_id":"t_evil"}`)
+	a.await(a.counted(1, "registry_dead_letters_total", `reason="unknown_type"`), "its subscription carries canvases")
+	require.True(t, a.owns("t_b", "th_b"))
+	require.False(t, a.owns("t_evil", "th_b"))
+}

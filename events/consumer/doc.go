@@ -74,8 +74,15 @@
 //     not as the worker needs them;
 //   - registry.dead_letters: dead letters confirmed, by reason; and
 //     registry.dead_letter.failures: those that were not, and were nacked;
-//   - registry.displaced: creations, acknowledged earlier, that lost to one with
-//     a smaller version.
+//   - registry.displaced: events, acknowledged earlier, whose place another one
+//     took: a move under the same name, a creation by another tenant;
+//   - registry.history_full.would_count: moves that were refused although they
+//     would have changed the owner;
+//   - registry.born_moved: creations caught at their birth by a move of the whole
+//     tenant that is older than their publication, as far as the worker knew of
+//     the move (it knows it LedgerStaleness after its commit at the latest);
+//   - registry.moves.backdated: moves of whole tenants whose time is more than
+//     MaxClockSkew before their publication.
 //
 // Traces: a span "process" for each message, from the publisher's context
 // (ce-traceparent, else googclient_traceparent) until it is settled, and a span
@@ -83,7 +90,7 @@
 // is the child of the only one.
 //
 // Logs: the loss of Pub/Sub and its return, what is found wrong with
-// subscriptions and its repair, once each; and refusals, displaced
-// creations, transient failures and panics, with the message's and the event's
+// subscriptions and its repair, once each; and refusals, the four kinds of events
+// above (the first two as errors), transient failures and panics, with the message's and the event's
 // identity, each kind limited in rate, with the number of lines left out.
 package consumer
