@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 	"testing/iotest"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -27,23 +28,25 @@ func TestWhatIsReadIsWhatIsThere(t *testing.T) {
 }
 
 func TestAReadThatWaitsEndsWithItsContext(t *testing.T) {
-	r, w, err := os.Pipe()
-	require.NoError(t, err)
-	defer w.Close()
-	defer r.Close()
-	ctx, cancel := context.WithCancel(t.Context())
-	input := interruptible.Reader(ctx, r)
-	ended := make(chan error, 1)
-	go func() {
-		_, err := io.ReadAll(input)
-		ended <- err
-	}()
-	_, err = w.WriteString("something, and no end\n")
-	require.NoError(t, err)
-	cancel()
-	requireEnds(t, ended)
-	_, err = input.Read(make([]byte, 1))
-	require.ErrorIs(t, err, context.Canceled, "and stays ended")
+	synctest.Test(t, func(t *testing.T) {
+		r, w := io.Pipe()
+		ctx, cancel := context.WithCancel(t.Context())
+		input := interruptible.Reader(ctx, r)
+		ended := make(chan error, 1)
+		go func() {
+			_, err := io.ReadAll(input)
+			ended <- err
+		}()
+		_, err := io.WriteString(w, "something, and no end\n")
+		require.NoError(t, err)
+		synctest.Wait() // for more
+		require.Empty(t, ended)
+		cancel()
+		requireEnds(t, ended)
+		_, err = input.Read(make([]byte, 1))
+		require.ErrorIs(t, err, context.Canceled, "and stays ended")
+		require.NoError(t, w.Close()) // lets the read that was given up go
+	})
 }
 
 func TestAFIFOThatNobodyWritesIsGivenUpWithItsContext(t *testing.T) {

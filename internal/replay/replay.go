@@ -264,19 +264,36 @@ func (r *replay) apply(ctx context.Context, b *batch) error {
 }
 
 // attempt applies what is pending: retractions first, so that what they take
-// back never counts, then all the rest in one call of the store.
+// back never counts, then moves of whole tenants, then all the rest, which is then
+// folded with them and needs no rewriting.
 func (r *replay) attempt(ctx context.Context, b *batch, pending []int, results []handlers.Result) {
-	var changes []registry.Change
-	var rest []int
+	var ledger, rest []int
 	for _, i := range pending {
 		if retraction, ok := handlers.Retraction(b.items[i].event); ok {
 			results[i] = handlers.Reduce([]registry.Outcome{r.store.Retract(ctx, retraction)})
 			continue
 		}
-		changes, rest = append(changes, b.items[i].changes...), append(rest, i)
+		if b.items[i].what() == TenantMoves {
+			ledger = append(ledger, i)
+		} else {
+			rest = append(rest, i)
+		}
+	}
+	for _, part := range [][]int{ledger, rest} {
+		r.applyItems(ctx, b, part, results)
+	}
+}
+
+func (r *replay) applyItems(ctx context.Context, b *batch, indexes []int, results []handlers.Result) {
+	if len(indexes) == 0 {
+		return
+	}
+	var changes []registry.Change
+	for _, i := range indexes {
+		changes = append(changes, b.items[i].changes...)
 	}
 	outcomes := r.store.Apply(ctx, changes)
-	for _, i := range rest {
+	for _, i := range indexes {
 		own := len(b.items[i].changes)
 		results[i] = handlers.Reduce(outcomes[:own])
 		b.items[i].note(outcomes[:own])
