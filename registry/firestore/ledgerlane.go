@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"time"
 
-	"github.com/cenkalti/backoff/v4"
 	"golang.org/x/time/rate"
 
 	"github.com/northstar-engines/realtime-registry/registry"
@@ -37,8 +37,9 @@ type ledgerLane struct {
 	mu      sync.Mutex
 	waiting []*queuedChange
 	running bool
-	most    int       // changes in the next commit
-	next    time.Time // no commit before
+	most    int           // changes in the next commit
+	next    time.Time     // no commit before
+	yield   time.Duration // how long to give way to other processes
 }
 
 // queuedChange is a change that waits for the lane.
@@ -92,11 +93,6 @@ func (l *ledgerLane) change(ctx context.Context, changes []registry.LedgerChange
 
 // run commits until nothing waits.
 func (l *ledgerLane) run() {
-	wait := backoff.NewExponentialBackOff(
-		backoff.WithInitialInterval(50*time.Millisecond),
-		backoff.WithMaxInterval(4*time.Second),
-		backoff.WithMaxElapsedTime(0),
-	)
 	for l.more() {
 		time.Sleep(time.Until(l.next))
 		changes := l.take()
@@ -104,19 +100,26 @@ func (l *ledgerLane) run() {
 			continue
 		}
 		again, sent := l.commit(changes)
-		l.next = time.Now()
-		if sent {
-			l.next = l.next.Add(l.pace.Reserve().Delay())
-		}
-		if len(again) == 0 {
-			wait.Reset()
-			continue
-		}
 		l.putBack(again)
-		if later := time.Now().Add(wait.NextBackOff()); later.After(l.next) {
-			l.next = later
+		if sent {
+			l.next = time.Now().Add(max(l.pace.Reserve().Delay(), l.giveWay(len(again) > 0)))
 		}
 	}
+}
+
+// Bounds of how long a process gives way to others that write the head.
+const leastGivingWay, mostGivingWay = 100 * time.Millisecond, 8 * time.Second
+
+// giveWay returns how long to wait before the next commit, on average the time
+// that it doubles with each race that is lost, and halves, no more, with each
+// that is won: many processes share the head only if those that win wait, too.
+func (l *ledgerLane) giveWay(lost bool) time.Duration {
+	if lost {
+		l.yield = min(max(2*l.yield, leastGivingWay), mostGivingWay)
+	} else if l.yield /= 2; l.yield < leastGivingWay {
+		l.yield = 0
+	}
+	return l.yield/2 + rand.N(l.yield+1)
 }
 
 // more reports whether anything waits; if not, the lane has come to rest.
