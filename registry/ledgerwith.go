@@ -25,8 +25,8 @@ func (l *Ledger) With(seq int64, changed []LedgerEntry) *Ledger {
 		}
 	}
 	for _, e := range l.entries {
-		if events[e.EventName()] {
-			counting[e.From] = counting[e.From]
+		if _, known := counting[e.From]; !known && events[e.EventName()] {
+			counting[e.From] = nil
 		}
 	}
 	stays := func(e LedgerEntry) bool { return !events[e.EventName()] }

@@ -44,8 +44,6 @@ func (s *watchedStream) RecvMsg(m any) error {
 	return err
 }
 
-func nothing() {}
-
 // chain moves everything of t_{n} to t_{n+1}: at position n the tenant that
 // began as t_0 is t_n.
 func chain(n int) []registry.Change {
