@@ -42,8 +42,8 @@ var buildWorker = sync.OnceValues(func() (string, error) {
 	// that runs must not be written over.
 	path := filepath.Join(dir, "registry-worker")
 	fresh := fmt.Sprintf("%s.%d", path, os.Getpid())
-	build := exec.Command("go", "build", "-o", fresh, worker)
-	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as it is shipped
+	build := exec.Command("go", "build", "-trimpath", "-o", fresh, worker)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as make builds it, from the same cache
 	out, err := build.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build registry-worker: %w\n%s", err, out)
