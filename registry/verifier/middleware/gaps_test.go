@@ -2,6 +2,7 @@ package middleware_test
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -244,6 +245,23 @@ func TestClientsThatVanishLeaveNothingBehind(t *testing.T) {
 func openSocket(t *testing.T, s *httptest.Server) io.Closer {
 	t.Helper()
 	return open(true)(t, s)
+}
+
+func TestHalfAFrameIsFollowedByNoCloseFrame(t *testing.T) {
+	const large = 8 << 20 // more than lies between the two
+	lost, wrote := make(losing), make(chan int, 1)
+	s := startSmall(t, false, protected(t, lost, upgraded(func(c net.Conn, _ *bufio.ReadWriter, _ <-chan struct{}) {
+		n, err := c.Write(make([]byte, large))
+		require.ErrorIs(t, err, middleware.ErrLost)
+		wrote <- n
+	}, nil)))
+	client := open(true)(t, s)
+	defer client.Close()
+	close(lost)
+	n := <-wrote
+	require.Less(t, n, large)
+	got, _ := io.ReadAll(client)
+	require.Empty(t, bytes.Trim(got, "\x00"), "nothing but the frame's bytes")
 }
 
 // What the server has read before the handler took over is not lost, and can be
