@@ -131,6 +131,7 @@ func TestARegistryThatHangsHoldsUpNothingElseInFastAPI(t *testing.T) {
 		defer c.Close()
 	}
 	require.Eventually(t, func() bool { return answered.Load() >= connects-threads }, soon, time.Millisecond, "those without a thread are refused at once")
+	require.Empty(t, accepted, "no more than those wait for the registry")
 	require.Equal(t, http.StatusOK, visit(t, url+"/elsewhere", "").StatusCode)
 	require.EqualValues(t, connects-threads, answered.Load(), "and that was while the registry hung")
 	all.Wait()

@@ -133,15 +133,19 @@ func (l *link) ifGood(set func(time.Time) error, t time.Time) error {
 	return set(t)
 }
 
-// lose ends the connection, whatever its handler and its client do, and returns
-// then.
-func (l *link) lose(cause error) {
-	now := time.Now()
+// mark makes all that the handler tries fail with the cause.
+func (l *link) mark(cause error) {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.cause = cause
+}
+
+// lose ends the connection that is marked, whatever its handler and its client do,
+// and returns then.
+func (l *link) lose() {
+	now := time.Now()
 	_ = l.raw.SetWriteDeadline(now.Add(letGo)) // a Write lets go of its turn by then
 	_ = l.raw.SetReadDeadline(now)
-	l.mu.Unlock()
 	defer l.close()
 	if !l.writing.within(ended) {
 		return
@@ -150,7 +154,7 @@ func (l *link) lose(cause error) {
 	if !l.websocket || l.torn { // behind half a frame the close frame would be noise
 		return
 	}
-	if _, err := l.raw.Write(closeFrame(cause)); err == nil {
+	if _, err := l.raw.Write(closeFrame(l.lost())); err == nil {
 		closeSoon(l.raw, now.Add(ended))
 	}
 }

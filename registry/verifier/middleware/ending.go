@@ -24,12 +24,22 @@ const (
 	ended = 2 * time.Second
 )
 
-// lose ends the stream, whatever its handler and its client do. It returns when
-// that is done.
-func (s *stream) lose(cause error) {
+// mark makes all that the handler tries fail with the cause. It comes before the
+// end of the context, since a handler may write as soon as it sees that.
+func (s *stream) mark(cause error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cause, s.until = cause, time.Now().Add(ended)
+	if s.conn != nil {
+		s.conn.mark(cause)
+	}
+}
+
+// lose ends the stream that is marked, whatever its handler and its client do. It
+// returns when that is done.
+func (s *stream) lose() {
 	now := time.Now()
 	s.mu.Lock()
-	s.cause, s.until = cause, now.Add(ended)
 	conn, finished := s.conn, s.finished
 	if conn == nil && !finished {
 		_ = s.control.SetWriteDeadline(now.Add(letGo))
@@ -40,7 +50,7 @@ func (s *stream) lose(cause error) {
 	s.mu.Unlock()
 	switch {
 	case conn != nil:
-		conn.lose(cause)
+		conn.lose()
 	case !finished:
 		wait := time.NewTimer(letGo)
 		defer wait.Stop()

@@ -247,6 +247,40 @@ func openSocket(t *testing.T, s *httptest.Server) io.Closer {
 	return open(true)(t, s)
 }
 
+// When the context has ended it is too late for the handler, at once.
+func TestDeadlinesAndWritesFailWithTheCauseFromTheEndOfTheContextOn(t *testing.T) {
+	tried := make(chan []error, 1)
+	over(t, func(w http.ResponseWriter, r *http.Request) {
+		control := http.NewResponseController(w)
+		_ = control.Flush()
+		<-r.Context().Done()
+		_, writing := w.Write([]byte("secret"))
+		_, _, hijacking := control.Hijack()
+		tried <- []error{writing, control.Flush(), control.SetReadDeadline(far()), control.SetWriteDeadline(far()), control.EnableFullDuplex(), hijacking}
+	}, func(t *testing.T, s *httptest.Server, lose func()) {
+		post(t, s, nil)
+		lose()
+		for i, err := range <-tried {
+			require.ErrorIs(t, err, middleware.ErrLost, "%d", i)
+		}
+	})
+	lost := make(losing)
+	s := startSmall(t, false, protected(t, lost, func(w http.ResponseWriter, r *http.Request) {
+		upgraded(func(c net.Conn, _ *bufio.ReadWriter, _ <-chan struct{}) {
+			<-r.Context().Done()
+			_, writing := c.Write([]byte("secret"))
+			_, reading := c.Read(make([]byte, 1))
+			tried <- []error{writing, reading, c.SetDeadline(far()), c.SetReadDeadline(far()), c.SetWriteDeadline(far())}
+		}, nil)(w, r)
+	}))
+	client := open(true)(t, s)
+	defer client.Close()
+	close(lost)
+	for i, err := range <-tried {
+		require.ErrorIs(t, err, middleware.ErrLost, "%d", i)
+	}
+}
+
 func TestHalfAFrameIsFollowedByNoCloseFrame(t *testing.T) {
 	const large = 8 << 20 // more than lies between the two
 	lost, wrote := make(losing), make(chan int, 1)
@@ -257,6 +291,8 @@ func TestHalfAFrameIsFollowedByNoCloseFrame(t *testing.T) {
 	}, nil)))
 	client := open(true)(t, s)
 	defer client.Close()
+	_, err := io.ReadFull(client, make([]byte, 1)) // the frame has begun, and the rest is not read
+	require.NoError(t, err)
 	close(lost)
 	n := <-wrote
 	require.Less(t, n, large)

@@ -107,8 +107,9 @@ func (g guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer cancel(nil)
 	go g.follow(life, c, changed, func(cause error) {
 		g.ended.Add(life, 1, metric.WithAttributes(attribute.String("reason", reason(cause))))
+		s.mark(cause)
 		cancel(cause)
-		s.lose(cause)
+		s.lose()
 	})
 	g.next.ServeHTTP(s, s.enter(r.WithContext(ctx)))
 }
