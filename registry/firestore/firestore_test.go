@@ -178,6 +178,24 @@ func TestWhatACreateAndADuplicateCost(t *testing.T) {
 	require.EqualValues(t, 600, writes)
 }
 
+// The durable second path: an event that finds the claim of its tenant.
+func TestTheEventOfAClaimCostsOneReadAndNoWrite(t *testing.T) {
+	const documents = prefix + firestore.Collection
+	p, meter := emulatortest.Firestore(t), wire.NewMeter()
+	claims, s := open(t, p), open(t, p, meter.DialOptions()...)
+	events := creations("claimed", 300)
+	for _, c := range events {
+		created, err := claims.Claim(t.Context(), c.Entry.Tenant, c.Resource)
+		require.NoError(t, err)
+		require.True(t, created)
+	}
+	requireAll(t, registry.Duplicate, s.Apply(t.Context(), events[:100]))
+	meter.Reset()
+	requireAll(t, registry.Duplicate, s.Apply(t.Context(), events))
+	require.EqualValues(t, 300, meter.Reads(documents))
+	require.Zero(t, meter.Writes(documents))
+}
+
 func TestWhatAMoveCosts(t *testing.T) {
 	p, meter := emulatortest.Firestore(t), wire.NewMeter()
 	s := open(t, p, meter.DialOptions()...)

@@ -49,7 +49,7 @@ func (g *guess) split(targets []*target) (fresh, seen []*target) {
 
 func creationsOnly(t *target) bool {
 	for _, e := range t.entries {
-		if e.Type != registry.Created {
+		if e.Type != registry.Created && e.Type != registry.Claimed {
 			return false
 		}
 	}

@@ -50,7 +50,7 @@ func why(steps []registry.Step) string {
 
 func phrase(s registry.Step) string {
 	switch {
-	case s.Type == registry.Created && s.Source == registry.ClaimSource:
+	case s.Type == registry.Claimed:
 		return "claimed by " + s.Tenant
 	case s.Type == registry.Created:
 		return "created by " + s.Tenant
