@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -49,8 +48,7 @@ func runDeadLettersList(ctx context.Context, in *invocation) error {
 		return in.explainPubSub(err)
 	}
 	if in.Config.JSON {
-		lines := json.NewEncoder(in.Stdout)
-		lines.SetEscapeHTML(false)
+		lines := terminal.JSON(in.Stdout)
 		for _, l := range letters {
 			if err := lines.Encode(l); err != nil {
 				return err

@@ -3,12 +3,12 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+	"github.com/northstar-engines/realtime-registry/internal/terminal"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
@@ -72,8 +72,7 @@ type owned struct {
 // to foreign. It returns how many lines went out.
 func exportOwners(ctx context.Context, store registry.Store, out, foreign io.Writer) (exported int, err error) {
 	w := bufio.NewWriterSize(out, 64<<10)
-	lines := json.NewEncoder(w)
-	lines.SetEscapeHTML(false)
+	lines := terminal.JSON(w)
 	left := leftOut{out: foreign}
 	err = store.Export(ctx, func(r registry.Record, l *registry.Ledger) error {
 		owner, err := ownerOf(r, l)
@@ -119,8 +118,7 @@ type difference struct {
 // error tells of any.
 func checkDocuments(ctx context.Context, store registry.Store, out, foreign io.Writer) error {
 	w := bufio.NewWriterSize(out, 64<<10)
-	lines := json.NewEncoder(w)
-	lines.SetEscapeHTML(false)
+	lines := terminal.JSON(w)
 	documents, differences := 0, 0
 	left := leftOut{out: foreign}
 	err := store.Export(ctx, func(r registry.Record, l *registry.Ledger) error {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"time"
@@ -60,8 +59,7 @@ func runInspect(ctx context.Context, in *invocation) error {
 	}
 	found := inspect(snapshot.Records[0], snapshot.Ledger, snapshot.ReadTime)
 	if in.Config.JSON {
-		lines := json.NewEncoder(in.Stdout)
-		lines.SetEscapeHTML(false)
+		lines := terminal.JSON(in.Stdout)
 		lines.SetIndent("", "  ")
 		return lines.Encode(found)
 	}

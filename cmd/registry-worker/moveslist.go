@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -172,8 +171,7 @@ type listedRewriting struct {
 }
 
 func printMovesJSON(in *invocation, all []registry.LedgerEntry, left map[int64]rewrite.Pending) error {
-	lines := json.NewEncoder(in.Stdout)
-	lines.SetEscapeHTML(false)
+	lines := terminal.JSON(in.Stdout)
 	for _, m := range all {
 		r := m.Rewriting
 		listed := listedMove{

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"time"
@@ -139,7 +138,7 @@ func printPlanJSON(in *invocation, p rewrite.Plan) error {
 	for _, job := range p.Pending {
 		pending = append(pending, pendingJob{job.Move.ID, job.Move.Source, job.Documents, job.Left.Seconds()})
 	}
-	return json.NewEncoder(in.Stdout).Encode(planned{
+	return terminal.JSON(in.Stdout).Encode(planned{
 		in.Config.From, in.Config.To, p.Owners[registry.Thread], p.Owners[registry.Canvas], p.Plain, p.Foreign, p.Unread,
 		p.Reads, p.Writes + 2, pending, p.Lag.Seconds(), p.ReadTime, sample,
 	})

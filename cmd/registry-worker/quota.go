@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"math"
 	"text/tabwriter"
@@ -187,8 +186,7 @@ func (in *invocation) printWindow(s quota.Status, policies quota.PolicySet) erro
 		Policy: p.Scope(), Shadow: p.Shadow, ResetBy: s.Reset.By, ResetAt: unlessZero(s.Reset.At), ReadTime: s.ReadTime,
 	}
 	if in.Config.JSON {
-		lines := json.NewEncoder(in.Stdout)
-		lines.SetEscapeHTML(false)
+		lines := terminal.JSON(in.Stdout)
 		lines.SetIndent("", "  ")
 		return lines.Encode(r)
 	}

@@ -20,6 +20,7 @@ import (
 type session struct {
 	t    *testing.T
 	tty  *os.File // our end
+	name string   // its end
 	done chan int // the exit code
 
 	mu     sync.Mutex
@@ -41,7 +42,7 @@ func onTerminal(t *testing.T, env []string, args ...string) *session {
 	require.NoError(t, err)
 	defer theirs.Close()
 
-	s := &session{t: t, tty: ours, done: make(chan int, 1), more: make(chan struct{})}
+	s := &session{t: t, tty: ours, name: theirs.Name(), done: make(chan int, 1), more: make(chan struct{})}
 	cmd := exec.Command(emulatortest.Binary(t), args...)
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = theirs, theirs, theirs
@@ -110,6 +111,19 @@ func (s *session) keys(text string) {
 	require.NoError(s.t, err)
 }
 
+// awaitRead waits until the program has read what was typed.
+func (s *session) awaitRead() {
+	s.t.Helper()
+	require.Eventually(s.t, func() bool {
+		its, err := os.OpenFile(s.name, os.O_RDWR|syscall.O_NOCTTY, 0)
+		require.NoError(s.t, err)
+		defer its.Close()
+		var waiting uint32
+		ioctl(s.t, its, syscall.TIOCINQ, &waiting)
+		return waiting == 0
+	}, 30*time.Second, 10*time.Millisecond)
+}
+
 const ctrlC = "\x03"
 
 func (s *session) exits(code int) {
@@ -146,7 +160,8 @@ func TestTheFirstCtrlCEndsAReadOfStandardInput(t *testing.T) {
 		s := onTerminal(t, c.project.Environ(), args...)
 		s.await("writing to project " + c.project.ID)
 		s.keys(created("1", "2024-01-01T00:00:00Z", "t_a", "th_1") + "\n")
-		s.await("th_1")
+		s.await("th_1") // the echo: it is typed
+		s.awaitRead()
 		s.keys(ctrlC)
 		s.exits(exitFault)
 		require.Contains(t, s.text(), "interrupted", args)

@@ -2,6 +2,7 @@ package terminal_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"strconv"
 	"strings"
 	"testing"
@@ -103,4 +104,20 @@ func TestNoCellForgesARowOrAColumn(t *testing.T) {
 1  "x\n9  forged  row"  -
 2  "y\tz"               end
 `, out.String())
+}
+
+func TestJSONHidesNothingAndMeansTheSame(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.OneOf(rapid.String(), rapid.StringOf(rapid.RuneFrom([]rune("<&\u2028\U000e0041"), unicode.Cf, unicode.Cc, unicode.Zs))).Draw(t, "text")
+		var out bytes.Buffer
+		encoder := terminal.JSON(&out)
+		encoder.SetIndent("", " ")
+		require.NoError(t, encoder.Encode(map[string]string{text: text}))
+		for _, r := range out.String() {
+			require.True(t, r == '\n' || strconv.IsPrint(r), "%U in %q", r, out.String())
+		}
+		var back map[string]string
+		require.NoError(t, json.Unmarshal(out.Bytes(), &back))
+		require.Equal(t, map[string]string{text: text}, back)
+	})
 }
