@@ -113,6 +113,9 @@ func (b *bench) run(ctx context.Context) error {
 		{"growth", b.growth},
 		{"workers", b.workers},
 		{"sweep", b.sweep},
+		{"distance", b.distance},
+		{"far-sweep", b.farSweep},
+		{"ledger", b.ledger},
 		{"profile", b.profile},
 	} {
 		if !slices.Contains(b.options.Suites, s.name) {

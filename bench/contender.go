@@ -62,14 +62,14 @@ type process struct {
 }
 
 // start starts a contender on a stage and waits until it says where it listens.
-// firestoreHost is where it is sent; a proxy may be in between.
-func (c contender) start(s *stage, firestoreHost string, flags ...string) (*process, error) {
+// emulators, as KEY=value, is where it is sent; something may be in between.
+func (c contender) start(s *stage, emulators []string, flags ...string) (*process, error) {
 	args := append(append([]string{}, c.command[1:]...), flags...)
 	if c.peer {
 		args = append(args, "-project", s.project, "-subscriptions", strings.Join(subscriptions, ","))
 	}
 	cmd := exec.Command(c.command[0], args...)
-	cmd.Env = append(os.Environ(), "GOOGLE_CLOUD_PROJECT="+s.project, "FIRESTORE_EMULATOR_HOST="+firestoreHost)
+	cmd.Env = append(append(os.Environ(), "GOOGLE_CLOUD_PROJECT="+s.project), emulators...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	stderr, err := cmd.StderrPipe()
 	if err != nil {

@@ -31,7 +31,7 @@ func (b *bench) latency(ctx context.Context) (string, error) {
 		for i := range names {
 			name := names[(i+run)%len(names)]
 			c := b.contenders()[slices.IndexFunc(b.contenders(), func(c contender) bool { return c.name == name })]
-			times, err := b.answers(ctx, c)
+			times, err := b.answers(ctx, c, nil)
 			if err != nil {
 				return "", fmt.Errorf("%s: %w", name, err)
 			}
@@ -50,8 +50,8 @@ func (b *bench) latency(ctx context.Context) (string, error) {
 	return t.String(), nil
 }
 
-// answers returns how long each event took, sorted.
-func (b *bench) answers(ctx context.Context, c contender) (times []time.Duration, err error) {
+// answers returns how long each event took, sorted. The contender may be away.
+func (b *bench) answers(ctx context.Context, c contender, a *away, flags ...string) (times []time.Duration, err error) {
 	s, err := newStage(ctx, b.emulators, subscriptions)
 	if err != nil {
 		return nil, err
@@ -66,7 +66,7 @@ func (b *bench) answers(ctx context.Context, c contender) (times []time.Duration
 	if err != nil {
 		return nil, err
 	}
-	p, err := c.start(s, s.firestoreHost)
+	p, err := c.start(s, setting{away: a}.environ(s.firestoreHost), flags...)
 	if err != nil {
 		return nil, err
 	}

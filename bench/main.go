@@ -25,6 +25,11 @@
 // last, or to the end of -limit. Afterwards the documents are counted: a
 // contender that lost any fails the benchmark.
 //
+// The suites distance, far-sweep and ledger put the rules of the services before
+// the emulators (package emulator/wire/rules), and -rtt away:
+//
+//	go run . -suites distance,far-sweep,ledger -rtt 0,20ms,100ms -runs 1 -limit 4s -seconds 10 -write
+//
 // Billed operations are counted on the wire, by a proxy between the contender
 // and Firestore, in runs of their own that are not timed.
 //

@@ -25,6 +25,7 @@ type setting struct {
 	processes int      // of the contender; 0 means 1
 	flags     []string // for the contender
 	proxy     string   // between the contender and Firestore; empty: none
+	away      *away    // between the contender and the emulators; nil: none
 }
 
 // size is how many messages and documents the emulators get.
@@ -36,6 +37,14 @@ func (m setting) size() int {
 		}
 	}
 	return n
+}
+
+// environ is where the contender finds the emulators.
+func (m setting) environ(firestoreHost string) []string {
+	if m.away != nil {
+		return m.away.environ()
+	}
+	return []string{"FIRESTORE_EMULATOR_HOST=" + firestoreHost}
 }
 
 // measure publishes the workload, starts the contender, and returns how fast it
@@ -93,7 +102,7 @@ func (b *bench) consume(ctx context.Context, s *stage, m setting, total int) (r 
 	defer func() { stop() }()
 	emulatorsBefore := b.emulatorsCPU()
 	for range max(1, m.processes) {
-		p, err := m.contender.start(s, host, m.flags...)
+		p, err := m.contender.start(s, m.environ(host), m.flags...)
 		if err != nil {
 			return r, err
 		}

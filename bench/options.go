@@ -12,21 +12,22 @@ import (
 
 // options are the flags.
 type options struct {
-	Runs      int           // how often everything is measured
-	Events    int           // messages in one measurement
-	Limit     time.Duration // the longest measurement; the rate is then that so far
-	Backlog   int           // messages of the memory suite
-	Scales    []int         // documents of the growth suite
-	Seconds   int           // of the latency and the serve suite
-	Suites    []string
-	Workloads []string
-	Archive   string // NDJSON file, .gz too
-	Worker    string // the real program; built where empty
-	Profile   string // file for a CPU profile of the worker
-	Write     bool
+	Runs       int             // how often everything is measured
+	Events     int             // messages in one measurement
+	Limit      time.Duration   // the longest measurement; the rate is then that so far
+	Backlog    int             // messages of the memory suite
+	Scales     []int           // documents of the growth suite
+	Seconds    int             // of the latency and the serve suite
+	RoundTrips []time.Duration // distances of the suites distance and far-sweep
+	Suites     []string
+	Workloads  []string
+	Archive    string // NDJSON file, .gz too
+	Worker     string // the real program; built where empty
+	Profile    string // file for a CPU profile of the worker
+	Write      bool
 }
 
-var suites = []string{"compare", "bill", "latency", "serve", "memory", "growth", "workers", "sweep"}
+var suites = []string{"compare", "bill", "latency", "serve", "memory", "growth", "workers", "sweep", "distance", "far-sweep", "ledger"}
 
 func parseOptions(args []string) (options, error) {
 	o := options{
@@ -40,6 +41,8 @@ func parseOptions(args []string) (options, error) {
 	flags.DurationVar(&o.Limit, "limit", o.Limit, "the longest measurement")
 	flags.IntVar(&o.Backlog, "backlog", o.Backlog, "messages waiting when memory is measured")
 	chosen := flags.String("suites", strings.Join(suites, ","), "what to run, by comma; also: profile")
+	roundTrips := flags.String("rtt", "0,20ms,100ms", "how far away the emulators are in the suites distance and far-sweep, by comma")
+	flags.IntVar(&o.Seconds, "seconds", o.Seconds, "how long the latency at 100 events/s, and serve, are measured")
 	loads := flags.String("workloads", "", "by comma; empty: all")
 	flags.StringVar(&o.Archive, "archive", "", "a file of events, NDJSON or .gz, as one more workload")
 	flags.StringVar(&o.Worker, "worker", "", "registry-worker; empty: it is built")
@@ -50,6 +53,13 @@ func parseOptions(args []string) (options, error) {
 	}
 	if *quick {
 		o.quick(flags)
+	}
+	for _, text := range strings.Split(*roundTrips, ",") {
+		d, err := time.ParseDuration(text)
+		if err != nil || d < 0 || d > 10*time.Second {
+			return o, fmt.Errorf("%w: -rtt: %q: want durations up to 10s by comma, such as 0,20ms,100ms", errUsage, text)
+		}
+		o.RoundTrips = append(o.RoundTrips, d)
 	}
 	o.Suites = strings.Split(*chosen, ",")
 	if *loads != "" {
@@ -70,12 +80,13 @@ func (o *options) quick(flags *flag.FlagSet) {
 		{"events", func() { o.Events = 10_000 }},
 		{"limit", func() { o.Limit = 5 * time.Second }},
 		{"backlog", func() { o.Backlog = 50_000 }},
+		{"seconds", func() { o.Seconds = 5 }},
 	} {
 		if !given[setting.flag] {
 			setting.make()
 		}
 	}
-	o.Scales, o.Seconds = []int{1000, 10_000}, 5
+	o.Scales = []int{1000, 10_000}
 }
 
 func (o options) validate() error {

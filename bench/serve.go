@@ -80,7 +80,7 @@ func (b *bench) serve(ctx context.Context) (string, error) {
 
 // load starts a server, has it read every thread once, and measures.
 func (b *bench) load(ctx context.Context, s *stage, c contender) (l load, err error) {
-	p, err := c.start(s, s.firestoreHost)
+	p, err := c.start(s, setting{}.environ(s.firestoreHost))
 	if err != nil {
 		return l, err
 	}

@@ -141,7 +141,9 @@ func (s *stage) publish(ctx context.Context, all iter.Seq[events.Event], track b
 		out.events++
 		if track {
 			for _, c := range handlers.Changes(e) {
-				out.resources[c.Resource] = struct{}{}
+				if c.Resource != (registry.Resource{}) { // else of a whole tenant
+					out.resources[c.Resource] = struct{}{}
+				}
 			}
 		}
 	}

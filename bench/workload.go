@@ -37,6 +37,8 @@ func allWorkloads(archiveFile string) []workload {
 			events: func(n int) iter.Seq[events.Event] { return creations(0, n, 1) }},
 		{name: "hot-resource", what: "1,000 events that concern one thread, 500 of them moves, each delivered over and over",
 			events: hotResource, noProbe: true},
+		{name: "migration", what: "one move of a whole tenant in eleven events, each of another tenant, among creations of threads that are new",
+			events: migration},
 	}
 	if archiveFile != "" {
 		all = append(all, workload{name: "archive", what: "the file given by -archive",
@@ -134,6 +136,24 @@ func hotResource(n int) iter.Seq[events.Event] {
 			e.ID = fmt.Sprintf("ev-%09d", k)
 			if k%2 == 1 {
 				e = move(k, 0, tenant(k/2%2, tenants), tenant((k/2+1)%2, tenants))
+			}
+			if !yield(e) {
+				return
+			}
+		}
+	}
+}
+
+// migration is 10,000 moves of whole tenants among 100,000 creations, or as many
+// of each as n allows: a customer who moves house while business goes on.
+func migration(n int) iter.Seq[events.Event] {
+	return func(yield func(events.Event) bool) {
+		moves := n / 11
+		for i := range n {
+			e := creation(i, max(1, moves))
+			if i%11 == 10 {
+				e = move(i, 0, tenant(i/11, max(1, moves)), fmt.Sprintf("t_new_%08d", i/11))
+				e.Data = events.TenantMoved{FromTenantID: e.Data.(events.TenantMoved).FromTenantID, ToTenantID: e.Data.(events.TenantMoved).ToTenantID}
 			}
 			if !yield(e) {
 				return
