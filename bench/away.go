@@ -46,11 +46,16 @@ func (a *away) environ() []string {
 	return []string{"FIRESTORE_EMULATOR_HOST=" + a.firestore.Addr(), "PUBSUB_EMULATOR_HOST=" + a.pubsub.Addr()}
 }
 
-// options connect a client of this process to Firestore.
-func (a *away) options() ([]option.ClientOption, error) {
-	conn, err := grpc.NewClient("passthrough:///"+a.firestore.Target(), append(a.firestore.DialOptions(),
-		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithPerRPCCredentials(owner{}))...)
-	return []option.ClientOption{option.WithGRPCConn(conn)}, err
+// options connect a store of this process to Firestore, with as many connections
+// as it has to the service.
+func (a *away) options() []option.ClientOption {
+	options := []option.ClientOption{
+		option.WithEndpoint("passthrough:///" + a.firestore.Target()), option.WithoutAuthentication(), option.WithGRPCConnectionPool(4),
+	}
+	for _, o := range append(a.firestore.DialOptions(), grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithPerRPCCredentials(owner{})) {
+		options = append(options, option.WithGRPCDialOption(o))
+	}
+	return options
 }
 
 // owner makes the emulator skip security rules.

@@ -55,11 +55,7 @@ func (b *bench) newLedgerStage() (*ledgerStage, error) {
 
 // open is one process's store.
 func (s *ledgerStage) open(ctx context.Context) (*firestore.Store, error) {
-	options, err := s.away.options()
-	if err != nil {
-		return nil, err
-	}
-	return firestore.Open(ctx, firestore.Options{ProjectID: s.project, ClientOptions: options})
+	return firestore.Open(ctx, firestore.Options{ProjectID: s.project, ClientOptions: s.away.options()})
 }
 
 // wholeMove is the move of everything that a tenant of its own owns.

@@ -2,18 +2,28 @@ package rules
 
 import (
 	"context"
+	"sync"
 
 	"google.golang.org/grpc"
 
 	"github.com/northstar-engines/realtime-registry/emulator/wire"
 )
 
-// crowd holds one connection to the calls that Google's front ends carry at
-// once, open streams among them: further ones wait until one has ended, as
-// HTTP/2 has it. In a proxy its server does so; see [wire.MaxConcurrentCalls].
+// crowds hold each connection to the calls that Google's front ends carry at
+// once on one, open streams among them: further ones wait until one has ended,
+// as HTTP/2 has it. In a proxy its server does so; see [wire.MaxConcurrentCalls].
+type crowds struct{ byConnection sync.Map }
+
+// crowd is those of one connection.
 type crowd chan struct{}
 
-func newCrowd() crowd { return make(crowd, wire.MaxConcurrentCalls) }
+func (c *crowds) of(cc *grpc.ClientConn) crowd {
+	if known, ok := c.byConnection.Load(cc); ok {
+		return known.(crowd)
+	}
+	one, _ := c.byConnection.LoadOrStore(cc, make(crowd, wire.MaxConcurrentCalls))
+	return one.(crowd)
+}
 
 func (c crowd) enter(ctx context.Context) error {
 	select {
@@ -26,20 +36,22 @@ func (c crowd) enter(ctx context.Context) error {
 
 func (c crowd) leave() { <-c }
 
-func (c crowd) unary(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-	if err := c.enter(ctx); err != nil {
+func (c *crowds) unary(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	one := c.of(cc)
+	if err := one.enter(ctx); err != nil {
 		return err
 	}
-	defer c.leave()
+	defer one.leave()
 	return invoke(ctx, method, req, reply, cc, opts...)
 }
 
-func (c crowd) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
-	if err := c.enter(ctx); err != nil {
+func (c *crowds) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	one := c.of(cc)
+	if err := one.enter(ctx); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	context.AfterFunc(ctx, c.leave)
+	context.AfterFunc(ctx, one.leave)
 	inner, err := open(ctx, desc, cc, method, opts...)
 	if err != nil {
 		cancel()

@@ -50,9 +50,9 @@ func (f *front) behind() []grpc.DialOption {
 // DialOptions. Whoever comes without them meets no rules there.
 func (f *front) Target() string { return f.host }
 
-// DialOptions put the rules into one connection of this process to Target.
+// DialOptions put the rules into connections of this process to Target.
 func (f *front) DialOptions() []grpc.DialOption {
-	c := newCrowd()
+	c := &crowds{}
 	return append([]grpc.DialOption{
 		grpc.WithChainUnaryInterceptor(c.unary), grpc.WithChainStreamInterceptor(c.stream),
 	}, f.behind()...)
