@@ -56,7 +56,7 @@ type invocation struct {
 func commands() []command {
 	return []command{
 		runCommand, serveCommand, devCommand, provisionCommand, publishCommand, replayCommand,
-		inspectCommand, exportCommand, movesCommand, deadLettersCommand, quotaCommand,
+		inspectCommand, exportCommand, movesCommand, deadLettersCommand, quotaCommand, upgradeCommand,
 		configCommand, versionCommand,
 	}
 }

@@ -36,12 +36,7 @@ func (in *invocation) openStore(ctx context.Context, t *telemetry.Telemetry) (re
 	if in.Config.RegistryBackend == config.Memory {
 		return memory.New(), nil
 	}
-	o := firestore.Options{
-		ProjectID: in.Config.Project,
-		Database:  in.Config.Database,
-		Prefix:    in.Config.CollectionPrefix,
-		Logger:    in.Logger,
-	}
+	o := in.firestoreOptions()
 	if t != nil {
 		o.MeterProvider, o.TracerProvider = t.MeterProvider, t.TracerProvider
 	}
@@ -50,6 +45,15 @@ func (in *invocation) openStore(ctx context.Context, t *telemetry.Telemetry) (re
 		return nil, in.explainFirestore(err)
 	}
 	return store, nil
+}
+
+func (in *invocation) firestoreOptions() firestore.Options {
+	return firestore.Options{
+		ProjectID: in.Config.Project,
+		Database:  in.Config.Database,
+		Prefix:    in.Config.CollectionPrefix,
+		Logger:    in.Logger,
+	}
 }
 
 // explainFirestore adds to a fault of Firestore what to do about it.

@@ -21,13 +21,18 @@ type program struct {
 	t       *testing.T
 	project emulatortest.Project
 	env     []string // besides the project's
+	binary  string   // empty: what is tested
 }
 
 func onEmulators(t *testing.T) program { return program{t: t, project: emulatortest.Both(t)} }
 
 func (c program) start(args ...string) *emulatortest.Process {
 	c.t.Helper()
-	return emulatortest.Run(c.t, append(c.project.Environ(), c.env...), emulatortest.Binary(c.t), args...)
+	binary := c.binary
+	if binary == "" {
+		binary = emulatortest.Binary(c.t)
+	}
+	return emulatortest.Run(c.t, append(c.project.Environ(), c.env...), binary, args...)
 }
 
 // run runs a command to its end, and requires the exit code.

@@ -105,15 +105,26 @@ func fieldsOf(fields map[string]*firestorepb.Value) *firestorepb.Value {
 // read is of a later release, or was damaged: the record says why. One without
 // was written by somebody else, with a plain set.
 func decode(d *firestorepb.Document) registry.Record {
+	r := decodeAny(d)
+	if r.Unread == nil && notUpgraded(d) {
+		return registry.UnreadRecord(r, 0, registry.ErrNotUpgraded)
+	}
+	return r
+}
+
+// notUpgraded reports whether a document is of commit 1571751.
+func notUpgraded(d *firestorepb.Document) bool {
+	return missing(d.Fields[fieldFormat]) && !missing(d.Fields[fieldHistory])
+}
+
+// decodeAny is decode for documents of commit 1571751 too.
+func decodeAny(d *firestorepb.Document) registry.Record {
 	format, err := decodeFormat(d)
 	history, err2 := decodeHistory(d.Fields[fieldHistory])
 	tenants, err3 := decodePath(d.Fields[fieldPath])
 	seq, err4 := decodeInteger(d.Fields[fieldLedger])
 	displaced, err5 := decodeEntries(d.Fields[fieldDisplaced])
 	r := registry.NewRecord(path.Base(d.Name), d.Fields[fieldTenantID].GetStringValue(), history, tenants, seq, d.UpdateTime.AsTime())
-	if format == 0 && !missing(d.Fields[fieldHistory]) {
-		err = cmp.Or(err, registry.ErrNotUpgraded)
-	}
 	if err := cmp.Or(err, err2, err3, named(fieldLedger, err4), named(fieldDisplaced, err5)); err != nil {
 		return registry.UnreadRecord(r, format, err)
 	}

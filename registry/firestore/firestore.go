@@ -153,6 +153,19 @@ var (
 // caller closes the store. Errors wrap registry.ErrUnavailable; ctx bounds the
 // time that it takes.
 func Open(ctx context.Context, o Options) (*Store, error) {
+	s, err := connect(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.refreshLedger(ctx); err != nil {
+		s.client.Close()
+		return nil, fmt.Errorf("open firestore %s: %w", s.database, err)
+	}
+	return s, nil
+}
+
+// connect makes a store that has read nothing.
+func connect(ctx context.Context, o Options) (*Store, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
@@ -184,10 +197,6 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	s.cached.Store(&certifiedLedger{})
 	s.lane = newLedgerLane(cmp.Or(o.LedgerRate, ledgerRate), s.changeLedger)
-	if _, err := s.refreshLedger(ctx); err != nil {
-		client.Close()
-		return nil, fmt.Errorf("open firestore project %q, database %q: %w", o.ProjectID, o.Database, err)
-	}
 	return s, nil
 }
 

@@ -46,6 +46,8 @@ const (
 
 func (s *Store) headName() string { return s.document(LedgerCollection, headID) }
 
+func (s *Store) fenceName() string { return s.document(LedgerCollection, fenceID) }
+
 // headState is what the head said when it was last read.
 type headState struct {
 	exists  bool
@@ -106,7 +108,7 @@ func (s *Store) mayWrite(ctx context.Context) error {
 	if state := s.head.Load(); state != nil && state.exists {
 		return state.writing
 	}
-	_, err := s.commit(ctx, time.Now().Add(s.commitDeadline), s.headWrite(0, nil), s.fenceWrite(fenceBeyond))
+	_, err := s.commit(ctx, time.Now().Add(s.commitDeadline), s.headWrite(0, nil), s.fenceWrite(fenceBeyond, nil))
 	if err != nil && !errorIsLostRace(err) {
 		return err
 	}
@@ -147,14 +149,15 @@ func (s *Store) headFields(position int64) map[string]*firestorepb.Value {
 	}
 }
 
-func (s *Store) fenceWrite(position int64) *firestorepb.Write {
+// fenceWrite makes the fence, or puts it at another position.
+func (s *Store) fenceWrite(position int64, existing *firestorepb.Document) *firestorepb.Write {
 	return &firestorepb.Write{
 		Operation: &firestorepb.Write_Update{Update: &firestorepb.Document{
-			Name: s.document(LedgerCollection, fenceID),
+			Name: s.fenceName(),
 			Fields: map[string]*firestorepb.Value{
 				fieldSeq: integer(position), fieldTime: text(fenceText), fieldFormat: integer(fenceFormat),
 			},
 		}},
-		CurrentDocument: absent(),
+		CurrentDocument: asRead(existing),
 	}
 }

@@ -190,12 +190,17 @@ func (s *Store) Affected(ctx context.Context, page registry.Page) (_ []registry.
 func (s *Store) CountAffected(ctx context.Context, tenants []string) (_ int64, err error) {
 	ctx, done := s.telemetry.start(ctx, "count_affected", 0)
 	defer func() { done(err) }()
+	return s.count(ctx, affected(tenants))
+}
+
+// count counts the documents of resources that a filter, nil for all, lets pass.
+func (s *Store) count(ctx context.Context, where *firestorepb.StructuredQuery_Filter) (int64, error) {
 	const alias = "n"
 	stream, err := s.client.RunAggregationQuery(s.outgoing(ctx), &firestorepb.RunAggregationQueryRequest{
 		Parent: s.database + "/documents",
 		QueryType: &firestorepb.RunAggregationQueryRequest_StructuredAggregationQuery{
 			StructuredAggregationQuery: &firestorepb.StructuredAggregationQuery{
-				QueryType: &firestorepb.StructuredAggregationQuery_StructuredQuery{StructuredQuery: s.byName(affected(tenants), "")},
+				QueryType: &firestorepb.StructuredAggregationQuery_StructuredQuery{StructuredQuery: s.byName(where, "")},
 				Aggregations: []*firestorepb.StructuredAggregationQuery_Aggregation{{
 					Alias:    alias,
 					Operator: &firestorepb.StructuredAggregationQuery_Aggregation_Count_{Count: &firestorepb.StructuredAggregationQuery_Aggregation_Count{}},
@@ -203,11 +208,11 @@ func (s *Store) CountAffected(ctx context.Context, tenants []string) (_ int64, e
 			}},
 	})
 	if err != nil {
-		return 0, unavailable("count affected documents", err)
+		return 0, unavailable("count documents", err)
 	}
 	response, err := stream.Recv()
 	if err != nil {
-		return 0, unavailable("count affected documents", err)
+		return 0, unavailable("count documents", err)
 	}
 	return response.GetResult().GetAggregateFields()[alias].GetIntegerValue(), nil
 }

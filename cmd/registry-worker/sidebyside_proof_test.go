@@ -1,0 +1,32 @@
+//go:build proofs
+
+package main
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
+)
+
+// The release that erased histories took what it did not understand for a plain
+// set, and replaced whole documents.
+func TestProofThatTheSideBySideTestNoticesWhatIsLeftOut(t *testing.T) {
+	for name, test := range map[string]struct {
+		edits []emulatortest.Edit
+		lost  string
+	}{
+		"the mask": {[]emulatortest.Edit{
+			{File: "registry/firestore/write.go", Old: "mask(on, resourceFields)", New: "nil"},
+		}, "region"},
+		"the format check": {[]emulatortest.Edit{
+			{File: "registry/format.go", Old: "if format < 0 || format > Format {", New: "if format < 0 {"},
+			{File: "registry/firestore/codec.go", Old: "return registry.UnreadRecord(r, format, err)", New: "return registry.NewRecord(r.Document, r.TenantID, nil, nil, 0, r.UpdateTime)"},
+		}, "pledged"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			require.ErrorContains(t, sideBySide(t, emulatortest.Edited(t, test.edits...), emulatortest.Edited(t, next...)), test.lost)
+		})
+	}
+}

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+	"github.com/northstar-engines/realtime-registry/internal/terminal"
+	"github.com/northstar-engines/realtime-registry/registry/firestore"
+)
+
+var upgradeCommand = command{
+	Name:    "upgrade",
+	Summary: "bring a registry of commit 1571751 over to this release",
+	Details: "Releases from this one on run side by side; commit 1571751 does not run beside\n" +
+		"anything later. Stop every process of it first: workers, verifiers, transports that\n" +
+		"embed the library. This command then fences it out, waits for what may still be\n" +
+		"under way, and brings over the ledger and every document, at --rate: stored owners,\n" +
+		"paths, and claims. Last it says what it did, and from then on this release starts.\n\n" +
+		"It may be stopped or killed at any time and run again, which goes on where it was.\n" +
+		"Run on a registry that was brought over it looks at every document, and changes\n" +
+		"none. docs/upgrades.md has the whole way, and the way back.",
+	Examples: []string{
+		"registry-worker upgrade --project my-project",
+		"registry-worker upgrade --project my-project --yes --rate 2000",
+	},
+	Groups: []config.Group{config.ConfirmGroup, config.RateGroup, config.ProjectGroup, config.RegistryGroup, config.LogGroup},
+	Rules: []config.Rule{
+		config.NeedProject,
+		config.NeedSharedRegistry("this process's memory is empty: want firestore"),
+	},
+	Run: runUpgrade,
+}
+
+func runUpgrade(ctx context.Context, in *invocation) error {
+	if err := in.canAsk(); err != nil {
+		return err
+	}
+	target := in.firestoreTarget()
+	in.tellTarget(target)
+	if err := in.confirm(ctx, target, "every process of commit 1571751 is stopped: bring this registry over?"); err != nil {
+		return err
+	}
+	progress := newProgress(in.Stderr, "documents")
+	did, err := firestore.Upgrade(ctx, in.firestoreOptions(), firestore.UpgradeOptions{
+		Rate: in.Config.Rate,
+		Tell: func(text string) {
+			progress.clear()
+			fmt.Fprintln(in.Stderr, terminal.Quote(text))
+		},
+		Progress: func(looked, total int64) { progress.at(int(looked), looked, max(looked, total)) },
+	})
+	progress.clear()
+	printUpgraded(in, did)
+	switch {
+	case err != nil:
+		return errors.Join(in.explainFirestore(err), errors.New("it is not finished: run it again"))
+	case len(did.Unread) > 0:
+		return fmt.Errorf("brought over, except %s that cannot be read, and have no owner until they are mended or deleted: %s",
+			counted(len(did.Unread), "document", "documents"), terminal.Quote(strings.Join(did.Unread, " ")))
+	}
+	fmt.Fprintln(in.Stderr, "the registry is brought over: this release may start")
+	return nil
+}
+
+func printUpgraded(in *invocation, did firestore.Upgraded) {
+	fmt.Fprintf(in.Stderr, "%s of the ledger brought over\n", counted(did.Entries, "entry", "entries"))
+	fmt.Fprintf(in.Stderr, "%s looked at, %d brought over: %d claims, %d with another tenant_id, %d with another path\n",
+		counted(did.Documents, "document", "documents"), did.Written, did.Claims, did.Owners, did.Paths)
+}

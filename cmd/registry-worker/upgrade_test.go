@@ -1,0 +1,89 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"cloud.google.com/go/firestore"
+	"github.com/stretchr/testify/require"
+
+	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
+)
+
+// before is the commit that knows nothing of formats.
+const before = "1571751"
+
+// by is the same project, by another program.
+func (c program) by(binary string) program {
+	c.binary = binary
+	return c
+}
+
+// A registry of commit 1571751, made by that program itself, with a forgotten
+// process of it that goes on.
+func TestAnArchiveOfCommit1571751IsBroughtOver(t *testing.T) {
+	a := loadArchive(t)
+	c := onEmulators(t)
+	old := c.by(emulatortest.Release(t, before))
+	lines := append(append([]string(nil), a.lines...),
+		tenantMoved("whole", "2024-03-01T00:00:00Z", "t_1", "t_2"), tenantMoved("back", "2024-03-02T00:00:00Z", "t_3", "t_4"))
+	old.patient("replay", "--rate", "unlimited", write(t, lines...))
+	old.run(exitDone, "moves", "retract", "back", "--yes")
+	forgotten, url := old.service("serve")
+	claims := []string{"claimed_1", "claimed_2", "claimed_3"}
+	for _, id := range claims {
+		require.Equal(t, http.StatusCreated, do(t, http.MethodPut, url+"/v1/threads/"+id, "t_claims"))
+	}
+	whole := old.patient("export")
+	require.Equal(t, http.StatusNoContent, get(t, url+"/v1/threads/claimed_1/access", "t_claims"))
+
+	for _, command := range [][]string{{"export"}, {"moves", "list"}, {"inspect", "thread", "claimed_1"}} {
+		require.Contains(t, c.run(exitFault, command...).Stderr.String(), "registry-worker upgrade", "%s", command)
+	}
+	first := c.start("upgrade", "--yes", "--rate", fmt.Sprint(max(200, len(lines)/5)))
+	total := strings.Count(whole, "\n")
+	require.Eventually(t, func() bool { return broughtOver(t, c) > total/3 }, time.Minute, 10*time.Millisecond)
+	first.Kill()
+	first.Wait(10 * time.Second)
+	there := broughtOver(t, c)
+	require.Less(t, there, total, "it was the middle")
+	require.Contains(t, c.run(exitFault, "export").Stderr.String(), "registry-worker upgrade", "it is not finished")
+
+	second := c.run(exitDone, "upgrade", "--yes", "--rate", "unlimited").Stderr.String()
+	t.Logf("killed with %d of %d documents brought over; then %s", there, total, second)
+	require.Contains(t, second, "going on behind")
+	require.Contains(t, second, "3 claims")
+	require.Equal(t, whole, c.patient("export"), "the same as before")
+	c.run(exitDone, "export", "--check")
+	require.Contains(t, c.run(exitDone, "inspect", "thread", "claimed_1").Stdout.String(), "claimed")
+	require.Contains(t, c.run(exitDone, "upgrade", "--yes", "--rate", "unlimited").Stderr.String(), "0 brought over")
+
+	require.Contains(t, old.run(exitFault, "export").Stderr.String(), "later release than commit 1571751", "it does not start")
+	require.Contains(t, old.start("serve", "--listen", "127.0.0.1:0").AwaitLine("later release", 30*time.Second), "stop this process")
+	require.Equal(t, http.StatusServiceUnavailable, get(t, url+"/v1/threads/claimed_1/access", "t_claims"), "what still runs does not answer")
+	require.Equal(t, http.StatusServiceUnavailable, do(t, http.MethodPut, url+"/v1/threads/new", "t_claims"), "nor writes")
+	forgotten.Signal(syscall.SIGTERM)
+	require.Equal(t, exitDone, forgotten.Wait(30*time.Second))
+	_, url = c.service("serve")
+	require.Equal(t, http.StatusNoContent, get(t, url+"/v1/threads/claimed_1/access", "t_claims"))
+}
+
+// broughtOver is how many documents say a format.
+func broughtOver(t *testing.T, c program) (n int) {
+	t.Helper()
+	client, err := firestore.NewClient(t.Context(), c.project.ID, c.project.FirestoreOptions()...)
+	require.NoError(t, err)
+	defer client.Close()
+	documents, err := client.Collection("realtime_registry").Select("format").Documents(t.Context()).GetAll()
+	require.NoError(t, err)
+	for _, d := range documents {
+		if _, err := d.DataAt("format"); err == nil {
+			n++
+		}
+	}
+	return n
+}

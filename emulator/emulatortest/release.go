@@ -1,0 +1,124 @@
+package emulatortest
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/northstar-engines/realtime-registry/emulator/internal/privatedir"
+)
+
+// Release builds registry-worker as it was at a commit of this repository, once
+// for a machine, and returns its path. Where the clone has no such commit the test
+// is skipped, and fails in CI (CI=true).
+func Release(t testing.TB, commit string) string {
+	t.Helper()
+	building.Lock()
+	defer building.Unlock()
+	dir, err := privatedir.Make("releases")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command("git", "rev-parse", "--verify", "--quiet", commit+"^{commit}").Output()
+	if err != nil {
+		NotInstalled(t, fmt.Errorf("commit %s is not in this clone, which the test builds it from (git fetch --unshallow): %w", commit, err))
+	}
+	path := filepath.Join(dir, "registry-worker-"+strings.TrimSpace(string(out)))
+	if _, err := os.Stat(path); err == nil {
+		return path
+	}
+	if err := buildRelease(t.TempDir(), commit, path); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+var building sync.Mutex // one build is enough for the machine
+
+func buildRelease(dir, commit, path string) error {
+	top, err := exec.Command("git", "rev-parse", "--show-toplevel").Output()
+	if err != nil {
+		return fmt.Errorf("find the repository: %w", err)
+	}
+	archive := exec.Command("git", "archive", commit)
+	archive.Dir = strings.TrimSpace(string(top))
+	files, err := archive.Output()
+	if err != nil {
+		return fmt.Errorf("git archive %s: %w", commit, err)
+	}
+	unpack := exec.Command("tar", "-x", "-C", dir)
+	unpack.Stdin = bytes.NewReader(files)
+	if out, err := unpack.CombinedOutput(); err != nil {
+		return fmt.Errorf("unpack %s: %w\n%s", commit, err, out)
+	}
+	return build(dir, path)
+}
+
+// build builds the module in dir; the program is swapped in by a rename.
+func build(dir, path string, flags ...string) error {
+	fresh := fmt.Sprintf("%s.%d", path, os.Getpid())
+	args := append([]string{"build", "-o", fresh}, flags...)
+	build := exec.Command("go", append(args, worker)...)
+	build.Dir, build.Env = dir, append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("build registry-worker in %s: %w\n%s", dir, err, out)
+	}
+	return os.Rename(fresh, path)
+}
+
+// Edit is a change of a source file, for a program that differs from this one.
+type Edit struct{ File, Old, New string }
+
+// Edited builds registry-worker from the sources with edits: the release after
+// this one, or this one without a rule. Each Old must be in its file, once.
+func Edited(t testing.TB, edits ...Edit) string {
+	t.Helper()
+	top, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, dir := strings.TrimSpace(string(top)), t.TempDir()
+	texts := map[string]string{}
+	for _, e := range edits {
+		file := filepath.Join(root, e.File)
+		if _, ok := texts[file]; !ok {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			texts[file] = string(text)
+		}
+		if strings.Count(texts[file], e.Old) != 1 {
+			t.Fatalf("%s does not have once: %s", e.File, e.Old)
+		}
+		texts[file] = strings.Replace(texts[file], e.Old, e.New, 1)
+	}
+	overlay := struct{ Replace map[string]string }{map[string]string{}}
+	for file, text := range texts {
+		edited := filepath.Join(dir, fmt.Sprint(len(overlay.Replace), ".go"))
+		overlay.Replace[file] = edited
+		if err := os.WriteFile(edited, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list, err := json.Marshal(overlay)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, path := filepath.Join(dir, "overlay.json"), filepath.Join(dir, "registry-worker")
+	if err := os.WriteFile(file, list, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	building.Lock()
+	defer building.Unlock()
+	if err := build(root, path, "-overlay", file); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
