@@ -1,0 +1,67 @@
+package consumer
+
+import (
+	"bytes"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+// What was applied, or refused, and an operator should see all the same.
+func TestWhatChangesHandsUnexpectedlyIsCountedAndLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		long, soon := time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+		moved := func(at time.Time) *registry.LedgerEntry {
+			return &registry.LedgerEntry{To: "t_new", Version: registry.Version{Time: at, Source: "//n", ID: "the-move"}}
+		}
+		lost := &registry.Entry{Type: registry.Created, Tenant: "t_lost", Version: registry.Version{ID: "lost"}}
+		s := each(func(c registry.Change) registry.Outcome {
+			switch c.Resource.ID {
+			case "displaces":
+				return registry.Outcome{Kind: registry.Applied, Displaced: lost}
+			case "again":
+				return registry.Outcome{Kind: registry.Duplicate, Displaced: lost, BornMoved: moved(long)}
+			case "born":
+				return registry.Outcome{Kind: registry.Applied, BornMoved: moved(long)}
+			case "moved-later":
+				return registry.Outcome{Kind: registry.Applied, BornMoved: moved(soon)}
+			case "full":
+				return registry.Outcome{Kind: registry.HistoryFull, WouldCount: true}
+			}
+			return applied(c)
+		})
+		reader, log := sdkmetric.NewManualReader(), &bytes.Buffer{}
+		l := newLine()
+		_, stop := running(t, s, l, Options{
+			MeterProvider: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)), Logger: slog.New(slog.NewTextHandler(log, nil)),
+		})
+		backdated, onTime := tenantMoved("t_a", "t_b"), tenantMoved("t_c", "t_d")
+		backdated.Attributes["ce-time"] = long.UTC().Format(time.RFC3339Nano)
+		for _, m := range []Message{backdated, onTime} {
+			m.Subscription = "nexus-tenant-moved.realtime-registry"
+			l.send(m).wait()
+		}
+		for _, thread := range []string{"displaces", "again", "born", "moved-later", "full", "th_1"} {
+			l.send(created("t_a", thread)).wait()
+		}
+		synctest.Wait()
+		for _, metric := range []string{"registry.displaced", "registry.history_full.would_count", "registry.born_moved", "registry.moves.backdated"} {
+			require.Equal(t, map[string]int64{"": 1}, counts(t, reader, metric), metric)
+		}
+		for _, line := range []string{
+			`level=ERROR msg="an event took the place of one that had been acknowledged`, `displaced="created by t_lost`,
+			`level=ERROR msg="a move that would have changed the owner was refused`,
+			`level=WARN msg="what was created belongs to somebody else from the first`, "move_id=the-move",
+			`level=WARN msg="a move of a whole tenant counts from long before its publication`,
+		} {
+			require.Contains(t, log.String(), line)
+		}
+		require.NoError(t, stop())
+	})
+}
