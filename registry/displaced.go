@@ -6,8 +6,8 @@ import (
 )
 
 // MaxDisplaced is how many displaced entries a document keeps for people to
-// see, the first that were: whoever displaces over and over does not push out
-// what was true before (design §2).
+// see, the first that were: who displaces over and over does not push out what
+// was true before (design §2).
 const MaxDisplaced = 10
 
 // displace notes an entry that was acknowledged and counts no more, since

@@ -1,20 +1,15 @@
 package simulation_test
 
 import (
-	"context"
 	"fmt"
-	"slices"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
-	"github.com/northstar-engines/realtime-registry/internal/governor"
 	"github.com/northstar-engines/realtime-registry/internal/reference"
 	"github.com/northstar-engines/realtime-registry/registry"
-	"github.com/northstar-engines/realtime-registry/registry/memory"
-	"github.com/northstar-engines/realtime-registry/registry/rewrite"
 	"github.com/northstar-engines/realtime-registry/registry/simulation"
 )
 
@@ -123,25 +118,6 @@ func flood(r registry.Resource, entry registry.Entry, moves int) (e event) {
 	return e
 }
 
-// run is one registry with its workers.
-type run struct {
-	now     time.Time
-	store   *memory.Store
-	workers []*memory.Store
-	met     map[string]int
-	refused map[registry.Change]bool // for want of room, once at least
-	claims  []registry.Change        // those that were answered yes
-}
-
-func newRun() *run {
-	r := &run{now: began, met: map[string]int{}, refused: map[registry.Change]bool{}}
-	r.store = memory.NewAt(func() time.Time { return r.now })
-	for range 3 {
-		r.workers = append(r.workers, r.store.Open(memory.Options{LedgerStaleness: 5 * time.Second, CommitDeadline: 10 * time.Second}))
-	}
-	return r
-}
-
 // convergence delivers random events in any order, some of them again, in
 // batches, to workers of which each knows the ledger of up to 5 s ago, rewrites,
 // and holds what is left against the reference, which takes the claims that were
@@ -179,74 +155,6 @@ func convergence(met map[string]int) func(t *rapid.T) {
 	}
 }
 
-func (r *run) rewrite(t *rapid.T) {
-	rewriter, err := rewrite.New(r.workers[0], rewrite.Options{
-		Holder: "rewriter", Rate: governor.Unlimited, Now: func() time.Time { return r.now },
-		Sleep: func(_ context.Context, d time.Duration) error { r.now = r.now.Add(d); return nil },
-	})
-	require.NoError(t, err)
-	for err == nil {
-		err = rewriter.RunNext(context.Background())
-	}
-	require.ErrorIs(t, err, registry.ErrNoJob)
-}
-
-func (r *run) deliver(t *rapid.T, worker *memory.Store, batch []event) {
-	var changes []registry.Change
-	for _, e := range batch {
-		changes = append(changes, e.Changes...)
-		if e.Retract != "" {
-			o := worker.Retract(context.Background(), registry.Retraction{Source: "//nexus", ID: e.Retract, At: time.Unix(9, 0)})
-			require.NoError(t, o.Err)
-		}
-		if e.Claim != "" {
-			r.claim(t, worker, e)
-		}
-	}
-	for i, o := range worker.Apply(context.Background(), changes) {
-		require.NotEqual(t, registry.Failed, o.Kind, o.Err)
-		c := changes[i]
-		r.met[string(c.Entry.Type)+" "+string(o.Kind)]++
-		if o.Displaced != nil && o.Kind != registry.Duplicate {
-			r.met[string(c.Entry.Type)+" displaced"]++
-		}
-		if o.Kind == registry.HistoryFull {
-			r.refused[c] = true
-		}
-	}
-}
-
-func (r *run) claim(t *rapid.T, worker *memory.Store, e event) {
-	before := r.history(t, e.Resource)
-	created, err := worker.Claim(context.Background(), e.Claim, e.Resource)
-	switch {
-	case err != nil:
-		require.ErrorIs(t, err, registry.ErrConflict)
-		r.met["claim 409"]++
-	case !created:
-		r.met["claim 204"]++
-		require.True(t, before.Equal(r.history(t, e.Resource)), "it stores nothing")
-	default:
-		r.met["claim 201"]++
-		if len(before) > 0 {
-			r.met["claim 201 beside moves"]++
-		}
-		kept, ok := r.history(t, e.Resource).Claimed()
-		require.True(t, ok)
-		require.Equal(t, e.Claim, kept.Tenant)
-		r.claims = append(r.claims, registry.Change{Resource: e.Resource, Entry: kept})
-	}
-}
-
-func (r *run) history(t *rapid.T, resource registry.Resource) registry.History {
-	if resource == (registry.Resource{}) {
-		return nil
-	}
-	snapshot, err := r.store.Read(context.Background(), []registry.Resource{resource})
-	require.NoError(t, err)
-	return snapshot.Records[0].History
-}
-
 // With -rapid.checks, or RAPID_CHECKS, another number of cases; with the tag
 // proofs a million.
 func TestAnyOrderDuplicationAndSplitOverWorkersEndsAsTheReferenceSays(t *testing.T) {
@@ -265,55 +173,4 @@ func requireAllMet(t *testing.T, met map[string]int) {
 	} {
 		require.NotZero(t, met[what], what)
 	}
-}
-
-// Retracting moves leaves what would be there had they never come, byte for
-// byte, whatever was claimed meanwhile, and with moves that never had an effect:
-// documents, and what is displaced in them.
-func TestRetractingIsExactWithClaimsAndIdleMovesAmongTheEvents(t *testing.T) {
-	met := map[string]int{}
-	rapid.Check(t, func(t *rapid.T) {
-		drawn := rapid.SliceOfN(events(), 1, 8).Draw(t, "events")
-		all := slices.DeleteFunc(drawn, func(e event) bool { return e.Retract != "" || len(e.Changes) > 2 }) // room is taken by what counts
-		var mistakes []event
-		for n := range rapid.IntRange(1, 3).Draw(t, "mistakes") {
-			e := events().Filter(func(e event) bool { return len(e.Changes) == 1 && e.Changes[0].Resource == (registry.Resource{}) }).Draw(t, "mistake")
-			e.Changes[0].Entry.ID = fmt.Sprint("mistake", n)
-			mistakes = append(mistakes, e)
-		}
-		steps := rapid.Permutation(append(slices.Clone(all), mistakes...)).Draw(t, "steps")
-
-		with, without := newRun(), newRun()
-		with.met = met
-		for _, e := range steps {
-			with.now = with.now.Add(time.Second)
-			with.deliver(t, with.workers[0], []event{e})
-			if e.Claim == "" && !slices.ContainsFunc(mistakes, func(m event) bool { return m.Changes[0] == e.Changes[0] }) {
-				without.deliver(t, without.workers[0], []event{e})
-			}
-			for _, c := range with.claims { // those answered yes, as given
-				without.deliver(t, without.workers[0], []event{{Changes: []registry.Change{c}}})
-			}
-			with.claims = nil
-		}
-		for _, e := range mistakes {
-			with.deliver(t, with.workers[1], []event{{Retract: e.Changes[0].Entry.ID}})
-		}
-		with.rewrite(t)
-		without.rewrite(t)
-		require.Equal(t, without.documents(t), with.documents(t))
-	})
-	for _, what := range []string{"claim 201", "claim 204", "claim 409", "moved inapplicable", "moved displaced"} {
-		require.NotZero(t, met[what], what)
-	}
-}
-
-// documents is what each document holds but for times and positions.
-func (r *run) documents(t *rapid.T) (all []string) {
-	err := r.store.Export(context.Background(), func(d registry.Record, l *registry.Ledger) error {
-		all = append(all, fmt.Sprintf("%s: %s, path %v, history %v, displaced %v", d.Document, d.TenantID, d.Path, d.History, d.Displaced))
-		return nil
-	})
-	require.NoError(t, err)
-	return all
 }
