@@ -152,6 +152,9 @@ func useRegistry(t *testing.T, p emulatortest.Project) {
 		{Resource: thread, Entry: registry.Entry{Type: registry.Moved, Version: at(2), From: "t_a", To: "t_b"}},
 		{Entry: registry.Entry{Type: registry.Moved, Version: at(3), From: "t_b", To: "t_c"}},
 		{Entry: registry.Entry{Type: registry.Moved, Version: at(4), From: "t_c", To: "t_d"}},
+		{Resource: thread, Entry: registry.Entry{Type: registry.Created, Version: at(0), Tenant: "t_first"}}, // displaces
+		{Entry: registry.Entry{Type: registry.Moved, From: "t_x", To: "t_y", Reason: "why", Actor: "who", // displaces
+			Version: registry.Version{Time: time.Unix(2, 0).UTC(), Source: "//test", ID: "e3"}}},
 	} {
 		outcome := s.Apply(ctx, []registry.Change{change})[0]
 		require.Equal(t, registry.Applied, outcome.Kind, outcome.Err)
