@@ -45,7 +45,7 @@ func (p Parameters) Limits() []Limit {
 			"each process that folds holds it; give more memory"},
 		{"the feed of one verifier", "500 documents/s", feedPerVerifier / sequentialWrites,
 			"each entry is read by every transport process: fewer, larger processes"},
-		{"moves of one resource", "1,000 in its lifetime", 0,
+		{"moves of one resource", "1,000 in its lifetime, 100 of them without effect", 0,
 			"history_full: the next one becomes a dead letter"},
 		{"writes to one resource", "1/s", 0,
 			"the worker merges what arrives together into one write, and retries what collides"},
