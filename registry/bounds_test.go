@@ -2,6 +2,7 @@ package registry_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -92,7 +93,31 @@ func TestNoMoveIsEverGivenUp(t *testing.T) {
 	require.Equal(t, registry.Duplicate, record(u.History, nil).Update(entries[5:6], nil).Outcomes[0].Kind)
 }
 
+// There is one claim, and somebody was told yes: it is taken to the last byte.
 func TestAClaimIsTakenByAHistoryThatIsFull(t *testing.T) {
+	entries := []registry.Entry{created("t_0", 0, "e")}
+	size := func(e registry.Entry) int {
+		return len(e.Source) + len(e.ID) + len(e.Tenant) + len(e.From) + len(e.To) + len(e.Reason) + len(e.Actor)
+	}
+	left := registry.MaxHistoryBytes - size(entries[0])
+	for i := int64(1); left > 0; i++ {
+		m := moved(fmt.Sprint("t_", i-1), fmt.Sprint("t_", i), i, fmt.Sprint("m", i))
+		m.Reason = strings.Repeat("x", min(2000, left-size(m)))
+		if left-size(m) < 100 {
+			m.Reason += strings.Repeat("x", left-size(m))
+		}
+		left -= size(m)
+		entries = append(entries, m)
+	}
+	u := record(nil, nil).Update(entries, nil)
+	require.Zero(t, kindsOf(u)[registry.HistoryFull], "it holds as much as it may")
+	claim := registry.ClaimEntry("t_0", thread, at(9000, "").Time)
+	more := record(u.History, nil).Update([]registry.Entry{moved("t_x", "t_y", 9000, "more"), claim}, nil)
+	require.Equal(t, registry.HistoryFull, more.Outcomes[0].Kind)
+	require.Equal(t, registry.Applied, more.Outcomes[1].Kind)
+}
+
+func TestAClaimJoinsAsManyMovesOfStrangersAsAreKept(t *testing.T) {
 	u := record(nil, nil).Update(strangers(registry.MaxIdleMoves), nil)
 	u, created, err := record(u.History, nil).Claim("t_a", at(9, "").Time, nil)
 	require.NoError(t, err)

@@ -69,3 +69,13 @@ func TestChangesOfOneLedgerEntryInOneCommitAreOneWrite(t *testing.T) {
 	}
 	require.Equal(t, []registry.OutcomeKind{registry.Applied, registry.Applied, registry.Duplicate, registry.Applied, registry.Applied, registry.Duplicate}, kinds)
 }
+
+// Else who retracts would be told of themselves, and be noted twice.
+func TestARetractionWhoseAnswerWasLostIsKnownAgain(t *testing.T) {
+	change := registry.Retraction{Source: "s", ID: "m", By: "kim"}.LedgerChange()
+	first := change.Update(registry.LedgerEntry{}, false, time.Unix(50, 0))
+	require.True(t, first.Write)
+	again := change.Update(first.Entry, true, time.Unix(51, 0))
+	require.False(t, again.Write)
+	require.Equal(t, registry.Outcome{Kind: registry.Duplicate}, again.Outcome)
+}
