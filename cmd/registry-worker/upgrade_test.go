@@ -46,14 +46,16 @@ func TestAnArchiveOfCommit1571751IsBroughtOver(t *testing.T) {
 	}
 	first := c.start("upgrade", "--yes", "--rate", fmt.Sprint(max(200, len(lines)/5)))
 	total := strings.Count(whole, "\n")
-	require.Eventually(t, func() bool { return broughtOver(t, c) > total/3 }, time.Minute, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return noted(t, c) > total/3 }, 3*time.Minute, 100*time.Millisecond)
 	first.Kill()
 	first.Wait(10 * time.Second)
 	there := broughtOver(t, c)
 	require.Less(t, there, total, "it was the middle")
 	require.Contains(t, c.run(exitFault, "export").Stderr.String(), "registry-worker upgrade", "it is not finished")
 
-	second := c.run(exitDone, "upgrade", "--yes", "--rate", "unlimited").Stderr.String()
+	goingOn := c.start("upgrade", "--yes", "--rate", "unlimited")
+	require.Equal(t, exitDone, goingOn.Wait(5*time.Minute))
+	second := goingOn.Stderr.String()
 	t.Logf("killed with %d of %d documents brought over; then %s", there, total, second)
 	require.Contains(t, second, "going on behind")
 	require.Contains(t, second, "3 claims")
@@ -70,6 +72,20 @@ func TestAnArchiveOfCommit1571751IsBroughtOver(t *testing.T) {
 	require.Equal(t, exitDone, forgotten.Wait(30*time.Second))
 	_, url = c.service("serve")
 	require.Equal(t, http.StatusNoContent, get(t, url+"/v1/threads/claimed_1/access", "t_claims"))
+}
+
+// noted is how many documents upgrade has noted as looked at.
+func noted(t *testing.T, c program) int {
+	t.Helper()
+	client, err := firestore.NewClient(t.Context(), c.project.ID, c.project.FirestoreOptions()...)
+	require.NoError(t, err)
+	defer client.Close()
+	d, err := client.Collection("realtime_registry_ledger").Doc("upgrade").Get(t.Context())
+	if err != nil {
+		return 0 // not yet there
+	}
+	n, _ := d.Data()["documents"].(int64)
+	return int(n)
 }
 
 // broughtOver is how many documents say a format.

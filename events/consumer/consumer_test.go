@@ -174,6 +174,25 @@ func TestAMessageIsNackedWhenTheRetryBudgetIsUsedUp(t *testing.T) {
 	})
 }
 
+func TestWhatTheStoreDoesNotUnderstandIsNackedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := each(func(c registry.Change) registry.Outcome {
+			if c.Resource.ID == "th_new" {
+				return registry.Outcome{Kind: registry.Failed, Err: registry.TooNew("thread__th_new", errors.New("its format is 9"))}
+			}
+			return registry.Outcome{Kind: registry.Applied}
+		})
+		l := newLine()
+		running(t, s, l, Options{RetryBudget: 10 * time.Second})
+		started := time.Now()
+		tooNew, other := l.send(created("t_a", "th_new")), l.send(created("t_a", "th_1"))
+		require.False(t, tooNew.wait(), "another worker may understand it")
+		require.True(t, other.wait())
+		require.Less(t, time.Since(started), time.Second)
+		require.Empty(t, l.deadLetters())
+	})
+}
+
 func TestEachAttemptHasADeadlineOfItsOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &store{apply: func(ctx context.Context, changes []registry.Change) []registry.Outcome {

@@ -250,6 +250,9 @@ func (r *replay) apply(ctx context.Context, b *batch) error {
 			break
 		}
 		err := fmt.Errorf("%s: %w", b.items[pending[0]].at, results[pending[0]].Err)
+		if tooNew := firstTooNew(pending, results); tooNew != nil {
+			return tooNew // nothing changes it but another release
+		}
 		if time.Now().After(giveUp) || ctx.Err() != nil {
 			return errors.Join(ctx.Err(), err)
 		}
@@ -261,6 +264,15 @@ func (r *replay) apply(ctx context.Context, b *batch) error {
 		wait = min(2*wait, 5*time.Second)
 	}
 	return r.settle(b, results)
+}
+
+func firstTooNew(pending []int, results []handlers.Result) error {
+	for _, i := range pending {
+		if err := results[i].Err; errors.Is(err, registry.ErrTooNew) {
+			return err
+		}
+	}
+	return nil
 }
 
 // attempt applies what is pending: retractions first, so that what they take

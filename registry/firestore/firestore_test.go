@@ -2,8 +2,6 @@ package firestore_test
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
 	"fmt"
 	"slices"
 	"testing"
@@ -70,34 +68,6 @@ func TestFirestoreIsAStore(t *testing.T) {
 			Feed:          func() []registry.Resource { return feed(t, python) },
 		}
 	})
-}
-
-// ledgerEntry is the document of an event's entry in the ledger.
-func ledgerEntry(c *client.Client, source, id string) *client.DocumentRef {
-	hash := sha256.Sum256([]byte(source + "\x00" + id))
-	return c.Collection(prefix + firestore.LedgerCollection).Doc(base64.RawURLEncoding.EncodeToString(hash[:]))
-}
-
-// setMoveFormat changes an entry of the ledger as a later release would: with the
-// head, in one commit.
-func setMoveFormat(t *testing.T, c *client.Client, source, id string, format int64) {
-	t.Helper()
-	ledger, entry := c.Collection(prefix+firestore.LedgerCollection), ledgerEntry(c, source, id)
-	require.NoError(t, c.RunTransaction(t.Context(), func(_ context.Context, tx *client.Transaction) error {
-		head, err := tx.Get(ledger.Doc("head"))
-		if err != nil {
-			return err
-		}
-		position := head.Data()["position"].(int64) + 1
-		changes := []client.Update{{Path: "format", Value: format}, {Path: "seq", Value: position}}
-		if registry.CheckFormat(format) == nil {
-			changes = append(changes, client.Update{Path: "time", Value: time.Now()})
-		}
-		if err := tx.Update(entry, changes); err != nil {
-			return err
-		}
-		return tx.Update(head.Ref, []client.Update{{Path: "position", Value: position}})
-	}))
 }
 
 func feed(t *testing.T, c *client.Client) (resources []registry.Resource) {
