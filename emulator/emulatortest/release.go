@@ -25,13 +25,12 @@ func Release(t testing.TB, commit string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.Command("git", "rev-parse", "--verify", "--quiet", commit+"^{commit}").Output()
-	if err != nil {
-		NotInstalled(t, fmt.Errorf("commit %s is not in this clone, which the test builds it from (git fetch --unshallow): %w", commit, err))
-	}
-	path := filepath.Join(dir, "registry-worker-"+strings.TrimSpace(string(out)))
+	path := filepath.Join(dir, "registry-worker-"+commit)
 	if _, err := os.Stat(path); err == nil {
 		return path
+	}
+	if err := exec.Command("git", "rev-parse", "--verify", "--quiet", commit+"^{commit}").Run(); err != nil {
+		NotInstalled(t, fmt.Errorf("commit %s is not in this clone, which the test builds it from (git fetch --unshallow): %w", commit, err))
 	}
 	if err := buildRelease(t.TempDir(), commit, path); err != nil {
 		t.Fatal(err)
