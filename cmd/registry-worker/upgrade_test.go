@@ -15,7 +15,7 @@ import (
 )
 
 // before is the commit that knows nothing of formats.
-const before = "1571751"
+const before = "157175114b594bb848df3967e08059c5cc740384"
 
 // by is the same project, by another program.
 func (c program) by(binary string) program {
