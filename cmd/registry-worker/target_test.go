@@ -34,6 +34,7 @@ func TestEveryCommandThatWritesBeginsWithItsTarget(t *testing.T) {
 		"moves retract":        {"m --yes", firestore},
 		"dead-letters redrive": {"", pubsub},
 		"quota reset":          {"--yes t_a x", firestore},
+		"upgrade":              {"--yes --rate unlimited", firestore},
 	}
 	reads := []string{"inspect", "export", "moves list", "moves plan", "dead-letters list", "quota show", "config", "version"}
 	services := []string{"run", "serve", "dev"} // they log it; dev names its emulators
