@@ -2,6 +2,7 @@ package rules_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -62,10 +63,6 @@ func number(n int) *firestorepb.Value {
 
 func array(values ...*firestorepb.Value) *firestorepb.Value {
 	return &firestorepb.Value{ValueType: &firestorepb.Value_ArrayValue{ArrayValue: &firestorepb.ArrayValue{Values: values}}}
-}
-
-func at(t time.Time) *firestorepb.Value {
-	return &firestorepb.Value{ValueType: &firestorepb.Value_TimestampValue{TimestampValue: timestamppb.New(t)}}
 }
 
 type fields map[string]*firestorepb.Value
@@ -290,30 +287,15 @@ func TestTheMeterCountsWhatComesInWhicheverWay(t *testing.T) {
 	require.EqualValues(t, 2, inside.project.FirestoreRules.Meter().Writes("c"))
 }
 
-func TestTheReportNamesHotDocumentsAndIndexesWhateverTheRateIs(t *testing.T) {
+func TestTheReportNamesHotDocumentsWhateverTheRateIs(t *testing.T) {
 	d := open(t)
 	d.project.FirestoreRules.WriteRate(0, 0)
-	for range 40 {
-		require.NoError(t, d.commit(d.set("c/hot", nil)))
-	}
-	begin := time.Now()
-	for n := range 3 {
-		var up, exempt []*firestorepb.Write
-		for i := range 500 {
-			name := string(rune('a'+n)) + "-" + strings.Repeat("i", 1+i%7) + time.Duration(i).String()
-			up = append(up, d.set("c/"+name, fields{"at": at(begin.Add(time.Duration(500*n+i) * time.Millisecond))}))
-			exempt = append(exempt, d.set("realtime_registry_ledger/"+name, fields{"time": at(begin.Add(time.Duration(500*n+i) * time.Millisecond))}))
-		}
-		d.batch(up...)
-		d.batch(exempt...)
+	for n := 0; len(d.project.FirestoreRules.Report().Documents) == 0; n++ {
+		require.Less(t, n, 10_000)
+		d.batch(d.set("c/hot", nil), d.set(fmt.Sprint("c/", n), nil))
 	}
 	report := d.project.FirestoreRules.Report()
 	require.Len(t, report.Documents, 1)
 	require.Equal(t, "c/hot", report.Documents[0].Name)
-	require.Greater(t, report.Documents[0].PerSecond, 10)
-	if took := time.Since(begin); took < time.Second { // else they were slower than the bound
-		require.Len(t, report.Ranges, 1)
-		require.Equal(t, "c.at", report.Ranges[0].Name)
-		require.Greater(t, report.Ranges[0].PerSecond, 500)
-	}
+	require.Positive(t, report.Documents[0].PerSecond)
 }
