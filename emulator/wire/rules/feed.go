@@ -10,8 +10,8 @@ import (
 // mostFeeders is how many streams of the emulator one subscription is read from.
 const mostFeeders = 16
 
-// feed opens one more stream to the emulator where a stream has room for all
-// that came, and it came in full responses: the emulator sends 100 messages each
+// feed opens one more stream to the emulator where a stream has room for more
+// than all that came, and it came in full responses: the emulator sends 100 messages each
 // 50 ms on a stream (measured), the service up to 10 MB/s
 // (https://cloud.google.com/pubsub/quotas#resource_limits), so a subscriber with
 // few streams would be held to what only the emulator is slow at.
@@ -22,7 +22,8 @@ const mostFeeders = 16
 func (s *subscription) feed(like *pullStream) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.held) < mostAtOnce || !like.room() || len(s.streams)+s.feeders >= mostFeeders {
+	starved := like.mostMessages <= 0 || like.messages+len(s.held) < like.mostMessages
+	if len(s.held) < mostAtOnce || !starved || len(s.streams)+s.feeders >= mostFeeders {
 		return
 	}
 	s.feeders++
