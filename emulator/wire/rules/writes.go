@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	spb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -102,14 +101,14 @@ func answerRefused(reply *firestorepb.BatchWriteResponse, n int, pass []int, ref
 		return
 	}
 	results, statuses := reply.GetWriteResults(), reply.GetStatus()
-	reply.WriteResults = make([]*firestorepb.WriteResult, n)
-	reply.Status = make([]*spb.Status, n)
+	reply.WriteResults, reply.Status = nil, nil
 	for i := range n {
-		reply.WriteResults[i] = &firestorepb.WriteResult{}
-		reply.Status[i] = status.Convert(refused[i]).Proto()
-		if reply.Status[i] == nil {
-			reply.Status[i] = &spb.Status{}
+		s := status.New(codes.OK, "")
+		if refused[i] != nil {
+			s = status.Convert(refused[i])
 		}
+		reply.WriteResults = append(reply.WriteResults, &firestorepb.WriteResult{})
+		reply.Status = append(reply.Status, s.Proto())
 	}
 	for k, i := range pass {
 		reply.WriteResults[i] = results[k]
