@@ -106,6 +106,7 @@ func sideBySide(t *testing.T, lastBinary, nextBinary string) error {
 	publish(creationsOf("new_", "t_new"), movesOf("old_", "forth", 3, "t_old", "t_forth"), []string{tenantMoved("whole", "2024-01-02T00:00:00Z", "t_gone", "t_here")})
 	owned("new_", "t_new")
 	owned("old_", "t_forth")
+	require.Eventually(t, func() bool { return len(rawDocuments(t, c, "realtime_registry_ledger")) == 1 }, time.Minute, 50*time.Millisecond)
 	for i := range side {
 		require.Equal(t, http.StatusCreated, do(t, http.MethodPut, fmt.Sprint(url, "/v1/threads/claim_", i), "t_claim"))
 	}
