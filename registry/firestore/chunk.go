@@ -6,12 +6,22 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
-// weight is about how many bytes entries take in a request.
+// weight is about how many bytes entries take in a request, at most.
 func weight(entries []registry.Entry) int {
-	const document, entry = 300, 150 // names of documents, fields and tenants
+	const document, entry = 300, 150 // names of documents and of fields
 	bytes := document
 	for _, e := range entries {
-		bytes += entry + len(e.Source) + len(e.ID)
+		bytes += entry + len(e.Source) + len(e.ID) + len(e.Tenant) + len(e.From) + len(e.To) + len(e.Reason) + len(e.Actor)
+	}
+	return bytes
+}
+
+// weight is about how many bytes what is to be written takes in a request, at
+// most.
+func (p pending) weight() int {
+	bytes := weight(p.update.History) + weight(p.update.Displaced)
+	for _, tenant := range p.update.Path {
+		bytes += 8 + len(tenant)
 	}
 	return bytes
 }
@@ -20,7 +30,7 @@ func weight(entries []registry.Entry) int {
 func chunks(all []pending, most int) iter.Seq[[]pending] {
 	return func(yield func([]pending) bool) {
 		for len(all) > 0 {
-			n := fitting(all, most, func(p pending) int { return weight(p.update.History) })
+			n := fitting(all, most, pending.weight)
 			if !yield(all[:n]) {
 				return
 			}
