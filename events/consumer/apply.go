@@ -43,7 +43,9 @@ func (c *Consumer) apply(l *lane, works []*work) {
 		return
 	}
 	for _, w := range rest {
-		c.settle(w, handlers.Reduce(w.outcomes))
+		result := handlers.Reduce(w.outcomes)
+		c.reportUnusual(w, result)
+		c.settle(w, result)
 	}
 }
 
@@ -90,7 +92,7 @@ func (c *Consumer) attempt(works []*work) (rest []*work) {
 			rest = append(rest, w)
 			continue
 		}
-		c.reportUnusual(w)
+		c.reportUnusual(w, result)
 		c.settle(w, result)
 	}
 	return rest
@@ -145,15 +147,16 @@ func final(o registry.Outcome) bool {
 }
 
 // reportUnusual tells of what was applied, or refused, and an operator should
-// see all the same.
-func (c *Consumer) reportUnusual(w *work) {
+// see all the same. Of a message that comes again, what was applied is told of
+// now, since it will be a duplicate then, and what was refused with the result.
+func (c *Consumer) reportUnusual(w *work, result handlers.Result) {
 	for i, o := range w.outcomes {
 		committed := o.Kind == registry.Applied || o.Kind == registry.Inapplicable
 		if committed && o.Displaced != nil {
 			c.telemetry.displaced()
 			c.log.displaced(w, w.changes[i], *o.Displaced)
 		}
-		if o.WouldCount {
+		if o.WouldCount && result.Verdict != handlers.Transient {
 			c.telemetry.wouldCount()
 			c.log.wouldCount(w, w.changes[i])
 		}

@@ -3,6 +3,7 @@ package consumer
 import (
 	"bytes"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 
+	"github.com/northstar-engines/realtime-registry/events"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
@@ -61,6 +63,43 @@ func TestWhatChangesHandsUnexpectedlyIsCountedAndLogged(t *testing.T) {
 			`level=WARN msg="a move of a whole tenant counts from long before its publication`,
 		} {
 			require.Contains(t, log.String(), line)
+		}
+		require.NoError(t, stop())
+	})
+}
+
+// A message whose other changes fail for too long is nacked. What was applied of
+// it is a duplicate when it comes again, so it must be told of before; what was
+// refused is refused again.
+func TestWhatAMessageDisplacedIsToldOfAlthoughTheMessageIsNacked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var failing atomic.Bool
+		failing.Store(true)
+		s := each(func(c registry.Change) registry.Outcome {
+			lost := &registry.Entry{Type: registry.Moved, From: "t_a", To: "t_lost"}
+			switch {
+			case c.Resource.ID == "full":
+				return registry.Outcome{Kind: registry.HistoryFull, WouldCount: true}
+			case c.Resource.ID == "down" && failing.Load():
+				return down(c)
+			case c.Resource.ID == "displaces" && failing.Load():
+				return registry.Outcome{Kind: registry.Applied, Displaced: lost}
+			case c.Resource.ID == "displaces":
+				return registry.Outcome{Kind: registry.Duplicate, Displaced: lost}
+			}
+			return applied(c)
+		})
+		reader := sdkmetric.NewManualReader()
+		l := newLine()
+		_, stop := running(t, s, l, Options{MeterProvider: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))})
+		move := message(string(events.TenantMovedType), `{"from_tenant_id":"t_a","to_tenant_id":"t_b","resources":[
+			{"kind":"thread","id":"displaces"},{"kind":"thread","id":"full"},{"kind":"thread","id":"down"}]}`)
+		require.False(t, l.send(move).wait(), "nacked")
+		failing.Store(false)
+		require.True(t, l.send(move).wait(), "acked behind its dead letter")
+		synctest.Wait()
+		for _, metric := range []string{"registry.displaced", "registry.history_full.would_count"} {
+			require.Equal(t, map[string]int64{"": 1}, counts(t, reader, metric), metric)
 		}
 		require.NoError(t, stop())
 	})
