@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"path"
 	"slices"
-	"strings"
 	"time"
 
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
@@ -116,9 +115,10 @@ func (u *upgrade) convert(d *firestorepb.Document) (broughtOver, error) {
 	return b, nil
 }
 
-// claim reports whether an entry is a claim as commit 1571751 stored it.
+// claim reports whether an entry is a claim as commit 1571751 stored it: the same
+// that is taken for one in its archives.
 func claim(r registry.Resource, e registry.Entry) bool {
-	return e.Type == registry.Created && e.Source == registry.ClaimSource && strings.HasPrefix(e.ID, r.DocumentID()+"__")
+	return e.Type == registry.Created && e.SameEvent(registry.ClaimEntry(e.Tenant, r, e.Time).Version)
 }
 
 // put writes documents, each for itself, and returns the names of those that
