@@ -14,7 +14,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
 )
 
-// attacked is a worker with its API, and whoever may publish.
+// attacked is a worker with its API, and somebody who may publish anything.
 type attacked struct {
 	program
 	worker  *emulatortest.Process
@@ -107,6 +107,7 @@ func (a attacked) requireLogged(level string, parts ...string) {
 // One operation moves two tenants under one id; then somebody uses the id once
 // more, with an earlier time.
 func TestAMoveUnderAKnownIDIsNeitherLostNorRewritesHistoryInSilence(t *testing.T) {
+	t.Parallel() // it mostly waits
 	a := underAttack(t)
 	a.create("a1", "t_a", "th_a", time.Now().Add(-time.Hour))
 	a.create("b1", "t_b", "th_b", time.Now().Add(-time.Hour))
@@ -140,6 +141,7 @@ func TestAMoveUnderAKnownIDIsNeitherLostNorRewritesHistoryInSilence(t *testing.T
 }
 
 func TestACorrectedMoveUnderARetractedIDIsRefusedWithTheWayOut(t *testing.T) {
+	t.Parallel() // it mostly waits
 	a := underAttack(t)
 	a.create("a1", "t_old", "th_1", time.Now().Add(-time.Hour))
 	a.move("move-14", time.Now(), "t_old", "t_wrong")
@@ -155,6 +157,7 @@ func TestACorrectedMoveUnderARetractedIDIsRefusedWithTheWayOut(t *testing.T) {
 }
 
 func TestAClaimedThreadIsNotTakenByACreationOfTheYearOne(t *testing.T) {
+	t.Parallel() // it mostly waits
 	a := underAttack(t)
 	claim := func(tenant, thread string) int { return do(t, http.MethodPut, a.url+"/v1/threads/"+thread, tenant) }
 	require.Equal(t, http.StatusCreated, claim("t_victim", "th_c"))
@@ -187,6 +190,7 @@ func TestAClaimedThreadIsNotTakenByACreationOfTheYearOne(t *testing.T) {
 }
 
 func TestAMoveWithAMisspeltMemberMovesNothing(t *testing.T) {
+	t.Parallel() // it mostly waits
 	a := underAttack(t)
 	for _, thread := range []string{"keep1", "keep2", "move1"} {
 		require.Equal(t, http.StatusCreated, do(t, http.MethodPut, a.url+"/v1/threads/"+thread, "t_w1"))
@@ -216,6 +220,7 @@ func TestAMoveWithAMisspeltMemberMovesNothing(t *testing.T) {
 }
 
 func TestStrangersCannotFillAThreadsHistory(t *testing.T) {
+	t.Parallel() // it mostly waits
 	a := underAttack(t)
 	require.Equal(t, http.StatusCreated, do(t, http.MethodPut, a.url+"/v1/threads/th_full", "t_a"))
 	for i := range 130 {
@@ -230,6 +235,7 @@ func TestStrangersCannotFillAThreadsHistory(t *testing.T) {
 }
 
 func TestAPublisherOfCanvasesMovesNobody(t *testing.T) {
+	t.Parallel() // it mostly waits
 	a := underAttack(t)
 	require.Equal(t, http.StatusCreated, do(t, http.MethodPut, a.url+"/v1/threads/th_b", "t_b"))
 	a.send("nexus-canvas-created", "evil2", "nexus.tenant.moved.v1", time.Now(), `{"from_tenant_id":"t_b","to_tenant_id":"t_evil"}`)

@@ -37,6 +37,7 @@ var next = []emulatortest.Edit{
 }
 
 func TestTheLastReleaseRunsBesideTheNext(t *testing.T) {
+	t.Parallel() // it mostly waits
 	require.NoError(t, sideBySide(t, emulatortest.Release(t, strings.TrimSpace(lastRelease)), emulatortest.Edited(t, next...)))
 }
 

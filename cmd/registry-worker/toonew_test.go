@@ -20,6 +20,7 @@ func (c program) alter(collection, name, field string, value any) {
 }
 
 func TestADocumentThatIsNotUnderstoodIsNamedByEveryCommandAndStopsNoOther(t *testing.T) {
+	t.Parallel() // it mostly waits
 	c := onEmulators(t)
 	c.run(exitDone, "replay", "--yes", write(t, created("1", "2024-01-01T00:00:00Z", "t_a", "th_1"), created("2", "2024-01-01T00:00:00Z", "t_a", "th_2")))
 	c.alter("realtime_registry", "thread__th_1", "format", 9)
@@ -42,6 +43,7 @@ func TestADocumentThatIsNotUnderstoodIsNamedByEveryCommandAndStopsNoOther(t *tes
 }
 
 func TestALedgerEntryThatIsNotUnderstoodStopsChecksAndNothingElse(t *testing.T) {
+	t.Parallel() // it mostly waits
 	c := onEmulators(t)
 	c.run(exitDone, "replay", "--yes", write(t, created("1", "2024-01-01T00:00:00Z", "t_a", "th_1"), tenantMoved("m", "2024-01-02T00:00:00Z", "t_x", "t_y")))
 	for name := range rawDocuments(t, c, "realtime_registry_ledger") {

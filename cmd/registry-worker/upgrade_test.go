@@ -26,6 +26,7 @@ func (c program) by(binary string) program {
 // A registry of commit 1571751, made by that program itself, with a forgotten
 // process of it that goes on.
 func TestAnArchiveOfCommit1571751IsBroughtOver(t *testing.T) {
+	t.Parallel() // it mostly waits
 	a := loadArchive(t)
 	c := onEmulators(t)
 	old := c.by(emulatortest.Release(t, before))
