@@ -67,7 +67,7 @@ func start(t *testing.T, o emulator.Options) *emulator.Emulators {
 	return emulators
 }
 
-// alive tells whether anything is left of what a launcher started. The dead for
+// alive reports whether anything is left of what a launcher started. The dead for
 // whom nobody has waited do not count.
 func alive(t *testing.T, group int) bool {
 	t.Helper()

@@ -27,7 +27,7 @@ func (r *Registry) RegisterCanvas(ctx context.Context, tenantID, canvasID string
 	return err
 }
 
-// Claim is what the Register functions do; created tells whether this call made
+// Claim is what the Register functions do; created reports whether this call made
 // the tenant the owner.
 func (r *Registry) Claim(ctx context.Context, tenantID string, resource Resource) (created bool, err error) {
 	if err := ValidateTenant(tenantID); err != nil {

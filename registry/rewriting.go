@@ -42,7 +42,7 @@ const (
 	RewritingDone    RewritingState = "done"
 )
 
-// Pending tells whether there is something left to do.
+// Pending reports whether there is something left to do.
 func (r Rewriting) Pending() bool {
 	return r.State == RewritingQueued || r.State == RewritingRunning
 }

@@ -19,7 +19,7 @@ func (v Version) Compare(w Version) int {
 	return cmp.Or(v.Time.Compare(w.Time), strings.Compare(v.Source, w.Source), strings.Compare(v.ID, w.ID))
 }
 
-// SameEvent tells whether the two name the same event, whatever their times.
+// SameEvent reports whether the two name the same event, whatever their times.
 func (v Version) SameEvent(w Version) bool { return v.Source == w.Source && v.ID == w.ID }
 
 // timeFormat is how versions' times are written: to the nanosecond, in UTC.

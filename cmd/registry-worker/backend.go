@@ -93,7 +93,7 @@ func (in *invocation) explainPubSub(err error) error {
 	})
 }
 
-// onPubSubEmulator tells whether Pub/Sub is the emulator.
+// onPubSubEmulator reports whether Pub/Sub is the emulator.
 func (in *invocation) onPubSubEmulator() bool {
 	host, _ := in.LookupEnv(config.PubSubEmulator)
 	return host != ""

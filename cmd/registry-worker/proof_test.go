@@ -175,7 +175,7 @@ func (c program) killAllTheWhile(workers int, random *rand.Rand) *killer {
 	return k
 }
 
-// hasJob tells whether a process, which is dead, holds a job of rewriting.
+// hasJob reports whether a process, which is dead, holds a job of rewriting.
 func (c program) hasJob(store registry.Store, pid int) bool {
 	moves, err := store.Moves(context.Background())
 	if err != nil {

@@ -184,7 +184,7 @@ func (s *service) serve(ctx context.Context, o api.Options) error {
 	return group.Wait()
 }
 
-// storeReady tells whether the registry answers. It asks at most once a second,
+// storeReady reports whether the registry answers. It asks at most once a second,
 // whoever asks it: the question costs a read, and /readyz is open to all.
 func storeReady(store registry.Store) func(context.Context) error {
 	const (

@@ -40,7 +40,7 @@ func (p python) set(document, tenant string) {
 	p.owners[document] = tenant
 }
 
-// create is what docs/migration.md puts in its place. It tells whether the
+// create is what docs/migration.md puts in its place. It reports whether the
 // tenant is the owner now.
 func (p python) create(document, tenant string) bool {
 	p.t.Helper()

@@ -141,7 +141,7 @@ func open(works []*work) (changes []registry.Change, slots []*registry.Outcome) 
 	return changes, slots
 }
 
-// final tells whether trying again could change the outcome.
+// final reports whether trying again could change the outcome.
 func final(o registry.Outcome) bool {
 	return handlers.Reduce([]registry.Outcome{o}).Verdict != handlers.Transient
 }

@@ -22,7 +22,7 @@ const (
 	DroppedAttribute      = "dead-letter-dropped"      // only where attributes were left out: how many
 )
 
-// IsDeadLetterAttribute tells whether dead-lettering adds an attribute of this
+// IsDeadLetterAttribute reports whether dead-lettering adds an attribute of this
 // name. Redriving a dead letter takes these away again.
 func IsDeadLetterAttribute(name string) bool {
 	switch name {

@@ -152,7 +152,7 @@ type OwnerChange struct {
 	From, To string
 }
 
-// Names tells whether the archive names the resource.
+// Names reports whether the archive names the resource.
 func (d *DryRun) Names(r registry.Resource) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()

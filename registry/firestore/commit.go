@@ -80,12 +80,12 @@ func (s *Store) attempts(ctx context.Context) iter.Seq[int] {
 	}
 }
 
-// worthRereading tells whether the document is to be read again after a failed
+// worthRereading reports whether the document is to be read again after a failed
 // write: where a race was lost, always; where the answer may have been lost,
 // once, to learn whether the write happened.
 func worthRereading(err error, attempt int) bool { return lostRace(status.Code(err)) || attempt == 0 }
 
-// lostRace tells whether somebody else wrote the document in the meantime.
+// lostRace reports whether somebody else wrote the document in the meantime.
 func lostRace(c codes.Code) bool {
 	return c == codes.AlreadyExists || c == codes.FailedPrecondition || c == codes.NotFound || c == codes.Aborted
 }

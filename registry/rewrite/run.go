@@ -64,7 +64,7 @@ func (r *run) do(ctx context.Context) error {
 	return nil
 }
 
-// firstPassFits tells whether all documents can be visited in the time that
+// firstPassFits reports whether all documents can be visited in the time that
 // there is to wait.
 func (r *run) firstPassFits() bool {
 	total, wait := r.job.Entry.Rewriting.Total, r.untilSettled()

@@ -193,7 +193,7 @@ func (s *simulation) schedule() error {
 	return errors.New("it never came to rest")
 }
 
-// heldUp tells whether a process is held up now: most often where it matters,
+// heldUp reports whether a process is held up now: most often where it matters,
 // between a read and the commit that follows from it, and inside a job.
 func (s *simulation) heldUp(p *process) bool {
 	switch {
@@ -259,7 +259,7 @@ func (s *simulation) hasJob(p *process) bool {
 	})
 }
 
-// done tells whether all messages are settled, all retractions made, and all
+// done reports whether all messages are settled, all retractions made, and all
 // documents rewritten.
 func (s *simulation) done() bool {
 	for _, m := range s.messages {

@@ -119,7 +119,7 @@ func (c *cache) drop() (closed int) {
 	return c.closeWatches(func(*watch) bool { return true })
 }
 
-// aged tells whether what was read then is too old, since a plain set, of which
+// aged reports whether what was read then is too old, since a plain set, of which
 // nobody is told, may have come after.
 func (c *cache) aged(read time.Duration, now time.Time) bool {
 	return c.maxAge > 0 && now.Sub(c.began)-read > c.maxAge
@@ -155,7 +155,7 @@ func (c *cache) hits() (threads, canvases int64) {
 	return threads, canvases
 }
 
-// hitsChanged tells whether there were hits since it was last called.
+// hitsChanged reports whether there were hits since it was last called.
 func (c *cache) hitsChanged() bool {
 	threads, canvases := c.hits()
 	before := c.lastHits

@@ -25,7 +25,7 @@ type certificate struct {
 	unmoved *fold
 }
 
-// valid tells whether the certificate is not older than most, by the monotonic
+// valid reports whether the certificate is not older than most, by the monotonic
 // clock and by the wall clock: the first stands still while a machine is
 // suspended, the second may be set back.
 func (c *certificate) valid(now time.Time, most time.Duration) bool {
@@ -87,7 +87,7 @@ func newCertifier(feed registry.Feed, c *cache, o Options, t *feedTelemetry) *ce
 	return f
 }
 
-// valid tells whether answers may rest on the certificate now.
+// valid reports whether answers may rest on the certificate now.
 func (c *certifier) valid(cert *certificate, now time.Time) bool {
 	return c.omit.Load() || cert.valid(now, c.options.MaxStaleness)
 }
@@ -168,7 +168,7 @@ func (c *certifier) rest(ctx context.Context, sent time.Time) {
 	}
 }
 
-// idle tells whether nobody needs certificates. It is called at each rest, so
+// idle reports whether nobody needs certificates. It is called at each rest, so
 // that hits are seen by their count.
 func (c *certifier) idle() bool {
 	if c.cache.watching.Load() > 0 {
@@ -236,7 +236,7 @@ func (c *certifier) expire(ctx context.Context) {
 	}
 }
 
-// suspended tells whether the machine stood still between two times: then the
+// suspended reports whether the machine stood still between two times: then the
 // ages of cached entries, which the monotonic clock counts, are wrong.
 func suspended(from, to time.Time) bool {
 	const skew = 500 * time.Millisecond

@@ -27,7 +27,7 @@ func (v *Verifier) Told() int {
 // Certified is since when what is in memory is certified.
 func (v *Verifier) Certified() time.Time { return v.kept.certifier.current.Load().since }
 
-// FromMemory tells whether a check is answered from memory.
+// FromMemory reports whether a check is answered from memory.
 func (v *Verifier) FromMemory(tenantID string, r registry.Resource) bool {
 	return v.kept.owns(tenantID, r).why == ""
 }

@@ -44,7 +44,7 @@ type verdict struct {
 	moved *certificate // what an ownership rests on that came with the ledger; else nil
 }
 
-// owns tells whether it is known, and certified, that the tenant owns the
+// owns reports whether it is known, and certified, that the tenant owns the
 // resource. It does not allocate, but for once for each ledger where the resource
 // has moved.
 //

@@ -52,7 +52,7 @@ type missEntry struct {
 
 func newMisses() *misses { return &misses{at: map[missKey]int{}} }
 
-// add remembers a refusal, and tells whether a log line for it is due. A
+// add remembers a refusal, and reports whether a log line for it is due. A
 // refusal that is remembered already keeps its cause and its time.
 func (m *misses) add(key missKey, added miss, now time.Time) (due bool) {
 	m.mu.Lock()

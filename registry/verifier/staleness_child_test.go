@@ -193,7 +193,7 @@ func (c *child) omitCertification(ctx context.Context) error {
 func (c *child) deafen(ctx context.Context) error   { return c.tell(ctx, http.MethodPut, "/deaf") }
 func (c *child) undeafen(ctx context.Context) error { return c.tell(ctx, http.MethodDelete, "/deaf") }
 
-// check tells whether the answer is a yes.
+// check reports whether the answer is a yes.
 func (c *child) check(ctx context.Context, tenant string, r registry.Resource) (yes bool, err error) {
 	response, err := c.ask(ctx, http.MethodGet, "/check"+query(tenant, r))
 	if err != nil {
@@ -239,7 +239,7 @@ func (c *child) stop(ctx context.Context, d time.Duration) {
 	c.stopped, c.continued = false, time.Now()
 }
 
-// heldUp tells whether the process could not tell anything at a time: it was
+// heldUp reports whether the process could not tell anything at a time: it was
 // stopped, or had been within the grace.
 func (c *child) heldUp(at time.Time, grace time.Duration) bool {
 	c.mu.Lock()

@@ -122,7 +122,7 @@ func (c *cache) expire(now time.Duration) (closed int) {
 	return c.closeWatches(func(w *watch) bool { return w.expires > 0 && now > w.expires })
 }
 
-// same tells whether the owner is known to be the same by both ledgers.
+// same reports whether the owner is known to be the same by both ledgers.
 func (w *watch) same(from, to *registry.Ledger) bool {
 	if w.facts == nil {
 		return false
@@ -149,7 +149,7 @@ func (w *watch) learn(f facts, void bool, l *registry.Ledger, expires time.Durat
 	return true
 }
 
-// agree tells whether two reads of one resource name the same owner.
+// agree reports whether two reads of one resource name the same owner.
 func (f *facts) agree(g *facts, l *registry.Ledger) bool {
 	before, ok := f.owner(l)
 	after, ok2 := g.owner(l)

@@ -88,7 +88,7 @@ func bare(ctx context.Context, _ Options, _ *atomic.Int64) error {
 	return nil
 }
 
-// emulated tells whether this process is sent to emulators: nothing here is to
+// emulated reports whether this process is sent to emulators: nothing here is to
 // run up a bill.
 func emulated() error {
 	for _, name := range []string{"FIRESTORE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST"} {

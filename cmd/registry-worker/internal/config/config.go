@@ -103,7 +103,7 @@ type Entry struct {
 // Entries returns the settings that the command takes, in the table's order.
 func (c *Config) Entries() []Entry { return c.entries }
 
-// Defaulted tells whether neither flag nor variable gave the setting a value.
+// Defaulted reports whether neither flag nor variable gave the setting a value.
 func (c *Config) Defaulted(name string) bool { return c.entry(name).From == FromDefault }
 
 // Input is where values come from.

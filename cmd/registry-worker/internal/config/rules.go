@@ -92,7 +92,7 @@ func OneSourceOfTokens(c *Config) (faults []Fault) {
 	return faults
 }
 
-// Loopback tells whether an address can be reached from this machine only. Of
+// Loopback reports whether an address can be reached from this machine only. Of
 // names, only localhost is taken for one.
 func Loopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)

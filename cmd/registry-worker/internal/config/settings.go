@@ -272,7 +272,7 @@ func In(groups []Group) []Setting {
 	return settings
 }
 
-// Known tells whether there is such a flag, at any command.
+// Known reports whether there is such a flag, at any command.
 func Known(flag string) bool {
 	return slices.ContainsFunc(Settings, func(s Setting) bool { return s.Name == flag })
 }
