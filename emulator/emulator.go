@@ -24,8 +24,8 @@ const defaultStartWithin = 60 * time.Second
 
 // Emulators are those that one Start started.
 type Emulators struct {
-	Firestore *Emulator // nil where Options left it out
-	PubSub    *Emulator // nil where Options left it out
+	Firestore *Emulator // nil if Options left it out
+	PubSub    *Emulator // nil if Options left it out
 }
 
 // Start starts the emulators and waits until they answer. ctx bounds the start

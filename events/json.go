@@ -107,7 +107,7 @@ func members(tree any) int {
 }
 
 // repeatedName finds a name that occurs twice in one object of valid JSON. It
-// is slow, and only asked where there is one.
+// is slow, and only asked if there is one.
 func repeatedName(text []byte) string {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.UseNumber()

@@ -11,7 +11,7 @@ import (
 )
 
 // judged is the reason why the rules refuse a creation by the source at the time,
-// "" where they take it.
+// "" if they take it.
 func judged(t *testing.T, r events.Rules, source string, at time.Time) events.Reason {
 	t.Helper()
 	_, err := r.Decode(map[string]string{

@@ -25,7 +25,7 @@ type Decision struct {
 	Remaining int64
 	// ResetAfter is when the window ends, by the store's clock, from now.
 	ResetAfter time.Duration
-	// RetryAfter is when to try again; zero where Allowed.
+	// RetryAfter is when to try again; zero if Allowed.
 	RetryAfter time.Duration
 	// Window is the window that the units were taken from. Zero if they were taken
 	// from none: Shadow or FailedOpen.

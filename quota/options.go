@@ -52,7 +52,7 @@ type Options struct {
 	TracerProvider trace.TracerProvider
 }
 
-// Validate returns every fault of the options, joined; nil where there is none.
+// Validate returns every fault of the options, joined; nil if there is none.
 // It does not read PolicyFile.
 func (o Options) Validate() error {
 	var faults []error

@@ -14,7 +14,7 @@ const Absent Version = -1
 
 // Snapshot is what a strong read saw.
 type Snapshot struct {
-	Window   Window // zero where Version is Absent
+	Window   Window // zero if Version is Absent
 	Version  Version
 	ReadTime time.Time   // the store's time of the read
 	Reset    ResetRecord // the last one by an operator; zero: none, or forgotten

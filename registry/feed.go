@@ -36,7 +36,7 @@ type FeedBatch struct {
 // Notice is what a listener tells of.
 type Notice struct {
 	Entries []FeedEntry
-	Seq     int64 // position of the ledger; 0 where the notice says nothing of it
+	Seq     int64 // position of the ledger; 0 if the notice says nothing of it
 }
 
 // Feed is what a reader that keeps copies of histories takes of a store. Both

@@ -8,7 +8,7 @@ type Step struct {
 	Owner     string // after this step
 }
 
-// Owner folds the history with the ledger (design §4): "" where nobody
+// Owner folds the history with the ledger (design §4): "" if nobody
 // registered the resource. It does not allocate.
 func (h History) Owner(l *Ledger) string {
 	f := newFold(h, l)

@@ -19,13 +19,13 @@ type LedgerEntry struct {
 	ChangedAt      time.Time // time of that change's request; its commit may come a deadline later
 	Reason, Actor  string    // as the event says; may be empty
 	Displaced      []Entry   // what had this name and lost it; at most MaxDisplaced, the first first
-	Retractions    []Said    // who took it back, the first seen first; none where it counts
+	Retractions    []Said    // who took it back, the first seen first; none if it counts
 	RetractionOnly bool      // the retraction came before the move (archives): no From, To or time yet
 	Rewriting      Rewriting // as it was when the entry was read
-	// Unread is why the entry is not understood; nil where it is. Then it counts
+	// Unread is why the entry is not understood; nil if it is. Then it counts
 	// for no fold, stops those that it may concern (see Ledger.Unfoldable), and
 	// must not be changed. Source, ID and Seq are as far as they can be read; so
-	// is From, which is "" where it may concern any tenant.
+	// is From, which is "" if it may concern any tenant.
 	Unread error
 }
 
@@ -118,7 +118,7 @@ func (e LedgerEntry) Retracted() bool { return len(e.Retractions) > 0 }
 // Counts reports whether folds take account of the entry.
 func (e LedgerEntry) Counts() bool { return !e.Retracted() && !e.RetractionOnly && e.Unread == nil }
 
-// counting is the tenant whose resources the entry moves; none where it does
+// counting is the tenant whose resources the entry moves; none if it does
 // not count.
 func (e LedgerEntry) counting(exists bool) []string {
 	if !exists || !e.Counts() {

@@ -17,7 +17,7 @@ func (l *Ledger) With(seq int64, changed []LedgerEntry) *Ledger {
 	}
 	changed = slices.SortedFunc(slices.Values(changed), inVersionOrder)
 	events := make(map[EventName]bool, len(changed))
-	counting := make(map[string][]LedgerEntry, len(changed)) // new moves by tenant; none where one has gone
+	counting := make(map[string][]LedgerEntry, len(changed)) // new moves by tenant; none if one has gone
 	for _, e := range changed {
 		events[e.EventName()] = true
 		if e.Counts() {

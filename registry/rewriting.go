@@ -28,7 +28,7 @@ type Rewriting struct {
 	// CommittedAt is the commit time of the change; zero until the job was first
 	// claimed.
 	CommittedAt time.Time
-	// When, by the store's clock: zero where it has not happened.
+	// When, by the store's clock: zero if it has not happened.
 	StartedAt, UpdatedAt, FinishedAt time.Time
 }
 

@@ -49,9 +49,9 @@ type Outcome struct {
 type Record struct {
 	// Document is the document's name inside the collection.
 	Document string
-	// Resource is zero where the name breaks the pattern.
+	// Resource is zero if the name breaks the pattern.
 	Resource Resource
-	// TenantID is what direct readers see; "" where there is none.
+	// TenantID is what direct readers see; "" if there is none.
 	TenantID string
 	// History holds, last, an asserted entry where somebody wrote the document
 	// with a plain set since we did.
@@ -65,11 +65,11 @@ type Record struct {
 	// were when the document was last written by us.
 	Path      []string
 	LedgerSeq int64
-	// UpdateTime is the document's; zero where there is no document.
+	// UpdateTime is the document's; zero if there is no document.
 	UpdateTime time.Time
-	// Format is what the document says; 0 where it says none.
+	// Format is what the document says; 0 if it says none.
 	Format int64
-	// Unread is why the document is not understood; nil where it is. History is
+	// Unread is why the document is not understood; nil if it is. History is
 	// then empty, and Path and LedgerSeq may be.
 	Unread error
 }
@@ -95,7 +95,7 @@ func (r Record) Affected(tenants []string) bool {
 	return slices.ContainsFunc(tenants, func(t string) bool { return r.TenantID == t || slices.Contains(r.Path, t) })
 }
 
-// Owner folds the record with the ledger: "" where nobody registered the
+// Owner folds the record with the ledger: "" if nobody registered the
 // resource. Errors are those of Unfoldable.
 func (r Record) Owner(l *Ledger) (string, error) {
 	if err := r.Unfoldable(l); err != nil {

@@ -93,7 +93,7 @@ func (u Update) outcome(l *Ledger, e Entry, changed bool, o Outcome) Outcome {
 }
 
 // bornMoved returns the move of a whole tenant that is the first thing which
-// happened to a created resource, nil where it is something else.
+// happened to a created resource, nil if it is something else.
 func (h History) bornMoved(l *Ledger) *LedgerEntry {
 	f := newFold(h, l)
 	if step, ok := f.next(); ok && step.Ledger {

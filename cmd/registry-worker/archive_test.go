@@ -204,7 +204,7 @@ func TestAnArchiveReplayedTwiceAndAfterAKillEndsAsItsFold(t *testing.T) {
 	require.Equal(t, whole, killed.archive())
 }
 
-// lineOf is the line at which a checkpoint stands; 0 where there is none.
+// lineOf is the line at which a checkpoint stands; 0 if there is none.
 func lineOf(checkpoint string) int {
 	text, _ := os.ReadFile(checkpoint)
 	var stored replay.Checkpoint

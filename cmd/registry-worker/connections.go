@@ -12,7 +12,7 @@ const others = 128
 // connections is what --max-connections comes to where the process may open fewer
 // files. To accept more would take the files that the stores' connections need,
 // and then nothing would be accepted any more, health included. The warning is
-// empty where nothing was changed.
+// empty if nothing was changed.
 func connections(wanted int) (most int, warning string) {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil || uint64(wanted)+others <= limit.Cur {

@@ -123,7 +123,7 @@ func sum(t *testing.T, url, metric string) int {
 	return total
 }
 
-// scrape returns the value of one series, "" where there is none.
+// scrape returns the value of one series, "" if there is none.
 func scrape(t *testing.T, url, series string) string {
 	t.Helper()
 	for line := range strings.Lines(metrics(t, url)) {

@@ -75,7 +75,7 @@ func unknownFlag(settings []config.Setting) cli.OnUsageErrorFunc {
 	}
 }
 
-// didYouMean returns a suggestion, or "" where nothing is near.
+// didYouMean returns a suggestion, or "" if nothing is near.
 func didYouMean(names []string, given string) string {
 	best, distance := "", 1+len(given)/3
 	for _, name := range names {

@@ -70,12 +70,12 @@ func runInspect(ctx context.Context, in *invocation) error {
 type inspection struct {
 	Kind  registry.Kind `json:"kind"`
 	ID    string        `json:"id"`
-	Owner string        `json:"owner"` // "" where nobody registered it
+	Owner string        `json:"owner"` // "" if nobody registered it
 	Steps []step        `json:"steps"`
 	// Displaced were acknowledged, and lost their place to an event of the same
 	// name, or a creation to an older one: they do not count.
 	Displaced []step `json:"displaced,omitempty"`
-	// Document is what direct readers see: absent where there is none.
+	// Document is what direct readers see: absent if there is none.
 	Document *document `json:"document,omitempty"`
 	Ledger   int64     `json:"ledger_position"`
 	ReadTime time.Time `json:"read_time"`

@@ -72,7 +72,7 @@ func lostOutput(err error, stdout, stderr io.Writer, service bool) error {
 	return err
 }
 
-// fileOf returns the file of an input or an output of the process; nil where it
+// fileOf returns the file of an input or an output of the process; nil if it
 // is none, as in tests.
 func fileOf(stream any) *os.File {
 	switch s := stream.(type) {

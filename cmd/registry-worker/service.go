@@ -22,12 +22,12 @@ type service struct {
 	*invocation
 	telemetry *telemetry.Telemetry
 	store     registryStore
-	throttle  *throttle // nil where the API is not served
+	throttle  *throttle // nil if the API is not served
 	listener  net.Listener
 	metrics   net.Listener // of --metrics-listen; nil: listener
 	tokens    tokens       // that the API demands
 	startBy   time.Time    // what is not open by then is missing
-	stop      func()       // ends the verifier; nil where there is none
+	stop      func()       // ends the verifier; nil if there is none
 }
 
 // withService runs a service that is open, and closes it. Where ctx ends before

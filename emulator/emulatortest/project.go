@@ -24,8 +24,8 @@ import (
 // or a process that it starts comes in.
 type Project struct {
 	ID            string
-	FirestoreHost string // host:port; empty where the test asked for Pub/Sub only
-	PubSubHost    string // host:port; empty where the test asked for Firestore only
+	FirestoreHost string // host:port; empty if the test asked for Pub/Sub only
+	PubSubHost    string // host:port; empty if the test asked for Firestore only
 
 	// What a test sets where it is about something that the rules do by
 	// default, or do not: the rate of one document, point-in-time recovery,

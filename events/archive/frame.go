@@ -63,7 +63,7 @@ type frame struct {
 }
 
 // line takes a line of a file, and reports whether it is one of the frame's own.
-// began is called where an archive begins, and with nil where lines begin that
+// began is called where an archive begins, and with nil if lines begin that
 // belong to none. The error says that an archive is not what was exported.
 func (f *frame) line(number int, text []byte, began func(*Origin)) (own bool, err error) {
 	if bytes.Contains(text, []byte("registry.archive.")) {

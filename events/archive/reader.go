@@ -41,7 +41,7 @@ type Line struct {
 	File   string // as it was given to Open; "-" is standard input
 	Number int    // from 1, counting blank lines too
 	// Text is the line without its end. It is valid until the next line is
-	// read. Empty where Refusal is set.
+	// read. Empty if Refusal is set.
 	Text []byte
 	// Refusal is set where the line exceeds events.MaxMessageBytes.
 	Refusal *events.Refusal

@@ -71,7 +71,7 @@ func (c *contact) answeredOn(name string, on *stream, now time.Time) {
 	c.update(name, func(s *route) { on.answered, s.connected, c.answered = true, now, now })
 }
 
-// ended notes that a stream is no more; why is nil where it ended in order.
+// ended notes that a stream is no more; why is nil if it ended in order.
 func (c *contact) ended(name string, ended *stream, now time.Time, why error) {
 	c.update(name, func(s *route) {
 		if c.isConnected(ended, now) {
@@ -136,7 +136,7 @@ func (c *contact) connectedStreams(s *route, now time.Time) (n int) {
 	return n
 }
 
-// lostSince is when the subscription was last in order, the zero time where it
+// lostSince is when the subscription was last in order, the zero time if it
 // is. A pause between streams that ended in order is nothing: on the emulator,
 // which answers no pings, the client ends an idle stream itself and takes up to
 // half a minute before the next. Called with the lock.

@@ -16,7 +16,7 @@ type PubSub struct {
 	client      *pubsub.Client
 	opts        PubSubOptions
 	deadLetters *pubsub.Publisher
-	contact     *contact // nil where there is no Monitor
+	contact     *contact // nil if there is no Monitor
 	looked      *looked
 	telemetry   *pubsubTelemetry
 }

@@ -55,11 +55,11 @@ type Transport interface {
 	// message that was not given to deliver by then is nacked.
 	//
 	// It returns when every message that was delivered is settled and the
-	// settlements are sent: nil where ctx ended, else why receiving ended.
+	// settlements are sent: nil if ctx ended, else why receiving ended.
 	Receive(ctx context.Context, limits Limits, deliver func(context.Context, Message)) error
 
 	// Ready returns what has been the matter for too long with the way to
-	// whoever delivers, nil where nothing is.
+	// whoever delivers, nil if nothing is.
 	Ready() error
 
 	// DeadLetter publishes to the dead-letter topic. It returns nil only once

@@ -135,7 +135,7 @@ type Options struct {
 // sent.
 var token68 = regexp.MustCompile(`^[A-Za-z0-9._~+/-]+=*$`)
 
-// Validate returns every fault of the options, joined; nil where there is none.
+// Validate returns every fault of the options, joined; nil if there is none.
 func (o Options) Validate() error {
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }

@@ -61,7 +61,7 @@ func (s *Server) routes() []route {
 }
 
 // find returns the route of a request, with the path values and the pattern set
-// in it; else nil and the methods that the path has, none where it is unknown.
+// in it; else nil and the methods that the path has, none if it is unknown.
 //
 // http.ServeMux would clean the path and redirect to what is left: an id ".."
 // would name another endpoint.

@@ -48,12 +48,12 @@ type exchange struct {
 	*telemetry
 	answer  *answer
 	request *http.Request
-	pattern string // empty where there is no route
+	pattern string // empty if there is no route
 	began   time.Time
 	span    trace.Span // nil until the request is traced
 }
 
-// begin wraps what a request is answered with. The route is nil where there is
+// begin wraps what a request is answered with. The route is nil if there is
 // none.
 func (t *telemetry) begin(w http.ResponseWriter, r *http.Request, route *route) *exchange {
 	x := &exchange{telemetry: t, answer: &answer{ResponseWriter: w}, request: r, began: time.Now()}

@@ -21,7 +21,7 @@ import (
 type DeadLetter struct {
 	Reason       events.Reason     `json:"reason"`
 	Detail       string            `json:"detail"`
-	EventID      string            `json:"event_id"`     // empty where the message does not tell
+	EventID      string            `json:"event_id"`     // empty if the message does not tell
 	MessageID    string            `json:"message_id"`   // of the message that was refused
 	Subscription string            `json:"subscription"` // from which it came
 	PublishedAt  string            `json:"published_at"` // that message; RFC 3339

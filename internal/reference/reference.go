@@ -59,7 +59,7 @@ func (r *Registry) Owners() map[registry.Resource]string {
 	return owners
 }
 
-// Owner returns the owner of one resource, "" where there is none.
+// Owner returns the owner of one resource, "" if there is none.
 func (r *Registry) Owner(resource registry.Resource) string { return r.Owners()[resource] }
 
 // counting are the moves of whole tenants that are not retracted.

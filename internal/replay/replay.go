@@ -73,7 +73,7 @@ type Refusal struct {
 	Line   int           `json:"line"`
 	Reason events.Reason `json:"reason"`
 	Detail string        `json:"detail"`
-	Text   string        `json:"text"` // the line; "" where it was too long to be read
+	Text   string        `json:"text"` // the line; "" if it was too long to be read
 }
 
 // NotAsked is the reason of lines that an option would have applied.

@@ -53,7 +53,7 @@ func TopicDeleted(have *pubsubpb.Subscription) bool { return have.Topic == delet
 // Wanted is a subscription as it should be.
 type Wanted struct {
 	Name  string // short
-	Topic string // short; empty where it is not known: any will do
+	Topic string // short; empty if it is not known: any will do
 	// DeadLetters is for the one in which dead letters wait, and only people
 	// take from.
 	DeadLetters bool

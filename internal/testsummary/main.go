@@ -18,7 +18,7 @@
 // A test with subtests counts by its subtests. What fails without any test that
 // failed (a build, a panic outside of tests, a time limit) counts as one failure.
 //
-// The exit code is 0 where go test's is 0 and nothing failed, else 1.
+// The exit code is 0 if go test's is 0 and nothing failed, else 1.
 package main
 
 import (

@@ -158,7 +158,7 @@ func compare(a, b key) int {
 }
 
 // logged is what a test that passed has logged, below the line with its name and
-// duration; "" where it has logged nothing.
+// duration; "" if it has logged nothing.
 func logged(output string) string {
 	var name, logs string
 	for line := range strings.Lines(output) {

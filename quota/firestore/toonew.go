@@ -29,7 +29,7 @@ func (t *tooNewTelling) init(meters metric.MeterProvider) (err error) {
 	return err
 }
 
-// tooNew counts and tells an error of understood, where there is one, and returns
+// tooNew counts and tells an error of understood, if there is one, and returns
 // it.
 func (s *Store) tooNew(ctx context.Context, err error) error {
 	if err == nil {

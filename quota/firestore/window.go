@@ -33,7 +33,7 @@ func (s *Store) Load(ctx context.Context, key quota.Key) (quota.Snapshot, error)
 	}, nil
 }
 
-// get reads one document, nil where there is none. It is a BatchGetDocuments,
+// get reads one document, nil if there is none. It is a BatchGetDocuments,
 // because a GetDocument does not tell the time of the read.
 func (s *Store) get(ctx context.Context, name string) (*firestorepb.Document, time.Time, error) {
 	ctx, cancel := context.WithCancel(ctx) // ends the stream

@@ -132,7 +132,7 @@ func decodeAny(d *firestorepb.Document) registry.Record {
 	return r
 }
 
-// decodeFormat is 0 where the document says none.
+// decodeFormat is 0 if the document says none.
 func decodeFormat(d *firestorepb.Document) (int64, error) {
 	format, err := decodeInteger(d.GetFields()[fieldFormat])
 	if err != nil {

@@ -42,7 +42,7 @@ func (s *Store) batchWrite(ctx context.Context, deadline time.Time, writes []*fi
 		return nil, unavailable("batch write", err)
 	}
 	results := make([]codes.Code, len(writes))
-	for i, st := range response.Status { // empty where all succeeded
+	for i, st := range response.Status { // empty if all succeeded
 		results[i] = codes.Code(st.GetCode())
 	}
 	return results, nil

@@ -56,7 +56,7 @@ func creationsOnly(t *target) bool {
 	return true
 }
 
-// chunk is how many creates the next request may hold; 0 where it is better to
+// chunk is how many creates the next request may hold; 0 if it is better to
 // read first.
 func (g *guess) chunk(most int) int {
 	g.mu.Lock()

@@ -51,10 +51,10 @@ func (s *Store) fenceName() string { return s.document(LedgerCollection, fenceID
 // headState is what the head said when it was last read.
 type headState struct {
 	exists  bool
-	writing error // why this process must not write; nil where it may
+	writing error // why this process must not write; nil if it may
 }
 
-// look takes note of the head, nil where there is none, and returns the ledger's
+// look takes note of the head, nil if there is none, and returns the ledger's
 // position. The error says why this process must not read; it wraps
 // registry.ErrIncompatible.
 func (s *Store) look(ctx context.Context, head *firestorepb.Document) (position int64, err error) {

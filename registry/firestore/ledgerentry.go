@@ -252,7 +252,7 @@ func decodeRewriting(f map[string]*firestorepb.Value) registry.Rewriting {
 	return r
 }
 
-// timestamp is zero where there is none.
+// timestamp is zero if there is none.
 func timestamp(v *firestorepb.Value) time.Time {
 	if v.GetTimestampValue() == nil {
 		return time.Time{}

@@ -91,7 +91,7 @@ func (b *batch) read(ctx context.Context, targets []*target) ([]registry.Record,
 const mostCommits = 8
 
 // write commits what the merged records want, several requests at a time, and
-// returns the targets to be read again, with the error where there was one other
+// returns the targets to be read again, with the error if there was one other
 // than a lost race. Documents whose cached copies are made wrong go together
 // with their feed entries, at most size of them in one commit.
 func (b *batch) write(ctx context.Context, targets []*target, records []registry.Record, ledger *certifiedLedger, size int) (left []*target, failure error) {

@@ -50,7 +50,7 @@ func (s *Store) ClaimJob(ctx context.Context, holder string, lease time.Duration
 }
 
 // firstPending is the pending entry whose change was committed first, of those
-// that are understood; nil where there is none.
+// that are understood; nil if there is none.
 func (s *Store) firstPending(ctx context.Context) (*firestorepb.Document, error) {
 	const most = 100
 	limit := int32(1)

@@ -97,7 +97,7 @@ func (u *upgrade) run(ctx context.Context) error {
 	return u.finish(ctx, over)
 }
 
-// fence makes the fence where there is none, and waits until nothing that was
+// fence makes the fence if there is none, and waits until nothing that was
 // under way before can be committed any more. over reports that the registry was
 // brought over before.
 func (u *upgrade) fence(ctx context.Context) (over bool, err error) {

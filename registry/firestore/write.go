@@ -40,7 +40,7 @@ func mask(on *firestorepb.Precondition, fields []string) *firestorepb.DocumentMa
 	return &firestorepb.DocumentMask{FieldPaths: fields}
 }
 
-// ours is mask, for a document as it was read; nil where there was none.
+// ours is mask, for a document as it was read; nil if there was none.
 func ours(existing *firestorepb.Document, fields []string) *firestorepb.DocumentMask {
 	return mask(asRead(existing), fields)
 }

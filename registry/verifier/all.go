@@ -11,7 +11,7 @@ import (
 const maxList = 500
 
 // VerifyAll is Verify for many resources of one tenant, for pages that list: one
-// error per resource, in order, nil where the tenant owns it. What is not
+// error per resource, in order, nil if the tenant owns it. What is not
 // answered from memory is read in one read, or one for every 500. Unlike Verify
 // it does not wait for what may arrive later: MissGrace does not apply.
 func (v *Verifier) VerifyAll(ctx context.Context, tenantID string, resources []registry.Resource) []error {

@@ -16,7 +16,7 @@ type kept struct {
 	telemetry *feedTelemetry
 }
 
-// newKept returns nil where the options want no cache. It works until ctx ends.
+// newKept returns nil if the options want no cache. It works until ctx ends.
 func newKept(ctx context.Context, store registry.Store, o Options) (*kept, error) {
 	if o.MaxStaleness == 0 {
 		return nil, nil
@@ -40,7 +40,7 @@ func newKept(ctx context.Context, store registry.Store, o Options) (*kept, error
 
 // verdict is what memory says of a check.
 type verdict struct {
-	why   string       // why it must be read; "" where the tenant owns the resource
+	why   string       // why it must be read; "" if the tenant owns the resource
 	moved *certificate // what an ownership rests on that came with the ledger; else nil
 }
 

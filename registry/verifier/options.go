@@ -66,7 +66,7 @@ const Unbounded time.Duration = -1
 // than to give them.
 const leastStaleness = 100 * time.Millisecond
 
-// Validate returns every fault of the options, joined; nil where there is none.
+// Validate returns every fault of the options, joined; nil if there is none.
 func (o Options) Validate() error {
 	var faults []error
 	if o.MissGrace < 0 {

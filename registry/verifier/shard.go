@@ -92,7 +92,7 @@ func (e *entry) is(r registry.Resource) bool {
 	return int(e.ids) == len(r.ID)+1 && e.key[0] == kindByte(r.Kind) && e.key[1:e.ids] == r.ID
 }
 
-// tenant is the brief's; empty where there is none.
+// tenant is the brief's; empty if there is none.
 func (e *entry) tenant() string { return e.key[e.ids:] }
 
 func (e *entry) facts() facts {

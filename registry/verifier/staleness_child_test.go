@@ -203,7 +203,7 @@ func (c *child) check(ctx context.Context, tenant string, r registry.Resource) (
 }
 
 // watch returns a channel that is closed when the child tells that the watch is;
-// nil where the answer is not a yes.
+// nil if the answer is not a yes.
 func (c *child) watch(ctx context.Context, tenant string, r registry.Resource) (<-chan struct{}, error) {
 	response, err := c.ask(ctx, http.MethodGet, "/watch"+query(tenant, r))
 	if err != nil {

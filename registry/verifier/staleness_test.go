@@ -96,7 +96,7 @@ const (
 
 func newTrouble(t *testing.T) *trouble {
 	// An emulator of its own: it is going to be stopped.
-	emulatortest.Firestore(t) // skips where there is none
+	emulatortest.Firestore(t) // skips if there is none
 	emulators, err := emulator.Start(t.Context(), emulator.Options{NoPubSub: true})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, emulators.Stop()) })

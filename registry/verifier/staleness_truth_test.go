@@ -14,7 +14,7 @@ import (
 // the write was sent that gave it, until the one was acknowledged that took it.
 type ownership struct {
 	tenant      string
-	from, until time.Time // until is zero where it lasts
+	from, until time.Time // until is zero if it lasts
 }
 
 func (x *trouble) thread(i int) registry.Resource { return thread(fmt.Sprint("th_", i)) }

@@ -52,7 +52,7 @@ type check struct {
 	kind      attribute.KeyValue
 	span      trace.Span
 	began     time.Time
-	firstMiss *sighting // what began the grace; nil where there was none
+	firstMiss *sighting // what began the grace; nil if there was none
 }
 
 func (t *telemetry) begin(ctx context.Context, kind registry.Kind) (context.Context, *check) {

@@ -141,7 +141,7 @@ func New(ctx context.Context, store registry.Store, options Options) (*Verifier,
 	}, nil
 }
 
-// VerifyThreadAccess returns nil where the tenant owns the thread; else
+// VerifyThreadAccess returns nil if the tenant owns the thread; else
 // ErrNotFound, ErrUnavailable or ErrInvalid of package registry.
 func (v *Verifier) VerifyThreadAccess(ctx context.Context, tenantID, threadID string) error {
 	return v.Verify(ctx, tenantID, registry.Resource{Kind: registry.Thread, ID: threadID})

@@ -112,7 +112,7 @@ func answerRefused(reply *firestorepb.BatchWriteResponse, n int, pass []int, ref
 	}
 	for k, i := range pass {
 		reply.WriteResults[i] = results[k]
-		if len(statuses) > 0 { // it is empty where all succeeded
+		if len(statuses) > 0 { // it is empty if all succeeded
 			reply.Status[i] = statuses[k]
 		}
 	}

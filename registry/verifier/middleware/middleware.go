@@ -132,7 +132,7 @@ type Options struct {
 	MeterProvider metric.MeterProvider
 }
 
-// Validate returns every fault of the options, joined; nil where there is none.
+// Validate returns every fault of the options, joined; nil if there is none.
 func (o Options) Validate() error {
 	var faults []error
 	if o.Tenant == nil {

@@ -35,7 +35,7 @@ type stream struct {
 	tail    tail
 
 	mu       sync.Mutex // held for moments, never while anything waits
-	cause    error      // why it was lost; nil where it was not
+	cause    error      // why it was lost; nil if it was not
 	until    time.Time  // when it is over then
 	finished bool       // the handler has returned: the ResponseWriter is net/http's again
 	conn     *link      // where it was hijacked
@@ -59,7 +59,7 @@ func (s *stream) enter(r *http.Request) *http.Request {
 	return r
 }
 
-// lost is the cause of the loss; nil where the claim is good.
+// lost is the cause of the loss; nil if the claim is good.
 func (s *stream) lost() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

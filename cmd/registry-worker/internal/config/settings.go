@@ -47,7 +47,7 @@ var Groups = []Group{
 type Setting struct {
 	Group   Group
 	Name    string // of the flag, without dashes
-	Env     string // "" where only the flag counts
+	Env     string // "" if only the flag counts
 	Default string
 	// OnEmulator is the default where Pub/Sub is the emulator; empty: Default.
 	OnEmulator string
