@@ -131,7 +131,7 @@ func (b *bench) growth(ctx context.Context) (string, error) {
 
 // repeat measures each setting three times, or as often as there are runs where
 // that is less, and returns the rates of each. The order is another in each run:
-// whoever comes first on new emulators has the slowest ones.
+// the first one on new emulators has the slowest ones.
 func (b *bench) repeat(ctx context.Context, all []setting) ([][]float64, error) {
 	rates := make([][]float64, len(all))
 	for run := range min(3, b.options.Runs) {

@@ -95,7 +95,7 @@ type Emulator struct {
 // way for Java, it is the launcher's.)
 func (e *Emulator) PID() int { return e.process.pid() }
 
-// Done is closed when the emulator has ended, whoever ended it.
+// Done is closed when the emulator has ended, for whatever reason.
 func (e *Emulator) Done() <-chan struct{} { return e.process.done }
 
 // Output is the last that the emulator printed, up to 16 KiB.

@@ -24,7 +24,7 @@ const (
 // census finds the tenants with many live actions: those that this process has in
 // memory. A round is a sweep of all keys. One round counts keys by a hash of the
 // tenant, which needs no memory for each tenant, and the next one counts the keys
-// of the tenants whose hash had many. It is the sweep's, but for the gauge.
+// of the tenants whose hash had many. It is the sweep's, except the gauge.
 type census struct {
 	seed    maphash.Seed
 	tallied []uint16        // keys by hash, in this round

@@ -30,8 +30,8 @@ const (
 	documentsLayer
 )
 
-// otherAction is the label of actions that no policy has ever named: whoever
-// calls could invent any number of them.
+// otherAction is the label of actions that no policy has ever named:
+// callers could invent any number of them.
 const otherAction = "other"
 
 func (p *livePolicies) init(policies Policies) {

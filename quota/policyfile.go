@@ -111,7 +111,7 @@ func topOf(file string, text []byte) (t top, err error) {
 }
 
 func noPolicies(place string) error {
-	return fmt.Errorf("%s: %w: the file must have the key policies (where there are none, policies: []), may have actions: closed, and nothing else", place, ErrInvalid)
+	return fmt.Errorf("%s: %w: the file must have the key policies (if there are none, policies: []), may have actions: closed, and nothing else", place, ErrInvalid)
 }
 
 func policyNode(file string, node *yaml.Node) (Policy, error) {

@@ -13,7 +13,7 @@ func TestABadPolicyFileIsRefusedWithPlaceAndReason(t *testing.T) {
 	for name, c := range map[string]struct{ text, fault string }{
 		"unknown key":     {"policies:\n  - limit: 1\n    burst: 2\n", "f.yaml:3: invalid: burst: not a field"},
 		"unknown section": {"polices: []\n", "f.yaml:1: invalid: the file must have the key policies"},
-		"empty":           {"", "f.yaml:1: invalid: the file must have the key policies (where there are none, policies: [])"},
+		"empty":           {"", "f.yaml:1: invalid: the file must have the key policies (if there are none, policies: [])"},
 		"comment alone":   {"# nothing\n", "f.yaml:1: invalid: the file must"},
 		"null":            {"---\n", "invalid: the file must"},
 		"empty mapping":   {"{}\n", "f.yaml:1: invalid: the file must"},

@@ -7,9 +7,9 @@ import (
 
 // purse is the units of a block that requests may take without a lock, and what
 // their answers say. Its units change and nothing else. Where an entry has a
-// purse, the units of its block are in there, and block.left is 0. Whoever
-// changes the block takes the purse away, and all that is in it, and puts a new
-// one there (Limiter.change).
+// purse, the units of its block are in there, and block.left is 0. Code
+// that changes the block takes the purse away, and all that is in it, and puts a
+// new one there (Limiter.change).
 type purse struct {
 	lastReset  float64
 	generation int64

@@ -21,8 +21,8 @@ type table struct {
 	shards [shards]shard
 }
 
-// shard is a part of the table. Its lock is for whoever changes anything but the
-// units of a block.
+// shard is a part of the table. Its lock is for changes of anything but the units
+// of a block.
 type shard struct {
 	buckets atomic.Pointer[buckets]
 
@@ -108,8 +108,8 @@ func (b *buckets) push(hash uint64, e *entry) {
 	bucket.Store(e)
 }
 
-// resize moves the entries into other chains. Whoever walks one without the lock
-// goes on in another; all of them end.
+// resize moves the entries into other chains. A reader that walks one without the
+// lock goes on in another; all of them end.
 func (t *table) resize(s *shard, n int) {
 	resized := make(buckets, n)
 	for e := range s.entries() {

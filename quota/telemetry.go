@@ -28,7 +28,7 @@ const (
 
 var outcomeNames = [outcomes]string{"allowed", "refused", "shadowed", "failed_open", "unavailable", "abandoned", "invalid"}
 
-// tally is decisions by outcome. It is counted under the shard's lock, but for
+// tally is decisions by outcome. It is counted under the shard's lock, except
 // those that take units of a block: they are counted with the units, in one
 // step, since a counter shared by all cores would cost as much as the decision.
 type tally [outcomes]int64

@@ -11,14 +11,14 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/telemetry"
 )
 
-// canAsk refuses a command that asks before it writes where nobody can answer:
+// canAsk refuses a command that asks before it writes if nobody can answer:
 // standard input is no terminal, and --yes was not given. What comes through a
 // pipe was written before the question. It is called before anything takes time.
 func (in *invocation) canAsk() error {
 	if in.Config.Yes || telemetry.IsTerminal(in.Stdin) {
 		return nil
 	}
-	return usagef("it asks before it writes, and standard input is no terminal: give --yes, where a script knows the answer")
+	return usagef("it asks before it writes, and standard input is no terminal: give --yes, if a script knows the answer")
 }
 
 // confirm asks, unless --yes was given. Anything but yes is an error, and so is

@@ -13,7 +13,8 @@ import (
 var deadLettersCommand = command{
 	Name:    "dead-letters",
 	Summary: "look at refused messages, or publish them again",
-	Details: "Messages that the worker refused wait in the subscription of --dead-letter-topic.",
+	Details: "Messages that the worker refused wait in the subscription of --dead-letter-topic,\n" +
+		"for 31 days: the longest that Pub/Sub keeps a message.",
 	Examples: []string{
 		"registry-worker dead-letters list --project my-project",
 		"registry-worker dead-letters redrive --project my-project",
@@ -25,7 +26,7 @@ var deadLettersListCommand = command{
 	Name:    "dead-letters list",
 	Summary: "print refused messages without consuming them",
 	Details: "Prints why each message was refused, the oldest first. None is consumed: they are\n" +
-		"leased while this runs, and come back at its end. Text of strangers is quoted where\n" +
+		"leased while this runs, and come back at its end. Text of strangers is quoted if\n" +
 		"it is not plain, and shortened; --json has all of it.",
 	Examples: []string{
 		"registry-worker dead-letters list --project my-project",

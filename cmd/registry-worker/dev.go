@@ -28,13 +28,13 @@ var devCommand = command{
 		"worker and API, publishes example events, shows what became of them and what to\n" +
 		"try, and goes on until Ctrl-C. Nothing outside this machine is touched, and what is\n" +
 		"in the emulators is gone when they end.\n\n" +
-		"Where the emulators are not installed it says how to get them, and shows the same\n" +
-		"in this process alone, on its memory; so it does with --registry-backend memory.\n\n" +
+		"If the emulators are not installed, it says how to get them, and shows the same\n" +
+		"in this process alone, on its memory. So it does with --registry-backend memory.\n\n" +
 		"The emulators take what the services refuse, bound or slow down. With --service-rules\n" +
 		"they do not, and with --rtt they are as far away as the services would be; both hold\n" +
 		"for every program that is sent to the addresses that are printed. At the end it says\n" +
 		"which documents and indexes would have been too hot.\n\n" +
-		"Where they are not given, --streams is 4, --log-format text and --log-level warn.",
+		"Unless they are given, --streams is 4, --log-format text and --log-level warn.",
 	Examples: []string{
 		"registry-worker dev",
 		"registry-worker dev --service-rules --rtt 20ms",

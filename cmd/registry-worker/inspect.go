@@ -21,8 +21,8 @@ var inspectCommand = command{
 		"that know the document only. What nobody registered is said, and is no fault.\n\n" +
 		"A claim and the event of the same creation are one step: the claim stands for\n" +
 		"both. What is displaced was acknowledged once, and does not count: another event of\n" +
-		"its name, or an older creation, has its place. Moves of whole tenants that do not count for it are not listed, nor those\n" +
-		"that were retracted: see moves list.",
+		"its name, or an older creation, has its place. Moves of whole tenants that do not\n" +
+		"count for it are not listed, nor those that were retracted: see moves list.",
 	Examples: []string{
 		"registry-worker inspect --project my-project thread th_42",
 		"registry-worker inspect --project my-project canvas c_7 --json",

@@ -6,7 +6,7 @@
 // command is asked for goes to standard output, all else to standard error. What
 // either cannot take (a full disk, a pipe that its reader has closed) ends a
 // command with 1, help too; but a service goes on without its log.
-// SIGINT and SIGTERM end a command in good order, also where it waits for an
+// SIGINT and SIGTERM end a command in good order, also while it waits for an
 // answer or for its input; a SIGINT a second later or more ends it at once, with 1:
 // what was not settled is delivered again.
 //

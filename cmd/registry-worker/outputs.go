@@ -10,7 +10,7 @@ import (
 )
 
 // output is standard output or standard error. It remembers the first error: a
-// command must not tell of success where what it was asked for is lost, whether
+// command must not tell of success if what it was asked for is lost, whether
 // or not the code that printed it looked (fmt.Fprintln's callers do not, nor does
 // the library that prints help).
 type output struct {
@@ -41,8 +41,8 @@ func (o *output) note(err error) {
 	}
 }
 
-// lost returns why something that was written is not there, or nil. Whoever has
-// closed a pipe (head) knows, and is not told.
+// lost returns why something that was written is not there, or nil. A reader that
+// has closed a pipe (head) knows, and is not told.
 func (o *output) lost() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -56,7 +56,7 @@ func TestNoCommandTellsOfSuccessWhereItsOutputIsLost(t *testing.T) {
 				r.Close()
 				defer closed.Close()
 				require.Equal(t, exitFault, printed(t, c.project.Environ(), closed, told, args...), text())
-				require.NotContains(t, text(), "broken pipe", "whoever closed it knows")
+				require.NotContains(t, text(), "broken pipe", "who closed it knows")
 			}
 			if text() != "" {
 				require.Equal(t, exitFault, printed(t, c.project.Environ(), told, full, args...))

@@ -18,10 +18,10 @@ var provisionCommand = command{
 	Name:    "provision",
 	Summary: "create topics and subscriptions, and the dead-letter topic",
 	Details: "Creates what does not exist, and mends the settings of what does: ack deadline,\n" +
-		"backoff, retention, no expiry. Repeating it changes nothing. The topic of a subscription is\n" +
-		"what stands before the first dot of its name. A subscription that is of no use (its topic\n" +
-		"was deleted, it has a filter, …) is an error that says what to do, and no topic is made\n" +
-		"beside it. Dead letters come first, and are kept for 31 days.",
+		"backoff, retention, no expiry. Repeating it changes nothing. The topic of a\n" +
+		"subscription is what stands before the first dot of its name. A subscription that is\n" +
+		"of no use (its topic was deleted, it has a filter, …) is an error that says what to\n" +
+		"do, and no topic is made beside it. Dead letters come first, and are kept for 31 days.",
 	Examples: []string{
 		"registry-worker provision --project my-project --dry-run",
 		"registry-worker provision --project my-project",

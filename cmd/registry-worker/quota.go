@@ -35,7 +35,7 @@ var quotaShowCommand = command{
 	Summary: "print a throttle window as the next request would find it",
 	Details: "Prints how many units are claimed, by requests and by the blocks that processes\n" +
 		"hold, of how many, until when, and whose policy says so. Nothing is taken. Give\n" +
-		"--throttle-policies where the service has it, for the limit of a window that has\n" +
+		"--throttle-policies if the service has it, for the limit of a window that has\n" +
 		"not begun.",
 	Examples: []string{
 		"registry-worker quota show --project my-project t_acme stream_connect",

@@ -118,7 +118,7 @@ func (in *invocation) look(ctx context.Context, files *archive.Reader, to target
 	tell := func(file string, line int, origin *archive.Origin) {
 		switch {
 		case origin == nil:
-			fmt.Fprintf(in.Stderr, "%s:%d: these lines do not say where they come from, nor whether they are all\n", terminal.Quote(file), line)
+			fmt.Fprintf(in.Stderr, "%s:%d: these lines do not say where they come from, nor whether they are complete\n", terminal.Quote(file), line)
 		default:
 			from := target{origin.Project, origin.Database, origin.Prefix, origin.Emulator}
 			elsewhere := ""

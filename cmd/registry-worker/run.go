@@ -113,8 +113,8 @@ func (s *service) consume(ctx context.Context, transport consumer.Transport, wit
 	return group.Wait()
 }
 
-// warnOfUnbound warns of subscriptions that carry every type: whoever may publish
-// on the topic of one can move tenants.
+// warnOfUnbound warns of subscriptions that carry every type: a publisher on the
+// topic of one can move tenants.
 func (s *service) warnOfUnbound() {
 	accepted := s.Config.Accepted()
 	for _, name := range s.Config.Subscriptions {

@@ -185,7 +185,7 @@ func (s *service) serve(ctx context.Context, o api.Options) error {
 }
 
 // storeReady reports whether the registry answers. It asks at most once a second,
-// whoever asks it: the question costs a read, and /readyz is open to all.
+// however often it is asked: the question costs a read, and /readyz is open to all.
 func storeReady(store registry.Store) func(context.Context) error {
 	const (
 		timeout = 2 * time.Second

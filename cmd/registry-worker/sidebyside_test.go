@@ -157,7 +157,7 @@ func sideBySide(t *testing.T, lastBinary, nextBinary string) error {
 	return errors.Join(append(lost, kept(rawDocuments(t, c, "rate_limit_counters"), "t_window")...)...)
 }
 
-// rawDocuments are all documents of a collection, but for those of the ledger that
+// rawDocuments are all documents of a collection, except those of the ledger that
 // are no entries.
 func rawDocuments(t *testing.T, c program, collection string) map[string]map[string]any {
 	t.Helper()

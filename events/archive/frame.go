@@ -63,7 +63,7 @@ type frame struct {
 }
 
 // line takes a line of a file, and reports whether it is one of the frame's own.
-// began is called where an archive begins, and with nil if lines begin that
+// began is called when an archive begins, and with nil when lines begin that
 // belong to none. The error says that an archive is not what was exported.
 func (f *frame) line(number int, text []byte, began func(*Origin)) (own bool, err error) {
 	if bytes.Contains(text, []byte("registry.archive.")) {
@@ -135,7 +135,7 @@ func (f *frame) end(data json.RawMessage) error {
 	return nil
 }
 
-// endOfFile returns an error where an archive has begun and not ended.
+// endOfFile returns an error if an archive has begun and not ended.
 func (f *frame) endOfFile() error {
 	if f.origin == nil {
 		return nil

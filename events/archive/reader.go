@@ -50,7 +50,7 @@ type Line struct {
 // Reader reads archives one after the other. One goroutine may read, any may
 // ask for the position.
 type Reader struct {
-	// Began is called where an archive begins that says where it comes from, and
+	// Began is called when an archive begins that says where it comes from, and
 	// with nil for the first line of a file's lines that belong to none. May be nil.
 	Began func(file string, line int, origin *Origin)
 
@@ -112,7 +112,7 @@ func (r *Reader) Digest() string {
 
 // Lines yields every line that is not blank. An error comes with the file and
 // the number of the line that could not be read, and is the last. The end of ctx
-// is such an error, also where a pipe or standard input keeps the reader waiting.
+// is such an error, also while a pipe or standard input keeps the reader waiting.
 func (r *Reader) Lines(ctx context.Context) iter.Seq2[Line, error] {
 	return func(yield func(Line, error) bool) {
 		for _, file := range r.files {
@@ -191,7 +191,8 @@ func (r *Reader) readLines(ctx context.Context, file string, input *bufio.Reader
 var bom = []byte("\ufeff")
 
 // readLine returns the next line without white space, or a byte order mark,
-// around it, and writes it to the digest; a hash takes everything. The error is io.EOF where it is the last one.
+// around it, and writes it to the digest; a hash takes everything. The error is
+// io.EOF if it is the last one.
 func readLine(input *bufio.Reader, digest io.Writer) ([]byte, *events.Refusal, error) {
 	line, err := input.ReadSlice('\n')
 	if !errors.Is(err, bufio.ErrBufferFull) {

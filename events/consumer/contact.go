@@ -35,8 +35,7 @@ type stream struct {
 	answered bool
 }
 
-// newContact begins with everything in order: whoever makes one has just been
-// answered.
+// newContact begins with everything in order: Pub/Sub has just answered.
 func newContact(names []string, timeout time.Duration, now time.Time) *contact {
 	c := &contact{timeout: timeout, answered: now, subscriptions: map[string]*route{}}
 	for _, name := range names {

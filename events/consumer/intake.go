@@ -115,7 +115,7 @@ func (c *Consumer) rules(m Message) events.Rules {
 }
 
 // panicked is called in a deferred function that has recovered. The refusal
-// names the panic; the stack goes to the log, not to whoever reads dead letters.
+// names the panic; the stack goes to the log, not to readers of dead letters.
 func (c *Consumer) panicked(w *work, p any) *events.Refusal {
 	c.log.panicked(w, p, debug.Stack())
 	return &events.Refusal{Reason: events.Panic, Detail: fmt.Sprint(p)}

@@ -15,7 +15,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/governor"
 )
 
-// Parameters describe an installation. Rates are averages but for the peak.
+// Parameters describe an installation. Rates are averages, except the peak.
 type Parameters struct {
 	Tenants         float64
 	Resources       float64 // threads and canvases that exist

@@ -2,7 +2,7 @@
 // HTTP API and for the middleware alike, so that both refuse in the same bytes.
 //
 // Of is the one table from error kind to status. No problem tells more than its
-// kind but for faults of the caller's own (400), whose text says what to mend:
+// kind, except faults of the caller's own (400), whose text says what to mend:
 // in particular the body of a 404 is constant, whether nobody owns the resource
 // or somebody else does.
 package problem

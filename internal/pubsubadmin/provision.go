@@ -137,7 +137,7 @@ func (p *provisioning) provision(ctx context.Context, want subscription.Wanted) 
 	return nil
 }
 
-// look returns the subscription, nil if it does not exist, and an error where
+// look returns the subscription, nil if it does not exist, and an error if
 // it is of no use.
 func (p *provisioning) look(ctx context.Context, want subscription.Wanted) (*pubsubpb.Subscription, error) {
 	request := &pubsubpb.GetSubscriptionRequest{Subscription: p.client.Subscriber(want.Name).String()}

@@ -43,7 +43,7 @@ type checkpointFile struct {
 	Checkpoint
 }
 
-// OpenFile returns the checkpoint of a replay, and where it stands: zero where
+// OpenFile returns the checkpoint of a replay, and where it stands: zero if
 // there is none yet. One of another subject is an error that names the
 // difference. Whether the files hold what they did is seen when they are read.
 func OpenFile(path string, of Subject) (*File, Checkpoint, error) {

@@ -2,7 +2,7 @@
 // decoding, handlers and store as the worker, without Pub/Sub in between.
 //
 // Replaying is harmless however often: the registry is a set of events. The
-// order of lines does not matter, but for what it costs: an archive that has the
+// order of lines does not matter, except for what it costs: an archive that has the
 // moves of whole tenants first, as `export --events` writes it, leaves nothing
 // to be rewritten.
 //

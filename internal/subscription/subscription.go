@@ -174,7 +174,7 @@ func (w Wanted) KeepsLess(have *pubsubpb.Subscription) (texts []string) {
 	return texts
 }
 
-// Harm returns why messages would be lost to whoever relies on the subscription
+// Harm returns why messages would be lost to those who rely on the subscription
 // as it is, and what to do about it, or nil: its Fault, or the one difference
 // that does harm.
 func (w Wanted) Harm(have *pubsubpb.Subscription) error {

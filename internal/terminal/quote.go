@@ -46,7 +46,7 @@ func Quote(s string) string {
 }
 
 // Plain returns a message of several lines without what would act on the
-// terminal: escapes stand in place of all that Quote escapes, but for line ends
+// terminal: escapes stand in place of all that Quote escapes, except line ends
 // and tabs. Foreign text within it is to be quoted where it is put in: a line end
 // cannot be told from one of ours.
 func Plain(s string) string {

@@ -7,8 +7,8 @@ import (
 	"text/tabwriter"
 )
 
-// Table writes rows of columns that are as wide as their widest cell. Cells are
-// quoted, whoever they are of; an empty one is a dash.
+// Table writes rows of columns that are as wide as their widest cell. All
+// cells are quoted; an empty one is a dash.
 type Table struct {
 	t *tabwriter.Writer
 }

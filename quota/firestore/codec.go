@@ -42,7 +42,7 @@ var (
 	noticeFields = []string{generationField, expiresAtField, formatField}
 )
 
-// understood returns why a document is not understood; nil if it is, or where
+// understood returns why a document is not understood; nil if it is, or if
 // there is none.
 func understood(d *firestorepb.Document) error {
 	v := d.GetFields()[formatField]

@@ -26,7 +26,7 @@
 //
 // # Errors
 //
-// Load and Save wrap quota.ErrUnavailable, but for quota.ErrConflict. Nothing is
+// Load and Save wrap quota.ErrUnavailable, except quota.ErrConflict. Nothing is
 // repeated here, neither by this package nor by the transport: a Save that is
 // repeated would meet itself.
 package firestore

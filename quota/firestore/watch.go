@@ -141,8 +141,8 @@ func (v *view) document(d *firestorepb.Document, removed []int32) {
 	v.changed = true
 }
 
-// unknownGeneration is that of no window: whoever is told of it looks at the
-// window itself.
+// unknownGeneration is that of no window: a process that is told of it looks
+// at the window itself.
 const unknownGeneration = -1
 
 func (v *view) reset(id string, d *firestorepb.Document) {

@@ -171,7 +171,7 @@ func (b *batch) settle(t *target, u registry.Update) {
 	}
 }
 
-// settleUnwritten notes outcomes that needed no write: duplicates, but for those
+// settleUnwritten notes outcomes that needed no write: duplicates, except those
 // that are duplicates of our own write whose answer was lost.
 func (b *batch) settleUnwritten(p pending) {
 	if p.sent {

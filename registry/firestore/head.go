@@ -112,7 +112,7 @@ func (s *Store) mayWrite(ctx context.Context) error {
 	if err != nil && !errorIsLostRace(err) {
 		return err
 	}
-	if _, err := s.readWithHead(ctx, nil); err != nil { // as it is now, whoever made it
+	if _, err := s.readWithHead(ctx, nil); err != nil { // as it is now: another process may have made it
 		return err
 	}
 	if state := s.head.Load(); !state.exists {
@@ -138,7 +138,7 @@ func (s *Store) headWrite(position int64, existing *firestorepb.Document) *fires
 }
 
 func (s *Store) headFields(position int64) map[string]*firestorepb.Value {
-	const least = 1 // whoever knows format 1 leaves alone what is later
+	const least = 1 // a process that knows format 1 leaves alone what is later
 	return map[string]*firestorepb.Value{
 		fieldPosition:   integer(position),
 		fieldFormat:     integer(headFormat),

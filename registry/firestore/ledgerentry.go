@@ -33,7 +33,7 @@ const (
 	fieldPending     = "pending"   // seq; there as long as the job is not done
 )
 
-// entryFields are ours, but for those of the job.
+// entryFields are ours, except those of the job.
 var entryFields = []string{
 	fieldSource, fieldID, fieldTime, fieldFrom, fieldTo, fieldSeq, fieldReason, fieldActor, fieldDisplaced,
 	fieldRetracted, fieldRetractedBy, fieldRetractedAt, fieldRetractions, fieldFormat,

@@ -52,7 +52,7 @@ func (p Planner) Pending(ctx context.Context, moves []registry.LedgerEntry) ([]P
 // left is how long it takes until a job has ended whose turn comes after so long.
 func (p Planner) left(m registry.LedgerEntry, documents int64, now time.Time, turn time.Duration) time.Duration {
 	r := m.Rewriting
-	rest := p.Rate.Duration(max(0, documents-r.Passed)) // whoever takes it up begins at the foot of the ramp
+	rest := p.Rate.Duration(max(0, documents-r.Passed)) // a worker that takes it up begins at the foot of the ramp
 	if r.State == registry.RewritingRunning {
 		rest = max(0, p.Rate.Duration(documents)-p.Rate.Duration(r.Passed))
 	}

@@ -111,7 +111,7 @@ func (p Planner) Retraction(ctx context.Context, move registry.LedgerEntry) (Pla
 }
 
 // Between plans that one ledger takes the place of another: it reads the
-// documents of the tenants whose moves begin or cease to count, but for the
+// documents of the tenants whose moves begin or cease to count, except the
 // resources that skip names. It says nothing of the lag.
 func (p Planner) Between(ctx context.Context, before, after *registry.Ledger, skip func(registry.Resource) bool) (Plan, error) {
 	start, err := p.Store.Read(ctx, nil)
@@ -228,7 +228,7 @@ func (p Planner) add(plan *Plan, r registry.Record, v visit) {
 	}
 }
 
-// lag finds the jobs that come before, but for the one that a retraction of its
+// lag finds the jobs that come before, except the one that a retraction of its
 // move would end, and how long all take.
 func (p Planner) lag(ctx context.Context, plan *Plan, retracted *registry.LedgerEntry) error {
 	moves, err := p.Store.Moves(ctx)

@@ -70,7 +70,7 @@ func (v *Verifier) readList(ctx context.Context, tenantID string, resources []re
 // Watch returns a channel that is closed when the owner of the resource may have
 // changed, within MaxStaleness of the change, and when that can no longer be
 // told: the change feed is not certified, or, with a MaxAge, nothing is known
-// for sure any more. Whoever holds a stream open calls it before Verify, so that
+// for sure any more. The holder of an open stream calls it before Verify, so that
 // nothing falls between the two, and when it is closed calls it again, and then
 // Reverify.
 //

@@ -49,7 +49,7 @@ type certifier struct {
 	lapse   *time.Timer  // fires when the certificate runs out
 	asleep  atomic.Bool  // nobody needs certificates, as far as the loop knows
 
-	// What follows is the loop's own, but for told.
+	// The fields below are the loop's own, except told.
 	cursor time.Time
 	mu     sync.Mutex
 	told   map[string]time.Time // feed entries that are dealt with, and their times; bounded by mostTold

@@ -7,7 +7,7 @@ import (
 
 // refusalStep: a refusal takes a whole number of steps. To read a document takes
 // longer than to read that there is none, by a tenth of a millisecond or so;
-// whoever could measure that, over many requests, would learn which ids exist.
+// a client that could measure that, over many requests, would learn which ids exist.
 // Noise could be averaged away; steps leave only the few refusals that fall on
 // different sides of one.
 const refusalStep = 10 * time.Millisecond

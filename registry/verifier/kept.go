@@ -45,7 +45,7 @@ type verdict struct {
 }
 
 // owns reports whether it is known, and certified, that the tenant owns the
-// resource. It does not allocate, but for once for each ledger where the resource
+// resource. It does not allocate, except once for each ledger if the resource
 // has moved.
 //
 // The order matters. The certificate is taken first: whatever it covers was out

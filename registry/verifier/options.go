@@ -85,7 +85,7 @@ func (o Options) Validate() error {
 		faults = append(faults, fmt.Errorf("option MaxStaleness is %v: must be 0 or at least %v", o.MaxStaleness, leastStaleness))
 	}
 	if o.MaxAge < 0 && o.MaxAge != Unbounded {
-		faults = append(faults, fmt.Errorf("option MaxAge is %v: must not be negative, but for Unbounded", o.MaxAge))
+		faults = append(faults, fmt.Errorf("option MaxAge is %v: must not be negative, except Unbounded", o.MaxAge))
 	}
 	if o.CacheEntries < 0 || o.CacheBytes < 0 {
 		faults = append(faults, fmt.Errorf("options CacheEntries and CacheBytes are %d and %d: must not be negative", o.CacheEntries, o.CacheBytes))

@@ -200,8 +200,8 @@ func (b *buckets) push(hash uint64, e *entry) {
 	bucket.Store(e)
 }
 
-// resize moves the entries into other chains. Whoever walks one without the lock
-// goes on in another; all of them end, and none leads to what was taken out.
+// resize moves the entries into other chains. A reader that walks one without the
+// lock goes on in another; all of them end, and none leads to what was taken out.
 func (s *shard) resize(n int) {
 	resized, before := make(buckets, n), *s.buckets.Load()
 	for i := range before {

@@ -41,7 +41,7 @@
 //
 // # What it does not do
 //
-// It does not authenticate: whoever calls has established which tenant asks. It
+// It does not authenticate: the caller has established which tenant asks. It
 // answers for the moment of the check; a stream that is held open is to be
 // verified again when it is resumed (Verify), and when its Watch is closed
 // (Reverify): package middleware does both.

@@ -1,7 +1,7 @@
 // Command emulators runs a command beside a pair of the official emulators:
 //
 //	emulators -- go test ./...
-//	emulators --optional -- go test ./...  # without them, where they are not installed
+//	emulators --optional -- go test ./...  # without them, if they are not installed
 //	emulators                              # until Ctrl-C
 //	emulators --check                      # are they installed?
 //
@@ -46,7 +46,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.SetOutput(stderr)
 	flags.Usage = func() { _, _ = fmt.Fprintln(stderr, "usage: emulators [--check] [--optional] [-- COMMAND [ARG]...]") }
 	check := flags.Bool("check", false, "say whether the emulators are installed, and start nothing")
-	optional := flags.Bool("optional", false, "run the command without emulators where they are not installed")
+	optional := flags.Bool("optional", false, "run the command without emulators if they are not installed")
 	if err := flags.Parse(args); err != nil {
 		return exitUsage
 	}

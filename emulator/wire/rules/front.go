@@ -47,7 +47,7 @@ func (f *front) behind() []grpc.DialOption {
 }
 
 // Target is the emulator (host:port), for a connection that has the
-// DialOptions. Whoever comes without them meets no rules there.
+// DialOptions. A client without them meets no rules there.
 func (f *front) Target() string { return f.host }
 
 // DialOptions put the rules into connections of this process to Target.

@@ -42,7 +42,7 @@ type link struct {
 	end       func() // of the watching
 
 	writing turn // held by each Write, so that the close frame is between two
-	torn    bool // a Write was cut short; of whoever has the turn
+	torn    bool // a Write was cut short; belongs to the holder of the turn
 
 	mu    sync.Mutex // held for moments, never while anything waits
 	cause error

@@ -26,7 +26,7 @@ type stream struct {
 	given  http.Header // what the ResponseWriter had before
 
 	turn turn // held by each write of the handler, and by the guard's own
-	// What follows belongs to whoever has the turn.
+	// The fields down to tail belong to the holder of the turn.
 	begun   bool // the answer has a status
 	told    bool // the client has been told of the loss
 	parted  bool // the connection or stream is closed, or cannot be
@@ -80,7 +80,7 @@ func (s *stream) WriteHeader(status int) {
 }
 
 // begin takes note of what is answered, with the turn. 1xx are not the answer,
-// but for 101, after which there is no other.
+// except 101, after which there is no other.
 func (s *stream) begin(status int) {
 	if s.begun {
 		return

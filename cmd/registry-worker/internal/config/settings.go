@@ -49,7 +49,7 @@ type Setting struct {
 	Name    string // of the flag, without dashes
 	Env     string // "" if only the flag counts
 	Default string
-	// OnEmulator is the default where Pub/Sub is the emulator; empty: Default.
+	// OnEmulator is the default if Pub/Sub is the emulator; empty: Default.
 	OnEmulator string
 	Help       string
 	Bool       bool // the flag may stand without a value
@@ -161,7 +161,7 @@ var Settings = complete([]Setting{
 		Help:  "how old an answer from memory may be after a move; 0 reads the store at every check",
 		parse: off(duration(100*time.Millisecond, time.Hour, func(c *Config) *time.Duration { return &c.MaxStaleness }))},
 	{Group: APIGroup, Name: "max-age", Default: "30s",
-		Help:  "how old it may be after a plain set by another program; 0 is no bound, for where there are none",
+		Help:  "how old it may be after a plain set by another program; 0 is no bound, if there are none",
 		parse: off(duration(time.Second, 24*time.Hour, func(c *Config) *time.Duration { return &c.MaxAge }))},
 
 	{Group: ThrottleGroup, Name: "throttle-backend", Env: "RATE_LIMIT_BACKEND", Default: "firestore",
@@ -201,16 +201,16 @@ var Settings = complete([]Setting{
 		Help:  "rewind the subscriptions to this time (RFC 3339, or an age such as 2h), in place of replaying files",
 		parse: pointInTime(func(c *Config) *time.Time { return &c.Since })},
 	{Group: ReplayGroup, Name: "checkpoint",
-		Help:  "file to keep the progress in, and to go on from where it exists; for one target and one archive; removed at the end",
+		Help:  "file to keep the progress in, and to go on from if it exists; for one target and one archive; removed at the end",
 		parse: anything(func(c *Config) *string { return &c.Checkpoint })},
 	{Group: ReplayGroup, Name: "refused",
 		Help:  "file for refused lines, one JSON object each, - for standard output; without it they are named on standard error",
 		parse: anything(func(c *Config) *string { return &c.Refused })},
 	{Group: ReplayGroup, Name: "with-retractions", Bool: true, Default: "false", FlagOnly: true,
-		Help:  "apply the archive's retractions of moves too, which are left out else; no variable says this",
+		Help:  "apply the archive's retractions of moves too, which are otherwise left out; no variable says this",
 		parse: boolean(func(c *Config) *bool { return &c.WithRetractions })},
 	{Group: ReplayGroup, Name: "with-assertions", Bool: true, Default: "false", FlagOnly: true,
-		Help:  "apply the archive's plain sets too, which are left out else; no variable says this",
+		Help:  "apply the archive's plain sets too, which are otherwise left out; no variable says this",
 		parse: boolean(func(c *Config) *bool { return &c.WithAssertions })},
 	{Group: ConfirmGroup, Name: "yes", Bool: true, Default: "false", FlagOnly: true,
 		Help:  "do not ask; no variable says this",
@@ -222,7 +222,7 @@ var Settings = complete([]Setting{
 		Help:  "tenant that would own them",
 		parse: tenant(func(c *Config) *string { return &c.To })},
 	{Group: RetractGroup, Name: "source",
-		Help:  "source of the move's event, where several have the same id",
+		Help:  "source of the move's event, if several have the same id",
 		parse: anything(func(c *Config) *string { return &c.Source })},
 	{Group: RetractGroup, Name: "reason",
 		Help:  "why, for the record, at most 512 bytes",
