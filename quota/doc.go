@@ -111,6 +111,7 @@
 //   - quota.policies.refused: policy files and documents that were bad
 //
 // A request that waits for the store has a span "quota.wait". Refused policies
-// are logged, and tenants with many actions, and once, with their recovery, a Watch that cannot be opened and a
-// store that fails so often that it is spared.
+// are logged, and tenants with many actions. A Watch that cannot be opened is
+// logged once, and so is a store that fails so often that it is spared; the
+// recovery of each is, too.
 package quota

@@ -12,12 +12,11 @@
 //  3. Its changes join a batch: those of resources in one lane, those of the
 //     ledger (moves of everything that a tenant owns) in another, so that the
 //     one never waits for the other (lane.go). A batch is sent when it is full,
-//     when the linger is over, or at once where nothing is in flight, so that a
+//     when the linger is over, or at once if nothing is in flight, so that a
 //     single event never waits (batch.go).
 //  4. Several appliers, one of them the ledger's, give batches to
-//     registry.Store.Apply. What failed for a
-//     passing reason is tried again, with backoff; the rest of the batch does
-//     not wait for it (apply.go).
+//     registry.Store.Apply. What failed for a passing reason is tried again, with
+//     backoff; the rest of the batch does not wait for it (apply.go).
 //  5. It is settled, in one place, by one table (settle.go): acked after the
 //     commit; or published to the dead-letter topic, confirmed, and then acked;
 //     or nacked.
@@ -50,9 +49,10 @@
 //
 // # Errors
 //
-// Run returns an error where a subscription or the dead-letter topic is missing,
-// is not what the worker needs, or does not answer within StartTimeout, and where receiving ends although
-// nobody asked for it: a worker that cannot receive must not go on living.
+// Run returns an error if a subscription or the dead-letter topic is missing, is
+// not what the worker needs, or does not answer within StartTimeout, and if
+// receiving ends although nobody asked for it: a worker that cannot receive must
+// not go on living.
 //
 // # Telemetry
 //
@@ -91,6 +91,7 @@
 //
 // Logs: the loss of Pub/Sub and its return, what is found wrong with
 // subscriptions and its repair, once each; and refusals, the four kinds of events
-// above (the first two as errors), transient failures and panics, with the message's and the event's
-// identity, each kind limited in rate, with the number of lines left out.
+// above (the first two as errors), transient failures and panics, with the
+// message's and the event's identity, each kind limited in rate, with the number
+// of lines left out.
 package consumer
