@@ -19,11 +19,12 @@
 //
 // Each suite starts emulators and warms them up. Each measurement has a project
 // of its own, which is deleted afterwards; emulators that have taken much are
-// replaced all the same, since they do not forget everything. In each run every contender is measured on every workload, in
-// an order that changes from run to run. All messages are published before the
-// contender starts; the rate is that from the first acknowledgement seen to the
-// last, or to the end of -limit. Afterwards the documents are counted: a
-// contender that lost any fails the benchmark.
+// replaced all the same, since they do not forget everything. In each run every
+// contender is measured on every workload, in an order that changes from run to
+// run. All messages are published before the contender starts; the rate is that
+// from the first acknowledgement seen to the last, or to the end of -limit.
+// Afterwards the documents are counted: a contender that lost any fails the
+// benchmark.
 //
 // The suites distance, far-sweep and ledger put the rules of the services before
 // the emulators (package emulator/wire/rules), and -rtt away:

@@ -41,7 +41,8 @@ func Archive(resource registry.Resource, history registry.History) []events.Even
 }
 
 // ArchiveMove is Archive for an entry of the ledger: the move, unless only its
-// retraction has arrived, and the everything that was said of its retraction, the first seen first.
+// retraction has arrived, and everything that was said of its retraction, the
+// first seen first.
 func ArchiveMove(e registry.LedgerEntry) []events.Event {
 	var all []events.Event
 	if !e.RetractionOnly {

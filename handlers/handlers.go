@@ -23,9 +23,9 @@ import (
 //   - an assertion, from an archive: an asserted entry, at the event's time and
 //     with neither source nor id, as the registry itself records it.
 //
-// A retraction (archives too) changes no history: it has no changes, and is
-// given to the store as what Retraction makes of it. Changes panics on a type of data that it
-// does not know, which decoding never returns.
+// A retraction (archives too) changes no history: it has no changes, and is given
+// to the store as what Retraction makes of it. Changes panics on a type of data
+// that it does not know, which decoding never returns.
 func Changes(e events.Event) []registry.Change {
 	version := registry.Version{Time: e.Time, Source: e.Source, ID: e.ID}
 	switch data := e.Data.(type) {

@@ -21,8 +21,8 @@
 // # Costs
 //
 // A Load is one document read, a Save one document write, an announced Save one
-// read and two writes. A Watch reads every policy and every reset once at its start, and then
-// each that changes.
+// read and two writes. A Watch reads every policy and every reset once at its
+// start, and then each that changes.
 //
 // # Errors
 //

@@ -97,8 +97,9 @@ func (s *Store) freshLedger(ctx context.Context) (*certifiedLedger, error) {
 }
 
 // refreshLedger reads the head strongly, and what has changed in the ledger since
-// the one that is known, if anything has. Callers that wait for one another share the work, each for no longer
-// than its own ctx; a read that does not end holds them up for CommitDeadline.
+// the one that is known, if anything has. Callers that wait for one another share
+// the work, each for no longer than its own ctx; a read that does not end holds
+// them up for CommitDeadline.
 // (The first read, of all there is, is bounded by its caller alone: others wait
 // for Open.)
 func (s *Store) refreshLedger(ctx context.Context) (*certifiedLedger, error) {

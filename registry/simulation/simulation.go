@@ -1,6 +1,7 @@
 // Package simulation runs workers, rewriters, an operator, create flows that
-// claim, and a caching reader in one process, under a scheduler with a seed, and holds what comes out
-// against the independent fold in internal/reference. It is for proofs.
+// claim, and a caching reader in one process, under a scheduler with a seed, and
+// holds what comes out against the independent fold in internal/reference. It is
+// for proofs.
 //
 // Each process is a coroutine that stops before every access to what all of them
 // share (package memory). The scheduler alone decides who goes on: it lets
