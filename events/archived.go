@@ -35,7 +35,7 @@ func claimID(tenantID string, resource ResourceRef) string {
 
 // asClaim makes a creation the claim that it is: earlier releases kept claims as
 // creations by the registry itself, and archived them so. In an archive only:
-// any publisher could give his events that source and id.
+// any publisher could give its events that source and id.
 func (e Event) asClaim() Event {
 	var claim Claimed
 	switch data := e.Data.(type) {

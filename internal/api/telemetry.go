@@ -63,9 +63,9 @@ func (t *telemetry) begin(w http.ResponseWriter, r *http.Request, route *route) 
 	return x
 }
 
-// trace begins the span of a request that is let in. A caller who is known has
-// it in his trace, and decides whether it is sampled. For others it begins a
-// trace, with a link to the caller's; where nothing is traced, the log has the
+// trace begins the span of a request that is let in. It is in the trace of a caller
+// who is known, who decides whether it is sampled. For others it begins a trace,
+// with a link to the caller's; where nothing is traced, the log has the
 // caller's trace id either way.
 func (x *exchange) trace(r *http.Request, known bool) *http.Request {
 	ctx := x.propagator.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
