@@ -79,7 +79,7 @@ func (b *budget) admit(now instant) error {
 	}
 	if !b.spared {
 		b.spared = true
-		b.logger.WarnContext(context.Background(), "throttle's store fails; it is asked seldom until it answers", "error", b.last)
+		b.logger.WarnContext(context.Background(), "throttle's store fails; it is asked rarely until it answers", "error", b.last)
 	}
 	return b.refused()
 }
