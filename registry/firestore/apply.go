@@ -132,34 +132,40 @@ func (b *batch) create(ctx context.Context, targets []*target) (left []*target) 
 }
 
 func (b *batch) createChunk(ctx context.Context, chunk []*target, ledger *certifiedLedger) (left []*target) {
-	updates := make([]registry.Update, len(chunk))
-	writes := make([]*firestorepb.Write, len(chunk))
-	for i, t := range chunk {
-		updates[i] = registry.Record{}.Update(t.entries, ledger.Ledger)
-		writes[i] = b.store.write(t, updates[i], absent())
+	var creations []pending
+	var writes []*firestorepb.Write
+	for _, t := range chunk {
+		p := pending{target: t, update: registry.Record{}.Update(t.entries, ledger.Ledger)}
+		if !p.update.Write { // the ledger has an entry that is not understood: nothing can be folded with it
+			b.settle(t, p.update)
+			continue
+		}
+		creations, writes = append(creations, p), append(writes, b.store.write(t, p.update, absent()))
+	}
+	if len(writes) == 0 {
+		return nil
 	}
 	results, err := b.store.batchWrite(ctx, b.store.deadline(ledger), writes)
-	if err != nil { // perhaps committed: reading will tell
-		for _, t := range chunk {
-			t.sent = true
-		}
-		return chunk
-	}
 	existed := 0
-	for i, t := range chunk {
-		switch results[i] {
-		case codes.OK:
+	for i, p := range creations {
+		switch {
+		case err != nil: // perhaps committed: reading will tell
+			p.sent = true
+			left = append(left, p.target)
+		case results[i] == codes.OK:
 			b.written.Add(1)
-			b.settle(t, updates[i])
-		case codes.AlreadyExists:
+			b.settle(p.target, p.update)
+		case results[i] == codes.AlreadyExists:
 			existed++
-			left = append(left, t)
+			left = append(left, p.target)
 		default:
-			t.sent = true
-			left = append(left, t)
+			p.sent = true
+			left = append(left, p.target)
 		}
 	}
-	b.store.guess.learn(existed, len(chunk))
+	if err == nil {
+		b.store.guess.learn(existed, len(creations))
+	}
 	return left
 }
 

@@ -83,6 +83,9 @@ func laterMove(t *testing.T, b Backend) {
 		_, err = s.Claim(ctx, "t_a", thread("none"))
 		requireUnread(t, err)
 		requireTooNew(t, s.Apply(ctx, []registry.Change{moved(thread("1"), "t_a", "t_b", 3, "m2"), tenantMoved("t_x", "t_y", 2, "m1")})...)
+		requireTooNew(t, s.Apply(ctx, []registry.Change{created(thread("none"), "t_a", 3, "e3")})...)
+		record, _ = read(t, s, thread("none"))
+		require.False(t, record.Exists(), "what cannot be folded is not created either")
 		requireTooNew(t, s.Retract(ctx, registry.Retraction{Source: "//nexus", ID: "m1"}))
 
 		all, err := s.Moves(ctx)
@@ -110,6 +113,11 @@ func unreadableMove(t *testing.T, b Backend) {
 		require.False(t, record.History.Settled(ledger))
 		requireTooNew(t, s.Apply(ctx, []registry.Change{moved(r, "t_a", "t_b", 9, "m3")})...)
 	}
+	outcomes := s.Apply(ctx, []registry.Change{created(thread("4"), "t_b", 1, "e4"), created(thread("5"), "t_c", 1, "e5")})
+	requireTooNew(t, outcomes[0])
+	require.Equal(t, registry.Applied, outcomes[1].Kind)
+	record, _ := read(t, s, thread("4"))
+	require.False(t, record.Exists(), "what cannot be folded is not created either")
 	require.Equal(t, "t_c", owner(t, s, thread("3")), "whose fold does not pass through the tenant goes on")
 	require.Equal(t, kinds(registry.Applied), apply(t, s, moved(thread("3"), "t_c", "t_e", 9, "m4")))
 	requireTooNew(t, s.Apply(ctx, []registry.Change{moved(thread("3"), "t_e", "t_a", 10, "m5")})...)
