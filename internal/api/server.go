@@ -64,7 +64,7 @@ func (s *Server) SetTokens(tokens, claims []string) error {
 	return nil
 }
 
-// ServeHTTP answers one request, with the limits of the package comment but for
+// ServeHTTP answers one request, with the limits of the package comment, except
 // those that Serve sets on connections.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
@@ -73,6 +73,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := s.telemetry.begin(w, r, route)
 	defer x.end()
 	w = x.answer
+	if r.ContentLength > 0 && isGet(r) { // else net/http waits for the body before it answers
+		w.Header().Set("Connection", "close")
+	}
 	g := s.guard.Load()
 	switch {
 	case isSpare(r.Context()) && !route.isHealth():
@@ -120,16 +123,21 @@ func (s *Server) serveGuarded(g *guard, x *exchange, r *http.Request, route *rou
 	route.serve(w, r.WithContext(ctx))
 }
 
+// isGet reports whether the request is a GET or a HEAD. Their bodies are not
+// waited for, whatever is answered, and their connections are closed then: proxies
+// announce a body that they do not pass on.
+func isGet(r *http.Request) bool {
+	return r.Method == http.MethodGet || r.Method == http.MethodHead
+}
+
 // discardBody reads what should not have been sent, or answers 413, or 400 if the
-// body ends before its time. The connection is closed then. The body of a GET is
-// not waited for: proxies announce one that they do not pass on.
+// body ends before its time. The connection is closed then.
 func discardBody(w http.ResponseWriter, r *http.Request) bool {
 	if r.ContentLength == 0 {
 		return true
 	}
 	tooLarge := r.ContentLength > maxBody // refused without reading it
-	if !tooLarge && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
-		w.Header().Set("Connection", "close")
+	if !tooLarge && isGet(r) {
 		return true
 	}
 	if !tooLarge {

@@ -261,6 +261,21 @@ func TestHealthIsAnsweredWhenThereAreNoConnectionsLeft(t *testing.T) {
 	}, 10*time.Second, time.Millisecond, "and there is room again")
 }
 
+// Proxies announce a body and do not pass it on. The server would wait for an hour,
+// and ask gives up after a minute.
+func TestNoGETWaitsForABodyWhateverItsAnswer(t *testing.T) {
+	s := serve(t, api.Options{RequestTimeout: time.Hour, Tokens: []string{"token"}})
+	for request, status := range map[string]int{
+		"GET /livez": 200, "HEAD /readyz": 200, "GET /metrics": 200, "GET /v1/openapi.json": 200,
+		"GET /nowhere": 404, "GET /v1/threads/th_1": 405, "GET /v1/threads/th_1/access": 401,
+		"GET /v1/threads/th_1/access\nAuthorization: Bearer token" + asAnn: 404,
+	} {
+		a := s.ask(t, request+"\nContent-Length: 5")
+		require.Equal(t, status, a.StatusCode, request)
+		require.True(t, a.Close, request)
+	}
+}
+
 func TestEveryFaultOfTheOptionsIsReportedAtOnce(t *testing.T) {
 	_, err := api.New(api.Options{
 		Verifier: &served{}, Tokens: []string{"from a file\n"}, ClaimTokens: []string{"ä"},
