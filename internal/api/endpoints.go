@@ -34,7 +34,7 @@ func tenant(r *http.Request) (string, error) {
 // client can tell an answer to another question, or of another server, from ours.
 const askedHeader = "X-Registry-Asked"
 
-// echo sets askedHeader, "TENANT KIND/ID", where both are valid. It is a function
+// echo sets askedHeader, "TENANT KIND/ID", if both are valid. It is a function
 // of the request alone: of two refusals it says nothing.
 func (r *route) echo(w http.ResponseWriter, request *http.Request) {
 	if r.kind == "" {

@@ -182,6 +182,7 @@ func TestEveryAnswerToACheckOrClaimSaysWhatWasAsked(t *testing.T) {
 		{"GET /v1/canvases/a:~@b/access" + asAnn + token, "t_ann canvas/a:~@b", 404},
 		{"GET /v1/threads/th_1/access" + asAnn, "t_ann thread/th_1", 401},
 		{"PUT /v1/threads/th_1" + asAnn + token + "\nContent-Length: 5000", "t_ann thread/th_1", 413},
+		{"PUT /v1/threads/th_1" + asAnn + token + "\nTransfer-Encoding: chunked\n\n0\r\n\r\n", "t_ann thread/th_1", 411},
 		{"GET /v1/threads/panics/access" + asAnn + token, "t_ann thread/panics", 500},
 		// What is not valid is not repeated.
 		{"GET /v1/threads/_x/access" + asAnn + token, "", 400},

@@ -76,6 +76,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength > 0 && isGet(r) { // else net/http waits for the body before it answers
 		w.Header().Set("Connection", "close")
 	}
+	if route != nil {
+		route.echo(w, r)
+	}
 	g := s.guard.Load()
 	switch {
 	case isSpare(r.Context()) && !route.isHealth():
@@ -91,7 +94,6 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		route.serve(w, r)
 	case route != nil:
-		route.echo(w, r)
 		s.serveGuarded(g, x, r, route)
 	case len(allowed) > 0:
 		w.Header().Set("Allow", strings.Join(allowed, ", "))

@@ -251,6 +251,7 @@ func TestHealthIsAnsweredWhenThereAreNoConnectionsLeft(t *testing.T) {
 	require.Equal(t, 503, turnedAway.StatusCode)
 	require.NotEmpty(t, turnedAway.Header.Get("Retry-After"))
 	require.True(t, turnedAway.Close)
+	require.Equal(t, "t_ann thread/th_1", turnedAway.Header.Get("X-Registry-Asked"))
 	for range 100 { // the reserve is given back
 		require.Equal(t, 200, health())
 	}
