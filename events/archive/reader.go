@@ -100,9 +100,10 @@ func Open(files []string, stdin io.Reader) (*Reader, error) {
 // standard input. It is safe for concurrent use.
 func (r *Reader) Position() (read, total int64) { return r.read.Load(), r.total }
 
-// Digest returns a SHA-256, in hexadecimal, of all that was read up to and with
-// the line that was yielded last: of which files, in which order, blank lines and
-// white space at the ends of lines left out. It is for the goroutine that reads.
+// Digest returns a SHA-256, in hexadecimal, of all that has been read: while a line
+// is yielded, of everything up to and with it, of which files, in which order,
+// blank lines and white space at the ends of lines left out. It is for the
+// goroutine that reads.
 func (r *Reader) Digest() string {
 	all := sha256.New()
 	all.Write(r.finished.Sum(nil))

@@ -10,11 +10,11 @@
 //
 // A line that can never succeed is refused: given to Options.Refused, counted,
 // and left behind. So is one that was not asked for: retractions and plain sets of
-// an archive change who owns what by nobody's event, and want an option each. What the store cannot do now is tried again for RetryFor;
-// then the replay ends with an error. A replay that ends early, by a kill too,
-// goes on behind its checkpoint: every line before the checkpoint is applied.
-// That these lines are still the same is proved by their hash, before any other
-// line is applied.
+// an archive change who owns what by nobody's event, and want an option each. What
+// the store cannot do now is tried again for RetryFor; then the replay ends with
+// an error. A replay that ends early, by a kill too, goes on behind its
+// checkpoint: every line before the checkpoint is applied. That these lines are
+// still the same is proved by their hash, before any other line is applied.
 //
 // A dry run keeps what it would write in memory, on top of what it reads: each
 // resource that the archive names is read once. It writes nothing.
@@ -145,7 +145,6 @@ func (r *replay) read(ctx context.Context, lines *archive.Reader, group *errgrou
 	var order order
 	send := func() {
 		full := b
-		full.digest = lines.Digest()
 		b = &batch{number: full.number + 1}
 		order.before(full)
 		r.ledger.begun(full)
@@ -173,7 +172,7 @@ func (r *replay) read(ctx context.Context, lines *archive.Reader, group *errgrou
 			continue
 		}
 		it := r.decode(at, line)
-		b.items = append(b.items, it)
+		b.items, b.digest = append(b.items, it), lines.Digest()
 		b.size += max(1, len(it.changes))
 		if b.size >= r.o.Batch {
 			send()

@@ -215,6 +215,18 @@ func TestAReplayThatEndedGoesOnBehindItsCheckpoint(t *testing.T) {
 	}
 }
 
+// What fails when all lines are applied (the file of refused lines cannot be
+// closed) leaves the last checkpoint, at the last line.
+func TestACheckpointAtTheLastLineIsGoneOnWith(t *testing.T) {
+	s, file := memory.New(), archived(t, mixture()...)
+	var last replay.Checkpoint
+	want, _, err := run(t, s, file, func(o *replay.Options) { o.Save = func(c replay.Checkpoint) error { last = c; return nil } })
+	require.NoError(t, err)
+	counts, _, err := run(t, s, file, func(o *replay.Options) { o.Resume = last })
+	require.NoError(t, err)
+	require.Equal(t, want, counts)
+}
+
 func subject(files ...string) replay.Subject {
 	return replay.Subject{Target: "project p, database d, production", Files: files, Options: "no options"}
 }
