@@ -68,6 +68,8 @@ func TestUsageFaultsExitWith2AndSayWhatToDo(t *testing.T) {
 		"memory of nobody's to export":   {[]string{"export", "--project", "p-1", "--registry-backend", "memory"}, "memory is empty"},
 		"the API open to all":            {[]string{"serve", "--project", "p-1", "--listen", "0.0.0.0:0"}, "REGISTRY_API_TOKEN"},
 		"the worker's API open to all":   {[]string{"run", "--project", "p-1", "--api", "--listen", ":0"}, "REGISTRY_API_TOKEN"},
+		"two sources of one token":       {[]string{"dev", "--api-token", "0123456789abcdef", "--api-token-file", "f"}, "--api-token is given too"},
+		"types of no subscription":       {[]string{"dev", "--accept", "other.sub=nexus.tenant.moved.v1"}, "is none of --subscriptions"},
 		"no project":                     {[]string{"run"}, "--project (GOOGLE_CLOUD_PROJECT) is not set"},
 		"a telemetry exporter unknown":   {[]string{"serve", "--project", "p-1", "--listen", "127.0.0.1:0"}, "OTEL_TRACES_EXPORTER"},
 	} {

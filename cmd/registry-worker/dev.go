@@ -44,7 +44,9 @@ var devCommand = command{
 		config.DevGroup, config.ProjectGroup, config.RegistryGroup, config.PubSubGroup, config.EventsGroup,
 		config.WorkerGroup, config.APIGroup, config.ThrottleGroup, config.LogGroup,
 	},
-	Rules:   []config.Rule{config.NeedTopicNames, config.NeedTokenOffLoopback},
+	Rules: []config.Rule{
+		config.NeedTopicNames, config.NeedTokenOffLoopback, config.OneSourceOfTokens, config.NeedAcceptedSubscriptions,
+	},
 	Service: true,
 	Run:     runDev,
 }

@@ -30,6 +30,10 @@ func fromFile(flag, file string, given []string) ([]string, error) {
 	if file == "" {
 		return given, nil
 	}
+	// A pipe would be waited for, and could not be read again.
+	if info, err := os.Stat(file); err == nil && !info.Mode().IsRegular() {
+		return nil, usagef("--%s %s: want a regular file: it is read again every %s", flag, file, tokenEvery)
+	}
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, usageError{fmt.Errorf("--%s: %w", flag, err)}

@@ -90,7 +90,8 @@ func TestTokensInAFileAreFollowed(t *testing.T) {
 func TestATokenFileThatIsWrongIsNamedAtTheStart(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "token")
 	require.NoError(t, os.WriteFile(file, []byte("short"), 0o600))
-	for _, path := range []string{file, file + "-missing"} {
+	require.NoError(t, syscall.Mkfifo(file+"-fifo", 0o600))
+	for _, path := range []string{file, file + "-missing", file + "-fifo", filepath.Dir(file)} {
 		for _, command := range []string{"serve", "config"} {
 			r := call(t, map[string]string{"GOOGLE_CLOUD_PROJECT": "test", "FIRESTORE_EMULATOR_HOST": "127.0.0.1:1"}, command, "--api-token-file", path)
 			require.Equal(t, exitUsage, r.code, r.stderr)
