@@ -98,6 +98,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case len(allowed) > 0:
 		w.Header().Set("Allow", strings.Join(allowed, ", "))
 		problem.New(http.StatusMethodNotAllowed, "this path takes "+strings.Join(allowed, ", ")).Write(w)
+	case s.options.Verifier == nil:
+		problem.New(http.StatusNotFound, "no such endpoint: the API is not served here").Write(w)
 	default:
 		problem.New(http.StatusNotFound, "no such endpoint: see /v1/openapi.json").Write(w)
 	}

@@ -299,5 +299,7 @@ func TestHealthSaysWhy(t *testing.T) {
 	ready := s.ask(t, "GET /readyz")
 	require.Equal(t, 503, ready.StatusCode)
 	require.Contains(t, ready.body, sick.Error())
-	require.Equal(t, 404, s.ask(t, "GET /v1/threads/th_1/access\nX-Tenant-Id: t_ann").StatusCode, "no API where none was given")
+	absent := s.ask(t, "GET /v1/threads/th_1/access\nX-Tenant-Id: t_ann")
+	require.Equal(t, 404, absent.StatusCode, "no API where none was given")
+	require.NotContains(t, absent.body, "openapi.json", "nor its description")
 }
