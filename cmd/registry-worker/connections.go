@@ -5,9 +5,14 @@ import (
 	"syscall"
 )
 
+// monitors is how many connections --metrics-listen takes, beside those of
+// --max-connections: some scrapers and probes.
+const monitors = 64
+
 // others is how many files a process has open beside its connections: streams to
-// Pub/Sub and Firestore, the listener and its reserve, what it reads.
-const others = 128
+// Pub/Sub and Firestore, the listeners and their reserves, the monitors, what it
+// reads.
+const others = monitors + 128
 
 // connections is what --max-connections comes to where the process may open fewer
 // files. To accept more would take the files that the stores' connections need,

@@ -164,9 +164,7 @@ const requestTimeout = 15 * time.Second
 func (s *service) serve(ctx context.Context, o api.Options) error {
 	group, ctx := errgroup.WithContext(ctx)
 	if s.metrics != nil {
-		health := o
-		health.Verifier, health.Registry, health.Quota = nil, nil, nil
-		monitored, err := api.New(health)
+		monitored, err := api.New(monitoring(o))
 		if err != nil {
 			return err
 		}
@@ -182,6 +180,14 @@ func (s *service) serve(ctx context.Context, o api.Options) error {
 	group.Go(func() error { return server.Serve(ctx, s.listener) })
 	group.Go(func() error { s.followTokens(ctx, server, s.tokens, tokenEvery); return nil })
 	return group.Wait()
+}
+
+// monitoring are the options of a server that tells of health and metrics alone,
+// beside the one with these options.
+func monitoring(o api.Options) api.Options {
+	o.Verifier, o.Registry, o.Quota = nil, nil, nil
+	o.MaxConnections = min(o.MaxConnections, monitors)
+	return o
 }
 
 // storeReady reports whether the registry answers. It asks at most once a second,

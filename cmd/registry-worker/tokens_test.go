@@ -131,4 +131,5 @@ func TestConnectionsLeaveFilesForTheStores(t *testing.T) {
 	require.Less(t, most, int(limit.Cur))
 	require.Positive(t, most)
 	require.Contains(t, warning, "--max-connections")
+	require.Less(t, monitoring(api.Options{MaxConnections: most}).MaxConnections, others, "those of --metrics-listen are among the others")
 }
