@@ -44,7 +44,7 @@ func CheckFormat(format int64) error {
 // with an entry of an unknown type, or unreadable. It wraps ErrTooNew and
 // ErrUnavailable, names the document, and says what to do.
 func TooNew(document string, why error) error {
-	advice := ": use the release that wrote it; if none did, mend or delete the document"
+	advice := ": use the release that wrote it; if none did, mend the document"
 	if errors.Is(why, ErrNotUpgraded) {
 		advice = ""
 	}
