@@ -23,7 +23,6 @@ type bus struct {
 	project             emulatortest.Project
 	client              *pubsub.Client
 	topic, subscription string
-	lease               int32 // of its streams, in seconds
 }
 
 const ackDeadline = 10
@@ -31,7 +30,7 @@ const ackDeadline = 10
 func openBus(t *testing.T) *bus {
 	t.Helper()
 	p := emulatortest.PubSub(t)
-	b := &bus{t: t, project: p, topic: "projects/" + p.ID + "/topics/events", subscription: "projects/" + p.ID + "/subscriptions/work", lease: ackDeadline}
+	b := &bus{t: t, project: p, topic: "projects/" + p.ID + "/topics/events", subscription: "projects/" + p.ID + "/subscriptions/work"}
 	b.client = connectBus(t, p, p.PubSubOptions()...)
 	b.createTopic()
 	_, err := b.client.SubscriptionAdminClient.CreateSubscription(t.Context(), &pubsubpb.Subscription{
@@ -51,9 +50,6 @@ func connectBus(t *testing.T, p emulatortest.Project, options ...option.ClientOp
 
 // outside comes in as another process would.
 func (b *bus) outside() *bus { b.t.Helper(); return b.at(b.project.PubSubHost) }
-
-// past goes past the rules.
-func (b *bus) past() *bus { b.t.Helper(); return b.at(b.project.PubSubRules.Target()) }
 
 func (b *bus) at(host string) *bus {
 	b.t.Helper()
@@ -115,7 +111,7 @@ func (b *bus) stream(mostMessages, mostBytes int64) *stream {
 	pull, err := b.client.SubscriptionAdminClient.StreamingPull(ctx)
 	require.NoError(b.t, err)
 	require.NoError(b.t, pull.Send(&pubsubpb.StreamingPullRequest{
-		Subscription: b.subscription, StreamAckDeadlineSeconds: b.lease,
+		Subscription: b.subscription, StreamAckDeadlineSeconds: ackDeadline,
 		MaxOutstandingMessages: mostMessages, MaxOutstandingBytes: mostBytes,
 	}))
 	s := &stream{pull, cancel, make(chan *pubsubpb.ReceivedMessage, 10_000)}
@@ -205,22 +201,6 @@ func TestWhatOneStreamHasNoRoomForAnotherGets(t *testing.T) {
 	small.take(t, 10)
 	large := b.stream(0, 0)
 	large.take(t, 90)
-}
-
-func TestWhatIsHeldBackGoesBackAtOnceWithTheLastStream(t *testing.T) {
-	t.Parallel()
-	b := openBus(t)
-	b.lease = 60 // far longer than a busy machine takes
-	b.publish(100, 1)
-	s := b.stream(10, 0)
-	s.take(t, 10)
-	s.end()
-	got := 0
-	begin := time.Now()
-	for emulator := b.past(); got < 90; {
-		got += len(emulator.pull(time.Minute))
-	}
-	require.Less(t, time.Since(begin), time.Duration(b.lease)*time.Second, "without waiting for leases")
 }
 
 func TestAnAcknowledgementAfterTheDeadlineIsVoid(t *testing.T) {
