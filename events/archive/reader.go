@@ -10,7 +10,7 @@
 // What `export --events` writes begins with a line that says where and when, and
 // ends with one that counts the events and has their hash (Writer.Begin and End).
 // The Reader checks both and yields neither; an archive that was cut or changed is
-// an error at its end. Of a file without them nobody can tell whether it was cut
+// an error at its end. Without them nobody knows whether a file was cut
 // between two lines.
 //
 // It emits no telemetry. Position is for progress bars.

@@ -16,7 +16,7 @@ func TestAJobThatMetWhatItDoesNotUnderstandIsGivenBackWithAllElseDone(t *testing
 	require.ErrorIs(t, w.worker(w.process(nil)).RunNext(t.Context()), registry.ErrTooNew)
 	require.Empty(t, w.wrong(), "the others are done")
 	job := w.entry("m").Rewriting
-	require.Equal(t, registry.RewritingQueued, job.State, "for whoever understands it")
+	require.Equal(t, registry.RewritingQueued, job.State, "for a worker that understands it")
 	require.Empty(t, job.Cursor)
 
 	w.store.SetFormat("thread__th-3", registry.Format) // a later release comes by
