@@ -113,6 +113,13 @@ func TestWhatTheStoreCallsInvalidIsRefusedAndNotRetriedForEver(t *testing.T) {
 	require.Equal(t, err.Error(), got.Refusal.Detail)
 }
 
+func TestAChangeThatPanickedIsRefusedAndNotTriedForEver(t *testing.T) {
+	got := handlers.Reduce([]registry.Outcome{{Kind: registry.Failed, Err: fmt.Errorf("change the ledger: %w", &registry.PanicError{Value: "nil map"})}})
+	require.Equal(t, handlers.Refused, got.Verdict)
+	require.Equal(t, events.Panic, got.Refusal.Reason)
+	require.Equal(t, "nil map", got.Refusal.Detail)
+}
+
 func TestAnOutcomeThatSaysNothingIsNeverAcked(t *testing.T) {
 	for _, o := range []registry.Outcome{{}, {Kind: "new"}, {Kind: registry.Failed}} {
 		got := handlers.Reduce([]registry.Outcome{o})

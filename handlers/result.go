@@ -68,6 +68,10 @@ func one(o registry.Outcome) Result {
 			// Decoding should have refused it; retrying would go on for ever.
 			return Refuse(&events.Refusal{Reason: events.Schema, Detail: o.Err.Error()})
 		}
+		var panicked *registry.PanicError
+		if errors.As(o.Err, &panicked) {
+			return Refuse(&events.Refusal{Reason: events.Panic, Detail: panicked.Error()})
+		}
 		if o.Err == nil {
 			return Retry(fmt.Errorf("%w: the store gave no reason", registry.ErrUnavailable))
 		}

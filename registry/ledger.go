@@ -131,9 +131,24 @@ func (e LedgerEntry) counting(exists bool) []string {
 // of it, so that what was before is back, exactly (design §4).
 type Retraction struct {
 	Source, ID string    // of the event
-	By         string    // who, as the operator gave it; may be empty
-	Reason     string    // why; may be empty
+	By         string    // who, as the operator gave it (ValidateBy); may be empty
+	Reason     string    // why (ValidateNote); may be empty
 	At         time.Time // when; zero: the store's time
+}
+
+// Validate checks By and Reason of a retraction that is made now. One with a time
+// of its own is from an archive, and is kept as it was said then: the schema of
+// archives bounds it, and who prints it quotes it. The error wraps ErrInvalid.
+func (r Retraction) Validate() error {
+	if !r.At.IsZero() {
+		return nil
+	}
+	if r.By != "" {
+		if err := ValidateBy(r.By); err != nil {
+			return err
+		}
+	}
+	return ValidateNote(r.Reason)
 }
 
 func (e LedgerEntry) asEntry() Entry {

@@ -1,6 +1,10 @@
 package registry
 
-import "time"
+import (
+	"fmt"
+	"runtime/debug"
+	"time"
+)
 
 // EventName names an event: two deliveries with the same source and id are one.
 type EventName struct{ Source, ID string }
@@ -34,9 +38,14 @@ func (e Entry) LedgerChange() LedgerChange {
 	}}
 }
 
-// LedgerChange marks the entry as retracted.
+// LedgerChange marks the entry as retracted; one that is not valid fails, and
+// changes nothing.
 func (r Retraction) LedgerChange() LedgerChange {
+	invalid := r.Validate()
 	return LedgerChange{EventName{r.Source, r.ID}, func(before LedgerEntry, exists bool, now time.Time) LedgerUpdate {
+		if invalid != nil {
+			return LedgerUpdate{Entry: before, Outcome: Outcome{Kind: Failed, Err: fmt.Errorf("retract %s: %w", quote(r.ID), invalid)}}
+		}
 		if r.At.IsZero() {
 			r.At = now // for good: what was committed without an answer is known again by it
 		}
@@ -53,7 +62,9 @@ func ledgerUpdate(e LedgerEntry, changed bool, o Outcome) LedgerUpdate {
 // written, in one commit, together with the position of the last of them, and
 // one outcome per change, true once that is committed. Each entry that is
 // written takes the next position, once, however many of the changes are its
-// own. Changes of an entry that is not understood fail. It is pure.
+// own. Changes of an entry that is not understood fail, and so does one that
+// panics, with a *PanicError: the others of the commit go on without it. It is
+// pure.
 func UpdateLedger(position int64, now time.Time, entries map[EventName]LedgerEntry, changes []LedgerChange) (writes []LedgerEntry, outcomes []Outcome) {
 	outcomes = make([]Outcome, len(changes))
 	index := map[EventName]int{} // into writes
@@ -67,7 +78,7 @@ func UpdateLedger(position int64, now time.Time, entries map[EventName]LedgerEnt
 			outcomes[i] = Outcome{Kind: Failed, Err: before.Unread}
 			continue
 		}
-		u := c.Update(before, exists, now)
+		u := c.update(before, exists, now)
 		outcomes[i] = u.Outcome
 		switch {
 		case !u.Write:
@@ -82,4 +93,13 @@ func UpdateLedger(position int64, now time.Time, entries map[EventName]LedgerEnt
 		}
 	}
 	return writes, outcomes
+}
+
+func (c LedgerChange) update(before LedgerEntry, exists bool, now time.Time) (u LedgerUpdate) {
+	defer func() {
+		if p := recover(); p != nil {
+			u = LedgerUpdate{Outcome: Outcome{Kind: Failed, Err: &PanicError{p, debug.Stack()}}}
+		}
+	}()
+	return c.Update(before, exists, now)
 }

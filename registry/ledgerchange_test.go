@@ -2,6 +2,7 @@ package registry_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -78,4 +79,46 @@ func TestARetractionWhoseAnswerWasLostIsKnownAgain(t *testing.T) {
 	again := change.Update(first.Entry, true, time.Unix(51, 0))
 	require.False(t, again.Write)
 	require.Equal(t, registry.Outcome{Kind: registry.Duplicate}, again.Outcome)
+}
+
+func TestAChangeThatPanicsIsRefusedAndTheOthersOfItsCommitGoOn(t *testing.T) {
+	move := func(id string) registry.LedgerChange {
+		return registry.Entry{Type: registry.Moved, From: "t_" + id, To: "t_z", Version: registry.Version{Time: time.Unix(1, 0).UTC(), Source: "s", ID: id}}.LedgerChange()
+	}
+	defect := registry.LedgerChange{
+		Event:  registry.EventName{Source: "s", ID: "b"},
+		Update: func(registry.LedgerEntry, bool, time.Time) registry.LedgerUpdate { panic("index out of range") },
+	}
+	writes, outcomes := registry.UpdateLedger(0, time.Unix(9, 0), nil, []registry.LedgerChange{move("a"), defect, move("c")})
+	require.Len(t, writes, 2)
+	require.Equal(t, []int64{1, 2}, []int64{writes[0].Seq, writes[1].Seq}, "it takes no position")
+	require.Equal(t, []registry.OutcomeKind{registry.Applied, registry.Failed, registry.Applied},
+		[]registry.OutcomeKind{outcomes[0].Kind, outcomes[1].Kind, outcomes[2].Kind})
+	var panicked *registry.PanicError
+	require.ErrorAs(t, outcomes[1].Err, &panicked)
+	require.Equal(t, "index out of range", panicked.Value)
+	require.Contains(t, string(panicked.Stack), "ledgerchange_test.go")
+}
+
+func TestWhatIsSaidOfARetractionIsBoundedAndPrintableUnlessAnArchiveBringsIt(t *testing.T) {
+	for name, r := range map[string]registry.Retraction{
+		"a long name":    {By: strings.Repeat("k", registry.MaxByBytes+1)},
+		"a forged row":   {By: "kim\n2026-01-01 counts"},
+		"an escape":      {By: "\x1b[2Kkim"},
+		"a bidi mark":    {By: "kim\u202e"},
+		"a long reason":  {Reason: strings.Repeat("w", registry.MaxNoteBytes+1)},
+		"a torn reason":  {Reason: "caf\xc3"},
+		"a reason's tab": {Reason: "wrong\ttenant"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r.Source, r.ID = "s", "m"
+			u := r.LedgerChange().Update(registry.LedgerEntry{}, false, time.Unix(50, 0))
+			require.False(t, u.Write)
+			require.Equal(t, registry.Failed, u.Outcome.Kind)
+			require.ErrorIs(t, u.Outcome.Err, registry.ErrInvalid)
+			r.At = time.Unix(49, 0)
+			require.True(t, r.LedgerChange().Update(registry.LedgerEntry{}, false, time.Unix(50, 0)).Write, "what was said once is kept")
+		})
+	}
+	require.NoError(t, registry.Retraction{}.Validate(), "both may be left out")
 }

@@ -32,7 +32,7 @@ const (
 type Outcome struct {
 	Kind   OutcomeKind
 	Detail string // Conflict, HistoryFull: what stands in the way; Duplicate of a retraction: who was first
-	Err    error  // Failed only; wraps ErrUnavailable
+	Err    error  // Failed only; wraps ErrUnavailable, ErrInvalid or a *PanicError
 	// Displaced is an entry, acknowledged earlier, that lost its place to this
 	// one: a move under the same name, or the creation by another tenant. It is
 	// news where the kind is Applied or Inapplicable, and nil for none.
@@ -138,7 +138,7 @@ type Store interface {
 	// retracted no delivery revives it. The outcome is Applied; Duplicate if it
 	// was retracted already (what this retraction says is kept all the same,
 	// and Detail says who was first); HistoryFull beyond MaxRetractions; or
-	// Failed.
+	// Failed, with ErrInvalid if Retraction.Validate has something against it.
 	Retract(ctx context.Context, retraction Retraction) Outcome
 
 	// Moves returns all entries of the ledger in version order, retracted ones

@@ -61,6 +61,8 @@ var movesRetractCommand = command{
 		"and what was before is back: the new owner keeps what was its own. It stays\n" +
 		"retracted, also if its event is delivered again, and nothing else counts under its\n" +
 		"id: publish what is to count under an id of its own. Documents follow by rewriting.\n\n" +
+		"Of a move that is retracted already, what --by and --reason say is kept beside what\n" +
+		"was said before, and nothing else changes.\n\n" +
 		"It asks first, with what would change, or --yes. Plain sets of programs outside\n" +
 		"are not undone. Moves that name resources are not retracted: publish another move.",
 	Examples: []string{
@@ -91,33 +93,48 @@ func runMovesRetract(ctx context.Context, in *invocation) error {
 		}
 		if move.Retracted() {
 			fmt.Fprintf(in.Stderr, "%s is %s already\n", terminal.Quote(move.ID), moveState(move))
-			return nil
-		}
-		fmt.Fprintf(in.Stderr, "The move of everything from %s to %s (event %s of %s, %s) would cease to count.\n",
-			terminal.Quote(move.From), terminal.Quote(move.To), terminal.Quote(move.ID), terminal.Quote(move.Source), move.Time.Format(time.RFC3339Nano))
-		if !in.Config.Yes {
-			plan, err := in.planner(store).Retraction(ctx, move)
-			if err != nil {
-				return err
+			if in.Config.By == "" && in.Config.Reason == "" {
+				return nil // nothing is said of it
 			}
-			printPlan(in.Stderr, plan)
-			if err := in.confirm(ctx, target, "retract this move?"); err != nil {
-				return err
-			}
+		} else if err := in.confirmRetraction(ctx, store, move, target); err != nil {
+			return err
 		}
-		o := store.Retract(ctx, registry.Retraction{Source: move.Source, ID: move.ID, By: in.who(), Reason: in.Config.Reason})
-		switch {
-		case o.Err != nil:
-			return o.Err
-		case o.Kind == registry.HistoryFull:
-			return fmt.Errorf("retract %s: %s", terminal.Quote(move.ID), o.Detail)
-		case o.Kind == registry.Duplicate && o.Detail != "":
-			fmt.Fprintf(in.Stderr, "%s, while this was asked; yours is noted beside it\n", terminal.Quote(o.Detail))
-		default:
-			fmt.Fprintln(in.Stderr, "retracted; documents follow while a worker runs, see moves list")
-		}
-		return nil
+		return in.retract(ctx, store, move)
 	})
+}
+
+// confirmRetraction says what would cease to count, and asks.
+func (in *invocation) confirmRetraction(ctx context.Context, store registryStore, move registry.LedgerEntry, target target) error {
+	fmt.Fprintf(in.Stderr, "The move of everything from %s to %s (event %s of %s, %s) would cease to count.\n",
+		terminal.Quote(move.From), terminal.Quote(move.To), terminal.Quote(move.ID), terminal.Quote(move.Source), move.Time.Format(time.RFC3339Nano))
+	if in.Config.Yes {
+		return nil
+	}
+	plan, err := in.planner(store).Retraction(ctx, move)
+	if err != nil {
+		return err
+	}
+	printPlan(in.Stderr, plan)
+	return in.confirm(ctx, target, "retract this move?")
+}
+
+// retract retracts the move, and says what became of it. What is said of a move
+// that is retracted already is kept beside what was said before.
+func (in *invocation) retract(ctx context.Context, store registryStore, move registry.LedgerEntry) error {
+	o := store.Retract(ctx, registry.Retraction{Source: move.Source, ID: move.ID, By: in.who(), Reason: in.Config.Reason})
+	switch {
+	case o.Err != nil:
+		return o.Err
+	case o.Kind == registry.HistoryFull:
+		return fmt.Errorf("retract %s: %s", terminal.Quote(move.ID), o.Detail)
+	case o.Kind == registry.Duplicate && move.Retracted():
+		fmt.Fprintln(in.Stderr, "what you say of it is kept beside what was said before")
+	case o.Kind == registry.Duplicate && o.Detail != "":
+		fmt.Fprintf(in.Stderr, "%s, while this was asked; yours is noted beside it\n", terminal.Quote(o.Detail))
+	default:
+		fmt.Fprintln(in.Stderr, "retracted; documents follow while a worker runs, see moves list")
+	}
+	return nil
 }
 
 // findMove returns the move with this id. An id that two sources share is

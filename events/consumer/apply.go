@@ -151,6 +151,10 @@ func final(o registry.Outcome) bool {
 // now, since it will be a duplicate then, and what was refused with the result.
 func (c *Consumer) reportUnusual(w *work, result handlers.Result) {
 	for i, o := range w.outcomes {
+		var panicked *registry.PanicError
+		if errors.As(o.Err, &panicked) {
+			c.log.panicked(w, panicked.Value, panicked.Stack)
+		}
 		committed := o.Kind == registry.Applied || o.Kind == registry.Inapplicable
 		if committed && o.Displaced != nil {
 			c.telemetry.displaced()

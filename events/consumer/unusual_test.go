@@ -35,6 +35,8 @@ func TestWhatChangesHandsUnexpectedlyIsCountedAndLogged(t *testing.T) {
 				return registry.Outcome{Kind: registry.Applied, BornMoved: moved(soon)}
 			case "full":
 				return registry.Outcome{Kind: registry.HistoryFull, WouldCount: true}
+			case "defect":
+				return registry.Outcome{Kind: registry.Failed, Err: &registry.PanicError{Value: "nil map", Stack: []byte("goroutine 7")}}
 			}
 			return applied(c)
 		})
@@ -49,7 +51,7 @@ func TestWhatChangesHandsUnexpectedlyIsCountedAndLogged(t *testing.T) {
 			m.Subscription = "nexus-tenant-moved.realtime-registry"
 			l.send(m).wait()
 		}
-		for _, thread := range []string{"displaces", "again", "born", "moved-later", "full", "th_1"} {
+		for _, thread := range []string{"displaces", "again", "born", "moved-later", "full", "defect", "th_1"} {
 			l.send(created("t_a", thread)).wait()
 		}
 		synctest.Wait()
@@ -61,6 +63,7 @@ func TestWhatChangesHandsUnexpectedlyIsCountedAndLogged(t *testing.T) {
 			`level=ERROR msg="a move that would have changed the owner was refused`,
 			`level=WARN msg="what was created belongs to somebody else from the first`, "move_id=the-move",
 			`level=WARN msg="a move of a whole tenant counts from long before its publication`,
+			`level=ERROR msg="a handler panicked`, `panic="nil map" stack="goroutine 7"`,
 		} {
 			require.Contains(t, log.String(), line)
 		}

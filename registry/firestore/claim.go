@@ -35,7 +35,7 @@ func (s *Store) Claim(ctx context.Context, tenantID string, resource registry.Re
 			return false, fmt.Errorf("claim %s: %w", resource, err)
 		}
 		t := &target{resource: resource}
-		p := pending{t, update, record}
+		p := pending{target: t, update: update, record: record}
 		writes := []*firestorepb.Write{s.write(t, p.update, p.precondition())}
 		if p.update.Feed {
 			writes = append(writes, s.feedWrite(resource))

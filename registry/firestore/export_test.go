@@ -1,6 +1,10 @@
 package firestore
 
-import "context"
+import (
+	"context"
+
+	"github.com/northstar-engines/realtime-registry/registry"
+)
 
 // WaitingForTheLedger is how many changes wait for the ledger's lane.
 func (s *Store) WaitingForTheLedger() int {
@@ -11,3 +15,8 @@ func (s *Store) WaitingForTheLedger() int {
 
 // MakeHead makes the ledger's head, as the first write does.
 func (s *Store) MakeHead(ctx context.Context) error { return s.mayWrite(ctx) }
+
+// ChangeLedger makes changes of the ledger, whatever they are.
+func (s *Store) ChangeLedger(ctx context.Context, changes []registry.LedgerChange) []registry.Outcome {
+	return s.lane.change(ctx, changes)
+}

@@ -65,7 +65,10 @@ func TestFirestoreIsAStore(t *testing.T) {
 				require.NoError(t, err)
 			},
 			SetMoveFormat: func(source, id string, format int64) { setMoveFormat(t, python, source, id, format) },
-			Feed:          func() []registry.Resource { return feed(t, python) },
+			ChangeLedger: func(s storetest.Store, changes []registry.LedgerChange) []registry.Outcome {
+				return s.(*firestore.Store).ChangeLedger(t.Context(), changes)
+			},
+			Feed: func() []registry.Resource { return feed(t, python) },
 		}
 	})
 }

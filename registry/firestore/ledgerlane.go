@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -47,6 +49,8 @@ type queuedChange struct {
 	registry.LedgerChange
 	ctx    context.Context       // its end gives the change up, where it is not being committed
 	answer chan registry.Outcome // has room for it
+
+	answered bool
 
 	sent  *registry.Outcome // what a commit that may have happened made of it
 	lost  error             // that commit's end
@@ -99,12 +103,33 @@ func (l *ledgerLane) run() {
 		if len(changes) == 0 {
 			continue
 		}
-		again, sent := l.commit(changes)
+		again, sent := l.attempt(changes)
 		l.putBack(again)
 		if sent {
 			l.next = time.Now().Add(max(l.pace.Reserve().Delay(), l.giveWay(len(again) > 0)))
 		}
 	}
+}
+
+// attempt is commit. A panic ends the change whose defect it is, and nothing else:
+// if it is not known which one of several that is, fewer are tried together.
+func (l *ledgerLane) attempt(changes []*queuedChange) (again []*queuedChange, sent bool) {
+	defer func() {
+		p := recover()
+		if p == nil {
+			return
+		}
+		again = slices.DeleteFunc(slices.Clone(changes), func(c *queuedChange) bool { return c.answered })
+		if len(again) > 1 {
+			l.halve(len(again))
+			return
+		}
+		for _, c := range again {
+			c.reply(c.failed(&registry.PanicError{Value: p, Stack: debug.Stack()}))
+		}
+		again = nil
+	}()
+	return l.commit(changes)
 }
 
 // Bounds of how long a process gives way to others that write the head.
@@ -183,13 +208,19 @@ func (c *queuedChange) settle(o registry.Outcome) {
 	if c.sent != nil && o.Kind == registry.Duplicate {
 		o = *c.sent // it was our own commit, whose answer was lost
 	}
+	c.reply(o)
+}
+
+func (c *queuedChange) fail(err error) { c.reply(c.failed(err)) }
+
+func (c *queuedChange) reply(o registry.Outcome) {
+	c.answered = true
 	c.answer <- o
 }
 
-func (c *queuedChange) fail(err error) { c.answer <- c.failed(err) }
-
 func (c *queuedChange) failed(err error) registry.Outcome {
-	if !errors.Is(err, registry.ErrUnavailable) {
+	var panicked *registry.PanicError
+	if !errors.Is(err, registry.ErrUnavailable) && !errors.As(err, &panicked) {
 		err = unavailable("the ledger's lane", err)
 	}
 	return registry.Outcome{Kind: registry.Failed, Err: fmt.Errorf("change the ledger by event %s: %w", c.Event.ID, err)}

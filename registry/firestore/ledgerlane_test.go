@@ -73,3 +73,32 @@ func TestALostRaceWaitsLongerEachTimeAndTakesWithItWhatHasComeMeanwhile(t *testi
 		require.Less(t, starts[6].Sub(starts[0]), 12*time.Second)
 	})
 }
+
+func TestACommitThatPanicsIsTheRefusalOfTheChangeAtFaultAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		commits := 0
+		l := newLedgerLane(1000, func(changes []*queuedChange) ([]*queuedChange, bool) {
+			commits++
+			for _, c := range changes {
+				if c.Event.ID == "m7" {
+					panic("no such field")
+				}
+			}
+			for _, c := range changes {
+				c.settle(registry.Outcome{Kind: registry.Applied})
+			}
+			return nil, true
+		})
+		var panicked *registry.PanicError
+		for i, o := range l.change(t.Context(), ledgerChanges("m", 20)) {
+			if i == 7 {
+				require.Equal(t, registry.Failed, o.Kind)
+				require.ErrorAs(t, o.Err, &panicked)
+				require.Equal(t, "no such field", panicked.Value)
+			} else {
+				require.Equal(t, registry.Applied, o.Kind, "%d: %v", i, o.Err)
+			}
+		}
+		require.Less(t, commits, 20, "not each alone")
+	})
+}

@@ -97,10 +97,14 @@ const mostCommits = 8
 func (b *batch) write(ctx context.Context, targets []*target, records []registry.Record, ledger *certifiedLedger, size int) (left []*target, failure error) {
 	var quiet, noticed []pending
 	for i, t := range targets {
-		p := pending{t, records[i].Update(t.entries, ledger.Ledger), records[i]}
-		switch {
-		case !p.update.Write:
+		p := pending{target: t, update: records[i].Update(t.entries, ledger.Ledger), record: records[i]}
+		if !p.update.Write {
 			b.settleUnwritten(p)
+			continue
+		}
+		// Here, since a panic in the goroutines below would end the process.
+		p.write = b.store.write(t, p.update, p.precondition())
+		switch {
 		case p.update.Feed:
 			noticed = append(noticed, p)
 		default:
@@ -135,6 +139,7 @@ type pending struct {
 	*target
 	update registry.Update
 	record registry.Record
+	write  *firestorepb.Write // of the document
 }
 
 func (p pending) precondition() *firestorepb.Precondition {
@@ -148,7 +153,7 @@ func (p pending) precondition() *firestorepb.Precondition {
 func (b *batch) writeQuietly(ctx context.Context, deadline time.Time, chunk []pending) (left []*target, failure error) {
 	writes := make([]*firestorepb.Write, len(chunk))
 	for i, p := range chunk {
-		writes[i] = b.store.write(p.target, p.update, p.precondition())
+		writes[i] = p.write
 	}
 	results, err := b.store.batchWrite(ctx, deadline, writes)
 	for i, p := range chunk {
@@ -175,7 +180,7 @@ func (b *batch) writeQuietly(ctx context.Context, deadline time.Time, chunk []pe
 func (b *batch) writeWithNotice(ctx context.Context, deadline time.Time, chunk []pending) (left []*target, failure error) {
 	var writes []*firestorepb.Write
 	for _, p := range chunk {
-		writes = append(writes, b.store.write(p.target, p.update, p.precondition()), b.store.feedWrite(p.resource))
+		writes = append(writes, p.write, b.store.feedWrite(p.resource))
 	}
 	_, err := b.store.commit(ctx, deadline, writes...)
 	for _, p := range chunk {

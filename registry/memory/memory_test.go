@@ -12,13 +12,16 @@ import (
 )
 
 func TestMemoryIsAStore(t *testing.T) {
-	storetest.Run(t, func(*testing.T) storetest.Backend {
+	storetest.Run(t, func(t *testing.T) storetest.Backend {
 		store := memory.New()
 		return storetest.Backend{
 			Open:          func() storetest.Store { return store },
 			SetPlain:      store.SetPlain,
 			SetFormat:     store.SetFormat,
 			SetMoveFormat: store.SetMoveFormat,
+			ChangeLedger: func(s storetest.Store, changes []registry.LedgerChange) []registry.Outcome {
+				return s.(*memory.Store).ChangeLedger(t.Context(), changes)
+			},
 			Feed: func() (resources []registry.Resource) {
 				for _, e := range store.Feed() {
 					resources = append(resources, e.Resource)

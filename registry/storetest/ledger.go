@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -69,4 +70,23 @@ func besideMoves(t *testing.T, b Backend) {
 	}
 	running.Wait()
 	require.Equal(t, fmt.Sprint("t_", moves), owner(t, reader, thread("1")))
+}
+
+func ledgerPanic(t *testing.T, b Backend) {
+	s := b.Open()
+	defect := registry.LedgerChange{
+		Event:  registry.EventName{Source: "//nexus", ID: "defect"},
+		Update: func(registry.LedgerEntry, bool, time.Time) registry.LedgerUpdate { panic("defect") },
+	}
+	outcomes := b.ChangeLedger(s, []registry.LedgerChange{
+		tenantMoved("t_a", "t_b", 5, "m1").Entry.LedgerChange(), defect, tenantMoved("t_c", "t_d", 5, "m2").Entry.LedgerChange(),
+	})
+	require.Len(t, outcomes, 3)
+	var panicked *registry.PanicError
+	require.ErrorAs(t, outcomes[1].Err, &panicked)
+	require.Equal(t, kinds(registry.Applied, registry.Failed, registry.Applied), kinds(outcomes[0].Kind, outcomes[1].Kind, outcomes[2].Kind))
+	all, err := b.Open().Moves(context.Background())
+	require.NoError(t, err)
+	require.Len(t, all, 2)
+	require.Equal(t, kinds(registry.Applied), apply(t, s, tenantMoved("t_e", "t_f", 5, "m3")), "the store goes on")
 }

@@ -25,6 +25,8 @@ type Backend struct {
 	// with a change of the ledger; or, if the format is a known one, a time that
 	// cannot be read.
 	SetMoveFormat func(source, id string, format int64)
+	// ChangeLedger gives changes of the ledger to a store that Open returned.
+	ChangeLedger func(s Store, changes []registry.LedgerChange) []registry.Outcome
 	// Feed lists the resources of all change feed entries, oldest first.
 	Feed func() []registry.Resource
 }
@@ -59,6 +61,7 @@ func Run(t *testing.T, backend func(t *testing.T) Backend) {
 		"a retraction may come before its move":                   retractionFirst,
 		"moves are listed with who retracted them":                moves,
 		"moves in one batch have an outcome and a position each":  ledgerBatch,
+		"a change of the ledger that panics is refused, alone":    ledgerPanic,
 		"reads and claims beside moves in a row are of one time":  besideMoves,
 		"a change of the ledger queues one job":                   jobsAreQueued,
 		"one worker at a time has the lease":                      leases,
