@@ -25,11 +25,17 @@ SEED         ?= $(shell date +%s)
 PYTHON_NEEDS    := import fastapi, uvicorn, websockets
 PYTHON_PACKAGES := python3-fastapi python3-uvicorn python3-websockets
 
+# $(call installed,CHECK,PACKAGES): unless the check succeeds, installs these
+# packages of Debian's, or says what to type.
+installed = { $(1); } >/dev/null 2>&1 || \
+	if [[ $$(id -u) == 0 ]] && command -v apt-get >/dev/null; then apt-get update && apt-get install -y --no-install-recommends $(2); \
+	else echo "type: sudo apt-get install $(2)" >&2; exit 1; fi
+
 # Where the emulators are missing, tests that need them are skipped, which the
 # summary says; with CI=true they fail.
 BESIDE_EMULATORS = bin/emulators $(if $(filter true,$(CI)),,--optional) --
 
-.PHONY: help run build test race fuzz proofs archive bench emulators python lint tools
+.PHONY: help run build test race fuzz proofs archive bench emulators python browser lint tools
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -75,6 +81,9 @@ python: ## install what the FastAPI example needs, or say what to type
 	@python3 -c '$(PYTHON_NEEDS)' 2>/dev/null || /usr/bin/python3 -c '$(PYTHON_NEEDS)' 2>/dev/null || \
 	if [[ $$(id -u) == 0 ]] && command -v apt-get >/dev/null; then apt-get update && apt-get install -y --no-install-recommends $(PYTHON_PACKAGES); \
 	else echo "type: sudo apt-get install $(PYTHON_PACKAGES)" >&2; exit 1; fi
+
+browser: ## install the Chromium that tests open streams in, or say what to type
+	@$(call installed,command -v chromium && command -v chromedriver,chromium chromium-driver)
 
 lint: ## gofmt, go vet, staticcheck
 	@unformatted="$$(gofmt -l .)"; if [[ -n "$$unformatted" ]]; then echo "run gofmt -w on:"; echo "$$unformatted"; exit 1; fi

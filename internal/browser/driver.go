@@ -1,0 +1,91 @@
+package browser
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
+)
+
+// patience is what a browser may take to start, on a machine that is busy.
+const patience = 2 * time.Minute
+
+// flags make a browser that runs anywhere, as anybody, and asks nobody else
+// anything. A container's /dev/shm is small, and root needs no-sandbox.
+var flags = []string{
+	"--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
+	"--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions",
+}
+
+// tab is a session of WebDriver (W3C Recommendation, section 8).
+type tab struct{ url string }
+
+// start starts a driver and a browser, which end with the test.
+func start(t testing.TB) tab {
+	t.Helper()
+	chromium := emulatortest.Program(t, "chromium")
+	driver := emulatortest.Run(t, nil, emulatortest.Program(t, "chromedriver"), "--port=0")
+	const started = "started successfully on port "
+	_, port, _ := strings.Cut(driver.AwaitLine(started, patience), started)
+	server := tab{"http://127.0.0.1:" + strings.Trim(port, ".\n ")}
+	profile, err := os.MkdirTemp("", "registry-test-browser-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Not TempDir: what of the browser still ends may write, which is no failure.
+	t.Cleanup(func() { _ = os.RemoveAll(profile) })
+	flags := append([]string{"--user-data-dir=" + profile}, flags...)
+	var session struct{ SessionID string }
+	server.call(t, "POST", "/session", map[string]any{"capabilities": map[string]any{"alwaysMatch": map[string]any{
+		"goog:chromeOptions": map[string]any{"binary": chromium, "args": flags},
+	}}}, &session)
+	s := tab{server.url + "/session/" + session.SessionID}
+	t.Cleanup(func() { _ = s.send("DELETE", "", nil, nil) }) // else the browser outlives its driver
+	return s
+}
+
+// call sends a command, and decodes its value.
+func (s tab) call(t testing.TB, method, path string, parameters, value any) {
+	t.Helper()
+	if err := s.send(method, path, parameters, value); err != nil {
+		t.Fatalf("WebDriver: %s %s: %v", method, path, err)
+	}
+}
+
+func (s tab) send(method, path string, parameters, value any) error {
+	var body io.Reader = http.NoBody
+	if parameters != nil {
+		text, err := json.Marshal(parameters)
+		if err != nil {
+			return err
+		}
+		body = bytes.NewReader(text)
+	}
+	r, err := http.NewRequest(method, s.url+path, body)
+	if err != nil {
+		return err
+	}
+	answer, err := (&http.Client{Timeout: patience}).Do(r)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return err
+	}
+	if answer.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %s", answer.Status, text)
+	}
+	if value == nil {
+		return nil
+	}
+	return json.Unmarshal(text, &struct{ Value any }{value})
+}
