@@ -34,7 +34,7 @@ type registryStore interface {
 // answered when this returns. t may be nil.
 func (in *invocation) openStore(ctx context.Context, t *telemetry.Telemetry) (registryStore, error) {
 	if in.Config.RegistryBackend == config.Memory {
-		return memory.New(), nil
+		return memory.New().Open(memory.Options{Logger: in.Logger}), nil
 	}
 	o := in.firestoreOptions()
 	if t != nil {

@@ -49,8 +49,8 @@
 // http.route and http.response.status_code, and a server span for each request to
 // /v1 that is let in: in the trace of a caller with a token, else in a trace of its
 // own that is linked to the caller's, so that a caller without a token does not
-// decide what is sampled. Answers of 5xx are logged, and claims that were answered
-// 201 or 409, the latter with both tenants; ten lines a second of each at most.
+// decide what is sampled. Answers of 5xx are logged, ten lines a second at most;
+// claims are logged by the store that they go to.
 package api
 
 import (

@@ -19,7 +19,8 @@ import (
 
 func TestClaimsAndRefusedClaimsAreLoggedWithBothTenantsAndLimited(t *testing.T) {
 	var log bytes.Buffer
-	server, err := api.New(api.Options{Verifier: &served{}, Registry: registry.New(memory.New()), Logger: slog.New(slog.NewJSONHandler(&log, nil))})
+	store := memory.New().Open(memory.Options{Logger: slog.New(slog.NewJSONHandler(&log, nil))})
+	server, err := api.New(api.Options{Verifier: &served{}, Registry: registry.New(store)})
 	require.NoError(t, err)
 	put := func(tenant, thread string) *httptest.ResponseRecorder {
 		r := httptest.NewRequest(http.MethodPut, "http://localhost/v1/threads/"+thread, nil)

@@ -67,7 +67,6 @@ func (s *Server) claim(kind registry.Kind) http.HandlerFunc {
 		tenantID, err := tenant(r)
 		if err == nil {
 			created, err = s.options.Registry.Claim(r.Context(), tenantID, resource)
-			s.claims.log(r, resource, tenantID, created, err)
 		}
 		switch {
 		case err != nil:

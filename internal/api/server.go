@@ -25,7 +25,6 @@ type Server struct {
 	table     []tableRoute
 	slots     chan struct{} // one for each request to /v1 in progress
 	telemetry *telemetry
-	claims    *claimLog
 }
 
 // New returns a server. The error lists every fault of the options.
@@ -42,7 +41,6 @@ func New(options Options) (*Server, error) {
 		options:   options,
 		slots:     make(chan struct{}, options.MaxConcurrent),
 		telemetry: t,
-		claims:    newClaimLog(options.Logger),
 	}
 	if err := s.SetTokens(options.Tokens, options.ClaimTokens); err != nil {
 		return nil, fmt.Errorf("api options: %w", err)

@@ -14,7 +14,10 @@ import (
 // found no owner; the create then holds only if there is still none.
 func (s *Store) Claim(ctx context.Context, tenantID string, resource registry.Resource) (created bool, err error) {
 	ctx, done := s.telemetry.start(ctx, "claim", 1)
-	defer func() { done(err) }()
+	defer func() {
+		done(err)
+		s.claims.Claim(ctx, tenantID, resource, created, err)
+	}()
 	var sent []registry.Entry // claims of ours that may have been committed
 	lost := fmt.Errorf("the document never stood still")
 	for attempt := range s.attempts(ctx) {

@@ -50,6 +50,7 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/internal/firestoreclient"
 	"github.com/northstar-engines/realtime-registry/registry"
+	"github.com/northstar-engines/realtime-registry/registry/internal/claimlog"
 )
 
 // The names of collections, behind the prefix. The first is fixed (design §3).
@@ -98,7 +99,9 @@ type Options struct {
 
 	MeterProvider  metric.MeterProvider // nil: no metrics
 	TracerProvider trace.TracerProvider // nil: no spans
-	Logger         *slog.Logger         // nil: silence
+	// Logger is told who claimed what, and whose claim was refused, ten lines a
+	// second of each at most; and what is not understood. nil: silence.
+	Logger *slog.Logger
 }
 
 // Validate reports every fault at once.
@@ -125,6 +128,7 @@ type Store struct {
 	telemetry *telemetry
 	logger    *slog.Logger
 	guess     guess
+	claims    *claimlog.Log
 
 	ledgerStaleness, commitDeadline time.Duration
 
@@ -189,6 +193,7 @@ func connect(ctx context.Context, o Options) (*Store, error) {
 		prefix:    o.Prefix,
 		telemetry: t,
 		logger:    o.Logger,
+		claims:    claimlog.New(o.Logger),
 		refresh:   make(chan struct{}, 1),
 		unread:    tooNewLog{limiter: rate.NewLimiter(tooNewRate, tooNewBurst)},
 

@@ -3,6 +3,7 @@ package firestore_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"testing"
 	"time"
@@ -22,6 +23,11 @@ const prefix = "test_"
 
 func open(t *testing.T, p emulatortest.Project, extra ...grpc.DialOption) *firestore.Store {
 	t.Helper()
+	return openLogged(t, p, nil, extra...)
+}
+
+func openLogged(t *testing.T, p emulatortest.Project, logger *slog.Logger, extra ...grpc.DialOption) *firestore.Store {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	founder, err := firestore.Open(ctx, firestore.Options{ProjectID: p.ID, Prefix: prefix, ClientOptions: p.FirestoreOptions()})
@@ -30,7 +36,7 @@ func open(t *testing.T, p emulatortest.Project, extra ...grpc.DialOption) *fires
 	require.NoError(t, founder.Close())
 	s, err := firestore.Open(ctx, firestore.Options{
 		ProjectID: p.ID, Prefix: prefix, ClientOptions: p.FirestoreOptions(extra...),
-		LedgerRate: 1000,
+		LedgerRate: 1000, Logger: logger,
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { s.Close() })
@@ -51,7 +57,8 @@ func TestFirestoreIsAStore(t *testing.T) {
 		p := emulatortest.Firestore(t)
 		python := outside(t, p)
 		return storetest.Backend{
-			Open: func() storetest.Store { return open(t, p) },
+			Open:       func() storetest.Store { return open(t, p) },
+			OpenLogged: func(l *slog.Logger) storetest.Store { return openLogged(t, p, l) },
 			SetPlain: func(name, tenantID string, merge bool) {
 				var options []client.SetOption
 				if merge {

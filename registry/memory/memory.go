@@ -12,10 +12,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/registry"
+	"github.com/northstar-engines/realtime-registry/registry/internal/claimlog"
 	"github.com/northstar-engines/realtime-registry/registry/internal/omit"
 )
 
@@ -42,6 +44,9 @@ type Options struct {
 	// Interrupt is called before each step. An error makes the step fail with
 	// it; where the step is Answer, what was committed stays. May be nil.
 	Interrupt func(Step) error
+	// Logger is told who claimed what, and whose claim was refused, ten lines a
+	// second of each at most. nil: silence.
+	Logger *slog.Logger
 	// Omit is for proofs of the package's own module.
 	Omit omit.Rules
 }
@@ -50,9 +55,10 @@ type Options struct {
 // safe for concurrent use.
 type Store struct {
 	*database
-	o     Options
-	known knownLedger
-	began *registry.Ledger // when the job at hand did; for Omit.Fresh
+	o      Options
+	known  knownLedger
+	claims *claimlog.Log
+	began  *registry.Ledger // when the job at hand did; for Omit.Fresh
 }
 
 var (
@@ -66,11 +72,15 @@ func New() *Store { return NewAt(time.Now) }
 
 // NewAt returns an empty store whose commit times come from now; they are made
 // to grow where now does not.
-func NewAt(now func() time.Time) *Store { return &Store{database: newDatabase(now)} }
+func NewAt(now func() time.Time) *Store {
+	return (&Store{database: newDatabase(now)}).Open(Options{})
+}
 
 // Open returns a further handle on the same documents, which knows nothing of
 // the ledger yet.
-func (s *Store) Open(o Options) *Store { return &Store{database: s.database, o: o} }
+func (s *Store) Open(o Options) *Store {
+	return &Store{database: s.database, o: o, claims: claimlog.New(o.Logger)}
+}
 
 // raceAttempts bounds how often a lost race for a document is run again.
 const raceAttempts = 1000
@@ -193,7 +203,8 @@ func (s *Store) Read(ctx context.Context, resources []registry.Resource) (regist
 }
 
 // Claim implements registry.Store.
-func (s *Store) Claim(ctx context.Context, tenantID string, resource registry.Resource) (bool, error) {
+func (s *Store) Claim(ctx context.Context, tenantID string, resource registry.Resource) (created bool, err error) {
+	defer func() { s.claims.Claim(ctx, tenantID, resource, created, err) }()
 	var sent []registry.Entry // claims of ours that may have been committed
 	for range raceAttempts {
 		snapshot, err := s.Read(ctx, []registry.Resource{resource})

@@ -1,6 +1,7 @@
 package memory_test
 
 import (
+	"log/slog"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ func TestMemoryIsAStore(t *testing.T) {
 		store := memory.New()
 		return storetest.Backend{
 			Open:          func() storetest.Store { return store },
+			OpenLogged:    func(l *slog.Logger) storetest.Store { return store.Open(memory.Options{Logger: l}) },
 			SetPlain:      store.SetPlain,
 			SetFormat:     store.SetFormat,
 			SetMoveFormat: store.SetMoveFormat,

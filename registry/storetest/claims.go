@@ -1,9 +1,13 @@
 package storetest
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -153,4 +157,22 @@ func claimsFromArchives(t *testing.T, b Backend) {
 	require.Equal(t, "t_a", o.Displaced.Tenant)
 	require.Equal(t, kinds(registry.Conflict, registry.Duplicate), apply(t, s, archived(thread("1"), "t_a", 9), archived(thread("1"), "t_c", 8)))
 	require.Equal(t, "t_c", owner(t, s, thread("1")))
+}
+
+// Register* in Go as well as PUT: all of them are the store's Claim.
+func claimsAreLogged(t *testing.T, b Backend) {
+	var log bytes.Buffer
+	r := registry.New(b.OpenLogged(slog.New(slog.NewJSONHandler(&log, nil))))
+	require.NoError(t, r.RegisterThread(context.Background(), "t_victim", "1"))
+	require.NoError(t, r.RegisterThread(context.Background(), "t_victim", "1"))
+	require.ErrorIs(t, r.RegisterThread(context.Background(), "t_evil", "1"), registry.ErrConflict)
+	require.ErrorIs(t, r.RegisterThread(context.Background(), "evil", "1"), registry.ErrInvalid)
+
+	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+	require.Len(t, lines, 2, "what is repeated, or invalid, says nothing: %s", log.String())
+	var yes, no map[string]any
+	require.NoError(t, json.Unmarshal([]byte(lines[0]), &yes))
+	require.NoError(t, json.Unmarshal([]byte(lines[1]), &no))
+	require.Equal(t, []any{"INFO", "claimed", "thread/1", "t_victim"}, []any{yes["level"], yes["msg"], yes["resource"], yes["tenant"]})
+	require.Equal(t, []any{"WARN", "thread/1", "t_evil", "t_victim"}, []any{no["level"], no["resource"], no["tenant"], no["owner"]})
 }

@@ -4,6 +4,7 @@ package storetest
 
 import (
 	"context"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -16,6 +17,8 @@ import (
 type Backend struct {
 	// Open returns a store as a further process would have it.
 	Open func() Store
+	// OpenLogged is Open with a logger.
+	OpenLogged func(*slog.Logger) Store
 	// SetPlain writes a document as a program does that knows nothing of ours:
 	// with tenant_id alone, or, with merge, leaving the other fields.
 	SetPlain func(name, tenantID string, merge bool)
@@ -77,6 +80,7 @@ func Run(t *testing.T, backend func(t *testing.T) Backend) {
 		"rewriting passes over what is not understood":            rewritingPassesOver,
 		"a claim registers, once":                                 claimRegisters,
 		"a claim of somebody else's stores nothing":               claimConflict,
+		"claims and refused claims are logged, both tenants":      claimsAreLogged,
 		"two claims at once: one wins":                            claimRace,
 		"a claim and its event are one ownership":                 claimAndEvent,
 		"a claim is undone by nothing that is older":              claimStands,

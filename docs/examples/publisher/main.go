@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -34,7 +35,7 @@ func run(ctx context.Context, args []string, project, outbox string) error {
 	if outbox == "" {
 		return errors.New("OUTBOX is not set: want a directory that outlives a crash")
 	}
-	store, err := firestore.Open(ctx, firestore.Options{ProjectID: project})
+	store, err := firestore.Open(ctx, firestore.Options{ProjectID: project, Logger: slog.Default()})
 	if err != nil {
 		return err
 	}
