@@ -49,9 +49,12 @@ func Of(err error) Problem {
 	return New(http.StatusInternalServerError, "internal error")
 }
 
+// MostRetryAfter is the longest Retry-After of a 503, in seconds.
+const MostRetryAfter = 3
+
 // Write answers with the problem, never to be stored by caches. A 503 carries
-// Retry-After of 1 to 3 seconds, drawn at random so that callers do not come
-// back all at once.
+// Retry-After of 1 to MostRetryAfter seconds, drawn at random so that callers do
+// not come back all at once.
 func (p Problem) Write(w http.ResponseWriter) {
 	body, err := json.Marshal(p)
 	if err != nil {
@@ -63,7 +66,7 @@ func (p Problem) Write(w http.ResponseWriter) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	if p.Status == http.StatusServiceUnavailable {
-		h.Set("Retry-After", strconv.Itoa(1+rand.IntN(3)))
+		h.Set("Retry-After", strconv.Itoa(1+rand.IntN(MostRetryAfter)))
 	}
 	w.WriteHeader(p.Status)
 	_, _ = w.Write(body) // the caller may be gone; there is nobody else to tell

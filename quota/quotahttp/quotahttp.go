@@ -34,6 +34,12 @@
 // not have this one.
 // 503: the store did not answer; it has a Retry-After too, and no RateLimit.
 //
+// A browser's EventSource gives up for good on each of these. So where a request
+// accepts text/event-stream, Middleware answers 200 in place of 429 and 503, with a
+// stream of one event, "registry.closed", whose data is "throttled" or
+// "registry_unavailable", and with a field "retry" that is never below Retry-After
+// (design §6). Options.PlainStatus is for clients that look at the status.
+//
 // A shadow policy refuses nothing, and answers as if there were room.
 package quotahttp
 
@@ -50,6 +56,7 @@ import (
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/internal/problem"
+	"github.com/northstar-engines/realtime-registry/internal/streamend"
 	"github.com/northstar-engines/realtime-registry/quota"
 )
 
@@ -66,6 +73,10 @@ type Options struct {
 	// Action says what the request does, by a name that matches
 	// quota.ActionPattern. Required.
 	Action func(*http.Request) string
+
+	// PlainStatus answers 429 and 503 to requests that accept text/event-stream
+	// too. A browser's EventSource gives up on them.
+	PlainStatus bool
 }
 
 // Middleware returns what puts the throttle before a handler; each request is
@@ -79,7 +90,11 @@ func Middleware(l *quota.Limiter, options Options) func(http.Handler) http.Handl
 	}
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if pass(l, w, r, options.Tenant(r), options.Action(r), 1) {
+			refuse := problemOf
+			if !options.PlainStatus && streamend.Wanted(r) {
+				refuse = streamOf
+			}
+			if pass(l, w, r, options.Tenant(r), options.Action(r), 1, refuse) {
 				next.ServeHTTP(w, r)
 			}
 		})
@@ -95,7 +110,7 @@ func Take(l *quota.Limiter) http.Handler {
 			problem.New(http.StatusBadRequest, err.Error()).Write(w)
 			return
 		}
-		if pass(l, w, r, tenantOf(r), r.PathValue("action"), n) {
+		if pass(l, w, r, tenantOf(r), r.PathValue("action"), n, problemOf) {
 			w.Header().Set("Cache-Control", "no-store")
 			w.WriteHeader(http.StatusNoContent)
 		}
@@ -138,15 +153,21 @@ func units(r *http.Request) (int, error) {
 
 var decimal = regexp.MustCompile(`^[1-9][0-9]*$`)
 
-// pass decides, sets the fields, and answers what does not pass.
-func pass(l *quota.Limiter, w http.ResponseWriter, r *http.Request, tenant, action string, n int) bool {
+// Admit decides about one unit for a request of the tenant's, and sets the fields.
+// What does not pass it answers, by its status, and reports false.
+func Admit(l *quota.Limiter, w http.ResponseWriter, r *http.Request, tenant, action string) bool {
+	return pass(l, w, r, tenant, action, 1, problemOf)
+}
+
+// pass decides, sets the fields, and has refused what does not pass.
+func pass(l *quota.Limiter, w http.ResponseWriter, r *http.Request, tenant, action string, n int, refuse refuser) bool {
 	d, err := l.AllowN(r.Context(), tenant, action, n)
 	switch {
 	case errors.Is(err, quota.ErrInvalid):
 		problem.New(http.StatusBadRequest, err.Error()).Write(w)
 		return false
 	case err != nil:
-		problem.New(http.StatusServiceUnavailable, "the throttle did not answer in time: try again").Write(w)
+		refuse(w, problem.New(http.StatusServiceUnavailable, "the throttle did not answer in time: try again"), 0)
 		return false
 	}
 	if d.Total {
@@ -154,10 +175,28 @@ func pass(l *quota.Limiter, w http.ResponseWriter, r *http.Request, tenant, acti
 	}
 	setFields(w.Header(), action, d)
 	if !d.Allowed {
-		w.Header().Set("Retry-After", strconv.Itoa(ceilSeconds(retryAfter(d))))
-		problem.New(http.StatusTooManyRequests, refusal(d, n)).Write(w)
+		refuse(w, problem.New(http.StatusTooManyRequests, refusal(d, n)), retryAfter(d))
 	}
 	return d.Allowed
+}
+
+// refuser answers what was not admitted: 429, or 503, of which nobody knows for how
+// long.
+type refuser func(w http.ResponseWriter, p problem.Problem, retryAfter time.Duration)
+
+func problemOf(w http.ResponseWriter, p problem.Problem, retryAfter time.Duration) {
+	if retryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(ceilSeconds(retryAfter)))
+	}
+	p.Write(w)
+}
+
+func streamOf(w http.ResponseWriter, _ problem.Problem, retryAfter time.Duration) {
+	if retryAfter > 0 {
+		streamend.Refuse(w, streamend.Throttled, retryAfter)
+		return
+	}
+	streamend.Refuse(w, streamend.Unavailable, streamend.RetryUnavailable(streamend.DefaultReturnOver))
 }
 
 // refusal says why: where units are left, they are too few.

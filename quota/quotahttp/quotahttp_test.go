@@ -252,3 +252,47 @@ func TestMiddlewareRefusesBeforeTheHandler(t *testing.T) {
 	require.Equal(t, 3, reached)
 	require.Panics(t, func() { quotahttp.Middleware(l, quotahttp.Options{}) })
 }
+
+// eventSource asks through the middleware as a browser does, as t_acme, for x.
+func eventSource(l *quota.Limiter, options quotahttp.Options) *httptest.ResponseRecorder {
+	options.Tenant = func(*http.Request) string { return "t_acme" }
+	options.Action = func(*http.Request) string { return "x" }
+	handler := quotahttp.Middleware(l, options)(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	request := httptest.NewRequest(http.MethodGet, "/", nil)
+	request.Header.Set("Accept", "text/event-stream")
+	recorder := httptest.NewRecorder()
+	handler.ServeHTTP(recorder, request)
+	return recorder
+}
+
+func TestABrowserThatIsThrottledComesBackWhenThereIsRoom(t *testing.T) {
+	l := limiter(t, memory.New(), quota.Policy{Limit: 1, Window: time.Hour})
+	require.Equal(t, 204, eventSource(l, quotahttp.Options{}).Code)
+	seen := map[int]bool{}
+	for range 20 {
+		refused := eventSource(l, quotahttp.Options{})
+		require.Equal(t, http.StatusOK, refused.Code)
+		require.Equal(t, `"x";r=0;t=3600`, refused.Header().Get("RateLimit"))
+		var retry int
+		var event, reason string
+		_, err := fmt.Sscanf(refused.Body.String(), "retry: %d\nevent: %s\ndata: %s\n\n", &retry, &event, &reason)
+		require.NoError(t, err, refused.Body)
+		require.Equal(t, "registry.closed throttled", event+" "+reason)
+		require.GreaterOrEqual(t, retry, 3_599_000, "not before the window ends")
+		require.LessOrEqual(t, retry, 3_960_000)
+		seen[retry] = true
+	}
+	require.Greater(t, len(seen), 10, "nor all at once")
+	require.Equal(t, http.StatusTooManyRequests, eventSource(l, quotahttp.Options{PlainStatus: true}).Code)
+	require.Equal(t, http.StatusTooManyRequests, take(l, "/v1/quota/x/take", "t_acme").StatusCode)
+}
+
+func TestABrowserComesBackWhenTheThrottlesStoreIsDown(t *testing.T) {
+	l := limiter(t, downStore{memory.New()})
+	refused := eventSource(l, quotahttp.Options{})
+	require.Equal(t, http.StatusOK, refused.Code)
+	require.Contains(t, refused.Body.String(), "event: registry.closed\ndata: registry_unavailable\n\n")
+	require.Equal(t, http.StatusServiceUnavailable, eventSource(l, quotahttp.Options{PlainStatus: true}).Code)
+}

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/northstar-engines/realtime-registry/internal/problem"
+	"github.com/northstar-engines/realtime-registry/internal/streamend"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
@@ -95,9 +95,9 @@ func (s *stream) tell() {
 		if errors.Is(s.cause, ErrLost) {
 			err = registry.ErrNotFound
 		}
-		problem.Of(err).Write(s.w)
+		s.guard.refuse(s.w, s.request, err)
 	case s.events:
-		_, _ = s.w.Write(s.tail.last(s.cause))
+		_, _ = s.w.Write(s.tail.last(s.cause, streamend.Retry(s.guard.ReturnOver)))
 	}
 	dropTrailers(s.w.Header())
 	_ = s.control.Flush()

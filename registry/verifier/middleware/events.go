@@ -1,9 +1,11 @@
 package middleware
 
 import (
-	"fmt"
 	"mime"
 	"net/http"
+	"time"
+
+	"github.com/northstar-engines/realtime-registry/internal/streamend"
 )
 
 // isEventStream reports whether an event can be added to an answer with this
@@ -52,17 +54,18 @@ func (t *tail) note(b []byte) {
 	}
 }
 
-// last is the last event of the stream, which says why it ends. There is none
-// where the handler left an event unfinished: a newline would complete it, with
-// its id, and a client that resumes would never get the rest. What is unfinished
-// when a stream ends is dropped by clients.
-func (t *tail) last(cause error) []byte {
-	if t.pending {
-		return nil
-	}
+// last is the end of the stream: the last event, which says why and when to come
+// back. Where the handler left an event unfinished there is no other, only the time:
+// a newline would complete it, with its id, and a client that resumes would never
+// get the rest. What is unfinished when a stream ends is dropped by clients, but for
+// the field "retry", which counts as soon as its line ends.
+func (t *tail) last(cause error, retry time.Duration) []byte {
 	prefix := ""
-	if t.line == comment {
+	if t.line != empty {
 		prefix = "\n"
 	}
-	return fmt.Appendf(nil, "%sevent: %s\ndata: %s\n\n", prefix, CloseEvent, reason(cause))
+	if t.pending {
+		return []byte(prefix + streamend.Field(retry))
+	}
+	return []byte(prefix + streamend.Last(reason(cause), retry))
 }

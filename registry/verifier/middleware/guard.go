@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/otel/metric/noop"
 
 	"github.com/northstar-engines/realtime-registry/internal/problem"
+	"github.com/northstar-engines/realtime-registry/internal/streamend"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
@@ -25,12 +26,12 @@ var (
 
 // How a stream's end is said to its client.
 const (
-	ReasonLost      = "ownership_lost"
-	ReasonUncertain = "registry_unavailable"
+	ReasonLost      = streamend.Lost
+	ReasonUncertain = streamend.Unavailable
 
 	// CloseEvent is the name of the last event of an SSE stream; its data is
 	// the reason.
-	CloseEvent = "registry.closed"
+	CloseEvent = streamend.Event
 
 	// The codes of a WebSocket's close frame, whose text is the reason: one
 	// for applications that is ours, and RFC 6455's "try again later".
@@ -73,6 +74,9 @@ func newGuard(v Verifier, o Options) (guard, error) {
 	if o.Patience == 0 {
 		o.Patience = 10 * time.Second
 	}
+	if o.ReturnOver == 0 {
+		o.ReturnOver = streamend.DefaultReturnOver
+	}
 	ended, err := o.MeterProvider.Meter(scope).Int64Counter("registry.middleware.streams_ended", metric.WithUnit("{stream}"),
 		metric.WithDescription("Open streams that were ended, by reason."))
 	g := guard{Options: o, verifier: v, longest: mostUnwatched, ended: ended}
@@ -89,14 +93,14 @@ func (g guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := claim{g.Tenant(r), g.Resource(r)}
 	// A hijacked connection outlives its request.
 	life, end := context.WithCancel(context.WithoutCancel(r.Context()))
-	s := newStream(w, r, end)
+	s := newStream(g, w, r, end)
 	defer s.leave()
 	var changed <-chan struct{}
 	if g.watcher != nil {
 		changed = g.watcher.Watch(life, c.resource) // before the check, so that nothing falls in between
 	}
 	if err := g.verifier.Verify(r.Context(), c.tenantID, c.resource); err != nil {
-		problem.Of(err).Write(w)
+		g.refuse(w, r, err)
 		return
 	}
 	if g.watcher == nil {
@@ -112,6 +116,17 @@ func (g guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.lose()
 	})
 	g.next.ServeHTTP(s, s.enter(r.WithContext(ctx)))
+}
+
+// refuse answers a request that has no answer yet. A browser's EventSource would
+// give up on a 503, so one is told in a stream why, and when to come back.
+func (g guard) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	p := problem.Of(err)
+	if p.Status == http.StatusServiceUnavailable && !g.PlainStatus && streamend.Wanted(r) {
+		streamend.Refuse(w, ReasonUncertain, streamend.RetryUnavailable(g.ReturnOver))
+		return
+	}
+	p.Write(w)
 }
 
 // claim is what a stream rests on.

@@ -16,8 +16,12 @@
 // is application/problem+json, the same as that of the HTTP API: 404 in constant
 // bytes whether nobody owns the resource or somebody else does, 503 with
 // Retry-After where the store did not answer, 400 where the tenant or the id
-// breaks its pattern. A browser's EventSource gives up on each of them; it comes
-// back by itself only when a stream ends that had begun.
+// breaks its pattern. A browser's EventSource gives up for good on each of them; it
+// comes back by itself only when a stream ends that had begun. So a request that
+// accepts text/event-stream is not answered 503: it gets 200, and the last event
+// alone, with a field "retry" of three seconds and a random part of
+// Options.ReturnOver, which is not below the Retry-After that others get.
+// Options.PlainStatus is for clients that look at the status.
 //
 // A resume is a request as any other, with Last-Event-ID or without, and is
 // verified again.
@@ -35,16 +39,20 @@
 //   - A handler that waits for its client in a write is let go after a second.
 //   - The client is told at once where no write is under way: an event stream by a
 //     last event, CloseEvent ("registry.closed"), whose data is ReasonLost
-//     ("ownership_lost"); a WebSocket by a close frame with code 4404 and the
+//     ("ownership_lost"), and which says when to come back; a WebSocket by a close frame with code 4404 and the
 //     reason; a request that has no answer yet by a 404 without the handler's
 //     headers. Anything else ends.
 //   - A handler that has not returned after a second has the connection closed
 //     under it (HTTP/1.1), or the stream reset (HTTP/2).
 //
-// An EventSource that comes back gets a 404, and gives up. It is not told in the
+// An EventSource that comes back gets a 404, and gives up. It is not told why in the
 // middle of an event: to complete that would dispatch it, with its id, and a
-// client that resumes would miss the rest. Nor where the answer is encoded by the
-// handler, or has a length that was promised.
+// client that resumes would miss the rest; it is told when to come back. Nothing is
+// told where the answer is encoded by the handler, or has a length that was promised.
+//
+// A move of a large tenant ends all its streams at once. Each end that the guard
+// makes has the field "retry", of a second and a random part of Options.ReturnOver,
+// so that they do not come back at once too. Ends that the handler makes are its own.
 //
 // A close frame goes between two of the handler's writes: frames should be one
 // write each. Packages that buffer take several for a frame above their buffer,
@@ -122,6 +130,16 @@ type Options struct {
 	// whether its tenant still owns the resource. Default 10 s.
 	Patience time.Duration
 
+	// ReturnOver is over how long the clients of streams that end together come
+	// back: each after a second (three, where it was not let in), and a random
+	// part of this. Default 10 s.
+	ReturnOver time.Duration
+
+	// PlainStatus answers 503 with Retry-After, if the registry is unavailable, to
+	// requests that accept text/event-stream too. A browser's EventSource gives up
+	// on it.
+	PlainStatus bool
+
 	// ReportOnly lets every request pass and reports those that would have been
 	// refused. For the cut-over only: it protects nothing.
 	ReportOnly bool
@@ -143,6 +161,9 @@ func (o Options) Validate() error {
 	}
 	if o.Patience < 0 {
 		faults = append(faults, fmt.Errorf("option Patience is %v: must not be negative", o.Patience))
+	}
+	if o.ReturnOver < 0 {
+		faults = append(faults, fmt.Errorf("option ReturnOver is %v: must not be negative", o.ReturnOver))
 	}
 	if o.ReportOnly && o.Logger == nil && o.MeterProvider == nil {
 		faults = append(faults, errors.New("option ReportOnly reports nowhere: give a Logger or a MeterProvider"))

@@ -19,6 +19,7 @@ type stream struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
 	request *http.Request
+	guard   guard
 	body    *body  // nil: the request has none
 	end     func() // of the watching
 
@@ -42,9 +43,9 @@ type stream struct {
 	returned chan struct{}
 }
 
-func newStream(w http.ResponseWriter, r *http.Request, end func()) *stream {
+func newStream(g guard, w http.ResponseWriter, r *http.Request, end func()) *stream {
 	return &stream{
-		w: w, control: http.NewResponseController(w), request: r, end: end,
+		guard: g, w: w, control: http.NewResponseController(w), request: r, end: end,
 		turn: newTurn(), returned: make(chan struct{}),
 	}
 }

@@ -125,7 +125,7 @@ func TestAnEventStreamEndsWithItsReasonWhenItsTenantLosesTheResource(t *testing.
 	moveAway(t, store)
 	body, err := io.ReadAll(answer.Body)
 	require.NoError(t, err)
-	require.Equal(t, "data: hello\n\nevent: registry.closed\ndata: ownership_lost\n\n", string(body))
+	require.Equal(t, "data: hello\n\nevent: registry.closed\ndata: ownership_lost\n\n", untimed(t, body))
 	require.ErrorIs(t, <-cause, middleware.ErrLost)
 	require.Equal(t, http.StatusNotFound, request(t, s).StatusCode, "a resume is verified again")
 }
@@ -143,7 +143,7 @@ func TestAnEventStreamLivesThroughAShortOutageAndEndsInALongOne(t *testing.T) {
 	}
 	body, err := io.ReadAll(answer.Body)
 	require.NoError(t, err)
-	require.Contains(t, string(body), "event: registry.closed\ndata: registry_unavailable\n\n")
+	require.Contains(t, untimed(t, body), "event: registry.closed\ndata: registry_unavailable\n\n")
 }
 
 func TestAStreamThatHasNotBegunIsRefused(t *testing.T) {
@@ -176,7 +176,7 @@ func TestAHandlerThatLooksAtNothingButItsWritesIsStopped(t *testing.T) {
 	moveAway(t, store)
 	body, err := io.ReadAll(answer.Body)
 	require.NoError(t, err)
-	require.True(t, strings.HasSuffix(string(body), "event: registry.closed\ndata: ownership_lost\n\n"))
+	require.True(t, strings.HasSuffix(untimed(t, body), "\n\nevent: registry.closed\ndata: ownership_lost\n\n"))
 	require.ErrorIs(t, <-stopped, middleware.ErrLost)
 }
 
@@ -299,7 +299,7 @@ func TestAStreamOverHTTP2EndsWithItsReasonWhateverItsHandlerLooksAt(t *testing.T
 			moveAway(t, store)
 			body, err := io.ReadAll(answer.Body)
 			require.NoError(t, err)
-			require.True(t, strings.HasSuffix(string(body), "event: registry.closed\ndata: ownership_lost\n\n"), string(body))
+			require.True(t, strings.HasSuffix(untimed(t, body), "\n\nevent: registry.closed\ndata: ownership_lost\n\n"), string(body))
 			require.Equal(t, http.StatusNotFound, request(t, s).StatusCode)
 		})
 	}
