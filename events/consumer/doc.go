@@ -84,10 +84,12 @@
 //   - registry.moves.backdated: moves of whole tenants whose time is more than
 //     MaxClockSkew before their publication.
 //
-// Traces: a span "process" for each message, from the publisher's context
-// (ce-traceparent, else googclient_traceparent) until it is settled, and a span
-// "apply" for each attempt at a batch, which links to those of its messages, or
-// is the child of the only one.
+// Traces: a span "process" for each message until it is settled, the root of a
+// trace that links to the publisher's (ce-traceparent, else
+// googclient_traceparent), so that no publisher decides what is sampled; and a
+// span "apply" for each attempt at a batch, which links to those of its messages,
+// or is the child of the only one. Where nothing is traced, the log has the
+// publisher's trace id.
 //
 // Logs: the loss of Pub/Sub and its return, what is found wrong with
 // subscriptions and its repair, once each; and refusals, the four kinds of events

@@ -188,7 +188,9 @@ func (t *telemetry) bornMoved() { t.bornMovedCreations.Add(context.Background(),
 
 func (t *telemetry) backdatedMove() { t.backdatedMoves.Add(context.Background(), 1) }
 
-// start begins the message's span, as a child of its publisher's.
+// start begins the message's span, in a trace of its own with a link to that of
+// its publisher: as a child of it, it would be sampled if the publisher says so,
+// or if the trace id that the publisher has chosen is among those that are.
 func (t *telemetry) start(w *work) {
 	if t.tracer == nil {
 		return
@@ -198,7 +200,13 @@ func (t *telemetry) start(w *work) {
 		parent = publisherTrace(w.message.Attributes)
 	}
 	ctx := propagation.TraceContext{}.Extract(context.Background(), propagation.MapCarrier{"traceparent": parent})
-	_, w.span = t.tracer.Start(ctx, "process", trace.WithSpanKind(trace.SpanKindConsumer), trace.WithTimestamp(w.received))
+	options := []trace.SpanStartOption{
+		trace.WithNewRoot(), trace.WithSpanKind(trace.SpanKindConsumer), trace.WithTimestamp(w.received),
+	}
+	if publisher := trace.LinkFromContext(ctx); publisher.SpanContext.IsValid() {
+		options = append(options, trace.WithLinks(publisher))
+	}
+	_, w.span = t.tracer.Start(ctx, "process", options...)
 	if !w.span.IsRecording() {
 		return
 	}

@@ -14,7 +14,9 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	nooptrace "go.opentelemetry.io/otel/trace/noop"
 
+	logging "github.com/northstar-engines/realtime-registry/internal/telemetry"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
@@ -80,7 +82,7 @@ func TestEveryMessageIsCountedByTypeAndOutcome(t *testing.T) {
 	})
 }
 
-func TestAMessagesSpanContinuesItsPublishersTraceDownToTheStore(t *testing.T) {
+func TestAMessagesSpanLinksToItsPublishersAndGoesDownToTheStore(t *testing.T) {
 	const (
 		ours    = "00-11111111111111111111111111111111-2222222222222222-01"
 		googles = "00-33333333333333333333333333333333-4444444444444444-01"
@@ -117,7 +119,8 @@ func TestAMessagesSpanContinuesItsPublishersTraceDownToTheStore(t *testing.T) {
 				require.Len(t, spans, 3)
 				commit, apply, process := spans[0], spans[1], spans[2]
 				require.Equal(t, "process", process.Name())
-				require.Equal(t, c.trace, process.SpanContext().TraceID().String())
+				require.False(t, process.Parent().IsValid(), "a trace of its own")
+				require.Equal(t, c.trace, process.Links()[0].SpanContext.TraceID().String())
 				require.Equal(t, process.SpanContext().SpanID(), apply.Parent().SpanID())
 				require.Equal(t, apply.SpanContext().SpanID(), commit.Parent().SpanID())
 			})
@@ -125,7 +128,7 @@ func TestAMessagesSpanContinuesItsPublishersTraceDownToTheStore(t *testing.T) {
 	}
 }
 
-func TestARefusedMessagesSpanContinuesItsPublishersTraceToo(t *testing.T) {
+func TestARefusedMessagesSpanLinksToItsPublishersToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		recorder := tracetest.NewSpanRecorder()
 		l := newLine()
@@ -135,7 +138,47 @@ func TestARefusedMessagesSpanContinuesItsPublishersTraceToo(t *testing.T) {
 		}}).wait()
 		synctest.Wait()
 		require.Len(t, recorder.Ended(), 1)
-		require.Equal(t, strings.Repeat("1", 32), recorder.Ended()[0].SpanContext().TraceID().String())
+		require.Equal(t, strings.Repeat("1", 32), recorder.Ended()[0].Links()[0].SpanContext.TraceID().String())
+	})
+}
+
+// Else whoever may publish could have the worker record everything, or nothing of
+// what they do.
+func TestNoPublisherDecidesWhatIsSampled(t *testing.T) {
+	for name, c := range map[string]struct {
+		sampler sdktrace.Sampler
+		flags   string
+		spans   int
+	}{
+		"nothing is sampled, and the publisher's is":       {sdktrace.NeverSample(), "01", 0},
+		"everything is sampled, and the publisher's isn't": {sdktrace.AlwaysSample(), "00", 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				recorder := tracetest.NewSpanRecorder()
+				l := newLine()
+				running(t, each(applied), l, Options{TracerProvider: sdktrace.NewTracerProvider(
+					sdktrace.WithSpanProcessor(recorder), sdktrace.WithSampler(sdktrace.ParentBased(c.sampler)))})
+				m := created("t_a", "th_1")
+				m.Attributes["ce-traceparent"] = "00-11111111111111111111111111111111-2222222222222222-" + c.flags
+				require.True(t, l.send(m).wait())
+				synctest.Wait()
+				require.Len(t, recorder.Ended(), c.spans)
+			})
+		})
+	}
+}
+
+func TestWhereNothingIsTracedTheLogHasThePublishersTrace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		l := newLine()
+		running(t, each(applied), l, Options{TracerProvider: nooptrace.NewTracerProvider(), Logger: logging.NewLogger(&out, logging.JSON, slog.LevelInfo)})
+		l.send(Message{Data: []byte("?"), Attributes: map[string]string{
+			"ce-traceparent": "00-11111111111111111111111111111111-2222222222222222-01",
+		}}).wait()
+		synctest.Wait()
+		require.Contains(t, out.String(), strings.Repeat("1", 32))
 	})
 }
 
