@@ -2,8 +2,8 @@ package registry
 
 import "time"
 
-// Brief is what there is to know of a history of creations and assertions by one
-// tenant alone, which most are: little enough to keep a million of them.
+// Brief is what there is to know of a history of claims, creations and assertions by
+// one tenant alone, which most are: little enough to keep a million of them.
 type Brief struct {
 	Tenant string
 	Last   int64 // time of the latest entry, Unix nanoseconds

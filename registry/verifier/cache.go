@@ -68,11 +68,7 @@ func (c *cache) mark(r registry.Resource, now time.Time) mark {
 // before the read was sent: it may have been this very resource. It returns how
 // many watches were closed because what they rest on is contradicted.
 func (c *cache) insert(r registry.Resource, history registry.History, l *registry.Ledger, m mark) (closed int) {
-	f := facts{seq: l.Seq()}
-	var brief bool
-	if f.Brief, brief = history.Brief(); !brief {
-		f.history = history
-	}
+	f := factsOf(history, l)
 	s, hash := c.shardOf(r)
 	s.mu.Lock()
 	w := s.watches[r]
@@ -161,6 +157,18 @@ func (c *cache) hitsChanged() bool {
 	before := c.lastHits
 	c.lastHits = threads + canvases
 	return c.lastHits != before
+}
+
+// factsOf are what is to be kept of a history: its brief, unless that cannot name
+// the owner and the history can, as it can for what a tenant has claimed after
+// everything that it had was moved away.
+func factsOf(history registry.History, l *registry.Ledger) facts {
+	if brief, ok := history.Brief(); ok {
+		if _, told := brief.Owner(l); told || !history.Settled(l) {
+			return facts{Brief: brief, seq: l.Seq()}
+		}
+	}
+	return facts{history: history, seq: l.Seq()}
 }
 
 // owner folds with a ledger. It is not ok where the facts may not be relied on

@@ -26,6 +26,42 @@ func TestWhatIsAllowedOnceIsAnsweredFromMemory(t *testing.T) {
 	})
 }
 
+// Of such a thread the brief cannot say more than that a move came before its
+// latest entry. Its history can: no creation moves the start of a claim back.
+func TestWhatWasClaimedAfterItsTenantHadMovedIsAnsweredFromMemory(t *testing.T) {
+	bubble(t, func(t *testing.T, store *feedStore) {
+		claim(t, store, "t_ann", thread("th_old"))
+		move(t, store, "t_ann", "t_bob", registry.Resource{})
+		time.Sleep(2 * time.Second) // a move bears a time that is a second ahead
+		claim(t, store, "t_ann", thread("th_new"))
+		v := keeping(t, store, verifier.Options{})
+		for range 100 {
+			allowed(t, v, "t_ann", "th_new")
+			time.Sleep(time.Second)
+		}
+		require.Equal(t, 1, store.count())
+		move(t, store, "t_ann", "t_cleo", registry.Resource{})
+		time.Sleep(S + time.Nanosecond)
+		refused(t, v, "t_ann", "th_new")
+		allowed(t, v, "t_cleo", "th_new")
+		allowed(t, v, "t_bob", "th_old")
+	})
+}
+
+// A creation by the same tenant may move the start back without a notice.
+func TestWhatWasCreatedAfterItsTenantHadMovedIsReadAlways(t *testing.T) {
+	bubble(t, func(t *testing.T, store *feedStore) {
+		move(t, store, "t_ann", "t_bob", registry.Resource{})
+		time.Sleep(2 * time.Second)
+		createAt(t, store, time.Now(), "e", "t_ann", thread("th_1"))
+		v := keeping(t, store, verifier.Options{})
+		for range 3 {
+			allowed(t, v, "t_ann", "th_1")
+		}
+		require.Equal(t, 3, store.count())
+	})
+}
+
 func TestRefusalsAreNotKept(t *testing.T) {
 	bubble(t, func(t *testing.T, store *feedStore) {
 		v := keeping(t, store, verifier.Options{})
