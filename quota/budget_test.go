@@ -129,7 +129,7 @@ func TestAStoreThatFailsIsNotStormed(t *testing.T) {
 					// A call or two for each key before the failure is known, then the budget.
 					require.Less(t, calls, int64(2*keys*4+2*(64+16*10)))
 					if keys == 1 {
-						require.Less(t, calls, int64(100))
+						require.Less(t, calls, int64(120), "by chance some 80 to 105")
 					}
 					store.fault = nil
 					time.Sleep(2 * time.Second)

@@ -85,6 +85,14 @@ func TestChecksKnowNothingOfEvents(t *testing.T) {
 	}
 }
 
+func TestADocumentDatabaseKnowsNothingOfWhatItHolds(t *testing.T) {
+	for name, p := range list(t, module+"internal/docdb/...") {
+		for _, d := range p.Deps {
+			require.False(t, strings.HasPrefix(d, module) && !strings.HasPrefix(d, module+"internal/docdb"), "%s imports %s", name, d)
+		}
+	}
+}
+
 func TestOnlyTestsKnowTheTestingPackage(t *testing.T) {
 	for name, p := range list(t, module+"cmd/...") {
 		require.NotContains(t, p.Deps, "testing", "%s is shipped", name)

@@ -1,7 +1,5 @@
-// Package firestore keeps throttle windows in Google Cloud Firestore. It
-// implements quota.Store, whose promises are its own.
-//
-// Documents, all below a collection prefix that may be empty:
+// Package firestore opens the throttle's windows in Google Cloud Firestore, below
+// a collection prefix that may be empty:
 //
 //	rate_limit_counters/{tenant}__{action}   a window: last_reset and count, which the Python service
 //	                                         reads and writes (design §3); length, limit, generation,
@@ -33,25 +31,22 @@ package firestore
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 
-	apiv1 "cloud.google.com/go/firestore/apiv1"
 	"go.opentelemetry.io/otel/metric"
 	"google.golang.org/api/option"
-	"google.golang.org/grpc/metadata"
 
-	"github.com/northstar-engines/realtime-registry/internal/firestoreclient"
+	"github.com/northstar-engines/realtime-registry/internal/docdb/firestoredb"
 	"github.com/northstar-engines/realtime-registry/quota"
+	"github.com/northstar-engines/realtime-registry/quota/internal/docstore"
 )
 
 // The names of collections, behind the prefix. The first is fixed (design §3).
 const (
-	Collection       = "rate_limit_counters"
-	PolicyCollection = quota.PolicyCollection
-	ResetCollection  = "rate_limit_resets"
+	Collection       = docstore.Collection
+	PolicyCollection = docstore.PolicyCollection
+	ResetCollection  = docstore.ResetCollection
 )
 
 // Options says which database to use.
@@ -61,35 +56,26 @@ type Options struct {
 	Prefix    string // goes, literally, before all collection names
 
 	// ClientOptions connect the client; without them Google's default
-	// credentials are used, or FIRESTORE_EMULATOR_HOST.
+	// credentials are used, or FIRESTORE_EMULATOR_HOST. Connection, of this
+	// module's own programs, takes their place: it is shared with the registry.
 	ClientOptions []option.ClientOption
+	Connection    *firestoredb.Connection
 
 	MeterProvider metric.MeterProvider // nil: no metrics
 	Logger        *slog.Logger         // nil: silence
 }
 
-// Validate reports every fault at once.
-func (o Options) Validate() error {
-	var faults []error
-	if o.ProjectID == "" {
-		faults = append(faults, errors.New("firestore: ProjectID is missing"))
+func (o Options) database() firestoredb.Options {
+	return firestoredb.Options{
+		ProjectID: o.ProjectID, Database: o.Database, Prefix: o.Prefix, ClientOptions: o.ClientOptions, Connection: o.Connection,
 	}
-	if strings.ContainsAny(o.Prefix, "/") || strings.HasPrefix(o.Prefix, "__") || o.Prefix == "." {
-		faults = append(faults, fmt.Errorf("firestore: prefix %q: a collection name has no slash and does not begin with two underscores", o.Prefix))
-	}
-	return errors.Join(faults...)
 }
+
+// Validate reports every fault at once.
+func (o Options) Validate() error { return o.database().Validate() }
 
 // Store is a quota.Store on one Firestore database.
-type Store struct {
-	client   *apiv1.Client
-	database string // projects/{project}/databases/{database}
-	prefix   string
-	logger   *slog.Logger
-	unread   tooNewTelling
-}
-
-var _ quota.Store = (*Store)(nil)
+type Store = docstore.Store
 
 // Open connects, and reads a document to prove that the database answers. The
 // caller closes the store. Errors wrap quota.ErrUnavailable; ctx bounds the
@@ -98,44 +84,17 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	if o.Database == "" {
-		o.Database = "(default)"
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	client, err := firestoreclient.New(ctx, o.ClientOptions)
+	db, err := firestoredb.Open(ctx, o.database())
 	if err != nil {
-		return nil, fmt.Errorf("open throttle in firestore project %q, database %q: %w: %w", o.ProjectID, o.Database, quota.ErrUnavailable, err)
+		return nil, fmt.Errorf("open throttle in %s: %w: %w", o.database(), quota.ErrUnavailable, err)
 	}
-	s := &Store{
-		client:   client,
-		database: fmt.Sprintf("projects/%s/databases/%s", o.ProjectID, o.Database),
-		prefix:   o.Prefix,
-		logger:   o.Logger,
+	s, err := docstore.New(db, docstore.Options{MeterProvider: o.MeterProvider, Logger: o.Logger})
+	if err == nil {
+		err = s.Ping(ctx)
 	}
-	if err := s.unread.init(o.MeterProvider); err != nil {
-		client.Close()
-		return nil, fmt.Errorf("firestore: %w", err)
-	}
-	if _, _, err := s.get(ctx, s.document(PolicyCollection, "open")); err != nil {
-		client.Close()
-		return nil, fmt.Errorf("open throttle in firestore project %q, database %q: %w", o.ProjectID, o.Database, err)
+	if err != nil {
+		db.Close()
+		return nil, fmt.Errorf("open throttle in %s: %w", o.database(), err)
 	}
 	return s, nil
-}
-
-// Close closes the connections. Calls under way fail.
-func (s *Store) Close() error { return s.client.Close() }
-
-// document is the full name of a document of a collection.
-func (s *Store) document(collection, id string) string {
-	return s.database + "/documents/" + s.prefix + collection + "/" + id
-}
-
-func (s *Store) counter(key quota.Key) string { return s.document(Collection, key.DocumentID()) }
-
-// outgoing adds what the service routes by.
-func (s *Store) outgoing(ctx context.Context) context.Context {
-	return metadata.AppendToOutgoingContext(ctx, "google-cloud-resource-prefix", s.database)
 }

@@ -1,178 +1,92 @@
-// Package memory keeps throttle windows in this process: for tests, and for
-// `dev` and `run --api` in one process. It passes the same suite as the Firestore
-// store, and forgets everything when the process ends.
+// Package memory opens the throttle's windows in this process: for tests, and for
+// `dev` and `run --api` in one process. What runs over them is what runs over
+// Firestore. They are forgotten when the process ends.
 package memory
 
 import (
 	"context"
 	"fmt"
-	"maps"
-	"sync"
 	"time"
 
+	"github.com/northstar-engines/realtime-registry/internal/docdb"
+	"github.com/northstar-engines/realtime-registry/internal/docdb/memdb"
 	"github.com/northstar-engines/realtime-registry/quota"
+	"github.com/northstar-engines/realtime-registry/quota/internal/docstore"
 )
 
 // Store is a quota.Store in memory. It is safe for concurrent use.
 type Store struct {
-	now func() time.Time
-
-	mu        sync.Mutex
-	last      time.Time     // the latest that the clock has shown
-	writes    quota.Version // of all documents: no version is used twice
-	documents map[quota.Key]document
-	sweepAt   int // number of documents at which expired ones are dropped
-	resets    map[quota.Key]int64
-	policies  []quota.PolicyDocument
-	edition   int           // of policies
-	changed   chan struct{} // closed, and made anew, by what watchers wait for
+	*docstore.Store
+	db *memdb.DB
 }
-
-type document struct {
-	window    quota.Window
-	version   quota.Version
-	expiresAt time.Time
-	reset     quota.ResetRecord
-}
-
-var _ quota.Store = (*Store)(nil)
 
 // New returns an empty store that takes the time from the machine's clock.
 func New() *Store { return NewAt(time.Now) }
 
 // NewAt returns an empty store whose clock is now.
 func NewAt(now func() time.Time) *Store {
-	return &Store{
-		now:       now,
-		documents: map[quota.Key]document{},
-		sweepAt:   1024,
-		resets:    map[quota.Key]int64{},
-		changed:   make(chan struct{}),
-	}
+	db := memdb.New(now)
+	s, err := docstore.New(db, docstore.Options{})
+	must(err)
+	return &Store{s, db}
 }
-
-// Load implements quota.Store.
-func (s *Store) Load(ctx context.Context, key quota.Key) (quota.Snapshot, error) {
-	if err := ctx.Err(); err != nil {
-		return quota.Snapshot{}, fmt.Errorf("load %s: %w: %w", key, quota.ErrUnavailable, err)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	d := s.document(key)
-	return quota.Snapshot{Window: d.window, Version: d.version, ReadTime: s.clock(), Reset: d.reset}, nil
-}
-
-// Save implements quota.Store.
-func (s *Store) Save(ctx context.Context, key quota.Key, c quota.Change) (quota.Receipt, error) {
-	if err := ctx.Err(); err != nil {
-		return quota.Receipt{}, fmt.Errorf("save %s: %w: %w", key, quota.ErrUnavailable, err)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.document(key).version != c.Since {
-		return quota.Receipt{}, fmt.Errorf("save %s: %w", key, quota.ErrConflict)
-	}
-	receipt := s.put(key, c.Window, c.ExpiresAt, s.document(key).reset)
-	if c.ResetBy != "" {
-		d := s.documents[key]
-		d.reset = quota.ResetRecord{By: c.ResetBy, At: receipt.CommitTime}
-		s.documents[key] = d
-		s.resets[key] = c.Window.Generation
-		s.notify()
-	}
-	return receipt, nil
-}
-
-// Watch implements quota.Store.
-func (s *Store) Watch(ctx context.Context, w quota.Watcher) error {
-	told, edition := map[quota.Key]int64{}, -1
-	for {
-		s.mu.Lock()
-		changed, policies, latest := s.changed, s.policies, s.edition
-		resets := maps.Clone(s.resets)
-		s.mu.Unlock()
-		for key, generation := range resets {
-			if told[key] != generation {
-				told[key] = generation
-				w.Reset(key, generation)
-			}
-		}
-		if edition != latest {
-			edition = latest
-			w.Policies(policies)
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-// Close implements quota.Store. There is nothing to give back.
-func (s *Store) Close() error { return nil }
 
 // SetPlain writes a document as the Python service does, which knows of
 // last_reset and count alone: our fields are gone.
 func (s *Store) SetPlain(key quota.Key, lastReset float64, count int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.put(key, quota.Window{LastReset: lastReset, Count: count}, time.Time{}, quota.ResetRecord{})
+	s.commit(s.plain(docstore.Collection, key.DocumentID(), map[string]any{"last_reset": lastReset, "count": count}))
 }
 
 // SetPolicies replaces the policy documents.
 func (s *Store) SetPolicies(documents ...quota.PolicyDocument) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.policies = documents
-	s.edition++
-	s.notify()
-}
-
-func (s *Store) notify() {
-	close(s.changed)
-	s.changed = make(chan struct{})
-}
-
-func (s *Store) document(key quota.Key) document {
-	if d, ok := s.documents[key]; ok {
-		return d
+	var writes []docdb.Write
+	given := map[string]bool{}
+	for _, d := range documents {
+		w := s.plain(docstore.PolicyCollection, d.Name, d.Fields)
+		writes, given[w.Name] = append(writes, w), true
 	}
-	return document{version: quota.Absent}
+	must(s.db.Query(context.Background(), docdb.Query{Collection: docstore.PolicyCollection}, func(d *docdb.Document) error {
+		if !given[d.Name] {
+			writes = append(writes, docdb.Write{Name: d.Name, Delete: true})
+		}
+		return nil
+	}))
+	s.commit(writes...)
 }
 
-func (s *Store) put(key quota.Key, w quota.Window, expiresAt time.Time, reset quota.ResetRecord) quota.Receipt {
-	s.writes++
-	s.documents[key] = document{w, s.writes, expiresAt, reset}
-	if len(s.documents) >= s.sweepAt {
-		s.sweep()
-	}
-	return quota.Receipt{Version: s.writes, CommitTime: s.clock()}
+// Len is the number of windows.
+func (s *Store) Len() int { return s.db.Len(docstore.Collection) }
+
+func (s *Store) commit(writes ...docdb.Write) {
+	_, err := s.db.Commit(context.Background(), writes...)
+	must(err)
 }
 
-// sweep is the TTL policy: it drops expired documents, so seldom that a write
-// pays for little of it.
-func (s *Store) sweep() {
-	for key, d := range s.documents {
-		if !d.expiresAt.IsZero() && d.expiresAt.Before(s.clock()) {
-			delete(s.documents, key)
-			delete(s.resets, key)
+// plain replaces a document by fields as PolicyDocument has them.
+func (s *Store) plain(collection, id string, fields map[string]any) docdb.Write {
+	w := docdb.Write{Name: s.db.Name(collection, id), Fields: map[string]*docdb.Value{}}
+	for name, v := range fields {
+		switch v := v.(type) {
+		case string:
+			w.Fields[name] = docdb.Text(v)
+		case int:
+			w.Fields[name] = docdb.Integer(int64(v))
+		case int64:
+			w.Fields[name] = docdb.Integer(v)
+		case float64:
+			w.Fields[name] = docdb.Double(v)
+		case bool:
+			w.Fields[name] = docdb.Boolean(v)
+		default:
+			panic(fmt.Sprintf("%s: a document in memory has no %T", name, v))
 		}
 	}
-	s.sweepAt = max(1024, 2*len(s.documents))
+	return w
 }
 
-// clock does not go back, whatever the machine's does.
-func (s *Store) clock() time.Time {
-	if now := s.now().Truncate(time.Microsecond); now.After(s.last) {
-		s.last = now
+// must is for what cannot fail in memory.
+func must(err error) {
+	if err != nil {
+		panic(err)
 	}
-	return s.last
-}
-
-// Len is the number of documents.
-func (s *Store) Len() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.documents)
 }

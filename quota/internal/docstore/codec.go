@@ -1,4 +1,4 @@
-package firestore
+package docstore
 
 import (
 	"fmt"
@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/northstar-engines/realtime-registry/internal/docdb"
 	"github.com/northstar-engines/realtime-registry/quota"
 )
 
@@ -44,7 +44,7 @@ var (
 
 // understood returns why a document is not understood; nil if it is, or if
 // there is none.
-func understood(d *firestorepb.Document) error {
+func understood(d *docdb.Document) error {
 	v := d.GetFields()[formatField]
 	_, integer := v.GetValueType().(*firestorepb.Value_IntegerValue)
 	if v == nil || integer && v.GetIntegerValue() >= 0 && v.GetIntegerValue() <= format {
@@ -55,21 +55,21 @@ func understood(d *firestorepb.Document) error {
 		path.Base(collection), id, quota.ErrUnavailable, quota.ErrTooNew, plain(v), format)
 }
 
-func encode(c quota.Change) map[string]*firestorepb.Value {
-	fields := map[string]*firestorepb.Value{
-		lastResetField:  {ValueType: &firestorepb.Value_DoubleValue{DoubleValue: c.Window.LastReset}},
-		countField:      integer(c.Window.Count),
-		generationField: integer(c.Window.Generation),
-		expiresAtField:  timestamp(c.ExpiresAt),
-		formatField:     integer(format),
+func encode(c quota.Change) map[string]*docdb.Value {
+	fields := map[string]*docdb.Value{
+		lastResetField:  docdb.Double(c.Window.LastReset),
+		countField:      docdb.Integer(c.Window.Count),
+		generationField: docdb.Integer(c.Window.Generation),
+		expiresAtField:  docdb.Timestamp(c.ExpiresAt),
+		formatField:     docdb.Integer(format),
 	}
 	if c.Window.Length > 0 { // not after a reset: the policy's count then
-		fields[lengthField] = integer(int64(c.Window.Length / time.Second))
-		fields[limitField] = integer(c.Window.Limit)
+		fields[lengthField] = docdb.Integer(int64(c.Window.Length / time.Second))
+		fields[limitField] = docdb.Integer(c.Window.Limit)
 	}
 	if c.ResetBy != "" {
 		fields[resetByField] = &firestorepb.Value{ValueType: &firestorepb.Value_StringValue{StringValue: c.ResetBy}}
-		fields[resetAtField] = timestamp(time.UnixMicro(int64(c.Window.LastReset * 1e6)))
+		fields[resetAtField] = docdb.Timestamp(time.UnixMicro(int64(c.Window.LastReset * 1e6)))
 	}
 	return fields
 }
@@ -82,7 +82,7 @@ func replaced(c quota.Change) []string {
 	return slices.Concat(windowFields, resetFields)
 }
 
-func decodeReset(fields map[string]*firestorepb.Value) quota.ResetRecord {
+func decodeReset(fields map[string]*docdb.Value) quota.ResetRecord {
 	by, at := fields[resetByField].GetStringValue(), fields[resetAtField].GetTimestampValue()
 	if by == "" || !at.IsValid() {
 		return quota.ResetRecord{}
@@ -92,7 +92,7 @@ func decodeReset(fields map[string]*firestorepb.Value) quota.ResetRecord {
 
 // decode reads what it can: a field that is missing, or of another type, is
 // zero, which quota.Window gives a meaning.
-func decode(fields map[string]*firestorepb.Value) quota.Window {
+func decode(fields map[string]*docdb.Value) quota.Window {
 	return quota.Window{
 		LastReset:  number(fields[lastResetField]),
 		Count:      whole(fields[countField]),
@@ -103,11 +103,11 @@ func decode(fields map[string]*firestorepb.Value) quota.Window {
 }
 
 // notice is the document that tells of a reset.
-func notice(c quota.Change) map[string]*firestorepb.Value {
-	return map[string]*firestorepb.Value{
-		generationField: integer(c.Window.Generation),
-		expiresAtField:  timestamp(time.UnixMicro(int64(c.Window.LastReset * 1e6)).Add(noticeKept)),
-		formatField:     integer(format),
+func notice(c quota.Change) map[string]*docdb.Value {
+	return map[string]*docdb.Value{
+		generationField: docdb.Integer(c.Window.Generation),
+		expiresAtField:  docdb.Timestamp(time.UnixMicro(int64(c.Window.LastReset * 1e6)).Add(noticeKept)),
+		formatField:     docdb.Integer(format),
 	}
 }
 
@@ -115,17 +115,9 @@ func notice(c quota.Change) map[string]*firestorepb.Value {
 // not heard of it by then has looked at the window itself.
 const noticeKept = time.Hour
 
-func integer(n int64) *firestorepb.Value {
-	return &firestorepb.Value{ValueType: &firestorepb.Value_IntegerValue{IntegerValue: n}}
-}
-
-func timestamp(t time.Time) *firestorepb.Value {
-	return &firestorepb.Value{ValueType: &firestorepb.Value_TimestampValue{TimestampValue: timestamppb.New(t)}}
-}
-
 // number reads a double, or the integer that other languages write for a whole
 // one.
-func number(v *firestorepb.Value) float64 {
+func number(v *docdb.Value) float64 {
 	if i, ok := v.GetValueType().(*firestorepb.Value_IntegerValue); ok {
 		return float64(i.IntegerValue)
 	}
@@ -134,7 +126,7 @@ func number(v *firestorepb.Value) float64 {
 
 // whole reads an integer, or a double, rounded up and held to the bounds of an
 // integer: a count must not become less. What is no number is zero.
-func whole(v *firestorepb.Value) int64 {
+func whole(v *docdb.Value) int64 {
 	d, ok := v.GetValueType().(*firestorepb.Value_DoubleValue)
 	switch {
 	case !ok:
@@ -150,7 +142,7 @@ func whole(v *firestorepb.Value) int64 {
 }
 
 // plain is a value as package quota takes it.
-func plain(v *firestorepb.Value) any {
+func plain(v *docdb.Value) any {
 	switch v := v.GetValueType().(type) {
 	case *firestorepb.Value_StringValue:
 		return v.StringValue

@@ -1,0 +1,150 @@
+package firestoredb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"cloud.google.com/go/firestore/apiv1/firestorepb"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/timestamppb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/northstar-engines/realtime-registry/internal/docdb"
+)
+
+// Get implements docdb.DB. It is a BatchGetDocuments, since a GetDocument does
+// not tell the time of the read.
+func (db *DB) Get(ctx context.Context, names []string) (map[string]*docdb.Document, time.Time, error) {
+	ctx, cancel := context.WithCancel(ctx) // ends the stream
+	defer cancel()
+	stream, err := db.client.BatchGetDocuments(db.outgoing(ctx), &firestorepb.BatchGetDocumentsRequest{
+		Database:  db.database,
+		Documents: names,
+	})
+	found, at := make(map[string]*docdb.Document, len(names)), time.Time{}
+	for answers := 0; err == nil; answers++ {
+		var response *firestorepb.BatchGetDocumentsResponse
+		if response, err = stream.Recv(); err == nil {
+			if d := response.GetFound(); d != nil {
+				found[d.Name] = d
+			}
+			at = response.ReadTime.AsTime()
+		} else if errors.Is(err, io.EOF) {
+			if answers == len(names) {
+				return found, at, nil
+			}
+			err = status.Errorf(codes.DataLoss, "%d answers for %d documents", answers, len(names))
+		}
+	}
+	return nil, time.Time{}, fmt.Errorf("read: %w", err)
+}
+
+// Query implements docdb.DB.
+func (db *DB) Query(ctx context.Context, q docdb.Query, visit func(*docdb.Document) error) error {
+	request := &firestorepb.RunQueryRequest{
+		Parent:    db.root(),
+		QueryType: &firestorepb.RunQueryRequest_StructuredQuery{StructuredQuery: db.structured(q)},
+	}
+	if !q.At.IsZero() {
+		request.ConsistencySelector = &firestorepb.RunQueryRequest_ReadTime{ReadTime: timestamppb.New(q.At)}
+	}
+	ctx, cancel := context.WithCancel(ctx) // ends the stream if the visitor does
+	defer cancel()
+	stream, err := db.client.RunQuery(db.outgoing(ctx), request)
+	for err == nil {
+		var response *firestorepb.RunQueryResponse
+		if response, err = stream.Recv(); errors.Is(err, io.EOF) {
+			return nil
+		}
+		if d := response.GetDocument(); d != nil {
+			if err := visit(d); err != nil {
+				return err
+			}
+		}
+	}
+	return fmt.Errorf("query: %w", err)
+}
+
+// Count implements docdb.DB. One read is billed for up to 1,000 documents.
+func (db *DB) Count(ctx context.Context, q docdb.Query) (int64, error) {
+	const alias = "n"
+	ctx, cancel := context.WithCancel(ctx) // ends the stream
+	defer cancel()
+	stream, err := db.client.RunAggregationQuery(db.outgoing(ctx), &firestorepb.RunAggregationQueryRequest{
+		Parent: db.root(),
+		QueryType: &firestorepb.RunAggregationQueryRequest_StructuredAggregationQuery{
+			StructuredAggregationQuery: &firestorepb.StructuredAggregationQuery{
+				QueryType: &firestorepb.StructuredAggregationQuery_StructuredQuery{StructuredQuery: db.structured(q)},
+				Aggregations: []*firestorepb.StructuredAggregationQuery_Aggregation{{
+					Alias:    alias,
+					Operator: &firestorepb.StructuredAggregationQuery_Aggregation_Count_{Count: &firestorepb.StructuredAggregationQuery_Aggregation_Count{}},
+				}},
+			}},
+	})
+	if err != nil {
+		return 0, fmt.Errorf("count documents: %w", err)
+	}
+	response, err := stream.Recv()
+	if err != nil {
+		return 0, fmt.Errorf("count documents: %w", err)
+	}
+	return response.GetResult().GetAggregateFields()[alias].GetIntegerValue(), nil
+}
+
+// structured is a query as the wire has it.
+func (db *DB) structured(q docdb.Query) *firestorepb.StructuredQuery {
+	s := &firestorepb.StructuredQuery{
+		From:  []*firestorepb.StructuredQuery_CollectionSelector{{CollectionId: db.prefix + q.Collection}},
+		Where: anyOf(q.Any),
+	}
+	by := q.OrderBy
+	if by == "" {
+		by = "__name__"
+	}
+	s.OrderBy = []*firestorepb.StructuredQuery_Order{{Field: field(by), Direction: firestorepb.StructuredQuery_ASCENDING}}
+	if q.After != "" {
+		reference := &docdb.Value{ValueType: &firestorepb.Value_ReferenceValue{ReferenceValue: q.After}}
+		s.StartAt = &firestorepb.Cursor{Values: []*docdb.Value{reference}, Before: false}
+	}
+	if q.Limit > 0 {
+		s.Limit = wrapperspb.Int32(int32(q.Limit))
+	}
+	if q.Select != nil {
+		s.Select = &firestorepb.StructuredQuery_Projection{}
+		for _, name := range q.Select {
+			s.Select.Fields = append(s.Select.Fields, field(name))
+		}
+	}
+	return s
+}
+
+var operators = map[docdb.Op]firestorepb.StructuredQuery_FieldFilter_Operator{
+	docdb.Equal:    firestorepb.StructuredQuery_FieldFilter_EQUAL,
+	docdb.Greater:  firestorepb.StructuredQuery_FieldFilter_GREATER_THAN,
+	docdb.AtLeast:  firestorepb.StructuredQuery_FieldFilter_GREATER_THAN_OR_EQUAL,
+	docdb.Contains: firestorepb.StructuredQuery_FieldFilter_ARRAY_CONTAINS,
+}
+
+func anyOf(filters []docdb.Filter) *firestorepb.StructuredQuery_Filter {
+	var all []*firestorepb.StructuredQuery_Filter
+	for _, f := range filters {
+		all = append(all, &firestorepb.StructuredQuery_Filter{FilterType: &firestorepb.StructuredQuery_Filter_FieldFilter{
+			FieldFilter: &firestorepb.StructuredQuery_FieldFilter{Field: field(f.Field), Op: operators[f.Op], Value: f.Value}}})
+	}
+	switch len(all) {
+	case 0:
+		return nil
+	case 1:
+		return all[0]
+	}
+	return &firestorepb.StructuredQuery_Filter{FilterType: &firestorepb.StructuredQuery_Filter_CompositeFilter{
+		CompositeFilter: &firestorepb.StructuredQuery_CompositeFilter{Op: firestorepb.StructuredQuery_CompositeFilter_OR, Filters: all}}}
+}
+
+func field(path string) *firestorepb.StructuredQuery_FieldReference {
+	return &firestorepb.StructuredQuery_FieldReference{FieldPath: path}
+}

@@ -1,0 +1,71 @@
+package memdb_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/northstar-engines/realtime-registry/internal/docdb"
+	"github.com/northstar-engines/realtime-registry/internal/docdb/docdbtest"
+	"github.com/northstar-engines/realtime-registry/internal/docdb/memdb"
+)
+
+func TestMemoryIsADocumentDatabase(t *testing.T) {
+	docdbtest.Run(t, func(*testing.T) func() docdb.DB {
+		db := memdb.New(time.Now)
+		return func() docdb.DB { return db }
+	})
+}
+
+func TestCommitTimesGrowWhateverTheClockDoes(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	db := memdb.New(func() time.Time { return now })
+	last := time.Time{}
+	for i := range 10 {
+		receipt, err := db.Commit(t.Context(), docdb.Write{Name: db.Name("things", "1"), Fields: map[string]*docdb.Value{"n": docdb.Integer(int64(i))}})
+		require.NoError(t, err)
+		_, at, err := db.Get(t.Context(), []string{db.Name("things", "1")})
+		require.NoError(t, err)
+		require.True(t, receipt.At.After(last), "no commit has the time of a read before it")
+		last = at
+		now = now.Add(time.Duration(i%3-1) * time.Second)
+	}
+}
+
+func TestWhatWasCanBeReadForAWhileAndIsForgottenThen(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	db := memdb.New(func() time.Time { return now })
+	write := func(n int64) time.Time {
+		receipt, err := db.Commit(t.Context(), docdb.Write{Name: db.Name("things", "1"), Fields: map[string]*docdb.Value{"n": docdb.Integer(n)}})
+		require.NoError(t, err)
+		return receipt.At
+	}
+	for i := range int64(20) {
+		at := write(i)
+		now = now.Add(4 * time.Minute)
+		write(-1)
+		found := int64(-2)
+		require.NoError(t, db.Query(t.Context(), docdb.Query{Collection: "things", At: at}, func(d *docdb.Document) error {
+			found = d.Fields["n"].GetIntegerValue()
+			return nil
+		}))
+		require.Equal(t, i, found)
+		now = now.Add(4 * time.Minute)
+		require.Error(t, db.Query(t.Context(), docdb.Query{Collection: "things", At: at}, nil))
+	}
+}
+
+func TestExpiredDocumentsAreDropped(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	db := memdb.New(func() time.Time { return now })
+	for i := range 20_000 {
+		now = now.Add(time.Second)
+		_, err := db.Commit(t.Context(), docdb.Write{Name: db.Name("things", fmt.Sprint(i)), Fields: map[string]*docdb.Value{
+			"expires_at": docdb.Timestamp(now.Add(time.Minute)),
+		}})
+		require.NoError(t, err)
+	}
+	require.Less(t, db.Len("things"), 2048)
+}
