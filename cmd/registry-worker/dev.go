@@ -34,7 +34,8 @@ var devCommand = command{
 		"they do not, and with --rtt they are as far away as the services would be; both hold\n" +
 		"for every program that is sent to the addresses that are printed. At the end it says\n" +
 		"which documents and indexes would have been too hot.\n\n" +
-		"Unless they are given, --streams is 4, --log-format text and --log-level warn.",
+		"Unless they are given, --streams is 4, --shutdown-delay 0s, --log-format text and\n" +
+		"--log-level warn.",
 	Examples: []string{
 		"registry-worker dev",
 		"registry-worker dev --service-rules --rtt 20ms",
@@ -108,6 +109,9 @@ func (d *devRun) setDefaults(ctx context.Context) error {
 	}
 	if d.Config.Defaulted("streams") {
 		d.Config.Streams = devStreams
+	}
+	if d.Config.Defaulted("shutdown-delay") {
+		d.Config.ShutdownDelay = 0 // nothing balances requests to it
 	}
 	if d.Config.Defaulted("log-format") {
 		d.Config.LogFormat = telemetry.Text

@@ -32,7 +32,8 @@ func (c program) start(args ...string) *emulatortest.Process {
 	if binary == "" {
 		binary = emulatortest.Binary(c.t)
 	}
-	return emulatortest.Run(c.t, append(c.project.Environ(), c.env...), binary, args...)
+	env := append(c.project.Environ(), "REGISTRY_SHUTDOWN_DELAY=0s") // nobody has to notice
+	return emulatortest.Run(c.t, append(env, c.env...), binary, args...)
 }
 
 // run runs a command to its end, and requires the exit code.
@@ -57,11 +58,16 @@ func (c program) service(args ...string) (p *emulatortest.Process, url string) {
 	c.t.Helper()
 	p = c.start(append(args, "--listen", "127.0.0.1:0", "--log-format", "json", "--log-level", "info")...)
 	line := p.AwaitLine(`"msg":"listening"`, 30*time.Second)
-	_, rest, _ := strings.Cut(line, `"address":"`)
-	address, _, _ := strings.Cut(rest, `"`)
-	url = "http://" + address
+	url = addressIn(line)
 	require.Eventually(c.t, func() bool { return get(c.t, url+"/readyz", "") == http.StatusOK }, 30*time.Second, 20*time.Millisecond)
 	return p, url
+}
+
+// addressIn returns the base URL of a line of the log that says where it listens.
+func addressIn(line string) string {
+	_, rest, _ := strings.Cut(line, `"address":"`)
+	address, _, _ := strings.Cut(rest, `"`)
+	return "http://" + address
 }
 
 // get returns the status of a GET by a tenant.

@@ -13,8 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"cloud.google.com/go/pubsub/v2"
-	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
 	"github.com/stretchr/testify/require"
 
 	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
@@ -123,12 +121,7 @@ func TestInAnotherProjectTheWorkerNamesWhatDoesNotExist(t *testing.T) {
 func TestTheWorkerDoesNotStartWhereDeadLettersAreKeptByNobody(t *testing.T) {
 	c := onEmulators(t)
 	c.run(exitDone, "provision")
-	client, err := pubsub.NewClient(t.Context(), c.project.ID, c.project.PubSubOptions()...)
-	require.NoError(t, err)
-	defer client.Close()
-	require.NoError(t, client.SubscriptionAdminClient.DeleteSubscription(t.Context(), &pubsubpb.DeleteSubscriptionRequest{
-		Subscription: client.Subscriber("realtime-registry-dead-letters").String(),
-	}))
+	c.deleteSubscription("realtime-registry-dead-letters")
 	r := c.run(exitFault, "run", "--listen", "127.0.0.1:0")
 	require.Contains(t, r.Stderr.String(), "what is refused would be lost: `registry-worker provision` creates it")
 }

@@ -2,14 +2,12 @@ package main
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
 	"github.com/northstar-engines/realtime-registry/events/consumer"
-	"github.com/northstar-engines/realtime-registry/internal/api"
 	"github.com/northstar-engines/realtime-registry/registry/rewrite"
 )
 
@@ -19,7 +17,8 @@ var runCommand = command{
 	Details: "Applies events to the registry, and publishes what it refuses to the dead-letter\n" +
 		"topic. On SIGTERM it finishes what it has received, for at most --drain-timeout,\n" +
 		"gives the rest back, and exits with 0. Health is at /livez, /readyz, /metrics and\n" +
-		"/version. With --api it answers access checks and claims too, as serve does.\n" +
+		"/version. With --api it answers access checks and claims too, as serve does, and goes\n" +
+		"on with that if its subscriptions are gone: /readyz/api and /readyz/worker say which.\n" +
 		"After a move of a whole tenant it rewrites the documents that direct readers know,\n" +
 		"one worker at a time, at --rate.\n\n" +
 		"Any number of workers may run side by side.",
@@ -49,9 +48,9 @@ func runRun(ctx context.Context, in *invocation) error {
 	return withService(ctx, in, func(s *service) error { return s.runWorker(ctx, in.Config.API) })
 }
 
-// runWorker consumes and serves until ctx ends. Either failing ends both: a
-// worker that cannot consume must not look alive, one that cannot be asked how
-// it is must not go on.
+// runWorker consumes and serves until ctx ends. A worker that cannot be asked how
+// it is must not go on. Nor may a process look alive whose worker cannot consume,
+// unless it answers checks, which need no worker (worker.go).
 func (s *service) runWorker(ctx context.Context, withAPI bool) error {
 	start, cancel := context.WithDeadline(ctx, s.startBy)
 	defer cancel()
@@ -85,7 +84,7 @@ func (in *invocation) transportOptions() consumer.PubSubOptions {
 // consume is runWorker with a transport that is open.
 func (s *service) consume(ctx context.Context, transport consumer.Transport, withAPI bool) error {
 	s.warnOfUnbound()
-	worker, err := consumer.New(s.store, transport, s.consumerOptions())
+	w, err := newWorker(s, transport)
 	if err != nil {
 		return err
 	}
@@ -95,20 +94,21 @@ func (s *service) consume(ctx context.Context, transport consumer.Transport, wit
 	if err != nil {
 		return err
 	}
-	ready := func(context.Context) error { return worker.Ready() }
-	options, err := s.workerServer(ctx, withAPI, ready)
-	if err != nil {
-		return err
+	options := s.healthOptions()
+	if withAPI {
+		if options, err = s.apiOptions(ctx); err != nil {
+			return err
+		}
 	}
+	options.Worker = w.ready
 
 	group, ctx := errgroup.WithContext(ctx)
+	worked := make(chan struct{})
 	group.Go(func() error {
-		if err := worker.Run(ctx); err != nil {
-			return s.explainPubSub(err)
-		}
-		return nil
+		defer close(worked)
+		return w.run(ctx, withAPI)
 	})
-	group.Go(func() error { return s.serve(ctx, options) })
+	group.Go(func() error { return s.serve(ctx, options, worked) })
 	group.Go(func() error { rewriter.Run(ctx); return nil })
 	return group.Wait()
 }
@@ -119,17 +119,17 @@ func (s *service) warnOfUnbound() {
 	accepted := s.Config.Accepted()
 	for _, name := range s.Config.Subscriptions {
 		if accepted[name] == nil {
-			s.Logger.Warn("a subscription carries events of every type", "subscription", name, "bind it with", "--accept "+name+"=TYPE")
+			s.Logger.Warn("a subscription carries events of every type", "subscription", name, "wanted", "--accept "+name+"=TYPE")
 		}
 	}
 }
 
-func (s *service) consumerOptions() consumer.Options {
+func (s *service) consumerOptions(startTimeout time.Duration) consumer.Options {
 	return consumer.Options{
 		MaxOutstandingMessages: s.Config.MaxOutstanding,
 		BatchChanges:           s.Config.BatchSize,
 		Linger:                 s.Config.Linger,
-		StartTimeout:           max(time.Until(s.startBy), time.Second),
+		StartTimeout:           startTimeout,
 		DrainTimeout:           s.Config.DrainTimeout,
 		MaxClockSkew:           s.Config.MaxClockSkew,
 		Accept:                 s.Config.Accepted(),
@@ -139,12 +139,4 @@ func (s *service) consumerOptions() consumer.Options {
 		MeterProvider:          s.telemetry.MeterProvider,
 		TracerProvider:         s.telemetry.TracerProvider,
 	}
-}
-
-func (s *service) workerServer(ctx context.Context, withAPI bool, ready func(context.Context) error) (api.Options, error) {
-	if !withAPI {
-		return s.healthOptions(ready), nil
-	}
-	store := storeReady(s.store)
-	return s.apiOptions(ctx, func(ctx context.Context) error { return errors.Join(ready(ctx), store(ctx)) })
 }

@@ -9,10 +9,12 @@ import (
 var serveCommand = command{
 	Name:    "serve",
 	Summary: "answer access checks and claims over HTTP",
-	Details: "Answers until SIGTERM, then finishes the requests in progress and exits with 0.\n" +
+	Details: "Answers until SIGTERM. Then /readyz fails, and it answers for --shutdown-delay more,\n" +
+		"finishes the requests in progress and exits with 0; Ctrl-C does not wait that long.\n" +
 		"The API trusts the tenant that its caller names: it listens on loopback, or demands\n" +
 		"a bearer token. Endpoints are described at /v1/openapi.json; health is at /livez,\n" +
-		"/readyz, /metrics and /version.",
+		"/readyz (which says whether to send requests; /readyz?store also asks the store),\n" +
+		"/metrics and /version.",
 	Examples: []string{
 		"registry-worker serve --project my-project",
 		"REGISTRY_API_TOKEN=… registry-worker serve --project my-project --listen :8080",
@@ -38,9 +40,11 @@ func runServe(ctx context.Context, in *invocation) error {
 
 // serveAPI answers from the registry until ctx ends.
 func (s *service) serveAPI(ctx context.Context) error {
-	o, err := s.apiOptions(ctx, storeReady(s.store))
+	o, err := s.apiOptions(ctx)
 	if err != nil {
 		return err
 	}
-	return s.serve(ctx, o)
+	noWorker := make(chan struct{})
+	close(noWorker)
+	return s.serve(ctx, o, noWorker)
 }

@@ -4,10 +4,7 @@ import (
 	"cmp"
 	"context"
 	"net"
-	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/northstar-engines/realtime-registry/internal/api"
 	"github.com/northstar-engines/realtime-registry/internal/telemetry"
@@ -22,6 +19,7 @@ type service struct {
 	*invocation
 	telemetry *telemetry.Telemetry
 	store     registryStore
+	health    *storeHealth
 	throttle  *throttle // nil if the API is not served
 	listener  net.Listener
 	metrics   net.Listener // of --metrics-listen; nil: listener
@@ -77,7 +75,8 @@ func startService(ctx context.Context, in *invocation) (_ *service, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return s, nil
+	s.health, err = newStoreHealth(s.store, s.telemetry.MeterProvider)
+	return s, err
 }
 
 // close gives back what startService opened, and exports what telemetry is
@@ -110,16 +109,17 @@ func (s *service) close(ctx context.Context) {
 }
 
 // healthOptions are those of a server that tells of health alone.
-func (s *service) healthOptions(ready func(context.Context) error) api.Options {
+func (s *service) healthOptions() api.Options {
 	most, warning := connections(s.Config.MaxConnections)
 	if warning != "" {
 		s.Logger.Warn(warning)
 	}
 	return api.Options{
-		Ready:          ready,
+		Store:          s.health.ask,
 		Metrics:        s.telemetry.Metrics,
 		MaxConnections: most,
 		Version:        buildVersion(),
+		KeepAlive:      s.Config.KeepAlive,
 		DrainTimeout:   s.Config.DrainTimeout,
 		Logger:         s.Logger,
 		MeterProvider:  s.telemetry.MeterProvider,
@@ -130,7 +130,7 @@ func (s *service) healthOptions(ready func(context.Context) error) api.Options {
 
 // apiOptions are those of a server that answers access checks, claims and
 // throttle requests too. It opens the throttle.
-func (s *service) apiOptions(ctx context.Context, ready func(context.Context) error) (api.Options, error) {
+func (s *service) apiOptions(ctx context.Context) (api.Options, error) {
 	// ctx ends at the signal; the checks in progress are drained after it.
 	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	v, err := verifier.New(ctx, s.store, verifier.Options{
@@ -149,7 +149,7 @@ func (s *service) apiOptions(ctx context.Context, ready func(context.Context) er
 	if s.throttle, err = s.openThrottle(start, s.telemetry); err != nil {
 		return api.Options{}, err
 	}
-	o := s.healthOptions(ready)
+	o := s.healthOptions()
 	o.Quota = quotahttp.Take(s.throttle.Limiter)
 	o.Verifier, o.Registry = v, registry.New(s.store)
 	o.Tokens, o.ClaimTokens = s.tokens.api, s.tokens.claim
@@ -159,59 +159,3 @@ func (s *service) apiOptions(ctx context.Context, ready func(context.Context) er
 
 // requestTimeout bounds a request, beside the grace that it may be given.
 const requestTimeout = 15 * time.Second
-
-// serve answers HTTP until ctx ends, and drains.
-func (s *service) serve(ctx context.Context, o api.Options) error {
-	group, ctx := errgroup.WithContext(ctx)
-	if s.metrics != nil {
-		monitored, err := api.New(monitoring(o))
-		if err != nil {
-			return err
-		}
-		o.Metrics = nil
-		s.Logger.Info("listening", "address", s.metrics.Addr().String(), "api", false, "metrics", true)
-		group.Go(func() error { return monitored.Serve(ctx, s.metrics) })
-	}
-	server, err := api.New(o)
-	if err != nil {
-		return err
-	}
-	s.Logger.Info("listening", "address", s.listener.Addr().String(), "api", o.Verifier != nil)
-	group.Go(func() error { return server.Serve(ctx, s.listener) })
-	group.Go(func() error { s.followTokens(ctx, server, s.tokens, tokenEvery); return nil })
-	return group.Wait()
-}
-
-// monitoring are the options of a server that tells of health and metrics alone,
-// beside the one with these options.
-func monitoring(o api.Options) api.Options {
-	o.Verifier, o.Registry, o.Quota = nil, nil, nil
-	o.MaxConnections = min(o.MaxConnections, monitors)
-	return o
-}
-
-// storeReady reports whether the registry answers. It asks at most once a second,
-// however often it is asked: the question costs a read, and /readyz is open to all.
-func storeReady(store registry.Store) func(context.Context) error {
-	const (
-		timeout = 2 * time.Second
-		every   = time.Second
-	)
-	var (
-		mu    sync.Mutex
-		asked time.Time
-		last  error
-	)
-	return func(ctx context.Context) error {
-		mu.Lock()
-		defer mu.Unlock()
-		if !asked.IsZero() && time.Since(asked) < every {
-			return last
-		}
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
-		defer cancel()
-		_, last = store.Read(ctx, nil)
-		asked = time.Now()
-		return last
-	}
-}

@@ -14,7 +14,13 @@ import (
 // two within a moment, and nobody has lost patience.
 const oneSignal = time.Second
 
-// untilSignal returns a context that ends with the first SIGINT or SIGTERM. A
+// caught is the cause of a context that a signal has ended.
+type caught struct{ os.Signal }
+
+func (c caught) Error() string { return "signal: " + c.String() }
+
+// untilSignal returns a context that ends with the first SIGINT or SIGTERM, and
+// has it as its cause (caught). A
 // SIGINT more than oneSignal later ends the process at once, with 1: somebody at
 // a terminal no longer wants to wait for the drain, and nothing is lost by it but
 // time. Another SIGTERM says nothing new: supervisors, and timeout(1) by itself,
@@ -24,27 +30,27 @@ const oneSignal = time.Second
 // other (outputs.go). Asking for the signal does that, and unlike ignoring it is
 // not inherited by the programs that are started.
 func untilSignal(parent context.Context, stderr io.Writer) (ctx context.Context, stop func()) {
-	ctx, cancel := context.WithCancel(parent)
+	ctx, cancel := context.WithCancelCause(parent)
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
-		s := impatient(signals, cancel)
+		s := impatient(signals, func(first os.Signal) { cancel(caught{first}) })
 		fmt.Fprintf(stderr, "%s: second signal (%s): not waiting any longer\n", programName, s)
 		os.Exit(exitFault)
 	}()
 	return ctx, func() {
 		signal.Stop(signals)
-		cancel()
+		cancel(nil)
 	}
 }
 
-// impatient calls first at the first signal, and returns the first one that says
+// impatient calls first with the first signal, and returns the first one that says
 // not to wait.
-func impatient(signals <-chan os.Signal, first func()) os.Signal {
-	<-signals
+func impatient(signals <-chan os.Signal, first func(os.Signal)) os.Signal {
+	s := <-signals
 	at := time.Now()
-	first()
+	first(s)
 	for s := range signals {
 		if s == os.Interrupt && time.Since(at) > oneSignal {
 			return s

@@ -14,7 +14,7 @@ func TestSignalsWithinASecondAreOneAndASIGTERMIsNoImpatience(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		signals := make(chan os.Signal)
 		draining, impatience := make(chan struct{}), make(chan os.Signal, 1)
-		go func() { impatience <- impatient(signals, func() { close(draining) }) }()
+		go func() { impatience <- impatient(signals, func(os.Signal) { close(draining) }) }()
 		send := func(s os.Signal, after time.Duration) {
 			time.Sleep(after)
 			signals <- s

@@ -16,7 +16,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
-	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
 	"github.com/northstar-engines/realtime-registry/internal/api"
 	"github.com/northstar-engines/realtime-registry/registry"
 	"github.com/northstar-engines/realtime-registry/registry/memory"
@@ -103,17 +102,12 @@ func TestATokenFileThatIsWrongIsNamedAtTheStart(t *testing.T) {
 
 func TestMetricsHaveAnAddressOfTheirOwn(t *testing.T) {
 	c := onEmulators(t)
-	p := emulatortest.Run(t, c.project.Environ(), emulatortest.Binary(t),
-		"serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--log-format", "json", "--log-level", "info")
-	url := func(line string) string {
-		_, address, _ := strings.Cut(line, `"address":"`)
-		address, _, _ = strings.Cut(address, `"`)
-		return "http://" + address
-	}
-	api := url(p.AwaitLine(`"api":true`, 30*time.Second))
-	monitored := url(p.AwaitLine(`"api":false`, 30*time.Second))
+	p := c.start("serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--log-format", "json", "--log-level", "info")
+	api := addressIn(p.AwaitLine(`"api":true`, 30*time.Second))
+	monitored := addressIn(p.AwaitLine(`"api":false`, 30*time.Second))
 	require.Equal(t, http.StatusOK, get(t, monitored+"/metrics", ""))
 	require.Equal(t, http.StatusOK, get(t, monitored+"/readyz", ""))
+	require.Equal(t, http.StatusOK, get(t, monitored+"/readyz/api", ""))
 	require.Equal(t, http.StatusNotFound, get(t, monitored+"/v1/threads/th_1/access", "t_ann"))
 	require.Equal(t, http.StatusNotFound, get(t, api+"/metrics", ""))
 	require.Equal(t, http.StatusOK, get(t, api+"/livez", ""))

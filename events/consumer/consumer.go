@@ -74,6 +74,10 @@ func (c *Consumer) Ready() error {
 	return errors.Join(c.progress.ready(time.Now()), c.transport.Ready())
 }
 
+// ErrStart is the end of a Run before anything was received: the transport's Check
+// did not pass.
+var ErrStart = errors.New("start consuming")
+
 // killGrace is how long Run waits, after the rest was nacked, for the transport
 // to send the nacks and for commits in flight to end.
 const killGrace = 5 * time.Second
@@ -125,7 +129,7 @@ func (c *Consumer) check(ctx context.Context) error {
 	checking, cancel := context.WithTimeout(ctx, c.opts.StartTimeout)
 	defer cancel()
 	if err := c.transport.Check(checking); err != nil && ctx.Err() == nil {
-		return fmt.Errorf("start consuming: %w", err)
+		return fmt.Errorf("%w: %w", ErrStart, err)
 	}
 	return nil
 }

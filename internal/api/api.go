@@ -31,6 +31,15 @@
 // match its pattern after that is 400: "%2F", "..", a second encoding, an
 // empty id.
 //
+// # Health
+//
+// /readyz says whether to send requests here: 200 from the start until Drain, if
+// Options.Worker has nothing against it. /readyz/api and /readyz/worker are its
+// parts, for a process that is both: checks are answered though no event comes.
+// That the store does not answer takes no server out of service: all of them would
+// go at once, those that still answer from memory too. Whoever wants to know asks
+// /readyz?store.
+//
 // # Limits
 //
 // No endpoint needs a body: more than 4 KiB is 413, less is ignored, and a GET is
@@ -98,11 +107,20 @@ type Options struct {
 	// ClaimTokens are those of claims; none: the same. See Server.SetTokens.
 	Tokens, ClaimTokens []string
 
-	// Live and Ready decide /livez and /readyz: an error is a 503 that tells
-	// it. Nil: always well.
-	Live, Ready func(context.Context) error
-	Metrics     http.Handler // answers /metrics; nil: 404
-	Version     any          // what /version answers, as JSON; nil: 404
+	// Elsewhere: another server of the same process answers /v1. This one tells of
+	// it at /readyz/api, too.
+	Elsewhere bool
+
+	// Live decides /livez: an error is a 503 that tells it. Nil: always well.
+	Live func(context.Context) error
+
+	// Worker decides /readyz/worker, and /readyz with it, where a worker is in the
+	// same process; nil: there is none, and no such path. Store answers
+	// /readyz?store; nil: always well.
+	Worker, Store func(context.Context) error
+
+	Metrics http.Handler // answers /metrics; nil: 404
+	Version any          // what /version answers, as JSON; nil: 404
 
 	// RequestTimeout bounds one request, from its last header to the answer. It
 	// should be longer than the verifier's MissGrace. Default 15 s.
@@ -118,6 +136,13 @@ type Options struct {
 
 	// MaxHeaderBytes bounds the headers of a request. Default 16 KiB.
 	MaxHeaderBytes int
+
+	// KeepAlive is how long a connection without a request is kept open. It must
+	// be longer than what stands before the server keeps its end, which else sends
+	// a request on a connection that is just being closed. Default 620 s: Google's
+	// load balancers keep theirs for 600 s, and ask for more
+	// (https://cloud.google.com/load-balancing/docs/https#timeout-keepalive-backends).
+	KeepAlive time.Duration
 
 	// DrainTimeout bounds what Serve waits for requests in progress once its
 	// context has ended. Default 20 s.
@@ -157,6 +182,9 @@ func (o Options) Validate() error {
 	if o.MaxHeaderBytes < 0 {
 		fault("MaxHeaderBytes is %d: must not be negative", o.MaxHeaderBytes)
 	}
+	if o.KeepAlive < 0 {
+		fault("KeepAlive is %v: must not be negative", o.KeepAlive)
+	}
 	if o.DrainTimeout < 0 {
 		fault("DrainTimeout is %v: must not be negative", o.DrainTimeout)
 	}
@@ -175,6 +203,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxHeaderBytes == 0 {
 		o.MaxHeaderBytes = 16 << 10
+	}
+	if o.KeepAlive == 0 {
+		o.KeepAlive = 620 * time.Second
 	}
 	if o.DrainTimeout == 0 {
 		o.DrainTimeout = 20 * time.Second

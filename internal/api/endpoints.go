@@ -87,20 +87,6 @@ func (s *Server) quota(w http.ResponseWriter, r *http.Request) {
 	s.options.Quota.ServeHTTP(w, r)
 }
 
-// health answers what probe says; nil is always well.
-func (s *Server) health(probe func(context.Context) error) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		if probe != nil {
-			if err := probe(r.Context()); err != nil {
-				problem.New(http.StatusServiceUnavailable, err.Error()).Write(w)
-				return
-			}
-		}
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		_, _ = w.Write([]byte("ok\n")) // the caller may be gone
-	}
-}
-
 func (s *Server) version(w http.ResponseWriter, r *http.Request) {
 	body, err := json.Marshal(s.options.Version)
 	if err != nil {

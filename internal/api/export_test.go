@@ -1,5 +1,10 @@
 package api
 
+import (
+	"context"
+	"time"
+)
+
 // Routes lists what is served, as "METHOD /pattern".
 func (s *Server) Routes() []string {
 	var all []string
@@ -8,3 +13,6 @@ func (s *Server) Routes() []string {
 	}
 	return all
 }
+
+// KeepAlive is how long connections without a request are kept.
+func (s *Server) KeepAlive() time.Duration { return s.httpServer(context.Background()).IdleTimeout }

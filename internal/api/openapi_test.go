@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"maps"
@@ -72,7 +73,8 @@ func description(t *testing.T) (described, map[string]operation) {
 
 func everything(t *testing.T) *api.Server {
 	t.Helper()
-	s, err := api.New(api.Options{Verifier: &served{}, Registry: &served{}, Quota: http.NotFoundHandler(), Metrics: http.NotFoundHandler(), Version: 1})
+	s, err := api.New(api.Options{Verifier: &served{}, Registry: &served{}, Quota: http.NotFoundHandler(), Metrics: http.NotFoundHandler(), Version: 1,
+		Worker: func(context.Context) error { return nil }})
 	require.NoError(t, err)
 	return s
 }
@@ -109,8 +111,9 @@ func TestEveryStatusIsDescribedAndNothingElse(t *testing.T) {
 		}
 	}
 	fault := func() error { return errors.New("sick") }
-	healthy := serve(t, api.Options{Tokens: []string{"api"}, Quota: http.HandlerFunc(quota)})
-	sick := serve(t, api.Options{Tokens: []string{"api"}, Live: probe(fault), Ready: probe(fault), Quota: http.HandlerFunc(quota)})
+	well := func() error { return nil }
+	healthy := serve(t, api.Options{Tokens: []string{"api"}, Worker: probe(well), Quota: http.HandlerFunc(quota)})
+	sick := serve(t, api.Options{Tokens: []string{"api"}, Live: probe(fault), Worker: probe(fault), Store: probe(fault), Quota: http.HandlerFunc(quota)})
 	sick.down.Store(true)
 	for _, r := range []registry.Resource{{Kind: registry.Thread, ID: "foreign"}, {Kind: registry.Canvas, ID: "foreign"}} {
 		_, err := healthy.Claim(t.Context(), "t_bob", r)
@@ -169,11 +172,14 @@ func TestEveryStatusIsDescribedAndNothingElse(t *testing.T) {
 	ask(healthy, take, "/v1/quota/connect/take", asAnn+token+large)
 	ask(healthy, take, "/v1/quota/connect/take?n=429", asAnn+token)
 	ask(healthy, take, "/v1/quota/connect/take?n=503", asAnn+token)
-	for _, path := range []string{"/livez", "/readyz", "/metrics", "/version", "/v1/openapi.json"} {
+	for _, path := range []string{"/livez", "/readyz", "/readyz/api", "/readyz/worker", "/metrics", "/version", "/v1/openapi.json"} {
 		ask(healthy, "GET "+path, path, "")
 	}
+	for _, path := range []string{"/readyz", "/readyz/api", "/readyz/worker"} {
+		ask(healthy, "GET "+path, path+"?stroe", "")
+		ask(sick, "GET "+path, path+"?store", "")
+	}
 	ask(sick, "GET /livez", "/livez", "")
-	ask(sick, "GET /readyz", "/readyz", "")
 
 	for name, o := range operations {
 		documented := slices.Collect(maps.Keys(o.Responses))

@@ -30,14 +30,20 @@ type route struct {
 
 // isHealth reports whether the route is one of those that orchestrators ask.
 func (r *route) isHealth() bool {
-	return r != nil && (r.pattern == "/livez" || r.pattern == "/readyz")
+	return r != nil && (r.pattern == "/livez" || strings.HasPrefix(r.pattern, "/readyz"))
 }
 
 // routes lists every endpoint that is served with these options.
 func (s *Server) routes() []route {
 	all := []route{
-		{http.MethodGet, "/livez", open, s.health(s.options.Live), ""},
-		{http.MethodGet, "/readyz", open, s.health(s.options.Ready), ""},
+		{http.MethodGet, "/livez", open, health(s.options.Live), ""},
+		{http.MethodGet, "/readyz", open, s.ready(s.options.Worker), ""},
+	}
+	if s.options.Verifier != nil || s.options.Elsewhere {
+		all = append(all, route{http.MethodGet, "/readyz/api", open, s.ready(nil), ""})
+	}
+	if s.options.Worker != nil {
+		all = append(all, route{http.MethodGet, "/readyz/worker", open, s.ready(s.options.Worker), ""})
 	}
 	if s.options.Metrics != nil {
 		all = append(all, route{http.MethodGet, "/metrics", open, s.options.Metrics.ServeHTTP, ""})

@@ -24,6 +24,7 @@ type Server struct {
 	guard     atomic.Pointer[guard]
 	table     []tableRoute
 	slots     chan struct{} // one for each request to /v1 in progress
+	draining  atomic.Bool
 	telemetry *telemetry
 }
 
@@ -68,7 +69,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	route, allowed := s.find(r)
-	x := s.telemetry.begin(w, r, route)
+	x := s.telemetry.begin(w, r, route, &s.draining)
 	defer x.end()
 	w = x.answer
 	if r.ContentLength > 0 && isGet(r) { // else net/http waits for the body before it answers
@@ -159,10 +160,16 @@ func discardBody(w http.ResponseWriter, r *http.Request) bool {
 	return !tooLarge
 }
 
+// Drain makes /readyz fail, so that no more requests are sent here, while all that
+// come are answered as before. The connection of each is closed with its answer:
+// what keeps connections open would otherwise stay here until Serve closes them,
+// perhaps with a request on its way. It may be called more than once.
+func (s *Server) Drain() { s.draining.Store(true) }
+
 // Serve answers on the listener, which it closes, until ctx ends; then it takes
 // no more connections and returns nil when all requests in progress have been
-// answered, or an error where that took longer than Options.DrainTimeout. Any
-// other end is an error too. An address off loopback without Options.Tokens is
+// answered, or an error if that took longer than Options.DrainTimeout. Any
+// other end is an error too. Call Drain some time before ctx ends. An address off loopback without Options.Tokens is
 // refused at once.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	if s.options.Verifier != nil && len(s.options.Tokens) == 0 && !onLoopback(listener.Addr()) {
@@ -177,6 +184,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	case err := <-ended:
 		return fmt.Errorf("serve on %s: %w", listener.Addr(), err)
 	case <-ctx.Done():
+		s.Drain()
 	}
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.options.DrainTimeout)
 	defer cancel()
@@ -193,7 +201,7 @@ func (s *Server) httpServer(ctx context.Context) *http.Server {
 		// Counts from the first byte of the request, and ends its context too.
 		ReadTimeout:    s.options.RequestTimeout + 5*time.Second,
 		WriteTimeout:   s.options.RequestTimeout + 10*time.Second,
-		IdleTimeout:    2 * time.Minute,
+		IdleTimeout:    s.options.KeepAlive,
 		MaxHeaderBytes: s.options.MaxHeaderBytes,
 		// Requests in progress outlive ctx: they are drained.
 		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },

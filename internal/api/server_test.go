@@ -3,7 +3,6 @@ package api_test
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -280,26 +279,10 @@ func TestNoGETWaitsForABodyWhateverItsAnswer(t *testing.T) {
 func TestEveryFaultOfTheOptionsIsReportedAtOnce(t *testing.T) {
 	_, err := api.New(api.Options{
 		Verifier: &served{}, Tokens: []string{"from a file\n"}, ClaimTokens: []string{"ä"},
-		RequestTimeout: -1, MaxConcurrent: -1, MaxConnections: -1, MaxHeaderBytes: -1, DrainTimeout: -1,
+		RequestTimeout: -1, MaxConcurrent: -1, MaxConnections: -1, MaxHeaderBytes: -1, KeepAlive: -1, DrainTimeout: -1,
 	})
-	for _, field := range []string{"Registry", "Tokens", "ClaimTokens", "RequestTimeout", "MaxConcurrent", "MaxConnections", "MaxHeaderBytes", "DrainTimeout"} {
+	for _, field := range []string{"Registry", "Tokens", "ClaimTokens", "RequestTimeout", "MaxConcurrent", "MaxConnections", "MaxHeaderBytes", "KeepAlive", "DrainTimeout"} {
 		require.ErrorContains(t, err, field)
 	}
 	require.NotContains(t, err.Error(), "from a file", "secrets stay out of errors")
-}
-
-func TestHealthSaysWhy(t *testing.T) {
-	sick := errors.New("nothing settled for 30s")
-	s := &served{}
-	s.start(t, api.Options{
-		Live:  func(context.Context) error { return nil },
-		Ready: func(context.Context) error { return sick },
-	})
-	require.Equal(t, "ok\n", s.ask(t, "GET /livez").body)
-	ready := s.ask(t, "GET /readyz")
-	require.Equal(t, 503, ready.StatusCode)
-	require.Contains(t, ready.body, sick.Error())
-	absent := s.ask(t, "GET /v1/threads/th_1/access\nX-Tenant-Id: t_ann")
-	require.Equal(t, 404, absent.StatusCode, "no API where none was given")
-	require.NotContains(t, absent.body, "openapi.json", "nor its description")
 }

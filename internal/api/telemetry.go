@@ -55,8 +55,8 @@ type exchange struct {
 
 // begin wraps what a request is answered with. The route is nil if there is
 // none.
-func (t *telemetry) begin(w http.ResponseWriter, r *http.Request, route *route) *exchange {
-	x := &exchange{telemetry: t, answer: &answer{ResponseWriter: w}, request: r, began: time.Now()}
+func (t *telemetry) begin(w http.ResponseWriter, r *http.Request, route *route, draining *atomic.Bool) *exchange {
+	x := &exchange{telemetry: t, answer: &answer{ResponseWriter: w, draining: draining}, request: r, began: time.Now()}
 	if route != nil {
 		x.pattern = route.pattern
 	}
@@ -131,10 +131,12 @@ func method(r *http.Request) string {
 	return "_OTHER"
 }
 
-// answer remembers the status.
+// answer remembers the status, and closes the connection if the server drains by
+// the time it is written.
 type answer struct {
 	http.ResponseWriter
-	status int // 0: nothing answered yet
+	draining *atomic.Bool
+	status   int // 0: nothing answered yet
 }
 
 func (a *answer) code() int {
@@ -146,16 +148,23 @@ func (a *answer) code() int {
 
 func (a *answer) WriteHeader(status int) {
 	if a.status == 0 && status >= 200 { // 1xx are not the answer
-		a.status = status
+		a.begin(status)
 	}
 	a.ResponseWriter.WriteHeader(status)
 }
 
 func (a *answer) Write(b []byte) (int, error) {
 	if a.status == 0 {
-		a.status = http.StatusOK
+		a.begin(http.StatusOK)
 	}
 	return a.ResponseWriter.Write(b)
+}
+
+func (a *answer) begin(status int) {
+	a.status = status
+	if a.draining.Load() {
+		a.Header().Set("Connection", "close")
+	}
 }
 
 // Unwrap lets http.ResponseController reach the connection.

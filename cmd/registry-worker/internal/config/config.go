@@ -59,6 +59,8 @@ type Config struct {
 	MaxConnections int
 	MetricsListen  string // empty: Listen
 	MissGrace      time.Duration
+	KeepAlive      time.Duration
+	ShutdownDelay  time.Duration
 
 	MaxStaleness time.Duration // 0: always read
 	MaxAge       time.Duration // 0: unbounded

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/northstar-engines/realtime-registry/internal/api"
+)
+
+// The end of a service. At the signal /readyz fails, and the worker begins to
+// drain. The API goes on answering for --shutdown-delay, until whoever sends
+// requests has seen that, and closes each connection with its answer; then it takes
+// no more, and finishes what is in progress. Health that stands alone, without the
+// API or at --metrics-listen, is told until there is nothing left to tell of.
+
+// serve answers HTTP until ctx ends, and drains. Closed at the latest after that:
+// worked, once the process's worker has drained.
+func (s *service) serve(ctx context.Context, o api.Options, worked <-chan struct{}) error {
+	group, ctx := errgroup.WithContext(ctx)
+	answered := make(chan struct{})
+	if s.metrics != nil {
+		monitored, err := api.New(monitoring(o))
+		if err != nil {
+			return err
+		}
+		o.Metrics = nil
+		s.Logger.Info("listening", "address", s.metrics.Addr().String(), "api", false, "metrics", true)
+		until := after(ctx, func() { monitored.Drain(); <-answered; <-worked })
+		group.Go(func() error { return monitored.Serve(until, s.metrics) })
+	}
+	server, err := api.New(o)
+	if err != nil {
+		return err
+	}
+	s.Logger.Info("listening", "address", s.listener.Addr().String(), "api", o.Verifier != nil)
+	until := after(ctx, func() {
+		server.Drain()
+		if o.Verifier == nil {
+			<-worked
+			return
+		}
+		delay := s.delay(ctx)
+		s.Logger.Info("shutting down: /readyz fails, requests are answered", "for", delay)
+		time.Sleep(delay)
+	})
+	group.Go(func() error {
+		defer close(answered)
+		return server.Serve(until, s.listener)
+	})
+	group.Go(func() error { s.followTokens(ctx, server, s.tokens, tokenEvery); return nil })
+	return group.Wait()
+}
+
+// after returns a context that ends when wait, which is called at the end of ctx,
+// has returned.
+func after(ctx context.Context, wait func()) context.Context {
+	later, end := context.WithCancel(context.WithoutCancel(ctx))
+	context.AfterFunc(ctx, func() { wait(); end() })
+	return later
+}
+
+// delay is how long requests are answered after the end of ctx. A SIGINT is of a
+// person at a terminal, who sends no more of them, and a fault does not wait.
+func (s *service) delay(ctx context.Context) time.Duration {
+	var by caught
+	if errors.As(context.Cause(ctx), &by) && by.Signal == syscall.SIGTERM {
+		return s.Config.ShutdownDelay
+	}
+	return 0
+}
+
+// monitoring are the options of a server that tells of health and metrics alone,
+// beside the one with these options.
+func monitoring(o api.Options) api.Options {
+	o.Elsewhere = o.Verifier != nil
+	o.Verifier, o.Registry, o.Quota = nil, nil, nil
+	o.MaxConnections = min(o.MaxConnections, monitors)
+	return o
+}

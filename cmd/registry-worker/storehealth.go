@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+// storeHealth knows whether the registry's store answers. It is a question of its
+// own, at /readyz?store and in the gauge registry.store.up: that the store is away
+// is no reason to send a process's requests elsewhere, where it is away too.
+type storeHealth struct {
+	store registry.Store
+
+	mu    sync.Mutex
+	asked time.Time
+	last  error
+}
+
+// The question costs a read, and whoever reaches the port may have it asked.
+const (
+	askStoreEvery   = time.Second // at most
+	askStoreTimeout = 2 * time.Second
+)
+
+func newStoreHealth(store registry.Store, provider metric.MeterProvider) (*storeHealth, error) {
+	h := &storeHealth{store: store}
+	_, err := provider.Meter("github.com/northstar-engines/realtime-registry/cmd/registry-worker").
+		Int64ObservableGauge("registry.store.up", metric.WithUnit("{store}"),
+			metric.WithDescription("1 if the registry's store has answered, asked for this measurement; else 0."),
+			metric.WithInt64Callback(func(ctx context.Context, o metric.Int64Observer) error {
+				up := int64(1)
+				if h.ask(ctx) != nil {
+					up = 0
+				}
+				o.Observe(up)
+				return nil
+			}))
+	return h, err
+}
+
+// ask returns why the store does not answer, or nil. Its answer is up to a second
+// old.
+func (h *storeHealth) ask(ctx context.Context) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.asked.IsZero() && time.Since(h.asked) < askStoreEvery {
+		return h.last
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askStoreTimeout)
+	defer cancel()
+	_, h.last = h.store.Read(ctx, nil)
+	h.asked = time.Now()
+	return h.last
+}

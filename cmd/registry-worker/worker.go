@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+
+	"github.com/northstar-engines/realtime-registry/events/consumer"
+)
+
+// worker consumes. Alone in its process it ends when its consumer does, and the
+// process with it. Beside an API it does not: without its subscription no events
+// come, but checks can be answered as well as before. Then it says that it is not
+// ready, and tries again.
+type worker struct {
+	*service
+	transport consumer.Transport
+
+	mu       sync.Mutex
+	consumer *consumer.Consumer
+	ended    error // why the last one ended; nil while one runs
+}
+
+// The pauses before another try.
+const (
+	shortestPause = time.Second
+	longestPause  = 30 * time.Second
+)
+
+func newWorker(s *service, transport consumer.Transport) (*worker, error) {
+	w := &worker{service: s, transport: transport}
+	return w, w.renew(max(time.Until(s.startBy), time.Second))
+}
+
+// renew puts a new consumer in the place of one that has ended.
+func (w *worker) renew(startTimeout time.Duration) error {
+	c, err := consumer.New(w.store, w.transport, w.consumerOptions(startTimeout))
+	if err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.consumer, w.ended = c, nil
+	return nil
+}
+
+// ready returns why no events are applied, or nil.
+func (w *worker) ready(context.Context) error {
+	w.mu.Lock()
+	c, ended := w.consumer, w.ended
+	w.mu.Unlock()
+	if ended != nil {
+		return fmt.Errorf("not consuming: %w", ended)
+	}
+	return c.Ready()
+}
+
+// run consumes until ctx ends, and drains. What ends it sooner is an error; if it
+// is to go on, that of a start alone: nobody relies on the process yet.
+func (w *worker) run(ctx context.Context, goOn bool) error {
+	err := w.once(ctx)
+	if !goOn || errors.Is(err, consumer.ErrStart) {
+		return err
+	}
+	pause := backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(shortestPause), backoff.WithMaxInterval(longestPause), backoff.WithMaxElapsedTime(0))
+	for err != nil {
+		wait := pause.NextBackOff()
+		w.Logger.Error("the worker has ended, and is started again; checks are answered meanwhile", "error", err, "in", wait.Round(time.Millisecond))
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(wait):
+		}
+		if err := w.renew(startTimeout); err != nil {
+			return err
+		}
+		began := time.Now()
+		err = w.once(ctx)
+		if time.Since(began) > longestPause+startTimeout {
+			pause.Reset() // it ran
+		}
+	}
+	return nil
+}
+
+func (w *worker) once(ctx context.Context) error {
+	err := w.consumer.Run(ctx)
+	if err == nil {
+		return nil
+	}
+	err = w.explainPubSub(err)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.ended = err
+	return err
+}
