@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/northstar-engines/realtime-registry/events"
 	"github.com/northstar-engines/realtime-registry/events/archive"
@@ -16,13 +15,19 @@ import (
 // exportEvents writes the events from which an empty registry becomes this one:
 // the ledger first, so that no document has to be rewritten, then the history of
 // every resource, between a line that says where they are from and one that says
-// that they are all. What no event can say is named in foreign.
+// that they are all. Both bear the store's time, not this machine's: whatever was
+// acknowledged before it is in the archive. What no event can say is named in
+// foreign.
 func exportEvents(ctx context.Context, store registry.Store, from target, out, foreign io.Writer) error {
+	before, err := store.Read(ctx, nil)
+	if err != nil {
+		return err
+	}
+	at := before.ReadTime
 	w, err := archive.Create("-", out)
 	if err != nil {
 		return err
 	}
-	at := time.Now()
 	if err := w.Begin(archive.Origin{Project: from.Project, Database: from.Database, Prefix: from.Prefix, Emulator: from.Emulator, Time: at}); err != nil {
 		return err
 	}
@@ -41,10 +46,7 @@ func exportEvents(ctx context.Context, store registry.Store, from target, out, f
 		return writeEvents(w, foreign, handlers.Archive(r.Resource, r.History))
 	})
 	if err == nil && !began { // no documents: perhaps a ledger
-		var snapshot registry.Snapshot
-		if snapshot, err = store.Read(ctx, nil); err == nil {
-			err = writeLedger(w, snapshot.Ledger)
-		}
+		err = writeLedger(w, before.Ledger)
 	}
 	if err = errors.Join(err, left.fault()); err == nil { // only what is whole has an end
 		err = w.End(at)

@@ -3,12 +3,14 @@ package main
 import (
 	"bytes"
 	"context"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/northstar-engines/realtime-registry/registry"
+	"github.com/northstar-engines/realtime-registry/registry/memory"
 )
 
 // documents is a store that exports the given records, as they would be stored.
@@ -98,3 +100,15 @@ func TestAnExportThatCannotBeWrittenIsAFault(t *testing.T) {
 type fullDisk struct{}
 
 func (fullDisk) Write([]byte) (int, error) { return 0, context.DeadlineExceeded }
+
+// A machine whose clock is wrong must not say of an archive what it does not hold.
+func TestAnArchiveBearsTheStoresTime(t *testing.T) {
+	store := memory.NewAt(func() time.Time { return time.Date(2031, 2, 3, 4, 5, 6, 0, time.UTC) })
+	var out, foreign bytes.Buffer
+	require.NoError(t, exportEvents(t.Context(), store, target{Project: "p"}, &out, &foreign))
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	require.Len(t, lines, 2)
+	for _, line := range lines {
+		require.Contains(t, line, `"time":"2031-02-03T04:05:06Z"`)
+	}
+}

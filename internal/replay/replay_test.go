@@ -368,6 +368,39 @@ func TestWhatALineDisplacedIsNamed(t *testing.T) {
 	}
 }
 
+// When it is replayed again, what has displaced it is a duplicate.
+func TestWhatALineDisplacedIsNamedAlsoIfItsBatchIsGivenUp(t *testing.T) {
+	store := memory.New()
+	_, _, err := run(t, store, archived(t, created(5, "t_prod")))
+	require.NoError(t, err)
+	earlier := events.Event{ID: "staging", Source: "//nexus", Time: time.Unix(1, 0).UTC(), Data: events.ThreadCreated{TenantID: "t_staging", ThreadID: "th-5"}}
+	var named []replay.Displaced
+	_, _, err = run(t, partly{store, "th-6"}, archived(t, earlier, created(6, "t_prod")), func(o *replay.Options) {
+		o.Displaced = func(d replay.Displaced) error { named = append(named, d); return nil }
+	})
+	require.ErrorIs(t, err, registry.ErrUnavailable)
+	require.Len(t, named, 1)
+	require.Equal(t, "t_prod", named[0].Entry.Tenant)
+}
+
+// partly fails for one resource.
+type partly struct {
+	registry.Store
+	fails string
+}
+
+func (p partly) Apply(ctx context.Context, changes []registry.Change) []registry.Outcome {
+	var outcomes []registry.Outcome
+	for _, c := range changes {
+		if c.Resource.ID == p.fails {
+			outcomes = append(outcomes, registry.Outcome{Kind: registry.Failed, Err: registry.ErrUnavailable})
+			continue
+		}
+		outcomes = append(outcomes, p.Store.Apply(ctx, []registry.Change{c})...)
+	}
+	return outcomes
+}
+
 func TestAFailureThatPassesIsNoFailure(t *testing.T) {
 	s := &flaky{Store: memory.New()}
 	counts, _, err := run(t, s, archived(t, mixture()...), func(o *replay.Options) { o.RetryFor = time.Minute })
