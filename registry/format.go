@@ -44,7 +44,17 @@ func CheckFormat(format int64) error {
 // with an entry of an unknown type, or unreadable. It wraps ErrTooNew and
 // ErrUnavailable, names the document, and says what to do.
 func TooNew(document string, why error) error {
-	advice := ": use the release that wrote it; if none did, mend the document"
+	return tooNew(document, why, "mend the document")
+}
+
+// TooNewMove is TooNew for an entry of the ledger. Processes keep in memory what
+// they know of the ledger, so whoever mends an entry by hand starts them anew.
+func TooNewMove(document string, why error) error {
+	return tooNew(document, why, "stop every process, mend the document, and start them anew")
+}
+
+func tooNew(document string, why error, mend string) error {
+	advice := ": use the release that wrote it; if none did, " + mend
 	if errors.Is(why, ErrNotUpgraded) {
 		advice = ""
 	}

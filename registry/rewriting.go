@@ -129,8 +129,10 @@ type Rewriter interface {
 	// ledger commits. It is given where nobody has the lease, where it has run
 	// out by the store's clock, or where the holder asks again; else, and where
 	// nothing is pending, the error is ErrNoJob. Entries that are not understood
-	// are passed over: their jobs are for who understands them.
-	ClaimJob(ctx context.Context, holder string, lease time.Duration) (Job, error)
+	// are passed over, and so are changes at the positions in except: their jobs
+	// are for who understands more. Where nothing can be folded with the ledger
+	// (Ledger.Blocked), no job is taken.
+	ClaimJob(ctx context.Context, holder string, lease time.Duration, except ...int64) (Job, error)
 
 	// SaveJob stores the job's Rewriting and renews the lease, in one commit. A
 	// state other than running gives the lease back. ErrLeaseLost ends the job

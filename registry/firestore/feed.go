@@ -85,7 +85,7 @@ func (s *Store) feedEntry(ctx context.Context, d *firestorepb.Document) (registr
 	_, err := decodeFormat(d)
 	resource, err2 := registry.ParseDocumentID(d.Fields[fieldResource].GetStringValue())
 	if err := cmp.Or(err, named(fieldResource, err2)); err != nil {
-		return registry.FeedEntry{}, s.tooNew(ctx, "feed", registry.TooNew(FeedCollection+"/"+path.Base(d.Name), err))
+		return registry.FeedEntry{}, s.tooNew(ctx, "feed", registry.TooNew(shortName(d.Name), err))
 	}
 	return registry.FeedEntry{ID: path.Base(d.Name), Resource: resource, At: timestamp(d.Fields[fieldAt])}, nil
 }

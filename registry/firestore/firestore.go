@@ -37,6 +37,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -153,15 +154,20 @@ var (
 	_ registry.Feed     = (*Store)(nil)
 )
 
-// Open connects, and reads the ledger to prove that the database answers. The
-// caller closes the store. Errors wrap registry.ErrUnavailable; ctx bounds the
-// time that it takes.
+// Open connects, and reads the ledger to prove that the database answers. Where
+// there is no ledger yet, it looks whether the registry is a new one. The caller
+// closes the store. Errors wrap registry.ErrUnavailable; ctx bounds the time that
+// it takes.
 func Open(ctx context.Context, o Options) (*Store, error) {
 	s, err := connect(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.refreshLedger(ctx); err != nil {
+	_, err = s.refreshLedger(ctx)
+	if err == nil && !s.head.Load().exists {
+		err = s.isNew(ctx)
+	}
+	if err != nil {
 		s.client.Close()
 		return nil, fmt.Errorf("open firestore %s: %w", s.database, err)
 	}
@@ -211,6 +217,13 @@ func (s *Store) Close() error { return s.client.Close() }
 // document is the full name of a document of a collection.
 func (s *Store) document(collection, id string) string {
 	return s.database + "/documents/" + s.prefix + collection + "/" + id
+}
+
+// shortName is the name of a document as people look for it: its collection,
+// with the prefix, and its id.
+func shortName(name string) string {
+	collection, id := path.Split(name)
+	return path.Base(collection) + "/" + id
 }
 
 func (s *Store) resourceName(r registry.Resource) string {

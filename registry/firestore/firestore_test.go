@@ -75,7 +75,8 @@ func TestFirestoreIsAStore(t *testing.T) {
 			ChangeLedger: func(s storetest.Store, changes []registry.LedgerChange) []registry.Outcome {
 				return s.(*firestore.Store).ChangeLedger(t.Context(), changes)
 			},
-			Feed: func() []registry.Resource { return feed(t, python) },
+			SetHead: func(field string, value int64) { set(t, python, field, value) },
+			Feed:    func() []registry.Resource { return feed(t, python) },
 		}
 	})
 }

@@ -58,22 +58,27 @@ type headState struct {
 // position. The error says why this process must not read; it wraps
 // registry.ErrIncompatible.
 func (s *Store) look(ctx context.Context, head *firestorepb.Document) (position int64, err error) {
-	state := headState{exists: head != nil}
-	if head != nil {
+	before := s.head.Load()
+	state := headState{exists: head != nil || before != nil && before.exists}
+	if state.exists {
 		err = s.mayRead(head)
 		state.writing = err
-		if least := head.Fields[fieldMinWriter].GetIntegerValue(); err == nil && least > registry.Format {
+		if least := head.GetFields()[fieldMinWriter].GetIntegerValue(); err == nil && least > registry.Format {
 			state.writing = s.incompatible("writes to this registry take format %d, and this version has %d: use a later release", least, registry.Format)
 		}
 	}
-	if before := s.head.Swap(&state); state.writing != nil && (before == nil || before.writing == nil) {
+	if s.head.Store(&state); state.writing != nil && (before == nil || before.writing == nil) {
 		s.logger.ErrorContext(ctx, "this process must not take part in the registry any more", "reads", err == nil, "error", state.writing)
 	}
 	return head.GetFields()[fieldPosition].GetIntegerValue(), err
 }
 
-// mayRead returns why this process must not read.
+// mayRead returns why this process must not read. A head that was there and is
+// not has been deleted by hand.
 func (s *Store) mayRead(head *firestorepb.Document) error {
+	if head == nil {
+		return s.headIsGone()
+	}
 	if missing(head.Fields[fieldFormat]) {
 		return s.incompatible("%w", registry.ErrNotUpgraded)
 	}
@@ -103,10 +108,28 @@ func (s *Store) incompatible(format string, args ...any) error {
 }
 
 // mayWrite returns why this process must not write, as far as it is known. In a
-// registry that has no head, because nothing was ever written, it makes one.
+// registry that has no head, because nothing was ever written, it makes one,
+// within CommitDeadline.
 func (s *Store) mayWrite(ctx context.Context) error {
 	if state := s.head.Load(); state != nil && state.exists {
 		return state.writing
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.commitDeadline)
+	defer cancel()
+	return s.makeHead(ctx)
+}
+
+// makeHead makes the head, if there is none and the registry is a new one, and
+// returns why this process must not write.
+func (s *Store) makeHead(ctx context.Context) error {
+	if _, err := s.readWithHead(ctx, nil); err != nil {
+		return err
+	}
+	if state := s.head.Load(); state.exists {
+		return state.writing
+	}
+	if err := s.isNew(ctx); err != nil {
+		return err
 	}
 	_, err := s.commit(ctx, time.Now().Add(s.commitDeadline), s.headWrite(0, nil), s.fenceWrite(fenceBeyond, nil))
 	if err != nil && !errorIsLostRace(err) {

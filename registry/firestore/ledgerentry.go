@@ -151,7 +151,7 @@ func decodeLedgerEntry(d *firestorepb.Document) registry.LedgerEntry {
 	if e.Source == "" || e.ID == "" {
 		e.Source, e.ID = "", path.Base(d.Name)
 	}
-	e.Unread = registry.TooNew(LedgerCollection+"/"+path.Base(d.Name), why)
+	e.Unread = registry.TooNewMove(shortName(d.Name), why)
 	return e
 }
 

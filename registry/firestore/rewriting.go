@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
@@ -31,8 +32,8 @@ func (s *Store) leaseName() string { return s.document(LedgerCollection, rewriti
 
 // ClaimJob implements registry.Rewriter. Where nothing is pending it costs the
 // one read that a query is billed at least.
-func (s *Store) ClaimJob(ctx context.Context, holder string, lease time.Duration) (registry.Job, error) {
-	pending, err := s.firstPending(ctx)
+func (s *Store) ClaimJob(ctx context.Context, holder string, lease time.Duration, except ...int64) (registry.Job, error) {
+	pending, err := s.firstPending(ctx, except)
 	if err != nil {
 		return registry.Job{}, fmt.Errorf("claim a job: %w", err)
 	}
@@ -50,20 +51,20 @@ func (s *Store) ClaimJob(ctx context.Context, holder string, lease time.Duration
 }
 
 // firstPending is the pending entry whose change was committed first, of those
-// that are understood; nil if there is none.
-func (s *Store) firstPending(ctx context.Context) (*firestorepb.Document, error) {
+// that are understood and not among the positions in except; nil if there is none.
+func (s *Store) firstPending(ctx context.Context, except []int64) (*firestorepb.Document, error) {
 	const most = 100
-	limit := int32(1)
+	limit := int32(1 + min(len(except), most))
 	for after := int64(0); ; limit = most {
 		pending, err := s.queryLedger(ctx, fieldPending, after, limit, time.Time{})
 		if err != nil {
 			return nil, err
 		}
 		for _, d := range pending {
-			if e := s.decodeLedgerEntry(ctx, d); e.Unread == nil {
+			after = d.Fields[fieldPending].GetIntegerValue()
+			if e := s.decodeLedgerEntry(ctx, d); e.Unread == nil && !slices.Contains(except, after) {
 				return d, nil
 			}
-			after = d.Fields[fieldPending].GetIntegerValue()
 		}
 		if len(pending) < int(limit) {
 			return nil, nil
@@ -84,7 +85,7 @@ func (s *Store) claimJob(ctx context.Context, pending *firestorepb.Document, hol
 		}
 	}
 	if _, err := decodeFormat(held); err != nil {
-		return registry.Job{}, fmt.Errorf("claim a job: %w", s.tooNew(ctx, "ledger", registry.TooNew(LedgerCollection+"/"+rewritingID, err)))
+		return registry.Job{}, fmt.Errorf("claim a job: %w", s.tooNew(ctx, "ledger", registry.TooNew(shortName(s.leaseName()), err)))
 	}
 	// What this process knows of the ledger may be from before the change.
 	ledger, err := s.refreshLedger(ctx)
@@ -108,6 +109,9 @@ func (s *Store) claimJob(ctx context.Context, pending *firestorepb.Document, hol
 
 // SaveJob implements registry.Rewriter.
 func (s *Store) SaveJob(ctx context.Context, job registry.Job) (registry.Job, error) {
+	if _, err := s.freshLedger(ctx); err != nil { // this process may still write
+		return job, fmt.Errorf("save the rewriting for %s: %w", job.Entry.ID, err)
+	}
 	job.Entry.Rewriting = job.Entry.Rewriting.Saved(job.Now) // the times are refined by the commit
 	saved, err := s.putJob(ctx, job,
 		&firestorepb.Document{UpdateTime: timestamppb.New(job.Revision[0])}, &firestorepb.Document{UpdateTime: timestamppb.New(job.Revision[1])})

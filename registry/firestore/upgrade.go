@@ -1,7 +1,6 @@
 package firestore
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +8,6 @@ import (
 	"time"
 
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/northstar-engines/realtime-registry/internal/governor"
 	"github.com/northstar-engines/realtime-registry/registry"
@@ -48,7 +46,8 @@ type Upgraded struct {
 //
 // It may be ended at any time and run again: it goes on behind the last document
 // that it is known to have brought over. What it cannot read it leaves alone, and
-// names. A registry that was brought over is looked through, and stays as it is.
+// names. A registry that was brought over is looked through, and stays as it is,
+// except that a head or a fence which somebody has deleted is made anew.
 // Errors wrap registry.ErrUnavailable.
 func Upgrade(ctx context.Context, o Options, u UpgradeOptions) (Upgraded, error) {
 	s, err := connect(ctx, o)
@@ -76,13 +75,14 @@ type upgrade struct {
 	governor *governor.Governor
 	ledger   *registry.Ledger
 	done     Upgraded
+	over     bool   // the head says who may take part
+	headless bool   // there is a fence and no head: somebody has deleted it
 	cursor   string // the name of the last document that is done
 	saved    time.Time
 }
 
 func (u *upgrade) run(ctx context.Context) error {
-	over, err := u.fence(ctx)
-	if err != nil {
+	if err := u.fence(ctx); err != nil {
 		return err
 	}
 	if err := u.resume(ctx); err != nil {
@@ -91,47 +91,72 @@ func (u *upgrade) run(ctx context.Context) error {
 	if err := u.entries(ctx); err != nil {
 		return err
 	}
+	if u.headless && u.cursor == "" { // it was brought over: nobody needs to wait for the documents
+		if err := u.finish(ctx); err != nil {
+			return err
+		}
+	}
 	if err := u.documents(ctx); err != nil {
 		return err
 	}
-	return u.finish(ctx, over)
+	return u.finish(ctx)
 }
 
 // fence makes the fence if there is none, and waits until nothing that was
-// under way before can be committed any more. over reports that the registry was
-// brought over before.
-func (u *upgrade) fence(ctx context.Context) (over bool, err error) {
+// under way before can be committed any more.
+func (u *upgrade) fence(ctx context.Context) error {
 	documents, now, err := u.batchGet(ctx, []string{u.headName(), u.fenceName()})
 	if err != nil {
-		return false, err
+		return err
 	}
 	head, fence := documents[u.headName()], documents[u.fenceName()]
-	if head != nil && !missing(head.Fields[fieldFormat]) {
+	// Also where this release has written to what it took for a new registry.
+	if u.over = head != nil && !missing(head.Fields[fieldFormat]); u.over {
 		if _, err := u.look(ctx, head); err != nil {
-			return false, err
+			return err
 		}
-		return true, u.mayWrite(ctx)
-	}
-	if fence == nil {
-		position := head.GetFields()[fieldPosition].GetIntegerValue() + 1
-		at, err := u.commit(ctx, time.Now().Add(u.commitDeadline), u.bareHead(position, head), u.fenceWrite(position, nil))
-		if err != nil {
-			return false, err
+		if err := u.mayWrite(ctx); err != nil {
+			return err
 		}
-		u.o.Tell(fmt.Sprintf("the fence stands at position %d of the ledger: what still runs of commit 1571751 fails from now on", position))
-		fence, now = &firestorepb.Document{UpdateTime: timestamppb.New(at)}, at
 	}
-	wait := fence.UpdateTime.AsTime().Add(u.Settling()).Sub(now)
+	u.headless = head == nil && fence != nil
+	since := now
+	if fence != nil {
+		since = fence.UpdateTime.AsTime()
+	} else if since, err = u.putUpFence(ctx, head); err != nil {
+		return err
+	}
+	wait := u.Settling() - max(0, now.Sub(since))
 	if wait <= 0 {
-		return false, nil
+		return nil
 	}
 	u.o.Tell(fmt.Sprintf("waiting %s for what may still be under way", wait.Round(time.Second)))
 	select {
 	case <-ctx.Done():
-		return false, unavailable("wait", ctx.Err())
+		return unavailable("wait", ctx.Err())
 	case <-time.After(wait):
-		return false, nil
+		return nil
 	}
+}
+
+// putUpFence makes the fence, and returns when. Where the head does not keep
+// commit 1571751 out yet, it goes one position further with it, behind everything
+// that is in the ledger.
+func (u *upgrade) putUpFence(ctx context.Context, head *firestorepb.Document) (time.Time, error) {
+	writes := []*firestorepb.Write{u.fenceWrite(fenceBeyond, nil)}
+	if !u.over {
+		_, last, err := u.ledgerEntries(ctx, 0, time.Time{})
+		if err != nil {
+			return time.Time{}, err
+		}
+		position := max(head.GetFields()[fieldPosition].GetIntegerValue(), last) + 1
+		writes = []*firestorepb.Write{u.bareHead(position, head), u.fenceWrite(position, nil)}
+	}
+	at, err := u.commit(ctx, time.Now().Add(u.commitDeadline), writes...)
+	if err == nil {
+		u.o.Tell("the fence stands: what still runs of commit 1571751 fails from now on")
+	}
+	return at, err
 }
 
 // bareHead raises the position of a head that does not say who may take part.
@@ -192,93 +217,29 @@ func (u *upgrade) entries(ctx context.Context) error {
 	return nil
 }
 
-// finish says in the head who may take part. Nothing may have changed the ledger
-// since it was read.
-func (u *upgrade) finish(ctx context.Context, over bool) error {
+// finish says in the head who may take part, if it does not yet. Nothing may have
+// changed the ledger since it was read.
+func (u *upgrade) finish(ctx context.Context) error {
 	documents, _, err := u.batchGet(ctx, []string{u.headName()})
 	if err != nil {
 		return err
 	}
-	head := documents[u.headName()]
-	position := head.GetFields()[fieldPosition].GetIntegerValue()
-	if !over && position != u.ledger.Seq() {
+	head, position := documents[u.headName()], u.ledger.Seq()
+	if head == nil && !u.over {
+		u.o.Tell(fmt.Sprintf("the ledger's head is made anew, at position %d", position))
+	} else if before := head.Fields[fieldPosition].GetIntegerValue(); !u.over && before != position {
 		return unavailable("finish", errors.New("somebody has changed the ledger meanwhile: stop every process of commit 1571751, and run this again"))
 	}
 	writes := []*firestorepb.Write{{Operation: &firestorepb.Write_Delete{Delete: u.progressName()}}}
-	if !over {
+	if !u.over {
 		writes = append(writes, &firestorepb.Write{
 			Operation:       &firestorepb.Write_Update{Update: &firestorepb.Document{Name: u.headName(), Fields: u.headFields(position)}},
 			UpdateMask:      ours(head, headFields),
 			CurrentDocument: asRead(head),
 		})
 	}
-	_, err = u.commit(ctx, time.Now().Add(u.commitDeadline), writes...)
+	if _, err = u.commit(ctx, time.Now().Add(u.commitDeadline), writes...); err == nil {
+		u.over = true
+	}
 	return err
-}
-
-// The document that says how far bringing over is. It has neither seq nor
-// pending.
-const (
-	upgradeID      = "upgrade"
-	fieldDocuments = "documents"
-	fieldEntries   = "entries"
-	fieldClaims    = "claims"
-	fieldOwners    = "owners"
-	fieldPaths     = "paths"
-	fieldUnread    = "unread"
-)
-
-func (u *upgrade) progressName() string { return u.document(LedgerCollection, upgradeID) }
-
-// resume goes on behind what an earlier run has done.
-func (u *upgrade) resume(ctx context.Context) error {
-	documents, _, err := u.batchGet(ctx, []string{u.progressName()})
-	if err != nil {
-		return err
-	}
-	d := documents[u.progressName()]
-	if d == nil {
-		return nil
-	}
-	if _, err := decodeFormat(d); err != nil {
-		return registry.TooNew(LedgerCollection+"/"+upgradeID, err)
-	}
-	u.cursor = d.Fields[fieldCursor].GetStringValue()
-	for field, n := range u.counts() {
-		*n = d.Fields[field].GetIntegerValue()
-	}
-	for _, v := range d.Fields[fieldUnread].GetArrayValue().GetValues() {
-		u.done.Unread = append(u.done.Unread, v.GetStringValue())
-	}
-	u.o.Tell(fmt.Sprintf("going on behind %s, with %d documents looked at", path.Base(u.cursor), u.done.Documents))
-	return nil
-}
-
-func (u *upgrade) counts() map[string]*int64 {
-	return map[string]*int64{
-		fieldDocuments: &u.done.Documents, fieldWritten: &u.done.Written, fieldEntries: &u.done.Entries,
-		fieldClaims: &u.done.Claims, fieldOwners: &u.done.Owners, fieldPaths: &u.done.Paths,
-	}
-}
-
-// save notes how far it is, now and then.
-func (u *upgrade) save(ctx context.Context) error {
-	const every = time.Second
-	if time.Since(u.saved) < every {
-		return nil
-	}
-	fields := map[string]*firestorepb.Value{fieldCursor: text(u.cursor), fieldFormat: integer(1)}
-	for field, n := range u.counts() {
-		fields[field] = integer(*n)
-	}
-	names := make([]*firestorepb.Value, len(u.done.Unread))
-	for i, name := range u.done.Unread {
-		names[i] = text(name)
-	}
-	fields[fieldUnread] = array(names)
-	_, err := u.commit(ctx, time.Now().Add(u.commitDeadline), &firestorepb.Write{
-		Operation: &firestorepb.Write_Update{Update: &firestorepb.Document{Name: u.progressName(), Fields: fields}},
-	})
-	u.saved = time.Now()
-	return cmp.Or(err, ctx.Err())
 }

@@ -57,6 +57,14 @@ func (u *upgrade) documents(ctx context.Context) error {
 // may write plain sets meanwhile: what has changed is read again.
 func (u *upgrade) bringOver(ctx context.Context, documents []*firestorepb.Document) error {
 	for range u.attempts(ctx) {
+		deadline := time.Now().Add(u.commitDeadline)
+		if u.over { // this release runs, and moves tenants
+			ledger, err := u.freshLedger(ctx)
+			if err != nil {
+				return err
+			}
+			u.ledger, deadline = ledger.Ledger, u.deadline(ledger)
+		}
 		var over []broughtOver
 		for _, d := range documents {
 			if !notUpgraded(d) {
@@ -68,7 +76,7 @@ func (u *upgrade) bringOver(ctx context.Context, documents []*firestorepb.Docume
 				u.done.Unread = append(u.done.Unread, path.Base(d.Name))
 			}
 		}
-		lost, err := u.put(ctx, over)
+		lost, err := u.put(ctx, deadline, over)
 		if err != nil || len(lost) == 0 {
 			return err
 		}
@@ -123,13 +131,13 @@ func claim(r registry.Resource, e registry.Entry) bool {
 
 // put writes documents, each for itself, and returns the names of those that
 // somebody else has written meanwhile.
-func (u *upgrade) put(ctx context.Context, over []broughtOver) (lost []string, err error) {
+func (u *upgrade) put(ctx context.Context, deadline time.Time, over []broughtOver) (lost []string, err error) {
 	for chunk := range slices.Chunk(over, maxWrites) {
 		writes := make([]*firestorepb.Write, len(chunk))
 		for i, b := range chunk {
 			writes[i] = b.write
 		}
-		results, err := u.batchWrite(ctx, time.Now().Add(u.commitDeadline), writes)
+		results, err := u.batchWrite(ctx, deadline, writes)
 		if err != nil {
 			return nil, err
 		}

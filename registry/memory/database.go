@@ -21,6 +21,7 @@ type database struct {
 	entries   map[registry.EventName]ledgerDocument
 	ledger    *registry.Ledger // snapshot of entries at seq
 	lease     lease            // of the rewriting
+	head      map[string]int64 // what SetHead has put there
 	feed      []FeedEntry
 	news      chan struct{} // closed, and replaced, when the feed or the ledger has grown
 }
@@ -49,7 +50,10 @@ type FeedEntry struct {
 }
 
 func newDatabase(now func() time.Time) *database {
-	return &database{now: now, documents: map[string]document{}, entries: map[registry.EventName]ledgerDocument{}, news: make(chan struct{})}
+	return &database{
+		now: now, documents: map[string]document{}, entries: map[registry.EventName]ledgerDocument{}, head: map[string]int64{},
+		news: make(chan struct{}),
+	}
 }
 
 // errLostRace: somebody else wrote in the meantime.
@@ -174,7 +178,7 @@ func (d *database) SetMoveFormat(source, id string, format int64) {
 		why = errors.New("its time cannot be read")
 	}
 	d.seq++
-	e.Seq, e.Unread, e.updateTime = d.seq, registry.TooNew(source+" "+id, why), d.tick()
+	e.Seq, e.Unread, e.updateTime = d.seq, registry.TooNewMove(source+" "+id, why), d.tick()
 	d.entries[name] = e
 	d.ledger = d.ledger.With(d.seq, []registry.LedgerEntry{e.LedgerEntry})
 	d.announce()

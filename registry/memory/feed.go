@@ -22,6 +22,9 @@ func (s *Store) Changes(ctx context.Context, after time.Time) (registry.FeedBatc
 	if err := s.interrupt(ReadLedger); err != nil {
 		return registry.FeedBatch{}, fmt.Errorf("read the change feed: %w", err)
 	}
+	if err := s.mayRead(); err != nil {
+		return registry.FeedBatch{}, fmt.Errorf("read the change feed: %w", err)
+	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	batch := registry.FeedBatch{Ledger: s.ledger, At: s.clock(), From: after, Missed: after.IsZero()}

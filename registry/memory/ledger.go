@@ -43,6 +43,9 @@ func (s *Store) refreshLedger() (*certifiedLedger, error) {
 	if err := s.interrupt(ReadLedger); err != nil {
 		return nil, err
 	}
+	if err := s.mayWrite(); err != nil {
+		return nil, err
+	}
 	s.mu.RLock()
 	read := certifiedLedger{s.ledger, s.clock()}
 	s.mu.RUnlock()
@@ -69,6 +72,9 @@ func (s *Store) changeLedger(ctx context.Context, changes []registry.LedgerChang
 			return allFailed(changes, unavailable(err))
 		}
 		if err := s.interrupt(ReadRecord); err != nil {
+			return allFailed(changes, err)
+		}
+		if err := s.mayWrite(); err != nil {
 			return allFailed(changes, err)
 		}
 		read := s.readEntries(changes)

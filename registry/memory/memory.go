@@ -199,6 +199,9 @@ func (s *Store) Read(ctx context.Context, resources []registry.Resource) (regist
 	if err := s.interrupt(ReadRecord); err != nil {
 		return registry.Snapshot{}, fmt.Errorf("read: %w", err)
 	}
+	if err := s.mayRead(); err != nil {
+		return registry.Snapshot{}, fmt.Errorf("read: %w", err)
+	}
 	return s.snapshot(resources), nil
 }
 
@@ -219,6 +222,9 @@ func (s *Store) Claim(ctx context.Context, tenantID string, resource registry.Re
 		case !created:
 			return record.History.HoldsClaim(sent), nil
 		}
+		if err := s.mayWrite(); err != nil {
+			return false, fmt.Errorf("claim %s: %w", resource, err)
+		}
 		err = s.commit(record, update, &certifiedLedger{snapshot.Ledger, snapshot.ReadTime})
 		switch {
 		case err == nil:
@@ -235,6 +241,9 @@ func (s *Store) Claim(ctx context.Context, tenantID string, resource registry.Re
 
 // Export implements registry.Store. It holds the store still while it visits.
 func (s *Store) Export(_ context.Context, visit func(registry.Record, *registry.Ledger) error) error {
+	if err := s.mayRead(); err != nil {
+		return fmt.Errorf("export: %w", err)
+	}
 	return s.visit(visit)
 }
 

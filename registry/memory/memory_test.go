@@ -24,6 +24,7 @@ func TestMemoryIsAStore(t *testing.T) {
 			ChangeLedger: func(s storetest.Store, changes []registry.LedgerChange) []registry.Outcome {
 				return s.(*memory.Store).ChangeLedger(t.Context(), changes)
 			},
+			SetHead: store.SetHead,
 			Feed: func() (resources []registry.Resource) {
 				for _, e := range store.Feed() {
 					resources = append(resources, e.Resource)

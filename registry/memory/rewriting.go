@@ -18,14 +18,17 @@ type lease struct {
 }
 
 // ClaimJob implements registry.Rewriter.
-func (s *Store) ClaimJob(ctx context.Context, holder string, length time.Duration) (registry.Job, error) {
+func (s *Store) ClaimJob(ctx context.Context, holder string, length time.Duration, except ...int64) (registry.Job, error) {
 	if err := ctx.Err(); err != nil {
 		return registry.Job{}, fmt.Errorf("claim a job: %w", unavailable(err))
 	}
 	if err := s.interrupt(Commit); err != nil {
 		return registry.Job{}, fmt.Errorf("claim a job: %w", err)
 	}
-	job, err := s.claimJob(holder, length, s.o.Omit.Order)
+	if err := s.mayWrite(); err != nil {
+		return registry.Job{}, fmt.Errorf("claim a job: %w", err)
+	}
+	job, err := s.claimJob(holder, length, except, s.o.Omit.Order)
 	if err != nil {
 		return registry.Job{}, err
 	}
@@ -38,19 +41,16 @@ func (s *Store) ClaimJob(ctx context.Context, holder string, length time.Duratio
 		return registry.Job{}, fmt.Errorf("claim a job: %w", err)
 	}
 	s.began = ledger.Ledger
-	if err := ledger.Blocked(); err != nil {
-		return registry.Job{}, fmt.Errorf("claim a job: %w", err)
-	}
 	return job, nil
 }
 
-func (d *database) claimJob(holder string, length time.Duration, anyOrder bool) (registry.Job, error) {
+func (d *database) claimJob(holder string, length time.Duration, except []int64, anyOrder bool) (registry.Job, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	pending := slices.DeleteFunc(d.moves(), func(e registry.LedgerEntry) bool {
 		others := e.Rewriting.State == registry.RewritingRunning && e.Rewriting.Holder != holder &&
 			d.clock().Before(e.Rewriting.UpdatedAt.Add(length))
-		return !e.Rewriting.Pending() || e.Unread != nil || anyOrder && others
+		return !e.Rewriting.Pending() || e.Unread != nil || slices.Contains(except, e.Seq) || anyOrder && others
 	})
 	slices.SortFunc(pending, func(a, b registry.LedgerEntry) int { return int(a.Seq - b.Seq) })
 	if anyOrder {
@@ -59,6 +59,9 @@ func (d *database) claimJob(holder string, length time.Duration, anyOrder bool) 
 	held := d.lease.holder != "" && d.lease.holder != holder && d.clock().Before(d.lease.updateTime.Add(d.lease.length))
 	if len(pending) == 0 || held && !anyOrder {
 		return registry.Job{}, registry.ErrNoJob
+	}
+	if err := d.ledger.Blocked(); err != nil {
+		return registry.Job{}, fmt.Errorf("claim a job: %w", err)
 	}
 	entry := pending[0]
 	entry.Rewriting = entry.Rewriting.Claimed(holder, d.clock(), d.entries[entry.EventName()].updateTime)
@@ -71,6 +74,9 @@ func (s *Store) SaveJob(ctx context.Context, job registry.Job) (registry.Job, er
 		return job, fmt.Errorf("save a job: %w", unavailable(err))
 	}
 	if err := s.interrupt(Commit); err != nil {
+		return job, fmt.Errorf("save a job: %w", err)
+	}
+	if err := s.mayWrite(); err != nil {
 		return job, fmt.Errorf("save a job: %w", err)
 	}
 	saved, err := s.saveJob(job, s.o.Omit.Order)

@@ -23,9 +23,10 @@
 // # What is not understood
 //
 // Documents that this version does not understand (registry.ErrTooNew) are left
-// alone. A job that met any is not done: all others are rewritten, the job is
-// given back for a worker of a later release, and this one looks for a job again
-// after a minute.
+// alone. A job that met any is not done: all other documents are rewritten, and
+// the job is given back for a worker of a later release. This worker goes on with
+// the jobs behind it, and tries it again after a minute, then after two, and so
+// on, at least once an hour.
 //
 // # Passes
 //
@@ -135,6 +136,7 @@ type Worker struct {
 	store     registry.Rewriter
 	o         Options
 	telemetry *telemetry
+	passing   passing
 }
 
 // New returns a worker that does nothing yet.
@@ -146,7 +148,7 @@ func New(store registry.Rewriter, o Options) (*Worker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rewrite: %w", err)
 	}
-	return &Worker{store: store, o: o.withDefaults(), telemetry: t}, nil
+	return &Worker{store: store, o: o.withDefaults(), telemetry: t, passing: passing{}}, nil
 }
 
 // Run does jobs until ctx ends, and returns within Options.Drain of that. Then
@@ -162,8 +164,10 @@ func (w *Worker) Run(ctx context.Context) {
 			wait = 0
 		case errors.Is(err, registry.ErrNoJob), errors.Is(err, registry.ErrLeaseLost):
 			wait = w.o.Poll
+		case errors.Is(err, errPassedOver):
+			wait = 0 // others may be behind it
 		case errors.Is(err, registry.ErrTooNew):
-			wait = longest // a worker that understands it may take the job
+			wait = longest // nothing can be folded with the ledger: no job can be done
 			w.o.Logger.Error("rewriting waits for a release that understands what is stored", "error", err, "in", wait)
 		case ctx.Err() == nil:
 			wait = min(max(2*wait, w.o.Poll), longest)
@@ -176,7 +180,8 @@ func (w *Worker) Run(ctx context.Context) {
 }
 
 // RunNext does one job to its end. Errors: ErrNoJob, ErrLeaseLost, that of ctx,
-// or ErrUnavailable; the job can be taken up again after each of them.
+// or ErrUnavailable; the job can be taken up again after each of them. After
+// ErrTooNew it is passed over for a while.
 func (w *Worker) RunNext(ctx context.Context) error {
 	claimed, err := w.claim(ctx)
 	if err != nil {
@@ -194,10 +199,17 @@ func (w *Worker) RunNext(ctx context.Context) error {
 			"from", claimed.Entry.From, "to", claimed.Entry.To, "retracted", claimed.Entry.Retracted()),
 	}
 	err = r.do(ctx)
-	if err != nil && (ctx.Err() != nil || errors.Is(err, registry.ErrTooNew)) {
+	tooNew := errors.Is(err, registry.ErrTooNew)
+	if err != nil && (ctx.Err() != nil || tooNew) {
 		r.giveBack()
 	}
 	w.telemetry.ended(outcome(ctx, err), r.job)
+	if tooNew {
+		again := w.passing.over(claimed.Entry.Seq, w.o.Now())
+		r.logger.Error("the rewriting for a move met what this version does not understand: it waits for a release that does, and others go first",
+			"error", err, "again_in", again)
+		err = fmt.Errorf("%w: %w", errPassedOver, err)
+	}
 	return err
 }
 
@@ -211,7 +223,7 @@ func outlasting(ctx context.Context, d time.Duration) (context.Context, context.
 func (w *Worker) claim(ctx context.Context) (registry.Job, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	return w.store.ClaimJob(ctx, w.o.Holder, w.o.Lease)
+	return w.store.ClaimJob(ctx, w.o.Holder, w.o.Lease, w.passing.positions(w.o.Now())...)
 }
 
 func outcome(ctx context.Context, err error) string {

@@ -300,11 +300,11 @@ func (s *silent) wait(ctx context.Context, method string) error {
 	return fmt.Errorf("%s: %w: %w", method, registry.ErrUnavailable, ctx.Err())
 }
 
-func (s *silent) ClaimJob(ctx context.Context, holder string, lease time.Duration) (registry.Job, error) {
+func (s *silent) ClaimJob(ctx context.Context, holder string, lease time.Duration, except ...int64) (registry.Job, error) {
 	if err := s.wait(ctx, "ClaimJob"); err != nil {
 		return registry.Job{}, err
 	}
-	return s.Rewriter.ClaimJob(ctx, holder, lease)
+	return s.Rewriter.ClaimJob(ctx, holder, lease, except...)
 }
 
 func (s *silent) SaveJob(ctx context.Context, job registry.Job) (registry.Job, error) {

@@ -2,6 +2,7 @@ package rewrite_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -23,4 +24,36 @@ func TestAJobThatMetWhatItDoesNotUnderstandIsGivenBackWithAllElseDone(t *testing
 	require.NoError(t, w.worker(w.process(nil)).RunNext(t.Context()))
 	require.Empty(t, w.wrong())
 	require.Equal(t, registry.RewritingDone, w.entry("m").Rewriting.State)
+}
+
+func TestAJobThatWaitsForALaterReleaseHoldsUpNoOther(t *testing.T) {
+	w := newWorld(t)
+	w.create(w.store, "t_a", ids(5)...)
+	w.create(w.store, "t_x", "other")
+	w.move(w.store, "t_a", "t_b", "1-waits")
+	w.move(w.store, "t_b", "t_c", "2-behind") // of the same documents
+	w.move(w.store, "t_x", "t_y", "3-other")
+	w.store.SetFormat("thread__th-3", registry.Format+1)
+	older := w.worker(w.process(nil))
+	require.ErrorIs(t, older.RunNext(t.Context()), registry.ErrTooNew)
+	require.NoError(t, older.RunNext(t.Context()))
+	require.NoError(t, older.RunNext(t.Context()))
+	require.ErrorIs(t, older.RunNext(t.Context()), registry.ErrNoJob)
+	for id, state := range map[string]registry.RewritingState{
+		"1-waits": registry.RewritingQueued, "2-behind": registry.RewritingDone, "3-other": registry.RewritingDone,
+	} {
+		require.Equal(t, state, w.entry(id).Rewriting.State, id)
+	}
+	require.Empty(t, w.wrong())
+
+	for _, pause := range []time.Duration{time.Minute, 2 * time.Minute} { // each try reads all of its documents
+		w.now = w.now.Add(pause - time.Second)
+		require.ErrorIs(t, older.RunNext(t.Context()), registry.ErrNoJob)
+		w.now = w.now.Add(2 * time.Second)
+		require.ErrorIs(t, older.RunNext(t.Context()), registry.ErrTooNew)
+	}
+	w.store.SetFormat("thread__th-3", registry.Format) // a later release comes by
+	require.NoError(t, w.worker(w.process(nil)).RunNext(t.Context()))
+	require.Empty(t, w.wrong(), "what was behind it is done there too")
+	require.Equal(t, registry.RewritingDone, w.entry("1-waits").Rewriting.State)
 }

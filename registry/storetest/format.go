@@ -146,3 +146,51 @@ func rewritingPassesOver(t *testing.T, b Backend) {
 	require.Equal(t, "t_a", written(t, s, thread("1")))
 	require.Equal(t, "t_b", written(t, s, thread("2")))
 }
+
+func jobsArePassedOver(t *testing.T, b Backend) {
+	ctx, s := context.Background(), b.Open()
+	apply(t, s, tenantMoved("t_a", "t_b", 1, "m1"), tenantMoved("t_c", "t_d", 2, "m2"), tenantMoved("t_e", "t_f", 3, "m3"))
+	passed := []int64{1}
+	for _, want := range []string{"m2", "m3"} {
+		job, err := s.ClaimJob(ctx, "worker", time.Minute, passed...)
+		require.NoError(t, err)
+		require.Equal(t, want, job.Entry.ID, "in the order of commits, but for those")
+		passed = append(passed, job.Entry.Seq)
+	}
+	_, err := s.ClaimJob(ctx, "worker", time.Minute, passed...)
+	require.ErrorIs(t, err, registry.ErrNoJob)
+	require.Equal(t, "m1", claim(t, s, "worker").Entry.ID, "it waits")
+}
+
+func headSaysWho(t *testing.T, b Backend) {
+	ctx, s := context.Background(), b.Open()
+	apply(t, s, created(thread("1"), "t_a", 1, "e1"), tenantMoved("t_x", "t_y", 2, "m1"))
+	for field, reads := range map[string]bool{"format": false, "min_reader": false, "min_writer": true} {
+		b.SetHead(field, later)
+		_, readErr := s.Read(ctx, []registry.Resource{thread("1")})
+		_, feedErr := s.Changes(ctx, time.Time{})
+		exportErr := s.Export(ctx, func(registry.Record, *registry.Ledger) error { return nil })
+		for operation, err := range map[string]error{"read": readErr, "changes": feedErr, "export": exportErr} {
+			if reads {
+				require.NoError(t, err, "%s, %s", field, operation)
+			} else {
+				requireIncompatible(t, err, field, operation)
+			}
+		}
+		_, err := s.Claim(ctx, "t_a", thread("2"))
+		requireIncompatible(t, err, field, "claim")
+		requireIncompatible(t, s.Apply(ctx, []registry.Change{tenantMoved("t_b", "t_c", 3, "m2")})[0].Err, field, "move")
+		requireIncompatible(t, s.Retract(ctx, registry.Retraction{Source: "//nexus", ID: "m1"}).Err, field, "retract")
+		_, err = s.ClaimJob(ctx, "worker", time.Minute)
+		requireIncompatible(t, err, field, "claim a job")
+		b.SetHead(field, 1)
+	}
+	_, err := s.Claim(ctx, "t_a", thread("2"))
+	require.NoError(t, err, "it goes on when it may")
+}
+
+func requireIncompatible(t *testing.T, err error, field, operation string) {
+	t.Helper()
+	require.ErrorIs(t, err, registry.ErrIncompatible, "%s, %s", field, operation)
+	require.ErrorIs(t, err, registry.ErrUnavailable, "%s, %s", field, operation)
+}

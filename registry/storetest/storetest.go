@@ -30,6 +30,9 @@ type Backend struct {
 	SetMoveFormat func(source, id string, format int64)
 	// ChangeLedger gives changes of the ledger to a store that Open returned.
 	ChangeLedger func(s Store, changes []registry.LedgerChange) []registry.Outcome
+	// SetHead changes a field of the ledger's head that says who may take part, as
+	// a later release may. The fields are those of package firestore.
+	SetHead func(field string, value int64)
 	// Feed lists the resources of all change feed entries, oldest first.
 	Feed func() []registry.Resource
 }
@@ -78,6 +81,8 @@ func Run(t *testing.T, backend func(t *testing.T) Backend) {
 		"an entry that is not understood stops all folds":         laterMove,
 		"an unreadable move stops the folds through its tenant":   unreadableMove,
 		"rewriting passes over what is not understood":            rewritingPassesOver,
+		"a job may be passed over for those behind it":            jobsArePassedOver,
+		"the head says who may take part":                         headSaysWho,
 		"a claim registers, once":                                 claimRegisters,
 		"a claim of somebody else's stores nothing":               claimConflict,
 		"claims and refused claims are logged, both tenants":      claimsAreLogged,
