@@ -87,11 +87,11 @@ func TestWhoMaySayWhat(t *testing.T) {
 	c.env = append(c.env, "REGISTRY_SUBSCRIPTIONS="+strings.Join([]string{
 		threadTopic + ".realtime-registry", canvasTopic + ".realtime-registry", moveTopic + ".realtime-registry",
 		boundTopic + ".sub", openTopic + ".sub",
-	}, ","))
+	}, ","), "REGISTRY_MAX_EVENT_AGE=1h")
 	c.run(exitDone, "provision")
 	p, _ := c.service("run", "--streams", "1", "--lease", "10s",
 		"--accept", boundTopic+".sub="+createdCanvas+","+boundTopic+".sub="+movedTenant,
-		"--sources", movedTenant+"=//nexus/*", "--max-event-age", "1h")
+		"--sources", movedTenant+"=//nexus/*")
 	client, err := pubsub.NewClient(t.Context(), c.project.ID, c.project.PubSubOptions()...)
 	require.NoError(t, err)
 	defer client.Close()
@@ -136,6 +136,9 @@ func TestWhoMaySayWhat(t *testing.T) {
 		return len(got) == len(refused)
 	}, time.Minute, 100*time.Millisecond)
 	require.Equal(t, refused, got)
-	require.Contains(t, p.Stderr.String(), `"subscription":"`+openTopic+`.sub","bind it with":"--accept `+openTopic+`.sub=TYPE"`)
+	require.Contains(t, p.Stderr.String(), `"subscription":"`+openTopic+`.sub","wanted":"--accept `+openTopic+`.sub=TYPE"`)
 	require.NotContains(t, p.Stderr.String(), "--accept "+boundTopic)
+
+	c.replay(event("of-1999", createdThread, "1999-12-31T23:59:59Z", `{"tenant_id":"t_archive","thread_id":"archived"}`))
+	require.Contains(t, c.run(exitDone, "inspect", "thread", "archived").Stdout.String(), "owned by t_archive", "archives may be of any age")
 }

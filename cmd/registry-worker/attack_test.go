@@ -1,108 +1,16 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
-	"strings"
 	"testing"
 	"time"
 
-	"cloud.google.com/go/pubsub/v2"
 	"github.com/stretchr/testify/require"
 
-	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
+	"github.com/northstar-engines/realtime-registry/registry"
 )
-
-// attacked is a worker with its API, and somebody who may publish anything.
-type attacked struct {
-	program
-	worker  *emulatortest.Process
-	url     string
-	anybody *pubsub.Client
-}
-
-func underAttack(t *testing.T, flags ...string) attacked {
-	c := onEmulators(t)
-	c.run(exitDone, "provision")
-	worker, url := c.service(append([]string{"run", "--api", "--streams", "1"}, flags...)...)
-	anybody, err := pubsub.NewClient(t.Context(), c.project.ID, c.project.PubSubOptions()...)
-	require.NoError(t, err)
-	t.Cleanup(func() { anybody.Close() })
-	return attacked{c, worker, url, anybody}
-}
-
-// send publishes an event in binary mode, unchecked, as any program may.
-func (a attacked) send(topic, id, typ string, at time.Time, data string) {
-	a.t.Helper()
-	attributes := map[string]string{
-		"ce-specversion": "1.0", "ce-id": id, "ce-source": "//n", "ce-type": typ, "ce-time": at.UTC().Format(time.RFC3339Nano),
-	}
-	_, err := a.anybody.Publisher(topic).Publish(a.t.Context(), &pubsub.Message{Attributes: attributes, Data: []byte(data)}).Get(a.t.Context())
-	require.NoError(a.t, err)
-}
-
-func (a attacked) create(id, tenant, thread string, at time.Time) {
-	a.t.Helper()
-	a.send("nexus-thread-created", id, "nexus.thread.created.v1", at, fmt.Sprintf(`{"tenant_id":%q,"thread_id":%q}`, tenant, thread))
-}
-
-func (a attacked) move(id string, at time.Time, from, to string) {
-	a.t.Helper()
-	a.send("nexus-tenant-moved", id, "nexus.tenant.moved.v1", at, fmt.Sprintf(`{"from_tenant_id":%q,"to_tenant_id":%q}`, from, to))
-}
-
-func (a attacked) owns(tenant, thread string) bool {
-	a.t.Helper()
-	return get(a.t, a.url+"/v1/threads/"+thread+"/access", tenant) == http.StatusNoContent
-}
-
-func (a attacked) await(what func() bool, why string) {
-	a.t.Helper()
-	require.Eventually(a.t, what, 30*time.Second, 20*time.Millisecond, why)
-}
-
-// counted reports whether a metric has a line with all the parts and the value.
-func (a attacked) counted(value int, parts ...string) func() bool {
-	return func() bool {
-		answer, err := http.Get(a.url + "/metrics")
-		require.NoError(a.t, err)
-		defer answer.Body.Close()
-		text, err := io.ReadAll(answer.Body)
-		require.NoError(a.t, err)
-		for line := range strings.Lines(string(text)) {
-			ok := strings.HasSuffix(strings.TrimSpace(line), fmt.Sprintf(" %d", value))
-			for _, part := range parts {
-				ok = ok && strings.Contains(line, part)
-			}
-			if ok {
-				return true
-			}
-		}
-		return false
-	}
-}
-
-func (a attacked) deadLetters() string {
-	a.t.Helper()
-	return a.run(exitDone, "dead-letters", "list", "--json").Stdout.String()
-}
-
-func (a attacked) requireLogged(level string, parts ...string) {
-	a.t.Helper()
-	a.await(func() bool {
-		for _, line := range a.worker.Stderr.Lines() {
-			ok := strings.Contains(line, fmt.Sprintf(`"level":%q`, level))
-			for _, part := range parts {
-				ok = ok && strings.Contains(line, part)
-			}
-			if ok {
-				return true
-			}
-		}
-		return false
-	}, strings.Join(parts, ", "))
-}
 
 // One operation moves two tenants under one id; then somebody uses the id once
 // more, with an earlier time.
@@ -242,4 +150,70 @@ func TestAPublisherOfCanvasesMovesNobody(t *testing.T) {
 	a.await(a.counted(1, "registry_dead_letters_total", `reason="unknown_type"`), "its subscription carries canvases")
 	require.True(t, a.owns("t_b", "th_b"))
 	require.False(t, a.owns("t_evil", "th_b"))
+}
+
+// Of the creations of one thread the older counts; of the contents of one move
+// the smaller. What lost is in inspect, and nowhere else.
+func TestWhatIsDisplacedStaysToBeSeenInInspect(t *testing.T) {
+	t.Parallel() // it mostly waits
+	a := underAttack(t)
+	now := time.Now()
+	a.create("true", "t_true", "th_d", now.Add(-time.Hour))
+	a.await(func() bool { return a.owns("t_true", "th_d") }, "it is there")
+	a.create("older", "t_older", "th_d", now.Add(-2*time.Hour))
+	a.await(a.counted(1, "registry_displaced_total"), "an older creation takes its place, which is counted")
+	a.requireLogged("ERROR", "took the place of one that had been acknowledged", "thread/th_d", "created by t_true")
+	move := func(at time.Time, from, to string) {
+		a.send("nexus-tenant-moved", "op-1", "nexus.tenant.moved.v1", at,
+			fmt.Sprintf(`{"from_tenant_id":%q,"to_tenant_id":%q,"resources":[{"kind":"thread","id":"th_d"}]}`, from, to))
+	}
+	move(now, "t_older", "t_new")
+	a.await(func() bool { return a.owns("t_new", "th_d") }, "a move that names it")
+	move(now.Add(-10*time.Minute), "t_older", "t_attacker")
+	a.await(a.counted(2, "registry_displaced_total"), "the same name, ten minutes earlier")
+	require.True(t, a.owns("t_attacker", "th_d"), "the smaller counts, in whatever order")
+
+	text := a.run(exitDone, "inspect", "thread", "th_d").Stdout.String()
+	require.Regexp(t, `created +t_true +\(displaced, does not count\) +//n +true`, text)
+	require.Regexp(t, `moved +t_older → t_new +\(displaced, does not count\) +//n +op-1`, text)
+	var found inspection
+	require.NoError(t, json.Unmarshal([]byte(a.run(exitDone, "inspect", "thread", "th_d", "--json").Stdout.String()), &found))
+	require.Len(t, found.Displaced, 2, "the first first")
+	require.Equal(t, []string{"created", "true", "t_true"}, []string{found.Displaced[0].Event, found.Displaced[0].ID, found.Displaced[0].Tenant})
+	require.Equal(t, []string{"moved", "op-1", "t_new"}, []string{found.Displaced[1].Event, found.Displaced[1].ID, found.Displaced[1].To})
+	require.Equal(t, "t_attacker", found.Owner)
+	archive := a.run(exitDone, "export", "--events").Stdout.String()
+	require.NotContains(t, archive, "t_true", "it is no part of archives")
+	require.NotContains(t, archive, "t_new")
+}
+
+// A thousand moves that count are all that a history takes. What is refused then
+// may be the move by which somebody was to lose access.
+func TestAMoveThatIsRefusedThoughItWouldCountIsAnError(t *testing.T) {
+	t.Parallel() // it mostly waits
+	a := underAttack(t)
+	r := registry.Resource{Kind: registry.Thread, ID: "th_full"}
+	changes := []registry.Change{{Resource: r, Entry: registry.Entry{Type: registry.Created, Tenant: "t_0", Version: registry.Version{Time: time.Unix(0, 0).UTC(), Source: "//n", ID: "e"}}}}
+	for i := range registry.MaxMoves {
+		changes = append(changes, registry.Change{Resource: r, Entry: registry.Entry{
+			Type: registry.Moved, From: fmt.Sprint("t_", i%2), To: fmt.Sprint("t_", (i+1)%2),
+			Version: registry.Version{Time: time.Unix(int64(i)+1, 0).UTC(), Source: "//n", ID: fmt.Sprint("m", i)},
+		}})
+	}
+	for _, o := range a.open().Apply(t.Context(), changes) {
+		require.Equal(t, registry.Applied, o.Kind, "%v %s", o.Err, o.Detail)
+	}
+	send := func(id, from string) {
+		a.send("nexus-tenant-moved", id, "nexus.tenant.moved.v1", time.Now(),
+			fmt.Sprintf(`{"from_tenant_id":%q,"to_tenant_id":"t_new","resources":[{"kind":"thread","id":"th_full"}]}`, from))
+	}
+	send("stranger", "t_nobody")
+	a.await(a.counted(1, "registry_dead_letters_total", `reason="history_full"`), "one without effect is refused")
+	require.False(t, a.counted(1, "registry_history_full_would_count_total")(), "and is no error")
+	send("true", "t_0")
+	a.await(a.counted(1, "registry_history_full_would_count_total"), "one that would count is")
+	a.requireLogged("ERROR", "a move that would have changed the owner was refused", "thread/th_full", "from t_0 to t_new", `"event_id":"true"`)
+	a.await(a.counted(2, "registry_dead_letters_total", `reason="history_full"`), "both are dead letters")
+	require.True(t, a.owns("t_0", "th_full"))
+	require.False(t, a.owns("t_new", "th_full"))
 }
