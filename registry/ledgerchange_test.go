@@ -2,6 +2,7 @@ package registry_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -46,6 +47,40 @@ func TestALedgerWithChangesIsTheLedgerOfItsEntries(t *testing.T) {
 			all = append(all, e)
 		}
 		require.Equal(t, registry.NewLedger(position, all), ledger)
+	})
+}
+
+// What Between makes of two ledgers is the one that was there, and it says no only
+// where a change is hidden by a later one.
+func TestALedgerBetweenTwoIsTheOneThatWasThere(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		entries := map[registry.EventName]registry.LedgerEntry{}
+		ledgers := []*registry.Ledger{nil}
+		for i := range rapid.IntRange(1, 12).Draw(t, "changes") {
+			name := registry.EventName{Source: "s", ID: fmt.Sprint(rapid.IntRange(0, 8).Draw(t, "id"))}
+			change := registry.Retraction{Source: name.Source, ID: name.ID, At: time.Unix(int64(i), 0)}.LedgerChange()
+			if _, moved := entries[name]; !moved {
+				change = registry.Entry{Type: registry.Moved, From: "t_a", To: fmt.Sprint("t_", i),
+					Version: registry.Version{Time: time.Unix(int64(i), 0).UTC(), Source: name.Source, ID: name.ID}}.LedgerChange()
+			}
+			writes, _ := registry.UpdateLedger(int64(i), time.Unix(99, 0), entries, []registry.LedgerChange{change})
+			require.Len(t, writes, 1)
+			entries[name] = writes[0]
+			ledgers = append(ledgers, ledgers[i].With(int64(i)+1, writes))
+		}
+		low := rapid.IntRange(0, len(ledgers)-1).Draw(t, "low")
+		high := rapid.IntRange(low, len(ledgers)-1).Draw(t, "high")
+		position := rapid.IntRange(low, high).Draw(t, "position")
+		hidden := false
+		for at := low + 1; at <= position; at++ {
+			hidden = hidden || !slices.ContainsFunc(ledgers[high].Entries(), func(e registry.LedgerEntry) bool { return e.Seq == int64(at) })
+		}
+		between, ok := ledgers[low].Between(int64(position), ledgers[high])
+		require.Equal(t, !hidden, ok)
+		if ok {
+			require.Equal(t, ledgers[position].Seq(), between.Seq())
+			require.Equal(t, ledgers[position].Entries(), between.Entries())
+		}
 	})
 }
 

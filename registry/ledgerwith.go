@@ -44,6 +44,28 @@ func (l *Ledger) With(seq int64, changed []LedgerEntry) *Ledger {
 	return next
 }
 
+// Between returns the ledger at a position between l's and that of a later
+// ledger, and reports whether it follows from the two. It does not where an entry
+// has changed up to the position, and again behind it: the later ledger has only
+// what came of both.
+func (l *Ledger) Between(seq int64, later *Ledger) (*Ledger, bool) {
+	var changed []LedgerEntry
+	for _, e := range later.Entries() {
+		if e.Seq > l.Seq() && e.Seq <= seq {
+			if isUnread(e) {
+				return nil, false // who knows which position it has
+			}
+			changed = append(changed, e)
+		}
+	}
+	// Each change has a position of its own, so if all positions are there, no
+	// change is hidden by a later one.
+	if int64(len(changed)) != seq-l.Seq() {
+		return nil, false
+	}
+	return l.With(seq, changed), true
+}
+
 // merged is, in version order, those of old that stay, and added.
 func merged(old []LedgerEntry, stays func(LedgerEntry) bool, added []LedgerEntry) []LedgerEntry {
 	all := make([]LedgerEntry, 0, len(old)+len(added))

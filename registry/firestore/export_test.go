@@ -2,6 +2,7 @@ package firestore
 
 import (
 	"context"
+	"time"
 
 	"github.com/northstar-engines/realtime-registry/registry"
 )
@@ -19,4 +20,14 @@ func (s *Store) MakeHead(ctx context.Context) error { return s.mayWrite(ctx) }
 // ChangeLedger makes changes of the ledger, whatever they are.
 func (s *Store) ChangeLedger(ctx context.Context, changes []registry.LedgerChange) []registry.Outcome {
 	return s.lane.change(ctx, changes)
+}
+
+// WaitForQueries makes a query of the ledger hold up the next one for so long.
+func (s *Store) WaitForQueries(patience time.Duration) { s.reads.patience = patience }
+
+// WantedLedgers is how many reads wait for the next query of the ledger.
+func (s *Store) WantedLedgers() int {
+	s.reads.mu.Lock()
+	defer s.reads.mu.Unlock()
+	return len(s.reads.wanted)
 }

@@ -134,6 +134,7 @@ type Store struct {
 	ledgerStaleness, commitDeadline time.Duration
 
 	lane    *ledgerLane
+	reads   *ledgerReads
 	refresh chan struct{} // has one place: one refresh of the ledger at a time
 	cached  atomic.Pointer[certifiedLedger]
 	head    atomic.Pointer[headState] // nil until it was read
@@ -207,6 +208,7 @@ func connect(ctx context.Context, o Options) (*Store, error) {
 		commitDeadline:  cmp.Or(o.CommitDeadline, CommitDeadline),
 	}
 	s.cached.Store(&certifiedLedger{})
+	s.reads = newLedgerReads(s)
 	s.lane = newLedgerLane(cmp.Or(o.LedgerRate, ledgerRate), s.changeLedger)
 	return s, nil
 }

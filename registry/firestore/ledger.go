@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"path"
 	"time"
@@ -27,6 +26,7 @@ func (s *Store) ledgerName(event registry.EventName) string {
 // the later of both times: nothing up to then is missing from the one that was
 // read later, and all of that is in the one with the greater position.
 func (s *Store) advance(to *certifiedLedger) *certifiedLedger {
+	s.reads.keep(to.Ledger)
 	for {
 		known := s.cached.Load()
 		newest := &certifiedLedger{known.Ledger, later(known.since, to.since)}
@@ -46,36 +46,17 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// errTwoTimes: two reads as of one time have seen different states.
-var errTwoTimes = errors.New("two reads as of one time disagree")
-
 // ledgerAt returns the ledger at a position: the one at which a read that was
 // sent at sent has found the head, as of a time. base is a ledger that was known
-// before the read was sent. Where neither that nor what is known by now is at the
-// position, what has changed since is read, as of the same time. That is one
-// request, whatever the head does meanwhile.
+// before the read was sent.
 func (s *Store) ledgerAt(ctx context.Context, base *certifiedLedger, position int64, at, sent time.Time) (*registry.Ledger, error) {
-	known := s.cached.Load()
-	for _, c := range []*certifiedLedger{base, known} {
-		if c.Seq() == position {
-			s.advance(&certifiedLedger{c.Ledger, sent})
-			return c.Ledger, nil
-		}
-	}
-	if known.Seq() < position {
-		base = known
-	}
 	if base.Seq() > position {
 		return nil, unavailable("read the ledger", fmt.Errorf("its head was at position %d and is at %d: the database has gone back in time, so start this process anew", base.Seq(), position))
 	}
-	changed, last, err := s.ledgerEntries(ctx, base.Seq(), at)
+	ledger, err := s.reads.ledger(ctx, base.Ledger, position, at)
 	if err != nil {
 		return nil, err
 	}
-	if last != position {
-		return nil, unavailable("read the ledger", fmt.Errorf("its head is at position %d, its last entry at %d: %w", position, last, errTwoTimes))
-	}
-	ledger := base.With(position, changed)
 	s.advance(&certifiedLedger{ledger, sent})
 	return ledger, nil
 }
