@@ -42,8 +42,9 @@
 //
 // # Limits
 //
-// No endpoint needs a body: more than 4 KiB is 413, less is ignored, and a GET is
-// answered before it has come, on a connection that is then closed. A body whose
+// Two endpoints take a body, of at most 1 MiB (list.go). No other needs one: more
+// than 4 KiB is 413, less is ignored, and a GET is answered before it has come, on
+// a connection that is then closed. A body whose
 // length is not said (Transfer-Encoding, also beside a Content-Length) is 411.
 // Connections above Options.MaxConnections wait; a few of them are taken all the
 // same, and are answered about /livez and /readyz only, once each. Headers of
@@ -52,9 +53,21 @@
 // not count. A request that cannot be parsed at all is answered by net/http
 // itself, in plain text: 400 or 431.
 //
+// # Watches
+//
+// The answer to POST /v1/watch goes on for up to an hour (watch.go). It is a
+// request in progress until its first event, "state", has been sent; after that it
+// takes none of Options.MaxConcurrent, and no timeout applies but that of each
+// write. Three quarters of Options.MaxConnections may be open, above that 503. A
+// client that does not take an event within MaxStaleness (a second at least, ten at
+// most) is cut off. When Serve begins to drain, "closing" asks all of them to come
+// back.
+//
 // # Telemetry
 //
-// The histogram http.server.request.duration (seconds) by http.request.method,
+// Of watches: registry.watch.open, registry.watch.resources (those in them),
+// registry.watch.events by event, registry.watch.ended by reason. Of requests: the
+// histogram http.server.request.duration (seconds) by http.request.method,
 // http.route and http.response.status_code, and a server span for each request to
 // /v1 that is let in: in the trace of a caller with a token, else in a trace of its
 // own that is linked to the caller's, so that a caller without a token does not
@@ -78,11 +91,15 @@ import (
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/northstar-engines/realtime-registry/registry"
+	"github.com/northstar-engines/realtime-registry/registry/verifier"
 )
 
 // Verifier answers access checks: a *verifier.Verifier.
 type Verifier interface {
 	Verify(ctx context.Context, tenantID string, resource registry.Resource) error
+	Owned(ctx context.Context, tenantID string, resources []registry.Resource) ([]bool, error)
+	WatchAll(ctx context.Context, ownerships []verifier.Ownership) (watcher *verifier.Watcher, refused []int, err error)
+	MaxStaleness() time.Duration
 }
 
 // Claimer registers resources: a *registry.Registry.
@@ -190,6 +207,10 @@ func (o Options) Validate() error {
 	}
 	return errors.Join(faults...)
 }
+
+// maxWatches is how many watches may be open: not so many that there is no
+// connection left for checks.
+func (o Options) maxWatches() int { return max(1, o.MaxConnections*3/4) }
 
 func (o Options) withDefaults() Options {
 	if o.RequestTimeout == 0 {

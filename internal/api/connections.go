@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/http"
 	"sync"
 )
 
@@ -68,14 +69,41 @@ func (c *counted) CloseWrite() error {
 	return errors.ErrUnsupported
 }
 
-type spareKey struct{}
+type connKey struct{}
 
-// withSpare marks the requests of a connection from the reserve.
-func withSpare(ctx context.Context, c net.Conn) context.Context {
-	if counted, ok := c.(*counted); ok && counted.spare {
-		return context.WithValue(ctx, spareKey{}, true)
-	}
-	return ctx
+// withConn lets requests know their connection.
+func withConn(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, c)
 }
 
-func isSpare(ctx context.Context) bool { return ctx.Value(spareKey{}) != nil }
+// isSpare reports whether a request came over a connection from the reserve.
+func isSpare(ctx context.Context) bool {
+	c, ok := ctx.Value(connKey{}).(*counted)
+	return ok && c.spare
+}
+
+// narrow makes the system keep little of what a client does not read, so that
+// this is noticed. Streams of HTTP/2 share a connection, and have windows.
+func narrow(r *http.Request) {
+	const room = 32 << 10
+	if c, ok := r.Context().Value(connKey{}).(*counted); ok && r.ProtoMajor == 1 {
+		if tcp, ok := c.Conn.(*net.TCPConn); ok {
+			_ = tcp.SetWriteBuffer(room) // else it is noticed later
+		}
+	}
+}
+
+type drainKey struct{}
+
+// withDrain lets requests know when their server drains, which ends no request.
+func withDrain(ctx, drain context.Context) context.Context {
+	return context.WithValue(ctx, drainKey{}, drain)
+}
+
+// drainOf returns a context that ends when the request's server drains.
+func drainOf(r *http.Request) context.Context {
+	if drain, ok := r.Context().Value(drainKey{}).(context.Context); ok {
+		return drain
+	}
+	return context.Background()
+}

@@ -87,8 +87,8 @@ func TestHostileInputGetsItsClearError(t *testing.T) {
 
 		// Bodies: none is needed.
 		{"PUT /v1/threads/th_2" + asAnn + "\nContent-Length: 2\n\n{}", 201, ""},
-		{"PUT /v1/threads/th_2" + asAnn + "\nContent-Length: 11534336\n\n" + strings.Repeat("x", 11<<20), 413, "no request needs a body"},
-		{"GET /v1/threads/th_1/access" + asAnn + "\nContent-Length: 5000\n\n" + strings.Repeat("x", 5000), 413, "no request needs a body"},
+		{"PUT /v1/threads/th_2" + asAnn + "\nContent-Length: 11534336\n\n" + strings.Repeat("x", 11<<20), 413, "this request needs no body"},
+		{"GET /v1/threads/th_1/access" + asAnn + "\nContent-Length: 5000\n\n" + strings.Repeat("x", 5000), 413, "this request needs no body"},
 		{"PUT /v1/threads/th_2" + asAnn + "\nTransfer-Encoding: chunked\n\n" + chunked(11<<20), 411, "Transfer-Encoding"},
 		{"PUT /v1/threads/th_2" + asAnn + "\nTransfer-Encoding: chunked\n\n" + chunked(100), 411, "Transfer-Encoding"},
 		{"PUT /v1/threads/th_2" + asAnn + "\nContent-Length: 5\nTransfer-Encoding: chunked\n\n0\r\n\r\n", 411, "Transfer-Encoding"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"os"
@@ -113,7 +114,7 @@ func TestEveryStatusIsDescribedAndNothingElse(t *testing.T) {
 	fault := func() error { return errors.New("sick") }
 	well := func() error { return nil }
 	healthy := serve(t, api.Options{Tokens: []string{"api"}, Worker: probe(well), Quota: http.HandlerFunc(quota)})
-	sick := serve(t, api.Options{Tokens: []string{"api"}, Live: probe(fault), Worker: probe(fault), Store: probe(fault), Quota: http.HandlerFunc(quota)})
+	sick := watching(t, api.Options{Tokens: []string{"api"}, Live: probe(fault), Worker: probe(fault), Store: probe(fault), Quota: http.HandlerFunc(quota)})
 	sick.down.Store(true)
 	for _, r := range []registry.Resource{{Kind: registry.Thread, ID: "foreign"}, {Kind: registry.Canvas, ID: "foreign"}} {
 		_, err := healthy.Claim(t.Context(), "t_bob", r)
@@ -172,6 +173,20 @@ func TestEveryStatusIsDescribedAndNothingElse(t *testing.T) {
 	ask(healthy, take, "/v1/quota/connect/take", asAnn+token+large)
 	ask(healthy, take, "/v1/quota/connect/take?n=429", asAnn+token)
 	ask(healthy, take, "/v1/quota/connect/take?n=503", asAnn+token)
+	const list, watch = "POST /v1/access", "POST /v1/watch"
+	for body, path := range map[string]string{
+		`{"tenant_id":"t_ann","resources":[{"kind":"thread","id":"new"}]}`: "/v1/access",
+		watchBody("t_ann thread new"):                                      "/v1/watch",
+	} {
+		sized := fmt.Sprintf("\nContent-Length: %d\n\n%s", len(body), body)
+		ask(healthy, "POST "+path, path, token+sized)
+		ask(healthy, "POST "+path, path, sized)
+		ask(sick, "POST "+path, path, token+sized)
+		ask(sick, "POST "+path, path, token)
+		ask(sick, "POST "+path, path, token+fmt.Sprintf("\nContent-Length: %d", 1<<20+1))
+	}
+	require.True(t, met[watch]["501"] && met[list]["200"])
+	met[watch]["200"] = true // TestAWatchTellsTheContract
 	for _, path := range []string{"/livez", "/readyz", "/readyz/api", "/readyz/worker", "/metrics", "/version", "/v1/openapi.json"} {
 		ask(healthy, "GET "+path, path, "")
 	}

@@ -26,6 +26,11 @@ type route struct {
 	access  access
 	serve   http.HandlerFunc
 	kind    registry.Kind // of what a check or claim is for; else empty
+
+	// list says what body it takes, which serveList gets in place of serve; nil:
+	// none. What has left its slot by leave may go on for as long as it likes.
+	list      *listShape
+	serveList func(x *exchange, r *http.Request, body []byte, leave func())
 }
 
 // isHealth reports whether the route is one of those that orchestrators ask.
@@ -36,32 +41,34 @@ func (r *route) isHealth() bool {
 // routes lists every endpoint that is served with these options.
 func (s *Server) routes() []route {
 	all := []route{
-		{http.MethodGet, "/livez", open, health(s.options.Live), ""},
-		{http.MethodGet, "/readyz", open, s.ready(s.options.Worker), ""},
+		{method: http.MethodGet, pattern: "/livez", serve: health(s.options.Live)},
+		{method: http.MethodGet, pattern: "/readyz", serve: s.ready(s.options.Worker)},
 	}
 	if s.options.Verifier != nil || s.options.Elsewhere {
-		all = append(all, route{http.MethodGet, "/readyz/api", open, s.ready(nil), ""})
+		all = append(all, route{method: http.MethodGet, pattern: "/readyz/api", serve: s.ready(nil)})
 	}
 	if s.options.Worker != nil {
-		all = append(all, route{http.MethodGet, "/readyz/worker", open, s.ready(s.options.Worker), ""})
+		all = append(all, route{method: http.MethodGet, pattern: "/readyz/worker", serve: s.ready(s.options.Worker)})
 	}
 	if s.options.Metrics != nil {
-		all = append(all, route{http.MethodGet, "/metrics", open, s.options.Metrics.ServeHTTP, ""})
+		all = append(all, route{method: http.MethodGet, pattern: "/metrics", serve: s.options.Metrics.ServeHTTP})
 	}
 	if s.options.Version != nil {
-		all = append(all, route{http.MethodGet, "/version", open, s.version, ""})
+		all = append(all, route{method: http.MethodGet, pattern: "/version", serve: s.version})
 	}
 	if s.options.Verifier != nil {
 		all = append(all,
-			route{http.MethodGet, "/v1/openapi.json", open, openAPI, ""},
-			route{http.MethodGet, "/v1/threads/{id}/access", apiToken, s.verify(registry.Thread), registry.Thread},
-			route{http.MethodGet, "/v1/canvases/{id}/access", apiToken, s.verify(registry.Canvas), registry.Canvas},
-			route{http.MethodPut, "/v1/threads/{id}", claimToken, s.claim(registry.Thread), registry.Thread},
-			route{http.MethodPut, "/v1/canvases/{id}", claimToken, s.claim(registry.Canvas), registry.Canvas},
+			route{method: http.MethodGet, pattern: "/v1/openapi.json", serve: openAPI},
+			route{method: http.MethodGet, pattern: "/v1/threads/{id}/access", access: apiToken, serve: s.verify(registry.Thread), kind: registry.Thread},
+			route{method: http.MethodGet, pattern: "/v1/canvases/{id}/access", access: apiToken, serve: s.verify(registry.Canvas), kind: registry.Canvas},
+			route{method: http.MethodPut, pattern: "/v1/threads/{id}", access: claimToken, serve: s.claim(registry.Thread), kind: registry.Thread},
+			route{method: http.MethodPut, pattern: "/v1/canvases/{id}", access: claimToken, serve: s.claim(registry.Canvas), kind: registry.Canvas},
+			route{method: http.MethodPost, pattern: "/v1/access", access: apiToken, list: accessShape, serveList: s.accessAll},
+			route{method: http.MethodPost, pattern: "/v1/watch", access: apiToken, list: watchShape, serveList: s.watch},
 		)
 	}
 	if s.options.Quota != nil {
-		all = append(all, route{http.MethodPost, "/v1/quota/{action}/take", apiToken, s.quota, ""})
+		all = append(all, route{method: http.MethodPost, pattern: "/v1/quota/{action}/take", access: apiToken, serve: s.quota})
 	}
 	return all
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -24,8 +25,10 @@ type Server struct {
 	guard     atomic.Pointer[guard]
 	table     []tableRoute
 	slots     chan struct{} // one for each request to /v1 in progress
+	watches   chan struct{} // one for each watch that is open
 	draining  atomic.Bool
 	telemetry *telemetry
+	watching  *watching
 }
 
 // New returns a server. The error lists every fault of the options.
@@ -38,10 +41,16 @@ func New(options Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("api telemetry: %w", err)
 	}
+	watching, err := newWatching(options)
+	if err != nil {
+		return nil, fmt.Errorf("api telemetry: %w", err)
+	}
 	s := &Server{
 		options:   options,
 		slots:     make(chan struct{}, options.MaxConcurrent),
+		watches:   make(chan struct{}, options.maxWatches()),
 		telemetry: t,
+		watching:  watching,
 	}
 	if err := s.SetTokens(options.Tokens, options.ClaimTokens); err != nil {
 		return nil, fmt.Errorf("api options: %w", err)
@@ -85,7 +94,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		problem.New(http.StatusServiceUnavailable, "too many connections; try again").Write(w)
 	case len(r.TransferEncoding) > 0:
 		w.Header().Set("Connection", "close")
-		problem.New(http.StatusLengthRequired, "no request needs a body, and one that has a body has to say its length, in place of Transfer-Encoding").Write(w)
+		problem.New(http.StatusLengthRequired, "a body has to say its length, in place of Transfer-Encoding, and most requests need none").Write(w)
 	case s.options.Verifier != nil && !g.demands(apiToken) && refuseBrowsers(w, r):
 	case route != nil && route.access == open:
 		if isSpare(r.Context()) {
@@ -111,14 +120,28 @@ func (s *Server) serveGuarded(g *guard, x *exchange, r *http.Request, route *rou
 		return
 	}
 	r = x.trace(r, g.demands(route.access))
-	if !discardBody(w, r) { // before it takes a slot: a body may come slowly
-		return
+	var body []byte // read before it takes a slot: it may come slowly
+	if route.list == nil {
+		if !discardBody(w, r) {
+			return
+		}
+	} else {
+		var read bool
+		if body, read = readList(w, r, route.list); !read {
+			return
+		}
 	}
+	var leave func()
 	select {
 	case s.slots <- struct{}{}:
-		defer func() { <-s.slots }()
+		leave = sync.OnceFunc(func() { <-s.slots })
+		defer leave()
 	default:
 		problem.New(http.StatusServiceUnavailable, "too many requests in progress; try again").Write(w)
+		return
+	}
+	if route.list != nil {
+		route.serveList(x, r, body, leave)
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), s.options.RequestTimeout)
@@ -155,7 +178,7 @@ func discardBody(w http.ResponseWriter, r *http.Request) bool {
 	if tooLarge {
 		w.Header().Set("Connection", "close")
 		problem.New(http.StatusRequestEntityTooLarge,
-			fmt.Sprintf("no request needs a body, and none may have more than %d bytes", maxBody)).Write(w)
+			fmt.Sprintf("this request needs no body, and may have none of more than %d bytes", maxBody)).Write(w)
 	}
 	return !tooLarge
 }
@@ -194,6 +217,14 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	return nil
 }
 
+// protocols are HTTP/1.1 and, where the client knows without asking (h2c), HTTP/2.
+func protocols() *http.Protocols {
+	p := new(http.Protocols)
+	p.SetHTTP1(true)
+	p.SetUnencryptedHTTP2(true)
+	return p
+}
+
 func (s *Server) httpServer(ctx context.Context) *http.Server {
 	return &http.Server{
 		Handler:           s,
@@ -204,8 +235,9 @@ func (s *Server) httpServer(ctx context.Context) *http.Server {
 		IdleTimeout:    s.options.KeepAlive,
 		MaxHeaderBytes: s.options.MaxHeaderBytes,
 		// Requests in progress outlive ctx: they are drained.
-		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
-		ConnContext: withSpare,
+		BaseContext: func(net.Listener) context.Context { return withDrain(context.WithoutCancel(ctx), ctx) },
+		ConnContext: withConn,
+		Protocols:   protocols(),
 		ErrorLog:    slog.NewLogLogger(s.options.Logger.Handler(), slog.LevelWarn),
 		// OPTIONS * is a request like any other.
 		DisableGeneralOptionsHandler: true,

@@ -48,6 +48,22 @@ func (s *served) Verify(ctx context.Context, tenantID string, resource registry.
 	return s.verifier.Verify(ctx, tenantID, resource)
 }
 
+func (s *served) Owned(ctx context.Context, tenantID string, resources []registry.Resource) ([]bool, error) {
+	if s.down.Load() {
+		return nil, fmt.Errorf("read: %w: connection refused by 10.0.0.7", registry.ErrUnavailable)
+	}
+	return s.verifier.Owned(ctx, tenantID, resources)
+}
+
+func (s *served) WatchAll(ctx context.Context, all []verifier.Ownership) (*verifier.Watcher, []int, error) {
+	if s.down.Load() {
+		return nil, nil, fmt.Errorf("watch: %w: connection refused by 10.0.0.7", registry.ErrUnavailable)
+	}
+	return s.verifier.WatchAll(ctx, all)
+}
+
+func (s *served) MaxStaleness() time.Duration { return s.verifier.MaxStaleness() }
+
 func (s *served) Claim(ctx context.Context, tenantID string, resource registry.Resource) (bool, error) {
 	if s.down.Load() {
 		return false, fmt.Errorf("claim: %w: connection refused by 10.0.0.7", registry.ErrUnavailable)
@@ -59,8 +75,16 @@ func (s *served) Claim(ctx context.Context, tenantID string, resource registry.R
 // version get everything that a command would give.
 func serve(t *testing.T, o api.Options) *served {
 	t.Helper()
+	return serveOver(t, o, verifier.Options{})
+}
+
+// serveOver is serve with a verifier that is not the plainest.
+func serveOver(t *testing.T, o api.Options, over verifier.Options) *served {
+	t.Helper()
 	store := memory.New()
-	v, err := verifier.New(t.Context(), store, verifier.Options{})
+	ctx, stop := context.WithCancel(context.Background())
+	t.Cleanup(stop) // after the server has drained
+	v, err := verifier.New(ctx, store, over)
 	require.NoError(t, err)
 	s := &served{store: store, Registry: registry.New(store), verifier: v}
 	o.Verifier, o.Registry = s, s

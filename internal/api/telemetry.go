@@ -51,6 +51,7 @@ type exchange struct {
 	pattern string // empty if there is no route
 	began   time.Time
 	span    trace.Span // nil until the request is traced
+	done    bool       // it has been recorded
 }
 
 // begin wraps what a request is answered with. The route is nil if there is
@@ -86,6 +87,16 @@ func (x *exchange) end() {
 	if fault := recover(); fault != nil {
 		x.panicked(x.answer, x.request, fault)
 	}
+	x.record()
+}
+
+// record tells of the exchange, once: at its end, or before, if what follows is
+// no request any more.
+func (x *exchange) record() {
+	if x.done {
+		return
+	}
+	x.done = true
 	labels := []attribute.KeyValue{
 		attribute.String("http.request.method", method(x.request)),
 		attribute.String("http.route", x.pattern),

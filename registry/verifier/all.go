@@ -3,6 +3,7 @@ package verifier
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/northstar-engines/realtime-registry/registry"
 )
@@ -42,29 +43,54 @@ func (v *Verifier) VerifyAll(ctx context.Context, tenantID string, resources []r
 
 // readList answers the checks whose indexes are given, by one read.
 func (v *Verifier) readList(ctx context.Context, tenantID string, resources []registry.Resource, indexes []int, errs []error) {
-	list := make([]registry.Resource, len(indexes))
-	checks := make([]*check, len(indexes))
-	contexts := make([]context.Context, len(indexes))
+	asked := make([]Ownership, len(indexes))
 	for j, i := range indexes {
-		list[j] = resources[i]
-		contexts[j], checks[j] = v.telemetry.begin(ctx, list[j].Kind)
+		asked[j] = Ownership{tenantID, resources[i]}
 	}
-	seen, err := v.reader.readAll(contexts[0], list)
-	refused := false
+	_, read := v.readOwnerships(ctx, asked, 0, v.reader.readAll)
 	for j, i := range indexes {
+		errs[i] = read[j]
+	}
+}
+
+// readOwnerships answers checks by one read, and by more of what is refused while
+// the grace lasts.
+func (v *Verifier) readOwnerships(ctx context.Context, asked []Ownership, grace time.Duration,
+	read func(context.Context, []registry.Resource) ([]sighting, error)) ([]sighting, []error) {
+	checks := make([]*check, len(asked))
+	contexts := make([]context.Context, len(asked))
+	for j, o := range asked {
+		contexts[j], checks[j] = v.telemetry.begin(ctx, o.Resource.Kind)
+	}
+	seen, err := read(contexts[0], resourcesOf(asked))
+	if err == nil && grace > 0 {
+		err = v.bridge(ctx, asked, seen, checks, grace, read)
+	}
+	errs := make([]error, len(asked))
+	refused := false
+	for j, o := range asked {
 		if err != nil {
-			errs[i] = fmt.Errorf("verify %s: %w", list[j], err)
-		} else {
-			errs[i] = v.conclude(contexts[j], tenantID, list[j], checks[j], seen[j])
-			refused = refused || errs[i] != nil
+			errs[j] = fmt.Errorf("verify %s: %w", o.Resource, err)
+			continue
 		}
+		errs[j] = v.conclude(contexts[j], o.TenantID, o.Resource, checks[j], seen[j])
+		refused = refused || errs[j] != nil
 	}
 	if refused {
 		checks[0].even(ctx)
 	}
-	for j, i := range indexes {
-		checks[j].end(contexts[j], errs[i])
+	for j := range asked {
+		checks[j].end(contexts[j], errs[j])
 	}
+	return seen, errs
+}
+
+func resourcesOf(asked []Ownership) []registry.Resource {
+	resources := make([]registry.Resource, len(asked))
+	for j, o := range asked {
+		resources[j] = o.Resource
+	}
+	return resources
 }
 
 // Watch returns a channel that is closed when the owner of the resource may have

@@ -19,8 +19,10 @@ type cache struct {
 	began  time.Time
 	maxAge time.Duration // ≤ 0: no bound
 
-	watching atomic.Int64 // watches in all shards
-	lastHits int64        // as the certifier last saw them
+	watching   atomic.Int64 // watches in all shards
+	subscribed atomic.Int64 // subs in all shards
+	watchers   watchers
+	lastHits   int64 // as the certifier last saw them
 }
 
 // facts are what is known of one resource's history.
@@ -80,7 +82,13 @@ func (c *cache) insert(r registry.Resource, history registry.History, l *registr
 	if differs {
 		s.unwatch(r)
 	}
+	into := touched{}
+	if !void {
+		owner, ok := f.owner(l)
+		s.touch(hash, r, into, func(o Ownership) bool { return !ok || owner != o.TenantID })
+	}
 	s.mu.Unlock()
+	into.deliver()
 	if !differs {
 		return 0
 	}
@@ -88,13 +96,15 @@ func (c *cache) insert(r registry.Resource, history registry.History, l *registr
 	return 1
 }
 
-// invalidate forgets a resource, voids what is being read, and ends the watch.
-func (c *cache) invalidate(r registry.Resource) (closed int) {
+// invalidate forgets a resource, voids what is being read, and ends the watch. Who
+// else is to be told is collected.
+func (c *cache) invalidate(r registry.Resource, into touched) (closed int) {
 	s, hash := c.shardOf(r)
 	s.mu.Lock()
 	s.voids++
 	s.remove(hash, r)
 	w := s.unwatch(r)
+	s.touch(hash, r, into, nil)
 	s.mu.Unlock()
 	if w == nil {
 		return 0

@@ -45,14 +45,15 @@ type certifier struct {
 	listening *listening.State
 
 	current atomic.Pointer[certificate]
-	asked   atomic.Int64 // nanoseconds since the cache began: the last check that was read through
-	lapse   *time.Timer  // fires when the certificate runs out
-	asleep  atomic.Bool  // nobody needs certificates, as far as the loop knows
+	told    atomic.Pointer[certificate] // the last of which all Watchers have been told what it ends
+	asked   atomic.Int64                // nanoseconds since the cache began: the last check that was read through
+	lapse   *time.Timer                 // fires when the certificate runs out
+	asleep  atomic.Bool                 // nobody needs certificates, as far as the loop knows
 
-	// The fields below are the loop's own, except told.
+	// The fields below are the loop's own, except dealt.
 	cursor time.Time
 	mu     sync.Mutex
-	told   map[string]time.Time // feed entries that are dealt with, and their times; bounded by mostTold
+	dealt  map[string]time.Time // feed entries that are dealt with, and their times; bounded by mostTold
 
 	omit atomic.Bool // certification, for tests that it is needed
 }
@@ -77,7 +78,7 @@ const (
 func newCertifier(feed registry.Feed, c *cache, o Options, t *feedTelemetry) *certifier {
 	f := &certifier{
 		feed: feed, cache: c, options: o, telemetry: t, logger: o.Logger,
-		wake: make(chan struct{}, 1), told: map[string]time.Time{},
+		wake: make(chan struct{}, 1), dealt: map[string]time.Time{},
 		listening: listening.New(o.Logger,
 			"the change feed cannot be listened to: changes are seen by reading it",
 			"the change feed is listened to again"),
@@ -146,6 +147,7 @@ func (c *certifier) run(ctx context.Context) {
 		}
 	}
 	c.current.Store(nil)
+	c.told.Store(nil)
 	c.cache.closeWatches(func(*watch) bool { return true })
 }
 
@@ -171,7 +173,7 @@ func (c *certifier) rest(ctx context.Context, sent time.Time) {
 // idle reports whether nobody needs certificates. It is called at each rest, so
 // that hits are seen by their count.
 func (c *certifier) idle() bool {
-	if c.cache.watching.Load() > 0 {
+	if c.cache.watching.Load() > 0 || c.cache.watchers.count() > 0 {
 		return false
 	}
 	now := time.Since(c.cache.began)
@@ -214,6 +216,7 @@ func (c *certifier) take(batch registry.FeedBatch, sent time.Time) {
 	switch {
 	case batch.Missed, before != nil && (suspended(before.since, sent) || batch.Ledger.Seq() < before.ledger.Seq()):
 		c.telemetry.closed(c.cache.drop(), feedMissed)
+		c.cache.watchers.each((*Watcher).forget)
 	case before != nil && before.ledger.Seq() == batch.Ledger.Seq():
 		cert.unmoved = before.unmoved
 	}
@@ -225,7 +228,10 @@ func (c *certifier) take(batch registry.FeedBatch, sent time.Time) {
 	c.current.Store(cert)
 	if before != nil && before.ledger.Seq() != batch.Ledger.Seq() {
 		c.telemetry.closed(c.cache.flip(before.ledger, batch.Ledger), tenantMoved)
+		c.cache.turn(cert).deliver()
 	}
+	c.told.Store(cert)
+	c.cache.watchers.each((*Watcher).signal)
 	c.lapse.Reset(time.Until(sent.Add(c.options.MaxStaleness)))
 }
 
@@ -247,26 +253,28 @@ func suspended(from, to time.Time) bool {
 func (c *certifier) tell(entries []registry.FeedEntry) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	into := touched{}
 	for _, e := range entries {
-		if _, known := c.told[e.ID]; known {
+		if _, known := c.dealt[e.ID]; known {
 			continue
 		}
-		if len(c.told) >= mostTold {
-			clear(c.told)
+		if len(c.dealt) >= mostTold {
+			clear(c.dealt)
 		}
-		c.told[e.ID] = e.At
+		c.dealt[e.ID] = e.At
 		c.telemetry.changes.Add(context.Background(), 1)
-		c.telemetry.closed(c.cache.invalidate(e.Resource), changed)
+		c.telemetry.closed(c.cache.invalidate(e.Resource, into), changed)
 	}
+	into.deliver()
 }
 
 // forget drops the names of entries that are not told again.
 func (c *certifier) forget(before time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for id, at := range c.told {
+	for id, at := range c.dealt {
 		if at.Before(before) {
-			delete(c.told, id)
+			delete(c.dealt, id)
 		}
 	}
 }

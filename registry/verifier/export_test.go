@@ -21,7 +21,7 @@ func (v *Verifier) Told() int {
 	c := v.kept.certifier
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.told)
+	return len(c.dealt)
 }
 
 // Certified is since when what is in memory is certified.

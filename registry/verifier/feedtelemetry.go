@@ -92,7 +92,7 @@ func (t *feedTelemetry) observe(ctx context.Context, c *cache, f *certifier) err
 		n, bytes := c.usage()
 		o.ObserveInt64(entries, n)
 		o.ObserveInt64(size, bytes)
-		o.ObserveInt64(watches, c.watching.Load())
+		o.ObserveInt64(watches, c.watching.Load()+c.subscribed.Load())
 		o.ObserveInt64(connected, f.listening.Connected())
 		if cert := f.current.Load(); cert != nil {
 			o.ObserveFloat64(age, time.Since(cert.since).Seconds())

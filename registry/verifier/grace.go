@@ -26,12 +26,7 @@ func (v *Verifier) decide(ctx context.Context, tenantID string, resource registr
 		return seen, err
 	}
 	ends := time.Now().Add(v.missGrace)
-	pauses := backoff.NewExponentialBackOff(
-		backoff.WithInitialInterval(firstPause),
-		backoff.WithMultiplier(2),
-		backoff.WithMaxInterval(mostPause),
-		backoff.WithMaxElapsedTime(0), // the grace bounds it, with a last read at its very end
-	)
+	pauses := gracePauses()
 	refusal := seen
 	first := seen
 	check.firstMiss = &first
@@ -49,6 +44,51 @@ func (v *Verifier) decide(ctx context.Context, tenantID string, resource registr
 		refusal = seen
 	}
 	return seen, nil
+}
+
+// bridge is decide for a list: it reads what is refused again until all is owned,
+// or the grace ends.
+func (v *Verifier) bridge(ctx context.Context, asked []Ownership, seen []sighting, checks []*check, grace time.Duration,
+	read func(context.Context, []registry.Resource) ([]sighting, error)) error {
+	ends := time.Now().Add(grace)
+	pauses := gracePauses()
+	for {
+		var refused []int
+		var list []Ownership
+		for j, o := range asked {
+			if seen[j].unfoldable() != nil || seen[j].ownedBy(o.TenantID) {
+				continue
+			}
+			if checks[j].firstMiss == nil {
+				first := seen[j]
+				checks[j].firstMiss = &first
+			}
+			refused, list = append(refused, j), append(list, o)
+		}
+		left := time.Until(ends)
+		if len(refused) == 0 || left <= 0 || !pause(ctx, min(left, pauses.NextBackOff())) {
+			return nil
+		}
+		again, err := read(ctx, resourcesOf(list))
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+		for n, j := range refused {
+			seen[j] = again[n]
+		}
+	}
+}
+
+func gracePauses() *backoff.ExponentialBackOff {
+	return backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(firstPause),
+		backoff.WithMultiplier(2),
+		backoff.WithMaxInterval(mostPause),
+		backoff.WithMaxElapsedTime(0), // the grace bounds it, with a last read at its very end
+	)
 }
 
 // pause returns false where ctx ended first.

@@ -89,6 +89,51 @@ func (k *kept) owns(tenantID string, r registry.Resource) verdict {
 	return verdict{}
 }
 
+// judgement is owns for a Watcher, which has to know as of when. Times are since
+// the cache began.
+type judgement struct {
+	verdict
+	since   time.Duration // of the certificate
+	read    time.Duration // when the read was sent that it rests on
+	certain bool          // another owner is as sure as an owner
+}
+
+// judge differs from owns in that it counts no hit, and in that what it says of
+// another owner may be relied on.
+func (k *kept) judge(tenantID string, r registry.Resource) judgement {
+	cert := k.certifier.current.Load()
+	if cert == nil {
+		return judgement{verdict: verdict{why: uncertified}}
+	}
+	s, hash := k.cache.shardOf(r)
+	e := s.lookup(hash, r)
+	if e == nil {
+		return judgement{verdict: verdict{why: absent}}
+	}
+	j := judgement{since: cert.since.Sub(k.cache.began), read: e.read}
+	owner, ok := e.owner(cert)
+	now := time.Now()
+	switch {
+	case !ok:
+		j.why = unsettled
+	case k.cache.aged(e.read, now):
+		j.why = aged
+	case !k.certifier.valid(cert, now):
+		j.why = uncertified
+	case owner != tenantID:
+		j.why, j.certain = otherOwner, true
+	}
+	return j
+}
+
+// toldSince is the time up to which everybody who watches has been told.
+func (k *kept) toldSince() time.Duration {
+	if cert := k.certifier.told.Load(); cert != nil {
+		return cert.since.Sub(k.cache.began)
+	}
+	return 0
+}
+
 // missed takes note of a check that is going to be read, and why.
 func (k *kept) missed(ctx context.Context, why string) {
 	k.certifier.missed(why)

@@ -34,6 +34,9 @@ func (v *Verifier) readInTurn(ctx context.Context, _ string, resource registry.R
 // turns is how many streams may be verified again at once.
 func (o Options) turns() int { return max(1, o.MaxWaiting/10) }
 
+// lists is how many lists of Watchers may be read at once.
+func (o Options) lists() int { return max(1, o.MaxReads/4) }
+
 // MaxStaleness is that of the options: within it a Watch is told, and what
 // cannot be watched should be verified again. With 0 nothing can be watched.
 func (v *Verifier) MaxStaleness() time.Duration { return v.maxStaleness }

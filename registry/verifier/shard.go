@@ -24,6 +24,7 @@ type shard struct {
 	most     int   // entries
 	mostSize int64 // bytes
 	watches  map[registry.Resource]*watch
+	subs     map[uint64]*sub // by hash
 }
 
 // buckets are chains by hash; a power of two of them, or none.
@@ -72,6 +73,7 @@ func (s *shard) init(seed maphash.Seed, most int, bytes int64) {
 	s.seed, s.most, s.mostSize = seed, most, bytes
 	s.clear()
 	s.watches = map[registry.Resource]*watch{}
+	s.subs = map[uint64]*sub{}
 }
 
 func (s *shard) clear() {

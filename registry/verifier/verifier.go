@@ -107,9 +107,11 @@ import (
 
 // Verifier checks access. It is safe for concurrent use.
 type Verifier struct {
+	life         context.Context
 	reader       *reader
-	kept         *kept // nil: every check reads
-	turns        chan struct{}
+	kept         *kept         // nil: every check reads
+	turns        chan struct{} // one for each Reverify that reads
+	lists        chan struct{} // one for each list that a Watcher reads
 	missGrace    time.Duration
 	maxStaleness time.Duration
 	telemetry    *telemetry
@@ -134,7 +136,9 @@ func New(ctx context.Context, store registry.Store, options Options) (*Verifier,
 	return &Verifier{
 		reader:       newReader(ctx, store, k, options, t),
 		kept:         k,
+		life:         ctx,
 		turns:        make(chan struct{}, options.turns()),
+		lists:        make(chan struct{}, options.lists()),
 		missGrace:    options.MissGrace,
 		maxStaleness: options.MaxStaleness,
 		telemetry:    t,

@@ -1,0 +1,121 @@
+package verifier
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+// plainSetSlack is how much later than MaxAge a plain set is told at the latest.
+const plainSetSlack = time.Second
+
+// Next waits for something to tell. It returns what is lost as soon as it is known,
+// of many at once together, and what is certified at least every MaxStaleness/2,
+// however much there is to tell besides. It returns an error only if ctx has ended,
+// or the watch has.
+func (w *Watcher) Next(ctx context.Context) (News, error) {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		if err := ctx.Err(); err != nil {
+			return News{}, context.Cause(ctx)
+		}
+		if w.life.Err() != nil {
+			return News{}, errStopped
+		}
+		news, due := w.news()
+		if due <= 0 {
+			return news, nil
+		}
+		timer.Reset(due)
+		select {
+		case <-w.wake:
+		case <-timer.C:
+		case <-ctx.Done():
+		case <-w.life.Done():
+		}
+	}
+}
+
+// news returns what there is to tell, or else after how long to ask again unless
+// there is a signal.
+//
+// The order matters. The certificate is taken first: whatever changed before it
+// has touched its items by now, so that they are pending. What of them is lost is
+// told with it.
+func (w *Watcher) news() (News, time.Duration) {
+	k := w.v.kept
+	cert := k.certifier.told.Load()
+	now := time.Now()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.age(now)
+
+	most := w.v.maxStaleness
+	heartbeat := w.toldAt.Add(most * 19 / 40).Sub(now) // a little sooner than every MaxStaleness/2
+	news := News{At: now}
+	wait := heartbeat
+	if len(w.lost) > 0 {
+		// While more is being looked at there may be more of the same change.
+		held := w.lostSince + most/8 - now.Sub(k.cache.began)
+		if !w.verifying || held <= 0 {
+			news.Lost = w.takeLost()
+			wait = 0
+		} else {
+			wait = min(wait, held)
+		}
+	}
+
+	reason, since := w.standing(cert, now)
+	age := now.Sub(k.cache.began) - since
+	switch {
+	case reason != "":
+		if reason != w.reason && (w.certified || heartbeat <= 0) {
+			wait = 0
+		}
+		if wait <= 0 {
+			news.Uncertain = reason
+		}
+	case w.reason != "" || !w.certified || since-w.toldSince >= most/4 || wait <= 0:
+		news.Certified, news.Age = true, age
+		wait = 0
+	default:
+		wait = min(wait, most-age+1)
+	}
+	if wait > 0 {
+		return News{}, wait
+	}
+	if news.Certified {
+		w.certified, w.toldSince = true, since
+	}
+	w.toldAt, w.reason = now, reason
+	return news, 0
+}
+
+// standing says since when everything is told, or why that cannot be said.
+func (w *Watcher) standing(cert *certificate, now time.Time) (reason string, since time.Duration) {
+	k := w.v.kept
+	switch {
+	case w.unverified > 0:
+		return FeedMissed, 0
+	case cert == nil || !k.certifier.valid(cert, now):
+		return Uncertified, 0
+	}
+	since = w.frontier(cert.since.Sub(k.cache.began))
+	if now.Sub(k.cache.began)-since > w.v.maxStaleness {
+		return Unverified, 0
+	}
+	return "", since
+}
+
+// takeLost hands out what is lost, which thereby is told.
+func (w *Watcher) takeLost() []int {
+	lost := make([]int, len(w.lost))
+	for j, i := range w.lost {
+		lost[j] = int(i)
+		delete(w.pending, i)
+	}
+	w.lost = w.lost[:0]
+	slices.Sort(lost)
+	return lost
+}
