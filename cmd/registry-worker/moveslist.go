@@ -95,7 +95,7 @@ func moveState(m registry.LedgerEntry) string {
 	const most = 3 // of a row; --json has all
 	text := strings.Join(all[:min(most, len(all))], "; ")
 	if more := len(all) - most; more > 0 {
-		text += fmt.Sprintf("; and %d more times", more)
+		text += fmt.Sprintf("; and %d more", more)
 	}
 	if m.RetractionOnly {
 		text += ", before it arrived"
