@@ -26,7 +26,7 @@ func Decode(attributes map[string]string, data []byte, notAfter time.Time) (Even
 // the rules do not allow.
 //
 // Attribute names compare without case; two that differ in case only are
-// refused, where the event could not be read without them.
+// refused, if the event could not be read without them.
 func (r Rules) Decode(attributes map[string]string, data []byte) (Event, error) {
 	if err := checkSize(data); err != nil {
 		return Event{}, err

@@ -12,7 +12,7 @@
 //
 // Any attributes and any bytes end in an Event or a *Refusal, never in a panic.
 // The result depends on the arguments alone, so that two workers never judge one
-// message differently. Where two readers of the same bytes could see different
+// message differently. If two readers of the same bytes could see different
 // events, there is no event: member names that occur twice, attribute names
 // that differ in case only, ids damaged by a broken encoding, and anything that
 // is not UTF-8 are refused. Member names compare with case, as JSON has it.

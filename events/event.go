@@ -83,7 +83,7 @@ type CanvasCreated struct {
 }
 
 // TenantMoved says that resources of one tenant now belong to another: those
-// that it names, or, where Resources is nil, everything that From owns. An
+// that it names, or, if Resources is nil, everything that From owns. An
 // empty list is neither, and is refused: it encodes as [], not as absent.
 type TenantMoved struct {
 	FromTenantID string        `json:"from_tenant_id"`

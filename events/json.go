@@ -13,7 +13,7 @@ import (
 // it.
 var bom = []byte("\ufeff")
 
-// parse decodes JSON as encoding/json does into an any, also where numbers are
+// parse decodes JSON as encoding/json does into an any, also if numbers are
 // beyond the range of a float64: they mean nothing here, and become the nearest
 // one. It refuses what encoding/json lets pass: text that is not UTF-8, and
 // objects in which a name occurs twice. Of such an object some decoders take the

@@ -12,7 +12,7 @@ type Brief struct {
 // The years whose times are Unix nanoseconds in 64 bits.
 const firstBriefYear, lastBriefYear = 1678, 2261
 
-// Brief returns the history's brief; ok is false where it has none.
+// Brief returns the history's brief; ok is false if it has none.
 func (h History) Brief() (b Brief, ok bool) {
 	tenant, sole := h.soleTenant()
 	if !sole {
@@ -26,9 +26,9 @@ func (h History) Brief() (b Brief, ok bool) {
 }
 
 // Owner is the owner by the fold of the history that the brief was made of. It
-// is not ok where a move of everything that the tenant had is not later than the
+// is not ok if a move of everything that the tenant had is not later than the
 // latest entry: then telling takes the whole history, or may not rest on it (see
-// History.Settled). Nor is it where an entry of the ledger that is not understood
+// History.Settled). Nor is it if an entry of the ledger that is not understood
 // stands in the way. It does not allocate.
 func (b Brief) Owner(l *Ledger) (owner string, ok bool) {
 	if l == nil {

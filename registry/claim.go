@@ -31,12 +31,11 @@ func (e *ConflictError) Error() string { return ErrConflict.Error() }
 func (e *ConflictError) Unwrap() error { return ErrConflict }
 
 // Claim says what becomes of a claim at the store's time at, by the ledger,
-// which must be of the same time as the record: an update to commit where the
-// tenant becomes the owner by it; no update where the tenant is already; a
-// *ConflictError in any other case; the error of Unfoldable where that cannot be
-// told. Moves alone do not stand in a claim's way,
-// but a move that waits for the resource does: the claim must win by the fold
-// with it. It is pure.
+// which must be of the same time as the record: an update to commit if the
+// tenant becomes the owner by it; no update if the tenant is already; a
+// *ConflictError in any other case; the error of Unfoldable if that cannot be
+// told. Moves alone do not stand in a claim's way, but a move that waits for the
+// resource does: the claim must win by the fold with it. It is pure.
 func (r Record) Claim(tenantID string, at time.Time, l *Ledger) (u Update, created bool, err error) {
 	owner, err := r.Owner(l)
 	if err != nil {

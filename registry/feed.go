@@ -22,7 +22,7 @@ type FeedBatch struct {
 	Entries []FeedEntry
 	// Missed says that entries may be missing: nothing that was read before
 	// this batch may be relied on. So it is for the zero cursor, for one that
-	// is older than half of what the feed keeps, and where there is too much to
+	// is older than half of what the feed keeps, and if there is too much to
 	// tell.
 	Missed bool
 	// Ledger is as of At.

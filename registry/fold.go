@@ -21,8 +21,8 @@ func (h History) Owner(l *Ledger) string {
 
 // Path returns every owner that the fold passes through, each once, in the
 // order in which it was last owner: the last is the owner now. Adding or
-// retracting a move of everything that A owns can change the owner only where A
-// is on the path.
+// retracting a move of everything that A owns can change the owner only if A is
+// on the path.
 func (h History) Path(l *Ledger) []string {
 	f := newFold(h, l)
 	if f.owner == "" {
@@ -86,7 +86,7 @@ type fold struct {
 	ledger *Ledger
 	owner  string
 
-	// Ledger moves count from here: > at where after is set, else ≥ at.
+	// Ledger moves count from here: > at if after is set, else ≥ at.
 	at    Version
 	after bool
 }

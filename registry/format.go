@@ -31,7 +31,7 @@ func (h History) Format() int64 {
 	return least
 }
 
-// CheckFormat returns why a document of a format is not understood; nil where
+// CheckFormat returns why a document of a format is not understood; nil if
 // it is.
 func CheckFormat(format int64) error {
 	if format < 0 || format > Format {
@@ -98,7 +98,7 @@ func (l *Ledger) Blocked() error {
 	return nil
 }
 
-// Unfoldable returns why a history cannot be folded with the ledger, nil where
+// Unfoldable returns why a history cannot be folded with the ledger, nil if
 // it can. An entry that is not understood may be anything, so it stops every
 // fold, that of an empty history too. If it is of a known format and the tenant
 // that it moves from can be read, it stops the folds that pass through that

@@ -74,7 +74,7 @@ func (e LedgerEntry) take(m Entry, exists bool) LedgerEntry {
 }
 
 // Retract returns the ledger entry with the retraction, whether it differs, and
-// what became of the retraction. Where the move has not arrived yet the entry is
+// what became of the retraction. If the move has not arrived yet the entry is
 // a tombstone that waits for it. Everything that was said is kept, the first
 // seen first: a retraction of what is retracted changes nothing that counts, and
 // is told who was first.
@@ -199,7 +199,7 @@ func (l *Ledger) Entries() []LedgerEntry {
 }
 
 // next returns the first entry that counts, moves away from the tenant, and has
-// a version ≥ at (> at where after is set).
+// a version ≥ at (> at if after is set).
 func (l *Ledger) next(from string, at Version, after bool) (LedgerEntry, bool) {
 	if l == nil {
 		return LedgerEntry{}, false

@@ -7,7 +7,7 @@ import (
 
 // With returns the ledger at a later position, with the entries that have
 // changed since. It costs a copy of what there is, and sorts only what is new:
-// ledgers grow, and change often where many tenants move.
+// ledgers grow, and change often if many tenants move.
 func (l *Ledger) With(seq int64, changed []LedgerEntry) *Ledger {
 	if l == nil {
 		return NewLedger(seq, changed)

@@ -40,7 +40,7 @@ func (r *Registry) Claim(ctx context.Context, tenantID string, resource Resource
 }
 
 // ThreadTenant returns the tenant that owns a thread now, read from the store:
-// ErrNotFound where nobody registered it, ErrInvalid, ErrUnavailable.
+// ErrNotFound if nobody registered it, ErrInvalid, ErrUnavailable.
 func (r *Registry) ThreadTenant(ctx context.Context, threadID string) (tenantID string, err error) {
 	return r.owner(ctx, Resource{Thread, threadID})
 }

@@ -19,7 +19,7 @@ type Rewriting struct {
 	// the document up to which that pass has come.
 	Last   bool
 	Cursor string
-	// Total is how many documents were affected when the job began, 0 also where
+	// Total is how many documents were affected when the job began, 0 also if
 	// they could not be counted; Passed how many of them the pass under way is
 	// done with. Read and Written count over all passes.
 	Total, Passed, Read, Written int64
@@ -126,11 +126,11 @@ type Page struct {
 type Rewriter interface {
 	// ClaimJob takes the lease of all rewriting, and the pending job whose
 	// change was committed first: there is one job at a time, in the order of
-	// ledger commits. It is given where nobody has the lease, where it has run
-	// out by the store's clock, or where the holder asks again; else, and where
+	// ledger commits. It is given if nobody has the lease, if it has run
+	// out by the store's clock, or if the holder asks again; else, and if
 	// nothing is pending, the error is ErrNoJob. Entries that are not understood
 	// are passed over, and so are changes at the positions in except: their jobs
-	// are for who understands more. Where nothing can be folded with the ledger
+	// are for who understands more. If nothing can be folded with the ledger
 	// (Ledger.Blocked), no job is taken.
 	ClaimJob(ctx context.Context, holder string, lease time.Duration, except ...int64) (Job, error)
 
@@ -147,7 +147,7 @@ type Rewriter interface {
 	CountAffected(ctx context.Context, tenants []string) (int64, error)
 
 	// Rewrite brings documents to what the fold says: tenant_id, path and
-	// history, where one of them differs. It folds with a ledger that was read
+	// history, if one of them differs. It folds with a ledger that was read
 	// after the call of ClaimJob. Records that have changed since they were read
 	// are read again. Those that cannot be folded are left alone; the others are
 	// written, and the error wraps ErrTooNew.

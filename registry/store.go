@@ -35,7 +35,7 @@ type Outcome struct {
 	Err    error  // Failed only; wraps ErrUnavailable, ErrInvalid or a *PanicError
 	// Displaced is an entry, acknowledged earlier, that lost its place to this
 	// one: a move under the same name, or the creation by another tenant. It is
-	// news where the kind is Applied or Inapplicable, and nil for none.
+	// news if the kind is Applied or Inapplicable, and nil for none.
 	Displaced *Entry
 	// BornMoved is the move of a whole tenant that is the first thing which
 	// happened to what this change created; nil for none.
@@ -53,7 +53,7 @@ type Record struct {
 	Resource Resource
 	// TenantID is what direct readers see; "" if there is none.
 	TenantID string
-	// History holds, last, an asserted entry where somebody wrote the document
+	// History holds, last, an asserted entry if somebody wrote the document
 	// with a plain set since we did.
 	History History
 	// Plain says that History has such an entry which is not stored.
@@ -114,7 +114,7 @@ type Snapshot struct {
 // Store keeps histories and the ledger. Implementations pass the suite in
 // storetest; they are safe for concurrent use, by any number of processes.
 //
-// Every error wraps ErrUnavailable, or ErrInvalid where an id breaks its
+// Every error wraps ErrUnavailable, or ErrInvalid if an id breaks its
 // pattern.
 type Store interface {
 	// Apply merges changes into histories and the ledger, and returns one

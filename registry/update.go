@@ -10,7 +10,7 @@ type Update struct {
 	Outcomes []Outcome // one per entry, in the order given; true once committed
 
 	// Write says that the document must be written: history, owner or path
-	// differ from what is stored. Where it is false nothing needs to be done.
+	// differ from what is stored. If it is false nothing needs to be done.
 	Write bool
 	// Feed says that a change feed entry must be part of the same commit,
 	// because a cached history would be wrong from then on (design §4).
@@ -27,7 +27,7 @@ type Update struct {
 
 // Update merges entries into the record and folds the result with the ledger,
 // which must not be older than the record's LedgerSeq. With no entries it says
-// what repairs the document. Where the record cannot be folded (see Unfoldable)
+// what repairs the document. If the record cannot be folded (see Unfoldable)
 // nothing is to be written, and all outcomes are Failed. It is pure: the caller
 // commits what it says, with the record's update time as the precondition.
 func (r Record) Update(entries []Entry, l *Ledger) Update {
@@ -208,7 +208,7 @@ func (h History) soleTenant() (string, bool) {
 // back, so a move away from that tenant with a version up to the start that we
 // know of may count by now: then the answer is to be read again. Histories with
 // other entries, a claim among them, never change without a notice. Nor can it be
-// relied on where an entry of the ledger that is not understood stands in the way.
+// relied on if an entry of the ledger that is not understood stands in the way.
 func (h History) Settled(l *Ledger) bool {
 	if l.Unfoldable(h) != nil {
 		return false

@@ -133,7 +133,7 @@ func rewritingText(r registry.Rewriting, pending rewrite.Pending) string {
 type listedMove struct {
 	ID          string          `json:"id"`
 	Source      string          `json:"source"`
-	Time        *time.Time      `json:"time"` // null where only its retraction has arrived
+	Time        *time.Time      `json:"time"` // null if only its retraction has arrived
 	From        string          `json:"from"`
 	To          string          `json:"to"`
 	Position    int64           `json:"ledger_position"`

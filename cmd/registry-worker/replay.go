@@ -24,7 +24,7 @@ var replayCommand = command{
 		"lost to an earlier event are named too. An archive of `export --events` that was\n" +
 		"cut or changed is refused before anything is written; from a pipe, at its end.\n\n" +
 		"With --checkpoint, a replay that was killed goes on where it was: to the same\n" +
-		"target, and where the lines behind it are still the same.\n\n" +
+		"target, and if the lines behind it are still the same.\n\n" +
 		"With --since TIME, in place of FILEs: rewinds the subscriptions, so that Pub/Sub\n" +
 		"delivers again, to the workers that run, what was published since and is kept.\n" +
 		"That is harmless too, and is asked first, or --yes.",
@@ -72,7 +72,7 @@ func (in *invocation) rewind(ctx context.Context) error {
 	}
 	fmt.Fprint(in.Stderr, "What was published since and is kept is delivered again, acknowledged or not; what was\n"+
 		"published before and is not acknowledged is not delivered any more. Subscriptions keep\n"+
-		"acknowledged messages only where they were told to, as `provision` does. The registry\n"+
+		"acknowledged messages only if they were told to, as `provision` does. The registry\n"+
 		"ends the same; the workers have the work, and conflicts become dead letters once more.\n")
 	if in.Config.DryRun {
 		return nil

@@ -43,7 +43,7 @@ type Line struct {
 	// Text is the line without its end. It is valid until the next line is
 	// read. Empty if Refusal is set.
 	Text []byte
-	// Refusal is set where the line exceeds events.MaxMessageBytes.
+	// Refusal is set if the line exceeds events.MaxMessageBytes.
 	Refusal *events.Refusal
 }
 
@@ -96,7 +96,7 @@ func Open(files []string, stdin io.Reader) (*Reader, error) {
 }
 
 // Position returns how many bytes of the files have been read, as they lie on
-// disk, and how many there are; total is -1 where that cannot be known, as with
+// disk, and how many there are; total is -1 if that cannot be known, as with
 // standard input. It is safe for concurrent use.
 func (r *Reader) Position() (read, total int64) { return r.read.Load(), r.total }
 
@@ -124,7 +124,7 @@ func (r *Reader) Lines(ctx context.Context) iter.Seq2[Line, error] {
 	}
 }
 
-// readFile returns false where the walk has ended.
+// readFile returns false if the walk has ended.
 func (r *Reader) readFile(ctx context.Context, file string, yield func(Line, error) bool) bool {
 	input := interruptible.Reader(ctx, r.stdin)
 	if file != "-" {

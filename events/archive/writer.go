@@ -28,7 +28,7 @@ type Writer struct {
 	events  int         // lines since Begin
 }
 
-// Create makes the file, and gzips it where the name ends in .gz. "-" is stdout,
+// Create makes the file, and gzips it if the name ends in .gz. "-" is stdout,
 // which is not closed. The file is there, and in place of one that was there
 // before, only when Close has returned nil. Only its owner can read it.
 func Create(name string, stdout io.Writer) (*Writer, error) {

@@ -100,7 +100,7 @@ func (c *Consumer) attempt(works []*work) (rest []*work) {
 
 // commit is one call of Store.Apply with every change that has no final outcome.
 // Its deadline is its own: a shutdown does not cancel a commit in flight. It
-// returns a refusal where the store panicked.
+// returns a refusal if the store panicked.
 func (c *Consumer) commit(works []*work) (refusal *events.Refusal) {
 	changes, slots := open(works)
 	if len(changes) == 0 {

@@ -84,7 +84,7 @@ const killGrace = 5 * time.Second
 
 // Run consumes until ctx ends, drains, and returns nil; or until it cannot go
 // on, drains, and returns why. After it has returned, every message that was
-// delivered has been settled, and all settlements are sent, except where that
+// delivered has been settled, and all settlements are sent, unless that
 // took longer than DrainTimeout and a few seconds: such messages are delivered
 // again.
 func (c *Consumer) Run(ctx context.Context) error {

@@ -18,8 +18,8 @@ const (
 	MessageIDAttribute    = "dead-letter-message-id"   // of the message that was refused
 	SubscriptionAttribute = "dead-letter-subscription" // from which it came: its short name
 	PublishTimeAttribute  = "dead-letter-publish-time" // of that message, RFC 3339
-	TruncatedAttribute    = "dead-letter-truncated"    // only where the body was cut off: its size before
-	DroppedAttribute      = "dead-letter-dropped"      // only where attributes were left out: how many
+	TruncatedAttribute    = "dead-letter-truncated"    // only if the body was cut off: its size before
+	DroppedAttribute      = "dead-letter-dropped"      // only if attributes were left out: how many
 )
 
 // IsDeadLetterAttribute reports whether dead-lettering adds an attribute of this

@@ -59,7 +59,7 @@
 // Metrics, by OpenTelemetry:
 //
 //   - registry.events: messages settled, by event.type, outcome (applied,
-//     duplicate, inapplicable, refused, transient) and, where refused, reason;
+//     duplicate, inapplicable, refused, transient) and, if refused, reason;
 //   - registry.event.lag, registry.message.lag (s): from the event's time, and
 //     from the time at which it was published, until its ack;
 //   - registry.apply.duration (s), registry.apply.retries, registry.batch.size
@@ -88,7 +88,7 @@
 // trace that links to the publisher's (ce-traceparent, else
 // googclient_traceparent), so that no publisher decides what is sampled; and a
 // span "apply" for each attempt at a batch, which links to those of its messages,
-// or is the child of the only one. Where nothing is traced, the log has the
+// or is the child of the only one. If nothing is traced, the log has the
 // publisher's trace id.
 //
 // Logs: the loss of Pub/Sub and its return, what is found wrong with

@@ -24,7 +24,7 @@ type work struct {
 	message  Message
 	size     int64
 	received time.Time
-	event    events.Event // zero Data where the message was not decoded
+	event    events.Event // zero Data if the message was not decoded
 	span     trace.Span
 
 	changes  []registry.Change
@@ -143,7 +143,7 @@ func (a admission) admit(ctx context.Context, size int64) bool {
 	return true
 }
 
-// tryAdmit is admit where there is room now.
+// tryAdmit is admit if there is room now.
 func (a admission) tryAdmit(size int64) bool {
 	if !a.messages.TryAcquire(1) {
 		return false

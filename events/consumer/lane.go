@@ -30,7 +30,7 @@ func (l *lane) free() {
 
 // route says which way decoded work goes. Work for the ledger makes room for
 // others, as long as the ledger's own bounds allow it: a backlog of it fills the
-// bounds of all only where it is greater than them.
+// bounds of all only if it is greater than them.
 func (c *Consumer) route(w *work) *lane {
 	for _, change := range w.changes {
 		if change.Resource == (registry.Resource{}) {

@@ -19,7 +19,7 @@ import (
 )
 
 // A subscription may exist, deliver nothing for ever, and look idle; and a dead
-// letter that Pub/Sub has confirmed is lost where no subscription keeps it. So
+// letter that Pub/Sub has confirmed is lost if no subscription keeps it. So
 // both are looked at, at the start and again every LookInterval.
 
 // looked is what the last looks have found. It is safe for concurrent use.

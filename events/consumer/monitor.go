@@ -97,7 +97,7 @@ func (c *call) ended(contact *contact, err error, now time.Time) {
 }
 
 // failure returns the error of a stream, nil if the stream ended in order or
-// the client ended it: with Canceled, or Internal where it pinged a stream that
+// the client ended it: with Canceled, or Internal if it pinged a stream that
 // it had closed for want of an answer to the ping before.
 func failure(err error) error {
 	s := status.Convert(err)

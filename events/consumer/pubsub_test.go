@@ -33,7 +33,7 @@ const (
 
 var subscriptions = []string{threads, canvases, moves}
 
-// patience bounds what a test awaits; it is reached only where something is wrong.
+// patience bounds what a test awaits; it is reached only if something is wrong.
 const patience = 60 * time.Second
 
 func provisioned(t testing.TB) *pubsub.Client {

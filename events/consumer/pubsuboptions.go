@@ -35,14 +35,14 @@ type PubSubOptions struct {
 	// extends it: after a crash, its messages are delivered again this much
 	// later, and so is, after any stop, what the service had sent ahead to the
 	// streams. It is extended as long as a message is held. Pub/Sub allows 10 s to
-	// 10 min; short leases end before they are extended where the machine is
+	// 10 min; short leases end before they are extended if the machine is
 	// overloaded, and the emulator's time grows with the square of what expires
 	// at once. Default: 20 s.
 	Lease time.Duration
 	// ReadyTimeout is how long no stream of a subscription may be connected,
 	// Pub/Sub may answer nothing, or acknowledgements may go unconfirmed, before
-	// Ready fails. The log says so earlier: after a sixth of it where no stream
-	// is connected, after five sixths where nothing is answered. Default: 30 s.
+	// Ready fails. The log says so earlier: after a sixth of it if no stream
+	// is connected, after five sixths if nothing is answered. Default: 30 s.
 	ReadyTimeout time.Duration
 	// LookInterval is how often the subscriptions, the dead-letter topic and its
 	// subscription are looked at again: calls of administration, one for each,
@@ -130,7 +130,7 @@ func (o PubSubOptions) DialOptions() []grpc.DialOption {
 // A window is what one stream carries in a round trip: 1 MiB are 10 MB/s at
 // 100 ms, 256 KiB at 25 ms.
 const (
-	windows          = 4 << 20 // of all streams of a subscription, where there are few enough
+	windows          = 4 << 20 // of all streams of a subscription, if there are few enough
 	leastWindow      = 256 << 10
 	mostWindow       = 1 << 20
 	connectionWindow = 1 << 20 // it is opened again by what arrives, whether or not a stream takes it

@@ -49,6 +49,6 @@ func newPubSubTelemetry(meters metric.MeterProvider, p *PubSub) (*pubsubTelemetr
 
 func (t *pubsubTelemetry) close() {
 	if t.registration != nil {
-		_ = t.registration.Unregister() // fails only where it was unregistered before
+		_ = t.registration.Unregister() // fails only if it was unregistered before
 	}
 }

@@ -105,7 +105,7 @@ func newTelemetry(meters metric.MeterProvider, tracers trace.TracerProvider, out
 
 func (t *telemetry) close() {
 	if t.outstandingObserver != nil {
-		_ = t.outstandingObserver.Unregister() // fails only where it was unregistered before
+		_ = t.outstandingObserver.Unregister() // fails only if it was unregistered before
 	}
 }
 

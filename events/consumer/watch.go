@@ -8,7 +8,7 @@ import (
 )
 
 // watch looks after the way to Pub/Sub until ctx ends: it writes what changes,
-// and asks where nothing is heard. An idle stream says nothing for half a minute
+// and asks if nothing is heard. An idle stream says nothing for half a minute
 // on the service, and for ever on the emulator.
 func (p *PubSub) watch(ctx context.Context) {
 	tick := time.NewTicker(min(time.Second, p.opts.ReadyTimeout/30))

@@ -5,14 +5,14 @@
 // Every change of the ledger, a retraction too, queues a job that brings the
 // tenant_id of the affected documents, and only of those, to what the fold says.
 // Any number of workers may run: one at a time has the lease, and does the jobs
-// in the order of ledger commits. A worker that ends gives the lease back; where
+// in the order of ledger commits. A worker that ends gives the lease back; if
 // it was killed another takes the job up behind the last progress that was
 // stored, once the lease has run out.
 //
 // # Guarantees
 //
 // When the last job has ended, every document's tenant_id is the owner by the
-// fold, and its path that of the fold, also where it was written while the job
+// fold, and its path that of the fold, also if it was written while the job
 // ran by a process that did not know of the move. docs/moves.md says why. Two
 // workers that both think they have the lease do no harm but to each other's
 // progress: every write is conditional, and folds with a fresh ledger.
@@ -31,7 +31,7 @@
 // # Passes
 //
 // A job ends with a pass that begins when no writer can be left that does not
-// know of the change: Store.Settling after its commit. Where all documents can
+// know of the change: Store.Settling after its commit. If all documents can
 // be done before that, a first pass serves readers sooner.
 //
 // # Telemetry
@@ -152,7 +152,7 @@ func New(store registry.Rewriter, o Options) (*Worker, error) {
 }
 
 // Run does jobs until ctx ends, and returns within Options.Drain of that. Then
-// no write of its own is under way, and the lease is given back where the store
+// no write of its own is under way, and the lease is given back if the store
 // can be had. A store that cannot be had is logged, and asked again.
 func (w *Worker) Run(ctx context.Context) {
 	const longest = time.Minute

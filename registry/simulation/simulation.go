@@ -213,7 +213,7 @@ func (s *simulation) holdUp() time.Duration {
 	return time.Duration(s.random.IntN(most)) * time.Millisecond
 }
 
-// pick chooses a process that is awake. Where all sleep, the clock moves on to
+// pick chooses a process that is awake. If all sleep, the clock moves on to
 // the first that wakes.
 func (s *simulation) pick() *process {
 	var awake []*process

@@ -37,7 +37,7 @@ func TestASeedReproducesItsRun(t *testing.T) {
 }
 
 // Each search begins a little before the seed at which it ended when this was
-// written, and goes on where the code has changed what seeds do.
+// written, and goes on if the code has changed what seeds do.
 func TestTheSimulationNoticesARuleThatIsLeftOut(t *testing.T) {
 	for name, c := range map[string]struct {
 		rules omit.Rules

@@ -224,7 +224,7 @@ func duplicateRepairs(t *testing.T, b Backend) {
 	apply(t, s, tenantMoved("t_b", "t_c", 6, "away"), tenantMoved("t_c", "t_b", 7, "and back"))
 	require.Equal(t, kinds(registry.Duplicate), apply(t, s, c))
 	record, _ = read(t, s, thread("1"))
-	require.Equal(t, []string{"t_a", "t_c", "t_b"}, record.Path, "the path, also where the owner is the same")
+	require.Equal(t, []string{"t_a", "t_c", "t_b"}, record.Path, "the path, also if the owner is the same")
 	require.Empty(t, b.Feed(), "a repair does not change the history")
 }
 

@@ -181,7 +181,7 @@ func rewriting(t *testing.T, b Backend) {
 	require.Equal(t, 2, written)
 	record, _ := read(t, s, thread("1"))
 	require.Equal(t, "t_a", record.TenantID)
-	require.Equal(t, []string{"t_b", "t_a"}, record.Path, "the path is rewritten also where the owner is the same")
+	require.Equal(t, []string{"t_b", "t_a"}, record.Path, "the path is rewritten also if the owner is the same")
 	require.Empty(t, b.Feed(), "no history changes")
 	written, err = s.Rewrite(context.Background(), affected(t, s, "t_a"))
 	require.NoError(t, err)
