@@ -23,6 +23,16 @@ func (s *subscription) hold(messages []*pubsubpb.ReceivedMessage, deadline time.
 	s.signal()
 }
 
+// giveBackUnlessSubscribed gives back what is held for nobody.
+func (s *subscription) giveBackUnlessSubscribed() {
+	s.mu.Lock()
+	subscribed := len(s.streams)+s.feeders > 0
+	s.mu.Unlock()
+	if !subscribed {
+		s.giveBack(s.takeHeld())
+	}
+}
+
 // takeHeld takes all that is held.
 func (s *subscription) takeHeld() []heldMessage {
 	s.mu.Lock()

@@ -145,10 +145,12 @@ func (p *PubSub) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.Cli
 		return open(ctx, desc, cc, method, opts...)
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	inner, err := open(ctx, desc, cc, method, opts...)
+	outlasting, stop := context.WithCancel(context.WithoutCancel(ctx)) // see pullStream
+	unused := context.AfterFunc(ctx, stop)
+	inner, err := open(outlasting, desc, cc, method, opts...)
 	if err != nil {
 		cancel()
 		return nil, err
 	}
-	return &pullStream{ClientStream: inner, rules: p, ctx: ctx, cancel: cancel}, nil
+	return &pullStream{ClientStream: inner, rules: p, ctx: ctx, cancel: cancel, unused: unused, stop: stop}, nil
 }
