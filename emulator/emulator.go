@@ -132,18 +132,19 @@ type spec struct {
 }
 
 func firestoreSpec(sdk SDK) spec {
-	// The launcher runs $JAVA as a child. With exec, Java takes its place, and
-	// PID is Java's.
-	java := "java"
+	// The launcher runs $JAVA as a child, split into words. With exec, Java takes its
+	// place, and PID is Java's. A path among the words could have spaces and
+	// asterisks; PATH is searched as it is.
+	env := []string{"JAVA=exec java"}
 	if home := os.Getenv("JAVA_HOME"); home != "" {
-		java = filepath.Join(home, "bin", "java")
+		env = append(env, "PATH="+filepath.Join(home, "bin")+string(filepath.ListSeparator)+os.Getenv("PATH"))
 	}
 	return spec{
 		name: "Firestore",
 		command: func(port string) []string {
 			return []string{sdk.Firestore, "start", "--host=" + loopback, "--port=" + port}
 		},
-		env:   []string{"JAVA=exec " + java},
+		env:   env,
 		ready: firestoreReady,
 	}
 }

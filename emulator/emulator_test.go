@@ -82,6 +82,23 @@ func alive(t *testing.T, group int) bool {
 	return false
 }
 
+// The launcher splits what it is told of Java into words, and globs them.
+func TestJavaIsFoundInAFolderOfAnyName(t *testing.T) {
+	java, err := exec.LookPath("java")
+	if _, missing := emulator.Find(); (missing != nil || err != nil) && os.Getenv("CI") != "true" {
+		t.Skip(missing, err)
+	}
+	require.NoError(t, err)
+	home := filepath.Join(t.TempDir(), `my "own" $(false) ; * java's`)
+	require.NoError(t, os.MkdirAll(filepath.Join(home, "bin"), 0o755))
+	fakesdk.Script(t, filepath.Join(home, "bin", "java"), `exec `+java+` -Dours "$@"`)
+	t.Setenv("JAVA_HOME", home)
+	emulators := start(t, emulator.Options{NoPubSub: true})
+	out, err := exec.Command("ps", "-o", "args=", "-p", strconv.Itoa(emulators.Firestore.PID())).Output()
+	require.NoError(t, err)
+	require.Contains(t, string(out), java+" -Dours ")
+}
+
 // One start of the real emulators shows what only they can show.
 func TestTheOfficialEmulatorsDoNotOutliveAKilledOwner(t *testing.T) {
 	if _, err := emulator.Find(); err != nil && os.Getenv("CI") != "true" {

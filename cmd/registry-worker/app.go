@@ -66,6 +66,9 @@ func commands() []command {
 func (p process) run(ctx context.Context) error {
 	err := p.dispatch(ctx)
 	if stdout, ok := p.Stdout.(*output); ok {
+		if stdout.nowhere() {
+			fmt.Fprintln(p.Stderr, "warning: standard output was closed before the start, or is /dev/null: what was printed is nowhere")
+		}
 		stdout.Close()
 	}
 	service := len(p.Args) > 0 && slices.ContainsFunc(commands(), func(c command) bool { return c.Service && c.Name == p.Args[0] })

@@ -9,6 +9,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/events"
 	"github.com/northstar-engines/realtime-registry/events/archive"
 	"github.com/northstar-engines/realtime-registry/handlers"
+	"github.com/northstar-engines/realtime-registry/internal/terminal"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
@@ -70,7 +71,7 @@ func writeEvents(w *archive.Writer, foreign io.Writer, all []events.Event) error
 	for _, e := range all {
 		if asserted, ok := e.Data.(events.Asserted); ok {
 			if err := registry.ValidateTenant(asserted.TenantID); err != nil {
-				fmt.Fprintf(foreign, "%s/%s: a plain set that is not exported: %v\n", asserted.Resource.Kind, asserted.Resource.ID, err)
+				fmt.Fprintln(foreign, terminal.Line(fmt.Sprintf("%s: a plain set that is not exported: %v", asserted.Resource, err)))
 				continue
 			}
 		}

@@ -69,7 +69,7 @@ func (in *invocation) printBeside(p rewrite.Plan) {
 		fmt.Fprintf(in.report(), "  %s would change hands\n", count(p.Owners[kind], kind))
 	}
 	for _, c := range p.Sample {
-		fmt.Fprintf(in.report(), "    %s: %s → %s\n", c.Resource, terminal.Quote(c.From), terminal.Quote(c.To))
+		fmt.Fprintf(in.report(), "    %s: %s → %s\n", terminal.Quote(c.Resource.String()), terminal.Quote(c.From), terminal.Quote(c.To))
 	}
 	if p.Plain > 0 {
 		fmt.Fprintf(in.report(), "  %d of them carry plain sets, for which no move can promise\n", p.Plain)
@@ -90,7 +90,7 @@ func (in *invocation) printEffect(e replay.Effect) {
 		if from == "" {
 			from = "nobody"
 		}
-		fmt.Fprintf(in.report(), "  %s: %s → %s\n", c.Resource, terminal.Quote(from), terminal.Quote(c.To))
+		fmt.Fprintf(in.report(), "  %s: %s → %s\n", terminal.Quote(c.Resource.String()), terminal.Quote(from), terminal.Quote(c.To))
 	}
 	for _, m := range e.TenantMoves {
 		verb := "begin"

@@ -94,7 +94,7 @@ type leftOut struct {
 }
 
 func (l *leftOut) tell(err error) {
-	fmt.Fprintln(l.out, err)
+	fmt.Fprintln(l.out, terminal.Line(err.Error()))
 	if errors.Is(err, registry.ErrTooNew) {
 		l.unread++
 	}

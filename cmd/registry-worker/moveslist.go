@@ -67,7 +67,7 @@ func runMovesList(ctx context.Context, in *invocation) error {
 		}
 		for _, m := range all {
 			if m.Unread != nil {
-				fmt.Fprintf(in.Stderr, "%s: %v\n", terminal.Quote(m.ID), m.Unread)
+				fmt.Fprintf(in.Stderr, "%s: %s\n", terminal.Quote(m.ID), terminal.Line(m.Unread.Error()))
 			}
 		}
 		return nil

@@ -17,14 +17,40 @@ type output struct {
 	name string
 	file *os.File
 
-	mu  sync.Mutex
-	err error
+	mu    sync.Mutex
+	wrote bool
+	err   error
 }
 
 func (o *output) Write(p []byte) (int, error) {
 	n, err := o.file.Write(p)
 	o.note(err)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.wrote = o.wrote || len(p) > 0
 	return n, err
+}
+
+// nowhere reports whether something was written, probably to an output that was
+// closed before the start (`>&-`): Go's runtime opens /dev/null in its place, for
+// reading and writing, as hardly a shell does. Other programs may, to have nothing
+// kept, so it is no fault.
+func (o *output) nowhere() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.wrote {
+		return false
+	}
+	null, err := os.Stat(os.DevNull)
+	if err != nil {
+		return false
+	}
+	is, err := o.file.Stat()
+	if err != nil || !os.SameFile(is, null) {
+		return false
+	}
+	flags, _, errno := syscall.Syscall(syscall.SYS_FCNTL, o.file.Fd(), syscall.F_GETFL, 0)
+	return errno == 0 && flags&syscall.O_ACCMODE == syscall.O_RDWR
 }
 
 // Fd makes a terminal known as one.

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,44 +26,153 @@ func printed(t *testing.T, env []string, stdout, stderr *os.File, args ...string
 	return cmd.ProcessState.ExitCode()
 }
 
-// writers are the commands that print without a backend, and with one.
-var printing = []string{
-	"help", "help run", "moves --help", "version", "--version", "config", "provision --dry-run", "provision", "export", "export --check",
-	"export --events", "inspect thread th_1", "moves list", "moves list --json", "moves plan --from t_a --to t_b", "moves plan --from t_a --to t_b --json",
-	"dead-letters list", "dead-letters list --json", "dead-letters redrive", "quota show t_a x", "quota show t_a x --json", "quota reset --yes t_a x",
+// printing are calls of all commands that end by themselves, by name; FILE is an
+// archive. A new command must say how it is called.
+var printing = map[string][]string{
+	"":                     {"help", "help run", "--version", "moves --help"},
+	"provision":            {"", "--dry-run"},
+	"publish":              {"FILE"},
+	"replay":               {"--yes FILE", "--dry-run FILE", "--yes --refused - FILE", "--yes --since 1h"},
+	"inspect":              {"thread th_1", "thread th_1 --json"},
+	"export":               {"", "--check", "--events"},
+	"moves list":           {"", "--json"},
+	"moves plan":           {"--from t_a --to t_b", "--from t_a --to t_b --json"},
+	"moves retract":        {"--yes m"},
+	"dead-letters list":    {"", "--json"},
+	"dead-letters redrive": {""},
+	"quota show":           {"t_a x", "t_a x --json"},
+	"quota reset":          {"--yes t_a x"},
+	"upgrade":              {"--yes --rate unlimited"},
+	"config":               {""},
+	"version":              {"", "--licenses"},
+}
+
+// lost is an output that takes nothing.
+type lost struct {
+	name string
+	open func(t *testing.T) *os.File
+	says string // why, if there is anybody who does not know
+}
+
+var losses = []lost{
+	{"a full disk", func(t *testing.T) *os.File {
+		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+		require.NoError(t, err)
+		return full
+	}, "no space left on device"},
+	{"a pipe that was closed", func(t *testing.T) *os.File {
+		r, closed, err := os.Pipe()
+		require.NoError(t, err)
+		r.Close()
+		return closed
+	}, ""},
 }
 
 func TestNoCommandTellsOfSuccessWhereItsOutputIsLost(t *testing.T) {
+	t.Parallel() // it mostly waits
 	c := onEmulators(t)
 	c.run(exitDone, "provision")
 	c.replay(created("1", "2024-01-01T00:00:00Z", "t_a", "th_1"), tenantMoved("m", "2024-01-02T00:00:00Z", "t_c", "t_d"))
 	archive := write(t, created("2", "2024-01-01T00:00:00Z", "t_a", "th_2"))
-	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
-	require.NoError(t, err)
-	t.Cleanup(func() { full.Close() })
-	for _, line := range append([]string{"replay --dry-run " + archive, "replay --yes " + archive, "publish " + archive}, printing...) {
-		t.Run(strings.ReplaceAll(line, archive, "archive"), func(t *testing.T) {
-			t.Parallel()
-			args := strings.Fields(line)
-			told, err := os.CreateTemp(t.TempDir(), "stderr")
-			require.NoError(t, err)
-			text := func() string { text, _ := os.ReadFile(told.Name()); return string(text) }
-			if silent := c.run(exitDone, args...).Stdout.String() == ""; !silent {
-				require.Equal(t, exitFault, printed(t, c.project.Environ(), full, told, args...), text())
-				require.Contains(t, text(), "no space left on device")
-				require.NoError(t, told.Truncate(0))
+	for _, name := range leaves(commands()) {
+		if name != "run" && name != "serve" && name != "dev" {
+			require.NotEmpty(t, printing[name], "%s: how is it called?", name)
+		}
+	}
+	for name, calls := range printing {
+		for _, call := range calls {
+			line := strings.TrimSpace(name + " " + call)
+			t.Run(line, func(t *testing.T) {
+				t.Parallel()
+				c.requireOutputsMatter(t, strings.Fields(strings.ReplaceAll(line, "FILE", archive)))
+			})
+		}
+	}
+}
 
-				r, closed, err := os.Pipe()
-				require.NoError(t, err)
-				r.Close()
-				defer closed.Close()
-				require.Equal(t, exitFault, printed(t, c.project.Environ(), closed, told, args...), text())
-				require.NotContains(t, text(), "broken pipe", "who closed it knows")
-			}
-			if text() != "" {
-				require.Equal(t, exitFault, printed(t, c.project.Environ(), told, full, args...))
-			}
-		})
+// requireOutputsMatter runs a command with each of its outputs lost, and both.
+func (c program) requireOutputsMatter(t *testing.T, args []string) {
+	t.Helper()
+	file := func() (*os.File, func() string) {
+		f, err := os.CreateTemp(t.TempDir(), "output")
+		require.NoError(t, err)
+		t.Cleanup(func() { f.Close() })
+		return f, func() string {
+			text, err := os.ReadFile(f.Name())
+			require.NoError(t, err)
+			return string(text)
+		}
+	}
+	run := func(stdout, stderr *os.File) int { return printed(t, c.project.Environ(), stdout, stderr, args...) }
+	stdout, answer := file()
+	stderr, told := file()
+	require.Equal(t, exitDone, run(stdout, stderr), told())
+	require.NotEmpty(t, answer()+told(), "it says what it did")
+
+	var group sync.WaitGroup // some of them mostly wait
+	type end struct {
+		what      string
+		code      int
+		says, not string
+		said      func() string
+	}
+	ends := make(chan end, 3*len(losses))
+	for _, l := range losses {
+		nowhere := l.open(t)
+		t.Cleanup(func() { nowhere.Close() })
+		if answer() != "" {
+			other, said := file()
+			group.Go(func() {
+				ends <- end{"standard output is " + l.name, run(nowhere, other), l.says, "broken pipe", said} // who closed it knows
+			})
+		}
+		if told() != "" {
+			other, _ := file()
+			group.Go(func() { ends <- end{what: "standard error is " + l.name, code: run(other, nowhere)} })
+		}
+		group.Go(func() { ends <- end{what: "both are " + l.name, code: run(nowhere, nowhere)} })
+	}
+	group.Wait()
+	close(ends)
+	for e := range ends {
+		require.Equal(t, exitFault, e.code, e.what)
+		if e.said != nil {
+			require.Contains(t, e.said(), e.says, e.what)
+			require.NotContains(t, e.said(), e.not, e.what)
+		}
+	}
+}
+
+// A Go program finds /dev/null in place of an output that was closed before its
+// start. It cannot be sure, since others open /dev/null in the same way.
+func TestAnOutputThatWasClosedBeforeTheStartIsTold(t *testing.T) {
+	const told = "standard output was closed before the start, or is /dev/null"
+	for line, want := range map[string]bool{
+		"%s version >&-":             true,
+		"%s version 1<>/dev/null":    true,
+		"%s version >/dev/null":      false,
+		"%s version --nonsense >&-":  false, // it prints nothing there
+		"%s help version >&-":        true,
+		"%s version >&- 2>/dev/null": false,
+	} {
+		cmd := exec.Command("sh", "-c", fmt.Sprintf(line, emulatortest.Binary(t)))
+		var stderr strings.Builder
+		cmd.Stderr = &stderr
+		_ = cmd.Run()
+		require.Equal(t, want, strings.Contains(stderr.String(), told), "%s: %s", line, stderr.String())
+	}
+}
+
+func TestDevEndsIfWhatItShowsIsLost(t *testing.T) {
+	t.Parallel() // it mostly waits
+	for _, l := range losses {
+		nowhere := l.open(t)
+		defer nowhere.Close()
+		cmd := exec.Command(emulatortest.Binary(t), "dev", "--registry-backend", "memory", "--listen", "127.0.0.1:0")
+		cmd.Stdout = nowhere
+		require.NoError(t, cmd.Start())
+		_ = cmd.Wait()
+		require.Equal(t, exitFault, cmd.ProcessState.ExitCode(), l.name)
 	}
 }
 

@@ -156,7 +156,7 @@ func (p *publication) refuse(line archive.Line, err error) {
 	defer p.mu.Unlock()
 	p.refused++
 	p.progress.clear()
-	fmt.Fprintf(p.Stderr, "%s:%d: %s\n", terminal.Quote(line.File), line.Number, terminal.Plain(err.Error()))
+	fmt.Fprintf(p.Stderr, "%s:%d: %s\n", terminal.Quote(line.File), line.Number, terminal.Line(err.Error()))
 }
 
 func (p *publication) confirm(line archive.Line, err error) {

@@ -114,17 +114,13 @@ func (r *refusals) write(refusal replay.Refusal) error {
 		if r.progress != nil {
 			r.progress.clear()
 		}
-		_, err := fmt.Fprintf(r.in.Stderr, "%s:%d: %s: %s\n", terminal.Quote(refusal.File), refusal.Line, refusal.Reason, terminal.Plain(refusal.Detail))
+		_, err := fmt.Fprintf(r.in.Stderr, "%s:%d: %s: %s\n", terminal.Quote(refusal.File), refusal.Line, refusal.Reason, terminal.Line(refusal.Detail))
 		return err
 	}
 	if r.noted[replay.Position{File: refusal.File, Line: refusal.Line}] {
 		return nil
 	}
-	line, err := json.Marshal(refusal)
-	if err == nil {
-		_, err = r.out.Write(append(line, '\n'))
-	}
-	return err
+	return terminal.JSON(r.out).Encode(refusal)
 }
 
 // save makes sure that what was noted is on the disk: a checkpoint that says so

@@ -22,8 +22,11 @@ type DryRun struct {
 	records map[registry.Resource]*dryRecord
 }
 
+// dryRecord is kept for every resource that the archive names.
 type dryRecord struct {
-	before, now registry.Record
+	was    string // the owner before
+	unread bool   // who that was cannot be told
+	now    registry.Record
 }
 
 // NewDryRun reads the ledger.
@@ -128,7 +131,11 @@ func (d *DryRun) load(ctx context.Context, changes []registry.Change) error {
 			return err
 		}
 		for i, r := range chunk {
-			d.records[r] = &dryRecord{snapshot.Records[i], snapshot.Records[i]}
+			record := &dryRecord{now: snapshot.Records[i]}
+			if record.unread = record.now.Unfoldable(d.before) != nil; !record.unread {
+				record.was = record.now.History.Owner(d.before)
+			}
+			d.records[r] = record
 		}
 	}
 	return nil
@@ -166,18 +173,18 @@ func (d *DryRun) Effect(sample int) Effect {
 	defer d.mu.Unlock()
 	e := Effect{Registered: map[registry.Kind]int{}, Moved: map[registry.Kind]int{}, Before: d.before, After: d.ledger}
 	for resource, r := range d.records {
-		if r.before.Unfoldable(d.before) != nil || r.now.Unfoldable(d.ledger) != nil {
+		if r.unread || r.now.Unfoldable(d.ledger) != nil {
 			continue // its changes are among those that failed
 		}
-		change := OwnerChange{resource, r.before.History.Owner(d.before), r.now.History.Owner(d.ledger)}
+		change := OwnerChange{resource, r.was, r.now.History.Owner(d.ledger)}
 		switch {
 		case change.From == change.To:
 		case change.From == "":
 			e.Registered[resource.Kind]++
-			e.RegisteredSample = append(e.RegisteredSample, change)
+			e.RegisteredSample = among(e.RegisteredSample, change, sample)
 		default:
 			e.Moved[resource.Kind]++
-			e.Moves = append(e.Moves, change)
+			e.Moves = among(e.Moves, change, sample)
 		}
 	}
 	e.RegisteredSample, e.Moves = first(e.RegisteredSample, sample), first(e.Moves, sample)
@@ -191,6 +198,15 @@ func (d *DryRun) Effect(sample int) Effect {
 		}
 	}
 	return e
+}
+
+// among adds a change to those of which the first n are wanted.
+func among(changes []OwnerChange, change OwnerChange, n int) []OwnerChange {
+	changes = append(changes, change)
+	if len(changes) > n+1000 {
+		return first(changes, n)
+	}
+	return changes
 }
 
 func first(changes []OwnerChange, n int) []OwnerChange {

@@ -3,7 +3,8 @@
 // not move the cursor, forge a row or a column, hide, or turn around what stands
 // beside it.
 //
-// Quote is the one rule. Table prints rows of cells by it, Plain whole messages.
+// Quote is the one rule. Table prints rows of cells by it, Line and Plain whole
+// messages.
 // What programs read (--json, exports, logs) is encoded by its own rules and
 // needs neither.
 package terminal
@@ -68,6 +69,14 @@ func Plain(s string) string {
 	return b.String()
 }
 
+// Line returns a message of one line as Plain does, line ends and tabs escaped
+// too: what a stranger wrote in it does not begin another line.
+func Line(s string) string {
+	var b strings.Builder
+	escape(&b, s)
+	return b.String()
+}
+
 func harmless(s string) bool {
 	if !utf8.ValidString(s) || strings.HasPrefix(s, `"`) || strings.Contains(s, "  ") || s != strings.Trim(s, " ") {
 		return false
@@ -79,9 +88,10 @@ func harmless(s string) bool {
 // visible reports whether a character is seen as itself. strconv.IsPrint takes
 // letters, marks, numbers, punctuation, symbols and the ASCII space; some of
 // these leave no trace all the same (Unicode, Default_Ignorable_Code_Point): the
-// fillers of Hangul, joiners that are marks, variation selectors.
+// fillers of Hangul, joiners that are marks, variation selectors; and so does the
+// empty pattern of Braille, which is taken for a symbol.
 func visible(r rune) bool {
-	return strconv.IsPrint(r) && !unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
+	return strconv.IsPrint(r) && r != '\u2800' && !unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
 func quoted(s string) string {

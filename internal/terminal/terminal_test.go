@@ -40,6 +40,7 @@ func TestTextThatActsOnATerminalIsQuoted(t *testing.T) {
 		"joined\u034fgrapheme":       `"joined\u034fgrapheme"`,
 		"filler\u3164\u115f":         `"filler\u3164\u115f"`,
 		"variation\ufe0f":            `"variation\ufe0f"`,
+		"braille\u2800":              `"braille\u2800"`,
 		"tag\U000e0041":              `"tag\U000e0041"`,
 		"private\ue000":              `"private\ue000"`,
 		"broken\xff\xc3":             `"broken\xff\xc3"`,
@@ -92,6 +93,11 @@ func TestAMessageKeepsItsLinesAndNothingElse(t *testing.T) {
 	require.Equal(t, "two faults\n  one\n\tother\n", terminal.Plain("two faults\n  one\n\tother\n"))
 	require.Equal(t, "a\\x1b[2K\nb\\u202e\t\\r\\xff", terminal.Plain("a\x1b[2K\nb\u202e\t\r\xff"))
 	require.Equal(t, `a "b\n" \`, terminal.Plain(`a "b\n" \`), "what is quoted already is not quoted again")
+}
+
+func TestAMessageOfOneLineHasOneLine(t *testing.T) {
+	require.Equal(t, `document "x": a\nFORGED\tb\r\x1b[2K "c"`, terminal.Line("document \"x\": a\nFORGED\tb\r\x1b[2K \"c\""))
+	require.Equal(t, "größte Fläche", terminal.Line("größte Fläche"))
 }
 
 func TestNoCellForgesARowOrAColumn(t *testing.T) {
