@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/deploy"
 	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
+	"github.com/northstar-engines/realtime-registry/internal/governor"
 	"github.com/northstar-engines/realtime-registry/quota"
 	quotastore "github.com/northstar-engines/realtime-registry/quota/firestore"
 	"github.com/northstar-engines/realtime-registry/registry"
@@ -59,6 +61,7 @@ func overrides(t *testing.T) map[field]override {
 }
 
 func TestEveryFieldThatIsWrittenIsExemptFromIndexesOrQueried(t *testing.T) {
+	t.Parallel() // it mostly waits
 	written, overrides := writtenFields(t), overrides(t)
 	for f := range written {
 		o, ok := overrides[f]
@@ -76,6 +79,7 @@ func TestEveryFieldThatIsWrittenIsExemptFromIndexesOrQueried(t *testing.T) {
 }
 
 func TestNoFieldThatGrowsWithTimeIsIndexedUnlessItsRateIsBounded(t *testing.T) {
+	t.Parallel() // it mostly waits
 	for f, values := range writtenFields(t) {
 		why, queried := indexed[f]
 		if !queried || !slices.ContainsFunc(values, growing) {
@@ -99,6 +103,7 @@ func growing(value any) bool {
 }
 
 func TestWhatExpiresHasATTLPolicyThatCostsNoIndex(t *testing.T) {
+	t.Parallel() // it mostly waits
 	overrides := overrides(t)
 	for f := range writtenFields(t) {
 		require.Equal(t, f.path == "expires_at", overrides[f].TTL, f)
@@ -112,15 +117,24 @@ func TestWhatExpiresHasATTLPolicyThatCostsNoIndex(t *testing.T) {
 // have done everything that they can.
 func writtenFields(t *testing.T) map[field][]any {
 	t.Helper()
-	p := emulatortest.Firestore(t)
-	useRegistry(t, p)
-	useThrottle(t, p)
+	used, upgraded := emulatortest.Firestore(t), emulatortest.Firestore(t)
+	useRegistry(t, used)
+	useThrottle(t, used)
+	upgradeRegistry(t, upgraded)
+	written := map[field][]any{}
+	for _, p := range []emulatortest.Project{used, upgraded} {
+		addFields(t, p, written)
+	}
+	return written
+}
+
+func addFields(t *testing.T, p emulatortest.Project, written map[field][]any) {
+	t.Helper()
 	client, err := firestore.NewClient(t.Context(), p.ID, p.FirestoreOptions()...)
 	require.NoError(t, err)
 	defer client.Close()
 	collections, err := client.Collections(t.Context()).GetAll()
 	require.NoError(t, err)
-	written := map[field][]any{}
 	for _, c := range collections {
 		if slices.Contains(byPeople, c.ID) {
 			continue
@@ -134,7 +148,6 @@ func writtenFields(t *testing.T) map[field][]any {
 			}
 		}
 	}
-	return written
 }
 
 func useRegistry(t *testing.T, p emulatortest.Project) {
@@ -164,6 +177,36 @@ func useRegistry(t *testing.T, p emulatortest.Project) {
 	require.NoError(t, err)
 	_, err = s.Claim(ctx, "t_a", registry.Resource{Kind: registry.Canvas, ID: "ca_1"})
 	require.NoError(t, err)
+}
+
+// upgradeRegistry brings a registry of commit 1571751 over, and is ended in the
+// middle, since what it notes of its progress is deleted at the end.
+func upgradeRegistry(t *testing.T, p emulatortest.Project) {
+	t.Helper()
+	client, err := firestore.NewClient(t.Context(), p.ID, p.FirestoreOptions()...)
+	require.NoError(t, err)
+	defer client.Close()
+	for _, id := range []string{"1", "2"} {
+		_, err := client.Collection("realtime_registry").Doc("thread__old_"+id).Set(t.Context(), map[string]any{
+			"tenant_id": "t_a", "path": []string{"t_a"}, "ledger": 0, "history": []map[string]any{
+				{"type": "created", "tenant": "t_a", "time": "2024-01-01T00:00:00Z", "source": "//test", "id": id}}})
+		require.NoError(t, err)
+	}
+	slow, err := governor.Parse("1") // a document at a time
+	require.NoError(t, err)
+	ctx, end := context.WithCancel(t.Context())
+	defer end()
+	_, err = registrystore.Upgrade(ctx, registrystore.Options{
+		ProjectID: p.ID, ClientOptions: p.FirestoreOptions(), LedgerStaleness: time.Millisecond, CommitDeadline: 2 * time.Second,
+	}, registrystore.UpgradeOptions{
+		Rate: slow,
+		Progress: func(looked, _ int64) {
+			if looked == 2 {
+				end()
+			}
+		},
+	})
+	require.ErrorIs(t, err, registry.ErrUnavailable)
 }
 
 func useThrottle(t *testing.T, p emulatortest.Project) {

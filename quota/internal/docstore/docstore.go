@@ -95,10 +95,11 @@ func (s *Store) Save(ctx context.Context, key quota.Key, c quota.Change) (quota.
 	writes := []docdb.Write{{Name: s.counter(key), Fields: encode(c), Mask: replaced(c), If: since(c.Since)}}
 	if c.ResetBy != "" {
 		name := s.db.Name(ResetCollection, key.DocumentID())
-		if _, _, err := s.get(ctx, name); err != nil {
+		before, _, err := s.get(ctx, name)
+		if err != nil {
 			return quota.Receipt{}, fmt.Errorf("save %s: %w", key, err)
 		}
-		writes = append(writes, docdb.Write{Name: name, Fields: notice(c), Mask: noticeFields})
+		writes = append(writes, docdb.Write{Name: name, Fields: notice(c), Mask: noticeFields, If: asRead(before)})
 	}
 	// A lost race may be the answer, too, if the document is gone, or if there is no
 	// such database: the Load that follows tells. Aborted is a document that is
@@ -144,6 +145,15 @@ func since(v quota.Version) docdb.Condition {
 		return docdb.Absent
 	}
 	return docdb.Condition{Updated: time.Unix(0, int64(v))}
+}
+
+// asRead is the condition that a document is as it was read, nil if it was not
+// there: what has come since may be of a later release.
+func asRead(d *docdb.Document) docdb.Condition {
+	if d == nil {
+		return docdb.Absent
+	}
+	return docdb.Condition{Updated: d.GetUpdateTime().AsTime()}
 }
 
 func unavailable(err error) error { return fmt.Errorf("%w: %w", quota.ErrUnavailable, err) }
