@@ -26,7 +26,8 @@ func TestProofThatTheSideBySideTestNoticesWhatIsLeftOut(t *testing.T) {
 		}, "pledged"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			require.ErrorContains(t, sideBySide(t, emulatortest.Edited(t, test.edits...), emulatortest.Edited(t, next...)), test.lost)
+			last := emulatortest.Edited(t, test.edits...)
+			require.ErrorContains(t, sideBySide(t, last, last, emulatortest.Edited(t, next...)), test.lost)
 		})
 	}
 }

@@ -32,13 +32,21 @@ var next = []emulatortest.Edit{
 	{File: "registry/firestore/codec.go", Old: "fieldDisplaced, fieldFormat}", New: `fieldDisplaced, fieldFormat, "region"}`},
 	{File: "registry/firestore/ledgerentry.go", Old: "fields[fieldFormat] = integer(entryFormat)", New: `fields[fieldFormat], fields["region"] = integer(entryFormat), text("eu")`},
 	{File: "registry/firestore/ledgerentry.go", Old: "fieldRetractions, fieldFormat,", New: `fieldRetractions, fieldFormat, "region",`},
-	{File: "quota/firestore/codec.go", Old: "expiresAtField:  timestamp(c.ExpiresAt),", New: `expiresAtField: timestamp(c.ExpiresAt), "region": {ValueType: &firestorepb.Value_StringValue{StringValue: "eu"}},`},
-	{File: "quota/firestore/codec.go", Old: "generationField, expiresAtField, formatField}\n\tresetFields", New: "generationField, expiresAtField, formatField, \"region\"}\n\tresetFields"},
+	{File: "quota/internal/docstore/codec.go", Old: "expiresAtField:  docdb.Timestamp(c.ExpiresAt),", New: `expiresAtField: docdb.Timestamp(c.ExpiresAt), "region": docdb.Text("eu"),`},
+	{File: "quota/internal/docstore/codec.go", Old: "generationField, expiresAtField, formatField}\n\tresetFields", New: "generationField, expiresAtField, formatField, \"region\"}\n\tresetFields"},
 }
 
+// In both orders: an installation that is upgraded, and one that the next release
+// has made and that goes back.
 func TestTheLastReleaseRunsBesideTheNext(t *testing.T) {
 	t.Parallel() // it mostly waits
-	require.NoError(t, sideBySide(t, emulatortest.Release(t, strings.TrimSpace(lastRelease)), emulatortest.Edited(t, next...)))
+	last, next := emulatortest.Release(t, strings.TrimSpace(lastRelease)), emulatortest.Edited(t, next...)
+	for name, begins := range map[string]string{"begun by the last": last, "begun by the next": next} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			require.NoError(t, sideBySide(t, begins, last, next))
+		})
+	}
 }
 
 const side = 8 // resources of each sort
@@ -62,9 +70,9 @@ func movesOf(sort, id string, day int, from, to string) []string {
 	})
 }
 
-// sideBySide runs two programs on one registry, one after the other and at once,
-// and returns what was lost or overwritten.
-func sideBySide(t *testing.T, lastBinary, nextBinary string) error {
+// sideBySide runs two programs on one registry that one of them has begun, one
+// after the other and at once, and returns what was lost or overwritten.
+func sideBySide(t *testing.T, begins, lastBinary, nextBinary string) error {
 	c := onEmulators(t)
 	last, next := c.by(lastBinary), c.by(nextBinary)
 	c.run(exitDone, "provision")
@@ -97,7 +105,7 @@ func sideBySide(t *testing.T, lastBinary, nextBinary string) error {
 		require.Equal(t, http.StatusNoContent, do(t, http.MethodPost, url+"/v1/quota/send/take", "t_window"))
 	}
 
-	url, stop := serve(last) // the last release alone
+	url, stop := serve(c.by(begins)) // one release alone
 	publish(creationsOf("old_", "t_old"))
 	owned("old_", "t_old")
 	take(url)
@@ -133,7 +141,13 @@ func sideBySide(t *testing.T, lastBinary, nextBinary string) error {
 	take(url)
 	last.run(exitDone, "moves", "retract", "whole", "--yes")
 
+	if begins == nextBinary { // forth again: the last joins what runs
+		stop()
+	}
 	urlNext, stopNext := serve(next) // side by side
+	if begins == nextBinary {
+		url, stop = serve(last)
+	}
 	publish(movesOf("claim_", "beside", 5, "t_claim", "t_beside"), creationsOf("new_", "t_new"), creationsOf("claim_", "t_claim"), creationsOf("more_", "t_more"))
 	owned("claim_", "t_beside")
 	owned("more_", "t_more")
