@@ -3,6 +3,7 @@ package registry_test
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -88,6 +89,39 @@ func TestUnderTheNameOfARetractedMoveNothingElseIsTaken(t *testing.T) {
 	arrived, _, o := tombstone.Merge(moved("t_a", "t_b", 5, "m"), true)
 	require.Equal(t, registry.Applied, o.Kind, "a retraction may wait for its move")
 	require.False(t, arrived.Counts())
+}
+
+// Who repeats a change whose answer was lost must hear of what it has displaced:
+// it is a duplicate then.
+func TestARepetitionHearsOfWhatItHasDisplaced(t *testing.T) {
+	record := func(u registry.Update) registry.Record {
+		r := registry.NewRecord(thread.DocumentID(), u.TenantID, u.History, u.Path, u.LedgerSeq, time.Unix(100, 0))
+		r.Displaced = u.Displaced
+		return r
+	}
+	for name, c := range map[string]struct{ first, smaller registry.Entry }{
+		"a creation":   {created("t_a", 5, "e1"), created("t_b", 4, "e2")},
+		"a named move": {moved("t_a", "t_b", 5, "m"), moved("t_a", "t_c", 4, "m")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := record(registry.Record{Resource: thread}.Update([]registry.Entry{created("t_z", 9, "e"), c.first}, nil))
+			u := r.Update([]registry.Entry{c.smaller}, nil)
+			lost := u.Outcomes[0].Displaced
+			require.NotNil(t, lost)
+			again := record(u).Update([]registry.Entry{c.smaller}, nil)
+			require.Equal(t, registry.Duplicate, again.Outcomes[0].Kind)
+			require.Equal(t, lost, again.Outcomes[0].Displaced)
+		})
+	}
+	t.Run("a move of a whole tenant", func(t *testing.T) {
+		first, _, _ := registry.LedgerEntry{}.Merge(moved("t_a", "t_b", 5, "m"), false)
+		smaller := moved("t_a", "t_c", 4, "m")
+		second, _, o := first.Merge(smaller, true)
+		require.NotNil(t, o.Displaced)
+		_, changed, again := second.Merge(smaller, true)
+		require.False(t, changed)
+		require.Equal(t, registry.Outcome{Kind: registry.Duplicate, Displaced: o.Displaced}, again)
+	})
 }
 
 func TestWhatIsDisplacedIsKeptTheFirstFirstAndBounded(t *testing.T) {

@@ -62,6 +62,7 @@ round:
 		t.Cleanup(func() { _ = proxy.Close() })
 		c.project.FirestoreHost = proxy.Addr()
 		c.run(exitDone, "provision")
+		c.replay(created("begins", "2024-01-01T00:00:00Z", "t_z", "th_begins")) // who writes first looks for a past
 		var counts []wire.Counts
 		for _, lines := range loads {
 			c.run(exitDone, "publish", write(t, lines...))
