@@ -35,7 +35,7 @@ installed = { $(1); } >/dev/null 2>&1 || \
 # summary says; with CI=true they fail.
 BESIDE_EMULATORS = bin/emulators $(if $(filter true,$(CI)),,--optional) --
 
-.PHONY: help run build test race fuzz proofs archive bench emulators python browser lint tools
+.PHONY: help run build test race fuzz proofs archive bench emulators python browser proxies lint tools
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,6 +84,9 @@ python: ## install what the FastAPI example needs, or say what to type
 
 browser: ## install the Chromium that tests open streams in, or say what to type
 	@$(call installed,command -v chromium && command -v chromedriver,chromium chromium-driver)
+
+proxies: ## install the nginx and the Caddy that tests put before a transport, or say what to type
+	@$(call installed,PATH=$$PATH:/usr/sbin; command -v nginx && command -v caddy,nginx-light caddy)
 
 lint: ## gofmt, go vet, staticcheck
 	@unformatted="$$(gofmt -l .)"; if [[ -n "$$unformatted" ]]; then echo "run gofmt -w on:"; echo "$$unformatted"; exit 1; fi

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"net"
+	"net/http"
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/internal/api"
@@ -151,6 +152,10 @@ func (s *service) apiOptions(ctx context.Context) (api.Options, error) {
 	}
 	o := s.healthOptions()
 	o.Quota = quotahttp.Take(s.throttle.Limiter)
+	o.Admit = func(w http.ResponseWriter, r *http.Request, tenantID, action string) bool {
+		return quotahttp.Admit(s.throttle.Limiter, w, r, tenantID, action)
+	}
+	o.StreamPaths = s.Config.StreamPaths
 	o.Verifier, o.Registry = v, registry.New(s.store)
 	o.Tokens, o.ClaimTokens = s.tokens.api, s.tokens.claim
 	o.RequestTimeout = requestTimeout + s.Config.MissGrace

@@ -31,6 +31,10 @@
 // match its pattern after that is 400: "%2F", "..", a second encoding, an
 // empty id.
 //
+// GET /v1/forward-auth is for proxies that ask before they pass a stream on: 200, or
+// a refusal in the statuses that this proxy lets through (docs/proxies.md). What an
+// nginx is told as 403 is recorded by the status that it stands for.
+//
 // # Health
 //
 // /readyz says whether to send requests here: 200 from the start until Drain, if
@@ -90,6 +94,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
+	"github.com/northstar-engines/realtime-registry/internal/streampath"
 	"github.com/northstar-engines/realtime-registry/registry"
 	"github.com/northstar-engines/realtime-registry/registry/verifier"
 )
@@ -119,6 +124,15 @@ type Options struct {
 	// PathValue("action"), decoded and not checked; X-Tenant-Id is there once
 	// and valid. Nil: 404.
 	Quota http.Handler
+
+	// Admit throttles what a proxy asks about, by quotahttp.Admit: what does not
+	// pass it answers, and reports false. Nil: a question that names an action is
+	// 400.
+	Admit func(w http.ResponseWriter, r *http.Request, tenantID, action string) bool
+
+	// StreamPaths are the paths that proxies pass on. Default: those of
+	// streampath.Defaults.
+	StreamPaths streampath.Patterns
 
 	// Tokens are the bearer tokens of /v1, at most two; none: none is demanded.
 	// ClaimTokens are those of claims; none: the same. See Server.SetTokens.
@@ -230,6 +244,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.DrainTimeout == 0 {
 		o.DrainTimeout = 20 * time.Second
+	}
+	if o.StreamPaths == nil {
+		o.StreamPaths, _ = streampath.Parse(streampath.Defaults) // no error: a test parses them
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

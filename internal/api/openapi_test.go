@@ -112,8 +112,14 @@ func TestEveryStatusIsDescribedAndNothingElse(t *testing.T) {
 		}
 	}
 	fault := func() error { return errors.New("sick") }
+	spent := func(w http.ResponseWriter, _ *http.Request, _, _ string) bool {
+		w.Header().Set("Retry-After", "1")
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.WriteHeader(http.StatusTooManyRequests)
+		return false
+	}
 	well := func() error { return nil }
-	healthy := serve(t, api.Options{Tokens: []string{"api"}, Worker: probe(well), Quota: http.HandlerFunc(quota)})
+	healthy := serve(t, api.Options{Tokens: []string{"api"}, Worker: probe(well), Quota: http.HandlerFunc(quota), Admit: spent})
 	sick := watching(t, api.Options{Tokens: []string{"api"}, Live: probe(fault), Worker: probe(fault), Store: probe(fault), Quota: http.HandlerFunc(quota)})
 	sick.down.Store(true)
 	for _, r := range []registry.Resource{{Kind: registry.Thread, ID: "foreign"}, {Kind: registry.Canvas, ID: "foreign"}} {
@@ -173,6 +179,15 @@ func TestEveryStatusIsDescribedAndNothingElse(t *testing.T) {
 	ask(healthy, take, "/v1/quota/connect/take", asAnn+token+large)
 	ask(healthy, take, "/v1/quota/connect/take?n=429", asAnn+token)
 	ask(healthy, take, "/v1/quota/connect/take?n=503", asAnn+token)
+	const forward, target = "GET /v1/forward-auth", "\nX-Forwarded-Uri: /sse/chat/"
+	caddy := "/v1/forward-auth?for=caddy"
+	ask(healthy, forward, caddy, asAnn+token+target+"new")
+	ask(healthy, forward, caddy, asAnn+token+target+"foreign")
+	ask(healthy, forward, caddy, token+target+"new")
+	ask(healthy, forward, caddy, asAnn+target+"new")
+	ask(healthy, forward, caddy+"&action=spent", asAnn+token+target+"new")
+	ask(healthy, forward, "/v1/forward-auth?for=nginx", asAnn+token+"\nX-Original-URI: /sse/chat/foreign")
+	ask(sick, forward, caddy, asAnn+token+target+"new")
 	const list, watch = "POST /v1/access", "POST /v1/watch"
 	for body, path := range map[string]string{
 		`{"tenant_id":"t_ann","resources":[{"kind":"thread","id":"new"}]}`: "/v1/access",

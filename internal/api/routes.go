@@ -65,6 +65,7 @@ func (s *Server) routes() []route {
 			route{method: http.MethodPut, pattern: "/v1/canvases/{id}", access: claimToken, serve: s.claim(registry.Canvas), kind: registry.Canvas},
 			route{method: http.MethodPost, pattern: "/v1/access", access: apiToken, list: accessShape, serveList: s.accessAll},
 			route{method: http.MethodPost, pattern: "/v1/watch", access: apiToken, list: watchShape, serveList: s.watch},
+			route{method: http.MethodGet, pattern: forwardAuthPath, access: apiToken, serve: s.forwardAuth},
 		)
 	}
 	if s.options.Quota != nil {
@@ -79,6 +80,9 @@ func (s *Server) routes() []route {
 // http.ServeMux would clean the path and redirect to what is left: an id ".."
 // would name another endpoint.
 func (s *Server) find(r *http.Request) (found *route, allowed []string) {
+	if route := s.findForwardAuth(r); route != nil {
+		return route, nil
+	}
 	path := strings.Split(r.URL.EscapedPath(), "/")
 	for i := range s.table {
 		route := &s.table[i]

@@ -78,10 +78,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	route, allowed := s.find(r)
-	x := s.telemetry.begin(w, r, route, &s.draining)
+	x := s.telemetry.begin(forProxy(route, w, r), r, route, &s.draining)
 	defer x.end()
 	w = x.answer
-	if r.ContentLength > 0 && isGet(r) { // else net/http waits for the body before it answers
+	if r.ContentLength > 0 && (isGet(r) || route.isForwardAuth()) { // else net/http waits for the body before it answers
 		w.Header().Set("Connection", "close")
 	}
 	if route != nil {
@@ -121,11 +121,13 @@ func (s *Server) serveGuarded(g *guard, x *exchange, r *http.Request, route *rou
 	}
 	r = x.trace(r, g.demands(route.access))
 	var body []byte // read before it takes a slot: it may come slowly
-	if route.list == nil {
+	switch {
+	case route.isForwardAuth(): // a proxy announces that of its client, of any length, and sends none
+	case route.list == nil:
 		if !discardBody(w, r) {
 			return
 		}
-	} else {
+	default:
 		var read bool
 		if body, read = readList(w, r, route.list); !read {
 			return

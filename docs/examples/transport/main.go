@@ -44,7 +44,7 @@ func main() {
 		log.Fatal(err)
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/threads/", handler)
+	mux.Handle("/", handler)
 	mux.Handle("/metrics", promhttp.Handler())
 	log.Fatal(server("127.0.0.1:8090", mux).ListenAndServe())
 }
@@ -70,6 +70,7 @@ func transport(ctx context.Context, store registry.Store, o verifier.Options, me
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /threads/{thread}/events", protect(events(messages)))
+	mux.Handle("GET /sse/chat/{thread}", protect(events(messages))) // as the proxies of deploy/proxies know it
 	return mux, nil
 }
 

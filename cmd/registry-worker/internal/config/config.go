@@ -15,6 +15,7 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/events"
 	"github.com/northstar-engines/realtime-registry/internal/governor"
+	"github.com/northstar-engines/realtime-registry/internal/streampath"
 )
 
 // Backend is where a registry or a throttle keeps its state.
@@ -61,6 +62,7 @@ type Config struct {
 	MissGrace      time.Duration
 	KeepAlive      time.Duration
 	ShutdownDelay  time.Duration
+	StreamPaths    streampath.Patterns
 
 	MaxStaleness time.Duration // 0: always read
 	MaxAge       time.Duration // 0: unbounded

@@ -2,6 +2,8 @@ package config_test
 
 import (
 	"log/slog"
+	"os"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"strings"
@@ -120,7 +122,7 @@ func TestEverySettingIsKept(t *testing.T) {
 		"collection-prefix": "staging_", "subscriptions": "one, two", "dead-letter-topic": "dead",
 		"api": "true", "max-clock-skew": "1m", "max-event-age": "1h", "accept": "one=nexus.thread.created.v1", "sources": "nexus.thread.created.v1=//nexus/*", "drain-timeout": "1s", "streams": "3", "batch-size": "4",
 		"throttle-policies": "policies.yaml", "throttle-on-error": "allow", "linger": "1ms", "lease": "10s", "max-outstanding": "5", "listen": "[::1]:0", "api-token": "0123456789abcdef", "claim-token": "fedcba9876543210,0123456789abcdef",
-		"api-token-file": "a", "claim-token-file": "b", "max-connections": "7", "metrics-listen": "127.0.0.1:0",
+		"api-token-file": "a", "claim-token-file": "b", "max-connections": "7", "metrics-listen": "127.0.0.1:0", "stream-paths": "/a/{thread_id}, /b/{canvas_id}",
 		"miss-grace": "2s", "max-staleness": "1s", "max-age": "10s", "dry-run": "true", "check": "1", "empty": "true", "service-rules": "true", "rtt": "20ms", "log-format": "text", "log-level": "debug",
 		"events": "true", "rate": "100", "since": "2024-01-01T00:00:00Z", "checkpoint": "a", "refused": "b", "yes": "true", "with-retractions": "true", "with-assertions": "true",
 		"from": "t_a", "to": "t_b", "source": "//c", "by": "d", "reason": "e", "json": "true", "licenses": "true",
@@ -130,6 +132,24 @@ func TestEverySettingIsKept(t *testing.T) {
 		require.False(t, fields.Field(i).IsZero(), fields.Type().Field(i).Name)
 	}
 	require.Len(t, given, len(config.Settings), "a setting is missing here")
+}
+
+func TestPathsOfStreamsComeFromAFlagAVariableOrAFile(t *testing.T) {
+	found := func(c *config.Config, target string) string {
+		resource, err := c.StreamPaths.Find(target)
+		if err != nil {
+			return "none"
+		}
+		return resource.String()
+	}
+	require.Equal(t, "thread/th_1", found(load(t, nil, nil), "/ws/chat/th_1"))
+	require.Equal(t, "canvas/cv_1", found(load(t, nil, map[string]string{"REGISTRY_STREAM_PATHS": "/a/{thread_id}, /b/{canvas_id}"}), "/b/cv_1"))
+	file := filepath.Join(t.TempDir(), "paths")
+	require.NoError(t, os.WriteFile(file, []byte("# streams\n/a/{thread_id}\r\n\n  /b/{canvas_id}\n"), 0o600))
+	c := load(t, map[string]string{"stream-paths": "@" + file}, nil)
+	require.Equal(t, "thread/th_1", found(c, "/a/th_1"))
+	require.Equal(t, "canvas/cv_1", found(c, "/b/cv_1"))
+	require.Equal(t, "none", found(c, "/ws/chat/th_1"))
 }
 
 func TestFaultsAreReportedAllAtOnceWithTheirSource(t *testing.T) {
@@ -177,6 +197,7 @@ func TestHostileValuesAreRefused(t *testing.T) {
 		"api-token":         {"a b", "naïve", "line\nbreak", "=", "a=b", "short", "fifteen-letters", "0123456789abcdef,short", "0123456789abcdef,0123456789abcdef,0123456789abcdef"},
 		"metrics-listen":    {"8080", ":http"},
 		"max-connections":   {"0", "-1", "many"},
+		"stream-paths":      {"", "sse/{thread_id}", "/sse", "/sse/{id}", "/a/{thread_id},/a/{canvas_id}", "/a/{thread_id},", "@", "@/nowhere", "@/dev/stdin", "@" + os.TempDir()},
 		"api":               {"", "yes", "maybe"},
 		"log-format":        {"", "xml", " json"},
 	} {

@@ -3,13 +3,15 @@ package config
 import (
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
 	"github.com/northstar-engines/realtime-registry/events"
+	"github.com/northstar-engines/realtime-registry/internal/streampath"
 )
 
-// The parsers of who may say what.
+// The parsers of who may say what, and of which paths are streams.
 
 // pairs calls f with the left and the right of each LEFT=RIGHT.
 func pairs(value, want string, f func(left, right string) error) error {
@@ -92,4 +94,41 @@ func NeedAcceptedSubscriptions(c *Config) (faults []Fault) {
 	}
 	slices.SortFunc(faults, func(a, b Fault) int { return strings.Compare(a.Want, b.Want) })
 	return faults
+}
+
+// maxPathsFile bounds a file of paths: some thousands of them.
+const maxPathsFile = 1 << 20
+
+// streamPaths takes patterns by comma, or by line from a file, where a line that is
+// empty or begins with # is none.
+func streamPaths(c *Config, value string) error {
+	texts := strings.Split(value, ",")
+	if name, ok := strings.CutPrefix(value, "@"); ok {
+		text, err := readPaths(name)
+		if err != nil {
+			return fmt.Errorf("want a file of paths, one a line: %w", err)
+		}
+		texts = slices.DeleteFunc(strings.Split(text, "\n"), func(line string) bool {
+			line = strings.TrimSpace(line)
+			return line == "" || line[0] == '#'
+		})
+	}
+	for i := range texts {
+		texts[i] = strings.TrimSpace(texts[i])
+	}
+	paths, err := streampath.Parse(texts)
+	c.StreamPaths = paths
+	return err
+}
+
+func readPaths(name string) (string, error) {
+	info, err := os.Stat(name)
+	switch {
+	case err != nil:
+		return "", err
+	case !info.Mode().IsRegular() || info.Size() > maxPathsFile: // a pipe would be waited for
+		return "", fmt.Errorf("%s is no regular file of at most %d bytes", name, maxPathsFile)
+	}
+	text, err := os.ReadFile(name)
+	return string(text), err
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/events/consumer"
 	"github.com/northstar-engines/realtime-registry/internal/redact"
+	"github.com/northstar-engines/realtime-registry/internal/streampath"
 )
 
 // Group is the settings that belong together: a command takes whole groups.
@@ -163,6 +164,9 @@ var Settings = complete([]Setting{
 	{Group: APIGroup, Name: "miss-grace", Default: "0s",
 		Help:  "read again for this long before a refusal is said; for create flows that only publish",
 		parse: duration(0, time.Minute, func(c *Config) *time.Duration { return &c.MissGrace })},
+	{Group: APIGroup, Name: "stream-paths", Default: strings.Join(streampath.Defaults, ","),
+		Help:  "paths of streams that proxies ask about at /v1/forward-auth, by comma, with {thread_id} or {canvas_id} in the id's place; or @FILE, with one a line",
+		parse: streamPaths},
 	{Group: APIGroup, Name: "max-staleness", Default: "2s",
 		Help:  "how old an answer from memory may be after a move; 0 reads the store at every check",
 		parse: off(duration(100*time.Millisecond, time.Hour, func(c *Config) *time.Duration { return &c.MaxStaleness }))},
