@@ -8,6 +8,7 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
 	"github.com/northstar-engines/realtime-registry/internal/terminal"
+	"github.com/northstar-engines/realtime-registry/registry"
 	"github.com/northstar-engines/realtime-registry/registry/firestore"
 )
 
@@ -55,6 +56,8 @@ func runUpgrade(ctx context.Context, in *invocation) error {
 	progress.clear()
 	printUpgraded(in, did)
 	switch {
+	case errors.Is(err, registry.ErrIncompatible), errors.Is(err, registry.ErrTooNew):
+		return in.explainFirestore(err)
 	case err != nil:
 		return errors.Join(in.explainFirestore(err), errors.New("it is not finished: run it again"))
 	case len(did.Unread) > 0:

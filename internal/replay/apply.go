@@ -38,8 +38,8 @@ func (r *replay) apply(ctx context.Context, b *batch) error {
 			break
 		}
 		err := fmt.Errorf("%s: %w", b.items[pending[0]].at, results[pending[0]].Err)
-		if tooNew := firstTooNew(pending, results); tooNew != nil {
-			return errors.Join(tooNew, r.nameDisplaced(b)) // nothing changes it but another release
+		if final := firstFinal(pending, results); final != nil {
+			return errors.Join(final, r.nameDisplaced(b)) // nothing changes it but another release
 		}
 		if time.Now().After(giveUp) || ctx.Err() != nil {
 			return errors.Join(ctx.Err(), err, r.nameDisplaced(b))
@@ -54,9 +54,10 @@ func (r *replay) apply(ctx context.Context, b *batch) error {
 	return r.settle(b, results)
 }
 
-func firstTooNew(pending []int, results []handlers.Result) error {
+// firstFinal returns the first error that this release gets whenever it tries.
+func firstFinal(pending []int, results []handlers.Result) error {
 	for _, i := range pending {
-		if err := results[i].Err; errors.Is(err, registry.ErrTooNew) {
+		if err := results[i].Err; errors.Is(err, registry.ErrTooNew) || errors.Is(err, registry.ErrIncompatible) {
 			return err
 		}
 	}

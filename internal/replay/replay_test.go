@@ -409,6 +409,13 @@ func TestAFailureThatPassesIsNoFailure(t *testing.T) {
 	require.Positive(t, s.failures.Load())
 }
 
+func TestAReplayThatMustNotWriteSaysSoAtOnce(t *testing.T) {
+	s := memory.New()
+	s.SetHead("min_writer", registry.Format+1)
+	_, _, err := run(t, s, archived(t, mixture()...), func(o *replay.Options) { o.RetryFor = time.Hour })
+	require.ErrorIs(t, err, registry.ErrIncompatible)
+}
+
 // flaky fails the first call.
 type flaky struct {
 	registry.Store
