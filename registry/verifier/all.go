@@ -47,24 +47,24 @@ func (v *Verifier) readList(ctx context.Context, tenantID string, resources []re
 	for j, i := range indexes {
 		asked[j] = Ownership{tenantID, resources[i]}
 	}
-	_, read := v.readOwnerships(ctx, asked, 0, v.reader.readAll)
+	_, read := v.readOwnerships(ctx, asked, func() {}, 0)
 	for j, i := range indexes {
 		errs[i] = read[j]
 	}
 }
 
-// readOwnerships answers checks by one read, and by more of what is refused while
-// the grace lasts.
-func (v *Verifier) readOwnerships(ctx context.Context, asked []Ownership, grace time.Duration,
-	read func(context.Context, []registry.Resource) ([]sighting, error)) ([]sighting, []error) {
+// readOwnerships answers checks by one read, after which it calls read, and by
+// more of what is refused while the grace lasts.
+func (v *Verifier) readOwnerships(ctx context.Context, asked []Ownership, read func(), grace time.Duration) ([]sighting, []error) {
 	checks := make([]*check, len(asked))
 	contexts := make([]context.Context, len(asked))
 	for j, o := range asked {
 		contexts[j], checks[j] = v.telemetry.begin(ctx, o.Resource.Kind)
 	}
-	seen, err := read(contexts[0], resourcesOf(asked))
+	seen, err := v.reader.readAll(contexts[0], resourcesOf(asked))
+	read()
 	if err == nil && grace > 0 {
-		err = v.bridge(ctx, asked, seen, checks, grace, read)
+		err = v.bridge(ctx, asked, seen, checks, grace)
 	}
 	errs := make([]error, len(asked))
 	refused := false

@@ -12,6 +12,22 @@ func (v *Verifier) CacheUsage() (entries, bytes int64) { return v.kept.cache.usa
 // Watching is the number of resources that are watched.
 func (v *Verifier) Watching() int64 { return v.kept.cache.watching.Load() }
 
+// Subscribed is the number of resources in all Watchers.
+func (v *Verifier) Subscribed() int64 { return v.kept.cache.subscribed.Load() }
+
+// HoldShards keeps whatever ends a watch waiting.
+func (v *Verifier) HoldShards() (release func()) {
+	shards := v.kept.cache.shards
+	for i := range shards {
+		shards[i].mu.Lock()
+	}
+	return func() {
+		for i := range shards {
+			shards[i].mu.Unlock()
+		}
+	}
+}
+
 // OmitCertification makes answers from memory rest on nothing, to show that a
 // test would notice.
 func (v *Verifier) OmitCertification() { v.kept.certifier.omit.Store(true) }

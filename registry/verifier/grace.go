@@ -48,8 +48,7 @@ func (v *Verifier) decide(ctx context.Context, tenantID string, resource registr
 
 // bridge is decide for a list: it reads what is refused again until all is owned,
 // or the grace ends.
-func (v *Verifier) bridge(ctx context.Context, asked []Ownership, seen []sighting, checks []*check, grace time.Duration,
-	read func(context.Context, []registry.Resource) ([]sighting, error)) error {
+func (v *Verifier) bridge(ctx context.Context, asked []Ownership, seen []sighting, checks []*check, grace time.Duration) error {
 	ends := time.Now().Add(grace)
 	pauses := gracePauses()
 	for {
@@ -69,7 +68,7 @@ func (v *Verifier) bridge(ctx context.Context, asked []Ownership, seen []sightin
 		if len(refused) == 0 || left <= 0 || !pause(ctx, min(left, pauses.NextBackOff())) {
 			return nil
 		}
-		again, err := read(ctx, resourcesOf(list))
+		again, err := v.reader.readAll(ctx, resourcesOf(list))
 		if err != nil {
 			if ctx.Err() != nil {
 				return nil

@@ -74,6 +74,15 @@ func (s *gatedStore) count() int {
 	return len(s.reads)
 }
 
+func (s *gatedStore) resourcesRead() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, read := range s.reads {
+		n += len(read)
+	}
+	return n
+}
+
 // hung never answers before its context ends.
 func hung(ctx context.Context, _ []registry.Resource) error {
 	<-ctx.Done()

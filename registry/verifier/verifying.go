@@ -31,7 +31,9 @@ func (w *Watcher) verify() {
 		if len(batch) == 0 {
 			return
 		}
-		if err := w.look(w.life, batch, false); err == nil {
+		err := w.look(w.life, batch, false)
+		w.signal()
+		if err == nil {
 			retry.Reset()
 		} else if !pause(w.life, retry.NextBackOff()) {
 			return
@@ -60,9 +62,14 @@ func (w *Watcher) takeDirty() (batch []int32) {
 // It returns an error if some could not be read, which are dirty again. The first
 // look stands for a check of each: a no is read, and is bridged by the grace.
 func (w *Watcher) look(ctx context.Context, indexes []int32, first bool) error {
+	return w.readLists(ctx, w.remember(indexes, first, func(string) {}), first)
+}
+
+// remember settles what memory knows, and returns the rest, after it has said why.
+func (w *Watcher) remember(indexes []int32, first bool, missed func(why string)) (rest []int32) {
 	k := w.v.kept
-	var toRead []int32
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	for _, i := range indexes {
 		it := &w.items[i]
 		j := k.judge(it.TenantID, it.Resource)
@@ -71,15 +78,15 @@ func (w *Watcher) look(ctx context.Context, indexes []int32, first bool) error {
 			w.settle(i, true, j.since, j.read)
 		case j.why == otherOwner && j.certain && !first:
 			w.settle(i, false, j.since, j.read)
+		case j.why == "":
+			missed(aged)
+			rest = append(rest, i)
 		default:
-			if j.why != "" {
-				k.missed(ctx, j.why)
-			}
-			toRead = append(toRead, i)
+			missed(j.why)
+			rest = append(rest, i)
 		}
 	}
-	w.mu.Unlock()
-	return w.readLists(ctx, toRead, first)
+	return rest
 }
 
 // readLists reads what memory cannot tell, in lists.
@@ -94,7 +101,21 @@ func (w *Watcher) readLists(ctx context.Context, indexes []int32, first bool) er
 	return errors.Join(errs...)
 }
 
+// readList reads a list when its turn has come. By then others may have read what
+// it wants: then memory knows.
 func (w *Watcher) readList(ctx context.Context, indexes []int32, first bool) error {
+	select {
+	case w.v.lists <- struct{}{}:
+	case <-ctx.Done():
+		w.failed(indexes)
+		return unavailable(context.Cause(ctx))
+	}
+	leave := sync.OnceFunc(func() { <-w.v.lists })
+	defer leave()
+	indexes = w.remember(indexes, first, func(why string) { w.v.kept.missed(ctx, why) })
+	if len(indexes) == 0 {
+		return nil
+	}
 	asked := make([]Ownership, len(indexes))
 	for j, i := range indexes {
 		asked[j] = w.items[i].Ownership
@@ -103,37 +124,42 @@ func (w *Watcher) readList(ctx context.Context, indexes []int32, first bool) err
 	if first {
 		grace = w.v.missGrace
 	}
-	seen, errs := w.v.readOwnerships(ctx, asked, grace, w.v.readInTurns)
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	seen, errs := w.v.readOwnerships(ctx, asked, leave, grace)
 	var failed error
 	for j, i := range indexes {
-		if errs[j] == nil || isRefusal(errs[j]) {
-			w.settle(i, errs[j] == nil, seen[j].mark.sent, seen[j].mark.sent)
-			continue
-		}
 		switch {
+		case errs[j] == nil:
+		case isRefusal(errs[j]):
+			if !first { // others may watch what was this tenant's
+				w.v.kept.keep(asked[j].Resource, seen[j])
+			}
 		case errors.Is(errs[j], registry.ErrTooNew): // it alone is at fault
 			failed = &IndexError{int(i), errs[j]}
 		case failed == nil:
 			failed = errs[j]
 		}
-		w.items[i].state &^= isChecked
-		w.soil(i)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for j, i := range indexes {
+		if errs[j] == nil || isRefusal(errs[j]) {
+			w.settle(i, errs[j] == nil, seen[j].mark.sent, seen[j].mark.sent)
+		} else {
+			w.items[i].state &^= isChecked
+			w.soil(i)
+		}
 	}
 	return failed
 }
 
-// readInTurns reads a list, which waits for its turn among those of all Watchers,
-// so that other checks are not held up by them.
-func (v *Verifier) readInTurns(ctx context.Context, resources []registry.Resource) ([]sighting, error) {
-	select {
-	case v.lists <- struct{}{}:
-	case <-ctx.Done():
-		return nil, unavailable(context.Cause(ctx))
+// failed has items that could not be looked at verified again.
+func (w *Watcher) failed(indexes []int32) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, i := range indexes {
+		w.items[i].state &^= isChecked
+		w.soil(i)
 	}
-	defer func() { <-v.lists }()
-	return v.reader.readAll(ctx, resources)
 }
 
 // settle, with mu held, takes what was found out about an item, as of a time, by
