@@ -21,9 +21,11 @@ PROOF_CHECKS ?= 100000
 PROPERTIES   ?= ./registry ./quota
 SEED         ?= $(shell date +%s)
 
-# What the FastAPI example is tested with; its test is skipped without them.
-PYTHON_NEEDS    := import fastapi, uvicorn, websockets
-PYTHON_PACKAGES := python3-fastapi python3-uvicorn python3-websockets
+# What the Python package and the examples are tested with; their tests are skipped
+# without them.
+PYTHON_NEEDS    := import httpx, fastapi, uvicorn, websockets, pytest, pytest_asyncio, django, mypy
+PYTHON_PACKAGES := python3-httpx python3-fastapi python3-uvicorn python3-websockets python3-pytest python3-pytest-asyncio python3-django python3-mypy
+PYTHON           = $(shell for p in python3 /usr/bin/python3; do $$p -c '$(PYTHON_NEEDS)' 2>/dev/null && echo $$p && break; done)
 
 # $(call installed,CHECK,PACKAGES): unless the check succeeds, installs these
 # packages of Debian's, or says what to type.
@@ -77,10 +79,8 @@ bench: ## compare with the alternatives, beside the emulators
 emulators: ## install the emulators, or say what to type
 	@emulator/install.sh
 
-python: ## install what the FastAPI example needs, or say what to type
-	@python3 -c '$(PYTHON_NEEDS)' 2>/dev/null || /usr/bin/python3 -c '$(PYTHON_NEEDS)' 2>/dev/null || \
-	if [[ $$(id -u) == 0 ]] && command -v apt-get >/dev/null; then apt-get update && apt-get install -y --no-install-recommends $(PYTHON_PACKAGES); \
-	else echo "type: sudo apt-get install $(PYTHON_PACKAGES)" >&2; exit 1; fi
+python: ## install what the Python package and examples need, or say what to type
+	@$(call installed,[[ -n "$(PYTHON)" ]],$(PYTHON_PACKAGES))
 
 browser: ## install the Chromium that tests open streams in, or say what to type
 	@$(call installed,command -v chromium && command -v chromedriver,chromium chromium-driver)
@@ -88,10 +88,12 @@ browser: ## install the Chromium that tests open streams in, or say what to type
 proxies: ## install the nginx and the Caddy that tests put before a transport, or say what to type
 	@$(call installed,PATH=$$PATH:/usr/sbin; command -v nginx && command -v caddy,nginx-light caddy)
 
-lint: ## gofmt, go vet, staticcheck
+lint: ## gofmt, go vet, staticcheck, and mypy where Python has it
 	@unformatted="$$(gofmt -l .)"; if [[ -n "$$unformatted" ]]; then echo "run gofmt -w on:"; echo "$$unformatted"; exit 1; fi
 	@go vet ./...
 	@go run $(STATICCHECK) ./...
+	@if [[ -n "$(PYTHON)" ]]; then cd clients/python && $(PYTHON) -m mypy --no-error-summary; \
+	elif [[ "$(CI)" == true ]]; then echo "no Python has what make python installs" >&2; exit 1; fi
 
 tools:
 	@go build -o bin/ ./emulator/cmd/emulators ./internal/testsummary
