@@ -93,6 +93,20 @@ func TestNoMoveIsEverGivenUp(t *testing.T) {
 	require.Equal(t, registry.Duplicate, record(u.History, nil).Update(entries[5:6], nil).Outcomes[0].Kind)
 }
 
+// An event that comes again, with an earlier time or other tenants, takes the
+// place of what has its name: that needs no room.
+func TestAKnownNameTakesNoRoom(t *testing.T) {
+	entries := append([]registry.Entry{created("t_a", 1, "e")}, strangers(registry.MaxIdleMoves)...)
+	entries = append(entries, moved("t_a", "t_b", 5000, "late"), moved("t_a", "t_c", 4000, "early"))
+	u := record(nil, nil).Update(entries[:registry.MaxIdleMoves+2], nil)
+	u = record(u.History, nil).Update(entries[registry.MaxIdleMoves+2:], nil)
+	require.Equal(t, "t_c", u.TenantID, "the late one has no effect any more: there is one more than are kept")
+	u = record(u.History, nil).Update([]registry.Entry{moved("t_x", "t_y", 1, "s0"), moved("t_q", "t_y", 1, "s1"), moved("t_q", "t_y", 1, "new")}, nil)
+	require.Equal(t, []registry.OutcomeKind{registry.Inapplicable, registry.Inapplicable, registry.HistoryFull},
+		[]registry.OutcomeKind{u.Outcomes[0].Kind, u.Outcomes[1].Kind, u.Outcomes[2].Kind})
+	require.NotNil(t, u.Outcomes[1].Displaced)
+}
+
 // There is one claim, and somebody was told yes: it is taken to the last byte.
 func TestAClaimIsTakenByAHistoryThatIsFull(t *testing.T) {
 	entries := []registry.Entry{created("t_0", 0, "e")}

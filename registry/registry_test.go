@@ -77,3 +77,15 @@ func TestVersionsCompareByTimeThenSourceThenID(t *testing.T) {
 	elsewhere.Time = early.In(time.FixedZone("elsewhere", 3600))
 	require.Zero(t, inOrder[0].Compare(elsewhere), "times are instants")
 }
+
+// It asserts nothing (design §13), and direct readers see nobody.
+func TestADocumentThatHasLostItsTenantIDIsRepaired(t *testing.T) {
+	h := merged(created("t_a", 1, "e"))
+	r := registry.NewRecord(thread.DocumentID(), "", h, h.Path(nil), 0, time.Unix(100, 0))
+	require.False(t, r.Plain)
+	u := r.Update(h, nil)
+	require.Equal(t, registry.Duplicate, u.Outcomes[0].Kind)
+	require.True(t, u.Write)
+	require.Equal(t, "t_a", u.TenantID)
+	require.False(t, u.Feed, "no history changes")
+}
