@@ -38,8 +38,8 @@ type command struct {
 	Examples []string
 	Groups   []config.Group // the settings that it takes
 	Rules    []config.Rule  // what must hold for them
-	Faulty   bool           // runs also where the configuration is faulty, to show it
-	Service  bool           // runs until a signal, and goes on where its log cannot be written
+	Faulty   bool           // runs also if the configuration is faulty, to show it
+	Service  bool           // runs until a signal, and goes on if its log cannot be written
 	Run      func(ctx context.Context, in *invocation) error
 	Sub      []command // commands below this one, whose names begin with its name; then it has no Run
 }

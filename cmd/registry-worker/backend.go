@@ -104,7 +104,7 @@ type backend struct {
 	name     string
 	emulator string // the variable that names its emulator
 	service  string // its host
-	hint     string // what to do where it answers that there is no such thing
+	hint     string // what to do if it answers that there is no such thing
 }
 
 // explain says which backend is missing, and what that takes.
@@ -137,7 +137,7 @@ func (in *invocation) explain(err error, b backend) error {
 	return fmt.Errorf("%s: %s: %w", b.name, advice, err)
 }
 
-// bounded returns f's result, or an error when ctx ends, also where f does not
+// bounded returns f's result, or an error when ctx ends, also if f does not
 // look at ctx: Google's clients look for credentials on the network, and take
 // the time that they take.
 func bounded[T any](ctx context.Context, f func(context.Context) (T, error)) (T, error) {

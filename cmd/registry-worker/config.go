@@ -19,7 +19,7 @@ var configCommand = command{
 	Details: "Prints every setting with its value and where the value came from: a flag, a\n" +
 		"variable, or the default. What is wrong is reported, all of it, and the exit code\n" +
 		"is 2; the files of --throttle-policies and of tokens are read for that. Rules that\n" +
-		"differ by command (where the memory backend may be used, when a token is demanded)\n" +
+		"differ by command (which backend may be memory, when a token is demanded)\n" +
 		"are checked as for run, with --api as given.",
 	Examples: []string{
 		"registry-worker config",

@@ -14,7 +14,7 @@ const monitors = 64
 // reads.
 const others = monitors + 128
 
-// connections is what --max-connections comes to where the process may open fewer
+// connections is what --max-connections comes to if the process may open fewer
 // files. To accept more would take the files that the stores' connections need,
 // and then nothing would be accepted any more, health included. The warning is
 // empty if nothing was changed.

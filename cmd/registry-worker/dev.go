@@ -52,13 +52,13 @@ var devCommand = command{
 	Run:     runDev,
 }
 
-// devProject is the project where none is given: the emulators take any.
+// devProject is the project if none is given: the emulators take any.
 const devProject = "realtime-registry-dev"
 
 // devRun is one call of dev.
 type devRun struct {
 	*invocation
-	loud func() // makes the log tell warnings, where it was quiet
+	loud func() // makes the log tell warnings, if it was quiet
 }
 
 // devStreams is enough for the emulator. With 16 of each subscription (measured)

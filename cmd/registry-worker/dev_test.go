@@ -90,7 +90,7 @@ func requireOwners(t *testing.T, p *emulatortest.Process) {
 	} {
 		require.Regexp(t, `(?m)^  +`+row, p.Stdout.String())
 	}
-	require.NotContains(t, p.Stdout.String(), "\x1b", "no colours where nobody looks")
+	require.NotContains(t, p.Stdout.String(), "\x1b", "no colours if nobody looks")
 	require.NotContains(t, p.Stderr.String(), "level=", "nothing buries the page")
 }
 
@@ -102,7 +102,7 @@ func requireDrains(t *testing.T, p *emulatortest.Process) {
 }
 
 func TestDevShowsTheExampleAndAnswersAsItSays(t *testing.T) {
-	emulatortest.Both(t) // skips where they are not installed
+	emulatortest.Both(t) // skips if they are not installed
 	p := showing(t, []string{"FIRESTORE_EMULATOR_HOST=", "PUBSUB_EMULATOR_HOST=", "GOOGLE_CLOUD_PROJECT="})
 	requireOwners(t, p)
 	require.Len(t, requests(t, p), 10)

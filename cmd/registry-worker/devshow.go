@@ -74,7 +74,7 @@ func (d devShow) show(ctx context.Context) error {
 
 // exampleTimeout bounds the way of one example event through worker and
 // registry. It takes some milliseconds; a lease (pubsubadmin.AckDeadline) longer
-// where a worker that was killed has fetched it.
+// if a worker that was killed has fetched it.
 const exampleTimeout = 90 * time.Second
 
 // lateAfter is when it is said what is waited for.

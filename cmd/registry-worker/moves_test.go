@@ -307,7 +307,7 @@ func TestDeadLettersAreListedAndPublishedAgain(t *testing.T) {
 	c := onEmulators(t)
 	c.run(exitDone, "provision")
 	_, url := c.service("run")
-	// One after the other: where the larger creation is applied first, the smaller
+	// One after the other: if the larger creation is applied first, the smaller
 	// one displaces it, and nothing is refused.
 	c.run(exitDone, "publish", write(t, created("1", "2024-01-01T00:00:00Z", "t_a", "th_1")))
 	require.Eventually(t, func() bool { return sum(t, url, "registry_events_total") >= 1 }, 30*time.Second, 20*time.Millisecond)

@@ -31,7 +31,7 @@ func newProgress(out io.Writer, what string) *progress {
 }
 
 // at tells that count are done, with read of total bytes; total is negative
-// where it is not known. It is cheap to call for every one.
+// if it is not known. It is cheap to call for every one.
 func (p *progress) at(count int, read, total int64) {
 	now := p.now()
 	every := lineEvery

@@ -194,7 +194,7 @@ func (k *killer) stop() int64 {
 }
 
 // askAllTheWhile asks a verifier about random resources, and fails the test
-// where it allows what no set of the published events could justify.
+// if it allows what no set of the published events could justify.
 func (c program) askAllTheWhile(w workload, j *justified) (stop func() (questions, yes int64)) {
 	c.t.Helper()
 	v, err := verifier.New(c.t.Context(), c.open(), verifier.Options{})

@@ -64,7 +64,7 @@ func (in *invocation) provision(ctx context.Context, client *pubsub.Client) erro
 	return nil
 }
 
-// missingTopics returns the topics that do not exist, or an error where Pub/Sub
+// missingTopics returns the topics that do not exist, or an error if Pub/Sub
 // does not answer in time. A topic that these credentials may not look at is
 // taken to exist: who may publish need not be allowed to look.
 func (in *invocation) missingTopics(ctx context.Context, client *pubsub.Client, topics ...string) ([]string, error) {

@@ -111,7 +111,7 @@ func (in *invocation) openCheckpoint(to target) (*replay.File, replay.Checkpoint
 	return checkpoint, resume, nil
 }
 
-// look says where the archives come from, and reads them to their end where they
+// look says where the archives come from, and reads them to their end if they
 // can be read again: one that was cut or changed is refused before anything is
 // written.
 func (in *invocation) look(ctx context.Context, files *archive.Reader, to target) error {

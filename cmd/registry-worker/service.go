@@ -29,7 +29,7 @@ type service struct {
 	stop      func()       // ends the verifier; nil if there is none
 }
 
-// withService runs a service that is open, and closes it. Where ctx ends before
+// withService runs a service that is open, and closes it. If ctx ends before
 // all is open there is nothing to drain, and nothing wrong.
 func withService(ctx context.Context, in *invocation, run func(*service) error) error {
 	s, err := startService(ctx, in)
@@ -99,7 +99,7 @@ func (s *service) close(ctx context.Context) {
 	}
 	for _, l := range []net.Listener{s.listener, s.metrics} {
 		if l != nil {
-			_ = l.Close() // closed already where it was served on
+			_ = l.Close() // closed already if it was served on
 		}
 	}
 	if s.telemetry != nil {

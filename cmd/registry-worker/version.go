@@ -10,7 +10,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/licenses"
 )
 
-// version is set by the linker where a build knows better than the module's
+// version is set by the linker if a build knows better than the module's
 // build information.
 var version string
 

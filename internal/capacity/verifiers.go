@@ -3,7 +3,7 @@ package capacity
 // What processes that verify read to certify what they keep (docs/verifier.md,
 // "What it costs").
 const (
-	readsPerConfirmation   = 2             // the ledger's head; the feed, which costs one where there is nothing new
+	readsPerConfirmation   = 2             // the ledger's head; the feed, which costs one if there is nothing new
 	feedOverlap            = 11.0          // seconds: a commit's longest, and one
 	readsPerListening      = 3 * day / 600 // a day; the listener begins anew every 10 minutes
 	readsPerHeardMove      = 1             // of one resource, by the listener

@@ -1,6 +1,6 @@
 // Package governor bounds how fast a long job works on Firestore's documents.
 //
-// By default it follows the ramp that Firestore asks for where traffic begins or
+// By default it follows the ramp that Firestore asks for when traffic begins or
 // grows ("500/50/5", Google's best practices): 500 operations a second, and 50 %
 // more after every 5 minutes. Each governor begins at the foot of the ramp.
 // Ordinary traffic does not go through one.

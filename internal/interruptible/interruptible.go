@@ -51,7 +51,7 @@ func (r *reader) Read(p []byte) (int, error) {
 	}
 }
 
-// Open is os.Open, and Read and Open both end with ctx where the file is not a
+// Open is os.Open, and Read and Open both end with ctx if the file is not a
 // regular one.
 func Open(ctx context.Context, name string) (io.ReadCloser, error) {
 	info, err := os.Stat(name)

@@ -1,6 +1,6 @@
 // Package listening keeps account of a connection that tells of changes as they
 // happen and is opened anew whenever it ends: whether it lives, for a gauge, and
-// a log line where it cannot be opened, and one when it lives again.
+// a log line if it cannot be opened, and one when it lives again.
 //
 // That such a connection ends is usual, since services close them from time to
 // time. So what is logged is an attempt that ended before it lived, once,

@@ -85,7 +85,7 @@ type ListOptions struct {
 // oldest first, and whether there are more than the limits allow.
 //
 // It consumes none: they are leased for as long as it runs, so that others do
-// not see them, and given back at its end, in no particular order. Where the
+// not see them, and given back at its end, in no particular order. If the
 // process is killed they come back when their lease ends, within 20 s.
 func ListDeadLetters(ctx context.Context, client *pubsub.Client, subscription string, opts ListOptions) (letters []DeadLetter, more bool, err error) {
 	limit, maxBytes := cmp.Or(opts.Limit, 1000), cmp.Or(opts.Bytes, 64<<20)

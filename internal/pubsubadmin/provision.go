@@ -115,7 +115,7 @@ type provisioning struct {
 func (p *provisioning) did(a Action) { p.actions = append(p.actions, a) }
 
 // provision sees to a subscription and its topic. It looks at the subscription
-// first: where its topic was deleted, a new topic would take messages that reach
+// first: if its topic was deleted, a new topic would take messages that reach
 // nobody.
 func (p *provisioning) provision(ctx context.Context, want subscription.Wanted) error {
 	have, err := p.look(ctx, want)

@@ -38,7 +38,7 @@ type RedriveReport struct {
 // Redrive publishes every dead letter of a subscription again, to the topic
 // from which it came, as it was: without the attributes that dead-lettering
 // added, and with RedriveAttribute. It is acknowledged once the topic has
-// confirmed; where the process is killed in between it is published twice, which
+// confirmed; if the process is killed in between it is published twice, which
 // is harmless. Every subscription of that topic gets the message, not only the
 // one that refused it.
 //
@@ -131,7 +131,7 @@ func (r *redrive) publish(ctx context.Context, letter DeadLetter) (*pubsub.Publi
 	return r.publisher(topic).Publish(ctx, &pubsub.Message{Attributes: letter.Attributes, Data: letter.Data}), nil
 }
 
-// origin is the topic of the subscription that refused the message; where either
+// origin is the topic of the subscription that refused the message; if either
 // does not exist any more, the one that the subscription's name, or else the
 // event's type, stands for.
 func (r *redrive) origin(ctx context.Context, letter DeadLetter) (string, error) {

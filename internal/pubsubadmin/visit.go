@@ -93,7 +93,7 @@ func (s *leases) exists(ctx context.Context) error {
 // and lose the reason.
 var once = gax.WithRetry(func() gax.Retryer { return nil })
 
-// pull returns no messages where none has come for the idle time.
+// pull returns no messages if none has come for the idle time.
 func (s *leases) pull(ctx context.Context, idle time.Duration) ([]*pubsubpb.ReceivedMessage, error) {
 	quiet := time.Now().Add(idle)
 	for {
@@ -166,7 +166,7 @@ func (s *leases) renew() (stop func()) {
 
 func (s *leases) giveBack() { s.modify(0) }
 
-// modify sets how long the held messages stay leased. Where that fails the lease
+// modify sets how long the held messages stay leased. If that fails the lease
 // ends by itself: it is no error.
 func (s *leases) modify(d time.Duration) {
 	s.mu.Lock()

@@ -97,7 +97,7 @@ func (l *lowWater) locked(f func() error) error {
 	return f()
 }
 
-// save saves the checkpoint where the last one is a second old, or where it is
+// save saves the checkpoint if the last one is a second old, or if it is
 // the last.
 func (l *lowWater) save(save func(Checkpoint) error, last bool) error {
 	l.mu.Lock()

@@ -43,7 +43,7 @@ type Store interface {
 type Options struct {
 	Rate         governor.Rate // documents a second; default: Firestore's ramp
 	MaxClockSkew time.Duration // an event later than now and this is refused
-	RetryFor     time.Duration // how long to go on where the store fails; default 1 minute
+	RetryFor     time.Duration // how long to go on if the store fails; default 1 minute
 	Batch        int           // changes applied at once; default 500
 	Appliers     int           // batches at once; default 4
 
@@ -85,7 +85,7 @@ type Displaced struct {
 	Entry    registry.Entry
 }
 
-// Run applies what the reader has, and returns what became of it, also where it
+// Run applies what the reader has, and returns what became of it, also if it
 // ends early. When ctx ends, what is under way is finished and counted, and the
 // error is that of ctx.
 func Run(ctx context.Context, store Store, lines *archive.Reader, o Options) (Counts, error) {

@@ -201,7 +201,7 @@ func (w Wanted) Describe() string {
 		w.Topic, AckDeadline, backoff, Days(Retention))
 }
 
-// Days writes a duration in days where it is a number of them.
+// Days writes a duration in days if it is a number of them.
 func Days(d time.Duration) string {
 	if d == 0 || d%(24*time.Hour) != 0 {
 		return d.String()

@@ -20,7 +20,7 @@ const (
 
 // NewLogger returns a logger that writes JSON, one object a line, or text for
 // people: the time of day, and no trace ids. JSON lines have trace_id and
-// span_id where the context has a span, in the form of W3C trace context.
+// span_id if the context has a span, in the form of W3C trace context.
 func NewLogger(w io.Writer, format string, level slog.Leveler) *slog.Logger {
 	if format == Auto && IsTerminal(w) {
 		format = Text

@@ -4,12 +4,12 @@
 //
 //   - Metrics are always to be had in Prometheus text from Telemetry.Metrics,
 //     with those of the Go runtime and of the process. They are pushed besides
-//     where OTEL_METRICS_EXPORTER or an OTLP endpoint asks for it.
-//   - Traces are exported where OTEL_TRACES_EXPORTER or an OTLP endpoint asks
+//     if OTEL_METRICS_EXPORTER or an OTLP endpoint asks for it.
+//   - Traces are exported if OTEL_TRACES_EXPORTER or an OTLP endpoint asks
 //     for it, else not made at all: nothing is spent on spans that nobody gets.
 //     Trace ids of callers reach the log all the same.
 //   - The log goes to one writer, as JSON or as text (see NewLogger), with
-//     trace_id and span_id where the context has a span.
+//     trace_id and span_id if the context has a span.
 //
 // The environment variables are those of the OpenTelemetry specification:
 // OTEL_SDK_DISABLED, OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES (they win
@@ -111,7 +111,7 @@ func New(ctx context.Context, o Options) (*Telemetry, error) {
 }
 
 // Shutdown exports what is left and stops, within FlushTimeout. It works also
-// where ctx has ended already: that is when it is called. After it returns
+// if ctx has ended already: that is when it is called. After it returns
 // nothing more is exported.
 func (t *Telemetry) Shutdown(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), FlushTimeout)

@@ -100,7 +100,7 @@ type Config struct {
 type Entry struct {
 	Name  string // of the flag, without dashes
 	Env   string
-	Value string // redacted where it is a secret
+	Value string // redacted if it is a secret
 	From  string // "flag", "default", or the environment variable's name
 }
 
@@ -119,7 +119,7 @@ type Input struct {
 }
 
 // Load reads the settings of the groups, and checks them and the rules. It
-// returns the configuration also where there are faults, so that it can be
+// returns the configuration also if there are faults, so that it can be
 // shown; the error is then a Faults.
 func Load(in Input, groups []Group, rules ...Rule) (*Config, error) {
 	c := &Config{}
@@ -159,7 +159,7 @@ func (in Input) find(s Setting) (value, from string) {
 // PubSubEmulator is the variable that names the emulator to Google's client.
 const PubSubEmulator = "PUBSUB_EMULATOR_HOST"
 
-// Where a value came from, where it was not an environment variable.
+// Where a value came from, if it was not an environment variable.
 const (
 	FromFlag    = "flag"
 	FromDefault = "default"

@@ -8,7 +8,7 @@ import (
 // Fault is one thing that is wrong with the configuration.
 type Fault struct {
 	Entry
-	Want string // what is allowed, and why where that is not plain
+	Want string // what is allowed, and why if that is not plain
 }
 
 func (f Fault) Error() string {

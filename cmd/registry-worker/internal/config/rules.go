@@ -41,7 +41,7 @@ func NeedSharedThrottle(reason string) Rule {
 	}
 }
 
-// WorkerWithoutAPI applies the rule where the worker does not serve the API.
+// WorkerWithoutAPI applies the rule if the worker does not serve the API.
 func WorkerWithoutAPI(rule Rule) Rule {
 	return func(c *Config) []Fault {
 		if c.API {
@@ -51,7 +51,7 @@ func WorkerWithoutAPI(rule Rule) Rule {
 	}
 }
 
-// WorkerWithAPI applies the rule where the worker serves the API.
+// WorkerWithAPI applies the rule if the worker serves the API.
 func WorkerWithAPI(rule Rule) Rule {
 	return func(c *Config) []Fault {
 		if !c.API {

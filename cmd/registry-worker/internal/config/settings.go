@@ -73,7 +73,7 @@ func (s Setting) shown(value string) string {
 }
 
 // Settings is the table of all settings. Names and defaults are design §8; Env
-// is given where it is not EnvName of the name.
+// is given if it is not EnvName of the name.
 var Settings = complete([]Setting{
 	{Group: ProjectGroup, Name: "project", Env: "GOOGLE_CLOUD_PROJECT",
 		Help:  "Google Cloud project of Pub/Sub and Firestore",

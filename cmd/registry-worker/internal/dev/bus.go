@@ -20,7 +20,7 @@ type Bus struct {
 var _ consumer.Transport = (*Bus)(nil)
 
 const (
-	busCapacity    = 1000        // messages; Publish waits where there are more
+	busCapacity    = 1000        // messages; Publish waits if there are more
 	redeliverAfter = time.Second // as the subscriptions' retry policy begins
 )
 
