@@ -70,7 +70,7 @@ proofs: tools ## longer proofs, with SEED, and with an archive (ARCHIVE=FILE) in
 	@RAPID_CHECKS=$(PROOF_CHECKS) $(BESIDE_EMULATORS) bin/testsummary -logs -count=1 -timeout 1h $(PROPERTIES)
 	@$(BESIDE_EMULATORS) bin/testsummary -logs -count=1 -tags proofs -run '^TestProof' -p 1 -timeout 1h ./...
 
-archive: tools ## publish and replay an archive (ARCHIVE=FILE, else one that is made) and compare with the reference fold; prints rates and costs
+archive: tools ## publish and replay an archive (ARCHIVE=FILE, else one that is made), compare with the reference fold, bring over what commit 1571751 makes of it; prints rates and costs
 	@REGISTRY_TEST_ARCHIVE="$(abspath $(ARCHIVE))" $(BESIDE_EMULATORS) go test -count=1 -v -timeout 20m -run TestAnArchive ./cmd/registry-worker
 
 bench: ## compare with the alternatives, beside the emulators

@@ -75,6 +75,29 @@ func TestAnArchiveOfCommit1571751IsBroughtOver(t *testing.T) {
 	require.Equal(t, http.StatusNoContent, get(t, url+"/v1/threads/claimed_1/access", "t_claims"))
 }
 
+// Where nobody has moved a whole tenant yet, that commit has made nothing but
+// documents, and this release must not take the registry for a new one.
+func TestARegistryOfCommit1571751WithoutALedgerIsBroughtOver(t *testing.T) {
+	t.Parallel() // it mostly waits
+	c := onEmulators(t)
+	old := c.by(emulatortest.Release(t, before))
+	old.patient("replay", "--rate", "unlimited", write(t, created("1", "2024-01-01T00:00:00Z", "t_a", "th_1"), created("2", "2024-01-01T00:00:00Z", "t_a", "th_2")))
+	forgotten, url := old.service("serve")
+	require.Equal(t, http.StatusNoContent, get(t, url+"/v1/threads/th_1/access", "t_a"))
+	whole := old.patient("export")
+	for _, command := range [][]string{{"export"}, {"serve", "--listen", "127.0.0.1:0"}, {"replay", "--yes", write(t, created("3", "2024-01-01T00:00:00Z", "t_a", "th_3"))}} {
+		require.Contains(t, c.run(exitFault, command...).Stderr.String(), "registry-worker upgrade", "%s", command)
+	}
+	require.Equal(t, whole, old.patient("export"), "nothing was written")
+
+	require.Contains(t, c.run(exitDone, "upgrade", "--yes", "--rate", "unlimited").Stderr.String(), "2 brought over")
+	require.Equal(t, whole, c.patient("export"))
+	c.run(exitDone, "export", "--check")
+	require.Equal(t, http.StatusServiceUnavailable, get(t, url+"/v1/threads/th_1/access", "t_a"), "what still runs does not answer")
+	forgotten.Signal(syscall.SIGTERM)
+	require.Equal(t, exitDone, forgotten.Wait(30*time.Second))
+}
+
 // noted is how many documents upgrade has noted as looked at.
 func noted(t *testing.T, c program) int {
 	t.Helper()
