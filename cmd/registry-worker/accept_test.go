@@ -83,6 +83,7 @@ func (s said) data(i int) string {
 }
 
 func TestWhoMaySayWhat(t *testing.T) {
+	t.Parallel()
 	c := onEmulators(t)
 	c.env = append(c.env, "REGISTRY_SUBSCRIPTIONS="+strings.Join([]string{
 		threadTopic + ".realtime-registry", canvasTopic + ".realtime-registry", moveTopic + ".realtime-registry",

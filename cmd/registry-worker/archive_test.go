@@ -91,6 +91,7 @@ func settled(t *testing.T, url string, n int) time.Duration {
 }
 
 func TestAnArchiveEndsAsItsFoldAndAgainChangesNothing(t *testing.T) {
+	t.Parallel()
 	a := loadArchive(t)
 	c := onEmulators(t)
 	meter := wire.NewMeter()
@@ -142,6 +143,7 @@ func lastWrite(t *testing.T, c program) (last time.Time) {
 }
 
 func TestAnArchiveThatIsStoppedInTheMiddleEndsAlike(t *testing.T) {
+	t.Parallel()
 	a := loadArchive(t)
 	c := onEmulators(t)
 	c.run(exitDone, "provision")
@@ -166,6 +168,7 @@ func TestAnArchiveThatIsStoppedInTheMiddleEndsAlike(t *testing.T) {
 }
 
 func TestAnArchiveReplayedTwiceAndAfterAKillEndsAsItsFold(t *testing.T) {
+	t.Parallel()
 	a := loadArchive(t)
 	c, file := onEmulators(t), write(t, a.lines...)
 	apply := func(args ...string) string {

@@ -17,6 +17,7 @@ import (
 // the wire beside the real program. (What reading the ledger costs does not grow
 // with events, and is not in it.)
 func TestWhatEventsCost(t *testing.T) {
+	t.Parallel()
 	const (
 		threads   = 400
 		documents = "realtime_registry"

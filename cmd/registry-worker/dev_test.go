@@ -102,6 +102,7 @@ func requireDrains(t *testing.T, p *emulatortest.Process) {
 }
 
 func TestDevShowsTheExampleAndAnswersAsItSays(t *testing.T) {
+	t.Parallel()
 	emulatortest.Both(t) // skips if they are not installed
 	p := showing(t, []string{"FIRESTORE_EMULATOR_HOST=", "PUBSUB_EMULATOR_HOST=", "GOOGLE_CLOUD_PROJECT="})
 	requireOwners(t, p)
@@ -135,6 +136,7 @@ func toPaste(t *testing.T, p *emulatortest.Process) string {
 }
 
 func TestDevWithoutEmulatorsSaysSoAndShowsTheSame(t *testing.T) {
+	t.Parallel()
 	p := showing(t, hidden(t))
 	require.Contains(t, p.Stderr.String(), "not installed")
 	require.Contains(t, p.Stderr.String(), "gcloud components install")
@@ -146,6 +148,7 @@ func TestDevWithoutEmulatorsSaysSoAndShowsTheSame(t *testing.T) {
 }
 
 func TestDevOnEmulatorsThatRunShowsTheSameAgain(t *testing.T) {
+	t.Parallel()
 	project := emulatortest.Both(t)
 	for range 2 { // the second time every event is a duplicate, or refused again
 		p := showing(t, project.Environ())
@@ -155,6 +158,7 @@ func TestDevOnEmulatorsThatRunShowsTheSameAgain(t *testing.T) {
 }
 
 func TestDevPutsTheServicesRulesBeforeTheEmulators(t *testing.T) {
+	t.Parallel()
 	project := emulatortest.Both(t)
 	p := showing(t, project.Environ(), "--service-rules", "--rtt", "20ms")
 	requireOwners(t, p)
@@ -174,6 +178,7 @@ func TestDevPutsTheServicesRulesBeforeTheEmulators(t *testing.T) {
 }
 
 func TestDevStartsEmptyWhereAsked(t *testing.T) {
+	t.Parallel()
 	p := showing(t, hidden(t), "--empty")
 	require.NotContains(t, p.Stdout.String(), "th_welcome")
 	require.Len(t, requests(t, p), 5)
@@ -184,6 +189,7 @@ func TestDevStartsEmptyWhereAsked(t *testing.T) {
 }
 
 func TestDevShowsRequestsWithTheTokensThatItDemands(t *testing.T) {
+	t.Parallel()
 	tokens := []string{"REGISTRY_API_TOKEN=secret-of-checks", "REGISTRY_CLAIM_TOKEN=secret-of-claims"}
 	p := showing(t, append(hidden(t), tokens...))
 	require.NotContains(t, p.Stdout.String(), "secret-of")
@@ -191,6 +197,7 @@ func TestDevShowsRequestsWithTheTokensThatItDemands(t *testing.T) {
 }
 
 func TestDevTellsRefusalsOnceThePageIsShown(t *testing.T) {
+	t.Parallel()
 	p := showing(t, hidden(t))
 	requireAnswers(t, p)
 	p.AwaitLine("missing entry", time.Minute)

@@ -15,6 +15,7 @@ import (
 )
 
 func TestADrainInTheMiddleAcksWhatIsCommittedAndNothingElse(t *testing.T) {
+	t.Parallel()
 	const threads = 1000
 	c := onEmulators(t)
 	c.run(exitDone, "provision")

@@ -105,6 +105,7 @@ func created(id, at, tenant, thread string) string {
 }
 
 func TestFromAnEventToAnAnswer(t *testing.T) {
+	t.Parallel()
 	c := onEmulators(t)
 	require.Contains(t, c.run(exitDone, "provision", "--dry-run").Stdout.String(), "create topic nexus-thread-created")
 	require.Contains(t, c.run(exitDone, "provision").Stdout.String(), "create topic nexus-thread-created", "the dry run has created nothing")
@@ -152,6 +153,7 @@ func TestFromAnEventToAnAnswer(t *testing.T) {
 }
 
 func TestPublishNamesEveryRefusedLineAndPublishesTheOthers(t *testing.T) {
+	t.Parallel()
 	c := onEmulators(t)
 	c.run(exitDone, "provision")
 	now := time.Now().UTC().Format(time.RFC3339)
@@ -192,6 +194,7 @@ func TestPublishNamesEveryRefusedLineAndPublishesTheOthers(t *testing.T) {
 }
 
 func TestPublishReadsStandardInputAndSeveralFiles(t *testing.T) {
+	t.Parallel()
 	c := onEmulators(t)
 	c.run(exitDone, "provision")
 	one := write(t, created("1", "2024-01-01T00:00:00Z", "t_ada", "th_1"))
@@ -208,6 +211,7 @@ func TestPublishWantsItsFiles(t *testing.T) {
 }
 
 func TestWhatOnlyAWorkerRefusesIsADeadLetter(t *testing.T) {
+	t.Parallel()
 	c := onEmulators(t)
 	c.run(exitDone, "provision")
 	const same = "2024-01-01T00:00:00Z"

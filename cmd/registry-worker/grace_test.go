@@ -15,6 +15,7 @@ import (
 
 // What a create flow that only publishes relies on.
 func TestWhatWasJustPublishedIsFoundWithinTheGrace(t *testing.T) {
+	t.Parallel()
 	const checks, atOnce = 1000, 4
 	c := onEmulators(t)
 	c.run(exitDone, "provision")

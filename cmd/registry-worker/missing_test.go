@@ -57,12 +57,14 @@ func asked(command string) string {
 }
 
 func TestWithoutCredentialsTheStartFailsAndSaysSo(t *testing.T) {
+	t.Parallel()
 	requireMissing(t, needing, nil, func(command string) []string {
 		return []string{asked(command), "no credentials", "GOOGLE_APPLICATION_CREDENTIALS", "EMULATOR_HOST"}
 	})
 }
 
 func TestWithoutNetworkTheStartFailsAndNamesTheService(t *testing.T) {
+	t.Parallel()
 	env := []string{
 		"GOOGLE_APPLICATION_CREDENTIALS=" + serviceAccount(t),
 		"HTTPS_PROXY=http://127.0.0.1:1", "NO_PROXY=", // the only way out is closed
@@ -77,6 +79,7 @@ func TestWithoutNetworkTheStartFailsAndNamesTheService(t *testing.T) {
 }
 
 func TestWithoutItsEmulatorTheStartFailsAndNamesTheAddress(t *testing.T) {
+	t.Parallel()
 	env := []string{"FIRESTORE_EMULATOR_HOST=127.0.0.1:1", "PUBSUB_EMULATOR_HOST=127.0.0.1:1"}
 	requireMissing(t, needing, env, func(command string) []string {
 		return []string{asked(command), "the emulator at 127.0.0.1:1", "does not answer"}
@@ -105,6 +108,7 @@ func TestWithoutPubSubTheWorkerDoesNotStartThoughFirestoreAnswers(t *testing.T) 
 }
 
 func TestInAnotherProjectTheWorkerNamesWhatDoesNotExist(t *testing.T) {
+	t.Parallel()
 	project := emulatortest.Both(t)
 	p := emulatortest.Run(t, project.Environ(), emulatortest.Binary(t), "run", "--listen", "127.0.0.1:0")
 	require.Equal(t, exitFault, p.Wait(10*time.Second))
@@ -119,6 +123,7 @@ func TestInAnotherProjectTheWorkerNamesWhatDoesNotExist(t *testing.T) {
 }
 
 func TestTheWorkerDoesNotStartWhereDeadLettersAreKeptByNobody(t *testing.T) {
+	t.Parallel()
 	c := onEmulators(t)
 	c.run(exitDone, "provision")
 	c.deleteSubscription("realtime-registry-dead-letters")
@@ -127,6 +132,7 @@ func TestTheWorkerDoesNotStartWhereDeadLettersAreKeptByNobody(t *testing.T) {
 }
 
 func TestInAnotherProjectPublishNamesTheTopics(t *testing.T) {
+	t.Parallel()
 	project := emulatortest.PubSub(t)
 	p := emulatortest.Run(t, project.Environ(), emulatortest.Binary(t), "publish", "-")
 	require.Equal(t, exitFault, p.Wait(10*time.Second))
@@ -167,6 +173,7 @@ func serviceAccount(t *testing.T) string {
 }
 
 func TestDevAtAnEmulatorThatHasGoneSaysSoAtOnce(t *testing.T) {
+	t.Parallel()
 	for name, env := range map[string][]string{
 		"both":     {"FIRESTORE_EMULATOR_HOST=127.0.0.1:1", "PUBSUB_EMULATOR_HOST=127.0.0.1:1"},
 		"with URL": {"FIRESTORE_EMULATOR_HOST=127.0.0.1:1", "PUBSUB_EMULATOR_HOST=http://127.0.0.1:1"},

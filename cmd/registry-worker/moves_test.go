@@ -141,6 +141,7 @@ func TestATenantsMoveIsPlannedDoneKilledResumedAndTakenBack(t *testing.T) {
 }
 
 func TestAMoveWhoseIDTwoSourcesShareIsRetractedBySourceOnly(t *testing.T) {
+	t.Parallel()
 	c := onEmulators(t)
 	other := strings.Replace(tenantMoved("m", "2024-01-02T00:00:00Z", "t_a", "t_b"), "//test", "//other", 1)
 	c.replay(tenantMoved("m", "2024-01-02T00:00:00Z", "t_c", "t_d"), other)
@@ -198,6 +199,7 @@ func (c program) everything() {
 }
 
 func TestAnArchiveMakesAnEmptyRegistryTheSame(t *testing.T) {
+	t.Parallel()
 	from, to := onEmulators(t), onEmulators(t)
 	from.everything()
 	archived := filepath.Join(t.TempDir(), "all.ndjson")
@@ -212,6 +214,7 @@ func TestAnArchiveMakesAnEmptyRegistryTheSame(t *testing.T) {
 }
 
 func TestInspectSaysWhoOwnsAndWhy(t *testing.T) {
+	t.Parallel()
 	c := onEmulators(t)
 	c.everything()
 	text := c.run(exitDone, "inspect", "thread", "th_2").Stdout.String()
@@ -235,6 +238,7 @@ func TestInspectSaysWhoOwnsAndWhy(t *testing.T) {
 }
 
 func TestAReplayThatWasKilledGoesOn(t *testing.T) {
+	t.Parallel()
 	c := onEmulators(t)
 	file, checkpoint := write(t, threads("t_a", "k", 3000)...), filepath.Join(t.TempDir(), "checkpoint.json")
 	args := []string{"replay", "--yes", "--checkpoint", checkpoint, "--rate", "200", file}
@@ -287,6 +291,7 @@ func TestACommandWithoutItsSecondWordSaysWhichThereAre(t *testing.T) {
 }
 
 func TestARewindDeliversAgainWhatIsKept(t *testing.T) {
+	t.Parallel()
 	c := onEmulators(t)
 	c.run(exitDone, "provision")
 	c.run(exitDone, "publish", write(t, threads("t_a", "r", 50)...))

@@ -146,6 +146,7 @@ func (c program) requireOutputsMatter(t *testing.T, args []string) {
 // A Go program finds /dev/null in place of an output that was closed before its
 // start. It cannot be sure, since others open /dev/null in the same way.
 func TestAnOutputThatWasClosedBeforeTheStartIsTold(t *testing.T) {
+	t.Parallel()
 	const told = "standard output was closed before the start, or is /dev/null"
 	for line, want := range map[string]bool{
 		"%s version >&-":             true,
@@ -177,6 +178,7 @@ func TestDevEndsIfWhatItShowsIsLost(t *testing.T) {
 }
 
 func TestAServiceGoesOnWithoutItsLog(t *testing.T) {
+	t.Parallel()
 	c := onEmulators(t)
 	r, log, err := os.Pipe()
 	require.NoError(t, err)

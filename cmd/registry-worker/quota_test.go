@@ -21,6 +21,7 @@ import (
 )
 
 func TestATenantsThrottleFromTheCommandLine(t *testing.T) {
+	t.Parallel()
 	c := onEmulators(t)
 	policies := filepath.Join(t.TempDir(), "policies.yaml")
 	require.NoError(t, os.WriteFile(policies, []byte("policies:\n  - action: stream_connect\n    limit: 3\n    window: 1h\n"), 0o600))
@@ -71,6 +72,7 @@ func TestATenantsThrottleFromTheCommandLine(t *testing.T) {
 }
 
 func TestAResetAsksWithTheTargetAndTheWindow(t *testing.T) {
+	t.Parallel()
 	c := onEmulators(t)
 	reset := func(answer string, code int) string {
 		s := onTerminal(t, c.project.Environ(), "quota", "reset", "t_ada", "all-actions")
@@ -148,6 +150,7 @@ func TestABadPolicyFileIsToldOnceAndEveryFaultOfIt(t *testing.T) {
 }
 
 func TestBadThrottleSettingsAreRefusedAtTheStart(t *testing.T) {
+	t.Parallel()
 	bad := filepath.Join(t.TempDir(), "bad.yaml")
 	require.NoError(t, os.WriteFile(bad, []byte("policies:\n  - limit: many\n"), 0o600))
 	c := onEmulators(t)

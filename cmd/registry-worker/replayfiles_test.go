@@ -81,6 +81,7 @@ func mustGetwd(t *testing.T) string {
 }
 
 func TestRefusedLinesGoWhereTheyAreAskedToAndDestroyNothing(t *testing.T) {
+	t.Parallel()
 	c := onEmulators(t)
 	dir := t.TempDir()
 	archive := write(t, created("1", "2024-01-01T00:00:00Z", "t_a", "th_1"), "nonsense")
@@ -111,6 +112,7 @@ func TestRefusedLinesGoWhereTheyAreAskedToAndDestroyNothing(t *testing.T) {
 }
 
 func TestACheckpointOfAPipeLosesNothingAndAFIFODoesNotHangTheReplay(t *testing.T) {
+	t.Parallel()
 	c := onEmulators(t)
 	dir := t.TempDir()
 	fifo, checkpoint := filepath.Join(dir, "fifo"), filepath.Join(dir, "checkpoint.json")
@@ -144,6 +146,7 @@ func (c program) target() target {
 }
 
 func TestACheckpointOfAnotherTargetIsRefusedByName(t *testing.T) {
+	t.Parallel()
 	staging, prod := onEmulators(t), onEmulators(t)
 	file, checkpoint := write(t, threads("t_a", "k", 3000)...), filepath.Join(t.TempDir(), "checkpoint.json")
 	first := staging.start("replay", "--yes", "--checkpoint", checkpoint, "--rate", "200", file)
@@ -166,6 +169,7 @@ func TestACheckpointOfAnotherTargetIsRefusedByName(t *testing.T) {
 }
 
 func TestAReplaySaysWhereFromAndWhatItChangesAndAsks(t *testing.T) {
+	t.Parallel()
 	staging, prod := onEmulators(t), onEmulators(t)
 	staging.replay(created("s1", "2024-01-01T00:00:00Z", "t_staging", "1001"), tenantMoved("m1", "2024-02-02T00:00:00Z", "t_x", "t_y"))
 	staging.run(exitDone, "moves", "retract", "m1", "--yes")

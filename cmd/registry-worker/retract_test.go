@@ -10,6 +10,7 @@ import (
 )
 
 func TestWhatASecondOperatorSaysOfARetractionIsKeptBesideTheFirst(t *testing.T) {
+	t.Parallel()
 	c := onEmulators(t)
 	c.replay(tenantMoved("m", "2024-01-02T00:00:00Z", "t_a", "t_b"))
 	retract := func(args ...string) string {
@@ -34,6 +35,7 @@ func TestWhatASecondOperatorSaysOfARetractionIsKeptBesideTheFirst(t *testing.T) 
 }
 
 func TestWhoRetractsIsBoundedAndPrintable(t *testing.T) {
+	t.Parallel()
 	c := onEmulators(t)
 	c.replay(tenantMoved("m", "2024-01-02T00:00:00Z", "t_a", "t_b"))
 	for name, args := range map[string][]string{

@@ -16,6 +16,7 @@ import (
 )
 
 func TestServicesDrainOnSignalsAndExitWith0(t *testing.T) {
+	t.Parallel()
 	c := onEmulators(t)
 	c.run(exitDone, "provision")
 	for _, args := range [][]string{{"run"}, {"run", "--api"}, {"serve"}, {"dev"}} {
@@ -31,6 +32,7 @@ func TestServicesDrainOnSignalsAndExitWith0(t *testing.T) {
 }
 
 func TestASecondCtrlCDoesNotWaitForTheDrain(t *testing.T) {
+	t.Parallel()
 	c := onEmulators(t)
 	p, url := c.service("serve")
 	slow, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
@@ -65,6 +67,7 @@ func TestASecondCtrlCDoesNotWaitForTheDrain(t *testing.T) {
 }
 
 func TestLogsAreJSONWhereNobodyLooks(t *testing.T) {
+	t.Parallel()
 	c := onEmulators(t)
 	p, _ := c.service("serve") // with --log-format json; the next one is left to decide
 	p.Signal(syscall.SIGTERM)
@@ -79,6 +82,7 @@ func TestLogsAreJSONWhereNobodyLooks(t *testing.T) {
 }
 
 func TestTheWorkerAloneTellsItsHealthAndNothingElse(t *testing.T) {
+	t.Parallel()
 	c := onEmulators(t)
 	c.run(exitDone, "provision")
 	p, url := c.service("run")
@@ -90,6 +94,7 @@ func TestTheWorkerAloneTellsItsHealthAndNothingElse(t *testing.T) {
 }
 
 func TestTokensGuardTheAPI(t *testing.T) {
+	t.Parallel()
 	c := onEmulators(t)
 	p := emulatortest.Run(t, append(c.project.Environ(), "REGISTRY_API_TOKEN=reader-reader-reader", "REGISTRY_CLAIM_TOKEN=writer-writer-writer"),
 		emulatortest.Binary(t), "serve", "--listen", "0.0.0.0:0", "--log-format", "json", "--log-level", "info")
@@ -117,6 +122,7 @@ func TestTokensGuardTheAPI(t *testing.T) {
 }
 
 func TestDevWithoutEmulatorsSaysSoAndAnswersFromMemory(t *testing.T) {
+	t.Parallel()
 	p := emulatortest.Run(t, []string{"FIRESTORE_EMULATOR_HOST=", "PUBSUB_EMULATOR_HOST=", "PATH=/nonexistent", "CLOUDSDK_ROOT_DIR=/nonexistent"},
 		emulatortest.Binary(t), "dev", "--listen", "127.0.0.1:0", "--log-format", "json", "--log-level", "info")
 	line := p.AwaitLine(`"msg":"listening"`, 30*time.Second)

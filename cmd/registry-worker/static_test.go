@@ -15,6 +15,7 @@ import (
 
 // An image without a C library runs it.
 func TestWhatMakeBuildsIsStaticAndCarriesItsLicences(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS != "linux" {
 		t.Skip("looks at ELF")
 	}

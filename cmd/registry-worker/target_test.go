@@ -22,6 +22,7 @@ func leaves(all []command) (names []string) {
 // What writes says where, before anything else. A new command must say which of
 // the two it is.
 func TestEveryCommandThatWritesBeginsWithItsTarget(t *testing.T) {
+	t.Parallel()
 	c := onEmulators(t)
 	c.env = []string{"REGISTRY_COLLECTION_PREFIX=pre_", "FIRESTORE_DATABASE=(default)"}
 	file := write(t, created("1", "2024-01-01T00:00:00Z", "t_a", "th_1"), tenantMoved("m", "2024-01-02T00:00:00Z", "t_a", "t_b"))

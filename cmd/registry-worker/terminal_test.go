@@ -137,6 +137,7 @@ func (s *session) exits(code int) {
 }
 
 func TestAQuestionNamesItsTargetAndTheFirstCtrlCEndsIt(t *testing.T) {
+	t.Parallel()
 	env := []string{"GOOGLE_CLOUD_PROJECT=p-1", "FIRESTORE_DATABASE=", "PUBSUB_EMULATOR_HOST=127.0.0.1:9"}
 	s := onTerminal(t, env, "replay", "--since", "1h")
 	s.await("Type yes to go on")
@@ -154,6 +155,7 @@ func TestAQuestionNamesItsTargetAndTheFirstCtrlCEndsIt(t *testing.T) {
 }
 
 func TestTheFirstCtrlCEndsAReadOfStandardInput(t *testing.T) {
+	t.Parallel()
 	c := onEmulators(t)
 	c.run(exitDone, "provision")
 	for _, args := range [][]string{{"publish", "-"}, {"replay", "--yes", "-"}} {

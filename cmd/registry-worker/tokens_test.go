@@ -41,6 +41,7 @@ func (l *lines) count(text string) int {
 }
 
 func TestTokensInAFileAreFollowed(t *testing.T) {
+	t.Parallel()
 	const first, second = "first-token-of-tests", "second-token-of-tests"
 	file := filepath.Join(t.TempDir(), "token")
 	put := func(text string) { require.NoError(t, os.WriteFile(file, []byte(text), 0o600)) }
@@ -101,6 +102,7 @@ func TestATokenFileThatIsWrongIsNamedAtTheStart(t *testing.T) {
 }
 
 func TestMetricsHaveAnAddressOfTheirOwn(t *testing.T) {
+	t.Parallel()
 	c := onEmulators(t)
 	p := c.start("serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--log-format", "json", "--log-level", "info")
 	api := addressIn(p.AwaitLine(`"api":true`, 30*time.Second))

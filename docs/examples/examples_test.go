@@ -177,6 +177,7 @@ func requireCreateFlow(i installation, create creator, outbox func() int) {
 }
 
 func TestTheCreateFlowInPythonClaimsThenPublishes(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	database := filepath.Join(t.TempDir(), "threads.sqlite3")
 	create := func(env []string, args ...string) *emulatortest.Process {
@@ -209,6 +210,7 @@ func TestTheCreateFlowInPythonClaimsThenPublishes(t *testing.T) {
 }
 
 func TestTheCreateFlowInGoClaimsThenPublishes(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	program := filepath.Join(t.TempDir(), "publisher")
 	out, err := exec.Command("go", "build", "-o", program, "./publisher").CombinedOutput()
@@ -237,6 +239,7 @@ func TestTheCreateFlowInGoClaimsThenPublishes(t *testing.T) {
 }
 
 func TestPythonAsksAndFailsClosed(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	i.done(i.python([]string{"DATABASE=" + filepath.Join(t.TempDir(), "db")}, os.DevNull, "publisher.py", "t_acme", "th_1"))
 	ask := func(env []string, args ...string) string {
@@ -280,6 +283,7 @@ func TestPythonAsksAndFailsClosed(t *testing.T) {
 // A client that takes a stranger's answer for the registry's would answer its own
 // client, or forget its outbox.
 func TestAClaimIsMadeByTheRegistryAlone(t *testing.T) {
+	t.Parallel()
 	i := installation{t: t, env: []string{"PYTHONDONTWRITEBYTECODE=1", "GOOGLE_CLOUD_PROJECT=test", "PUBSUB_EMULATOR_HOST=" + nowhere}}
 	list := write(t, "thread,th_1,t_acme")
 	for _, code := range []int{http.StatusCreated, http.StatusNoContent, http.StatusOK, http.StatusConflict, http.StatusBadRequest} {
@@ -298,6 +302,7 @@ func TestAClaimIsMadeByTheRegistryAlone(t *testing.T) {
 // A process that has asked and then forks (gunicorn --preload, multiprocessing)
 // gives its connection to both.
 func TestPythonKeepsAnswersApartAfterAFork(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	i.done(i.python([]string{"DATABASE=" + filepath.Join(t.TempDir(), "db")}, os.DevNull, "publisher.py", "t_acme", "th_1"))
 	script := `
@@ -336,6 +341,7 @@ sys.exit(any(failed) or any(os.waitpid(child, 0)[1] for child in children))
 
 // An answer that nobody waited for must not be the next question's.
 func TestPythonDropsAConnectionThatWasInterrupted(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	i.done(i.python([]string{"DATABASE=" + filepath.Join(t.TempDir(), "db")}, os.DevNull, "publisher.py", "t_acme", "th_1"))
 	script := `
@@ -373,6 +379,7 @@ func write(t *testing.T, line string) string {
 // The connection of a thread is kept; one that the server has closed meanwhile
 // is no fault of the tenant's.
 func TestPythonAsksAgainWhereAConnectionWasClosed(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	i.done(i.python([]string{"DATABASE=" + filepath.Join(t.TempDir(), "db")}, os.DevNull, "publisher.py", "t_acme", "th_1"))
 	script := `
@@ -388,6 +395,7 @@ for closed in (False, True, False):
 }
 
 func TestEventsOfOnesOwnArePublishedAndInspected(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	for range 2 {
 		i.worker("publish", "events.ndjson")
@@ -416,6 +424,7 @@ func TestEventsOfOnesOwnArePublishedAndInspected(t *testing.T) {
 }
 
 func TestBackfillRegistersWhatExistedBefore(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	directory := t.TempDir()
 	file := func(name, text string) string {

@@ -68,6 +68,7 @@ var handshake = []string{
 }
 
 func TestFastAPILetsInTheOwnerAndEndsWhatItLoses(t *testing.T) {
+	t.Parallel()
 	withFastAPI(t)
 	i := install(t)
 	i.done(i.python([]string{"DATABASE=" + filepath.Join(t.TempDir(), "db")}, "/dev/null", "publisher.py", "t_acme", "th_1"))
@@ -101,6 +102,7 @@ func TestFastAPILetsInTheOwnerAndEndsWhatItLoses(t *testing.T) {
 
 // A registry that accepts and does not answer.
 func TestARegistryThatHangsHoldsUpNothingElseInFastAPI(t *testing.T) {
+	t.Parallel()
 	const threads, connects = 20, 60
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

@@ -102,6 +102,7 @@ func event(id, kind, at, data string) string {
 // docs/migration.md, step by step, with documents as the Python services write
 // them: nothing is refused that was allowed before.
 func TestMigrationRefusesNothingThatWasAllowedBefore(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	p := newPython(i)
 	for n := range 20 {
@@ -171,6 +172,7 @@ func TestMigrationRefusesNothingThatWasAllowedBefore(t *testing.T) {
 // move at once and direct readers when the job is done; a set takes one canvas
 // back.
 func TestAPlainSetAfterAMoveTakesTheCanvasBack(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	p := newPython(i)
 	p.set("canvas__cv_moved", "t_globex")
