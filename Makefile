@@ -9,9 +9,11 @@ BINARY      ?= bin/registry-worker
 VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-# Two test binaries at a time beside the emulators; on two cores more would only
-# make each slower. No test binary may take longer than TIMEOUT.
-PARALLEL ?= 2
+# Three test binaries at a time beside the emulators, and up to six tests of one:
+# most wait, for processes and for the clock. No test binary may take longer than
+# TIMEOUT.
+PARALLEL ?= 3
+TOGETHER ?= 6
 TIMEOUT  ?= 8m
 
 # How long each fuzz test runs, how many cases each property gets in `proofs`,
@@ -51,7 +53,7 @@ build: ## bin/registry-worker, static
 	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o $(BINARY) ./cmd/registry-worker
 
 test: lint tools ## lint and all tests, beside the emulators; at most five minutes
-	@$(BESIDE_EMULATORS) bin/testsummary -count=1 -vet=off -p $(PARALLEL) -timeout $(TIMEOUT) ./...
+	@$(BESIDE_EMULATORS) bin/testsummary -count=1 -vet=off -p $(PARALLEL) -parallel $(TOGETHER) -timeout $(TIMEOUT) ./...
 
 race: tools ## all tests under the race detector
 	@$(BESIDE_EMULATORS) bin/testsummary -count=1 -vet=off -race -p $(PARALLEL) -timeout 15m ./...
