@@ -39,7 +39,7 @@ installed = { $(1); } >/dev/null 2>&1 || \
 # summary says; with CI=true they fail.
 BESIDE_EMULATORS = bin/emulators $(if $(filter true,$(CI)),,--optional) --
 
-.PHONY: help run build test race fuzz proofs archive bench emulators python browser proxies lint tools
+.PHONY: help run build test race fuzz proofs archive bench emulators python browser proxies javascript lint tools
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -89,6 +89,10 @@ browser: ## install the Chromium that tests open streams in, or say what to type
 
 proxies: ## install the nginx and the Caddy that tests put before a transport, or say what to type
 	@$(call installed,PATH=$$PATH:/usr/sbin; command -v nginx && command -v caddy,nginx-light caddy)
+
+javascript: ## install what the examples in JavaScript need, or say what to type
+	@$(call installed,command -v node && command -v npm,nodejs npm)
+	@cd docs/examples/javascript && { node -e 'require.resolve("@google-cloud/pubsub")' 2>/dev/null || npm ci --ignore-scripts --no-audit --no-fund; }
 
 lint: ## gofmt, go vet, staticcheck, and mypy where Python has it
 	@unformatted="$$(gofmt -l .)"; if [[ -n "$$unformatted" ]]; then echo "run gofmt -w on:"; echo "$$unformatted"; exit 1; fi

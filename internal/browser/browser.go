@@ -66,8 +66,15 @@ func (s Sight) String() string { return fmt.Sprintf("%6.1f s  %s  %s", s.At.Seco
 // Open opens a page of the site with an EventSource for each path.
 func Open(t testing.TB, site string, paths ...string) *Page {
 	t.Helper()
+	return OpenURL(t, site+pagePath+"?"+url.Values{"path": paths}.Encode())
+}
+
+// OpenURL opens a page of the test's own, which keeps what it sees in window.seen, as
+// page.html does: an array of [milliseconds since it was opened, path, what].
+func OpenURL(t testing.TB, address string) *Page {
+	t.Helper()
 	p := &Page{t: t, tab: start(t), told: map[string]int{}}
-	p.tab.call(t, "POST", "/url", map[string]any{"url": site + pagePath + "?" + url.Values{"path": paths}.Encode()}, nil)
+	p.tab.call(t, "POST", "/url", map[string]any{"url": address}, nil)
 	return p
 }
 
@@ -92,7 +99,7 @@ func (p *Page) Await(path, what string, within time.Duration) Sight {
 func (p *Page) Seen() []Sight {
 	p.t.Helper()
 	var more []Sight
-	p.tab.call(p.t, "POST", "/execute/sync", map[string]any{"script": "return seen.slice(arguments[0])", "args": []any{len(p.seen)}}, &more)
+	p.tab.call(p.t, "POST", "/execute/sync", map[string]any{"script": "return (window.seen ?? []).slice(arguments[0])", "args": []any{len(p.seen)}}, &more)
 	p.seen = append(p.seen, more...)
 	return p.seen
 }

@@ -115,9 +115,12 @@ func events(next source) http.Handler {
 
 // lastEvent is the number after which a client resumes; without one, and with 0, it
 // is the beginning. What is no number of ours is refused: to begin anew would send
-// everything twice.
+// everything twice. A page that makes a new EventSource can say it in the query alone.
 func lastEvent(r *http.Request) (int, error) {
 	values := r.Header.Values("Last-Event-ID")
+	if len(values) == 0 {
+		values = r.URL.Query()["lastEventId"]
+	}
 	if len(values) == 0 || len(values) == 1 && values[0] == "" {
 		return 0, nil
 	}

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -201,6 +202,11 @@ func TestALastEventIDThatIsNoneOfOursIsRefused(t *testing.T) {
 		if id == "41" {
 			require.Equal(t, "id: 42\ndata: after 41\n\n", answer.Body.String())
 		}
+		query := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/threads/th_1/events?"+url.Values{"lastEventId": {id}}.Encode(), nil)
+		query.Header["X-Authenticated-Tenant"] = []string{"t_acme"}
+		same := httptest.NewRecorder()
+		handler.ServeHTTP(same, query)
+		require.Equal(t, answer, same, "%q in the query", id)
 	}
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/threads/th_1/events", nil)
 	r.Header["X-Authenticated-Tenant"], r.Header["Last-Event-Id"] = []string{"t_acme"}, []string{"1", "2"}
