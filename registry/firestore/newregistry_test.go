@@ -1,14 +1,16 @@
 package firestore_test
 
 import (
+	"context"
 	"fmt"
-	"sync"
+	"strings"
 	"testing"
 	"time"
 
 	client "cloud.google.com/go/firestore"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
 
 	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
 	"github.com/northstar-engines/realtime-registry/emulator/wire"
@@ -147,25 +149,31 @@ func TestAHeadThatSomebodyDeletedIsNotTakenForANewRegistry(t *testing.T) {
 	require.NoError(t, err, "who ran all the while goes on")
 }
 
+// Another process makes the head after this one has read that there is none, and
+// before it looks whether the ledger has a past.
 func TestProcessesThatBeginANewRegistryTogetherAllWrite(t *testing.T) {
 	p := emulatortest.Firestore(t)
-	var stores []*firestore.Store
-	for range 4 {
-		s, err := firestore.Open(t.Context(), firestore.Options{ProjectID: p.ID, Prefix: prefix, ClientOptions: p.FirestoreOptions()})
-		require.NoError(t, err)
-		defer s.Close()
-		stores = append(stores, s)
-	}
-	requireAll(t, registry.Applied, stores[0].Apply(t.Context(), creations("0", 1)))
-	var together sync.WaitGroup
-	for i, s := range stores[1:] {
-		together.Go(func() {
-			for _, o := range s.Apply(t.Context(), creations(fmt.Sprint(i+1), 1)) {
-				assert.Equal(t, registry.Applied, o.Kind, o.Err)
+	other, err := firestore.Open(t.Context(), firestore.Options{ProjectID: p.ID, Prefix: prefix, ClientOptions: p.FirestoreOptions()})
+	require.NoError(t, err)
+	defer other.Close()
+	queries := make(chan struct{}, 1) // has one while the other is to be faster
+	between := grpc.WithStreamInterceptor(func(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, streamer grpc.Streamer, o ...grpc.CallOption) (grpc.ClientStream, error) {
+		if strings.HasSuffix(method, "/RunQuery") {
+			select {
+			case <-queries:
+				assert.NoError(t, other.MakeHead(ctx))
+			default:
 			}
-		})
-	}
-	together.Wait()
+		}
+		return streamer(ctx, desc, cc, method, o...)
+	})
+	s, err := firestore.Open(t.Context(), firestore.Options{ProjectID: p.ID, Prefix: prefix, ClientOptions: p.FirestoreOptions(between)})
+	require.NoError(t, err)
+	defer s.Close()
+	queries <- struct{}{}
+	requireAll(t, registry.Applied, s.Apply(t.Context(), creations("x", 1)))
+	require.Empty(t, queries, "the other was faster")
+	requireAll(t, registry.Applied, other.Apply(t.Context(), creations("y", 1)))
 }
 
 func TestToBeginANewRegistryCostsFourReads(t *testing.T) {
