@@ -27,22 +27,32 @@ const soon = time.Minute
 // nobody listens there.
 const nowhere = "127.0.0.1:1"
 
+// pythonPath lets Python find the package where it is not installed.
+var pythonPath = []string{"PYTHONDONTWRITEBYTECODE=1", "PYTHONPATH=" + func() string {
+	path, err := filepath.Abs("../../clients/python/src")
+	if err != nil {
+		panic(err)
+	}
+	return path
+}()}
+
 // installation is a registry that runs.
 type installation struct {
-	t       *testing.T
-	project emulatortest.Project
-	url     string
-	env     []string
+	t        *testing.T
+	project  emulatortest.Project
+	registry *emulatortest.Process
+	url      string
+	env      []string
 }
 
 func install(t *testing.T) installation {
 	t.Helper()
 	project := emulatortest.Both(t)
-	i := installation{t: t, project: project, env: append(project.Environ(), "PYTHONDONTWRITEBYTECODE=1")}
+	i := installation{t: t, project: project, env: append(project.Environ(), pythonPath...)}
 	i.worker("provision")
-	p := emulatortest.Run(t, i.env, emulatortest.Binary(t), "run", "--api", "--listen", "127.0.0.1:0", "--streams", "1", "--log-format", "json")
+	i.registry = emulatortest.Run(t, i.env, emulatortest.Binary(t), "run", "--api", "--listen", "127.0.0.1:0", "--streams", "1", "--log-format", "json")
 	var line struct{ Address string }
-	require.NoError(t, json.Unmarshal([]byte(p.AwaitLine(`"listening"`, soon)), &line))
+	require.NoError(t, json.Unmarshal([]byte(i.registry.AwaitLine(`"listening"`, soon)), &line))
 	i.url = "http://" + line.Address
 	i.env = append(i.env, "REGISTRY_URL="+i.url)
 	return i
@@ -63,7 +73,7 @@ func (i installation) done(p *emulatortest.Process) (stdout string) {
 // python runs an example, with standard input from a file; env wins.
 func (i installation) python(env []string, stdin, program string, args ...string) *emulatortest.Process {
 	i.t.Helper()
-	python := emulatortest.Program(i.t, "python3")
+	python := emulatortest.Python(i.t, "httpx")
 	script := `program=$1; stdin=$2; shift 2; exec "$program" "$@" <"$stdin"`
 	args = append([]string{"-c", script, "sh", python, stdin, filepath.Join("python", program)}, args...)
 	return emulatortest.Run(i.t, append(i.env, env...), "sh", args...)
@@ -204,6 +214,15 @@ func TestTheCreateFlowInPythonClaimsThenPublishes(t *testing.T) {
 	i.done(create(nil))
 	require.Eventually(t, func() bool { return i.status("t_acme", "th_unclaimed") == http.StatusNoContent }, soon, 10*time.Millisecond)
 
+	// What is no event is named, stays, and holds up nothing.
+	insert := `import sqlite3,sys; db=sqlite3.connect(sys.argv[1]); db.execute("INSERT INTO outbox VALUES ('../evil', 't_acme', '2026-01-01T00:00:00Z')"); db.commit()`
+	out, err := exec.Command("python3", "-c", insert, database).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	p = create(nil, "t_acme", "th_behind")
+	require.Equal(t, 1, p.Wait(soon))
+	require.Contains(t, p.Stderr.String(), "left in the outbox:\n'../evil' of 't_acme'")
+	require.Equal(t, 1, outbox())
+
 	p = create([]string{"GOOGLE_CLOUD_PROJECT="})
 	require.Equal(t, 1, p.Wait(soon))
 	require.Equal(t, []string{"GOOGLE_CLOUD_PROJECT is not set"}, p.Stderr.Lines())
@@ -238,53 +257,79 @@ func TestTheCreateFlowInGoClaimsThenPublishes(t *testing.T) {
 	require.Equal(t, 1, outbox())
 }
 
-func TestPythonAsksAndFailsClosed(t *testing.T) {
+// The Python package against the registry itself; its own tests have a fake.
+func TestThePythonPackageBeforeARegistryThatRuns(t *testing.T) {
 	t.Parallel()
 	i := install(t)
-	i.done(i.python([]string{"DATABASE=" + filepath.Join(t.TempDir(), "db")}, os.DevNull, "publisher.py", "t_acme", "th_1"))
-	ask := func(env []string, args ...string) string {
-		p := i.python(env, os.DevNull, "access.py", args...)
-		require.Equal(t, 1, p.Wait(soon), "%s%s", p.Stdout, p.Stderr)
-		require.NotContains(t, p.Stderr.String(), "Traceback")
-		return strings.TrimSpace(p.Stderr.String())
-	}
-	require.Equal(t, "204: stream\n", i.done(i.python(nil, os.DevNull, "access.py", "t_acme", "thread", "th_1")))
-	require.Equal(t, "404", ask(nil, "t_globex", "thread", "th_1"))
-	require.Equal(t, "404", ask(nil, "t_acme", "canvas", "th_1"))
-	require.Contains(t, ask(nil, "t_acme", "thread", "../th_1"), "400")
-	require.Contains(t, ask(nil, "Acme", "thread", "th_1"), "400")
-	require.Contains(t, ask(nil, "t_acme", "room", "th_1"), "400")
-	require.Contains(t, ask(nil, "t_acme"), "want a tenant")
-	require.Contains(t, ask(nil, "t_acme\r\nX-Tenant-Id: t_globex", "thread", "th_1"), "400")
-	require.Contains(t, ask([]string{"REGISTRY_URL=http://" + nowhere}, "t_acme", "thread", "th_1"), "503: ")
+	script := `
+import asyncio, os, sys
+from realtime_registry import AsyncClient, Client, Conflict, NotFound, Ownership, Unavailable
+from realtime_registry.watching import Certified, Lost, State
 
-	for _, url := range []string{"127.0.0.1:8080", "localhost", "ftp://127.0.0.1", "http://", "http://127.0.0.1:x", "http://user@127.0.0.1"} {
-		require.Contains(t, ask([]string{"REGISTRY_URL=" + url}, "t_acme", "thread", "th_1"), "REGISTRY_URL is", url)
-	}
+def raises(error, call, *args):
+    try:
+        call(*args)
+    except error:
+        return
+    sys.exit(f"{call} of {args} does not raise {error}")
 
-	// Whatever else answers is no registry that knows.
-	for _, code := range []int{http.StatusNoContent, http.StatusNotFound, http.StatusBadRequest, http.StatusOK, http.StatusFound, http.StatusUnauthorized, http.StatusInternalServerError, http.StatusServiceUnavailable} {
-		other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }))
-		require.Contains(t, ask([]string{"REGISTRY_URL=" + other.URL}, "t_acme", "thread", "th_1"), "503: ", code)
-		other.Close()
-	}
+client = Client()
+assert client.claim("t_acme", "thread", "th_1") and not client.claim("t_acme", "thread", "th_1")
+assert client.claim("t_acme", "canvas", "cv:~.@+=-_")
+raises(Conflict, client.claim, "t_globex", "thread", "th_1")
+client.check("t_acme", "thread", "th_1")
+client.check("t_acme", "canvas", "cv:~.@+=-_")
+raises(NotFound, client.check, "t_globex", "thread", "th_1")
+raises(NotFound, client.check, "t_acme", "canvas", "th_1")
+assert client.check_all("t_acme", [("thread", "th_1"), ("thread", "none"), ("canvas", "cv:~.@+=-_")]) == [True, False, True]
+quota = client.take("t_acme", "chat_send", 3)
+assert (quota.limit, quota.window, quota.remaining) == (100, 60, 97), quota
+raises(ValueError, client.take, "t_acme", "chat_send", 101)
 
-	// Nor is the registry's own answer to another question.
-	for _, asked := range []string{"t_globex thread/th_1", "t_acme thread/th_2", "t_acme canvas/th_1", "t_acme thread/th_1, t_acme thread/th_1"} {
-		mixed := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("X-Registry-Asked", asked)
-			w.WriteHeader(http.StatusNoContent)
-		}))
-		require.Contains(t, ask([]string{"REGISTRY_URL=" + mixed.URL}, "t_acme", "thread", "th_1"), "503: ", asked)
-		mixed.Close()
-	}
+# Processes that fork while they have connections, and several event loops.
+async def ask(client, tenant, expected):
+    for _ in range(50):
+        got = await asyncio.gather(*(client.check(tenant, "thread", "th_1") for _ in range(4)), return_exceptions=True)
+        assert all((type(g) is not NotFound) == expected and type(g) in (NotFound, type(None)) for g in got), got
+
+forked = AsyncClient()
+asyncio.run(forked.check("t_acme", "thread", "th_1"))
+children = []
+for tenant, expected in (("t_acme", True), ("t_globex", False)):
+    if (child := os.fork()) == 0:
+        try:
+            asyncio.run(ask(forked, tenant, expected))
+            raises(NotFound, client.check, "t_globex", "thread", "th_1")
+            client.check("t_acme", "thread", "th_1")
+        except BaseException as error:
+            print(repr(error), file=sys.stderr, flush=True)
+            os._exit(1)
+        os._exit(0)
+    children.append(child)
+asyncio.run(ask(forked, "t_acme", True))
+assert [os.waitpid(child, 0)[1] for child in children] == [0, 0]
+
+with client.watch([Ownership("t_acme", "thread", "th_1"), Ownership("t_globex", "thread", "th_1")]) as watch:
+    events = iter(watch)
+    assert next(events) == State((1,))
+    print("watching", flush=True)
+    seen = []
+    while not isinstance(event := next(events), Lost):
+        seen.append(type(event))
+    assert event == Lost((0,)) and Certified in seen, (event, seen)
+`
+	p := emulatortest.Run(t, i.env, emulatortest.Python(t, "httpx"), "-c", script)
+	p.AwaitLine("watching", soon)
+	moved := event("gone", "tenant.moved", time.Now().UTC().Format(time.RFC3339Nano), `{"from_tenant_id":"t_acme","to_tenant_id":"t_globex"}`)
+	i.worker("publish", write(t, moved))
+	i.done(p)
 }
 
 // A client that takes a stranger's answer for the registry's would answer its own
 // client, or forget its outbox.
 func TestAClaimIsMadeByTheRegistryAlone(t *testing.T) {
 	t.Parallel()
-	i := installation{t: t, env: []string{"PYTHONDONTWRITEBYTECODE=1", "GOOGLE_CLOUD_PROJECT=test", "PUBSUB_EMULATOR_HOST=" + nowhere}}
+	i := installation{t: t, env: append([]string{"GOOGLE_CLOUD_PROJECT=test", "PUBSUB_EMULATOR_HOST=" + nowhere}, pythonPath...)}
 	list := write(t, "thread,th_1,t_acme")
 	for _, code := range []int{http.StatusCreated, http.StatusNoContent, http.StatusOK, http.StatusConflict, http.StatusBadRequest} {
 		other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }))
@@ -294,78 +339,9 @@ func TestAClaimIsMadeByTheRegistryAlone(t *testing.T) {
 		require.Contains(t, p.Stderr.String(), "waits in the outbox", "%d", code)
 		p = i.python(env, list, "backfill.py", "--claim")
 		require.Equal(t, 1, p.Wait(soon))
-		require.Contains(t, p.Stderr.String(), "none of the registry's", "%d", code)
+		require.Contains(t, p.Stderr.String(), "is this the registry?", "%d", code)
 		other.Close()
 	}
-}
-
-// A process that has asked and then forks (gunicorn --preload, multiprocessing)
-// gives its connection to both.
-func TestPythonKeepsAnswersApartAfterAFork(t *testing.T) {
-	t.Parallel()
-	i := install(t)
-	i.done(i.python([]string{"DATABASE=" + filepath.Join(t.TempDir(), "db")}, os.DevNull, "publisher.py", "t_acme", "th_1"))
-	script := `
-import os, sys, threading
-sys.path.insert(0, "python")
-import access
-def ask(tenant, expect):
-    for _ in range(200):
-        try:
-            access.verify_access(tenant, "thread", "th_1"); got = True
-        except access.NotFound:
-            got = False
-        assert got == expect, tenant
-access.verify_access("t_acme", "thread", "th_1")
-children = []
-for tenant, expect in (("t_acme", True), ("t_globex", False)):
-    child = os.fork()
-    if child == 0:
-        ask(tenant, expect)
-        os._exit(0)
-    children.append(child)
-failed = []
-def thread(*arguments):
-    try:
-        ask(*arguments)
-    except BaseException as error:
-        failed.append(error)
-threads = [threading.Thread(target=thread, args=a) for a in (("t_acme", True), ("t_globex", False))]
-[t.start() for t in threads]
-ask("t_acme", True)
-[t.join() for t in threads]
-sys.exit(any(failed) or any(os.waitpid(child, 0)[1] for child in children))
-`
-	i.done(emulatortest.Run(t, i.env, "python3", "-c", script))
-}
-
-// An answer that nobody waited for must not be the next question's.
-func TestPythonDropsAConnectionThatWasInterrupted(t *testing.T) {
-	t.Parallel()
-	i := install(t)
-	i.done(i.python([]string{"DATABASE=" + filepath.Join(t.TempDir(), "db")}, os.DevNull, "publisher.py", "t_acme", "th_1"))
-	script := `
-import http.client, sys
-sys.path.insert(0, "python")
-import access
-access.verify_access("t_acme", "thread", "th_1")
-kept, real = access._local.connection, http.client.HTTPConnection.getresponse
-def interrupted(self):
-    http.client.HTTPConnection.getresponse = real
-    raise KeyboardInterrupt
-http.client.HTTPConnection.getresponse = interrupted
-try:
-    access.verify_access("t_acme", "thread", "th_1")
-except KeyboardInterrupt:
-    pass
-assert access._local.connection is None and kept.sock is None
-try:
-    access.verify_access("t_globex", "thread", "th_1")
-    sys.exit("let in")
-except access.NotFound:
-    pass
-`
-	i.done(emulatortest.Run(t, i.env, "python3", "-c", script))
 }
 
 // write makes a file with one line.
@@ -374,24 +350,6 @@ func write(t *testing.T, line string) string {
 	path := filepath.Join(t.TempDir(), "lines")
 	require.NoError(t, os.WriteFile(path, []byte(line+"\n"), 0o600))
 	return path
-}
-
-// The connection of a thread is kept; one that the server has closed meanwhile
-// is no fault of the tenant's.
-func TestPythonAsksAgainWhereAConnectionWasClosed(t *testing.T) {
-	t.Parallel()
-	i := install(t)
-	i.done(i.python([]string{"DATABASE=" + filepath.Join(t.TempDir(), "db")}, os.DevNull, "publisher.py", "t_acme", "th_1"))
-	script := `
-import socket, sys
-sys.path.insert(0, "python")
-import access
-for closed in (False, True, False):
-    if closed:
-        access._local.connection.sock.shutdown(socket.SHUT_RDWR)
-    access.verify_access("t_acme", "thread", "th_1")
-`
-	i.done(emulatortest.Run(t, i.env, "python3", "-c", script))
 }
 
 func TestEventsOfOnesOwnArePublishedAndInspected(t *testing.T) {
@@ -458,7 +416,7 @@ func TestBackfillRegistersWhatExistedBefore(t *testing.T) {
 	unnamed := file("unnamed.csv", "thread,th_1,t_acme\nthread,th_2\n")
 	p = i.python(nil, unnamed, "backfill.py", "--expect")
 	require.Equal(t, 1, p.Wait(soon))
-	require.Equal(t, []string{"line 2: 'thread,th_2': want kind,id,tenant, the kind thread or canvas"}, p.Stderr.Lines())
+	require.Equal(t, []string{"line 2: 'thread,th_2': want kind,id,tenant, the kind thread or canvas", "1 left out"}, p.Stderr.Lines())
 	p = i.python([]string{"REGISTRY_URL=http://" + nowhere}, list, "backfill.py", "--claim")
 	require.Equal(t, 1, p.Wait(soon))
 	require.Len(t, p.Stderr.Lines(), 1)
@@ -480,4 +438,23 @@ func TestBackfillRegistersWhatExistedBefore(t *testing.T) {
 		return strings.Count(i.worker("export"), `"id":"old_`) == documents
 	}, soon, 50*time.Millisecond)
 	i.worker("export", "--check")
+
+	// Documents that name no owner are named, and hold up nothing. So in another
+	// database.
+	const database = "old-db"
+	client, err = firestore.NewClientWithDatabase(t.Context(), i.project.ID, database, i.project.FirestoreOptions()...)
+	require.NoError(t, err)
+	defer client.Close()
+	for id, fields := range map[string]map[string]any{
+		"a1": {"tenant_id": "t_a"}, "a2": {"name": "x"}, "a3": {"tenant_id": 7}, "a4": {"tenant_id": "A"}, "a%415": {"tenant_id": "t_a"}, "a6": {"tenant_id": "t_a"},
+	} {
+		_, err := client.Collection("named").Doc(id).Set(t.Context(), fields)
+		require.NoError(t, err)
+	}
+	p = i.python([]string{"FIRESTORE_DATABASE=" + database}, os.DevNull, "backfill.py", "--expect", "--collection", "named")
+	require.Equal(t, 1, p.Wait(soon))
+	require.Equal(t, []string{`{"kind":"thread","id":"a1","tenant_id":"t_a"}`, `{"kind":"thread","id":"a6","tenant_id":"t_a"}`}, p.Stdout.Lines())
+	require.Len(t, p.Stderr.Lines(), 5, "%s", p.Stderr)
+	require.Contains(t, p.Stderr.String(), "document named/a2, tenant_id None: the tenant does not match")
+	require.Contains(t, p.Stderr.String(), "4 left out")
 }

@@ -1,7 +1,9 @@
 package emulatortest
 
 import (
+	"fmt"
 	"os/exec"
+	"strings"
 	"testing"
 )
 
@@ -11,6 +13,7 @@ import (
 func Python(t testing.TB, modules string) string {
 	t.Helper()
 	var err error
+	var tried []string
 	for _, name := range []string{"python3", "/usr/bin/python3"} {
 		var path string
 		if path, err = exec.LookPath(name); err != nil {
@@ -20,8 +23,9 @@ func Python(t testing.TB, modules string) string {
 		if out, err = exec.Command(path, "-c", "import "+modules).CombinedOutput(); err == nil {
 			return path
 		}
-		t.Logf("%s: %s", path, out)
+		tried = append(tried, fmt.Sprintf("%s: %s", path, out))
 	}
+	t.Log(strings.Join(tried, "\n"))
 	t.Log("no Python imports " + modules + ": type make python")
 	NotInstalled(t, err)
 	return ""

@@ -1,4 +1,5 @@
-"""A create flow of threads: claim first, then publish. Standard library only.
+"""A create flow of threads: claim first, then publish. It needs the package of
+clients/python; the rest is the standard library.
 
     REGISTRY_URL=http://127.0.0.1:8080 GOOGLE_CLOUD_PROJECT=… python3 publisher.py t_acme th_1
     … python3 publisher.py            # publishes what an earlier run left
@@ -11,26 +12,20 @@ import base64
 import http.client
 import json
 import os
-import re
 import sqlite3
 import sys
 import urllib.error
-import urllib.parse
 import urllib.request
 from datetime import datetime, timezone
 
-REGISTRY = os.environ.get("REGISTRY_URL", "http://127.0.0.1:8080")
+from realtime_registry import Client, Conflict, Invalid, Unavailable
+from realtime_registry.ownership import ownership
+
 PROJECT = os.environ.get("GOOGLE_CLOUD_PROJECT")
 EMULATOR = os.environ.get("PUBSUB_EMULATOR_HOST")
 PUBSUB = f"http://{EMULATOR}" if EMULATOR else "https://pubsub.googleapis.com"
 TOPIC = "nexus-thread-created"
-TENANT = re.compile(r"t_[a-z0-9_-]{1,126}")
-THREAD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:@+=-]{0,255}")
 AWAY = (OSError, http.client.HTTPException)  # what urllib raises where nobody answers, or answers an error
-
-
-class RefusedError(Exception):
-    """Another tenant owns this id, or an id breaks its pattern: repeating does not help."""
 
 
 def open_database(path):
@@ -41,7 +36,7 @@ def open_database(path):
     return db
 
 
-def create_thread(db, tenant, thread):
+def create_thread(db, registry, tenant, thread):
     """Creates the thread. When it returns, the client may connect."""
     now = datetime.now(timezone.utc).isoformat()
     db.execute("BEGIN")
@@ -49,10 +44,10 @@ def create_thread(db, tenant, thread):
         db.execute("INSERT INTO outbox VALUES (?, ?, ?)", (thread, tenant, now))
     db.execute("COMMIT")
     if db.execute("SELECT tenant FROM threads WHERE id = ?", (thread,)).fetchone() != (tenant,):
-        raise RefusedError(f"{thread} is another tenant's")
+        raise Conflict(f"{thread} is another tenant's")
     try:
-        claim(tenant, thread)
-    except RefusedError:
+        registry.claim(tenant, "thread", thread)
+    except (Conflict, Invalid):  # repeating does not help
         db.execute("BEGIN")
         db.execute("DELETE FROM outbox WHERE thread = ?", (thread,))
         db.execute("DELETE FROM threads WHERE id = ?", (thread,))
@@ -61,31 +56,20 @@ def create_thread(db, tenant, thread):
 
 
 def publish_outbox(db):
-    """Publishes what was not confirmed yet. Twice is harmless: same source, same id."""
+    """Publishes what was not confirmed yet, and returns what is no event, or is refused:
+    that stays, and holds up nothing else. Twice is harmless: same source, same id."""
+    refused = []
     for thread, tenant, time in db.execute("SELECT thread, tenant, time FROM outbox ORDER BY time").fetchall():
-        publish(tenant, thread, time)
+        try:
+            ownership(tenant, "thread", thread)
+            publish(tenant, thread, time)
+        except (Invalid, urllib.error.HTTPError) as error:
+            if getattr(error, "code", 400) != 400:
+                raise
+            refused.append(f"{thread!r} of {tenant!r}: {error}")
+            continue
         db.execute("DELETE FROM outbox WHERE thread = ?", (thread,))
-
-
-def claim(tenant, thread, timeout=5.0):
-    """Makes the tenant the owner: 201 now, 204 already. Repeat it after any other error."""
-    if not TENANT.fullmatch(tenant) or not THREAD.fullmatch(thread):
-        raise RefusedError(f"thread {thread!r} or tenant {tenant!r} breaks its pattern")
-    url = f"{REGISTRY}/v1/threads/{urllib.parse.quote(thread, safe='')}"
-    request = urllib.request.Request(url, method="PUT", headers={"X-Tenant-Id": tenant})
-    if token := os.environ.get("REGISTRY_CLAIM_TOKEN") or os.environ.get("REGISTRY_API_TOKEN"):
-        request.add_header("Authorization", f"Bearer {token}")
-    try:
-        answer = urllib.request.urlopen(request, timeout=timeout)
-    except urllib.error.HTTPError as error:
-        answer = error
-    answer.close()
-    if answer.headers.get("X-Registry-Asked") != f"{tenant} thread/{thread}":
-        raise OSError(f"the answer {answer.status} is none of the registry's to this claim")
-    if answer.status == 409:
-        raise RefusedError(f"{thread} is another tenant's")
-    if answer.status not in (201, 204):
-        raise OSError(f"the answer is {answer.status}")
+    return refused
 
 
 def publish(tenant, thread, time, timeout=10.0):
@@ -114,25 +98,27 @@ def publish(tenant, thread, time, timeout=10.0):
 def main(arguments):
     if not PROJECT:
         return "GOOGLE_CLOUD_PROJECT is not set"
-    if not REGISTRY.startswith(("http://", "https://")):
-        return f"REGISTRY_URL is {REGISTRY!r}: want http://HOST:PORT or https://HOST"
+    try:
+        registry = Client()
+    except Invalid as error:
+        return str(error)
     if len(arguments) not in (0, 2):
         return "want a tenant and a thread, or neither"
     database = open_database(os.environ.get("DATABASE", "threads.sqlite3"))
     if arguments:
         tenant, thread = arguments
         try:
-            create_thread(database, tenant, thread)
-        except RefusedError as error:
+            create_thread(database, registry, tenant, thread)
+        except (Conflict, Invalid) as error:
             return f"refused: {error}"
-        except AWAY as error:
-            return f"the registry at {REGISTRY}: {error}; the event waits in the outbox, repeating is harmless"
+        except Unavailable as error:
+            return f"the registry at {registry.settings.url}: {error}; the event waits in the outbox, repeating is harmless"
         print(f"{thread} is {tenant}'s: answer the client", flush=True)
     try:
-        publish_outbox(database)  # and what earlier runs left
+        refused = publish_outbox(database)  # and what earlier runs left
     except AWAY as error:
         return f"Pub/Sub at {PUBSUB}: {error}; the event waits in the outbox"
-    return 0
+    return "\n".join(["left out, and left in the outbox:", *refused]) if refused else 0
 
 
 if __name__ == "__main__":
