@@ -23,7 +23,7 @@ func (in *invocation) dryRun(ctx context.Context, store registryStore, files *ar
 	if err != nil {
 		return err
 	}
-	note, err := in.refusals(false)
+	note, err := in.refusals(ctx, false)
 	if err != nil {
 		return err
 	}

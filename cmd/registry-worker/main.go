@@ -21,8 +21,8 @@ import (
 )
 
 func main() {
-	stdout, stderr := &output{name: "standard output", file: os.Stdout}, &output{name: "standard error", file: os.Stderr}
-	ctx, stop := untilSignal(context.Background(), stderr)
+	ctx, stop := untilSignal(context.Background())
+	stdout, stderr := newOutput(ctx, "standard output", os.Stdout), newOutput(ctx, "standard error", os.Stderr)
 	p := process{
 		Args:      os.Args[1:],
 		LookupEnv: os.LookupEnv,

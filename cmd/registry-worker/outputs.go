@@ -1,12 +1,15 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"sync"
 	"syscall"
+
+	"github.com/northstar-engines/realtime-registry/internal/interruptible"
 )
 
 // output is standard output or standard error. It remembers the first error: a
@@ -14,16 +17,27 @@ import (
 // or not the code that printed it looked (fmt.Fprintln's callers do not, nor does
 // the library that prints help).
 type output struct {
-	name string
-	file *os.File
+	name  string
+	file  *os.File
+	until io.Writer // file, until somebody has to wait for it in vain (interruptible.Writer)
 
 	mu    sync.Mutex
 	wrote bool
 	err   error
 }
 
+// newOutput returns an output. What is written waits to be taken for no longer
+// than ctx lasts, and a moment.
+func newOutput(ctx context.Context, name string, file *os.File) *output {
+	o := &output{name: name, file: file, until: file}
+	if info, err := file.Stat(); err == nil && !info.Mode().IsRegular() {
+		o.until = interruptible.Writer(ctx, file)
+	}
+	return o
+}
+
 func (o *output) Write(p []byte) (int, error) {
-	n, err := o.file.Write(p)
+	n, err := o.until.Write(p)
 	o.note(err)
 	o.mu.Lock()
 	defer o.mu.Unlock()

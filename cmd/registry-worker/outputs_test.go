@@ -6,8 +6,10 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -162,6 +164,54 @@ func TestAnOutputThatWasClosedBeforeTheStartIsTold(t *testing.T) {
 		_ = cmd.Run()
 		require.Equal(t, want, strings.Contains(stderr.String(), told), "%s: %s", line, stderr.String())
 	}
+}
+
+func TestASignalEndsAWriteThatNobodyTakes(t *testing.T) {
+	t.Parallel() // it mostly waits
+	c := onEmulators(t)
+	bad := make([]string, 2000) // more than a pipe holds
+	for i := range bad {
+		bad[i] = fmt.Sprintf(`{"no event": %d, "as all who read it see at once": true}`, i)
+	}
+	file, fifo := write(t, bad...), filepath.Join(t.TempDir(), "fifo")
+	require.NoError(t, syscall.Mkfifo(fifo, 0o600))
+	reader, err := os.OpenFile(fifo, os.O_RDWR, 0) // it reads nothing
+	require.NoError(t, err)
+	defer reader.Close()
+	for i, args := range [][]string{
+		{"replay", "--yes", "--rate", "unlimited", "--refused", fifo, file},
+		{"replay", "--yes", "--rate", "unlimited", "--refused", "-", file},
+		{"replay", "--yes", "--rate", "unlimited", file}, // they are named on standard error
+		{"version", "--licenses"},
+	} {
+		r, silent, err := os.Pipe() // nobody reads it
+		require.NoError(t, err)
+		defer r.Close()
+		cmd := exec.Command(emulatortest.Binary(t), args...)
+		cmd.Env = append(os.Environ(), c.project.Environ()...)
+		cmd.Stdout, cmd.Stderr = silent, silent
+		require.NoError(t, cmd.Start())
+		silent.Close()
+		require.Eventually(t, func() bool { return waiting(t, r) > 60<<10 || i == 0 && waiting(t, reader) > 60<<10 }, 30*time.Second, 10*time.Millisecond)
+		require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
+		ended := make(chan struct{})
+		go func() { _ = cmd.Wait(); close(ended) }()
+		select {
+		case <-ended:
+			require.Equal(t, exitFault, cmd.ProcessState.ExitCode(), args)
+		case <-time.After(30 * time.Second):
+			_ = cmd.Process.Kill()
+			t.Fatalf("%s: it still runs", args)
+		}
+	}
+}
+
+// waiting is how much lies in a pipe.
+func waiting(t *testing.T, pipe *os.File) int {
+	t.Helper()
+	var n uint32
+	ioctl(t, pipe, syscall.TIOCINQ, &n)
+	return int(n)
 }
 
 func TestDevEndsIfWhatItShowsIsLost(t *testing.T) {

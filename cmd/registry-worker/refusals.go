@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/northstar-engines/realtime-registry/internal/interruptible"
 	"github.com/northstar-engines/realtime-registry/internal/replay"
 	"github.com/northstar-engines/realtime-registry/internal/terminal"
 )
@@ -18,7 +20,8 @@ import (
 type refusals struct {
 	where    string
 	out      io.Writer                // JSON lines; nil: names of lines on standard error
-	file     *os.File                 // behind out, to be closed; nil for standard output
+	file     *os.File                 // behind out, if it is a regular file
+	pipe     io.Closer                // behind out, if it is a pipe or a device
 	noted    map[replay.Position]bool // before a replay that goes on was killed
 	in       *invocation
 	progress *progress
@@ -27,7 +30,7 @@ type refusals struct {
 // refusals opens --refused. A file that is there is replaced by a new one, never
 // truncated: whatever else has a link to it keeps its content. A replay that goes
 // on goes on with the file.
-func (in *invocation) refusals(resumed bool) (*refusals, error) {
+func (in *invocation) refusals(ctx context.Context, resumed bool) (*refusals, error) {
 	r := &refusals{where: "above", in: in}
 	if in.Config.Refused == "" {
 		return r, nil
@@ -37,10 +40,9 @@ func (in *invocation) refusals(resumed bool) (*refusals, error) {
 		r.where, r.out = "standard output", in.Stdout
 		return r, nil
 	}
-	if err := r.open(resumed); err != nil {
+	if err := r.open(ctx, resumed); err != nil {
 		return nil, fmt.Errorf("--refused: %w", err)
 	}
-	r.out = r.file
 	return r, nil
 }
 
@@ -59,19 +61,21 @@ func (in *invocation) refusedOnStdout() bool {
 	return err1 == nil && err2 == nil && os.SameFile(own, given)
 }
 
-func (r *refusals) open(resumed bool) (err error) {
+func (r *refusals) open(ctx context.Context, resumed bool) (err error) {
 	name := r.in.Config.Refused
 	info, err := os.Stat(name)
 	switch there := err == nil; {
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return err
 	case there && !info.Mode().IsRegular(): // a pipe or a device, with nothing in it to be kept
-		r.file, err = os.OpenFile(name, os.O_RDWR, 0)
+		pipe, err := interruptible.OpenToWrite(ctx, name)
+		r.out, r.pipe = pipe, pipe
 		return err
 	case there && resumed:
 		if r.file, err = os.OpenFile(name, os.O_RDWR, 0); err == nil {
 			err = r.readNoted()
 		}
+		r.out = r.file
 		return err
 	}
 	if r.file, err = os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*"); err != nil { // mode 0600: it holds events
@@ -80,6 +84,7 @@ func (r *refusals) open(resumed bool) (err error) {
 	if err := os.Rename(r.file.Name(), name); err != nil {
 		return errors.Join(err, r.file.Close(), os.Remove(r.file.Name()))
 	}
+	r.out = r.file
 	return nil
 }
 
@@ -126,20 +131,18 @@ func (r *refusals) write(refusal replay.Refusal) error {
 // save makes sure that what was noted is on the disk: a checkpoint that says so
 // must not be older than a crash.
 func (r *refusals) save() error {
-	if r.file == nil || !regular(r.file) {
+	if r.file == nil {
 		return nil
 	}
 	return r.file.Sync()
 }
 
-func regular(f *os.File) bool {
-	info, err := f.Stat()
-	return err == nil && info.Mode().IsRegular()
-}
-
 func (r *refusals) close() error {
-	if r.file == nil {
-		return nil
+	switch {
+	case r.file != nil:
+		return errors.Join(r.save(), r.file.Close())
+	case r.pipe != nil:
+		return r.pipe.Close()
 	}
-	return errors.Join(r.save(), r.file.Close())
+	return nil
 }

@@ -15,7 +15,7 @@ func TestARefusedLineIsNotedOnceThoughTheReplayWasKilledInBetween(t *testing.T) 
 	file := filepath.Join(t.TempDir(), "refused.ndjson")
 	in := &invocation{Config: &config.Config{Refused: file}}
 	note := func(resumed bool, lines ...int) {
-		r, err := in.refusals(resumed)
+		r, err := in.refusals(t.Context(), resumed)
 		require.NoError(t, err)
 		for _, n := range lines {
 			require.NoError(t, r.write(replay.Refusal{File: "f", Line: n, Reason: "schema"}))

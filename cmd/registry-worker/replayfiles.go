@@ -181,7 +181,7 @@ func (in *invocation) askToReplay(ctx context.Context, store registryStore, to t
 func (in *invocation) replay(ctx context.Context, store registry.Store, files *archive.Reader, checkpoint *replay.File, resume replay.Checkpoint) error {
 	options := in.replayOptions()
 	options.Resume = resume
-	note, err := in.refusals(resume.Position != replay.Position{})
+	note, err := in.refusals(ctx, resume.Position != replay.Position{})
 	if err != nil {
 		return err
 	}

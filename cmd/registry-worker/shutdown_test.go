@@ -97,9 +97,10 @@ func TestASIGINTDoesNotWaitForLoadBalancers(t *testing.T) {
 // balancer sends each request to one that was ready when it looked last, as load
 // balancers do: over connections that it keeps open, and with no second try.
 type balancer struct {
-	t   *testing.T
-	mu  sync.Mutex
-	all []*backendServer
+	t    *testing.T
+	next atomic.Int64
+	mu   sync.Mutex
+	all  []*backendServer
 }
 
 type backendServer struct {
@@ -142,9 +143,10 @@ func (b *balancer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	b.mu.Lock()
 	all := b.all
 	b.mu.Unlock()
-	for i := len(all) - 1; i >= 0; i-- {
-		if all[i].ready.Load() {
-			all[i].proxy.ServeHTTP(w, r)
+	turn := int(b.next.Add(1)) // so that what is about to end has its share
+	for i := range all {
+		if s := all[(turn+i)%len(all)]; s.ready.Load() {
+			s.proxy.ServeHTTP(w, r)
 			return
 		}
 	}
@@ -208,6 +210,7 @@ func TestARestartBehindALoadBalancerFailsNoRequest(t *testing.T) {
 		more(200)
 		next, at := start()
 		b.add(ctx, at)
+		more(50)
 		old.Signal(syscall.SIGTERM)
 		require.Equal(t, exitDone, old.Wait(30*time.Second))
 		old = next

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -29,14 +28,15 @@ func (c caught) Error() string { return "signal: " + c.String() }
 // SIGPIPE ends nothing: an output whose reader has gone is an error like any
 // other (outputs.go). Asking for the signal does that, and unlike ignoring it is
 // not inherited by the programs that are started.
-func untilSignal(parent context.Context, stderr io.Writer) (ctx context.Context, stop func()) {
+func untilSignal(parent context.Context) (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
 		s := impatient(signals, func(first os.Signal) { cancel(caught{first}) })
-		fmt.Fprintf(stderr, "%s: second signal (%s): not waiting any longer\n", programName, s)
+		time.AfterFunc(time.Second, func() { os.Exit(exitFault) }) // also if nobody takes what is said
+		fmt.Fprintf(os.Stderr, "%s: second signal (%s): not waiting any longer\n", programName, s)
 		os.Exit(exitFault)
 	}()
 	return ctx, func() {

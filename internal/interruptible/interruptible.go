@@ -1,7 +1,7 @@
-// Package interruptible reads from what may keep its reader waiting for ever: a
-// terminal, a pipe, a FIFO that nobody has opened at its other end. The wait ends
-// with a context, which a signal ends: package os has no other way to break off
-// such a read or open.
+// Package interruptible reads from what may keep its reader waiting for ever, and
+// writes to what may keep its writer: a terminal, a pipe, a FIFO that nobody has
+// opened at its other end. The wait ends with a context, which a signal ends:
+// package os has no other way to break off such a read, write or open.
 package interruptible
 
 import (
@@ -61,24 +61,42 @@ func Open(ctx context.Context, name string) (io.ReadCloser, error) {
 	if info.Mode().IsRegular() {
 		return os.Open(name)
 	}
+	f, err := open(ctx, name, os.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{Reader(ctx, f), f}, nil
+}
+
+// OpenToWrite opens a pipe or a device to write to it, as Writer does. Of a FIFO it
+// waits for a reader, until ctx ends.
+func OpenToWrite(ctx context.Context, name string) (io.WriteCloser, error) {
+	f, err := open(ctx, name, os.O_WRONLY)
+	if err != nil {
+		return nil, err
+	}
+	return struct {
+		io.Writer
+		io.Closer
+	}{Writer(ctx, f), f}, nil
+}
+
+func open(ctx context.Context, name string, flag int) (*os.File, error) {
 	type opened struct {
 		file *os.File
 		err  error
 	}
 	done := make(chan opened, 1)
 	go func() {
-		f, err := os.Open(name)
+		f, err := os.OpenFile(name, flag, 0)
 		done <- opened{f, err}
 	}()
 	select {
 	case o := <-done:
-		if o.err != nil {
-			return nil, o.err
-		}
-		return struct {
-			io.Reader
-			io.Closer
-		}{Reader(ctx, o.file), o.file}, nil
+		return o.file, o.err
 	case <-ctx.Done():
 		return nil, fmt.Errorf("open %s: %w", name, ctx.Err())
 	}
