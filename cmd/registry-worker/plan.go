@@ -82,7 +82,7 @@ func printPlan(out io.Writer, p rewrite.Plan) {
 		fmt.Fprintf(out, "  %d more stay as they are: plain sets came after the move, and what they have taken over is not given back\n", p.Kept)
 	}
 	if p.Unread > 0 {
-		fmt.Fprintf(out, "  %d documents cannot be told of: this version does not understand what is stored (docs/upgrades.md)\n", p.Unread)
+		fmt.Fprintf(out, "  %s cannot be told of: this version does not understand what is stored (docs/upgrades.md)\n", counted(p.Unread, "document", "documents"))
 	}
 	if p.Foreign > 0 {
 		fmt.Fprintf(out, "  %d documents with names or tenants outside the patterns would be left alone\n", p.Foreign)

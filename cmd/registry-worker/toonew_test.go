@@ -32,7 +32,7 @@ func TestADocumentThatIsNotUnderstoodIsNamedByEveryCommandAndStopsNoOther(t *tes
 	}
 	require.Contains(t, c.run(exitFault, "inspect", "thread", "th_1").Stderr.String(), "docs/upgrades.md")
 	c.run(exitDone, "inspect", "thread", "th_2")
-	require.Contains(t, c.run(exitDone, "moves", "plan", "--from", "t_a", "--to", "t_b").Stdout.String(), "1 documents cannot be told of")
+	require.Contains(t, c.run(exitDone, "moves", "plan", "--from", "t_a", "--to", "t_b").Stdout.String(), "1 document cannot be told of")
 	c.run(exitFault, "replay", "--yes", write(t, created("1", "2024-01-01T00:00:00Z", "t_a", "th_1")))
 
 	_, url := c.service("serve")
