@@ -35,20 +35,33 @@ func start(t testing.TB) tab {
 	const started = "started successfully on port "
 	_, port, _ := strings.Cut(driver.AwaitLine(started, patience), started)
 	server := tab{"http://127.0.0.1:" + strings.Trim(port, ".\n ")}
-	profile, err := os.MkdirTemp("", "registry-test-browser-")
+	session, err := server.open(t, chromium)
+	for again := 1; err != nil && again <= 2; again++ { // on a busy machine a browser has been seen to exit at its start
+		t.Logf("the browser does not start: %v", err)
+		session, err = server.open(t, chromium)
+	}
 	if err != nil {
 		t.Fatal(err)
+	}
+	s := tab{server.url + "/session/" + session}
+	t.Cleanup(func() { _ = s.send("DELETE", "", nil, nil) }) // else the browser outlives its driver
+	return s
+}
+
+// open starts a browser with a profile of its own, and returns the session's id.
+func (s tab) open(t testing.TB, chromium string) (session string, err error) {
+	profile, err := os.MkdirTemp("", "registry-test-browser-")
+	if err != nil {
+		return "", err
 	}
 	// Not TempDir: what of the browser still ends may write, which is no failure.
 	t.Cleanup(func() { _ = os.RemoveAll(profile) })
 	flags := append([]string{"--user-data-dir=" + profile}, flags...)
-	var session struct{ SessionID string }
-	server.call(t, "POST", "/session", map[string]any{"capabilities": map[string]any{"alwaysMatch": map[string]any{
+	var made struct{ SessionID string }
+	err = s.send("POST", "/session", map[string]any{"capabilities": map[string]any{"alwaysMatch": map[string]any{
 		"goog:chromeOptions": map[string]any{"binary": chromium, "args": flags},
-	}}}, &session)
-	s := tab{server.url + "/session/" + session.SessionID}
-	t.Cleanup(func() { _ = s.send("DELETE", "", nil, nil) }) // else the browser outlives its driver
-	return s
+	}}}, &made)
+	return made.SessionID, err
 }
 
 // call sends a command, and decodes its value.
