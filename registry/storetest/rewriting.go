@@ -63,6 +63,11 @@ func jobsAreQueued(t *testing.T, b Backend) {
 	apply(t, s, tenantMoved("t_z", "t_b", 4, "second"))
 	job = claim(t, s, "w")
 	require.Equal(t, []string{"t_a", "t_z"}, job.Entry.Rewriting.Tenants, "those of what counted before and of what counts now")
+	save(t, s, job, done)
+	retract(t, s, "first")
+	job = claim(t, s, "w")
+	require.Equal(t, "first", job.Entry.ID, "a retraction queues a job too")
+	require.Equal(t, []string{"t_b"}, job.Entry.Rewriting.Tenants)
 }
 
 func leases(t *testing.T, b Backend) {
