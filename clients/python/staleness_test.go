@@ -3,7 +3,6 @@ package python
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -20,7 +19,6 @@ import (
 	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
 	"github.com/northstar-engines/realtime-registry/emulator/wire"
 	"github.com/northstar-engines/realtime-registry/registry"
-	"github.com/northstar-engines/realtime-registry/registry/firestore"
 )
 
 var stalenessFor = flag.Duration("staleness.for", 8*time.Second, "how long the staleness test moves, streams and breaks")
@@ -80,16 +78,13 @@ func TestTheStalenessTestNoticesThatAgesAreOmitted(t *testing.T) {
 // stale is a registry, a transport in Python behind a link, and the truth about every
 // owner, by this machine's clock.
 type stale struct {
-	*testing.T
-	writer    *firestore.Store
-	transport *emulatortest.Process
-	url       string
-	link      *wire.Link
+	*installed
+	link *wire.Link
 
 	mu                            sync.Mutex
 	owned                         [staleThreads][]span
 	moves, messages, ended, stops int
-	faults, versions              int
+	faults                        int
 	stalest                       time.Duration
 	violations                    []string
 }
@@ -102,27 +97,16 @@ type span struct {
 }
 
 func newStale(t *testing.T, args ...string) *stale {
-	python := emulatortest.Python(t, needs)
-	project := emulatortest.Firestore(t)
-	store, err := firestore.Open(t.Context(), firestore.Options{ProjectID: project.ID, ClientOptions: project.FirestoreOptions()})
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = store.Close() })
-	x := &stale{T: t, writer: store}
+	emulatortest.Python(t, needs)
+	x := &stale{installed: newInstalled(t, "--max-staleness", maxStaleness.String())}
 	for i := range staleThreads {
 		x.change(i, tenant(i), registry.Entry{Type: registry.Created, Tenant: tenant(i)})
 	}
-
-	serve := emulatortest.Run(t, project.Environ(), emulatortest.Binary(t), "serve", "--listen", "127.0.0.1:0", "--max-staleness", maxStaleness.String(), "--log-format", "json")
-	var line struct{ Address string }
-	require.NoError(t, json.Unmarshal([]byte(serve.AwaitLine(`"listening"`, soon)), &line))
-	x.link, err = wire.NewLink(line.Address)
+	var err error
+	x.link, err = wire.NewLink(strings.TrimPrefix(x.registry, "http://"))
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = x.link.Close() })
-
-	args = append([]string{"tests/stale_transport.py", fmt.Sprint(patience.Seconds())}, args...)
-	x.transport = emulatortest.Run(t, append(environ, "REGISTRY_URL=http://"+x.link.Addr()), python, args...)
-	port := strings.TrimPrefix(x.transport.AwaitLine("listening ", soon), "listening ")
-	x.url = "http://127.0.0.1:" + port
+	x.start("http://"+x.link.Addr(), append([]string{"tests/stale_transport.py", fmt.Sprint(patience.Seconds())}, args...)...)
 	return x
 }
 
@@ -157,24 +141,22 @@ func (x *stale) move(thread int) {
 	from := x.owned[thread][len(x.owned[thread])-1].tenant
 	x.moves++
 	x.mu.Unlock()
-	to := tenant(rand.IntN(staleTenants))
-	if from != to {
-		x.change(thread, to, registry.Entry{Type: registry.Moved, From: from, To: to})
+	to := from
+	for to == from {
+		to = tenant(rand.IntN(staleTenants))
 	}
+	x.change(thread, to, registry.Entry{Type: registry.Moved, From: from, To: to})
 }
 
 // change does one write, until it is acknowledged. The new owner may be seen from
 // before it is sent, the old one until it is acknowledged.
 func (x *stale) change(thread int, to string, e registry.Entry) {
 	x.mu.Lock()
-	x.versions++
-	e.Version = registry.Version{Time: time.Now(), Source: "//stale", ID: fmt.Sprint(x.versions)}
+	e.Version = x.version()
 	x.owned[thread] = append(x.owned[thread], span{tenant: to, from: time.Now()})
 	x.mu.Unlock()
 	r := registry.Resource{Kind: registry.Thread, ID: fmt.Sprint("th_", thread)}
-	for x.writer.Apply(x.Context(), []registry.Change{{Resource: r, Entry: e}})[0].Kind == registry.Failed {
-		require.NoError(x, x.Context().Err())
-	}
+	x.apply(registry.Change{Resource: r, Entry: e})
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if spans := x.owned[thread]; len(spans) > 1 {

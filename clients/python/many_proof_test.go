@@ -1,0 +1,175 @@
+//go:build proofs
+
+package python
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+var (
+	manyStreams = flag.Int("many.streams", 10_000, "how many streams one uvicorn process holds open")
+	manyMoved   = flag.Int("many.moved", 1_000, "how many of them a move ends")
+	manyQuiet   = flag.Duration("many.quiet", 20*time.Second, "how long the quiet cost is measured")
+)
+
+// TestProofThatManyStreamsEndTogether opens 10,000 streams of one uvicorn process,
+// under a few watches, and moves a tenant that has 1,000 of them. It prints how long
+// the last one went on, and what the process costs, beside one that asks again every 2 s
+// for each stream.
+func TestProofThatManyStreamsEndTogether(t *testing.T) {
+	for _, mode := range []string{"guard", "poll"} {
+		t.Run(mode, func(t *testing.T) {
+			m := openMany(t, mode)
+			quiet := m.cost()
+			time.Sleep(*manyQuiet)
+			m.log("quiet", quiet)
+
+			busy, began := m.cost(), time.Now()
+			m.x.apply(registry.Change{Entry: registry.Entry{Type: registry.Moved, From: "t_moved", To: "t_other", Version: m.x.version()}})
+			acked := time.Now()
+			for m.ended.Load() < int64(*manyMoved) {
+				require.Less(t, time.Since(acked), 2*time.Minute, "%d of %d have ended", m.ended.Load(), *manyMoved)
+				time.Sleep(time.Millisecond)
+			}
+			t.Logf("%s: the last of %d streams ended %v after the move was sent, %v after it was acknowledged",
+				mode, *manyMoved, time.Since(began).Round(time.Millisecond), time.Since(acked).Round(time.Millisecond))
+			m.log("the move", busy)
+			require.EqualValues(t, *manyMoved, m.ended.Load(), "no other has")
+		})
+	}
+}
+
+// many is one transport with many streams open.
+type many struct {
+	*testing.T
+	x     *installed
+	mode  string
+	ended atomic.Int64 // with the reason
+}
+
+func openMany(t *testing.T, mode string) *many {
+	emulatortest.Python(t, needs)
+	x := newInstalled(t)
+	m := &many{T: t, x: x, mode: mode}
+	var changes []registry.Change
+	for i := range *manyStreams {
+		changes = append(changes, registry.Change{
+			Resource: registry.Resource{Kind: registry.Thread, ID: fmt.Sprint("th_", i)},
+			Entry:    registry.Entry{Type: registry.Created, Tenant: m.tenant(i), Version: x.version()},
+		})
+	}
+	for len(changes) > 0 {
+		n := min(500, len(changes))
+		for _, o := range x.writer.Apply(t.Context(), changes[:n]) {
+			require.NotEqual(t, registry.Failed, o.Kind)
+		}
+		changes = changes[n:]
+	}
+	x.start(x.registry, "tests/many_transport.py", mode)
+
+	began := time.Now()
+	var opening sync.WaitGroup
+	turns := make(chan struct{}, 200)
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	for i := range *manyStreams {
+		turns <- struct{}{}
+		opening.Go(func() {
+			defer func() { <-turns }()
+			m.open(client, i)
+		})
+	}
+	opening.Wait()
+	t.Logf("%s: %d streams were opened in %v", mode, *manyStreams, time.Since(began).Round(time.Millisecond))
+	return m
+}
+
+func (m *many) tenant(i int) string {
+	if i < *manyMoved {
+		return "t_moved"
+	}
+	return "t_stays"
+}
+
+func (m *many) open(client *http.Client, i int) {
+	r, err := http.NewRequestWithContext(m.Context(), http.MethodGet, fmt.Sprintf("%s/th_%d", m.x.url, i), nil)
+	if err != nil {
+		m.Error(err)
+		return
+	}
+	r.Header.Set("X-Tenant", m.tenant(i))
+	answer, err := client.Do(r)
+	if err != nil {
+		m.Errorf("th_%d: %v", i, err)
+		return
+	}
+	if answer.StatusCode != http.StatusOK {
+		m.Errorf("th_%d: %s", i, answer.Status)
+		_ = answer.Body.Close()
+		return
+	}
+	go func() {
+		defer answer.Body.Close()
+		rest, _ := io.ReadAll(answer.Body)
+		if bytes.Contains(rest, []byte("ownership_lost")) {
+			m.ended.Add(1)
+		}
+	}()
+}
+
+// cost is what the transport and the registry have used by now.
+type cost struct {
+	at                  time.Time
+	transport, registry time.Duration // of CPU
+}
+
+func (m *many) cost() cost {
+	return cost{time.Now(), cpu(m.T, m.x.transport.PID()), cpu(m.T, m.x.serve.PID())}
+}
+
+func (m *many) log(what string, since cost) {
+	c := m.cost()
+	took := c.at.Sub(since.at)
+	m.Logf("%s: %s, %v: the transport used %v of CPU (%.1f %% of a core) and has %d MB, the registry %v and %d MB",
+		m.mode, what, took.Round(time.Millisecond), c.transport-since.transport,
+		100*(c.transport-since.transport).Seconds()/took.Seconds(), rss(m.T, m.x.transport.PID())>>20,
+		c.registry-since.registry, rss(m.T, m.x.serve.PID())>>20)
+}
+
+// cpu is the user and system time of a process, by ticks of 10 ms.
+func cpu(t *testing.T, pid int) time.Duration {
+	fields := stat(t, pid)
+	user, err := strconv.Atoi(fields[11])
+	require.NoError(t, err)
+	system, err := strconv.Atoi(fields[12])
+	require.NoError(t, err)
+	return time.Duration(user+system) * 10 * time.Millisecond
+}
+
+func rss(t *testing.T, pid int) int {
+	pages, err := strconv.Atoi(stat(t, pid)[21])
+	require.NoError(t, err)
+	return pages * os.Getpagesize()
+}
+
+// stat is /proc/PID/stat behind the command's name: its first field is the state.
+func stat(t *testing.T, pid int) []string {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	require.NoError(t, err)
+	return strings.Fields(string(text)[strings.LastIndexByte(string(text), ')')+1:])
+}
