@@ -11,6 +11,7 @@ import pytest
 import realtime_registry
 from realtime_registry import AsyncClient, Client, Conflict, Invalid, NotFound, Throttled, Unavailable, Unwatchable
 from realtime_registry import trace
+from realtime_registry.testing.server import Response, Server
 from servers import answering, writing
 
 
@@ -163,10 +164,10 @@ async def test_an_answer_that_trickles_is_unavailable_in_time():
     async def handle(connection, request):
         connection.writer.write(b"HTTP/1.1 204 No Content\r\n")
         for i in range(1000):
+            if connection.writer.is_closing():
+                return
             connection.writer.write(b"X-%d: 1\r\n" % i)
             await asyncio.sleep(0.05)
-
-    from realtime_registry.testing.server import Server
 
     server = Server(handle)
     try:
@@ -188,6 +189,34 @@ async def test_a_connection_that_was_cut_meanwhile_is_no_fault_of_the_tenants(ki
     for _ in range(3):
         await client.check("t_acme", "thread", "th_1")
         fake_registry.cut()
+
+
+@pytest.mark.parametrize("kind", ["async", "sync"])
+async def test_a_connection_that_ends_under_the_question_is_tried_once_more_but_not_for_units(kind):
+    seen = []
+
+    async def handle(connection, request):
+        first = connection not in seen
+        seen.append(connection)
+        if not first:
+            connection.cut()
+        elif request.method == "GET":
+            connection.answer(Response(204, {"X-Registry-Asked": "t_acme thread/th_1"}))
+        else:
+            connection.answer(Response(204, {"RateLimit-Policy": '"a";q=9;w=60', "RateLimit": '"a";r=8;t=60'}))
+
+    server = Server(handle)
+    try:
+        client = client_of(kind, server.url)
+        for _ in range(3):
+            await client.check("t_acme", "thread", "th_1")
+        assert len(set(seen)) == 3
+        await client_of(kind, server.url).take("t_acme", "a")
+        with pytest.raises(Unavailable):
+            await client.take("t_acme", "a")
+            await client.take("t_acme", "a")
+    finally:
+        server.close()
 
 
 @pytest.mark.parametrize(
