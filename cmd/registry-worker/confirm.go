@@ -38,6 +38,9 @@ func (in *invocation) confirm(ctx context.Context, t target, question string) er
 		fmt.Fprintln(in.Stderr)
 		return errors.New("interrupted; nothing was changed")
 	}
+	if err != nil {
+		fmt.Fprintln(in.Stderr) // the answer has no end that would do it
+	}
 	if err != nil || !strings.EqualFold(strings.TrimSpace(answer), "yes") {
 		return errors.New("not confirmed; nothing was changed")
 	}

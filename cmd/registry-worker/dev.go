@@ -46,7 +46,7 @@ var devCommand = command{
 		config.WorkerGroup, config.APIGroup, config.ThrottleGroup, config.LogGroup,
 	},
 	Rules: []config.Rule{
-		config.NeedTopicNames, config.NeedTokenOffLoopback, config.OneSourceOfTokens, config.NeedAcceptedSubscriptions,
+		config.NeedTopicNames, config.NeedTokenOffLoopback, config.OneSourceOfTokens, config.TwoAddresses, config.NeedAcceptedSubscriptions,
 	},
 	Service: true,
 	Run:     runDev,

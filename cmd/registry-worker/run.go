@@ -41,6 +41,7 @@ var runRules = []config.Rule{
 	config.WorkerWithoutAPI(config.NeedSharedRegistry("nobody else could read the memory of this process: want firestore, or --api too")),
 	config.WorkerWithAPI(config.NeedTokenOffLoopback),
 	config.OneSourceOfTokens,
+	config.TwoAddresses,
 	config.NeedAcceptedSubscriptions,
 }
 

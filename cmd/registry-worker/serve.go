@@ -29,6 +29,7 @@ var serveCommand = command{
 		config.NeedSharedThrottle("other processes would not see its windows: want firestore, or run --api"),
 		config.NeedTokenOffLoopback,
 		config.OneSourceOfTokens,
+		config.TwoAddresses,
 	},
 	Service: true,
 	Run:     runServe,

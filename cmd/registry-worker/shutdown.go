@@ -44,7 +44,7 @@ func (s *service) serve(ctx context.Context, o api.Options, worked <-chan struct
 			return
 		}
 		delay := s.delay(ctx)
-		s.Logger.Info("shutting down: /readyz fails, requests are answered", "for", delay)
+		s.Logger.Info("shutting down", "delay", delay)
 		time.Sleep(delay)
 	})
 	group.Go(func() error {

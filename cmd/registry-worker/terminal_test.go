@@ -152,6 +152,12 @@ func TestAQuestionNamesItsTargetAndTheFirstCtrlCEndsIt(t *testing.T) {
 	s.keys("y\n")
 	s.exits(exitFault)
 	require.Contains(t, s.text(), "not confirmed; nothing was changed")
+
+	s = onTerminal(t, env, "replay", "--since", "1h")
+	s.await("Type yes to go on")
+	s.keys("\x04") // the end of the input
+	s.exits(exitFault)
+	require.Contains(t, s.text(), "--yes): \r\nregistry-worker: replay: not confirmed; nothing was changed", "on a line of its own")
 }
 
 func TestTheFirstCtrlCEndsAReadOfStandardInput(t *testing.T) {

@@ -193,7 +193,7 @@ func TestHostileValuesAreRefused(t *testing.T) {
 		"sources":           {"//nexus", "nexus.tenant.moved.v1", "nexus.tenant.moved.v1=", "nexus.tenant.moved=//nexus", ",nexus.tenant.moved.v1=//nexus"},
 		"max-event-age":     {"", "-1h", "5", "1ms"},
 		"streams":           {"", "-1", "0", "1.5", "1e2", "257", "99999999999999999999"},
-		"listen":            {"", "8080", "localhost", ":http", "127.0.0.1:65536", "127.0.0.1:-1", "::1:80"},
+		"listen":            {"", "8080", "localhost", ":http", "127.0.0.1:65536", "127.0.0.1:-1", "::1:80", " 127.0.0.1:80", "a b:80", "a\nb:80", "\u202ehost:80"},
 		"api-token":         {"a b", "naïve", "line\nbreak", "=", "a=b", "short", "fifteen-letters", "0123456789abcdef,short", "0123456789abcdef,0123456789abcdef,0123456789abcdef"},
 		"metrics-listen":    {"8080", ":http"},
 		"max-connections":   {"0", "-1", "many"},
@@ -277,6 +277,9 @@ func TestRules(t *testing.T) {
 		"a name needs a token":                     {config.NeedTokenOffLoopback, api("localhost.example:80", ""), "REGISTRY_API_TOKEN"},
 		"a token is given":                         {config.NeedTokenOffLoopback, api("0.0.0.0:8080", "0123456789abcdef"), ""},
 		"a file of tokens is given":                {config.NeedTokenOffLoopback, map[string]string{"listen": ":80", "api-token-file": "f"}, ""},
+		"metrics at an address of their own":       {config.TwoAddresses, map[string]string{"listen": ":80", "metrics-listen": "127.0.0.1:80"}, ""},
+		"both at any port":                         {config.TwoAddresses, map[string]string{"listen": ":0", "metrics-listen": ":0"}, ""},
+		"both at one address":                      {config.TwoAddresses, map[string]string{"listen": ":80", "metrics-listen": ":80"}, "--listen has this address"},
 		"a token and a file":                       {config.OneSourceOfTokens, map[string]string{"api-token": "0123456789abcdef", "api-token-file": "f"}, "--api-token is given too"},
 		"a token of claims and a file of tokens":   {config.OneSourceOfTokens, map[string]string{"claim-token": "0123456789abcdef", "api-token-file": "f"}, ""},
 	} {

@@ -147,9 +147,10 @@ func names(to func(*Config) *[]string) parser {
 }
 
 func address(to func(*Config) *string) parser {
+	host := regexp.MustCompile(`^[A-Za-z0-9._:%-]*$`) // a name, an address, with a zone if need be, or nothing
 	return func(c *Config, value string) error {
-		_, port, err := net.SplitHostPort(value)
-		if n, atoi := strconv.Atoi(port); err != nil || atoi != nil || n < 0 || n > 65535 {
+		name, port, err := net.SplitHostPort(value)
+		if n, atoi := strconv.Atoi(port); err != nil || atoi != nil || n < 0 || n > 65535 || !host.MatchString(name) {
 			return errors.New("want host:port, such as 127.0.0.1:8080")
 		}
 		*to(c) = value

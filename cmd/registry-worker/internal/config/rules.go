@@ -92,6 +92,15 @@ func OneSourceOfTokens(c *Config) (faults []Fault) {
 	return faults
 }
 
+// TwoAddresses refuses --metrics-listen at the address of --listen.
+func TwoAddresses(c *Config) []Fault {
+	own := c.entry("metrics-listen")
+	if _, port, err := net.SplitHostPort(c.MetricsListen); err != nil || port == "0" || c.MetricsListen != c.Listen {
+		return nil
+	}
+	return []Fault{{Entry: own, Want: "--listen has this address: want one of its own"}}
+}
+
 // Loopback reports whether an address can be reached from this machine only. Of
 // names, only localhost is taken for one.
 func Loopback(address string) bool {
