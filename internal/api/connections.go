@@ -85,7 +85,7 @@ func isSpare(ctx context.Context) bool {
 // narrow makes the system keep little of what a client does not read, so that
 // this is noticed. Streams of HTTP/2 share a connection, and have windows.
 func narrow(r *http.Request) {
-	const room = 32 << 10
+	const room = 8 << 10
 	if c, ok := r.Context().Value(connKey{}).(*counted); ok && r.ProtoMajor == 1 {
 		if tcp, ok := c.Conn.(*net.TCPConn); ok {
 			_ = tcp.SetWriteBuffer(room) // else it is noticed later

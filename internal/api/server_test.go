@@ -29,6 +29,7 @@ type served struct {
 	down   atomic.Bool // every check and claim is ErrUnavailable
 	enter  chan string // where set, each check says its tenant and waits
 	leave  chan struct{}
+	stop   func() // has it drain
 
 	*registry.Registry
 	verifier *verifier.Verifier
@@ -105,6 +106,7 @@ func (s *served) start(t *testing.T, o api.Options) {
 	s.addr, s.server = listener.Addr().String(), server
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
+	s.stop = stop
 	go func() { ended <- server.Serve(ctx, listener) }()
 	t.Cleanup(func() {
 		stop()
