@@ -73,7 +73,8 @@
 // registry.watch.events by event, registry.watch.ended by reason. Of requests: the
 // histogram http.server.request.duration (seconds) by http.request.method,
 // http.route and http.response.status_code, and a server span for each request to
-// /v1 that is let in: in the trace of a caller with a token, else in a trace of its
+// /v1 that is let in (for a check that is answered from memory, only if its caller
+// samples the trace): in the trace of a caller with a token, else in a trace of its
 // own that is linked to the caller's, so that a caller without a token does not
 // decide what is sampled. Answers of 5xx are logged, ten lines a second at most;
 // claims are logged by the store that they go to.
@@ -102,6 +103,7 @@ import (
 // Verifier answers access checks: a *verifier.Verifier.
 type Verifier interface {
 	Verify(ctx context.Context, tenantID string, resource registry.Resource) error
+	VerifyCached(ctx context.Context, tenantID string, resource registry.Resource) bool
 	Owned(ctx context.Context, tenantID string, resources []registry.Resource) ([]bool, error)
 	WatchAll(ctx context.Context, ownerships []verifier.Ownership) (watcher *verifier.Watcher, refused []int, err error)
 	MaxStaleness() time.Duration

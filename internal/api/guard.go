@@ -51,22 +51,28 @@ func (g *guard) demands(a access) bool { return len(g.tokens[a]) > 0 }
 // admits reports whether the request carries a token that it needs; if it does
 // not, the challenge is set.
 func (g *guard) admits(w http.ResponseWriter, r *http.Request, a access) bool {
-	if !g.demands(a) {
+	if !g.demands(a) || g.carries(r, a) {
 		return true
 	}
 	challenge := `Bearer realm="realtime-registry"`
-	if values := r.Header.Values("Authorization"); len(values) == 1 {
-		scheme, token, _ := strings.Cut(values[0], " ")
-		got := sha256.Sum256([]byte(strings.TrimLeft(token, " ")))
-		equal := 0
-		for _, want := range g.tokens[a] {
-			equal |= subtle.ConstantTimeCompare(got[:], want[:])
-		}
-		if strings.EqualFold(scheme, "Bearer") && equal == 1 {
-			return true
-		}
+	if len(r.Header["Authorization"]) == 1 {
 		challenge += `, error="invalid_token"`
 	}
 	w.Header().Set("WWW-Authenticate", challenge)
 	return false
+}
+
+// carries reports whether the request has a token of those that are demanded.
+func (g *guard) carries(r *http.Request, a access) bool {
+	values := r.Header["Authorization"]
+	if len(values) != 1 {
+		return false
+	}
+	scheme, token, _ := strings.Cut(values[0], " ")
+	got := sha256.Sum256([]byte(strings.TrimLeft(token, " ")))
+	equal := 0
+	for i := range g.tokens[a] {
+		equal |= subtle.ConstantTimeCompare(got[:], g.tokens[a][i][:])
+	}
+	return strings.EqualFold(scheme, "Bearer") && equal == 1
 }

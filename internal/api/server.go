@@ -24,6 +24,7 @@ type Server struct {
 	options   Options
 	guard     atomic.Pointer[guard]
 	table     []tableRoute
+	checks    []checkPath   // of the table, those that quick answers
 	slots     chan struct{} // one for each request to /v1 in progress
 	watches   chan struct{} // one for each watch that is open
 	draining  atomic.Bool
@@ -58,6 +59,7 @@ func New(options Options) (*Server, error) {
 	for _, route := range s.routes() {
 		s.table = append(s.table, tableRoute{route, strings.Split(route.pattern, "/")})
 	}
+	s.checks = s.checkPaths()
 	return s, nil
 }
 
@@ -75,8 +77,10 @@ func (s *Server) SetTokens(tokens, claims []string) error {
 // ServeHTTP answers one request, with the limits of the package comment, except
 // those that Serve sets on connections.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if s.quick(w, r) {
+		return
+	}
+	w.Header()["Cache-Control"], w.Header()["X-Content-Type-Options"] = noStore, noSniff
 	route, allowed := s.find(r)
 	x := s.telemetry.begin(forProxy(route, w, r), r, route, &s.draining)
 	defer x.end()

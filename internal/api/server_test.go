@@ -49,6 +49,10 @@ func (s *served) Verify(ctx context.Context, tenantID string, resource registry.
 	return s.verifier.Verify(ctx, tenantID, resource)
 }
 
+func (s *served) VerifyCached(ctx context.Context, tenantID string, resource registry.Resource) bool {
+	return s.enter == nil && !s.down.Load() && s.verifier.VerifyCached(ctx, tenantID, resource)
+}
+
 func (s *served) Owned(ctx context.Context, tenantID string, resources []registry.Resource) ([]bool, error) {
 	if s.down.Load() {
 		return nil, fmt.Errorf("read: %w: connection refused by 10.0.0.7", registry.ErrUnavailable)

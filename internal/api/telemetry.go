@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -9,11 +10,11 @@ import (
 	"sync/atomic"
 	"time"
 
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
+	tracenoop "go.opentelemetry.io/otel/trace/noop"
 	"golang.org/x/time/rate"
 
 	"github.com/northstar-engines/realtime-registry/internal/problem"
@@ -27,7 +28,9 @@ const scope = "github.com/northstar-engines/realtime-registry/internal/api"
 type telemetry struct {
 	tracer     trace.Tracer
 	propagator propagation.TextMapPropagator
+	traces     bool // spans may go somewhere
 	duration   metric.Float64Histogram
+	labels     labels
 	logger     *slog.Logger
 	lines      *rate.Limiter
 	held       atomic.Int64 // log lines held back since the last one
@@ -37,7 +40,9 @@ func newTelemetry(o Options) (*telemetry, error) {
 	duration, err := o.MeterProvider.Meter(scope).Float64Histogram("http.server.request.duration",
 		metric.WithUnit("s"), metric.WithDescription("HTTP requests, by method, route and status."),
 		metric.WithExplicitBucketBoundaries(.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10))
+	_, untraced := o.TracerProvider.(tracenoop.TracerProvider)
 	return &telemetry{
+		traces: !untraced,
 		tracer: o.TracerProvider.Tracer(scope), propagator: o.Propagator, duration: duration,
 		logger: o.Logger, lines: rate.NewLimiter(10, 50),
 	}, err
@@ -70,14 +75,14 @@ func (t *telemetry) begin(w http.ResponseWriter, r *http.Request, route *route, 
 // caller's trace id either way.
 func (x *exchange) trace(r *http.Request, known bool) *http.Request {
 	ctx := x.propagator.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
-	options := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindServer)}
+	options := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindServer), trace.WithTimestamp(x.began)}
 	if !known {
 		options = append(options, trace.WithNewRoot())
 		if caller := trace.LinkFromContext(ctx); caller.SpanContext.IsValid() {
 			options = append(options, trace.WithLinks(caller))
 		}
 	}
-	ctx, x.span = x.tracer.Start(ctx, r.Pattern, options...)
+	ctx, x.span = x.tracer.Start(ctx, cmp.Or(r.Pattern, r.Method+" "+x.pattern), options...)
 	x.request = r.WithContext(ctx)
 	return x.request
 }
@@ -97,16 +102,12 @@ func (x *exchange) record() {
 		return
 	}
 	x.done = true
-	labels := []attribute.KeyValue{
-		attribute.String("http.request.method", method(x.request)),
-		attribute.String("http.route", x.pattern),
-		attribute.Int("http.response.status_code", x.answer.code()),
-	}
-	x.duration.Record(x.request.Context(), time.Since(x.began).Seconds(), metric.WithAttributes(labels...))
+	set := x.labels.of(method(x.request), x.pattern, x.answer.code())
+	x.duration.Record(x.request.Context(), time.Since(x.began).Seconds(), set.record...)
 	if x.span == nil {
 		return
 	}
-	x.span.SetAttributes(labels...)
+	x.span.SetAttributes(set.attributes...)
 	if x.answer.code() >= 500 {
 		x.span.SetStatus(codes.Error, "")
 	}
