@@ -31,3 +31,17 @@ func (s *Store) WantedLedgers() int {
 	defer s.reads.mu.Unlock()
 	return len(s.reads.wanted)
 }
+
+// GivesWay is how long this process waits for others before it writes the head,
+// once nothing waits for the ledger.
+func (s *Store) GivesWay() time.Duration {
+	for {
+		s.lane.mu.Lock()
+		if !s.lane.running {
+			defer s.lane.mu.Unlock()
+			return s.lane.yield
+		}
+		s.lane.mu.Unlock()
+		time.Sleep(time.Millisecond)
+	}
+}

@@ -144,6 +144,7 @@ func TestAChangeThatTheServiceRefusesHoldsUpNoOther(t *testing.T) {
 			require.Equal(t, registry.Applied, o.Kind, "change %d: %v", i, o.Err)
 		}
 	}
+	require.Zero(t, s.GivesWay(), "it was refused, and lost no race")
 }
 
 func TestALostRaceForTheHeadIsRunAgain(t *testing.T) {
