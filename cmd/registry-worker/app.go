@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+	"github.com/northstar-engines/realtime-registry/internal/docdb/firestoredb"
 	"github.com/northstar-engines/realtime-registry/internal/telemetry"
 )
 
@@ -50,6 +51,8 @@ type invocation struct {
 	Config *config.Config
 	Args   []string // what stands after the flags
 	Logger *slog.Logger
+
+	firestore *firestoredb.Connection // of a service, shared by its stores; nil: one of each store's own
 }
 
 // commands lists all commands, in the order in which help shows them.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
 	"github.com/northstar-engines/realtime-registry/events/consumer"
+	"github.com/northstar-engines/realtime-registry/internal/docdb/firestoredb"
 	"github.com/northstar-engines/realtime-registry/internal/telemetry"
 	"github.com/northstar-engines/realtime-registry/registry"
 	"github.com/northstar-engines/realtime-registry/registry/firestore"
@@ -53,7 +54,22 @@ func (in *invocation) firestoreOptions() firestore.Options {
 		Database:  in.Config.Database,
 		Prefix:    in.Config.CollectionPrefix,
 		Logger:    in.Logger,
+
+		Connection: in.firestore,
 	}
+}
+
+// dialFirestore makes the connection that registry and throttle share, unless both
+// are in memory.
+func (in *invocation) dialFirestore(ctx context.Context) (err error) {
+	if in.Config.RegistryBackend == config.Memory && in.Config.ThrottleBackend == config.Memory {
+		return nil
+	}
+	in.firestore, err = bounded(ctx, func(ctx context.Context) (*firestoredb.Connection, error) { return firestoredb.Dial(ctx, nil) })
+	if err != nil {
+		return in.explainFirestore(err)
+	}
+	return nil
 }
 
 // explainFirestore adds to a fault of Firestore what to do about it.

@@ -72,6 +72,9 @@ func startService(ctx context.Context, in *invocation) (_ *service, err error) {
 			return nil, err
 		}
 	}
+	if err := in.dialFirestore(start); err != nil {
+		return nil, err
+	}
 	s.store, err = in.openStore(start, s.telemetry)
 	if err != nil {
 		return nil, err
@@ -95,6 +98,11 @@ func (s *service) close(ctx context.Context) {
 	if s.store != nil {
 		if err := s.store.Close(); err != nil {
 			s.Logger.Warn("close the registry", "error", err)
+		}
+	}
+	if s.firestore != nil {
+		if err := s.firestore.Close(); err != nil {
+			s.Logger.Warn("close the connection to Firestore", "error", err)
 		}
 	}
 	for _, l := range []net.Listener{s.listener, s.metrics} {

@@ -48,6 +48,8 @@ func (in *invocation) openWindows(ctx context.Context, t *telemetry.Telemetry) (
 		Database:  in.Config.Database,
 		Prefix:    in.Config.CollectionPrefix,
 		Logger:    in.Logger,
+
+		Connection: in.firestore,
 	}
 	if t != nil {
 		o.MeterProvider = t.MeterProvider

@@ -25,6 +25,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry"
 	"github.com/northstar-engines/realtime-registry/registry/memory"
 	"github.com/northstar-engines/realtime-registry/registry/rewrite"
+	"github.com/northstar-engines/realtime-registry/registry/storetest"
 )
 
 func created(n int, tenant string) events.Event {
@@ -411,7 +412,7 @@ func TestAFailureThatPassesIsNoFailure(t *testing.T) {
 
 func TestAReplayThatMustNotWriteSaysSoAtOnce(t *testing.T) {
 	s := memory.New()
-	s.SetHead("min_writer", registry.Format+1)
+	storetest.Outside{DB: s.DB()}.SetHead("min_writer", registry.Format+1)
 	_, _, err := run(t, s, archived(t, mixture()...), func(o *replay.Options) { o.RetryFor = time.Hour })
 	require.ErrorIs(t, err, registry.ErrIncompatible)
 }

@@ -70,11 +70,6 @@ type Options struct {
 	Page   int           // documents of one query, which a kill may have read in vain; default 10,000
 	Drain  time.Duration // how long what is under way, and giving the job back, may go on when ctx ends; default 20 s
 
-	// Sleep waits; the error is that of ctx. Default: real time. Now is the
-	// clock that goes with it.
-	Sleep func(ctx context.Context, d time.Duration) error
-	Now   func() time.Time
-
 	Logger        *slog.Logger         // nil: silence
 	MeterProvider metric.MeterProvider // nil: no metrics
 }
@@ -87,9 +82,6 @@ func (o Options) Validate() error {
 	}
 	if o.Page < 0 {
 		faults = append(faults, errors.New("rewrite: Page is not negative"))
-	}
-	if (o.Sleep == nil) != (o.Now == nil) {
-		faults = append(faults, errors.New("rewrite: Sleep and Now go together"))
 	}
 	return errors.Join(faults...)
 }
@@ -111,15 +103,13 @@ func (o Options) withDefaults() Options {
 	if o.Drain == 0 {
 		o.Drain = 20 * time.Second
 	}
-	if o.Sleep == nil {
-		o.Sleep, o.Now = sleep, time.Now
-	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	return o
 }
 
+// sleep waits; the error is that of ctx.
 func sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -173,7 +163,7 @@ func (w *Worker) Run(ctx context.Context) {
 			wait = min(max(2*wait, w.o.Poll), longest)
 			w.o.Logger.Warn("rewriting failed; it is tried again", "error", err, "in", wait)
 		}
-		if w.o.Sleep(ctx, wait) != nil {
+		if sleep(ctx, wait) != nil {
 			return
 		}
 	}
@@ -193,7 +183,7 @@ func (w *Worker) RunNext(ctx context.Context) error {
 		Worker:   w,
 		commits:  commits,
 		job:      claimed,
-		at:       w.o.Now(),
+		at:       time.Now(),
 		governor: governor.New(w.o.Rate),
 		logger: w.o.Logger.With("move", claimed.Entry.ID, "source", claimed.Entry.Source,
 			"from", claimed.Entry.From, "to", claimed.Entry.To, "retracted", claimed.Entry.Retracted()),
@@ -205,7 +195,7 @@ func (w *Worker) RunNext(ctx context.Context) error {
 	}
 	w.telemetry.ended(outcome(ctx, err), r.job)
 	if tooNew {
-		again := w.passing.over(claimed.Entry.Seq, w.o.Now())
+		again := w.passing.over(claimed.Entry.Seq, time.Now())
 		r.logger.Error("the rewriting for a move met what this version does not understand: it waits for a release that does, and others go first",
 			"error", err, "again_in", again)
 		err = fmt.Errorf("%w: %w", errPassedOver, err)
@@ -223,7 +213,7 @@ func outlasting(ctx context.Context, d time.Duration) (context.Context, context.
 func (w *Worker) claim(ctx context.Context) (registry.Job, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	return w.store.ClaimJob(ctx, w.o.Holder, w.o.Lease, w.passing.positions(w.o.Now())...)
+	return w.store.ClaimJob(ctx, w.o.Holder, w.o.Lease, w.passing.positions(time.Now())...)
 }
 
 func outcome(ctx context.Context, err error) string {

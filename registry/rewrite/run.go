@@ -75,7 +75,7 @@ func (r *run) firstPassFits() bool {
 // display, and for whether a first pass fits: a job is done without it too.
 func (r *run) begin(ctx context.Context) {
 	progress := &r.job.Entry.Rewriting
-	r.logged = r.o.Now()
+	r.logged = time.Now()
 	if progress.Total == 0 && progress.Cursor == "" {
 		total, err := r.count(ctx)
 		if err != nil {
@@ -98,7 +98,7 @@ func (r *run) count(ctx context.Context) (int64, error) {
 // untilSettled is how long there may still be writers that do not know of the
 // change. The store's clock is carried on by this process's.
 func (r *run) untilSettled() time.Duration {
-	now := r.job.Now.Add(r.o.Now().Sub(r.at))
+	now := r.job.Now.Add(time.Since(r.at))
 	return max(0, r.job.Entry.Rewriting.CommittedAt.Add(r.store.Settling()).Sub(now))
 }
 
@@ -111,7 +111,7 @@ func (r *run) awaitSettled(ctx context.Context) error {
 		if err := r.save(); err != nil { // where it stands, and the lease
 			return err
 		}
-		if err := r.o.Sleep(ctx, min(left, r.o.Lease/3)); err != nil {
+		if err := sleep(ctx, min(left, r.o.Lease/3)); err != nil {
 			return err
 		}
 	}
@@ -177,7 +177,7 @@ func (r *run) rewrite(records []registry.Record) (int, error) {
 
 // tell stores and logs progress, each now and then.
 func (r *run) tell() error {
-	now := r.o.Now()
+	now := time.Now()
 	if now.Sub(r.logged) >= logEvery {
 		r.logged = now
 		progress := r.job.Entry.Rewriting
@@ -198,7 +198,7 @@ func (r *run) save() error {
 	if err != nil {
 		return fmt.Errorf("rewriting: %w", err)
 	}
-	r.job, r.at = saved, r.o.Now()
+	r.job, r.at = saved, time.Now()
 	return nil
 }
 

@@ -46,35 +46,36 @@ func collect(t *testing.T, reader sdkmetric.Reader) map[string]float64 {
 }
 
 func TestMetricsAndLogSayWhatWasRewrittenAndHowLongReadersWaited(t *testing.T) {
-	w, reader := newWorld(t), sdkmetric.NewManualReader()
-	w.create(w.store, "t_a", ids(20)...)
-	w.move(w.store, "t_a", "t_b", "m")
-	w.now = w.now.Add(5 * time.Second) // until a worker comes
-	var log bytes.Buffer
-	worker := w.worker(w.process(nil), func(o *rewrite.Options) {
-		o.MeterProvider = sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))
-		o.Logger = slog.New(slog.NewTextHandler(&log, nil))
-	})
-	w.asleep = func() {
-		w.asleep = nil
+	inBubble(t, func(t *testing.T, w *world) {
+		reader := sdkmetric.NewManualReader()
+		w.create(w.store, "t_a", ids(20)...)
+		w.move(w.store, "t_a", "t_b", "m")
+		time.Sleep(5 * time.Second) // until a worker comes
+		var log bytes.Buffer
+		worker := w.worker(w.process(nil), func(o *rewrite.Options) {
+			o.MeterProvider = sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))
+			o.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		})
+		soon(func() {
+			values := collect(t, reader)
+			require.EqualValues(t, 20, values["registry.rewriting.documents written"], "after the first pass")
+			require.Zero(t, values["registry.rewriting.remaining"])
+		})
+		require.NoError(t, worker.RunNext(t.Context()))
 		values := collect(t, reader)
-		require.EqualValues(t, 20, values["registry.rewriting.documents written"], "after the first pass")
-		require.Zero(t, values["registry.rewriting.remaining"])
-	}
-	require.NoError(t, worker.RunNext(t.Context()))
-	values := collect(t, reader)
-	require.EqualValues(t, 40, values["registry.rewriting.documents read"])
-	require.EqualValues(t, 20, values["registry.rewriting.documents written"])
-	require.EqualValues(t, 1, values["registry.rewriting.jobs done"])
-	require.InDelta(t, 15, values["registry.rewriting.lag"], 0.1, "from the commit of the change")
-	require.Contains(t, log.String(), `msg="rewriting begins" move=m source=//nexus from=t_a to=t_b retracted=false documents=20 at_least=10s`)
-	require.Contains(t, log.String(), `msg="rewriting has ended"`)
-	require.Contains(t, log.String(), "written=20 after=15s")
+		require.EqualValues(t, 40, values["registry.rewriting.documents read"])
+		require.EqualValues(t, 20, values["registry.rewriting.documents written"])
+		require.EqualValues(t, 1, values["registry.rewriting.jobs done"])
+		require.InDelta(t, 15, values["registry.rewriting.lag"], 0.1, "from the commit of the change")
+		require.Contains(t, log.String(), `msg="rewriting begins" move=m source=//nexus from=t_a to=t_b retracted=false documents=20 at_least=10s`)
+		require.Contains(t, log.String(), `msg="rewriting has ended"`)
+		require.Contains(t, log.String(), "written=20 after=15s")
 
-	w.move(w.store, "t_b", "t_c", "n")
-	ctx, cancel := context.WithCancel(t.Context())
-	w.asleep = cancel
-	require.ErrorIs(t, worker.RunNext(ctx), context.Canceled)
-	require.EqualValues(t, 1, collect(t, reader)["registry.rewriting.jobs interrupted"])
-	require.Contains(t, log.String(), `msg="rewriting is interrupted`)
+		w.move(w.store, "t_b", "t_c", "n")
+		ctx, cancel := context.WithCancel(t.Context())
+		soon(cancel)
+		require.ErrorIs(t, worker.RunNext(ctx), context.Canceled)
+		require.EqualValues(t, 1, collect(t, reader)["registry.rewriting.jobs interrupted"])
+		require.Contains(t, log.String(), `msg="rewriting is interrupted`)
+	})
 }

@@ -10,50 +10,52 @@ import (
 )
 
 func TestAJobThatMetWhatItDoesNotUnderstandIsGivenBackWithAllElseDone(t *testing.T) {
-	w := newWorld(t)
-	w.create(w.store, "t_a", ids(20)...)
-	w.move(w.store, "t_a", "t_b", "m")
-	w.store.SetFormat("thread__th-3", registry.Format+1)
-	require.ErrorIs(t, w.worker(w.process(nil)).RunNext(t.Context()), registry.ErrTooNew)
-	require.Empty(t, w.wrong(), "the others are done")
-	job := w.entry("m").Rewriting
-	require.Equal(t, registry.RewritingQueued, job.State, "for a worker that understands it")
-	require.Empty(t, job.Cursor)
+	inBubble(t, func(t *testing.T, w *world) {
+		w.create(w.store, "t_a", ids(20)...)
+		w.move(w.store, "t_a", "t_b", "m")
+		w.SetFormat("thread__th-3", registry.Format+1)
+		require.ErrorIs(t, w.worker(w.process(nil)).RunNext(t.Context()), registry.ErrTooNew)
+		require.Empty(t, w.wrong(), "the others are done")
+		job := w.entry("m").Rewriting
+		require.Equal(t, registry.RewritingQueued, job.State, "for a worker that understands it")
+		require.Empty(t, job.Cursor)
 
-	w.store.SetFormat("thread__th-3", registry.Format) // a later release comes by
-	require.NoError(t, w.worker(w.process(nil)).RunNext(t.Context()))
-	require.Empty(t, w.wrong())
-	require.Equal(t, registry.RewritingDone, w.entry("m").Rewriting.State)
+		w.SetFormat("thread__th-3", registry.Format) // a later release comes by
+		require.NoError(t, w.worker(w.process(nil)).RunNext(t.Context()))
+		require.Empty(t, w.wrong())
+		require.Equal(t, registry.RewritingDone, w.entry("m").Rewriting.State)
+	})
 }
 
 func TestAJobThatWaitsForALaterReleaseHoldsUpNoOther(t *testing.T) {
-	w := newWorld(t)
-	w.create(w.store, "t_a", ids(5)...)
-	w.create(w.store, "t_x", "other")
-	w.move(w.store, "t_a", "t_b", "1-waits")
-	w.move(w.store, "t_b", "t_c", "2-behind") // of the same documents
-	w.move(w.store, "t_x", "t_y", "3-other")
-	w.store.SetFormat("thread__th-3", registry.Format+1)
-	older := w.worker(w.process(nil))
-	require.ErrorIs(t, older.RunNext(t.Context()), registry.ErrTooNew)
-	require.NoError(t, older.RunNext(t.Context()))
-	require.NoError(t, older.RunNext(t.Context()))
-	require.ErrorIs(t, older.RunNext(t.Context()), registry.ErrNoJob)
-	for id, state := range map[string]registry.RewritingState{
-		"1-waits": registry.RewritingQueued, "2-behind": registry.RewritingDone, "3-other": registry.RewritingDone,
-	} {
-		require.Equal(t, state, w.entry(id).Rewriting.State, id)
-	}
-	require.Empty(t, w.wrong())
-
-	for _, pause := range []time.Duration{time.Minute, 2 * time.Minute} { // each try reads all of its documents
-		w.now = w.now.Add(pause - time.Second)
-		require.ErrorIs(t, older.RunNext(t.Context()), registry.ErrNoJob)
-		w.now = w.now.Add(2 * time.Second)
+	inBubble(t, func(t *testing.T, w *world) {
+		w.create(w.store, "t_a", ids(5)...)
+		w.create(w.store, "t_x", "other")
+		w.move(w.store, "t_a", "t_b", "1-waits")
+		w.move(w.store, "t_b", "t_c", "2-behind") // of the same documents
+		w.move(w.store, "t_x", "t_y", "3-other")
+		w.SetFormat("thread__th-3", registry.Format+1)
+		older := w.worker(w.process(nil))
 		require.ErrorIs(t, older.RunNext(t.Context()), registry.ErrTooNew)
-	}
-	w.store.SetFormat("thread__th-3", registry.Format) // a later release comes by
-	require.NoError(t, w.worker(w.process(nil)).RunNext(t.Context()))
-	require.Empty(t, w.wrong(), "what was behind it is done there too")
-	require.Equal(t, registry.RewritingDone, w.entry("1-waits").Rewriting.State)
+		require.NoError(t, older.RunNext(t.Context()))
+		require.NoError(t, older.RunNext(t.Context()))
+		require.ErrorIs(t, older.RunNext(t.Context()), registry.ErrNoJob)
+		for id, state := range map[string]registry.RewritingState{
+			"1-waits": registry.RewritingQueued, "2-behind": registry.RewritingDone, "3-other": registry.RewritingDone,
+		} {
+			require.Equal(t, state, w.entry(id).Rewriting.State, id)
+		}
+		require.Empty(t, w.wrong())
+
+		for _, pause := range []time.Duration{time.Minute, 2 * time.Minute} { // each try reads all of its documents
+			time.Sleep(pause - time.Second)
+			require.ErrorIs(t, older.RunNext(t.Context()), registry.ErrNoJob)
+			time.Sleep(2 * time.Second)
+			require.ErrorIs(t, older.RunNext(t.Context()), registry.ErrTooNew)
+		}
+		w.SetFormat("thread__th-3", registry.Format) // a later release comes by
+		require.NoError(t, w.worker(w.process(nil)).RunNext(t.Context()))
+		require.Empty(t, w.wrong(), "what was behind it is done there too")
+		require.Equal(t, registry.RewritingDone, w.entry("1-waits").Rewriting.State)
+	})
 }

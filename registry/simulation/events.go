@@ -37,7 +37,7 @@ func (s *simulation) makeMessage(n int) *message {
 		Time: time.Unix(int64(s.random.IntN(20)), 0).UTC(), Source: source, ID: fmt.Sprint("e", n),
 	}}
 	if s.random.IntN(3) == 0 { // about when claims are made
-		entry.Time = s.now.Add(time.Duration(s.random.IntN(300)) * time.Second)
+		entry.Time = time.Now().Add(time.Duration(s.random.IntN(300)) * time.Second)
 	}
 	m := &message{name: entry.ID}
 	if n > 0 && s.random.IntN(8) == 0 {
@@ -150,7 +150,7 @@ func (s *simulation) check() error {
 			return fmt.Errorf("%s was answered yes for %s, and the claim is by %s", c.tenant, c.resource, kept.Tenant)
 		}
 	}
-	return Compare(s.store, &ref)
+	return Compare(s.truth, &ref)
 }
 
 // archived reports whether a claim came from an archive: of several the smallest
@@ -162,11 +162,22 @@ func (s *simulation) archived(r registry.Resource, claim registry.Entry) bool {
 }
 
 func (s *simulation) history(r registry.Resource) registry.History {
-	snapshot, err := s.store.Read(s.ctx, []registry.Resource{r})
-	if err != nil || r == (registry.Resource{}) {
+	snapshot := s.snapshot(r)
+	if len(snapshot.Records) == 0 {
 		return nil
 	}
 	return snapshot.Records[0].History
+}
+
+func (s *simulation) ledger() *registry.Ledger { return s.snapshot().Ledger }
+
+func (s *simulation) snapshot(resources ...registry.Resource) registry.Snapshot {
+	resources = slices.DeleteFunc(resources, func(r registry.Resource) bool { return r == registry.Resource{} })
+	snapshot, err := s.truth.Read(context.Background(), resources)
+	if err != nil {
+		s.fails("read: %w", err)
+	}
+	return snapshot
 }
 
 // holdsEvent reports whether the history has an entry of this name.

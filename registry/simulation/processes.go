@@ -1,7 +1,6 @@
 package simulation
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -42,6 +41,7 @@ type retraction struct {
 // worker takes messages, applies them, and settles them.
 func (s *simulation) worker(p *process) {
 	for {
+		s.step(p, "take")
 		batch := s.take(p)
 		if len(batch) == 0 {
 			s.sleep(p, time.Second)
@@ -51,12 +51,12 @@ func (s *simulation) worker(p *process) {
 		for _, m := range batch {
 			changes = append(changes, m.changes...)
 		}
-		outcomes := p.store.Apply(s.ctx, changes)
+		outcomes := p.store.Apply(p.ctx, changes)
 		p.unacked = slices.ContainsFunc(outcomes, func(o registry.Outcome) bool { return o.Kind == registry.Applied })
-		p.step("ack")
+		s.step(p, "ack")
 		p.unacked = false
 		for _, m := range batch {
-			s.note(m, outcomes[:len(m.changes)])
+			s.learn(m, outcomes[:len(m.changes)])
 			result := handlers.Reduce(outcomes[:len(m.changes)])
 			outcomes = outcomes[len(m.changes):]
 			if result.Verdict != handlers.Transient {
@@ -69,8 +69,8 @@ func (s *simulation) worker(p *process) {
 	}
 }
 
-// note takes note of what an operator would be told of.
-func (s *simulation) note(m *message, outcomes []registry.Outcome) {
+// learn takes note of what an operator would be told of.
+func (s *simulation) learn(m *message, outcomes []registry.Outcome) {
 	for i, o := range outcomes {
 		switch {
 		case o.Kind == registry.Conflict && m.changes[i].Entry.Type == registry.Moved:
@@ -94,22 +94,23 @@ type claim struct {
 // createFlow claims resources, for any tenant.
 func (s *simulation) createFlow(p *process) {
 	for {
-		s.sleep(p, time.Duration(s.random.IntN(20))*time.Second)
-		c := claim{tenant: fmt.Sprint("t_", string(rune('a'+s.random.IntN(4)))), resource: s.resources[s.random.IntN(len(s.resources))]}
+		s.sleep(p, time.Duration(p.random.IntN(20))*time.Second)
+		c := claim{tenant: fmt.Sprint("t_", string(rune('a'+p.random.IntN(4)))), resource: s.resources[p.random.IntN(len(s.resources))]}
 		if s.calm {
 			continue
 		}
 		s.claims = append(s.claims, c) // killed in the middle, it may be stored
 		at := len(s.claims) - 1
-		before, _ := s.store.Read(s.ctx, []registry.Resource{c.resource})
-		created, err := p.store.Claim(s.ctx, c.tenant, c.resource)
+		before := s.history(c.resource)
+		created, err := p.store.Claim(p.ctx, c.tenant, c.resource)
+		s.step(p, "answer the claim")
 		s.claims[at].yes = created
 		switch {
 		case errors.Is(err, registry.ErrConflict):
 			s.trouble.ClaimsRefused++
 		case created:
 			s.trouble.Claims++
-			if len(before.Records[0].History) > 0 {
+			if len(before) > 0 {
 				s.trouble.ClaimsJoined++
 			}
 		}
@@ -119,10 +120,10 @@ func (s *simulation) createFlow(p *process) {
 // take leases up to four messages, in any order. Now and then one is among them
 // that another worker has, or that was settled long ago.
 func (s *simulation) take(p *process) (batch []*message) {
-	for range 1 + s.random.IntN(4) {
-		m := s.messages[s.random.IntN(len(s.messages))]
+	for range 1 + p.random.IntN(4) {
+		m := s.messages[p.random.IntN(len(s.messages))]
 		again := m.acked || m.holder != nil
-		if again && (s.calm || m.acked && !s.redeliver || s.random.IntN(8) != 0) {
+		if again && (s.calm || m.acked && !s.redeliver || p.random.IntN(8) != 0) {
 			continue
 		}
 		if again {
@@ -145,96 +146,36 @@ func (s *simulation) take(p *process) (batch []*message) {
 
 // rewriter is package rewrite.
 func (s *simulation) rewriter(p *process) {
-	sleep := func(_ context.Context, d time.Duration) error {
-		s.sleep(p, d)
-		return nil
+	var store registry.Rewriter = p.store
+	if s.rules.LastPass {
+		store = hasty{store}
 	}
-	worker, err := rewrite.New(p.store, rewrite.Options{
-		Holder: p.name, Lease: lease, Page: 2, Rate: governor.Unlimited,
-		Sleep: sleep, Now: func() time.Time { return s.now },
-	})
+	worker, err := rewrite.New(store, rewrite.Options{Holder: p.name, Lease: lease, Page: 2, Rate: governor.Unlimited})
 	if err != nil {
-		s.fault = err
+		s.fails("rewrite: %w", err)
+		return
 	}
 	for {
-		if err := worker.RunNext(s.ctx); errors.Is(err, registry.ErrNoJob) {
+		if err := worker.RunNext(p.ctx); errors.Is(err, registry.ErrNoJob) {
 			s.sleep(p, time.Second)
 		}
-		p.step("next job")
+		s.step(p, "next job")
 	}
 }
 
 // operator takes moves back, at any time.
 func (s *simulation) operator(p *process) {
 	for {
-		s.sleep(p, time.Duration(s.random.IntN(30))*time.Second)
+		s.sleep(p, time.Duration(p.random.IntN(30))*time.Second)
 		if len(s.retractions) == 0 {
 			continue
 		}
-		r := s.retractions[s.random.IntN(len(s.retractions))]
-		if p.store.Retract(s.ctx, registry.Retraction{Source: source, ID: r.id, At: retractedAt}).Kind != registry.Failed {
-			r.done = true
-		}
+		r := s.retractions[p.random.IntN(len(s.retractions))]
+		outcome := p.store.Retract(p.ctx, registry.Retraction{Source: source, ID: r.id, At: retractedAt})
+		s.step(p, "retracted")
+		r.done = r.done || outcome.Kind != registry.Failed
 	}
 }
 
 // retractedAt does not depend on when the operator comes to it.
 var retractedAt = time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
-
-// reader caches histories as verifiers do: it drops what the change feed names,
-// and folds what is left with the ledger of now. Its answers must be those of
-// now, whatever happened meanwhile.
-func (s *simulation) reader(p *process) {
-	cache := map[registry.Resource]registry.History{}
-	processed := len(s.store.Feed())
-	// certify processes the feed, and says for which resources there was an
-	// entry since a position.
-	certify := func() {
-		feed := s.store.Feed()
-		for _, e := range feed[processed:] {
-			delete(cache, e.Resource)
-		}
-		processed = len(feed)
-	}
-	for {
-		resource := s.resources[s.random.IntN(len(s.resources))]
-		began := processed
-		snapshot, err := p.store.Read(s.ctx, []registry.Resource{resource})
-		p.step("insert")
-		certify()
-		if err == nil && snapshot.Records[0].Exists() {
-			void := false
-			for _, e := range s.store.Feed()[began:] {
-				void = void || e.Resource == resource
-			}
-			if !void {
-				cache[resource] = snapshot.Records[0].History
-			}
-		}
-		s.sleep(p, time.Duration(s.random.IntN(1000))*time.Millisecond)
-		certify()
-		s.answer(cache)
-	}
-}
-
-// answer holds what the cache says against the truth.
-func (s *simulation) answer(cache map[registry.Resource]registry.History) {
-	for _, resource := range s.resources { // in order: maps have none
-		history, ok := cache[resource]
-		if !ok {
-			continue
-		}
-		truth, err := s.store.Read(s.ctx, []registry.Resource{resource})
-		if err != nil {
-			s.fault = err
-			return
-		}
-		if !history.Settled(truth.Ledger) {
-			continue // it would be read again
-		}
-		s.trouble.Checks++
-		if got, want := history.Owner(truth.Ledger), truth.Records[0].History.Owner(truth.Ledger); got != want {
-			s.fault = fmt.Errorf("a cached history says that %s is %s's, which is %s's", resource, got, want)
-		}
-	}
-}

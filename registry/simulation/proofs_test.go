@@ -10,7 +10,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
-	"github.com/northstar-engines/realtime-registry/registry/internal/omit"
 	"github.com/northstar-engines/realtime-registry/registry/simulation"
 )
 
@@ -21,7 +20,7 @@ func TestProofOfConvergenceByAMillionCases(t *testing.T) {
 	defer func() { require.NoError(t, flag.Set("rapid.checks", before)) }()
 	ran := 0
 	met := map[string]int{}
-	check := convergence(met)
+	check := convergence(t, met)
 	rapid.Check(t, func(t *rapid.T) { ran++; check(t) })
 	requireAllMet(t, met)
 	t.Logf("%d cases, seed %s", ran, flag.Lookup("rapid.seed").Value)
@@ -32,7 +31,7 @@ func TestProofBySimulationOfManySeeds(t *testing.T) {
 	const many = 50_000
 	var all simulation.Trouble
 	for seed := uint64(1); seed <= many; seed++ {
-		trouble, err := simulation.Run(seed, omit.Rules{})
+		trouble, err := simulation.Run(t, seed, simulation.Rules{})
 		require.NoError(t, err)
 		all.Add(trouble)
 	}

@@ -11,7 +11,10 @@ type Trouble struct {
 	KilledRewriter int // kills inside a rewriting job
 	Kills          int
 	Steps          int
-	Checks         int // answers of the caching reader that were held against the truth
+	Allowed        int // checks that were answered yes
+	Checks         int // of those, by what the verifier had kept
+	Watches        int // held against the truth while they were open
+	WatchesEnded   int // of those, ended by a change, or for want of a certificate
 
 	Claims        int // claims that were answered yes
 	ClaimsJoined  int // of those, claims of what moves had named before
@@ -30,7 +33,10 @@ func (t *Trouble) Add(u Trouble) {
 	t.KilledRewriter += u.KilledRewriter
 	t.Kills += u.Kills
 	t.Steps += u.Steps
+	t.Allowed += u.Allowed
 	t.Checks += u.Checks
+	t.Watches += u.Watches
+	t.WatchesEnded += u.WatchesEnded
 	t.Claims += u.Claims
 	t.ClaimsJoined += u.ClaimsJoined
 	t.ClaimsRefused += u.ClaimsRefused
@@ -39,12 +45,18 @@ func (t *Trouble) Add(u Trouble) {
 	t.Full += u.Full
 }
 
+// WithoutReaders is what all met but the readers.
+func (t Trouble) WithoutReaders() Trouble {
+	t.Allowed, t.Checks, t.Watches, t.WatchesEnded = 0, 0, 0, 0
+	return t
+}
+
 // Missing names the kinds of trouble that were not met.
 func (t Trouble) Missing() (kinds []string) {
 	for name, n := range map[string]int{
 		"duplicate": t.Duplicates, "ambiguous commit": t.Ambiguous, "precondition conflict": t.Conflicts,
 		"kill between commit and ack": t.KilledUnacked, "kill inside the rewriting job": t.KilledRewriter,
-		"check of a cached answer": t.Checks, "claim": t.Claims, "claim of what moves name": t.ClaimsJoined,
+		"check of a cached answer": t.Checks, "watch that ended": t.WatchesEnded, "claim": t.Claims, "claim of what moves name": t.ClaimsJoined,
 		"claim of somebody else's": t.ClaimsRefused, "name with two contents": t.NamesTwice, "displaced event": t.Displaced,
 		"full history": t.Full,
 	} {

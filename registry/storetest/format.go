@@ -108,7 +108,7 @@ func unreadableMove(t *testing.T, b Backend) {
 		record, ledger := read(t, s, r)
 		_, err := record.Owner(ledger)
 		requireUnread(t, err)
-		_, ok := must(record.History.Brief()).Owner(ledger)
+		_, ok := brief(record.History).Owner(ledger)
 		require.False(t, ok, "nor from memory")
 		require.False(t, record.History.Settled(ledger))
 		requireTooNew(t, s.Apply(ctx, []registry.Change{moved(r, "t_a", "t_b", 9, "m3")})...)
@@ -124,7 +124,8 @@ func unreadableMove(t *testing.T, b Backend) {
 	require.Equal(t, "t_e", owner(t, s, thread("3")))
 }
 
-func must(b registry.Brief, ok bool) registry.Brief {
+func brief(h registry.History) registry.Brief {
+	b, ok := h.Brief()
 	if !ok {
 		panic("no brief")
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry"
 	"github.com/northstar-engines/realtime-registry/registry/firestore"
 	"github.com/northstar-engines/realtime-registry/registry/memory"
+	"github.com/northstar-engines/realtime-registry/registry/storetest"
 	"github.com/northstar-engines/realtime-registry/registry/verifier"
 )
 
@@ -35,7 +36,7 @@ type shared struct {
 func inMemory(*testing.T) shared {
 	o := memory.Options{LedgerStaleness: agreedStaleness, CommitDeadline: agreedDeadline}
 	store := memory.New()
-	return shared{writes: store.Open(o), verifies: store.Open(o), setHead: store.SetHead}
+	return shared{writes: store.Open(o), verifies: store.Open(o), setHead: storetest.Outside{DB: store.DB()}.SetHead}
 }
 
 func inFirestore(t *testing.T) shared {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/registry"
 	"github.com/northstar-engines/realtime-registry/registry/memory"
+	"github.com/northstar-engines/realtime-registry/registry/storetest"
 	"github.com/northstar-engines/realtime-registry/registry/verifier"
 )
 
@@ -22,7 +23,7 @@ func TestACheckOfWhatIsNotUnderstoodIsUnavailableAndSpoilsNoOther(t *testing.T) 
 				_, err := store.Claim(t.Context(), "t_a", r)
 				require.NoError(t, err)
 			}
-			store.SetFormat(later.DocumentID(), registry.Format+1)
+			storetest.Outside{DB: store.DB()}.SetFormat(later.DocumentID(), registry.Format+1)
 			v, err := verifier.New(t.Context(), store, o)
 			require.NoError(t, err)
 			for _, tenant := range []string{"t_a", "t_b"} {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
 	"google.golang.org/grpc/codes"
@@ -34,7 +33,7 @@ func (db *DB) Listen(ctx context.Context, targets []docdb.Target, tell func(docd
 			err = l.take(response)
 		}
 	}
-	return fmt.Errorf("listen: %w", errors.Join(err, context.Cause(ctx)))
+	return errors.Join(err, context.Cause(ctx))
 }
 
 // target is a target as the wire has it. Its id is one more than its place.

@@ -3,7 +3,6 @@ package firestoredb
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"time"
 
@@ -40,7 +39,7 @@ func (db *DB) Get(ctx context.Context, names []string) (map[string]*docdb.Docume
 			err = status.Errorf(codes.DataLoss, "%d answers for %d documents", answers, len(names))
 		}
 	}
-	return nil, time.Time{}, fmt.Errorf("read: %w", err)
+	return nil, time.Time{}, err
 }
 
 // Query implements docdb.DB.
@@ -66,7 +65,7 @@ func (db *DB) Query(ctx context.Context, q docdb.Query, visit func(*docdb.Docume
 			}
 		}
 	}
-	return fmt.Errorf("query: %w", err)
+	return err
 }
 
 // Count implements docdb.DB. One read is billed for up to 1,000 documents.
@@ -86,11 +85,11 @@ func (db *DB) Count(ctx context.Context, q docdb.Query) (int64, error) {
 			}},
 	})
 	if err != nil {
-		return 0, fmt.Errorf("count documents: %w", err)
+		return 0, err
 	}
 	response, err := stream.Recv()
 	if err != nil {
-		return 0, fmt.Errorf("count documents: %w", err)
+		return 0, err
 	}
 	return response.GetResult().GetAggregateFields()[alias].GetIntegerValue(), nil
 }

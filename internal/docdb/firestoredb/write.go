@@ -2,7 +2,6 @@ package firestoredb
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
@@ -16,7 +15,7 @@ import (
 func (db *DB) Commit(ctx context.Context, writes ...docdb.Write) (docdb.Receipt, error) {
 	response, err := db.client.Commit(db.outgoing(ctx), &firestorepb.CommitRequest{Database: db.database, Writes: wired(writes)})
 	if err != nil {
-		return docdb.Receipt{}, fmt.Errorf("commit: %w", err)
+		return docdb.Receipt{}, err
 	}
 	receipt := docdb.Receipt{At: response.CommitTime.AsTime(), Updated: make([]time.Time, len(writes))}
 	for i, r := range response.WriteResults {
@@ -29,7 +28,7 @@ func (db *DB) Commit(ctx context.Context, writes ...docdb.Write) (docdb.Receipt,
 func (db *DB) BatchWrite(ctx context.Context, writes []docdb.Write) ([]codes.Code, error) {
 	response, err := db.client.BatchWrite(db.outgoing(ctx), &firestorepb.BatchWriteRequest{Database: db.database, Writes: wired(writes)})
 	if err != nil {
-		return nil, fmt.Errorf("batch write: %w", err)
+		return nil, err
 	}
 	results := make([]codes.Code, len(writes))
 	for i, st := range response.Status { // empty if all succeeded

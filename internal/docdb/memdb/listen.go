@@ -2,10 +2,8 @@ package memdb
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"strings"
-
-	"google.golang.org/grpc/status"
 
 	"github.com/northstar-engines/realtime-registry/internal/docdb"
 )
@@ -51,7 +49,7 @@ func (db *DB) Listen(ctx context.Context, targets []docdb.Target, tell func(docd
 			collection = t.Query.Collection
 		}
 		l.collections[collection] = true
-		for id := range db.collection(collection).documents {
+		for _, id := range db.collection(collection).ids() {
 			l.changes = append(l.changes, collection+"/"+id)
 		}
 	}
@@ -69,7 +67,7 @@ func (db *DB) Listen(ctx context.Context, targets []docdb.Target, tell func(docd
 		tell(docdb.Event{Whole: true})
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("listen: %w: %w", status.FromContextError(ctx.Err()).Err(), context.Cause(ctx))
+			return errors.Join(ended(ctx), context.Cause(ctx))
 		case <-l.news:
 		}
 	}

@@ -9,6 +9,7 @@ package memdb
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -133,6 +134,14 @@ func (db *DB) sweep(collection string, now time.Time) {
 		}
 	}
 	c.sorted, c.sweepAt = nil, max(1024, 2*len(c.documents))
+}
+
+// ids are those of all documents, in order, and of some that were removed.
+func (c *collection) ids() []string {
+	if c.sorted == nil {
+		c.sorted = slices.Sorted(maps.Keys(c.documents))
+	}
+	return c.sorted
 }
 
 // at is a document as of a time; nil if there was none.

@@ -77,13 +77,10 @@ func (db *DB) find(ctx context.Context, q docdb.Query) (found []*docdb.Document,
 	case at.IsZero():
 		at = now
 	case at.After(now) || now.Sub(at) > kept:
-		return nil, status.Error(codes.FailedPrecondition, "query: the read time is not one of the last minutes")
+		return nil, status.Error(codes.FailedPrecondition, "the read time is not one of the last minutes")
 	}
 	c := db.collection(q.Collection)
-	if c.sorted == nil {
-		c.sorted = slices.Sorted(maps.Keys(c.documents))
-	}
-	ids := c.sorted
+	ids := c.ids()
 	if q.After != "" {
 		i, exact := slices.BinarySearch(ids, strings.TrimPrefix(q.After, q.Collection+"/"))
 		if exact {

@@ -23,7 +23,7 @@ func (db *DB) Commit(ctx context.Context, writes ...docdb.Write) (docdb.Receipt,
 	}
 	for _, w := range writes {
 		if code := db.refused(w); code != codes.OK {
-			return docdb.Receipt{}, status.Errorf(code, "commit: %s is not as the write wants it", w.Name)
+			return docdb.Receipt{}, status.Errorf(code, "%s is not as the write wants it", w.Name)
 		}
 	}
 	receipt := docdb.Receipt{At: db.tick(), Updated: make([]time.Time, len(writes))}

@@ -1,0 +1,77 @@
+package simulation
+
+import (
+	"time"
+
+	"github.com/northstar-engines/realtime-registry/registry"
+	"github.com/northstar-engines/realtime-registry/registry/verifier"
+)
+
+// staleness is the bound that readers are promised.
+const staleness = 2 * time.Second
+
+// reader is a transport: it checks with package verifier, keeping what it was
+// told, and watches what it was allowed.
+func (s *simulation) reader(p *process) {
+	v, err := verifier.New(p.ctx, p.store, verifier.Options{MaxStaleness: staleness, MaxAge: verifier.Unbounded})
+	if err != nil {
+		s.fails("verifier: %w", err)
+		return
+	}
+	for {
+		s.step(p, "check")
+		resource := s.resources[p.random.IntN(len(s.resources))]
+		tenant := s.history(resource).Owner(s.ledger())
+		if tenant == "" || p.random.IntN(4) == 0 {
+			tenant = "t_a"
+		}
+		began, reads := time.Now(), p.reads[resource]
+		changed := v.Watch(p.ctx, resource)
+		err := v.Verify(p.ctx, tenant, resource)
+		s.step(p, "take the answer")
+		if err != nil {
+			s.sleep(p, time.Duration(p.random.IntN(1000))*time.Millisecond)
+			continue
+		}
+		s.allowed(resource, tenant, began, p.reads[resource] == reads)
+		if s.history(resource).Settled(s.ledger()) { // others may be joined without a notice, and are read for each check
+			s.watch(p, resource, tenant, changed)
+		}
+	}
+}
+
+// allowed holds a yes against the truth.
+func (s *simulation) allowed(r registry.Resource, tenant string, began time.Time, kept bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.trouble.Allowed++
+	if kept {
+		s.trouble.Checks++
+	}
+	if !s.ownedSince(r, tenant, began.Add(-staleness)) {
+		s.failed("a check of %s that began at %v was answered yes for %s, from memory %t: %v", r, began, tenant, kept, s.owners[r])
+	}
+}
+
+// watch holds an open watch against the truth for a while.
+func (s *simulation) watch(p *process, r registry.Resource, tenant string, changed <-chan struct{}) {
+	s.trouble.Watches++
+	for range p.random.IntN(4) {
+		select {
+		case <-changed:
+			s.trouble.WatchesEnded++
+			return
+		case <-time.After(time.Duration(p.random.IntN(1500)) * time.Millisecond):
+			s.step(p, "look at the watch")
+		}
+		select {
+		case <-changed:
+		default:
+			s.mu.Lock()
+			if !s.ownedSince(r, tenant, time.Now().Add(-staleness)) {
+				s.failed("a watch of %s for %s is open at %v: %v", r, tenant, time.Now(), s.owners[r])
+			}
+			s.mu.Unlock()
+		}
+	}
+}
