@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"time"
 )
 
 // reserve is the number of connections above Options.MaxConnections that are
@@ -106,4 +107,46 @@ func drainOf(r *http.Request) context.Context {
 		return drain
 	}
 	return context.Background()
+}
+
+// busy are the connections on which a request is in progress or about to come.
+// Shutdown answers what is in progress, but a request that it has read a moment
+// after the call it drops. So it is not to be called before there are none.
+type busy struct {
+	mu    sync.Mutex
+	conns map[net.Conn]struct{}
+}
+
+// note is an http.Server's ConnState.
+func (b *busy) note(c net.Conn, state http.ConnState) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case state != http.StateNew && state != http.StateActive:
+		delete(b.conns, c)
+	case b.conns == nil:
+		b.conns = map[net.Conn]struct{}{c: {}}
+	default:
+		b.conns[c] = struct{}{}
+	}
+}
+
+func (b *busy) none() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.conns) == 0
+}
+
+// wait returns when there are none, or ctx has ended. One that is new and says
+// nothing ends by ReadHeaderTimeout.
+func (b *busy) wait(ctx context.Context) {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !b.none() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
 }

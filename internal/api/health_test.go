@@ -15,6 +15,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/api"
 	"github.com/northstar-engines/realtime-registry/registry"
 	"github.com/northstar-engines/realtime-registry/registry/memory"
+	"github.com/northstar-engines/realtime-registry/registry/verifier"
 )
 
 func TestHealthSaysWhy(t *testing.T) {
@@ -129,6 +130,32 @@ func TestADrainingServerSaysSoAndAnswersAndLetsConnectionsGo(t *testing.T) {
 		require.Less(t, a.StatusCode, 300, what)
 		require.True(t, a.Close, "%s: the connection ends with its answer", what)
 	}
+}
+
+// net/http drops a request that it has read just after Shutdown was called.
+func TestARequestOnAConnectionThatWasTakenIsAnsweredThoughTheDrainHasBegun(t *testing.T) {
+	store := memory.New()
+	v, err := verifier.New(t.Context(), store, verifier.Options{})
+	require.NoError(t, err)
+	server, err := api.New(api.Options{Verifier: v, Registry: registry.New(store)})
+	require.NoError(t, err)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(ctx, listener) }()
+	taken := keepOpen(t, listener.Addr().String())
+	require.Equal(t, 200, keepOpen(t, listener.Addr().String()).ask(t, "/livez").StatusCode, "they are taken in order")
+	stop()
+	require.Eventually(t, func() bool {
+		conn, err := net.Dial("tcp", listener.Addr().String())
+		if err == nil {
+			_ = conn.Close()
+		}
+		return err != nil
+	}, 10*time.Second, time.Millisecond, "no new ones")
+	require.Equal(t, 404, taken.ask(t, "/v1/threads/th_1/access").StatusCode)
+	require.NoError(t, <-ended)
 }
 
 // What stands before the server must not find its connection closed just as it

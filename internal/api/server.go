@@ -207,8 +207,11 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 			listener.Close())
 	}
 	server := s.httpServer(ctx)
+	var busy busy
+	server.ConnState = busy.note
 	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(bound(listener, s.options.MaxConnections)) }()
+	bounded := bound(listener, s.options.MaxConnections)
+	go func() { ended <- server.Serve(bounded) }()
 	select {
 	case err := <-ended:
 		return fmt.Errorf("serve on %s: %w", listener.Addr(), err)
@@ -217,6 +220,8 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	}
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.options.DrainTimeout)
 	defer cancel()
+	_ = bounded.Close()
+	busy.wait(drain)
 	if err := server.Shutdown(drain); err != nil {
 		return errors.Join(fmt.Errorf("drain %s: %w", listener.Addr(), err), server.Close())
 	}
