@@ -266,6 +266,20 @@ async def test_a_trace_is_continued(ask, fake_registry):
     assert "traceparent" not in second
 
 
+async def test_opentelemetrys_trace_goes_before(ask, fake_registry, monkeypatch):
+    parent = "00-11111111111111111111111111111111-2222222222222222-01"
+
+    class Propagate:
+        @staticmethod
+        def inject(headers):
+            headers["traceparent"] = parent
+
+    monkeypatch.setattr(trace, "_propagate", Propagate)
+    with trace.continued("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"):
+        await ask("claim", "t_acme", "thread", "th_1")
+    assert fake_registry.requests[0][2]["traceparent"] == parent
+
+
 async def test_a_hung_registry_is_unavailable_within_the_deadline_for_all(fake_registry):
     fake_registry.own("t_acme", "thread", "th_1")
     async with AsyncClient(timeout=1, max_concurrent=20, max_waiting=150) as client:

@@ -96,7 +96,7 @@ class Tail:
         """The end of the stream: the last event, which says why and when to come back.
         If an event is under way there is no other, only the time: a line end would
         complete it, with its id, and a client that resumes would never get the rest.
-        What is unfinished when a stream ends is dropped by clients, but for the field
+        What is unfinished when a stream ends is dropped by clients, except the field
         "retry", which counts as soon as its line ends."""
         prefix = b"" if self._at_start else b"\n"
         return prefix + (field(retry_ms) if self._pending else closed(reason, retry_ms))

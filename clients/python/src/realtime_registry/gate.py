@@ -12,7 +12,7 @@ from .errors import Unavailable
 
 class Gate:
     """Lets ``size`` in at once, and ``waiting`` more wait in turn, each until its own
-    deadline; whoever comes beyond that is refused at once."""
+    deadline; what comes beyond that is refused at once."""
 
     def __init__(self, size: int, waiting: int) -> None:
         self._free = size

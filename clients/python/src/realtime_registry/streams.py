@@ -33,7 +33,7 @@ LOST = "ownership_lost"
 UNCERTAIN = "registry_unavailable"
 
 GATHER = 0.05  # seconds between two questions about new streams
-OPENING = 4  # watches that have not said their state yet, but for merges
+OPENING = 4  # watches of new streams that have not said their state yet
 TIDY = 0.25  # seconds after which small watches are merged
 
 

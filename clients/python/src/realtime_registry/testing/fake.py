@@ -56,7 +56,7 @@ class FakeRegistry:
     # What is so.
 
     def own(self, tenant: str, kind: str, id: str) -> None:
-        """Makes the tenant the owner, whoever was it before."""
+        """Makes the tenant the owner, in place of any other."""
         asked = ownership(tenant, kind, id)
         self._server.call(lambda: self._set([((asked.kind, asked.id), asked.tenant)]))
 
