@@ -84,6 +84,11 @@ func (s *Store) mayRead(head *docdb.Document) error {
 	if _, err := decodeFormat(head); err != nil {
 		return s.incompatible("%w", err)
 	}
+	for _, field := range []string{fieldPosition, fieldMinReader, fieldMinWriter} {
+		if _, err := decodeInteger(head.Fields[field]); err != nil { // somebody has edited it
+			return s.incompatible("%w", named(field, err))
+		}
+	}
 	if least := head.Fields[fieldMinReader].GetIntegerValue(); least > registry.Format {
 		return s.incompatible("reads of this registry take format %d, and this version has %d: use a later release", least, registry.Format)
 	}

@@ -49,6 +49,8 @@ func TestTheHeadSaysWhoMayTakePart(t *testing.T) {
 		"another ledger staleness":    {"ledger_staleness_ms", 6000, 5000, false},
 		"another commit deadline":     {"commit_deadline_ms", 9000, 10000, false},
 		"no format":                   {"format", client.Delete, 1, false},
+		"a least version in words":    {"min_writer", "2", 1, false},
+		"a position in words":         {"position", "0", 0, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
