@@ -202,7 +202,7 @@ func (b *behind) visit(user, request string) (answer *http.Response, body string
 		head += "\nAuthorization: " + r.Header.Get("Authorization")
 	}
 	line, headers, _ := strings.Cut(head, "\n")
-	text := fmt.Sprintf("%s HTTP/1.1\nHost: %s\nConnection: close\n%s\n\n", line, b.addr, strings.TrimPrefix(headers, "\n"))
+	text := fmt.Sprintf("%s HTTP/1.1\nHost: streams.example\nConnection: close\n%s\n\n", line, strings.TrimPrefix(headers, "\n"))
 	_, err = io.WriteString(c, strings.ReplaceAll(text, "\n", "\r\n")+content)
 	require.NoError(b.t, err)
 	answer, err = http.ReadResponse(bufio.NewReader(c), nil)
