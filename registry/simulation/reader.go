@@ -34,9 +34,7 @@ func (s *simulation) reader(p *process) {
 			continue
 		}
 		s.allowed(resource, tenant, began, p.reads[resource] == reads)
-		if s.history(resource).Settled(s.ledger()) { // others may be joined without a notice, and are read for each check
-			s.watch(p, resource, tenant, changed)
-		}
+		s.watch(p, resource, tenant, changed)
 	}
 }
 

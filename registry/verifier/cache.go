@@ -22,7 +22,8 @@ type cache struct {
 	watching   atomic.Int64 // watches in all shards
 	subscribed atomic.Int64 // subs in all shards
 	watchers   watchers
-	lastHits   int64 // as the certifier last saw them
+	silent     atomic.Bool // some watch may rest on what changes without a notice
+	lastHits   int64       // as the certifier last saw them
 }
 
 // facts are what is known of one resource's history.
@@ -79,6 +80,9 @@ func (c *cache) insert(r registry.Resource, history registry.History, l *registr
 		s.put(hash, r, f, m.sent)
 	}
 	differs := w != nil && !w.learn(f, void, l, c.expiry(m.sent))
+	if w != nil && f.silent(l) {
+		c.silent.Store(true)
+	}
 	if differs {
 		s.unwatch(r)
 	}
@@ -193,4 +197,15 @@ func (f *facts) owner(l *registry.Ledger) (owner string, ok bool) {
 		return "", false
 	}
 	return f.history.Owner(l), true
+}
+
+// silent reports whether the owner by a ledger, which is not older than the facts,
+// may change without a notice: a creation may join the history (design §4,
+// exemptions). Checks of such a resource read each time.
+func (f *facts) silent(l *registry.Ledger) bool {
+	if f.seq > l.Seq() {
+		return false
+	}
+	_, ok := f.owner(l)
+	return !ok
 }

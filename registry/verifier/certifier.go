@@ -230,6 +230,7 @@ func (c *certifier) take(batch registry.FeedBatch, sent time.Time) {
 		c.telemetry.closed(c.cache.flip(before.ledger, batch.Ledger), tenantMoved)
 		c.cache.turn(cert).deliver()
 	}
+	c.telemetry.closed(c.cache.silence(batch.Ledger), aged)
 	c.told.Store(cert)
 	c.cache.watchers.each((*Watcher).signal)
 	c.lapse.Reset(time.Until(sent.Add(c.options.MaxStaleness)))

@@ -15,7 +15,7 @@ import (
 const (
 	absent      = "absent"      // nothing is kept of the resource
 	uncertified = "uncertified" // the feed was not read within MaxStaleness
-	aged        = "aged"        // what is kept is older than MaxAge
+	aged        = "aged"        // what is kept is older than MaxAge, or may change without a notice
 	unsettled   = "unsettled"   // the fold takes more than what is kept
 	otherOwner  = "other_owner" // a refusal is read
 )

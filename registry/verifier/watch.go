@@ -114,6 +114,15 @@ func (c *cache) flip(from, to *registry.Ledger) (closed int) {
 	return c.closeWatches(func(w *watch) bool { return w.seq > from.Seq() || !w.same(from, to) })
 }
 
+// silence ends the watches of resources of whose change nobody may be told. There
+// are few of them, and none as a rule: silent says whether to look.
+func (c *cache) silence(l *registry.Ledger) (closed int) {
+	if !c.silent.Swap(false) {
+		return 0
+	}
+	return c.closeWatches(func(w *watch) bool { return w.facts != nil && w.facts.silent(l) })
+}
+
 // expire ends the watches that rest on reads which are too old by now.
 func (c *cache) expire(now time.Duration) (closed int) {
 	if c.watching.Load() == 0 {

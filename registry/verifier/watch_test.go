@@ -48,6 +48,21 @@ func TestAWatchIsToldOfAMoveWithinMaxStaleness(t *testing.T) {
 	})
 }
 
+// A creation that joins without a notice moves the start back before a move.
+func TestAWatchOfWhatMayBeJoinedWithoutANoticeIsEndedWithinMaxStaleness(t *testing.T) {
+	bubble(t, func(t *testing.T, store *feedStore) {
+		now := time.Now()
+		moveAt(t, store, now.Add(-time.Minute), "m", "t_ann", "t_bob", registry.Resource{})
+		createAt(t, store, now, "late", "t_ann", thread("th_1"))
+		v := keeping(t, store, verifier.Options{})
+		watched := stream(t, v, "t_ann", "th_1")
+		createAt(t, store, now.Add(-time.Hour), "early", "t_ann", thread("th_1"))
+		time.Sleep(S)
+		require.True(t, closed(watched))
+		refused(t, v, "t_ann", "th_1")
+	})
+}
+
 func TestAListenerTellsAWatchAtOnce(t *testing.T) {
 	bubble(t, func(t *testing.T, store *feedStore) {
 		store.listen = true
