@@ -22,6 +22,7 @@ var environ = []string{"PYTHONDONTWRITEBYTECODE=1", "PYTHONPATH=src"}
 // TestThePackage runs its own tests. They wait much and compute little, so each file
 // is a process beside the others.
 func TestThePackage(t *testing.T) {
+	t.Parallel()
 	python := emulatortest.Python(t, needs)
 	files, err := filepath.Glob("tests/test_*.py")
 	require.NoError(t, err)
