@@ -40,6 +40,7 @@ type command struct {
 	Groups   []config.Group // the settings that it takes
 	Rules    []config.Rule  // what must hold for them
 	Faulty   bool           // runs also if the configuration is faulty, to show it
+	Port     bool           // listens where PORT says, if nothing else does
 	Service  bool           // runs until a signal, and goes on if its log cannot be written
 	Run      func(ctx context.Context, in *invocation) error
 	Sub      []command // commands below this one, whose names begin with its name; then it has no Run
@@ -174,7 +175,7 @@ func (p process) call(ctx context.Context, c command, flags map[string]string, a
 	for _, warning := range misspelt(p.Environ()) {
 		fmt.Fprintln(p.Stderr, "warning: "+warning)
 	}
-	cfg, err := config.Load(config.Input{Flags: flags, LookupEnv: p.LookupEnv}, c.Groups, c.Rules...)
+	cfg, err := config.Load(config.Input{Flags: flags, LookupEnv: p.LookupEnv, Port: c.Port}, c.Groups, c.Rules...)
 	in := &invocation{process: p, Config: cfg, Args: args}
 	if err != nil {
 		if c.Faulty {

@@ -27,6 +27,7 @@ var configCommand = command{
 	},
 	Groups: config.Groups,
 	Rules:  runRules,
+	Port:   true,
 	Faulty: true, // what is wrong is seen best beside what is right
 	Run:    printConfig,
 }

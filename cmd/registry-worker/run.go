@@ -31,6 +31,7 @@ var runCommand = command{
 		config.RateGroup, config.WorkerGroup, config.APIGroup, config.ThrottleGroup, config.LogGroup,
 	},
 	Rules:   runRules,
+	Port:    true,
 	Service: true,
 	Run:     runRun,
 }

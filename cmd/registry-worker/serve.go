@@ -31,6 +31,7 @@ var serveCommand = command{
 		config.OneSourceOfTokens,
 		config.TwoAddresses,
 	},
+	Port:    true,
 	Service: true,
 	Run:     runServe,
 }

@@ -10,6 +10,7 @@ package config
 
 import (
 	"log/slog"
+	"net"
 	"slices"
 	"time"
 
@@ -116,6 +117,9 @@ type Input struct {
 	Flags map[string]string
 	// LookupEnv finds an environment variable, as os.LookupEnv does.
 	LookupEnv func(name string) (string, bool)
+	// Port: if nothing else says where to listen, PORT does, as platforms tell
+	// a service (https://cloud.google.com/run/docs/container-contract#port).
+	Port bool
 }
 
 // Load reads the settings of the groups, and checks them and the rules. It
@@ -150,6 +154,9 @@ func (in Input) find(s Setting) (value, from string) {
 			return value, s.Env
 		}
 	}
+	if port, _ := in.LookupEnv(PortEnv); port != "" && in.Port && s.Name == "listen" {
+		return net.JoinHostPort("", port), PortEnv
+	}
 	if host, _ := in.LookupEnv(PubSubEmulator); host != "" && s.OnEmulator != "" {
 		return s.OnEmulator, FromDefault
 	}
@@ -158,6 +165,10 @@ func (in Input) find(s Setting) (value, from string) {
 
 // PubSubEmulator is the variable that names the emulator to Google's client.
 const PubSubEmulator = "PUBSUB_EMULATOR_HOST"
+
+// PortEnv is the variable by which Cloud Run and others say on which port, of all
+// addresses, a service is sent requests.
+const PortEnv = "PORT"
 
 // Where a value came from, if it was not an environment variable.
 const (

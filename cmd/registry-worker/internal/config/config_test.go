@@ -40,6 +40,31 @@ func TestFlagWinsOverVariableWinsOverDefault(t *testing.T) {
 	require.Equal(t, 9*time.Second, load(t, map[string]string{"drain-timeout": "9s"}, env).DrainTimeout)
 }
 
+func TestPORTSaysWhereAServiceListensIfNothingElseDoes(t *testing.T) {
+	listen := func(flags, env map[string]string) string {
+		t.Helper()
+		in := input(flags, env)
+		in.Port = true
+		c, err := config.Load(in, config.Groups)
+		require.NoError(t, err)
+		return c.Listen
+	}
+	port := map[string]string{"PORT": "9999"}
+	require.Equal(t, ":9999", listen(nil, port))
+	require.Equal(t, "127.0.0.1:1", listen(map[string]string{"listen": "127.0.0.1:1"}, port))
+	require.Equal(t, "127.0.0.1:2", listen(nil, map[string]string{"PORT": "9999", "REGISTRY_LISTEN": "127.0.0.1:2"}))
+	require.Equal(t, "127.0.0.1:8080", listen(nil, map[string]string{"PORT": ""}))
+	require.Equal(t, "127.0.0.1:8080", load(t, nil, port).Listen, "dev stays on loopback")
+}
+
+func TestAPIAtPORTDemandsAToken(t *testing.T) {
+	in := input(nil, map[string]string{"PORT": "9999"})
+	in.Port = true
+	_, err := config.Load(in, config.Groups, config.NeedTokenOffLoopback)
+	require.ErrorContains(t, err, "PORT")
+	require.ErrorContains(t, err, "REGISTRY_API_TOKEN")
+}
+
 func TestAnEmptyVariableIsNotSet(t *testing.T) {
 	require.Equal(t, 20*time.Second, load(t, nil, map[string]string{"REGISTRY_DRAIN_TIMEOUT": ""}).DrainTimeout)
 }

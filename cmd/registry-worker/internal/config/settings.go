@@ -135,7 +135,7 @@ var Settings = complete([]Setting{
 		parse: integer(1, 1_000_000, func(c *Config) *int { return &c.MaxOutstanding })},
 
 	{Group: APIGroup, Name: "listen", Default: "127.0.0.1:8080",
-		Help:  "address of the HTTP server; the API off loopback demands --api-token",
+		Help:  "address of the HTTP server; without it serve and run take the port that PORT names, of all addresses; the API off loopback demands --api-token",
 		parse: address(func(c *Config) *string { return &c.Listen })},
 	{Group: APIGroup, Name: "api-token", Secret: true,
 		Help:  "bearer token that requests must carry, of 16 characters or more; two by comma while one takes the other's place; better by variable or file: others on the machine can see flags",
