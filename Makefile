@@ -16,6 +16,9 @@ PARALLEL ?= 3
 TOGETHER ?= 6
 TIMEOUT  ?= 8m
 
+# The image's architecture, as Go names it.
+ARCH ?= $(shell go env GOARCH)
+
 # How long each fuzz test runs, how many cases each property gets in `proofs`,
 # which packages have such properties, and where random choices begin.
 FUZZTIME     ?= 30s
@@ -39,7 +42,7 @@ installed = { $(1); } >/dev/null 2>&1 || \
 # summary says; with CI=true they fail.
 BESIDE_EMULATORS = bin/emulators $(if $(filter true,$(CI)),,--optional) --
 
-.PHONY: help run build test race fuzz proofs archive bench emulators python browser proxies javascript lint tools
+.PHONY: help run build image test race fuzz proofs archive bench emulators python browser proxies javascript lint tools
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,8 +55,13 @@ run: ## everything on this machine, until Ctrl-C: emulators, topics, worker, API
 build: ## bin/registry-worker, static
 	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o $(BINARY) ./cmd/registry-worker
 
+image: ## bin/image.tar, the container image, without a Docker engine (ARCH)
+	@mkdir -p bin
+	@cd deploy/kit && go run ./image -arch '$(ARCH)' -version '$(VERSION)' -tag 'registry-worker:$(subst +,-,$(VERSION))' -o ../../bin/image.tar
+
 test: lint tools ## lint and all tests, beside the emulators; at most five minutes
 	@$(BESIDE_EMULATORS) bin/testsummary -count=1 -vet=off -p $(PARALLEL) -parallel $(TOGETHER) -timeout $(TIMEOUT) ./...
+	@cd deploy/kit && $(BESIDE_EMULATORS:bin/%=../../bin/%) ../../bin/testsummary -count=1 -p 1 -timeout $(TIMEOUT) ./...
 
 race: tools ## all tests under the race detector
 	@$(BESIDE_EMULATORS) bin/testsummary -count=1 -vet=off -race -p $(PARALLEL) -timeout 15m ./...

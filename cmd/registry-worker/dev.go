@@ -43,7 +43,7 @@ var devCommand = command{
 	},
 	Groups: []config.Group{
 		config.DevGroup, config.ProjectGroup, config.RegistryGroup, config.PubSubGroup, config.EventsGroup,
-		config.WorkerGroup, config.APIGroup, config.ThrottleGroup, config.LogGroup,
+		config.WorkerGroup, config.DrainGroup, config.APIGroup, config.ThrottleGroup, config.LogGroup,
 	},
 	Rules: []config.Rule{
 		config.NeedTopicNames, config.NeedTokenOffLoopback, config.OneSourceOfTokens, config.TwoAddresses, config.NeedAcceptedSubscriptions,

@@ -28,7 +28,7 @@ var runCommand = command{
 	},
 	Groups: []config.Group{
 		config.ProjectGroup, config.RegistryGroup, config.PubSubGroup, config.EventsGroup, config.RunGroup,
-		config.RateGroup, config.WorkerGroup, config.APIGroup, config.ThrottleGroup, config.LogGroup,
+		config.RateGroup, config.WorkerGroup, config.DrainGroup, config.APIGroup, config.ThrottleGroup, config.LogGroup,
 	},
 	Rules:   runRules,
 	Port:    true,

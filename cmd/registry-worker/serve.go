@@ -21,7 +21,7 @@ var serveCommand = command{
 		"curl -i -H 'X-Tenant-Id: t_acme' http://127.0.0.1:8080/v1/threads/th_1/access",
 	},
 	Groups: []config.Group{
-		config.ProjectGroup, config.RegistryGroup, config.APIGroup, config.ThrottleGroup, config.LogGroup,
+		config.ProjectGroup, config.RegistryGroup, config.DrainGroup, config.APIGroup, config.ThrottleGroup, config.LogGroup,
 	},
 	Rules: []config.Rule{
 		config.NeedProject,

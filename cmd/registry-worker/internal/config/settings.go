@@ -22,6 +22,7 @@ const (
 	PubSubGroup   Group = "Pub/Sub"
 	EventsGroup   Group = "Events"
 	WorkerGroup   Group = "Worker"
+	DrainGroup    Group = "Drain"
 	APIGroup      Group = "HTTP"
 	ThrottleGroup Group = "Throttle"
 	RunGroup      Group = "Run"
@@ -40,7 +41,7 @@ const (
 
 // Groups lists all groups.
 var Groups = []Group{
-	ProjectGroup, RegistryGroup, PubSubGroup, EventsGroup, RunGroup, WorkerGroup, APIGroup, ThrottleGroup,
+	ProjectGroup, RegistryGroup, PubSubGroup, EventsGroup, RunGroup, WorkerGroup, DrainGroup, APIGroup, ThrottleGroup,
 	RateGroup, ReplayGroup, DryRunGroup, ExportGroup, PlanGroup, RetractGroup, ByGroup, ConfirmGroup, JSONGroup, DevGroup, VersionGroup, LogGroup,
 }
 
@@ -115,8 +116,8 @@ var Settings = complete([]Setting{
 		Help:  "answer access checks and claims too, as serve does",
 		parse: boolean(func(c *Config) *bool { return &c.API })},
 
-	{Group: WorkerGroup, Name: "drain-timeout", Default: "20s",
-		Help:  "on SIGTERM, how long to finish what was received before the rest is given back",
+	{Group: DrainGroup, Name: "drain-timeout", Default: "20s",
+		Help:  "on SIGTERM, how long to finish what was received, messages and requests, before the rest is given back",
 		parse: duration(100*time.Millisecond, time.Hour, func(c *Config) *time.Duration { return &c.DrainTimeout })},
 	{Group: WorkerGroup, Name: "streams", Default: strconv.Itoa(consumer.ServiceStreams), OnEmulator: strconv.Itoa(consumer.EmulatorStreams),
 		Help:  "StreamingPull streams per subscription; one carries some 10 MB/s",

@@ -1,0 +1,215 @@
+// Package terraform holds deploy/terraform against the code: Terraform's own
+// validation takes providers, which take a network.
+package terraform
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclparse"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/stretchr/testify/require"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/northstar-engines/realtime-registry/internal/subscription"
+)
+
+const dir = "../../terraform"
+
+// blocks are all blocks at the top of the files, by type and labels.
+func blocks(t *testing.T) map[string]*hclsyntax.Body {
+	t.Helper()
+	files, err := filepath.Glob(dir + "/*.tf")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	parser := hclparse.NewParser()
+	all := map[string]*hclsyntax.Body{}
+	for _, file := range files {
+		parsed, faults := parser.ParseHCLFile(file)
+		require.False(t, faults.HasErrors(), faults)
+		for _, b := range parsed.Body.(*hclsyntax.Body).Blocks {
+			name := strings.Join(append([]string{b.Type}, b.Labels...), " ")
+			if b.Type != "locals" {
+				require.NotContains(t, all, name, "twice")
+				all[name] = b.Body
+				continue
+			}
+			for local := range b.Body.Attributes {
+				all["local "+local] = b.Body
+			}
+		}
+	}
+	return all
+}
+
+// value is that of an attribute that refers to nothing.
+func value(t *testing.T, body *hclsyntax.Body, name string) cty.Value {
+	t.Helper()
+	require.Contains(t, body.Attributes, name)
+	v, faults := body.Attributes[name].Expr.Value(nil)
+	require.False(t, faults.HasErrors(), faults)
+	return v
+}
+
+func inner(t *testing.T, body *hclsyntax.Body, kind string) *hclsyntax.Body {
+	t.Helper()
+	for _, b := range body.Blocks {
+		if b.Type == kind {
+			return b.Body
+		}
+	}
+	t.Fatalf("no block %s", kind)
+	return nil
+}
+
+func TestWhatIsReferredToIsThere(t *testing.T) {
+	all := blocks(t)
+	for name, body := range all {
+		_ = hclsyntax.VisitAll(body, func(n hclsyntax.Node) hcl.Diagnostics {
+			e, ok := n.(*hclsyntax.ScopeTraversalExpr)
+			if !ok {
+				return nil
+			}
+			words := make([]string, 0, 2)
+			for _, part := range e.Traversal {
+				switch p := part.(type) {
+				case hcl.TraverseRoot:
+					words = append(words, p.Name)
+				case hcl.TraverseAttr:
+					words = append(words, p.Name)
+				}
+			}
+			switch {
+			case words[0] == "var":
+				require.Contains(t, all, "variable "+words[1], name)
+			case words[0] == "local":
+				require.Contains(t, all, "local "+words[1], name)
+			case strings.HasPrefix(words[0], "google_"):
+				require.Contains(t, all, "resource "+words[0]+" "+words[1], name)
+			}
+			return nil
+		})
+	}
+}
+
+func TestSubscriptionsAreThoseThatProvisionMakes(t *testing.T) {
+	all := blocks(t)
+	var names []string
+	for it := value(t, all["variable subscriptions"], "default").ElementIterator(); it.Next(); {
+		_, v := it.Element()
+		names = append(names, v.AsString())
+	}
+	for _, name := range names {
+		require.NotEmpty(t, subscription.Of(name).Topic, name)
+	}
+	require.Equal(t, []string{"nexus-thread-created.realtime-registry", "nexus-canvas-created.realtime-registry", "nexus-tenant-moved.realtime-registry"}, names)
+
+	letters := value(t, all["variable dead_letter_topic"], "default").AsString()
+	for resource, want := range map[string]subscription.Wanted{
+		"resource google_pubsub_subscription events":       subscription.Of(names[0]),
+		"resource google_pubsub_subscription dead_letters": subscription.OfDeadLetters(letters),
+	} {
+		body, settings := all[resource], want.Settings()
+		deadline, _ := value(t, body, "ack_deadline_seconds").AsBigFloat().Int64()
+		require.EqualValues(t, settings.AckDeadlineSeconds, deadline, resource)
+		require.Equal(t, seconds(settings.MessageRetentionDuration), value(t, body, "message_retention_duration").AsString(), resource)
+		require.Empty(t, value(t, inner(t, body, "expiration_policy"), "ttl").AsString(), "it never expires")
+		retain := body.Attributes["retain_acked_messages"] != nil && value(t, body, "retain_acked_messages").True()
+		require.Equal(t, settings.RetainAckedMessages, retain, resource)
+		if settings.RetryPolicy != nil {
+			retry := inner(t, body, "retry_policy")
+			require.Equal(t, seconds(settings.RetryPolicy.MinimumBackoff), value(t, retry, "minimum_backoff").AsString())
+			require.Equal(t, seconds(settings.RetryPolicy.MaximumBackoff), value(t, retry, "maximum_backoff").AsString())
+		}
+		for _, b := range body.Blocks {
+			require.Contains(t, []string{"expiration_policy", "retry_policy", "lifecycle"}, b.Type, "%s: it would differ from what provision makes", resource)
+		}
+		for name := range body.Attributes {
+			require.Contains(t, []string{"for_each", "project", "name", "topic", "ack_deadline_seconds", "message_retention_duration", "retain_acked_messages"}, name, resource)
+		}
+	}
+	kept := value(t, all["resource google_pubsub_topic dead_letters"], "message_retention_duration").AsString()
+	require.Equal(t, seconds(subscription.OfDeadLetters(letters).Settings().MessageRetentionDuration), kept)
+}
+
+// seconds writes a duration as Terraform does.
+func seconds(d interface{ GetSeconds() int64 }) string {
+	return json.Number(cty.NumberIntVal(d.GetSeconds()).AsBigFloat().Text('f', 0)).String() + "s"
+}
+
+// The indexes are read from the file that deploy/indexes_test.go holds against the
+// stores. Here: that all that the file says is passed on.
+func TestEveryMemberOfTheFileOfIndexesIsPassedOn(t *testing.T) {
+	text, err := os.ReadFile("../../firestore.indexes.json")
+	require.NoError(t, err)
+	var file map[string]any
+	require.NoError(t, json.Unmarshal(text, &file))
+	require.Empty(t, file["indexes"], "composite indexes have a resource of their own")
+	firestore, err := os.ReadFile(dir + "/firestore.tf")
+	require.NoError(t, err)
+	for _, o := range file["fieldOverrides"].([]any) {
+		for member, v := range o.(map[string]any) {
+			require.Regexp(t, `each\.value\.`+member+`\b|each\.value, "`+member+`"`, string(firestore))
+			if member != "indexes" {
+				continue
+			}
+			for _, index := range v.([]any) {
+				for member := range index.(map[string]any) {
+					require.Regexp(t, `indexes\.value\.`+member+`\b|indexes\.value, "`+member+`"`, string(firestore))
+				}
+			}
+		}
+	}
+}
+
+func TestNobodyIsGrantedPubSubOnTheWholeProject(t *testing.T) {
+	roles := map[string]bool{}
+	for name, body := range blocks(t) {
+		if !strings.Contains(name, "_iam_") {
+			continue
+		}
+		_ = hclsyntax.VisitAll(body, func(n hclsyntax.Node) hcl.Diagnostics {
+			if l, ok := n.(*hclsyntax.LiteralValueExpr); ok && l.Val.Type() == cty.String && strings.HasPrefix(l.Val.AsString(), "roles/") {
+				roles[l.Val.AsString()] = true
+				require.False(t, strings.HasPrefix(name, "resource google_project_iam_"), "%s: %s", name, l.Val.AsString())
+			}
+			return nil
+		})
+	}
+	security, err := os.ReadFile("../../../docs/security.md")
+	require.NoError(t, err)
+	for role := range roles {
+		if role != "roles/iam.workloadIdentityUser" {
+			require.Contains(t, string(security), "`"+role+"`", "the page of identities does not know it")
+		}
+	}
+	require.Contains(t, roles, "roles/pubsub.subscriber")
+	condition := inner(t, blocks(t)["resource google_project_iam_member firestore"], "condition")
+	require.Contains(t, condition.Attributes, "expression", "on one database")
+}
+
+func TestServiceAccountsAreThoseOfTheManifests(t *testing.T) {
+	all := blocks(t)
+	for resource, file := range map[string]string{"worker": "worker.yaml", "api": "api.yaml"} {
+		id := value(t, all["resource google_service_account "+resource], "account_id").AsString()
+		for _, manifest := range []string{"../../kubernetes/base/" + file, "../../cloudrun/" + file} {
+			text, err := os.ReadFile(manifest)
+			require.NoError(t, err)
+			require.Regexp(t, `serviceAccountName: `+id+`\b`, string(text), manifest)
+		}
+	}
+}
+
+func TestTerraformFindsTheFilesInItsOwnFormat(t *testing.T) {
+	terraform, err := exec.LookPath("terraform")
+	if err != nil {
+		t.Skip(err) // it has no package in Debian
+	}
+	out, err := exec.Command(terraform, "fmt", "-check", "-diff", dir).Output()
+	require.NoError(t, err, "%s", out)
+}

@@ -1,0 +1,75 @@
+# The settings are those of `registry-worker provision`, which finds nothing to mend
+# after this.
+locals {
+  topics = toset([for s in var.subscriptions : split(".", s)[0]])
+}
+
+resource "google_project_service" "used" {
+  for_each           = toset(["firestore.googleapis.com", "pubsub.googleapis.com"])
+  project            = var.project
+  service            = each.value
+  disable_on_destroy = false
+}
+
+resource "google_pubsub_topic" "events" {
+  for_each   = local.topics
+  project    = var.project
+  name       = each.value
+  depends_on = [google_project_service.used]
+
+  lifecycle {
+    prevent_destroy = true # a new topic of that name does not reach the subscriptions
+  }
+}
+
+resource "google_pubsub_subscription" "events" {
+  for_each                   = toset(var.subscriptions)
+  project                    = var.project
+  name                       = each.value
+  topic                      = google_pubsub_topic.events[split(".", each.value)[0]].id
+  ack_deadline_seconds       = 60
+  message_retention_duration = "604800s"
+  retain_acked_messages      = true
+
+  expiration_policy {
+    ttl = "" # never
+  }
+
+  retry_policy {
+    minimum_backoff = "1s"
+    maximum_backoff = "60s"
+  }
+
+  # No dead_letter_policy: Pub/Sub would give up on good events in a long outage.
+
+  lifecycle {
+    prevent_destroy = true
+  }
+}
+
+resource "google_pubsub_topic" "dead_letters" {
+  project                    = var.project
+  name                       = var.dead_letter_topic
+  message_retention_duration = "2678400s"
+  depends_on                 = [google_project_service.used]
+
+  lifecycle {
+    prevent_destroy = true
+  }
+}
+
+resource "google_pubsub_subscription" "dead_letters" {
+  project                    = var.project
+  name                       = var.dead_letter_topic
+  topic                      = google_pubsub_topic.dead_letters.id
+  ack_deadline_seconds       = 10
+  message_retention_duration = "2678400s"
+
+  expiration_policy {
+    ttl = "" # never
+  }
+
+  lifecycle {
+    prevent_destroy = true
+  }
+}
