@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -246,6 +247,7 @@ func TestAnotherWorkerTakesUpWhatAKilledOneLeft(t *testing.T) {
 			go func() { finished = first.RunNext(context.Background()) == nil }()
 			defer close(end)
 			time.Sleep(20 * time.Second)
+			synctest.Wait()
 			if finished {
 				require.Greater(t, kill, 10)
 				return
@@ -266,22 +268,23 @@ func TestAWorkerThatLostItsLeaseStops(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		w.create(w.store, "t_a", ids(20)...)
 		w.move(w.store, "t_a", "t_b", "m")
-		stopped, late := false, false
+		var stopped, late atomic.Bool
 		first := w.process(func(c *docdbtest.Call) error {
-			for late = late || stopped; stopped; {
+			for stopped.Load() {
+				late.Store(true)
 				time.Sleep(time.Minute)
 			}
-			if late { // its requests were on their way
+			if late.Load() { // its requests were on their way
 				c.Context = context.WithoutCancel(c.Context)
 			}
 			return nil
 		})
 		soon(func() {
-			stopped = true
+			stopped.Store(true)
 			time.Sleep(time.Hour)
 			_, err := w.store.ClaimJob(t.Context(), "another", time.Minute)
 			assert.NoError(t, err)
-			stopped = false
+			stopped.Store(false)
 		})
 		require.ErrorIs(t, w.worker(first).RunNext(t.Context()), registry.ErrLeaseLost)
 		require.Equal(t, "another", w.entry("m").Rewriting.Holder)
