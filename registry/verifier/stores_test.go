@@ -60,12 +60,20 @@ func newGatedStore(gate func(context.Context, []registry.Resource) error) *gated
 func (s *gatedStore) Read(ctx context.Context, resources []registry.Resource) (registry.Snapshot, error) {
 	s.mu.Lock()
 	s.reads = append(s.reads, resources)
+	gate := s.gate
 	s.mu.Unlock()
 	snapshot, err := s.Store.Read(ctx, resources)
-	if err == nil && s.gate != nil {
-		err = s.gate(ctx, resources)
+	if err == nil && gate != nil {
+		err = gate(ctx, resources)
 	}
 	return snapshot, err
+}
+
+// setGate sets the gate while reads may be under way.
+func (s *gatedStore) setGate(gate func(context.Context, []registry.Resource) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.gate = gate
 }
 
 func (s *gatedStore) count() int {

@@ -63,10 +63,10 @@ func TestLossesThatHaveToBeReadAreOneEventToo(t *testing.T) {
 		for _, id := range numbered(n) {
 			createAt(t, store, now, id, "t_ann", thread(id))
 		}
-		store.gate = func(ctx context.Context, rs []registry.Resource) error {
+		store.setGate(func(ctx context.Context, rs []registry.Resource) error {
 			pause(ctx, time.Duration(10+len(rs)%7)*time.Millisecond)
 			return nil
-		}
+		})
 		v := keeping(t, store, verifier.Options{CacheEntries: 10})
 		h := hear(t, v, own(numbered(n)...))
 		moveAt(t, store, now.Add(time.Second), "m", "t_ann", "t_bob", registry.Resource{})
@@ -84,7 +84,7 @@ func TestPlainSetsThatCannotBeReadAgainAreUncertain(t *testing.T) {
 		v := keeping(t, store, verifier.Options{MaxAge: maxAge})
 		h := hear(t, v, own("th_1"))
 		time.Sleep(S)
-		store.gate = hung
+		store.setGate(hung)
 		store.SetPlain("thread__th_1", "t_bob", false)
 		set := time.Now()
 		time.Sleep(maxAge + time.Second + S + time.Millisecond)
@@ -175,7 +175,7 @@ func TestAReadFromBeforeTheCacheWasLostIsNotEnough(t *testing.T) {
 		h.take()
 		first, second := make(chan struct{}), make(chan struct{})
 		held := 0
-		store.gate = func(context.Context, []registry.Resource) error {
+		store.setGate(func(context.Context, []registry.Resource) error {
 			held++
 			if held == 1 {
 				<-first
@@ -183,7 +183,7 @@ func TestAReadFromBeforeTheCacheWasLostIsNotEnough(t *testing.T) {
 				<-second
 			}
 			return nil
-		}
+		})
 		moveAt(t, store, time.Now(), "m", "t_x", "t_y", thread("th_1")) // it is looked at again
 		synctest.Wait()
 		store.mu.Lock()

@@ -98,7 +98,7 @@ func search(t *testing.T, random *rand.Rand, omit bool) (wrong int) {
 			pause(ctx, time.Duration(roll(400))*time.Millisecond)
 			return ctx.Err()
 		}
-		store.gate = func(ctx context.Context, _ []registry.Resource) error { return fault(ctx) }
+		store.setGate(func(ctx context.Context, _ []registry.Resource) error { return fault(ctx) })
 		v := keeping(t, store, verifier.Options{CacheEntries: 1 + random.IntN(8)})
 		store.mu.Lock()
 		store.feed = fault

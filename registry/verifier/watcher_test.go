@@ -178,7 +178,7 @@ func TestItIsCertifiedAtLeastEveryHalfMaxStaleness(t *testing.T) {
 				for _, id := range numbered(100) {
 					claim(t, store, "t_ann", thread(id))
 				}
-				store.gate = func(ctx context.Context, _ []registry.Resource) error { pause(ctx, 20*time.Millisecond); return nil }
+				store.setGate(func(ctx context.Context, _ []registry.Resource) error { pause(ctx, 20*time.Millisecond); return nil })
 				store.slow = 20 * time.Millisecond
 				v := keeping(t, store, verifier.Options{})
 				time.Sleep(S)
@@ -263,7 +263,7 @@ func TestAfterTheCacheWasLostAllIsVerifiedBeforeItIsCertified(t *testing.T) {
 		}
 		store.mu.Unlock()
 		release := make(chan struct{})
-		store.gate = holdFirst(release)
+		store.setGate(holdFirst(release))
 		time.Sleep(S)
 		news := h.take()
 		require.Equal(t, []string{verifier.FeedMissed}, reasonsOf(news))
@@ -284,13 +284,13 @@ func TestWhatCannotBeReadAgainIsUncertain(t *testing.T) {
 		h := hear(t, v, own("th_1", "th_2"))
 		time.Sleep(S)
 		h.take()
-		store.gate = hung
+		store.setGate(hung)
 		move(t, store, "t_ann", "t_bob", thread("th_1"))
 		time.Sleep(2*S + time.Millisecond)
 		news := h.take()
 		require.Equal(t, []string{verifier.Unverified}, reasonsOf(news))
 		require.False(t, news[len(news)-1].Certified)
-		store.gate = nil
+		store.setGate(nil)
 		time.Sleep(10 * time.Second)
 		news = h.take()
 		require.Equal(t, [][]int{{0}}, lostOf(news))
@@ -345,7 +345,7 @@ func TestAMoveBetweenTheCheckAndTheWatchIsTold(t *testing.T) {
 				createAt(t, store, time.Now(), "c", "t_ann", thread("th_1"))
 				v := keeping(t, store, verifier.Options{})
 				release := make(chan struct{})
-				store.gate = holdFirst(release)
+				store.setGate(holdFirst(release))
 				done := make(chan *heard)
 				go func() { done <- hear(t, v, own("th_1")) }()
 				synctest.Wait() // the read has seen t_ann, and its answer is on its way
@@ -382,7 +382,7 @@ func TestTheFirstCheckWaitsForTheGrace(t *testing.T) {
 func TestAWatchThatCannotBeVerifiedIsUnavailableAndLeavesNothing(t *testing.T) {
 	bubble(t, func(t *testing.T, store *feedStore) {
 		v := keeping(t, store, verifier.Options{})
-		store.gate = func(context.Context, []registry.Resource) error { return registry.ErrUnavailable }
+		store.setGate(func(context.Context, []registry.Resource) error { return registry.ErrUnavailable })
 		_, _, err := v.WatchAll(t.Context(), own("th_1"))
 		require.ErrorIs(t, err, registry.ErrUnavailable)
 		_, _, err = v.WatchAll(t.Context(), append(own("th_1"), verifier.Ownership{TenantID: "T", Resource: thread("x")}))
@@ -406,7 +406,7 @@ func TestManyWatchersOfOneResourceShareWhatIsRead(t *testing.T) {
 		for range n {
 			all = append(all, hear(t, v, own("th_1")))
 		}
-		store.gate = func(ctx context.Context, _ []registry.Resource) error { pause(ctx, 50*time.Millisecond); return nil }
+		store.setGate(func(ctx context.Context, _ []registry.Resource) error { pause(ctx, 50*time.Millisecond); return nil })
 		for from, to := range map[string]string{"t_x": "t_y", "t_ann": "t_bob"} {
 			reads := store.count()
 			moveAt(t, store, time.Now(), from, from, to, thread("th_1"))
