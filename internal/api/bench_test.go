@@ -49,7 +49,7 @@ func cachedChecks(tb testing.TB, tracers trace.TracerProvider, tokens ...string)
 	require.NoError(tb, err)
 	require.Eventually(tb, func() bool {
 		_ = v.Verify(tb.Context(), "t_ann", thread("th_1"))
-		return v.VerifyThreadAccess(tb.Context(), "t_ann", "th_1") == nil
+		return v.VerifyCached(tb.Context(), "t_ann", thread("th_1"))
 	}, time.Minute, time.Millisecond)
 	return s
 }
