@@ -60,8 +60,9 @@ image: ## bin/image.tar, the container image, without a Docker engine (ARCH)
 	@cd deploy/kit && go run ./image -arch '$(ARCH)' -version '$(VERSION)' -tag 'registry-worker:$(subst +,-,$(VERSION))' -o ../../bin/image.tar
 
 test: lint tools ## lint and all tests, beside the emulators; at most five minutes
-	@$(BESIDE_EMULATORS) bin/testsummary -count=1 -vet=off -p $(PARALLEL) -parallel $(TOGETHER) -timeout $(TIMEOUT) ./...
-	@cd deploy/kit && $(BESIDE_EMULATORS:bin/%=../../bin/%) ../../bin/testsummary -count=1 -p 1 -timeout $(TIMEOUT) ./...
+	@$(BESIDE_EMULATORS) bash -c 'failed=0; \
+		bin/testsummary -count=1 -vet=off -p $(PARALLEL) -parallel $(TOGETHER) -timeout $(TIMEOUT) ./... || failed=1; \
+		cd deploy/kit && ../../bin/testsummary -count=1 -p $(PARALLEL) -timeout $(TIMEOUT) ./... && exit $$failed'
 
 race: tools ## all tests under the race detector
 	@$(BESIDE_EMULATORS) bin/testsummary -count=1 -vet=off -race -p $(PARALLEL) -timeout 15m ./...
