@@ -141,6 +141,17 @@ func TestConfigShowsWhatTakesEffectAndWhereItCameFrom(t *testing.T) {
 	require.NotContains(t, r.stdout+r.stderr, "s3cret")
 }
 
+func TestServicesListenWherePORTSaysAndDevDoesNot(t *testing.T) {
+	env := map[string]string{"GOOGLE_CLOUD_PROJECT": "p-1", "PORT": "http"}
+	for _, command := range []string{"serve", "run", "config"} {
+		r := call(t, env, command)
+		require.Equal(t, exitUsage, r.code, command)
+		require.Contains(t, r.stderr, "from PORT", command)
+	}
+	r := call(t, env, "dev", "--accept", "other.sub=nexus.tenant.moved.v1") // which is a fault, so that it does not start
+	require.NotContains(t, r.stderr, "PORT", "it stays on loopback")
+}
+
 func TestAMisspeltVariableIsToldByEveryCommand(t *testing.T) {
 	for _, command := range []string{"config", "inspect", "version"} {
 		r := call(t, map[string]string{"REGISTRY_DRAIN_TIMOUT": "1s", "REGISTRY_STREAMS": "3", "REGISTRY_OF_SOMEBODY_ELSE": "1"}, command)
