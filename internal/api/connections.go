@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -53,7 +54,8 @@ func (b *bounded) Close() error { return b.close() }
 // counted is a connection that has a slot until it is closed.
 type counted struct {
 	net.Conn
-	spare   bool // it came when there were enough
+	spare   bool        // it came when there were enough
+	busy    atomic.Bool // as busy.note was told last
 	release func()
 }
 
@@ -109,33 +111,28 @@ func drainOf(r *http.Request) context.Context {
 	return context.Background()
 }
 
-// busy are the connections on which a request is in progress or about to come.
+// busy counts the connections on which a request is in progress or about to come.
 // Shutdown answers what is in progress, but a request that it has read a moment
 // after the call it drops. So it is not to be called before there are none.
-type busy struct {
-	mu    sync.Mutex
-	conns map[net.Conn]struct{}
-}
+type busy struct{ conns atomic.Int64 }
 
-// note is an http.Server's ConnState.
-func (b *busy) note(c net.Conn, state http.ConnState) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	switch {
-	case state != http.StateNew && state != http.StateActive:
-		delete(b.conns, c)
-	case b.conns == nil:
-		b.conns = map[net.Conn]struct{}{c: {}}
-	default:
-		b.conns[c] = struct{}{}
+// note is an http.Server's ConnState, of connections that bounded has accepted. It
+// is called several times for each request, so it takes no lock.
+func (b *busy) note(conn net.Conn, state http.ConnState) {
+	c, ok := conn.(*counted)
+	if !ok {
+		return
+	}
+	now := state == http.StateNew || state == http.StateActive
+	switch was := c.busy.Swap(now); {
+	case now && !was:
+		b.conns.Add(1)
+	case was && !now:
+		b.conns.Add(-1)
 	}
 }
 
-func (b *busy) none() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return len(b.conns) == 0
-}
+func (b *busy) none() bool { return b.conns.Load() == 0 }
 
 // wait returns when there are none, or ctx has ended. One that is new and says
 // nothing ends by ReadHeaderTimeout.
