@@ -47,9 +47,9 @@ type DB interface {
 	// Name returns the full name of a document of a collection.
 	Name(collection, id string) string
 
-	// Get reads the documents with these names, of which none is twice, as of one
-	// time, which is not before the call: all that was committed before the call
-	// is seen. It returns those that exist, by name, and the time.
+	// Get reads the documents with these names as of one time, which is not before
+	// the call: all that was committed before the call is seen. It returns those
+	// that exist, by name, and the time. A name may be there twice.
 	Get(ctx context.Context, names []string) (map[string]*Document, time.Time, error)
 
 	// Commit makes all writes or none, at one time, which is later than that of

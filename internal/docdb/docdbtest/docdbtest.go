@@ -73,7 +73,7 @@ func get(t *testing.T, db docdb.DB, id string) (*docdb.Document, time.Time) {
 func committedIsRead(t *testing.T, open func() docdb.DB) {
 	a, b := open(), open()
 	receipt := commit(t, a, set(a, "1", n(1)), set(a, "2", n(2)))
-	found, at, err := b.Get(t.Context(), []string{b.Name(things, "2"), b.Name(things, "none"), b.Name(things, "1")})
+	found, at, err := b.Get(t.Context(), []string{b.Name(things, "2"), b.Name(things, "none"), b.Name(things, "1"), b.Name(things, "2")})
 	require.NoError(t, err)
 	require.Len(t, found, 2)
 	require.False(t, at.Before(receipt.At))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"time"
 
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
@@ -18,6 +19,7 @@ import (
 // Get implements docdb.DB. It is a BatchGetDocuments, since a GetDocument does
 // not tell the time of the read.
 func (db *DB) Get(ctx context.Context, names []string) (map[string]*docdb.Document, time.Time, error) {
+	names = distinct(names)                // Firestore answers once for a name that is there twice
 	ctx, cancel := context.WithCancel(ctx) // ends the stream
 	defer cancel()
 	stream, err := db.client.BatchGetDocuments(db.outgoing(ctx), &firestorepb.BatchGetDocumentsRequest{
@@ -40,6 +42,16 @@ func (db *DB) Get(ctx context.Context, names []string) (map[string]*docdb.Docume
 		}
 	}
 	return nil, time.Time{}, err
+}
+
+// distinct returns the names, each once.
+func distinct(names []string) []string {
+	if len(names) < 2 {
+		return names
+	}
+	sorted := slices.Clone(names)
+	slices.Sort(sorted)
+	return slices.Compact(sorted)
 }
 
 // Query implements docdb.DB.
