@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -132,15 +133,15 @@ func (s *served) own(t *testing.T, tenant string, ids ...string) {
 	}
 }
 
-var moves int
+var moves atomic.Int64
 
 // move publishes a move; the zero resource is all that the tenant has.
 func (s *served) move(t *testing.T, from, to string, r registry.Resource) {
 	t.Helper()
-	moves++
+	id := fmt.Sprint(moves.Add(1))
 	outcome := s.store.Apply(t.Context(), []registry.Change{{Resource: r, Entry: registry.Entry{
 		Type: registry.Moved, From: from, To: to,
-		Version: registry.Version{Time: time.Now(), Source: "test", ID: fmt.Sprint(moves)},
+		Version: registry.Version{Time: time.Now(), Source: "test", ID: id},
 	}}})[0]
 	require.NoError(t, outcome.Err)
 }
