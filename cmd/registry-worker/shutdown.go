@@ -12,7 +12,7 @@ import (
 )
 
 // The end of a service. At the signal /readyz fails, and the worker begins to
-// drain. The API goes on answering for --shutdown-delay, until whoever sends
+// drain. The API goes on answering for --shutdown-delay, until what sends
 // requests has seen that, and closes each connection with its answer; then it takes
 // no more, and finishes what is in progress. Health that stands alone, without the
 // API or at --metrics-listen, is told until there is nothing left to tell of.

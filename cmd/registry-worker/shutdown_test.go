@@ -76,7 +76,7 @@ func TestAfterSIGTERMReadinessFailsFirstAndAllElseIsAnsweredOn(t *testing.T) {
 		require.Equal(t, http.StatusNotFound, busy.answer().StatusCode)
 		last := idle.ask("GET /v1/threads/th_" + args[0] + "/access")
 		require.Equal(t, http.StatusNoContent, last.StatusCode)
-		require.True(t, last.Close, "whoever keeps it open is sent elsewhere")
+		require.True(t, last.Close, "a client that keeps it open is sent elsewhere")
 		p.Kill()
 	}
 }

@@ -17,7 +17,7 @@ import (
 func TestWhatMakeBuildsIsStaticAndCarriesItsLicences(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS != "linux" {
-		t.Skip("looks at ELF")
+		t.Skip("looks at ELF, which Linux alone has of the systems that we build for")
 	}
 	binary := filepath.Join(t.TempDir(), "registry-worker")
 	build := exec.Command(emulatortest.Program(t, "make"), "-C", "../..", "--silent", "build", "BINARY="+binary)

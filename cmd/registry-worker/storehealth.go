@@ -21,7 +21,7 @@ type storeHealth struct {
 	last  error
 }
 
-// The question costs a read, and whoever reaches the port may have it asked.
+// The question costs a read, and anybody who reaches the port may have it asked.
 const (
 	askStoreEvery   = time.Second // at most
 	askStoreTimeout = 2 * time.Second

@@ -142,7 +142,7 @@ func TestARefusedMessagesSpanLinksToItsPublishersToo(t *testing.T) {
 	})
 }
 
-// Else whoever may publish could have the worker record everything, or nothing of
+// Else anybody who may publish could have the worker record everything, or nothing of
 // what they do.
 func TestNoPublisherDecidesWhatIsSampled(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -25,7 +25,7 @@ import (
 )
 
 // The test binary is a program of its own where childVariable is set, to a
-// MaxAge: it checks and watches by its verifier for whoever asks over HTTP,
+// MaxAge: it checks and watches by its verifier for all who ask over HTTP,
 // prints where, and is killed in the end.
 const childVariable = "VERIFIER_TEST_CHILD"
 

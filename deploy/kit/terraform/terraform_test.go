@@ -210,7 +210,7 @@ func TestServiceAccountsAreThoseOfTheManifests(t *testing.T) {
 func TestTerraformFindsTheFilesInItsOwnFormat(t *testing.T) {
 	terraform, err := exec.LookPath("terraform")
 	if err != nil {
-		t.Skip(err) // it has no package in Debian
+		t.Skip("terraform is not installed, which has no package in Debian:", err)
 	}
 	out, err := exec.Command(terraform, "fmt", "-check", "-diff", dir).Output()
 	require.NoError(t, err, "%s", out)
