@@ -23,7 +23,7 @@ ARCH ?= $(shell go env GOARCH)
 # which packages have such properties, and where random choices begin.
 FUZZTIME     ?= 30s
 PROOF_CHECKS ?= 100000
-PROPERTIES   ?= ./registry ./quota
+PROPERTIES   ?= ./internal/ownership ./quota
 SEED         ?= $(shell date +%s)
 
 # What the Python package and the examples are tested with; their tests are skipped

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/northstar-engines/realtime-registry/events"
-	"github.com/northstar-engines/realtime-registry/registry/firestore"
+	"github.com/northstar-engines/realtime-registry/registry/fsregistry"
 	"github.com/northstar-engines/realtime-registry/registry/verifier"
 )
 
@@ -57,7 +57,7 @@ func (b *bench) answers(ctx context.Context, c contender, a *away, flags ...stri
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.close(context.WithoutCancel(ctx))) }()
-	store, err := firestore.Open(ctx, firestore.Options{ProjectID: s.project})
+	store, err := fsregistry.Open(ctx, fsregistry.Options{ProjectID: s.project})
 	if err != nil {
 		return nil, err
 	}

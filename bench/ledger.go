@@ -9,8 +9,9 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
-	"github.com/northstar-engines/realtime-registry/registry/firestore"
+	"github.com/northstar-engines/realtime-registry/registry/fsregistry"
 )
 
 // ledgerRoundTrip is how far away the ledger is measured.
@@ -51,30 +52,30 @@ func (b *bench) newLedgerStage() (*ledgerStage, error) {
 }
 
 // open is one process's store.
-func (s *ledgerStage) open(ctx context.Context) (*firestore.Store, error) {
-	return firestore.Open(ctx, firestore.Options{ProjectID: s.project, ClientOptions: s.away.options()})
+func (s *ledgerStage) open(ctx context.Context) (*fsregistry.Store, error) {
+	return fsregistry.Open(ctx, fsregistry.Options{ProjectID: s.project, ClientOptions: s.away.options()})
 }
 
 // wholeMove is the move of everything that a tenant of its own owns.
-func wholeMove(i int) registry.Change {
-	return registry.Change{Entry: registry.Entry{
-		Type: registry.Moved, From: fmt.Sprintf("t_from_%06d", i), To: "t_to",
-		Version: registry.Version{Time: epoch.Add(time.Duration(i) * time.Millisecond), Source: source, ID: fmt.Sprintf("whole-%06d", i)},
+func wholeMove(i int) ownership.Change {
+	return ownership.Change{Entry: ownership.Entry{
+		Type: ownership.Moved, From: fmt.Sprintf("t_from_%06d", i), To: "t_to",
+		Version: ownership.Version{Time: epoch.Add(time.Duration(i) * time.Millisecond), Source: source, ID: fmt.Sprintf("whole-%06d", i)},
 	}}
 }
 
-func newThread(i int) registry.Change {
-	return registry.Change{
+func newThread(i int) ownership.Change {
+	return ownership.Change{
 		Resource: registry.Resource{Kind: registry.Thread, ID: threadID(i)},
-		Entry: registry.Entry{Type: registry.Created, Tenant: tenant(i, tenants),
-			Version: registry.Version{Time: epoch.Add(time.Duration(i) * time.Millisecond), Source: source, ID: fmt.Sprintf("ev-%09d", i)}},
+		Entry: ownership.Entry{Type: ownership.Created, Tenant: tenant(i, tenants),
+			Version: ownership.Version{Time: epoch.Add(time.Duration(i) * time.Millisecond), Source: source, ID: fmt.Sprintf("ev-%09d", i)}},
 	}
 }
 
 // applied counts what was applied, and what was not.
-func applied(outcomes []registry.Outcome) (yes, no int) {
+func applied(outcomes []ownership.Outcome) (yes, no int) {
 	for _, o := range outcomes {
-		if o.Kind == registry.Applied {
+		if o.Kind == ownership.Applied {
 			yes++
 		} else {
 			no++
@@ -99,7 +100,7 @@ func (b *bench) movesBesideCreations(ctx context.Context, s *ledgerStage) (strin
 		began := time.Now()
 		for i := range batches {
 			group.Go(func() error {
-				var changes []registry.Change
+				var changes []ownership.Change
 				for m := range each {
 					changes = append(changes, wholeMove(k*batches*moves+i*moves+m))
 				}

@@ -11,8 +11,9 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
-	"github.com/northstar-engines/realtime-registry/registry/firestore"
+	"github.com/northstar-engines/realtime-registry/registry/fsregistry"
 	"github.com/northstar-engines/realtime-registry/registry/verifier"
 )
 
@@ -60,7 +61,7 @@ func (b *bench) movesBesideChecks(ctx context.Context, s *ledgerStage) (string, 
 	if err != nil {
 		return "", err
 	}
-	var seeded []registry.Change
+	var seeded []ownership.Change
 	for i := range warm {
 		seeded = append(seeded, newThread(i))
 	}
@@ -84,7 +85,7 @@ func (b *bench) movesBesideChecks(ctx context.Context, s *ledgerStage) (string, 
 
 // movesInARow makes 3,000 moves, and a creation behind them. It returns a
 // sentence about them.
-func (b *bench) movesInARow(ctx context.Context, writer *firestore.Store) string {
+func (b *bench) movesInARow(ctx context.Context, writer *fsregistry.Store) string {
 	const moves, atOnce = 3000, 200
 	var group errgroup.Group
 	group.SetLimit(atOnce)
@@ -95,12 +96,12 @@ func (b *bench) movesInARow(ctx context.Context, writer *firestore.Store) string
 		if i == moves-1 {
 			go func() {
 				sent := time.Now()
-				writer.Apply(ctx, []registry.Change{newThread(1_000_000)})
+				writer.Apply(ctx, []ownership.Change{newThread(1_000_000)})
 				behind <- time.Since(sent)
 			}()
 		}
 		group.Go(func() error {
-			_, no := applied(writer.Apply(ctx, []registry.Change{wholeMove(100_000 + i)}))
+			_, no := applied(writer.Apply(ctx, []ownership.Change{wholeMove(100_000 + i)}))
 			failed.Add(int64(no))
 			return nil
 		})
@@ -115,7 +116,7 @@ func (b *bench) movesInARow(ctx context.Context, writer *firestore.Store) string
 var askedFor = []string{"checks of the owner", "checks of a foreign tenant", "claims"}
 
 // askAll asks 100 times a second for each kind until stop is called.
-func askAll(ctx context.Context, v *verifier.Verifier, store *firestore.Store, threads, round int) (answers map[string]*asked, stop func()) {
+func askAll(ctx context.Context, v *verifier.Verifier, store *fsregistry.Store, threads, round int) (answers map[string]*asked, stop func()) {
 	const perSecond = 100
 	ctx, cancel := context.WithCancel(ctx)
 	answers = map[string]*asked{}

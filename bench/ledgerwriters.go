@@ -8,8 +8,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/northstar-engines/realtime-registry/registry"
-	"github.com/northstar-engines/realtime-registry/registry/firestore"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
+	"github.com/northstar-engines/realtime-registry/registry/fsregistry"
 )
 
 // moveWriters lets several writers make moves one after the other.
@@ -35,7 +35,7 @@ func (b *bench) moveWriters(ctx context.Context, s *ledgerStage) (string, error)
 }
 
 func (b *bench) writeMoves(ctx context.Context, s *ledgerStage, writers int, apart bool, lasting time.Duration, from int) ([]string, error) {
-	stores := make([]*firestore.Store, writers)
+	stores := make([]*fsregistry.Store, writers)
 	for i := range stores {
 		if i > 0 && !apart {
 			stores[i] = stores[0]
@@ -60,7 +60,7 @@ func (b *bench) writeMoves(ctx context.Context, s *ledgerStage, writers int, apa
 			for i := 0; time.Since(began) < lasting; i++ {
 				sent := time.Now()
 				bounded, cancel := context.WithTimeout(ctx, 10*time.Second) // the worker's
-				yes, no := applied(store.Apply(bounded, []registry.Change{wholeMove(1_000_000 + from + w*1000 + i)}))
+				yes, no := applied(store.Apply(bounded, []ownership.Change{wholeMove(1_000_000 + from + w*1000 + i)}))
 				cancel()
 				mu.Lock()
 				done, failed, slowest = done+yes, failed+no, max(slowest, time.Since(sent))

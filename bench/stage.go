@@ -18,9 +18,10 @@ import (
 	"github.com/northstar-engines/realtime-registry/emulator"
 	"github.com/northstar-engines/realtime-registry/events"
 	"github.com/northstar-engines/realtime-registry/handlers"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/internal/pubsubadmin"
 	"github.com/northstar-engines/realtime-registry/registry"
-	"github.com/northstar-engines/realtime-registry/registry/firestore"
+	"github.com/northstar-engines/realtime-registry/registry/fsregistry"
 )
 
 const (
@@ -96,16 +97,16 @@ func (s *stage) close(ctx context.Context) error {
 
 // seed applies events to the registry, as a worker would have.
 func (s *stage) seed(ctx context.Context, all iter.Seq[events.Event]) error {
-	store, err := firestore.Open(ctx, firestore.Options{ProjectID: s.project})
+	store, err := fsregistry.Open(ctx, fsregistry.Options{ProjectID: s.project})
 	if err != nil {
 		return err
 	}
 	defer store.Close()
 	const atOnce = 2000
-	var changes []registry.Change
+	var changes []ownership.Change
 	flush := func() error {
 		for _, o := range store.Apply(ctx, changes) {
-			if o.Kind == registry.Failed {
+			if o.Kind == ownership.Failed {
 				return fmt.Errorf("seed: %w", o.Err)
 			}
 		}
@@ -180,7 +181,7 @@ func (s *stage) documents(ctx context.Context) (int, error) {
 	defer c.Close()
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	result, err := c.Collection(firestore.Collection).NewAggregationQuery().WithCount("n").Get(ctx)
+	result, err := c.Collection(fsregistry.Collection).NewAggregationQuery().WithCount("n").Get(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("count documents: %w", err)
 	}

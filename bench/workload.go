@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/events"
-	"github.com/northstar-engines/realtime-registry/events/archive"
+	"github.com/northstar-engines/realtime-registry/internal/archive"
 )
 
 // workload is what is published, and what is in the registry before.

@@ -15,10 +15,11 @@ import (
 	"github.com/northstar-engines/realtime-registry/deploy"
 	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
 	"github.com/northstar-engines/realtime-registry/internal/governor"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/quota"
-	quotastore "github.com/northstar-engines/realtime-registry/quota/firestore"
+	quotastore "github.com/northstar-engines/realtime-registry/quota/fsquota"
 	"github.com/northstar-engines/realtime-registry/registry"
-	registrystore "github.com/northstar-engines/realtime-registry/registry/firestore"
+	registrystore "github.com/northstar-engines/realtime-registry/registry/fsregistry"
 )
 
 // field is a field of a collection.
@@ -156,23 +157,23 @@ func useRegistry(t *testing.T, p emulatortest.Project) {
 	s, err := registrystore.Open(ctx, registrystore.Options{ProjectID: p.ID, ClientOptions: p.FirestoreOptions()})
 	require.NoError(t, err)
 	defer s.Close()
-	at := func(second int64) registry.Version {
-		return registry.Version{Time: time.Unix(second, 0).UTC(), Source: "//test", ID: fmt.Sprint("e", second)}
+	at := func(second int64) ownership.Version {
+		return ownership.Version{Time: time.Unix(second, 0).UTC(), Source: "//test", ID: fmt.Sprint("e", second)}
 	}
 	thread := registry.Resource{Kind: registry.Thread, ID: "th_1"}
-	for _, change := range []registry.Change{
-		{Resource: thread, Entry: registry.Entry{Type: registry.Created, Version: at(1), Tenant: "t_a"}},
-		{Resource: thread, Entry: registry.Entry{Type: registry.Moved, Version: at(2), From: "t_a", To: "t_b"}},
-		{Entry: registry.Entry{Type: registry.Moved, Version: at(3), From: "t_b", To: "t_c"}},
-		{Entry: registry.Entry{Type: registry.Moved, Version: at(4), From: "t_c", To: "t_d"}},
-		{Resource: thread, Entry: registry.Entry{Type: registry.Created, Version: at(0), Tenant: "t_first"}}, // displaces
-		{Entry: registry.Entry{Type: registry.Moved, From: "t_x", To: "t_y", Reason: "why", Actor: "who", // displaces
-			Version: registry.Version{Time: time.Unix(2, 0).UTC(), Source: "//test", ID: "e3"}}},
+	for _, change := range []ownership.Change{
+		{Resource: thread, Entry: ownership.Entry{Type: ownership.Created, Version: at(1), Tenant: "t_a"}},
+		{Resource: thread, Entry: ownership.Entry{Type: ownership.Moved, Version: at(2), From: "t_a", To: "t_b"}},
+		{Entry: ownership.Entry{Type: ownership.Moved, Version: at(3), From: "t_b", To: "t_c"}},
+		{Entry: ownership.Entry{Type: ownership.Moved, Version: at(4), From: "t_c", To: "t_d"}},
+		{Resource: thread, Entry: ownership.Entry{Type: ownership.Created, Version: at(0), Tenant: "t_first"}}, // displaces
+		{Entry: ownership.Entry{Type: ownership.Moved, From: "t_x", To: "t_y", Reason: "why", Actor: "who", // displaces
+			Version: ownership.Version{Time: time.Unix(2, 0).UTC(), Source: "//test", ID: "e3"}}},
 	} {
-		outcome := s.Apply(ctx, []registry.Change{change})[0]
-		require.Equal(t, registry.Applied, outcome.Kind, outcome.Err)
+		outcome := s.Apply(ctx, []ownership.Change{change})[0]
+		require.Equal(t, ownership.Applied, outcome.Kind, outcome.Err)
 	}
-	require.Equal(t, registry.Applied, s.Retract(ctx, registry.Retraction{Source: "//test", ID: "e4", By: "somebody"}).Kind)
+	require.Equal(t, ownership.Applied, s.Retract(ctx, ownership.Retraction{Source: "//test", ID: "e4", By: "somebody"}).Kind)
 	_, err = s.ClaimJob(ctx, "worker", time.Minute)
 	require.NoError(t, err)
 	_, err = s.Claim(ctx, "t_a", registry.Resource{Kind: registry.Canvas, ID: "ca_1"})

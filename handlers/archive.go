@@ -2,33 +2,34 @@ package handlers
 
 import (
 	"github.com/northstar-engines/realtime-registry/events"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
 // Retraction returns what a retraction takes back; false for every other event.
-func Retraction(e events.Event) (registry.Retraction, bool) {
+func Retraction(e events.Event) (ownership.Retraction, bool) {
 	data, ok := e.Data.(events.Retracted)
 	if !ok {
-		return registry.Retraction{}, false
+		return ownership.Retraction{}, false
 	}
-	return registry.Retraction{Source: data.EventSource, ID: data.EventID, By: data.By, Reason: data.Reason, At: e.Time}, true
+	return ownership.Retraction{Source: data.EventSource, ID: data.EventID, By: data.By, Reason: data.Reason, At: e.Time}, true
 }
 
 // Archive is the inverse of Changes: the events from which the history of a
 // resource becomes what it is, in the order of the fold. A move that named
 // several resources is, for each of them, an event that names this one: their
 // source and id are the same, and so is what becomes of them.
-func Archive(resource registry.Resource, history registry.History) []events.Event {
+func Archive(resource registry.Resource, history ownership.History) []events.Event {
 	ref := events.ResourceRef{Kind: string(resource.Kind), ID: resource.ID}
 	all := make([]events.Event, len(history))
 	for i, e := range history {
 		event := events.Event{ID: e.ID, Source: e.Source, Time: e.Time}
 		switch {
-		case e.Type == registry.Claimed:
+		case e.Type == ownership.Claimed:
 			event = events.NewClaimed(e.Tenant, ref, e.Time)
-		case e.Type == registry.Asserted:
+		case e.Type == ownership.Asserted:
 			event = events.NewAsserted(e.Tenant, ref, e.Time)
-		case e.Type == registry.Moved:
+		case e.Type == ownership.Moved:
 			event.Data = events.TenantMoved{FromTenantID: e.From, ToTenantID: e.To, Resources: []events.ResourceRef{ref}, Reason: e.Reason, Actor: e.Actor}
 		case resource.Kind == registry.Thread:
 			event.Data = events.ThreadCreated{TenantID: e.Tenant, ThreadID: resource.ID}
@@ -43,7 +44,7 @@ func Archive(resource registry.Resource, history registry.History) []events.Even
 // ArchiveMove is Archive for an entry of the ledger: the move, unless only its
 // retraction has arrived, and everything that was said of its retraction, the
 // first seen first.
-func ArchiveMove(e registry.LedgerEntry) []events.Event {
+func ArchiveMove(e ownership.LedgerEntry) []events.Event {
 	var all []events.Event
 	if !e.RetractionOnly {
 		all = append(all, events.Event{

@@ -9,6 +9,7 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/events"
 	"github.com/northstar-engines/realtime-registry/handlers"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
@@ -25,17 +26,17 @@ func throughAFile(t *testing.T, e events.Event) events.Event {
 func TestAHistoryIsTheSameAfterItsArchive(t *testing.T) {
 	at := time.Date(2024, 5, 6, 7, 8, 9, 123456789, time.UTC)
 	for _, r := range []registry.Resource{{Kind: registry.Thread, ID: "th:1"}, {Kind: registry.Canvas, ID: "c=1"}} {
-		var history registry.History
-		for _, e := range []registry.Entry{
-			registry.ClaimEntry("t_a", r, at),
-			{Type: registry.Moved, From: "t_a", To: "t_b", Version: registry.Version{Time: at.Add(1), Source: "//n", ID: "m"}},
-			{Type: registry.Asserted, Tenant: "t_c", Version: registry.Version{Time: at.Add(2)}},
-			{Type: registry.Asserted, Tenant: "t_d", Version: registry.Version{Time: at.Add(3)}},
-			{Type: registry.Moved, From: "t_x", To: "t_y", Version: registry.Version{Time: at.Add(-4), Source: "//n", ID: "early"}},
+		var history ownership.History
+		for _, e := range []ownership.Entry{
+			ownership.ClaimEntry("t_a", r, at),
+			{Type: ownership.Moved, From: "t_a", To: "t_b", Version: ownership.Version{Time: at.Add(1), Source: "//n", ID: "m"}},
+			{Type: ownership.Asserted, Tenant: "t_c", Version: ownership.Version{Time: at.Add(2)}},
+			{Type: ownership.Asserted, Tenant: "t_d", Version: ownership.Version{Time: at.Add(3)}},
+			{Type: ownership.Moved, From: "t_x", To: "t_y", Version: ownership.Version{Time: at.Add(-4), Source: "//n", ID: "early"}},
 		} {
 			history, _ = history.Merge(e)
 		}
-		var again registry.History
+		var again ownership.History
 		for _, e := range handlers.Archive(r, history) {
 			for _, c := range handlers.Changes(throughAFile(t, e)) {
 				require.Equal(t, r, c.Resource)
@@ -48,14 +49,14 @@ func TestAHistoryIsTheSameAfterItsArchive(t *testing.T) {
 
 func TestALedgerEntryIsTheSameAfterItsArchive(t *testing.T) {
 	at := time.Date(2024, 5, 6, 7, 8, 9, 123456789, time.UTC)
-	version := registry.Version{Time: at, Source: "//n", ID: "m"}
-	for name, entry := range map[string]registry.LedgerEntry{
+	version := ownership.Version{Time: at, Source: "//n", ID: "m"}
+	for name, entry := range map[string]ownership.LedgerEntry{
 		"counting":  {Version: version, From: "t_a", To: "t_b"},
-		"retracted": {Version: version, From: "t_a", To: "t_b", Retractions: []registry.Said{{By: "ops", At: at.Add(time.Hour)}, {By: "kim", At: at}}},
-		"tombstone": {Version: registry.Version{Source: "//n", ID: "m"}, RetractionOnly: true, Retractions: []registry.Said{{By: "ops", At: at}}},
+		"retracted": {Version: version, From: "t_a", To: "t_b", Retractions: []ownership.Said{{By: "ops", At: at.Add(time.Hour)}, {By: "kim", At: at}}},
+		"tombstone": {Version: ownership.Version{Source: "//n", ID: "m"}, RetractionOnly: true, Retractions: []ownership.Said{{By: "ops", At: at}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var again registry.LedgerEntry
+			var again ownership.LedgerEntry
 			exists := false
 			for _, e := range handlers.ArchiveMove(entry) {
 				e = throughAFile(t, e)
@@ -68,7 +69,7 @@ func TestALedgerEntryIsTheSameAfterItsArchive(t *testing.T) {
 				}
 				exists = true
 			}
-			again.Rewriting = registry.Rewriting{}
+			again.Rewriting = ownership.Rewriting{}
 			require.Equal(t, entry, again)
 		})
 	}

@@ -3,13 +3,14 @@
 // for the message that carried the event.
 //
 // Both are pure: they know neither Pub/Sub, nor a store, nor the clock. Which
-// result acks a message and which does not is decided in events/consumer.
+// result acks a message and which does not is decided in internal/consumer.
 package handlers
 
 import (
 	"fmt"
 
 	"github.com/northstar-engines/realtime-registry/events"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
@@ -26,8 +27,8 @@ import (
 // A retraction (archives too) changes no history: it has no changes, and is given
 // to the store as what Retraction makes of it. Changes panics on a type of data
 // that it does not know, which decoding never returns.
-func Changes(e events.Event) []registry.Change {
-	version := registry.Version{Time: e.Time, Source: e.Source, ID: e.ID}
+func Changes(e events.Event) []ownership.Change {
+	version := ownership.Version{Time: e.Time, Source: e.Source, ID: e.ID}
 	switch data := e.Data.(type) {
 	case events.ThreadCreated:
 		return created(version, data.TenantID, registry.Resource{Kind: registry.Thread, ID: data.ThreadID})
@@ -37,14 +38,14 @@ func Changes(e events.Event) []registry.Change {
 		return moved(version, data)
 	case events.Claimed:
 		r := resource(data.Resource)
-		return []registry.Change{{Resource: r, Entry: registry.ClaimEntry(data.TenantID, r, e.Time)}}
+		return []ownership.Change{{Resource: r, Entry: ownership.ClaimEntry(data.TenantID, r, e.Time)}}
 	case events.Asserted:
-		entry := registry.Entry{
-			Type:    registry.Asserted,
-			Version: registry.Version{Time: e.Time},
+		entry := ownership.Entry{
+			Type:    ownership.Asserted,
+			Version: ownership.Version{Time: e.Time},
 			Tenant:  data.TenantID,
 		}
-		return []registry.Change{{Resource: resource(data.Resource), Entry: entry}}
+		return []ownership.Change{{Resource: resource(data.Resource), Entry: entry}}
 	case events.Retracted:
 		return nil
 	default:
@@ -52,19 +53,19 @@ func Changes(e events.Event) []registry.Change {
 	}
 }
 
-func created(version registry.Version, tenant string, r registry.Resource) []registry.Change {
-	entry := registry.Entry{Type: registry.Created, Version: version, Tenant: tenant}
-	return []registry.Change{{Resource: r, Entry: entry}}
+func created(version ownership.Version, tenant string, r registry.Resource) []ownership.Change {
+	entry := ownership.Entry{Type: ownership.Created, Version: version, Tenant: tenant}
+	return []ownership.Change{{Resource: r, Entry: entry}}
 }
 
-func moved(version registry.Version, data events.TenantMoved) []registry.Change {
-	entry := registry.Entry{Type: registry.Moved, Version: version, From: data.FromTenantID, To: data.ToTenantID, Reason: data.Reason, Actor: data.Actor}
+func moved(version ownership.Version, data events.TenantMoved) []ownership.Change {
+	entry := ownership.Entry{Type: ownership.Moved, Version: version, From: data.FromTenantID, To: data.ToTenantID, Reason: data.Reason, Actor: data.Actor}
 	if data.Resources == nil {
-		return []registry.Change{{Entry: entry}} // the ledger
+		return []ownership.Change{{Entry: entry}} // the ledger
 	}
-	changes := make([]registry.Change, len(data.Resources))
+	changes := make([]ownership.Change, len(data.Resources))
 	for i, ref := range data.Resources {
-		changes[i] = registry.Change{Resource: resource(ref), Entry: entry}
+		changes[i] = ownership.Change{Resource: resource(ref), Entry: entry}
 	}
 	return changes
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/events"
 	"github.com/northstar-engines/realtime-registry/handlers"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
@@ -20,37 +21,37 @@ func event(data events.Data) events.Event {
 }
 
 func TestEachTypeOfEventHasItsChanges(t *testing.T) {
-	version := registry.Version{Time: at, Source: "//nexus", ID: "e1"}
+	version := ownership.Version{Time: at, Source: "//nexus", ID: "e1"}
 	thread := registry.Resource{Kind: registry.Thread, ID: "th_1"}
 	canvas := registry.Resource{Kind: registry.Canvas, ID: "cv_1"}
-	move := registry.Entry{Type: registry.Moved, Version: version, From: "t_a", To: "t_b"}
+	move := ownership.Entry{Type: ownership.Moved, Version: version, From: "t_a", To: "t_b"}
 
 	for name, c := range map[string]struct {
 		data events.Data
-		want []registry.Change
+		want []ownership.Change
 	}{
 		"a thread created is a created entry of the thread": {
 			events.ThreadCreated{TenantID: "t_a", ThreadID: "th_1"},
-			[]registry.Change{{Resource: thread, Entry: registry.Entry{Type: registry.Created, Version: version, Tenant: "t_a"}}},
+			[]ownership.Change{{Resource: thread, Entry: ownership.Entry{Type: ownership.Created, Version: version, Tenant: "t_a"}}},
 		},
 		"a canvas created is a created entry of the canvas": {
 			events.CanvasCreated{TenantID: "t_a", CanvasID: "cv_1"},
-			[]registry.Change{{Resource: canvas, Entry: registry.Entry{Type: registry.Created, Version: version, Tenant: "t_a"}}},
+			[]ownership.Change{{Resource: canvas, Entry: ownership.Entry{Type: ownership.Created, Version: version, Tenant: "t_a"}}},
 		},
 		"a move that names resources is a moved entry for each": {
 			events.TenantMoved{FromTenantID: "t_a", ToTenantID: "t_b", Resources: []events.ResourceRef{
 				{Kind: "thread", ID: "th_1"}, {Kind: "canvas", ID: "cv_1"},
 			}},
-			[]registry.Change{{Resource: thread, Entry: move}, {Resource: canvas, Entry: move}},
+			[]ownership.Change{{Resource: thread, Entry: move}, {Resource: canvas, Entry: move}},
 		},
 		"a move that names none is one moved entry of the ledger": {
 			events.TenantMoved{FromTenantID: "t_a", ToTenantID: "t_b"},
-			[]registry.Change{{Entry: move}},
+			[]ownership.Change{{Entry: move}},
 		},
 		"an assertion is an asserted entry without source and id": {
 			events.Asserted{TenantID: "t_a", Resource: events.ResourceRef{Kind: "thread", ID: "th_1"}},
-			[]registry.Change{{Resource: thread, Entry: registry.Entry{
-				Type: registry.Asserted, Version: registry.Version{Time: at}, Tenant: "t_a",
+			[]ownership.Change{{Resource: thread, Entry: ownership.Entry{
+				Type: ownership.Asserted, Version: ownership.Version{Time: at}, Tenant: "t_a",
 			}}},
 		},
 		"a retraction changes no history": {
@@ -73,31 +74,31 @@ func TestDataWithoutAHandlerPanicsInsteadOfBeingDropped(t *testing.T) {
 
 func TestAMessageIsTransientElseRefusedElseDone(t *testing.T) {
 	down := fmt.Errorf("commit: %w", registry.ErrUnavailable)
-	applied := registry.Outcome{Kind: registry.Applied}
-	duplicate := registry.Outcome{Kind: registry.Duplicate}
-	inapplicable := registry.Outcome{Kind: registry.Inapplicable}
-	conflict := registry.Outcome{Kind: registry.Conflict, Detail: "thread/th_1 is t_b's"}
-	full := registry.Outcome{Kind: registry.HistoryFull, Detail: "thread/th_2 is full"}
-	failed := registry.Outcome{Kind: registry.Failed, Err: down}
+	applied := ownership.Outcome{Kind: ownership.Applied}
+	duplicate := ownership.Outcome{Kind: ownership.Duplicate}
+	inapplicable := ownership.Outcome{Kind: ownership.Inapplicable}
+	conflict := ownership.Outcome{Kind: ownership.Conflict, Detail: "thread/th_1 is t_b's"}
+	full := ownership.Outcome{Kind: ownership.HistoryFull, Detail: "thread/th_2 is full"}
+	failed := ownership.Outcome{Kind: ownership.Failed, Err: down}
 
 	refused := func(reason events.Reason, detail string) handlers.Result {
 		return handlers.Refuse(&events.Refusal{Reason: reason, Detail: detail})
 	}
 	for name, c := range map[string]struct {
-		outcomes []registry.Outcome
+		outcomes []ownership.Outcome
 		want     handlers.Result
 	}{
-		"applied":                           {[]registry.Outcome{applied}, handlers.Result{Verdict: handlers.Applied}},
-		"duplicate":                         {[]registry.Outcome{duplicate}, handlers.Result{Verdict: handlers.Duplicate}},
-		"inapplicable":                      {[]registry.Outcome{inapplicable}, handlers.Result{Verdict: handlers.Inapplicable}},
-		"conflict":                          {[]registry.Outcome{conflict}, refused(events.Conflict, "thread/th_1 is t_b's")},
-		"history full":                      {[]registry.Outcome{full}, refused(events.HistoryFull, "thread/th_2 is full")},
-		"failed":                            {[]registry.Outcome{failed}, handlers.Retry(down)},
-		"the applied one names the rest":    {[]registry.Outcome{duplicate, applied, inapplicable}, handlers.Result{Verdict: handlers.Applied}},
-		"inapplicable outranks a duplicate": {[]registry.Outcome{duplicate, inapplicable}, handlers.Result{Verdict: handlers.Inapplicable}},
-		"refused outranks applied":          {[]registry.Outcome{applied, conflict}, refused(events.Conflict, "thread/th_1 is t_b's")},
-		"the first refusal is told":         {[]registry.Outcome{full, conflict}, refused(events.HistoryFull, "thread/th_2 is full")},
-		"transient outranks refused":        {[]registry.Outcome{conflict, applied, failed}, handlers.Retry(down)},
+		"applied":                           {[]ownership.Outcome{applied}, handlers.Result{Verdict: handlers.Applied}},
+		"duplicate":                         {[]ownership.Outcome{duplicate}, handlers.Result{Verdict: handlers.Duplicate}},
+		"inapplicable":                      {[]ownership.Outcome{inapplicable}, handlers.Result{Verdict: handlers.Inapplicable}},
+		"conflict":                          {[]ownership.Outcome{conflict}, refused(events.Conflict, "thread/th_1 is t_b's")},
+		"history full":                      {[]ownership.Outcome{full}, refused(events.HistoryFull, "thread/th_2 is full")},
+		"failed":                            {[]ownership.Outcome{failed}, handlers.Retry(down)},
+		"the applied one names the rest":    {[]ownership.Outcome{duplicate, applied, inapplicable}, handlers.Result{Verdict: handlers.Applied}},
+		"inapplicable outranks a duplicate": {[]ownership.Outcome{duplicate, inapplicable}, handlers.Result{Verdict: handlers.Inapplicable}},
+		"refused outranks applied":          {[]ownership.Outcome{applied, conflict}, refused(events.Conflict, "thread/th_1 is t_b's")},
+		"the first refusal is told":         {[]ownership.Outcome{full, conflict}, refused(events.HistoryFull, "thread/th_2 is full")},
+		"transient outranks refused":        {[]ownership.Outcome{conflict, applied, failed}, handlers.Retry(down)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			require.Equal(t, c.want, handlers.Reduce(c.outcomes))
@@ -107,22 +108,22 @@ func TestAMessageIsTransientElseRefusedElseDone(t *testing.T) {
 
 func TestWhatTheStoreCallsInvalidIsRefusedAndNotRetriedForEver(t *testing.T) {
 	err := fmt.Errorf("%w: tenant %q", registry.ErrInvalid, "T")
-	got := handlers.Reduce([]registry.Outcome{{Kind: registry.Failed, Err: err}})
+	got := handlers.Reduce([]ownership.Outcome{{Kind: ownership.Failed, Err: err}})
 	require.Equal(t, handlers.Refused, got.Verdict)
 	require.Equal(t, events.Schema, got.Refusal.Reason)
 	require.Equal(t, err.Error(), got.Refusal.Detail)
 }
 
 func TestAChangeThatPanickedIsRefusedAndNotTriedForEver(t *testing.T) {
-	got := handlers.Reduce([]registry.Outcome{{Kind: registry.Failed, Err: fmt.Errorf("change the ledger: %w", &registry.PanicError{Value: "nil map"})}})
+	got := handlers.Reduce([]ownership.Outcome{{Kind: ownership.Failed, Err: fmt.Errorf("change the ledger: %w", &ownership.PanicError{Value: "nil map"})}})
 	require.Equal(t, handlers.Refused, got.Verdict)
 	require.Equal(t, events.Panic, got.Refusal.Reason)
 	require.Equal(t, "nil map", got.Refusal.Detail)
 }
 
 func TestAnOutcomeThatSaysNothingIsNeverAcked(t *testing.T) {
-	for _, o := range []registry.Outcome{{}, {Kind: "new"}, {Kind: registry.Failed}} {
-		got := handlers.Reduce([]registry.Outcome{o})
+	for _, o := range []ownership.Outcome{{}, {Kind: "new"}, {Kind: ownership.Failed}} {
+		got := handlers.Reduce([]ownership.Outcome{o})
 		require.Equal(t, handlers.Transient, got.Verdict, "%+v", o)
 		require.True(t, errors.Is(got.Err, registry.ErrUnavailable), "%+v", o)
 	}

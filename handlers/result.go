@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/northstar-engines/realtime-registry/events"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
@@ -38,7 +39,7 @@ func Retry(err error) Result { return Result{Verdict: Transient, Err: err} }
 // the first refused one refuses it; else it is applied, inapplicable or a
 // duplicate, the first of these that occurs. What was applied stays, whatever
 // became of the rest: repeating it is harmless.
-func Reduce(outcomes []registry.Outcome) Result {
+func Reduce(outcomes []ownership.Outcome) Result {
 	result := Result{Verdict: Duplicate}
 	for _, o := range outcomes {
 		if r := one(o); rank[r.Verdict] > rank[result.Verdict] {
@@ -51,24 +52,24 @@ func Reduce(outcomes []registry.Outcome) Result {
 // rank orders verdicts: of several, the highest is the message's.
 var rank = map[Verdict]int{Duplicate: 0, Inapplicable: 1, Applied: 2, Refused: 3, Transient: 4}
 
-func one(o registry.Outcome) Result {
+func one(o ownership.Outcome) Result {
 	switch o.Kind {
-	case registry.Applied:
+	case ownership.Applied:
 		return Result{Verdict: Applied}
-	case registry.Duplicate:
+	case ownership.Duplicate:
 		return Result{Verdict: Duplicate}
-	case registry.Inapplicable:
+	case ownership.Inapplicable:
 		return Result{Verdict: Inapplicable}
-	case registry.Conflict:
+	case ownership.Conflict:
 		return Refuse(&events.Refusal{Reason: events.Conflict, Detail: o.Detail})
-	case registry.HistoryFull:
+	case ownership.HistoryFull:
 		return Refuse(&events.Refusal{Reason: events.HistoryFull, Detail: o.Detail})
-	case registry.Failed:
+	case ownership.Failed:
 		if errors.Is(o.Err, registry.ErrInvalid) {
 			// Decoding should have refused it; retrying would go on for ever.
 			return Refuse(&events.Refusal{Reason: events.Schema, Detail: o.Err.Error()})
 		}
-		var panicked *registry.PanicError
+		var panicked *ownership.PanicError
 		if errors.As(o.Err, &panicked) {
 			return Refuse(&events.Refusal{Reason: events.Panic, Detail: panicked.Error()})
 		}

@@ -12,13 +12,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/northstar-engines/realtime-registry/quota"
-	"github.com/northstar-engines/realtime-registry/quota/memory"
+	"github.com/northstar-engines/realtime-registry/quota/memquota"
 )
 
 // BenchmarkAllow takes units of blocks that were claimed before.
 func BenchmarkAllow(b *testing.B) {
 	const tenants = 1024
-	l, err := quota.New(memory.New(), quota.Options{Policies: []quota.Policy{{Limit: quota.MaxLimit, Window: 24 * time.Hour}}})
+	l, err := quota.New(memquota.New(), quota.Options{Policies: []quota.Policy{{Limit: quota.MaxLimit, Window: 24 * time.Hour}}})
 	require.NoError(b, err)
 	defer l.Close(context.Background())
 	ctx := context.Background()
@@ -98,7 +98,7 @@ func TestAllowFromABlockAllocatesNothing(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
-	l := limiter(t, memory.New(), limitOf(quota.MaxLimit, time.Hour))
+	l := limiter(t, memquota.New(), limitOf(quota.MaxLimit, time.Hour))
 	allowN(t, l, 1000)
 	allow(t, l)
 	allow(t, l)

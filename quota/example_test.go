@@ -6,12 +6,12 @@ import (
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/quota"
-	"github.com/northstar-engines/realtime-registry/quota/memory"
+	"github.com/northstar-engines/realtime-registry/quota/memquota"
 )
 
 func Example() {
 	ctx := context.Background()
-	limiter, err := quota.New(memory.New(), quota.Options{Policies: []quota.Policy{
+	limiter, err := quota.New(memquota.New(), quota.Options{Policies: []quota.Policy{
 		{Limit: 100, Window: time.Minute},
 		{Action: "export", Limit: 2, Window: time.Hour},
 	}})
@@ -36,7 +36,7 @@ func Example() {
 // A closed list of actions, and a bound on all of them together.
 func Example_allActions() {
 	ctx := context.Background()
-	limiter, err := quota.New(memory.New(), quota.Options{ActionsClosed: true, Policies: []quota.Policy{
+	limiter, err := quota.New(memquota.New(), quota.Options{ActionsClosed: true, Policies: []quota.Policy{
 		{Action: "chat_send", Limit: 2, Window: time.Minute},
 		{Action: "export", Limit: 2, Window: time.Minute},
 		{Action: quota.TotalAction, Limit: 3, Window: time.Hour},

@@ -8,12 +8,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/northstar-engines/realtime-registry/quota"
-	"github.com/northstar-engines/realtime-registry/quota/memory"
+	"github.com/northstar-engines/realtime-registry/quota/memquota"
 )
 
 func TestTheDefaultIsAHundredAMinute(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		l := limiter(t, memory.New(), quota.Options{})
+		l := limiter(t, memquota.New(), quota.Options{})
 		for i := range 100 {
 			d := allow(t, l)
 			require.True(t, d.Allowed)
@@ -38,7 +38,7 @@ func TestTheDefaultIsAHundredAMinute(t *testing.T) {
 
 func TestTenantsAndActionsDoNotShareAWindow(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		l := limiter(t, memory.New(), limitOf(1, time.Minute))
+		l := limiter(t, memquota.New(), limitOf(1, time.Minute))
 		for _, k := range []quota.Key{{Tenant: "t_a", Action: "b"}, {Tenant: "t_b", Action: "b"}, {Tenant: "t_a", Action: "c"}, {Tenant: "t_a__b", Action: "b"}, {Tenant: "t_a_", Action: "b"}} {
 			d, err := l.Allow(t.Context(), k.Tenant, k.Action)
 			require.NoError(t, err)
@@ -153,7 +153,7 @@ func TestClocksOfProcessesDoNotMatter(t *testing.T) {
 	for _, skew := range []time.Duration{-5 * time.Minute, 5 * time.Minute} {
 		t.Run(skew.String(), func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
-				store := memory.NewAt(func() time.Time { return time.Now().Add(skew) })
+				store := memquota.NewAt(func() time.Time { return time.Now().Add(skew) })
 				l := limiter(t, store, limitOf(10, time.Minute))
 				require.Equal(t, 10, drain(t, l))
 				time.Sleep(time.Minute - time.Millisecond)
@@ -166,7 +166,7 @@ func TestClocksOfProcessesDoNotMatter(t *testing.T) {
 }
 
 func TestOptionsAreHeldToTheirBounds(t *testing.T) {
-	_, err := quota.New(memory.New(), quota.Options{
+	_, err := quota.New(memquota.New(), quota.Options{
 		OnError: "maybe", Timeout: -1, PolicyFile: "no/such/file",
 		Policies: []quota.Policy{{Limit: 0, Window: time.Minute}, {Limit: 1, Window: time.Millisecond}, {Tenant: "acme", Limit: 1, Window: time.Minute}, {Limit: 2, Window: time.Minute}},
 	})

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/northstar-engines/realtime-registry/registry"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 )
 
 // Status is what an operator sees of a window.
@@ -79,11 +79,11 @@ func PoliciesNow(ctx context.Context, store Store, file string) (set PolicySet, 
 // Reset begins a window anew: nothing is counted, and the policy in force counts
 // at once. Every process hears of it within seconds; blocks that are out may be
 // spent on top of the new window's limit. by says who does it (see
-// registry.ValidateBy); it is kept with the window, and shown by Show. Reset
+// ownership.ValidateBy); it is kept with the window, and shown by Show. Reset
 // returns the new window. Errors: ErrInvalid, ErrUnavailable (then it is not known
 // whether it was reset: repeat it).
 func Reset(ctx context.Context, store Store, key Key, by string) (Window, error) {
-	if err := errors.Join(key.Validate(), registry.ValidateBy(by)); err != nil {
+	if err := errors.Join(key.Validate(), ownership.ValidateBy(by)); err != nil {
 		return Window{}, err
 	}
 	for pause := newPause(); ; {

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/northstar-engines/realtime-registry/quota"
-	"github.com/northstar-engines/realtime-registry/quota/memory"
+	"github.com/northstar-engines/realtime-registry/quota/memquota"
 )
 
 const (
@@ -25,7 +25,7 @@ var key = quota.Key{Tenant: tenant, Action: action}
 // stage is a store whose calls are counted, take time, and go wrong as a test
 // says.
 type stage struct {
-	*memory.Store
+	*memquota.Store
 	latency      atomic.Int64 // of each call; nanoseconds
 	fault        func(operation string) (before, after error)
 	faultFor     func(key quota.Key, operation string) error
@@ -33,7 +33,7 @@ type stage struct {
 	loads, saves atomic.Int64
 }
 
-func newStage() *stage { return &stage{Store: memory.New()} }
+func newStage() *stage { return &stage{Store: memquota.New()} }
 
 func (s *stage) Load(ctx context.Context, key quota.Key) (snapshot quota.Snapshot, err error) {
 	s.loads.Add(1)

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/northstar-engines/realtime-registry/quota"
-	"github.com/northstar-engines/realtime-registry/quota/memory"
+	"github.com/northstar-engines/realtime-registry/quota/memquota"
 )
 
 func TestEachWaitsForItsOwnDeadlineOnly(t *testing.T) {
@@ -201,7 +201,7 @@ func TestATenantThatComesBackDuringAGiveBackIsServed(t *testing.T) {
 
 func TestAClosedLimiterIsUnavailable(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		l := limiter(t, memory.New(), quota.Options{})
+		l := limiter(t, memquota.New(), quota.Options{})
 		require.NoError(t, l.Close(t.Context()))
 		_, err := l.Allow(t.Context(), tenant, action)
 		require.ErrorIs(t, err, quota.ErrUnavailable)

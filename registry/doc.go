@@ -1,16 +1,8 @@
 // Package registry says who owns a thread or a canvas.
 //
-// # Model
-//
-// A resource's History is the set of events that touched it; its owner is a fold
-// over that set and the Ledger, which holds the moves of everything that a tenant
-// owns (design §4). Union of sets commutes, associates and is idempotent, so any
-// order, any duplication and any number of writers end in the same owners. A
-// Store keeps histories and the ledger: in Firestore (package firestore) or in
-// memory (package memory), both under the suite in package storetest.
-//
-// This package is pure: it knows neither a product nor a clock. Transports check
-// access with package verifier; create flows in Go register with Registry.
+// Registry registers resources for create flows written in Go, and reads their
+// owners. A store keeps them, in Firestore (package fsregistry) or in memory
+// (package memregistry). Transports check access with package verifier.
 //
 // # What is guaranteed
 //
@@ -30,8 +22,8 @@
 //   - A program that writes {"tenant_id": …} with a plain set overrides the fold
 //     and erases the document's history. For such documents there is no
 //     convergence, no exact retraction, and no protection from theft.
-//   - A resource takes MaxMoves moves that name it, MaxIdleMoves of them without
-//     effect, and no more.
+//   - A resource takes 1,000 moves that name it, 100 of them without effect, and no
+//     more.
 //   - That one source and id are used for one event only is held per resource
 //     (and in the ledger), not across resources: that would cost a write per
 //     event.

@@ -1,9 +1,6 @@
 package registry
 
-import (
-	"errors"
-	"fmt"
-)
+import "errors"
 
 // What every caller may get, each by errors.Is.
 var (
@@ -37,12 +34,3 @@ var (
 	// ErrConflict: another tenant owns the resource; nothing was stored.
 	ErrConflict = errors.New("owned by another tenant")
 )
-
-// PanicError is why an outcome is Failed that a panic ended: a defect, which
-// trying again does not mend. Nothing was committed.
-type PanicError struct {
-	Value any
-	Stack []byte
-}
-
-func (e *PanicError) Error() string { return fmt.Sprint(e.Value) }

@@ -1,9 +1,21 @@
 package registry
 
-import (
-	"context"
-	"fmt"
-)
+import "context"
+
+// Store is what a registry needs of a store: those that package fsregistry and
+// package memregistry open have it. Every error wraps ErrUnavailable, or
+// ErrInvalid if an id breaks its pattern, if nothing else is said.
+type Store interface {
+	// Claim registers a resource for a tenant with the store's time. It returns
+	// true if the tenant became the owner by this call, false if it was the owner
+	// already, and an error that wraps ErrConflict if another tenant owns the
+	// resource; in the last two cases nothing is stored.
+	Claim(ctx context.Context, tenantID string, resource Resource) (created bool, err error)
+
+	// Owner returns the tenant that owns the resource, as of a time that is not
+	// before the call; ErrNotFound if nobody registered it.
+	Owner(ctx context.Context, resource Resource) (tenantID string, err error)
+}
 
 // Registry is the operations that create flows and transports written in Go
 // call. It is safe for concurrent use.
@@ -54,16 +66,5 @@ func (r *Registry) owner(ctx context.Context, resource Resource) (string, error)
 	if err := resource.Validate(); err != nil {
 		return "", err
 	}
-	snapshot, err := r.store.Read(ctx, []Resource{resource})
-	if err != nil {
-		return "", err
-	}
-	owner, err := snapshot.Records[0].Owner(snapshot.Ledger)
-	if err != nil {
-		return "", err
-	}
-	if owner == "" {
-		return "", fmt.Errorf("%w: %s", ErrNotFound, resource)
-	}
-	return owner, nil
+	return r.store.Owner(ctx, resource)
 }

@@ -1,18 +1,16 @@
 package registry_test
 
 import (
-	"cmp"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/northstar-engines/realtime-registry/registry"
-	"github.com/northstar-engines/realtime-registry/registry/memory"
+	"github.com/northstar-engines/realtime-registry/registry/memregistry"
 )
 
 func TestRegisteringAndAskingForTheTenant(t *testing.T) {
-	r := registry.New(memory.New())
+	r := registry.New(memregistry.New())
 	require.NoError(t, r.RegisterThread(t.Context(), "t_a", "1"))
 	require.NoError(t, r.RegisterThread(t.Context(), "t_a", "1"), "repeating it is no error")
 	require.ErrorIs(t, r.RegisterThread(t.Context(), "t_b", "1"), registry.ErrConflict)
@@ -29,7 +27,7 @@ func TestRegisteringAndAskingForTheTenant(t *testing.T) {
 }
 
 func TestWhatBreaksAPatternIsInvalid(t *testing.T) {
-	r := registry.New(memory.New())
+	r := registry.New(memregistry.New())
 	for _, tenant := range []string{"", "a", "t_", "T_a", "t_A", "t_a/b", "t_a ", "t_é"} {
 		require.ErrorIs(t, r.RegisterThread(t.Context(), tenant, "1"), registry.ErrInvalid, "%q", tenant)
 	}
@@ -58,34 +56,4 @@ func TestDocumentNamesAreInjectiveAndParseBack(t *testing.T) {
 		_, err := registry.ParseDocumentID(name)
 		require.ErrorIs(t, err, registry.ErrInvalid, name)
 	}
-}
-
-func TestVersionsCompareByTimeThenSourceThenID(t *testing.T) {
-	early, late := time.Unix(1, 0), time.Unix(1, 1)
-	inOrder := []registry.Version{
-		{Time: early, Source: "//a", ID: "b"},
-		{Time: early, Source: "//b", ID: "A"},
-		{Time: early, Source: "//b", ID: "a"},
-		{Time: late, Source: "//a", ID: "a"},
-	}
-	for i, v := range inOrder {
-		for j, w := range inOrder {
-			require.Equal(t, cmp.Compare(i, j), v.Compare(w), "%v and %v", v, w)
-		}
-	}
-	elsewhere := inOrder[0]
-	elsewhere.Time = early.In(time.FixedZone("elsewhere", 3600))
-	require.Zero(t, inOrder[0].Compare(elsewhere), "times are instants")
-}
-
-// It asserts nothing (design §13), and direct readers see nobody.
-func TestADocumentThatHasLostItsTenantIDIsRepaired(t *testing.T) {
-	h := merged(created("t_a", 1, "e"))
-	r := registry.NewRecord(thread.DocumentID(), "", h, h.Path(nil), 0, time.Unix(100, 0))
-	require.False(t, r.Plain)
-	u := r.Update(h, nil)
-	require.Equal(t, registry.Duplicate, u.Outcomes[0].Kind)
-	require.True(t, u.Write)
-	require.Equal(t, "t_a", u.TenantID)
-	require.False(t, u.Feed, "no history changes")
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+
+	"github.com/northstar-engines/realtime-registry/internal/excerpt"
 )
 
 // Kind is a kind of resource that a tenant can own.
@@ -41,7 +43,7 @@ var (
 // id.
 func ValidateTenant(id string) error {
 	if !tenantRegexp.MatchString(id) {
-		return fmt.Errorf("%w: tenant %s does not match %s", ErrInvalid, quote(id), TenantPattern)
+		return fmt.Errorf("%w: tenant %s does not match %s", ErrInvalid, excerpt.Quote(id), TenantPattern)
 	}
 	return nil
 }
@@ -50,10 +52,10 @@ func ValidateTenant(id string) error {
 // the id matches ResourcePattern.
 func (r Resource) Validate() error {
 	if r.Kind != Thread && r.Kind != Canvas {
-		return fmt.Errorf("%w: kind %s is neither thread nor canvas", ErrInvalid, quote(string(r.Kind)))
+		return fmt.Errorf("%w: kind %s is neither thread nor canvas", ErrInvalid, excerpt.Quote(string(r.Kind)))
 	}
 	if !resourceRegexp.MatchString(r.ID) {
-		return fmt.Errorf("%w: %s id %s does not match %s", ErrInvalid, r.Kind, quote(r.ID), ResourcePattern)
+		return fmt.Errorf("%w: %s id %s does not match %s", ErrInvalid, r.Kind, excerpt.Quote(r.ID), ResourcePattern)
 	}
 	return nil
 }
@@ -70,16 +72,7 @@ func ParseDocumentID(name string) (Resource, error) {
 	kind, id, ok := strings.Cut(name, "__")
 	r := Resource{Kind: Kind(kind), ID: id}
 	if !ok {
-		return Resource{}, fmt.Errorf("%w: document name %s has no kind", ErrInvalid, quote(name))
+		return Resource{}, fmt.Errorf("%w: document name %s has no kind", ErrInvalid, excerpt.Quote(name))
 	}
 	return r, r.Validate()
-}
-
-// quote shortens what a caller sent, so that an error stays readable.
-func quote(s string) string {
-	const most = 64
-	if len(s) > most {
-		return fmt.Sprintf("%q… (%d bytes)", s[:most], len(s))
-	}
-	return fmt.Sprintf("%q", s)
 }

@@ -23,7 +23,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/northstar-engines/realtime-registry/quota"
-	"github.com/northstar-engines/realtime-registry/quota/memory"
+	"github.com/northstar-engines/realtime-registry/quota/memquota"
 )
 
 const action = "chat_send"
@@ -45,7 +45,7 @@ var contenders = []struct {
 // ours claims a large block for each tenant at its first request, so that what
 // follows is served from memory.
 func ours(tb testing.TB) allow {
-	l, err := quota.New(memory.New(), quota.Options{Policies: []quota.Policy{{Limit: quota.MaxLimit, Window: 24 * time.Hour}}})
+	l, err := quota.New(memquota.New(), quota.Options{Policies: []quota.Policy{{Limit: quota.MaxLimit, Window: 24 * time.Hour}}})
 	must(tb, err)
 	tb.Cleanup(func() { _ = l.Close(context.Background()) })
 	ctx := context.Background()

@@ -9,7 +9,7 @@ import (
 	"github.com/casbin/casbin/v2/model"
 
 	"github.com/northstar-engines/realtime-registry/registry"
-	"github.com/northstar-engines/realtime-registry/registry/memory"
+	"github.com/northstar-engines/realtime-registry/registry/memregistry"
 	"github.com/northstar-engines/realtime-registry/registry/verifier"
 )
 
@@ -49,7 +49,7 @@ func BenchmarkCheck(b *testing.B) {
 }
 
 func ours(b *testing.B) func(tenant, thread string) bool {
-	store := memory.New()
+	store := memregistry.New()
 	v, err := verifier.New(b.Context(), store, verifier.Options{MaxStaleness: time.Minute, MaxAge: verifier.Unbounded})
 	must(b, err)
 	for i := range owned {

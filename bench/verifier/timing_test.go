@@ -19,7 +19,7 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
 	"github.com/northstar-engines/realtime-registry/registry"
-	"github.com/northstar-engines/realtime-registry/registry/firestore"
+	"github.com/northstar-engines/realtime-registry/registry/fsregistry"
 	"github.com/northstar-engines/realtime-registry/registry/verifier"
 )
 
@@ -35,7 +35,7 @@ func TestTimeDoesNotTellMissingFromForeign(t *testing.T) {
 	for name, warm := range map[string]bool{"cold": false, "warm": true} {
 		t.Run(name, func(t *testing.T) {
 			project := emulatortest.Firestore(t)
-			store, err := firestore.Open(t.Context(), firestore.Options{ProjectID: project.ID, ClientOptions: project.FirestoreOptions()})
+			store, err := fsregistry.Open(t.Context(), fsregistry.Options{ProjectID: project.ID, ClientOptions: project.FirestoreOptions()})
 			must(t, err)
 			defer store.Close()
 			v, err := verifier.New(t.Context(), store, verifier.Options{MaxStaleness: 2 * time.Second})

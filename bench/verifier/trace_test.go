@@ -15,10 +15,11 @@ import (
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/events"
-	"github.com/northstar-engines/realtime-registry/events/archive"
 	"github.com/northstar-engines/realtime-registry/handlers"
+	"github.com/northstar-engines/realtime-registry/internal/archive"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
-	"github.com/northstar-engines/realtime-registry/registry/memory"
+	"github.com/northstar-engines/realtime-registry/registry/memregistry"
 	"github.com/northstar-engines/realtime-registry/registry/verifier"
 )
 
@@ -57,7 +58,7 @@ func TestReadsOfARealTrace(t *testing.T) {
 func replayTrace(t *testing.T, name string, trace []moment, options verifier.Options, pause func(time.Duration)) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	store := &countingStore{Store: memory.New()}
+	store := &countingStore{Store: memregistry.New()}
 	v, err := verifier.New(ctx, store, options)
 	must(t, err)
 	owners, checks := map[string]string{}, 0
@@ -69,7 +70,7 @@ func replayTrace(t *testing.T, name string, trace []moment, options verifier.Opt
 		previous = m.at
 		if m.event != nil {
 			for _, o := range store.Apply(ctx, handlers.Changes(*m.event)) {
-				if o.Kind == registry.Failed {
+				if o.Kind == ownership.Failed {
 					t.Fatal(o.Err)
 				}
 			}
@@ -109,18 +110,18 @@ func follow(owners map[string]string, e events.Event) {
 
 // countingStore counts what is read of it.
 type countingStore struct {
-	*memory.Store
+	*memregistry.Store
 	documents, confirming atomic.Int64
 }
 
-func (s *countingStore) Read(ctx context.Context, resources []registry.Resource) (registry.Snapshot, error) {
+func (s *countingStore) Read(ctx context.Context, resources []registry.Resource) (ownership.Snapshot, error) {
 	s.documents.Add(int64(len(resources)))
 	return s.Store.Read(ctx, resources)
 }
 
 // Changes costs two reads where nothing has changed: the ledger's head and the
 // feed, each billed for at least one.
-func (s *countingStore) Changes(ctx context.Context, after time.Time) (registry.FeedBatch, error) {
+func (s *countingStore) Changes(ctx context.Context, after time.Time) (ownership.FeedBatch, error) {
 	batch, err := s.Store.Changes(ctx, after)
 	s.confirming.Add(int64(1 + max(1, len(batch.Entries))))
 	return batch, err

@@ -10,14 +10,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
-	"github.com/northstar-engines/realtime-registry/registry"
-	"github.com/northstar-engines/realtime-registry/registry/firestore"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
+	"github.com/northstar-engines/realtime-registry/registry/fsregistry"
 )
 
 // installed is a registry whose API is a real `serve`, and who writes to it.
 type installed struct {
 	*testing.T
-	writer   *firestore.Store
+	writer   *fsregistry.Store
 	serve    *emulatortest.Process
 	registry string // the API's URL
 	versions int
@@ -29,7 +29,7 @@ type installed struct {
 func newInstalled(t *testing.T, flags ...string) *installed {
 	t.Helper()
 	project := emulatortest.Firestore(t)
-	store, err := firestore.Open(t.Context(), firestore.Options{ProjectID: project.ID, ClientOptions: project.FirestoreOptions()})
+	store, err := fsregistry.Open(t.Context(), fsregistry.Options{ProjectID: project.ID, ClientOptions: project.FirestoreOptions()})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = store.Close() })
 	flags = append([]string{"serve", "--listen", "127.0.0.1:0", "--log-format", "json"}, flags...)
@@ -48,14 +48,14 @@ func (x *installed) start(registry string, args ...string) {
 }
 
 // version is later than those before.
-func (x *installed) version() registry.Version {
+func (x *installed) version() ownership.Version {
 	x.versions++
-	return registry.Version{Time: time.Now(), Source: "//test", ID: fmt.Sprint(x.versions)}
+	return ownership.Version{Time: time.Now(), Source: "//test", ID: fmt.Sprint(x.versions)}
 }
 
 // apply writes one change, until it is acknowledged.
-func (x *installed) apply(c registry.Change) {
-	for x.writer.Apply(x.Context(), []registry.Change{c})[0].Kind == registry.Failed {
+func (x *installed) apply(c ownership.Change) {
+	for x.writer.Apply(x.Context(), []ownership.Change{c})[0].Kind == ownership.Failed {
 		require.NoError(x, x.Context().Err())
 	}
 }

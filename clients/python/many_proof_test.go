@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
@@ -45,7 +46,7 @@ func TestProofThatManyStreamsEndTogether(t *testing.T) {
 			m.log("quiet", quiet)
 
 			busy, began := m.cost(), time.Now()
-			m.x.apply(registry.Change{Entry: registry.Entry{Type: registry.Moved, From: "t_moved", To: "t_other", Version: m.x.version()}})
+			m.x.apply(ownership.Change{Entry: ownership.Entry{Type: ownership.Moved, From: "t_moved", To: "t_other", Version: m.x.version()}})
 			acked := time.Now()
 			for m.ended.Load() < int64(c.moved) {
 				require.Less(t, time.Since(acked), 2*time.Minute, "%d of %d have ended", m.ended.Load(), c.moved)
@@ -72,17 +73,17 @@ func openMany(t *testing.T, mode string, streams, moved int) *many {
 	emulatortest.Python(t, needs)
 	x := newInstalled(t)
 	m := &many{T: t, x: x, mode: mode, moved: moved}
-	var changes []registry.Change
+	var changes []ownership.Change
 	for i := range streams {
-		changes = append(changes, registry.Change{
+		changes = append(changes, ownership.Change{
 			Resource: registry.Resource{Kind: registry.Thread, ID: fmt.Sprint("th_", i)},
-			Entry:    registry.Entry{Type: registry.Created, Tenant: m.tenant(i), Version: x.version()},
+			Entry:    ownership.Entry{Type: ownership.Created, Tenant: m.tenant(i), Version: x.version()},
 		})
 	}
 	for len(changes) > 0 {
 		n := min(500, len(changes))
 		for _, o := range x.writer.Apply(t.Context(), changes[:n]) {
-			require.NotEqual(t, registry.Failed, o.Kind)
+			require.NotEqual(t, ownership.Failed, o.Kind)
 		}
 		changes = changes[n:]
 	}

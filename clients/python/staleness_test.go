@@ -18,6 +18,7 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
 	"github.com/northstar-engines/realtime-registry/emulator/wire"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
@@ -100,7 +101,7 @@ func newStale(t *testing.T, args ...string) *stale {
 	emulatortest.Python(t, needs)
 	x := &stale{installed: newInstalled(t, "--max-staleness", maxStaleness.String())}
 	for i := range staleThreads {
-		x.change(i, tenant(i), registry.Entry{Type: registry.Created, Tenant: tenant(i)})
+		x.change(i, tenant(i), ownership.Entry{Type: ownership.Created, Tenant: tenant(i)})
 	}
 	var err error
 	x.link, err = wire.NewLink(strings.TrimPrefix(x.registry, "http://"))
@@ -145,18 +146,18 @@ func (x *stale) move(thread int) {
 	for to == from {
 		to = tenant(rand.IntN(staleTenants))
 	}
-	x.change(thread, to, registry.Entry{Type: registry.Moved, From: from, To: to})
+	x.change(thread, to, ownership.Entry{Type: ownership.Moved, From: from, To: to})
 }
 
 // change does one write, until it is acknowledged. The new owner may be seen from
 // before it is sent, the old one until it is acknowledged.
-func (x *stale) change(thread int, to string, e registry.Entry) {
+func (x *stale) change(thread int, to string, e ownership.Entry) {
 	x.mu.Lock()
 	e.Version = x.version()
 	x.owned[thread] = append(x.owned[thread], span{tenant: to, from: time.Now()})
 	x.mu.Unlock()
 	r := registry.Resource{Kind: registry.Thread, ID: fmt.Sprint("th_", thread)}
-	x.apply(registry.Change{Resource: r, Entry: e})
+	x.apply(ownership.Change{Resource: r, Entry: e})
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if spans := x.owned[thread]; len(spans) > 1 {

@@ -7,8 +7,9 @@ import (
 	"io"
 
 	"github.com/northstar-engines/realtime-registry/events"
-	"github.com/northstar-engines/realtime-registry/events/archive"
 	"github.com/northstar-engines/realtime-registry/handlers"
+	"github.com/northstar-engines/realtime-registry/internal/archive"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/internal/terminal"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
@@ -19,7 +20,7 @@ import (
 // that they are all. Both bear the store's time, not this machine's: whatever was
 // acknowledged before it is in the archive. What no event can say is named in
 // foreign.
-func exportEvents(ctx context.Context, store registry.Store, from target, out, foreign io.Writer) error {
+func exportEvents(ctx context.Context, store ownership.Store, from target, out, foreign io.Writer) error {
 	before, err := store.Read(ctx, nil)
 	if err != nil {
 		return err
@@ -33,7 +34,7 @@ func exportEvents(ctx context.Context, store registry.Store, from target, out, f
 		return err
 	}
 	began, left := false, leftOut{out: foreign}
-	err = store.Export(ctx, func(r registry.Record, l *registry.Ledger) error {
+	err = store.Export(ctx, func(r ownership.Record, l *ownership.Ledger) error {
 		if !began {
 			began = true
 			if err := writeLedger(w, l); err != nil {
@@ -55,7 +56,7 @@ func exportEvents(ctx context.Context, store registry.Store, from target, out, f
 	return errors.Join(err, w.Close())
 }
 
-func writeLedger(w *archive.Writer, l *registry.Ledger) error {
+func writeLedger(w *archive.Writer, l *ownership.Ledger) error {
 	for _, e := range l.Unread() {
 		return e.Unread // without it the archive would be of another registry
 	}

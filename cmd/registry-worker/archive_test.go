@@ -17,8 +17,8 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/emulator/wire"
 	"github.com/northstar-engines/realtime-registry/events"
-	"github.com/northstar-engines/realtime-registry/events/archive"
 	"github.com/northstar-engines/realtime-registry/handlers"
+	"github.com/northstar-engines/realtime-registry/internal/archive"
 	"github.com/northstar-engines/realtime-registry/internal/reference"
 	"github.com/northstar-engines/realtime-registry/internal/replay"
 )

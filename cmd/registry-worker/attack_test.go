@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
@@ -193,15 +194,15 @@ func TestAMoveThatIsRefusedThoughItWouldCountIsAnError(t *testing.T) {
 	t.Parallel() // it mostly waits
 	a := underAttack(t)
 	r := registry.Resource{Kind: registry.Thread, ID: "th_full"}
-	changes := []registry.Change{{Resource: r, Entry: registry.Entry{Type: registry.Created, Tenant: "t_0", Version: registry.Version{Time: time.Unix(0, 0).UTC(), Source: "//n", ID: "e"}}}}
-	for i := range registry.MaxMoves {
-		changes = append(changes, registry.Change{Resource: r, Entry: registry.Entry{
-			Type: registry.Moved, From: fmt.Sprint("t_", i%2), To: fmt.Sprint("t_", (i+1)%2),
-			Version: registry.Version{Time: time.Unix(int64(i)+1, 0).UTC(), Source: "//n", ID: fmt.Sprint("m", i)},
+	changes := []ownership.Change{{Resource: r, Entry: ownership.Entry{Type: ownership.Created, Tenant: "t_0", Version: ownership.Version{Time: time.Unix(0, 0).UTC(), Source: "//n", ID: "e"}}}}
+	for i := range ownership.MaxMoves {
+		changes = append(changes, ownership.Change{Resource: r, Entry: ownership.Entry{
+			Type: ownership.Moved, From: fmt.Sprint("t_", i%2), To: fmt.Sprint("t_", (i+1)%2),
+			Version: ownership.Version{Time: time.Unix(int64(i)+1, 0).UTC(), Source: "//n", ID: fmt.Sprint("m", i)},
 		}})
 	}
 	for _, o := range a.open().Apply(t.Context(), changes) {
-		require.Equal(t, registry.Applied, o.Kind, "%v %s", o.Err, o.Detail)
+		require.Equal(t, ownership.Applied, o.Kind, "%v %s", o.Err, o.Detail)
 	}
 	send := func(id, from string) {
 		a.send("nexus-tenant-moved", id, "nexus.tenant.moved.v1", time.Now(),

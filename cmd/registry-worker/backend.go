@@ -13,12 +13,12 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
-	"github.com/northstar-engines/realtime-registry/events/consumer"
+	"github.com/northstar-engines/realtime-registry/internal/consumer"
 	"github.com/northstar-engines/realtime-registry/internal/docdb/firestoredb"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/internal/telemetry"
-	"github.com/northstar-engines/realtime-registry/registry"
-	"github.com/northstar-engines/realtime-registry/registry/firestore"
-	"github.com/northstar-engines/realtime-registry/registry/memory"
+	"github.com/northstar-engines/realtime-registry/registry/fsregistry"
+	"github.com/northstar-engines/realtime-registry/registry/memregistry"
 )
 
 // startTimeout bounds the start: whatever was asked for and cannot be had is
@@ -27,29 +27,29 @@ const startTimeout = 9 * time.Second
 
 // registryStore is a registry with what moves of whole tenants take.
 type registryStore interface {
-	registry.Store
-	registry.Rewriter
+	ownership.Store
+	ownership.Rewriter
 }
 
 // openStore opens the registry that was asked for, never another one. It has
 // answered when this returns. t may be nil.
 func (in *invocation) openStore(ctx context.Context, t *telemetry.Telemetry) (registryStore, error) {
 	if in.Config.RegistryBackend == config.Memory {
-		return memory.New().Open(memory.Options{Logger: in.Logger}), nil
+		return memregistry.New().Open(memregistry.Options{Logger: in.Logger}), nil
 	}
 	o := in.firestoreOptions()
 	if t != nil {
 		o.MeterProvider, o.TracerProvider = t.MeterProvider, t.TracerProvider
 	}
-	store, err := bounded(ctx, func(ctx context.Context) (*firestore.Store, error) { return firestore.Open(ctx, o) })
+	store, err := bounded(ctx, func(ctx context.Context) (*fsregistry.Store, error) { return fsregistry.Open(ctx, o) })
 	if err != nil {
 		return nil, in.explainFirestore(err)
 	}
 	return store, nil
 }
 
-func (in *invocation) firestoreOptions() firestore.Options {
-	return firestore.Options{
+func (in *invocation) firestoreOptions() fsregistry.Options {
+	return fsregistry.Options{
 		ProjectID: in.Config.Project,
 		Database:  in.Config.Database,
 		Prefix:    in.Config.CollectionPrefix,

@@ -15,7 +15,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/dev"
 	"github.com/northstar-engines/realtime-registry/emulator"
-	"github.com/northstar-engines/realtime-registry/events/consumer"
+	"github.com/northstar-engines/realtime-registry/internal/consumer"
 	"github.com/northstar-engines/realtime-registry/internal/pubsubadmin"
 	"github.com/northstar-engines/realtime-registry/internal/telemetry"
 )

@@ -4,13 +4,13 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/northstar-engines/realtime-registry/events/archive"
 	"github.com/northstar-engines/realtime-registry/handlers"
+	"github.com/northstar-engines/realtime-registry/internal/archive"
 	"github.com/northstar-engines/realtime-registry/internal/governor"
 	"github.com/northstar-engines/realtime-registry/internal/replay"
+	"github.com/northstar-engines/realtime-registry/internal/rewrite"
 	"github.com/northstar-engines/realtime-registry/internal/terminal"
 	"github.com/northstar-engines/realtime-registry/registry"
-	"github.com/northstar-engines/realtime-registry/registry/rewrite"
 )
 
 // sampleSize is how many changes of each sort a dry run and a plan name.

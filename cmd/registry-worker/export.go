@@ -8,6 +8,7 @@ import (
 	"io"
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/internal/terminal"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
@@ -70,11 +71,11 @@ type owned struct {
 
 // exportOwners writes who owns what to out, and what is foreign to the registry
 // to foreign. It returns how many lines went out.
-func exportOwners(ctx context.Context, store registry.Store, out, foreign io.Writer) (exported int, err error) {
+func exportOwners(ctx context.Context, store ownership.Store, out, foreign io.Writer) (exported int, err error) {
 	w := bufio.NewWriterSize(out, 64<<10)
 	lines := terminal.JSON(w)
 	left := leftOut{out: foreign}
-	err = store.Export(ctx, func(r registry.Record, l *registry.Ledger) error {
+	err = store.Export(ctx, func(r ownership.Record, l *ownership.Ledger) error {
 		owner, err := ownerOf(r, l)
 		if err != nil {
 			left.tell(err)
@@ -116,12 +117,12 @@ type difference struct {
 
 // checkDocuments writes the documents whose tenant_id differs from the fold. The
 // error tells of any.
-func checkDocuments(ctx context.Context, store registry.Store, out, foreign io.Writer) error {
+func checkDocuments(ctx context.Context, store ownership.Store, out, foreign io.Writer) error {
 	w := bufio.NewWriterSize(out, 64<<10)
 	lines := terminal.JSON(w)
 	documents, differences := 0, 0
 	left := leftOut{out: foreign}
-	err := store.Export(ctx, func(r registry.Record, l *registry.Ledger) error {
+	err := store.Export(ctx, func(r ownership.Record, l *ownership.Ledger) error {
 		owner, err := ownerOf(r, l)
 		if err != nil {
 			left.tell(err)
@@ -149,7 +150,7 @@ func checkDocuments(ctx context.Context, store registry.Store, out, foreign io.W
 
 // ownerOf returns the owner by the fold, or an error that says why the document
 // is none of the registry's, or is not understood.
-func ownerOf(r registry.Record, l *registry.Ledger) (string, error) {
+func ownerOf(r ownership.Record, l *ownership.Ledger) (string, error) {
 	if r.Resource == (registry.Resource{}) {
 		_, err := registry.ParseDocumentID(r.Document)
 		return "", fmt.Errorf("document %q: %w", r.Document, err)

@@ -9,18 +9,18 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/northstar-engines/realtime-registry/registry"
-	"github.com/northstar-engines/realtime-registry/registry/memory"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
+	"github.com/northstar-engines/realtime-registry/registry/memregistry"
 )
 
 // documents is a store that exports the given records, as they would be stored.
 type documents struct {
-	registry.Store
-	records []registry.Record
-	ledger  *registry.Ledger
+	ownership.Store
+	records []ownership.Record
+	ledger  *ownership.Ledger
 }
 
-func (d documents) Export(_ context.Context, visit func(registry.Record, *registry.Ledger) error) error {
+func (d documents) Export(_ context.Context, visit func(ownership.Record, *ownership.Ledger) error) error {
 	for _, r := range d.records {
 		if err := visit(r, d.ledger); err != nil {
 			return err
@@ -31,24 +31,24 @@ func (d documents) Export(_ context.Context, visit func(registry.Record, *regist
 
 var noon = time.Date(2024, 1, 1, 12, 0, 0, 0, time.UTC)
 
-func entry(typ registry.EntryType, at time.Time, tenant string) registry.Entry {
-	return registry.Entry{Type: typ, Version: registry.Version{Time: at, Source: "s", ID: "1"}, Tenant: tenant}
+func entry(typ ownership.EntryType, at time.Time, tenant string) ownership.Entry {
+	return ownership.Entry{Type: typ, Version: ownership.Version{Time: at, Source: "s", ID: "1"}, Tenant: tenant}
 }
 
 // stored is a document as we write it, whose tenant may lag behind.
-func stored(name, tenant, creator string) registry.Record {
-	h := registry.History{entry(registry.Created, noon, creator)}
-	return registry.NewRecord(name, tenant, h, []string{tenant}, 0, noon)
+func stored(name, tenant, creator string) ownership.Record {
+	h := ownership.History{entry(ownership.Created, noon, creator)}
+	return ownership.NewRecord(name, tenant, h, []string{tenant}, 0, noon)
 }
 
 // plain is a document as outsiders write it.
-func plain(name, tenant string) registry.Record {
-	return registry.NewRecord(name, tenant, nil, nil, 0, noon)
+func plain(name, tenant string) ownership.Record {
+	return ownership.NewRecord(name, tenant, nil, nil, 0, noon)
 }
 
 func TestExportWritesTheOwnerByTheFoldAndNamesForeignDocuments(t *testing.T) {
 	store := documents{
-		records: []registry.Record{
+		records: []ownership.Record{
 			plain("canvas__~ca", "t_eve"),
 			plain("canvas__ca_1", "t_eve"),
 			plain("chat__1", "t_eve"),
@@ -57,8 +57,8 @@ func TestExportWritesTheOwnerByTheFoldAndNamesForeignDocuments(t *testing.T) {
 			plain("thread__th_3", ""),
 			stored("thread__th_~.:@+=-_4", "t_bob", "t_bob"),
 		},
-		ledger: registry.NewLedger(1, []registry.LedgerEntry{{
-			Version: registry.Version{Time: noon.Add(time.Hour), Source: "s", ID: "m"}, From: "t_ada", To: "t_bob", Seq: 1,
+		ledger: ownership.NewLedger(1, []ownership.LedgerEntry{{
+			Version: ownership.Version{Time: noon.Add(time.Hour), Source: "s", ID: "m"}, From: "t_ada", To: "t_bob", Seq: 1,
 		}}),
 	}
 	var out, foreign bytes.Buffer
@@ -76,9 +76,9 @@ func TestExportWritesTheOwnerByTheFoldAndNamesForeignDocuments(t *testing.T) {
 
 func TestCheckPrintsWhatDocumentsSayOtherwiseAndFails(t *testing.T) {
 	store := documents{
-		records: []registry.Record{stored("thread__th_1", "t_ada", "t_ada"), stored("thread__th_2", "t_bob", "t_bob"), plain("chat__1", "t_eve")},
-		ledger: registry.NewLedger(1, []registry.LedgerEntry{{
-			Version: registry.Version{Time: noon.Add(time.Hour), Source: "s", ID: "m"}, From: "t_ada", To: "t_bob", Seq: 1,
+		records: []ownership.Record{stored("thread__th_1", "t_ada", "t_ada"), stored("thread__th_2", "t_bob", "t_bob"), plain("chat__1", "t_eve")},
+		ledger: ownership.NewLedger(1, []ownership.LedgerEntry{{
+			Version: ownership.Version{Time: noon.Add(time.Hour), Source: "s", ID: "m"}, From: "t_ada", To: "t_bob", Seq: 1,
 		}}),
 	}
 	var out, told bytes.Buffer
@@ -92,7 +92,7 @@ func TestCheckPrintsWhatDocumentsSayOtherwiseAndFails(t *testing.T) {
 }
 
 func TestAnExportThatCannotBeWrittenIsAFault(t *testing.T) {
-	store := documents{records: []registry.Record{stored("thread__th_1", "t_ada", "t_ada")}}
+	store := documents{records: []ownership.Record{stored("thread__th_1", "t_ada", "t_ada")}}
 	_, err := exportOwners(t.Context(), store, fullDisk{}, &bytes.Buffer{})
 	require.Error(t, err)
 }
@@ -103,7 +103,7 @@ func (fullDisk) Write([]byte) (int, error) { return 0, context.DeadlineExceeded 
 
 // A machine whose clock is wrong must not say of an archive what it does not hold.
 func TestAnArchiveBearsTheStoresTime(t *testing.T) {
-	store := memory.NewAt(func() time.Time { return time.Date(2031, 2, 3, 4, 5, 6, 0, time.UTC) })
+	store := memregistry.NewAt(func() time.Time { return time.Date(2031, 2, 3, 4, 5, 6, 0, time.UTC) })
 	var out, foreign bytes.Buffer
 	require.NoError(t, exportEvents(t.Context(), store, target{Project: "p"}, &out, &foreign))
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/internal/terminal"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
@@ -103,14 +104,14 @@ func (s step) says() string {
 	return s.From + " → " + s.To
 }
 
-func displacedSteps(displaced []registry.Entry) (all []step) {
+func displacedSteps(displaced []ownership.Entry) (all []step) {
 	for _, e := range displaced {
-		all = append(all, newStep(registry.Step{Entry: e}))
+		all = append(all, newStep(ownership.Step{Entry: e}))
 	}
 	return all
 }
 
-func newStep(s registry.Step) step {
+func newStep(s ownership.Step) step {
 	return step{
 		Event: eventName(s), Time: s.Time, Source: s.Source, ID: s.Version.ID, Tenant: s.Tenant, From: s.From, To: s.To,
 		Actor: s.Actor, Reason: s.Reason, Effect: s.Effective, Owner: s.Owner,
@@ -126,7 +127,7 @@ type document struct {
 	Plain bool `json:"plain_set_last"`
 }
 
-func inspect(r registry.Record, l *registry.Ledger, at time.Time) inspection {
+func inspect(r ownership.Record, l *ownership.Ledger, at time.Time) inspection {
 	found := inspection{
 		Kind: r.Resource.Kind, ID: r.Resource.ID, Owner: r.History.Owner(l),
 		Steps: []step{}, Ledger: l.Seq(), ReadTime: at,
@@ -141,11 +142,11 @@ func inspect(r registry.Record, l *registry.Ledger, at time.Time) inspection {
 	return found
 }
 
-func eventName(s registry.Step) string {
+func eventName(s ownership.Step) string {
 	switch {
 	case s.Ledger:
 		return "tenant moved"
-	case s.Type == registry.Asserted:
+	case s.Type == ownership.Asserted:
 		return "plain set"
 	}
 	return string(s.Type)

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/internal/terminal"
-	"github.com/northstar-engines/realtime-registry/registry"
 )
 
 var movesCommand = command{
@@ -104,7 +104,7 @@ func runMovesRetract(ctx context.Context, in *invocation) error {
 }
 
 // confirmRetraction says what would cease to count, and asks.
-func (in *invocation) confirmRetraction(ctx context.Context, store registryStore, move registry.LedgerEntry, target target) error {
+func (in *invocation) confirmRetraction(ctx context.Context, store registryStore, move ownership.LedgerEntry, target target) error {
 	fmt.Fprintf(in.Stderr, "The move of everything from %s to %s (event %s of %s, %s) would cease to count.\n",
 		terminal.Quote(move.From), terminal.Quote(move.To), terminal.Quote(move.ID), terminal.Quote(move.Source), move.Time.Format(time.RFC3339Nano))
 	if in.Config.Yes {
@@ -120,16 +120,16 @@ func (in *invocation) confirmRetraction(ctx context.Context, store registryStore
 
 // retract retracts the move, and says what became of it. What is said of a move
 // that is retracted already is kept beside what was said before.
-func (in *invocation) retract(ctx context.Context, store registryStore, move registry.LedgerEntry) error {
-	o := store.Retract(ctx, registry.Retraction{Source: move.Source, ID: move.ID, By: in.who(), Reason: in.Config.Reason})
+func (in *invocation) retract(ctx context.Context, store registryStore, move ownership.LedgerEntry) error {
+	o := store.Retract(ctx, ownership.Retraction{Source: move.Source, ID: move.ID, By: in.who(), Reason: in.Config.Reason})
 	switch {
 	case o.Err != nil:
 		return o.Err
-	case o.Kind == registry.HistoryFull:
+	case o.Kind == ownership.HistoryFull:
 		return fmt.Errorf("retract %s: %s", terminal.Quote(move.ID), o.Detail)
-	case o.Kind == registry.Duplicate && move.Retracted():
+	case o.Kind == ownership.Duplicate && move.Retracted():
 		fmt.Fprintln(in.Stderr, "what you say of it is kept beside what was said before")
-	case o.Kind == registry.Duplicate && o.Detail != "":
+	case o.Kind == ownership.Duplicate && o.Detail != "":
 		fmt.Fprintf(in.Stderr, "%s, while this was asked; yours is noted beside it\n", terminal.Quote(o.Detail))
 	default:
 		fmt.Fprintln(in.Stderr, "retracted; documents follow while a worker runs, see moves list")
@@ -139,13 +139,13 @@ func (in *invocation) retract(ctx context.Context, store registryStore, move reg
 
 // findMove returns the move with this id. An id that two sources share is
 // refused without --source.
-func (in *invocation) findMove(ctx context.Context, store registry.Store, id string) (registry.LedgerEntry, error) {
+func (in *invocation) findMove(ctx context.Context, store ownership.Store, id string) (ownership.LedgerEntry, error) {
 	all, err := store.Moves(ctx)
 	if err != nil {
-		return registry.LedgerEntry{}, err
+		return ownership.LedgerEntry{}, err
 	}
 	var sources []string
-	all = slices.DeleteFunc(slices.Clone(all), func(m registry.LedgerEntry) bool {
+	all = slices.DeleteFunc(slices.Clone(all), func(m ownership.LedgerEntry) bool {
 		return m.ID != id || in.Config.Source != "" && m.Source != in.Config.Source
 	})
 	for _, m := range all {
@@ -153,11 +153,11 @@ func (in *invocation) findMove(ctx context.Context, store registry.Store, id str
 	}
 	switch {
 	case len(all) > 1:
-		return registry.LedgerEntry{}, usagef("event id %q is that of moves of several sources: name one with --source: %s", id, strings.Join(sources, ", "))
+		return ownership.LedgerEntry{}, usagef("event id %q is that of moves of several sources: name one with --source: %s", id, strings.Join(sources, ", "))
 	case len(all) == 0 && in.Config.Source != "":
-		return registry.LedgerEntry{}, fmt.Errorf("no move of a whole tenant has event id %q and source %q: see moves list", id, in.Config.Source)
+		return ownership.LedgerEntry{}, fmt.Errorf("no move of a whole tenant has event id %q and source %q: see moves list", id, in.Config.Source)
 	case len(all) == 0:
-		return registry.LedgerEntry{}, fmt.Errorf("no move of a whole tenant has event id %q: see moves list; moves that name resources are not retracted", id)
+		return ownership.LedgerEntry{}, fmt.Errorf("no move of a whole tenant has event id %q: see moves list; moves that name resources are not retracted", id)
 	}
 	return all[0], nil
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/events"
 
 	"github.com/northstar-engines/realtime-registry/registry"
-	"github.com/northstar-engines/realtime-registry/registry/firestore"
+	"github.com/northstar-engines/realtime-registry/registry/fsregistry"
 )
 
 func tenantMoved(id, at, from, to string) string {
@@ -43,9 +43,9 @@ func (c program) setPlain(name, tenant string) {
 }
 
 // open opens the registry as another process would.
-func (c program) open() *firestore.Store {
+func (c program) open() *fsregistry.Store {
 	c.t.Helper()
-	store, err := firestore.Open(c.t.Context(), firestore.Options{ProjectID: c.project.ID, ClientOptions: c.project.FirestoreOptions()})
+	store, err := fsregistry.Open(c.t.Context(), fsregistry.Options{ProjectID: c.project.ID, ClientOptions: c.project.FirestoreOptions()})
 	require.NoError(c.t, err)
 	c.t.Cleanup(func() { store.Close() })
 	return store

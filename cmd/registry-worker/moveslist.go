@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
+	"github.com/northstar-engines/realtime-registry/internal/rewrite"
 	"github.com/northstar-engines/realtime-registry/internal/terminal"
-	"github.com/northstar-engines/realtime-registry/registry"
-	"github.com/northstar-engines/realtime-registry/registry/rewrite"
 )
 
 var movesListCommand = command{
@@ -74,7 +74,7 @@ func runMovesList(ctx context.Context, in *invocation) error {
 	})
 }
 
-func moveState(m registry.LedgerEntry) string {
+func moveState(m ownership.LedgerEntry) string {
 	if m.Unread != nil {
 		return "not understood"
 	}
@@ -104,12 +104,12 @@ func moveState(m registry.LedgerEntry) string {
 }
 
 // rewritingText says how far a job is, and how long it takes at least.
-func rewritingText(r registry.Rewriting, pending rewrite.Pending) string {
+func rewritingText(r ownership.Rewriting, pending rewrite.Pending) string {
 	left := pending.Left.Round(time.Second)
 	switch {
-	case r.State == registry.RewritingDone && r.FinishedAt.IsZero():
+	case r.State == ownership.RewritingDone && r.FinishedAt.IsZero():
 		return "nothing to do"
-	case r.State == registry.RewritingDone:
+	case r.State == ownership.RewritingDone:
 		return fmt.Sprintf("done %s, %s written", r.FinishedAt.Format(time.RFC3339), counted(r.Written, "document", "documents"))
 	case r.StartedAt.IsZero():
 		return fmt.Sprintf("queued: %s, %s left at least", counted(pending.Documents, "document", "documents"), left)
@@ -156,21 +156,21 @@ type listedSaid struct {
 }
 
 type listedRewriting struct {
-	State      registry.RewritingState `json:"state"`
-	LastPass   bool                    `json:"last_pass"`
-	Documents  int64                   `json:"documents"`
-	Passed     int64                   `json:"passed"`
-	Read       int64                   `json:"read"`
-	Written    int64                   `json:"written"`
-	Holder     string                  `json:"holder,omitempty"`
-	StartedAt  *time.Time              `json:"started_at,omitempty"`
-	UpdatedAt  *time.Time              `json:"updated_at,omitempty"`
-	FinishedAt *time.Time              `json:"finished_at,omitempty"`
+	State      ownership.RewritingState `json:"state"`
+	LastPass   bool                     `json:"last_pass"`
+	Documents  int64                    `json:"documents"`
+	Passed     int64                    `json:"passed"`
+	Read       int64                    `json:"read"`
+	Written    int64                    `json:"written"`
+	Holder     string                   `json:"holder,omitempty"`
+	StartedAt  *time.Time               `json:"started_at,omitempty"`
+	UpdatedAt  *time.Time               `json:"updated_at,omitempty"`
+	FinishedAt *time.Time               `json:"finished_at,omitempty"`
 	// Of jobs that have not ended: until it has, at least, with those before it.
 	LeftSeconds *float64 `json:"left_seconds,omitempty"`
 }
 
-func printMovesJSON(in *invocation, all []registry.LedgerEntry, left map[int64]rewrite.Pending) error {
+func printMovesJSON(in *invocation, all []ownership.LedgerEntry, left map[int64]rewrite.Pending) error {
 	lines := terminal.JSON(in.Stdout)
 	for _, m := range all {
 		r := m.Rewriting

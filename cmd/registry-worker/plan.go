@@ -8,9 +8,9 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
 	"github.com/northstar-engines/realtime-registry/events"
+	"github.com/northstar-engines/realtime-registry/internal/rewrite"
 	"github.com/northstar-engines/realtime-registry/internal/terminal"
 	"github.com/northstar-engines/realtime-registry/registry"
-	"github.com/northstar-engines/realtime-registry/registry/rewrite"
 )
 
 var movesPlanCommand = command{

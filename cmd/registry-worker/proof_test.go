@@ -24,11 +24,12 @@ import (
 	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
 	"github.com/northstar-engines/realtime-registry/emulator/wire"
 	"github.com/northstar-engines/realtime-registry/events"
-	"github.com/northstar-engines/realtime-registry/events/archive"
 	"github.com/northstar-engines/realtime-registry/handlers"
+	"github.com/northstar-engines/realtime-registry/internal/archive"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/internal/reference"
 	"github.com/northstar-engines/realtime-registry/registry"
-	"github.com/northstar-engines/realtime-registry/registry/firestore"
+	"github.com/northstar-engines/realtime-registry/registry/fsregistry"
 	"github.com/northstar-engines/realtime-registry/registry/verifier"
 )
 
@@ -68,7 +69,7 @@ func TestProofThatKilledWorkersEndAsTheReferenceSays(t *testing.T) {
 		if random.IntN(5) == 0 && len(retracted) < 3 { // perhaps before its move has come
 			move := w.moves[random.IntN(len(w.moves))]
 			retracted = append(retracted, move)
-			require.NoError(t, store.Retract(t.Context(), registry.Retraction{Source: move.Source, ID: move.ID, By: "proof"}).Err)
+			require.NoError(t, store.Retract(t.Context(), ownership.Retraction{Source: move.Source, ID: move.ID, By: "proof"}).Err)
 		}
 	}
 
@@ -88,7 +89,7 @@ func TestProofThatKilledWorkersEndAsTheReferenceSays(t *testing.T) {
 	require.Eventually(t, func() bool { return c.export() == want }, 5*time.Minute, 3*time.Second)
 	require.Eventually(t, func() bool {
 		for _, m := range c.rewriting() {
-			if m.Rewriting.State != registry.RewritingDone {
+			if m.Rewriting.State != ownership.RewritingDone {
 				return false
 			}
 		}
@@ -176,13 +177,13 @@ func (c program) killAllTheWhile(workers int, random *rand.Rand) *killer {
 }
 
 // hasJob reports whether a process, which is dead, holds a job of rewriting.
-func (c program) hasJob(store registry.Store, pid int) bool {
+func (c program) hasJob(store ownership.Store, pid int) bool {
 	moves, err := store.Moves(context.Background())
 	if err != nil {
 		c.t.Errorf("moves: %v", err)
 	}
-	return slices.ContainsFunc(moves, func(m registry.LedgerEntry) bool {
-		return m.Rewriting.State == registry.RewritingRunning && strings.Contains(m.Rewriting.Holder, fmt.Sprintf("/%d/", pid))
+	return slices.ContainsFunc(moves, func(m ownership.LedgerEntry) bool {
+		return m.Rewriting.State == ownership.RewritingRunning && strings.Contains(m.Rewriting.Holder, fmt.Sprintf("/%d/", pid))
 	})
 }
 
@@ -250,7 +251,7 @@ func (c program) direct(name string) any {
 	python, err := client.NewClient(context.Background(), c.project.ID, c.project.FirestoreOptions()...)
 	require.NoError(c.t, err)
 	defer python.Close()
-	d, err := python.Collection(firestore.Collection).Doc(name).Get(context.Background())
+	d, err := python.Collection(fsregistry.Collection).Doc(name).Get(context.Background())
 	require.NoError(c.t, err)
 	return d.Data()["tenant_id"]
 }
@@ -286,9 +287,9 @@ func TestProofOfALargeTenantsMove(t *testing.T) {
 	metered := c
 	metered.project.FirestoreHost = proxy.Addr()
 	store := c.open()
-	decoy := registry.Entry{Type: registry.Moved, From: "t_nobody", To: "t_neither",
-		Version: registry.Version{Time: time.Unix(1, 0), Source: "//test", ID: "decoy"}}
-	require.Equal(t, registry.Applied, store.Apply(t.Context(), []registry.Change{{Entry: decoy}})[0].Kind)
+	decoy := ownership.Entry{Type: ownership.Moved, From: "t_nobody", To: "t_neither",
+		Version: ownership.Version{Time: time.Unix(1, 0), Source: "//test", ID: "decoy"}}
+	require.Equal(t, ownership.Applied, store.Apply(t.Context(), []ownership.Change{{Entry: decoy}})[0].Kind)
 	held, err := store.ClaimJob(t.Context(), "nobody", 5*time.Minute)
 	require.NoError(t, err)
 	first, _ := metered.service("run", "--rate", strconv.Itoa(max(50, n/20)))
@@ -303,13 +304,13 @@ func TestProofOfALargeTenantsMove(t *testing.T) {
 	})
 	commits, writes := meter.Calls("Commit"), meter.Counts().Writes
 	t.Logf("%d threads; until then, by worker and verifier: %d commit, writes %v", n, commits, writes)
-	require.Equal(t, map[string]int64{firestore.LedgerCollection: 2}, writes, "the entry and the head")
+	require.Equal(t, map[string]int64{fsregistry.LedgerCollection: 2}, writes, "the entry and the head")
 	require.EqualValues(t, 1, commits, "in one commit")
 	require.Zero(t, meter.Calls("BatchWrite"))
 	require.ErrorIs(t, v.VerifyThreadAccess(t.Context(), "t_large", one), registry.ErrNotFound)
 	require.Equal(t, "t_large", c.direct("thread__"+one), "direct readers wait for the job")
 
-	held.Entry.Rewriting.State = registry.RewritingQueued
+	held.Entry.Rewriting.State = ownership.RewritingQueued
 	_, err = store.SaveJob(t.Context(), held)
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { r := c.rewriting()["m"].Rewriting; return r.Written > 0 && r.State == "running" }, time.Minute, 100*time.Millisecond)

@@ -12,7 +12,7 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
 	"github.com/northstar-engines/realtime-registry/events"
-	"github.com/northstar-engines/realtime-registry/events/archive"
+	"github.com/northstar-engines/realtime-registry/internal/archive"
 	"github.com/northstar-engines/realtime-registry/internal/pubsubadmin"
 	"github.com/northstar-engines/realtime-registry/internal/terminal"
 )

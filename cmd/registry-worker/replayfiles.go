@@ -8,8 +8,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/northstar-engines/realtime-registry/events/archive"
 	"github.com/northstar-engines/realtime-registry/handlers"
+	"github.com/northstar-engines/realtime-registry/internal/archive"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/internal/replay"
 	"github.com/northstar-engines/realtime-registry/internal/terminal"
 	"github.com/northstar-engines/realtime-registry/registry"
@@ -178,7 +179,7 @@ func (in *invocation) askToReplay(ctx context.Context, store registryStore, to t
 }
 
 // replay applies the files. What is under way when ctx ends is finished.
-func (in *invocation) replay(ctx context.Context, store registry.Store, files *archive.Reader, checkpoint *replay.File, resume replay.Checkpoint) error {
+func (in *invocation) replay(ctx context.Context, store ownership.Store, files *archive.Reader, checkpoint *replay.File, resume replay.Checkpoint) error {
 	options := in.replayOptions()
 	options.Resume = resume
 	note, err := in.refusals(ctx, resume.Position != replay.Position{})

@@ -6,7 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/northstar-engines/realtime-registry/registry"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 )
 
 func TestWhatASecondOperatorSaysOfARetractionIsKeptBesideTheFirst(t *testing.T) {
@@ -39,11 +39,11 @@ func TestWhoRetractsIsBoundedAndPrintable(t *testing.T) {
 	c := onEmulators(t)
 	c.replay(tenantMoved("m", "2024-01-02T00:00:00Z", "t_a", "t_b"))
 	for name, args := range map[string][]string{
-		"a long name":   {"--by", strings.Repeat("k", registry.MaxByBytes+1)},
+		"a long name":   {"--by", strings.Repeat("k", ownership.MaxByBytes+1)},
 		"a forged row":  {"--by", "kim\n2026-01-01T00:00:00Z  t_a  t_b  counts"},
 		"an escape":     {"--by", "\x1b[1A\x1b[2K"},
 		"a bidi mark":   {"--by", "kim\u202e"},
-		"a long reason": {"--reason", strings.Repeat("w", registry.MaxNoteBytes+1)},
+		"a long reason": {"--reason", strings.Repeat("w", ownership.MaxNoteBytes+1)},
 		"a torn reason": {"--reason", "caf\xc3"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -52,6 +52,6 @@ func TestWhoRetractsIsBoundedAndPrintable(t *testing.T) {
 		})
 	}
 	require.False(t, c.rewriting()["m"].Retracted, "nothing was retracted")
-	c.run(exitDone, "moves", "retract", "m", "--yes", "--by", strings.Repeat("k", registry.MaxByBytes))
-	require.Len(t, c.rewriting()["m"].RetractedBy, registry.MaxByBytes)
+	c.run(exitDone, "moves", "retract", "m", "--yes", "--by", strings.Repeat("k", ownership.MaxByBytes))
+	require.Len(t, c.rewriting()["m"].RetractedBy, ownership.MaxByBytes)
 }

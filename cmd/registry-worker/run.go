@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
-	"github.com/northstar-engines/realtime-registry/events/consumer"
-	"github.com/northstar-engines/realtime-registry/registry/rewrite"
+	"github.com/northstar-engines/realtime-registry/internal/consumer"
+	"github.com/northstar-engines/realtime-registry/internal/rewrite"
 )
 
 var runCommand = command{

@@ -18,11 +18,11 @@ func TestProofThatTheSideBySideTestNoticesWhatIsLeftOut(t *testing.T) {
 		lost  string
 	}{
 		"the mask": {[]emulatortest.Edit{
-			{File: "registry/internal/docstore/write.go", Old: "Mask: resourceFields,", New: ""},
+			{File: "internal/regstore/write.go", Old: "Mask: resourceFields,", New: ""},
 		}, "region"},
 		"the format check": {[]emulatortest.Edit{
 			{File: "registry/format.go", Old: "if format < 0 || format > Format {", New: "if format < 0 {"},
-			{File: "registry/internal/docstore/codec.go", Old: "return registry.UnreadRecord(r, format, err)", New: "return registry.NewRecord(r.Document, r.TenantID, nil, nil, 0, r.UpdateTime)"},
+			{File: "internal/regstore/codec.go", Old: "return ownership.UnreadRecord(r, format, err)", New: "return ownership.NewRecord(r.Document, r.TenantID, nil, nil, 0, r.UpdateTime)"},
 		}, "pledged"},
 	} {
 		t.Run(name, func(t *testing.T) {

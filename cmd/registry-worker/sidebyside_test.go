@@ -28,12 +28,12 @@ var next = []emulatortest.Edit{
 	{File: "registry/format.go", Old: "const Format = 1\n", New: "const Format = 2\n"},
 	{File: "registry/format.go", Old: "Claimed: 1,", New: "Claimed: 2,"},
 	{File: "registry/history.go", Old: `EntryType = "claimed"`, New: `EntryType = "pledged"`},
-	{File: "registry/internal/docstore/codec.go", Old: "fieldLedger:   docdb.Integer(u.LedgerSeq),", New: `fieldLedger: docdb.Integer(u.LedgerSeq), "region": docdb.Text("eu"),`},
-	{File: "registry/internal/docstore/codec.go", Old: "fieldDisplaced, fieldFormat}", New: `fieldDisplaced, fieldFormat, "region"}`},
-	{File: "registry/internal/docstore/ledgerentry.go", Old: "fields[fieldFormat] = docdb.Integer(entryFormat)", New: `fields[fieldFormat], fields["region"] = docdb.Integer(entryFormat), docdb.Text("eu")`},
-	{File: "registry/internal/docstore/ledgerentry.go", Old: "fieldRetractions, fieldFormat,", New: `fieldRetractions, fieldFormat, "region",`},
-	{File: "quota/internal/docstore/codec.go", Old: "expiresAtField:  docdb.Timestamp(c.ExpiresAt),", New: `expiresAtField: docdb.Timestamp(c.ExpiresAt), "region": docdb.Text("eu"),`},
-	{File: "quota/internal/docstore/codec.go", Old: "generationField, expiresAtField, formatField}\n\tresetFields", New: "generationField, expiresAtField, formatField, \"region\"}\n\tresetFields"},
+	{File: "internal/regstore/codec.go", Old: "fieldLedger:   docdb.Integer(u.LedgerSeq),", New: `fieldLedger: docdb.Integer(u.LedgerSeq), "region": docdb.Text("eu"),`},
+	{File: "internal/regstore/codec.go", Old: "fieldDisplaced, fieldFormat}", New: `fieldDisplaced, fieldFormat, "region"}`},
+	{File: "internal/regstore/ledgerentry.go", Old: "fields[fieldFormat] = docdb.Integer(entryFormat)", New: `fields[fieldFormat], fields["region"] = docdb.Integer(entryFormat), docdb.Text("eu")`},
+	{File: "internal/regstore/ledgerentry.go", Old: "fieldRetractions, fieldFormat,", New: `fieldRetractions, fieldFormat, "region",`},
+	{File: "internal/quotastore/codec.go", Old: "expiresAtField:  docdb.Timestamp(c.ExpiresAt),", New: `expiresAtField: docdb.Timestamp(c.ExpiresAt), "region": docdb.Text("eu"),`},
+	{File: "internal/quotastore/codec.go", Old: "generationField, expiresAtField, formatField}\n\tresetFields", New: "generationField, expiresAtField, formatField, \"region\"}\n\tresetFields"},
 }
 
 // In both orders: an installation that is upgraded, and one that the next release

@@ -7,14 +7,14 @@ import (
 
 	"go.opentelemetry.io/otel/metric"
 
-	"github.com/northstar-engines/realtime-registry/registry"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 )
 
 // storeHealth knows whether the registry's store answers. It is a question of its
 // own, at /readyz?store and in the gauge registry.store.up: that the store is away
 // is no reason to send a process's requests elsewhere, where it is away too.
 type storeHealth struct {
-	store registry.Store
+	store ownership.Store
 
 	mu    sync.Mutex
 	asked time.Time
@@ -27,7 +27,7 @@ const (
 	askStoreTimeout = 2 * time.Second
 )
 
-func newStoreHealth(store registry.Store, provider metric.MeterProvider) (*storeHealth, error) {
+func newStoreHealth(store ownership.Store, provider metric.MeterProvider) (*storeHealth, error) {
 	h := &storeHealth{store: store}
 	_, err := provider.Meter("github.com/northstar-engines/realtime-registry/cmd/registry-worker").
 		Int64ObservableGauge("registry.store.up", metric.WithUnit("{store}"),

@@ -7,8 +7,8 @@ import (
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
 	"github.com/northstar-engines/realtime-registry/internal/telemetry"
 	"github.com/northstar-engines/realtime-registry/quota"
-	"github.com/northstar-engines/realtime-registry/quota/firestore"
-	"github.com/northstar-engines/realtime-registry/quota/memory"
+	"github.com/northstar-engines/realtime-registry/quota/fsquota"
+	"github.com/northstar-engines/realtime-registry/quota/memquota"
 )
 
 // throttle is a limiter with the store that it claims from.
@@ -41,9 +41,9 @@ func (in *invocation) openThrottle(ctx context.Context, t *telemetry.Telemetry) 
 // returns. t may be nil.
 func (in *invocation) openWindows(ctx context.Context, t *telemetry.Telemetry) (quota.Store, error) {
 	if in.Config.ThrottleBackend == config.Memory {
-		return memory.New(), nil
+		return memquota.New(), nil
 	}
-	o := firestore.Options{
+	o := fsquota.Options{
 		ProjectID: in.Config.Project,
 		Database:  in.Config.Database,
 		Prefix:    in.Config.CollectionPrefix,
@@ -54,7 +54,7 @@ func (in *invocation) openWindows(ctx context.Context, t *telemetry.Telemetry) (
 	if t != nil {
 		o.MeterProvider = t.MeterProvider
 	}
-	windows, err := bounded(ctx, func(ctx context.Context) (quota.Store, error) { return firestore.Open(ctx, o) })
+	windows, err := bounded(ctx, func(ctx context.Context) (quota.Store, error) { return fsquota.Open(ctx, o) })
 	if err != nil {
 		return nil, in.explainFirestore(err)
 	}

@@ -18,7 +18,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
 	"github.com/northstar-engines/realtime-registry/internal/api"
 	"github.com/northstar-engines/realtime-registry/registry"
-	"github.com/northstar-engines/realtime-registry/registry/memory"
+	"github.com/northstar-engines/realtime-registry/registry/memregistry"
 	"github.com/northstar-engines/realtime-registry/registry/verifier"
 )
 
@@ -50,7 +50,7 @@ func TestTokensInAFileAreFollowed(t *testing.T) {
 	s := &service{invocation: &invocation{Config: &config.Config{APITokenFile: file}, Logger: slog.New(slog.NewTextHandler(&log, nil))}}
 	read, err := readTokens(s.Config)
 	require.NoError(t, err)
-	store := memory.New()
+	store := memregistry.New()
 	v, err := verifier.New(t.Context(), store, verifier.Options{})
 	require.NoError(t, err)
 	server, err := api.New(api.Options{Verifier: v, Registry: registry.New(store), Tokens: read.api})

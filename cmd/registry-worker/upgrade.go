@@ -9,7 +9,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
 	"github.com/northstar-engines/realtime-registry/internal/terminal"
 	"github.com/northstar-engines/realtime-registry/registry"
-	"github.com/northstar-engines/realtime-registry/registry/firestore"
+	"github.com/northstar-engines/realtime-registry/registry/fsregistry"
 )
 
 var upgradeCommand = command{
@@ -45,7 +45,7 @@ func runUpgrade(ctx context.Context, in *invocation) error {
 		return err
 	}
 	progress := newProgress(in.Stderr, "documents")
-	did, err := firestore.Upgrade(ctx, in.firestoreOptions(), firestore.UpgradeOptions{
+	did, err := fsregistry.Upgrade(ctx, in.firestoreOptions(), fsregistry.UpgradeOptions{
 		Rate: in.Config.Rate,
 		Tell: func(text string) {
 			progress.clear()
@@ -68,7 +68,7 @@ func runUpgrade(ctx context.Context, in *invocation) error {
 	return nil
 }
 
-func printUpgraded(in *invocation, did firestore.Upgraded) {
+func printUpgraded(in *invocation, did fsregistry.Upgraded) {
 	fmt.Fprintf(in.Stderr, "%s of the ledger brought over\n", counted(did.Entries, "entry", "entries"))
 	fmt.Fprintf(in.Stderr, "%s looked at, %d brought over: %d claims, %d with another tenant_id, %d with another path\n",
 		counted(did.Documents, "document", "documents"), did.Written, did.Claims, did.Owners, did.Paths)

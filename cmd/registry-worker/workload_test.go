@@ -14,8 +14,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/northstar-engines/realtime-registry/events"
-	"github.com/northstar-engines/realtime-registry/events/archive"
 	"github.com/northstar-engines/realtime-registry/handlers"
+	"github.com/northstar-engines/realtime-registry/internal/archive"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
@@ -111,7 +112,7 @@ func (w *workload) note(e events.Event) {
 		if c.Resource != (registry.Resource{}) && !slices.Contains(w.tenants, c.Entry.Tenant) && c.Entry.Tenant != "" {
 			w.tenants = append(w.tenants, c.Entry.Tenant)
 		}
-		if c.Entry.Type == registry.Created {
+		if c.Entry.Type == ownership.Created {
 			w.resources = append(w.resources, c.Resource)
 		}
 	}
@@ -148,7 +149,7 @@ func (j *justified) published(e events.Event) {
 		switch {
 		case c.Resource == (registry.Resource{}):
 			j.ledger[c.Entry.From] = append(j.ledger[c.Entry.From], c.Entry.To)
-		case c.Entry.Type == registry.Created:
+		case c.Entry.Type == ownership.Created:
 			j.bases[c.Resource] = append(j.bases[c.Resource], c.Entry.Tenant)
 		default:
 			j.bases[c.Resource] = append(j.bases[c.Resource], c.Entry.From)

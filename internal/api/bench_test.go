@@ -22,7 +22,7 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/internal/api"
 	"github.com/northstar-engines/realtime-registry/registry"
-	"github.com/northstar-engines/realtime-registry/registry/memory"
+	"github.com/northstar-engines/realtime-registry/registry/memregistry"
 	"github.com/northstar-engines/realtime-registry/registry/verifier"
 )
 
@@ -37,7 +37,7 @@ var traced = map[string]trace.TracerProvider{
 func cachedChecks(tb testing.TB, tracers trace.TracerProvider, tokens ...string) *api.Server {
 	tb.Helper()
 	meters := sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewManualReader()))
-	store := memory.New()
+	store := memregistry.New()
 	v, err := verifier.New(tb.Context(), store, verifier.Options{MaxStaleness: 2 * time.Second, MeterProvider: meters, TracerProvider: tracers})
 	require.NoError(tb, err)
 	s, err := api.New(api.Options{

@@ -14,12 +14,12 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/internal/api"
 	"github.com/northstar-engines/realtime-registry/registry"
-	"github.com/northstar-engines/realtime-registry/registry/memory"
+	"github.com/northstar-engines/realtime-registry/registry/memregistry"
 )
 
 func TestClaimsAndRefusedClaimsAreLoggedWithBothTenantsAndLimited(t *testing.T) {
 	var log bytes.Buffer
-	store := memory.New().Open(memory.Options{Logger: slog.New(slog.NewJSONHandler(&log, nil))})
+	store := memregistry.New().Open(memregistry.Options{Logger: slog.New(slog.NewJSONHandler(&log, nil))})
 	server, err := api.New(api.Options{Verifier: &served{}, Registry: registry.New(store)})
 	require.NoError(t, err)
 	put := func(tenant, thread string) *httptest.ResponseRecorder {

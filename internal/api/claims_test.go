@@ -15,8 +15,9 @@ import (
 	"github.com/northstar-engines/realtime-registry/events"
 	"github.com/northstar-engines/realtime-registry/handlers"
 	"github.com/northstar-engines/realtime-registry/internal/api"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
-	"github.com/northstar-engines/realtime-registry/registry/firestore"
+	"github.com/northstar-engines/realtime-registry/registry/fsregistry"
 	"github.com/northstar-engines/realtime-registry/registry/verifier"
 )
 
@@ -29,13 +30,13 @@ const (
 // onFirestore is the API over a registry in the Firestore emulator.
 type onFirestore struct {
 	t     *testing.T
-	store *firestore.Store
+	store *fsregistry.Store
 	url   string
 }
 
 func serveFirestore(t *testing.T) onFirestore {
 	project := emulatortest.Firestore(t)
-	store, err := firestore.Open(t.Context(), firestore.Options{ProjectID: project.ID, ClientOptions: project.FirestoreOptions()})
+	store, err := fsregistry.Open(t.Context(), fsregistry.Options{ProjectID: project.ID, ClientOptions: project.FirestoreOptions()})
 	require.NoError(t, err)
 	v, err := verifier.New(context.WithoutCancel(t.Context()), store, verifier.Options{})
 	require.NoError(t, err)
@@ -71,7 +72,7 @@ func (f onFirestore) require(status int, method, tenant, path string) {
 }
 
 // created applies the event of a thread's creation, as the worker does.
-func (f onFirestore) created(tenant, thread string, at time.Time) registry.Outcome {
+func (f onFirestore) created(tenant, thread string, at time.Time) ownership.Outcome {
 	event := events.Event{
 		ID: "created-" + thread, Source: "//nexus/threads", Time: at,
 		Data: events.ThreadCreated{TenantID: tenant, ThreadID: thread},
@@ -82,7 +83,7 @@ func (f onFirestore) created(tenant, thread string, at time.Time) registry.Outco
 // owners returns the owner of every document, by the document's name.
 func (f onFirestore) owners() map[string]string {
 	owners := map[string]string{}
-	require.NoError(f.t, f.store.Export(f.t.Context(), func(r registry.Record, l *registry.Ledger) error {
+	require.NoError(f.t, f.store.Export(f.t.Context(), func(r ownership.Record, l *ownership.Ledger) error {
 		owners[r.Document] = r.History.Owner(l)
 		return nil
 	}))
@@ -149,14 +150,14 @@ func TestAClaimAndItsEventAreOneOwnershipInEitherOrder(t *testing.T) {
 	now := time.Now()
 
 	f.require(http.StatusCreated, http.MethodPut, "t_a", "/v1/threads/claimed-first")
-	require.Equal(t, registry.Duplicate, f.created("t_a", "claimed-first", now.Add(-time.Minute)).Kind)
+	require.Equal(t, ownership.Duplicate, f.created("t_a", "claimed-first", now.Add(-time.Minute)).Kind)
 
-	require.Equal(t, registry.Applied, f.created("t_a", "published-first", now.Add(-time.Minute)).Kind)
+	require.Equal(t, ownership.Applied, f.created("t_a", "published-first", now.Add(-time.Minute)).Kind)
 	f.require(http.StatusNoContent, http.MethodPut, "t_a", "/v1/threads/published-first")
 
 	// The publisher's clock may be ahead of the store's: the claim is older then.
 	f.require(http.StatusCreated, http.MethodPut, "t_a", "/v1/threads/clock-ahead")
-	require.Equal(t, registry.Duplicate, f.created("t_a", "clock-ahead", now.Add(time.Minute)).Kind)
+	require.Equal(t, ownership.Duplicate, f.created("t_a", "clock-ahead", now.Add(time.Minute)).Kind)
 
 	for _, thread := range []string{"claimed-first", "published-first", "clock-ahead"} {
 		f.require(http.StatusNoContent, http.MethodGet, "t_a", "/v1/threads/"+thread+"/access")
@@ -173,7 +174,7 @@ func TestAClaimAndItsEventAtOnceAreOneOwnership(t *testing.T) {
 	each(t, func(i int) error {
 		thread := fmt.Sprintf("th_%d", i)
 		var claimed int
-		var outcome registry.Outcome
+		var outcome ownership.Outcome
 		var both errgroup.Group
 		both.Go(func() (err error) { claimed, err = f.ask(http.MethodPut, "t_a", "/v1/threads/"+thread); return err })
 		both.Go(func() error { outcome = f.created("t_a", thread, now); return nil })
@@ -183,7 +184,7 @@ func TestAClaimAndItsEventAtOnceAreOneOwnership(t *testing.T) {
 		if claimed != http.StatusCreated && claimed != http.StatusNoContent {
 			return fmt.Errorf("claim of %s: %d", thread, claimed)
 		}
-		if outcome.Kind != registry.Applied && outcome.Kind != registry.Duplicate {
+		if outcome.Kind != ownership.Applied && outcome.Kind != ownership.Duplicate {
 			return fmt.Errorf("event of %s: %+v", thread, outcome)
 		}
 		return nil

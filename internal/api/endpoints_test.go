@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/northstar-engines/realtime-registry/internal/api"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
@@ -134,8 +135,8 @@ func TestMissingForeignAndMovedAwayAreTheSameAnswer(t *testing.T) {
 	s := serve(t, api.Options{})
 	require.NoError(t, s.RegisterThread(t.Context(), "t_ann", "foreign"))
 	require.NoError(t, s.RegisterThread(t.Context(), "t_bob", "moved"))
-	moved := registry.Entry{Type: registry.Moved, From: "t_bob", To: "t_ann", Version: registry.Version{ID: "1"}}
-	s.store.Apply(t.Context(), []registry.Change{{Resource: registry.Resource{Kind: registry.Thread, ID: "moved"}, Entry: moved}})
+	moved := ownership.Entry{Type: ownership.Moved, From: "t_bob", To: "t_ann", Version: ownership.Version{ID: "1"}}
+	s.store.Apply(t.Context(), []ownership.Change{{Resource: registry.Resource{Kind: registry.Thread, ID: "moved"}, Entry: moved}})
 	var answers []answer
 	for _, id := range []string{"missing", "foreign", "moved"} {
 		a := s.ask(t, "GET /v1/threads/"+id+"/access\nX-Tenant-Id: t_bob")

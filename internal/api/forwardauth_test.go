@@ -12,14 +12,14 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/api"
 	"github.com/northstar-engines/realtime-registry/internal/streampath"
 	"github.com/northstar-engines/realtime-registry/quota"
-	"github.com/northstar-engines/realtime-registry/quota/memory"
+	"github.com/northstar-engines/realtime-registry/quota/memquota"
 	"github.com/northstar-engines/realtime-registry/quota/quotahttp"
 )
 
 // throttled admits as many requests of each tenant's action, within an hour.
 func throttled(t *testing.T, o api.Options, limit int, action string) api.Options {
 	t.Helper()
-	l, err := quota.New(memory.New(), quota.Options{ActionsClosed: true, Policies: []quota.Policy{{Action: action, Limit: int64(limit), Window: time.Hour}}})
+	l, err := quota.New(memquota.New(), quota.Options{ActionsClosed: true, Policies: []quota.Policy{{Action: action, Limit: int64(limit), Window: time.Hour}}})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = l.Close(t.Context()) })
 	o.Admit = func(w http.ResponseWriter, r *http.Request, tenantID, action string) bool {

@@ -14,7 +14,7 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/internal/api"
 	"github.com/northstar-engines/realtime-registry/registry"
-	"github.com/northstar-engines/realtime-registry/registry/memory"
+	"github.com/northstar-engines/realtime-registry/registry/memregistry"
 	"github.com/northstar-engines/realtime-registry/registry/verifier"
 )
 
@@ -134,7 +134,7 @@ func TestADrainingServerSaysSoAndAnswersAndLetsConnectionsGo(t *testing.T) {
 
 // net/http drops a request that it has read just after Shutdown was called.
 func TestARequestOnAConnectionThatWasTakenIsAnsweredThoughTheDrainHasBegun(t *testing.T) {
-	store := memory.New()
+	store := memregistry.New()
 	v, err := verifier.New(t.Context(), store, verifier.Options{})
 	require.NoError(t, err)
 	server, err := api.New(api.Options{Verifier: v, Registry: registry.New(store)})
@@ -161,7 +161,7 @@ func TestARequestOnAConnectionThatWasTakenIsAnsweredThoughTheDrainHasBegun(t *te
 // What stands before the server must not find its connection closed just as it
 // sends on it, so it has to be the first to close one.
 func TestConnectionsAreKeptForLongerThanGooglesLoadBalancersKeepThem(t *testing.T) {
-	server, err := api.New(api.Options{Verifier: &served{}, Registry: registry.New(memory.New())})
+	server, err := api.New(api.Options{Verifier: &served{}, Registry: registry.New(memregistry.New())})
 	require.NoError(t, err)
 	require.Greater(t, server.KeepAlive(), 600*time.Second)
 

@@ -15,7 +15,7 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/internal/api"
 	"github.com/northstar-engines/realtime-registry/registry"
-	"github.com/northstar-engines/realtime-registry/registry/memory"
+	"github.com/northstar-engines/realtime-registry/registry/memregistry"
 	"github.com/northstar-engines/realtime-registry/registry/verifier"
 )
 
@@ -69,7 +69,7 @@ func TestACheckFromMemoryIsMeasuredAndIsASpanOfItsCallersTrace(t *testing.T) {
 	reader, spans := sdkmetric.NewManualReader(), tracetest.NewSpanRecorder()
 	meters := sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))
 	tracers := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans))
-	store := memory.New()
+	store := memregistry.New()
 	v, err := verifier.New(t.Context(), store, verifier.Options{MaxStaleness: time.Minute, MeterProvider: meters})
 	require.NoError(t, err)
 	s, err := api.New(api.Options{

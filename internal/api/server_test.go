@@ -16,7 +16,7 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/internal/api"
 	"github.com/northstar-engines/realtime-registry/registry"
-	"github.com/northstar-engines/realtime-registry/registry/memory"
+	"github.com/northstar-engines/realtime-registry/registry/memregistry"
 	"github.com/northstar-engines/realtime-registry/registry/verifier"
 )
 
@@ -25,7 +25,7 @@ import (
 type served struct {
 	addr   string
 	server *api.Server
-	store  *memory.Store
+	store  *memregistry.Store
 	down   atomic.Bool // every check and claim is ErrUnavailable
 	enter  chan string // where set, each check says its tenant and waits
 	leave  chan struct{}
@@ -86,7 +86,7 @@ func serve(t *testing.T, o api.Options) *served {
 // serveOver is serve with a verifier that is not the plainest.
 func serveOver(t *testing.T, o api.Options, over verifier.Options) *served {
 	t.Helper()
-	store := memory.New()
+	store := memregistry.New()
 	ctx, stop := context.WithCancel(context.Background())
 	t.Cleanup(stop) // after the server has drained
 	v, err := verifier.New(ctx, store, over)
@@ -149,7 +149,7 @@ func (s *served) ask(t *testing.T, request string) answer {
 }
 
 func TestNoTokenIsNeededOnLoopbackAndOneIsDemandedOffIt(t *testing.T) {
-	store := memory.New()
+	store := memregistry.New()
 	v, err := verifier.New(t.Context(), store, verifier.Options{})
 	require.NoError(t, err)
 	open, err := api.New(api.Options{Verifier: v, Registry: registry.New(store)})
@@ -178,7 +178,7 @@ func TestNoTokenIsNeededOnLoopbackAndOneIsDemandedOffIt(t *testing.T) {
 
 func TestRequestsInProgressAreAnsweredBeforeServeReturns(t *testing.T) {
 	s := &served{enter: make(chan string), leave: make(chan struct{})}
-	store := memory.New()
+	store := memregistry.New()
 	s.Registry = registry.New(store)
 	var err error
 	s.verifier, err = verifier.New(t.Context(), store, verifier.Options{})
@@ -214,7 +214,7 @@ func TestRequestsInProgressAreAnsweredBeforeServeReturns(t *testing.T) {
 
 func TestADrainThatTakesTooLongIsAnError(t *testing.T) {
 	s := &served{enter: make(chan string), leave: make(chan struct{})}
-	s.Registry = registry.New(memory.New())
+	s.Registry = registry.New(memregistry.New())
 	server, err := api.New(api.Options{Verifier: s, Registry: s, DrainTimeout: time.Millisecond})
 	require.NoError(t, err)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -16,8 +16,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/northstar-engines/realtime-registry/internal/api"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
-	"github.com/northstar-engines/realtime-registry/registry/memory"
+	"github.com/northstar-engines/realtime-registry/registry/memregistry"
 	"github.com/northstar-engines/realtime-registry/registry/verifier"
 )
 
@@ -29,7 +30,7 @@ import (
 func BenchmarkTwoThousandWatches(b *testing.B) {
 	const connections, each = 2000, 50
 	for b.Loop() {
-		store := memory.New()
+		store := memregistry.New()
 		v, err := verifier.New(b.Context(), store, verifier.Options{MaxStaleness: 2 * time.Second, MaxAge: verifier.Unbounded})
 		require.NoError(b, err)
 		s, err := api.New(api.Options{Verifier: v, Registry: registry.New(store)})
@@ -64,10 +65,10 @@ func BenchmarkTwoThousandWatches(b *testing.B) {
 		b.ReportMetric(float64((processorTime()-used).Milliseconds())/3, "cpu-ms/s")
 		busy.Store(true)
 		for n, until := 0, time.Now().Add(4*time.Second); time.Now().Before(until); n++ {
-			changes := make([]registry.Change, 50)
+			changes := make([]ownership.Change, 50)
 			for i := range changes {
-				changes[i] = registry.Change{Resource: thread(fmt.Sprintf("other_%d", (n*50+i)%100_000)), Entry: registry.Entry{
-					Type: registry.Moved, From: "t_x", To: "t_y", Version: registry.Version{Time: time.Now(), Source: "test", ID: fmt.Sprint(n)},
+				changes[i] = ownership.Change{Resource: thread(fmt.Sprintf("other_%d", (n*50+i)%100_000)), Entry: ownership.Entry{
+					Type: ownership.Moved, From: "t_x", To: "t_y", Version: ownership.Version{Time: time.Now(), Source: "test", ID: fmt.Sprint(n)},
 				}}
 			}
 			store.Apply(b.Context(), changes)

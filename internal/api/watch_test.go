@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/northstar-engines/realtime-registry/internal/api"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
 	"github.com/northstar-engines/realtime-registry/registry/verifier"
 )
@@ -139,9 +140,9 @@ var moves atomic.Int64
 func (s *served) move(t *testing.T, from, to string, r registry.Resource) {
 	t.Helper()
 	id := fmt.Sprint(moves.Add(1))
-	outcome := s.store.Apply(t.Context(), []registry.Change{{Resource: r, Entry: registry.Entry{
-		Type: registry.Moved, From: from, To: to,
-		Version: registry.Version{Time: time.Now(), Source: "test", ID: id},
+	outcome := s.store.Apply(t.Context(), []ownership.Change{{Resource: r, Entry: ownership.Entry{
+		Type: ownership.Moved, From: from, To: to,
+		Version: ownership.Version{Time: time.Now(), Source: "test", ID: id},
 	}}})[0]
 	require.NoError(t, outcome.Err)
 }

@@ -2,6 +2,7 @@ package capacity
 
 import (
 	"github.com/northstar-engines/realtime-registry/events"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
@@ -36,7 +37,7 @@ func nameSize() float64 {
 // its index entries: that of its name, and the two that the program queries by
 // (deploy/firestore.indexes.json).
 func DocumentBytes() float64 {
-	entry := 32.0 + text("type") + text(string(registry.Created)) + text("time") + text(exampleTime) +
+	entry := 32.0 + text("type") + text(string(ownership.Created)) + text("time") + text(exampleTime) +
 		text("source") + text(exampleSource) + text("id") + text(exampleID) + text("tenant") + text(exampleTenant)
 	document := nameSize() + 32 +
 		text("tenant_id") + text(exampleTenant) + text("path") + text(exampleTenant) + text("history") + entry + text("ledger") + 8

@@ -14,9 +14,9 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
 	"github.com/northstar-engines/realtime-registry/events"
-	"github.com/northstar-engines/realtime-registry/events/consumer"
+	"github.com/northstar-engines/realtime-registry/internal/consumer"
 	admin "github.com/northstar-engines/realtime-registry/internal/pubsubadmin"
-	"github.com/northstar-engines/realtime-registry/registry/memory"
+	"github.com/northstar-engines/realtime-registry/registry/memregistry"
 )
 
 const (
@@ -234,7 +234,7 @@ func work(t *testing.T, c *pubsub.Client) (stop func()) {
 		Subscriptions: []string{threads, moves}, DeadLetterTopic: deadLetters, Streams: 1,
 	})
 	require.NoError(t, err)
-	worker, err := consumer.New(memory.New(), transport, consumer.Options{})
+	worker, err := consumer.New(memregistry.New(), transport, consumer.Options{})
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)

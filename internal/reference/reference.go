@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
@@ -15,12 +16,12 @@ import (
 // What the registry refused for want of room is not to be added either. The zero
 // Registry is empty.
 type Registry struct {
-	changes   []registry.Change
+	changes   []ownership.Change
 	retracted map[[2]string]bool
 }
 
 // Add adds one event's effect, as often and in whatever order.
-func (r *Registry) Add(changes ...registry.Change) { r.changes = append(r.changes, changes...) }
+func (r *Registry) Add(changes ...ownership.Change) { r.changes = append(r.changes, changes...) }
 
 // Retract marks the move of a whole tenant that source and id name.
 func (r *Registry) Retract(source, id string) {
@@ -45,7 +46,7 @@ func (r *Registry) Resources() []registry.Resource {
 
 // Owners returns the owner of every resource.
 func (r *Registry) Owners() map[registry.Resource]string {
-	byResource := map[registry.Resource][]registry.Entry{}
+	byResource := map[registry.Resource][]ownership.Entry{}
 	for _, c := range r.changes {
 		byResource[c.Resource] = append(byResource[c.Resource], c.Entry)
 	}
@@ -63,22 +64,22 @@ func (r *Registry) Owners() map[registry.Resource]string {
 func (r *Registry) Owner(resource registry.Resource) string { return r.Owners()[resource] }
 
 // counting are the moves of whole tenants that are not retracted.
-func (r *Registry) counting(ledger []registry.Entry) []registry.Entry {
-	return slices.DeleteFunc(distinct(ledger), func(e registry.Entry) bool {
+func (r *Registry) counting(ledger []ownership.Entry) []ownership.Entry {
+	return slices.DeleteFunc(distinct(ledger), func(e ownership.Entry) bool {
 		return r.retracted[[2]string{e.Source, e.ID}]
 	})
 }
 
 // distinct keeps one entry per event, type and resource: the smallest. Asserted
 // entries have no event; each is its own.
-func distinct(entries []registry.Entry) []registry.Entry {
+func distinct(entries []ownership.Entry) []ownership.Entry {
 	sorted := slices.Clone(entries)
 	slices.SortFunc(sorted, less)
 	seen := map[[3]string]bool{}
-	var kept []registry.Entry
+	var kept []ownership.Entry
 	for _, e := range sorted {
 		key := [3]string{string(e.Type), e.Source, e.ID}
-		if e.Type == registry.Asserted {
+		if e.Type == ownership.Asserted {
 			key = [3]string{string(e.Type), e.Time.String(), e.Tenant}
 		}
 		if !seen[key] {
@@ -90,13 +91,13 @@ func distinct(entries []registry.Entry) []registry.Entry {
 }
 
 // owner is rules 1 to 4.
-func owner(history, ledger []registry.Entry) string {
+func owner(history, ledger []ownership.Entry) string {
 	if len(history) == 0 {
 		return ""
 	}
 	slices.SortFunc(history, less)
 
-	of := func(types ...registry.EntryType) (found []registry.Entry) {
+	of := func(types ...ownership.EntryType) (found []ownership.Entry) {
 		for _, e := range history {
 			if slices.Contains(types, e.Type) {
 				found = append(found, e)
@@ -104,12 +105,12 @@ func owner(history, ledger []registry.Entry) string {
 		}
 		return found
 	}
-	claims, creations := of(registry.Claimed), of(registry.Created)
+	claims, creations := of(ownership.Claimed), of(ownership.Created)
 
 	// 1. Base, and 2. start.
 	base := history[0]
 	start := base.Version
-	switch owned := of(registry.Created, registry.Asserted); {
+	switch owned := of(ownership.Created, ownership.Asserted); {
 	case len(claims) > 0:
 		base, start = claims[0], claims[0].Version
 	case len(creations) > 0:
@@ -118,22 +119,22 @@ func owner(history, ledger []registry.Entry) string {
 		start = owned[0].Version
 	}
 	now := base.Tenant
-	if base.Type == registry.Moved {
+	if base.Type == ownership.Moved {
 		now = base.From
 	}
 
 	// 3. All moves and assertions of the history, and those of the ledger after
 	// the start.
-	steps := of(registry.Moved, registry.Asserted)
+	steps := of(ownership.Moved, ownership.Asserted)
 	for _, e := range ledger {
 		if e.Version.Compare(start) > 0 {
 			steps = append(steps, e)
 		}
 	}
-	slices.SortStableFunc(steps, func(a, b registry.Entry) int { return a.Version.Compare(b.Version) })
+	slices.SortStableFunc(steps, func(a, b ownership.Entry) int { return a.Version.Compare(b.Version) })
 	for _, e := range steps {
 		switch {
-		case e.Type == registry.Asserted:
+		case e.Type == ownership.Asserted:
 			now = e.Tenant
 		case now == e.From:
 			now = e.To
@@ -142,11 +143,11 @@ func owner(history, ledger []registry.Entry) string {
 	return now
 }
 
-func less(a, b registry.Entry) int {
+func less(a, b ownership.Entry) int {
 	if c := a.Version.Compare(b.Version); c != 0 {
 		return c
 	}
-	data := func(e registry.Entry) string {
+	data := func(e ownership.Entry) string {
 		return strings.Join([]string{string(e.Type), e.Tenant, e.From, e.To, e.Reason, e.Actor}, "\x00")
 	}
 	return strings.Compare(data(a), data(b))

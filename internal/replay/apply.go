@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/handlers"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
@@ -71,7 +72,7 @@ func (r *replay) attempt(ctx context.Context, b *batch, pending []int, results [
 	var ledger, rest []int
 	for _, i := range pending {
 		if retraction, ok := handlers.Retraction(b.items[i].event); ok {
-			results[i] = handlers.Reduce([]registry.Outcome{r.store.Retract(ctx, retraction)})
+			results[i] = handlers.Reduce([]ownership.Outcome{r.store.Retract(ctx, retraction)})
 			continue
 		}
 		if b.items[i].what() == TenantMoves {
@@ -89,7 +90,7 @@ func (r *replay) applyItems(ctx context.Context, b *batch, indexes []int, result
 	if len(indexes) == 0 {
 		return
 	}
-	var changes []registry.Change
+	var changes []ownership.Change
 	for _, i := range indexes {
 		changes = append(changes, b.items[i].changes...)
 	}
@@ -103,9 +104,9 @@ func (r *replay) applyItems(ctx context.Context, b *batch, indexes []int, result
 }
 
 // note keeps what the outcomes of an item's changes displaced.
-func (it *item) note(outcomes []registry.Outcome) {
+func (it *item) note(outcomes []ownership.Outcome) {
 	for i, o := range outcomes {
-		if news := o.Kind == registry.Applied || o.Kind == registry.Inapplicable; news && o.Displaced != nil {
+		if news := o.Kind == ownership.Applied || o.Kind == ownership.Inapplicable; news && o.Displaced != nil {
 			it.displaced = append(it.displaced, Displaced{it.at, it.changes[i].Resource, *o.Displaced})
 		}
 	}

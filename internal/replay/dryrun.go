@@ -7,18 +7,19 @@ import (
 	"sync"
 	"time"
 
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
 // DryRun is a store that reads from another one, and keeps in memory what it
 // would write there. It is safe for concurrent use.
 type DryRun struct {
-	store registry.Store
+	store ownership.Store
 
 	mu      sync.Mutex
-	ledger  *registry.Ledger // with what would be appended
-	before  *registry.Ledger
-	entries map[[2]string]registry.LedgerEntry
+	ledger  *ownership.Ledger // with what would be appended
+	before  *ownership.Ledger
+	entries map[[2]string]ownership.LedgerEntry
 	records map[registry.Resource]*dryRecord
 }
 
@@ -26,18 +27,18 @@ type DryRun struct {
 type dryRecord struct {
 	was    string // the owner before
 	unread bool   // who that was cannot be told
-	now    registry.Record
+	now    ownership.Record
 }
 
 // NewDryRun reads the ledger.
-func NewDryRun(ctx context.Context, store registry.Store) (*DryRun, error) {
+func NewDryRun(ctx context.Context, store ownership.Store) (*DryRun, error) {
 	snapshot, err := store.Read(ctx, nil)
 	if err != nil {
 		return nil, fmt.Errorf("dry run: %w", err)
 	}
 	d := &DryRun{
 		store: store, ledger: snapshot.Ledger, before: snapshot.Ledger,
-		entries: map[[2]string]registry.LedgerEntry{}, records: map[registry.Resource]*dryRecord{},
+		entries: map[[2]string]ownership.LedgerEntry{}, records: map[registry.Resource]*dryRecord{},
 	}
 	for _, e := range snapshot.Ledger.Entries() {
 		d.entries[[2]string{e.Source, e.ID}] = e
@@ -46,13 +47,13 @@ func NewDryRun(ctx context.Context, store registry.Store) (*DryRun, error) {
 }
 
 // Apply implements Store.
-func (d *DryRun) Apply(ctx context.Context, changes []registry.Change) []registry.Outcome {
+func (d *DryRun) Apply(ctx context.Context, changes []ownership.Change) []ownership.Outcome {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	outcomes := make([]registry.Outcome, len(changes))
+	outcomes := make([]ownership.Outcome, len(changes))
 	if err := d.load(ctx, changes); err != nil {
 		for i := range outcomes {
-			outcomes[i] = registry.Outcome{Kind: registry.Failed, Err: err}
+			outcomes[i] = ownership.Outcome{Kind: ownership.Failed, Err: err}
 		}
 		return outcomes
 	}
@@ -62,12 +63,12 @@ func (d *DryRun) Apply(ctx context.Context, changes []registry.Change) []registr
 			byResource[c.Resource] = append(byResource[c.Resource], i)
 			continue
 		}
-		outcomes[i] = d.change(c.Entry.Version, func(e registry.LedgerEntry, exists bool) (registry.LedgerEntry, bool, registry.Outcome) {
+		outcomes[i] = d.change(c.Entry.Version, func(e ownership.LedgerEntry, exists bool) (ownership.LedgerEntry, bool, ownership.Outcome) {
 			return e.Merge(c.Entry, exists)
 		})
 	}
 	for resource, indexes := range byResource {
-		entries := make([]registry.Entry, len(indexes))
+		entries := make([]ownership.Entry, len(indexes))
 		for j, i := range indexes {
 			entries[j] = changes[i].Entry
 		}
@@ -82,22 +83,22 @@ func (d *DryRun) Apply(ctx context.Context, changes []registry.Change) []registr
 }
 
 // Retract implements Store.
-func (d *DryRun) Retract(_ context.Context, r registry.Retraction) registry.Outcome {
+func (d *DryRun) Retract(_ context.Context, r ownership.Retraction) ownership.Outcome {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if r.At.IsZero() {
 		r.At = time.Now()
 	}
-	return d.change(registry.Version{Source: r.Source, ID: r.ID}, func(e registry.LedgerEntry, exists bool) (registry.LedgerEntry, bool, registry.Outcome) {
+	return d.change(ownership.Version{Source: r.Source, ID: r.ID}, func(e ownership.LedgerEntry, exists bool) (ownership.LedgerEntry, bool, ownership.Outcome) {
 		return e.Retract(r, exists)
 	})
 }
 
-func (d *DryRun) change(v registry.Version, change func(registry.LedgerEntry, bool) (registry.LedgerEntry, bool, registry.Outcome)) registry.Outcome {
+func (d *DryRun) change(v ownership.Version, change func(ownership.LedgerEntry, bool) (ownership.LedgerEntry, bool, ownership.Outcome)) ownership.Outcome {
 	key := [2]string{v.Source, v.ID}
 	before, exists := d.entries[key]
 	if before.Unread != nil {
-		return registry.Outcome{Kind: registry.Failed, Err: before.Unread}
+		return ownership.Outcome{Kind: ownership.Failed, Err: before.Unread}
 	}
 	after, changed, outcome := change(before, exists)
 	if !changed {
@@ -105,16 +106,16 @@ func (d *DryRun) change(v registry.Version, change func(registry.LedgerEntry, bo
 	}
 	after.Seq = d.ledger.Seq() + 1
 	d.entries[key] = after
-	entries := make([]registry.LedgerEntry, 0, len(d.entries))
+	entries := make([]ownership.LedgerEntry, 0, len(d.entries))
 	for _, e := range d.entries {
 		entries = append(entries, e)
 	}
-	d.ledger = registry.NewLedger(after.Seq, entries)
+	d.ledger = ownership.NewLedger(after.Seq, entries)
 	return outcome
 }
 
 // load reads the resources that are named for the first time.
-func (d *DryRun) load(ctx context.Context, changes []registry.Change) error {
+func (d *DryRun) load(ctx context.Context, changes []ownership.Change) error {
 	var missing []registry.Resource
 	for _, c := range changes {
 		if c.Resource != (registry.Resource{}) && d.records[c.Resource] == nil {
@@ -149,8 +150,8 @@ type Effect struct {
 	// TenantMoves are moves of whole tenants that would begin or cease to
 	// count. What they do to resources that the archive does not name is for
 	// rewrite.Planner to say: Before and After are the ledgers.
-	TenantMoves   []registry.LedgerEntry
-	Before, After *registry.Ledger
+	TenantMoves   []ownership.LedgerEntry
+	Before, After *ownership.Ledger
 }
 
 // OwnerChange is a resource with its owner before, "" for none, and after.

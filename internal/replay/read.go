@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/northstar-engines/realtime-registry/events"
-	"github.com/northstar-engines/realtime-registry/events/archive"
 	"github.com/northstar-engines/realtime-registry/handlers"
-	"github.com/northstar-engines/realtime-registry/registry"
+	"github.com/northstar-engines/realtime-registry/internal/archive"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 )
 
 // item is a line, with what it says or why it says nothing.
@@ -20,7 +20,7 @@ type item struct {
 	text    string // kept for refusals only
 	event   events.Event
 	refusal *events.Refusal
-	changes []registry.Change
+	changes []ownership.Change
 	// displaced is what the changes displaced, in every attempt: one whose answer
 	// was lost has done it.
 	displaced []Displaced

@@ -28,15 +28,16 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/northstar-engines/realtime-registry/events"
-	"github.com/northstar-engines/realtime-registry/events/archive"
+	"github.com/northstar-engines/realtime-registry/internal/archive"
 	"github.com/northstar-engines/realtime-registry/internal/governor"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
 // Store is what a replay takes of a registry. A dry run has one of its own.
 type Store interface {
-	Apply(ctx context.Context, changes []registry.Change) []registry.Outcome
-	Retract(ctx context.Context, retraction registry.Retraction) registry.Outcome
+	Apply(ctx context.Context, changes []ownership.Change) []ownership.Outcome
+	Retract(ctx context.Context, retraction ownership.Retraction) ownership.Outcome
 }
 
 // Options of a replay.
@@ -82,7 +83,7 @@ const NotAsked events.Reason = "not_asked"
 type Displaced struct {
 	At       Position          // the line
 	Resource registry.Resource // zero for the move of a whole tenant
-	Entry    registry.Entry
+	Entry    ownership.Entry
 }
 
 // Run applies what the reader has, and returns what became of it, also if it

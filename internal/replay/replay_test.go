@@ -18,14 +18,15 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/northstar-engines/realtime-registry/events"
-	"github.com/northstar-engines/realtime-registry/events/archive"
 	"github.com/northstar-engines/realtime-registry/handlers"
+	"github.com/northstar-engines/realtime-registry/internal/archive"
 	"github.com/northstar-engines/realtime-registry/internal/governor"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/internal/replay"
+	"github.com/northstar-engines/realtime-registry/internal/rewrite"
+	"github.com/northstar-engines/realtime-registry/internal/storetest"
 	"github.com/northstar-engines/realtime-registry/registry"
-	"github.com/northstar-engines/realtime-registry/registry/memory"
-	"github.com/northstar-engines/realtime-registry/registry/rewrite"
-	"github.com/northstar-engines/realtime-registry/registry/storetest"
+	"github.com/northstar-engines/realtime-registry/registry/memregistry"
 )
 
 func created(n int, tenant string) events.Event {
@@ -97,10 +98,10 @@ func run(t *testing.T, s replay.Store, file string, change ...func(*replay.Optio
 	return counts, refused, err
 }
 
-func export(t *testing.T, s registry.Store) string {
+func export(t *testing.T, s ownership.Store) string {
 	t.Helper()
 	var b bytes.Buffer
-	require.NoError(t, s.Export(t.Context(), func(r registry.Record, l *registry.Ledger) error {
+	require.NoError(t, s.Export(t.Context(), func(r ownership.Record, l *ownership.Ledger) error {
 		fmt.Fprintln(&b, r.Document, r.History.Owner(l), r.History)
 		return nil
 	}))
@@ -108,7 +109,7 @@ func export(t *testing.T, s registry.Store) string {
 }
 
 func TestReplayAppliesWhatTheWorkerWouldAndCountsIt(t *testing.T) {
-	s, file := memory.New(), archived(t, mixture()...)
+	s, file := memregistry.New(), archived(t, mixture()...)
 	counts, refused, err := run(t, s, file)
 	require.NoError(t, err)
 	require.Equal(t, replay.Counts{
@@ -141,7 +142,7 @@ func TestReplayAppliesWhatTheWorkerWouldAndCountsIt(t *testing.T) {
 }
 
 func TestADryRunCountsWhatReplayWouldAndWritesNothing(t *testing.T) {
-	s, file := memory.New(), archived(t, mixture()...)
+	s, file := memregistry.New(), archived(t, mixture()...)
 	dry := func() (replay.Counts, replay.Effect) {
 		d, err := replay.NewDryRun(t.Context(), s)
 		require.NoError(t, err)
@@ -165,7 +166,7 @@ func TestADryRunCountsWhatReplayWouldAndWritesNothing(t *testing.T) {
 	require.Equal(t, 20, effect.Moved[registry.Thread])
 	require.Equal(t, replay.OwnerChange{Resource: registry.Resource{Kind: registry.Thread, ID: "th-0"}, From: "t_a", To: "t_c"}, effect.Moves[0])
 
-	s = memory.New()
+	s = memregistry.New()
 	real, _, err := run(t, s, file)
 	require.NoError(t, err)
 	require.Equal(t, real, counts)
@@ -178,30 +179,30 @@ func TestADryRunCountsWhatReplayWouldAndWritesNothing(t *testing.T) {
 
 // failing fails from the nth call on.
 type failing struct {
-	registry.Store
+	ownership.Store
 	after int32
 	calls atomic.Int32
 }
 
-func (f *failing) Apply(ctx context.Context, changes []registry.Change) []registry.Outcome {
+func (f *failing) Apply(ctx context.Context, changes []ownership.Change) []ownership.Outcome {
 	if f.calls.Add(1) <= f.after {
 		return f.Store.Apply(ctx, changes)
 	}
-	outcomes := make([]registry.Outcome, len(changes))
+	outcomes := make([]ownership.Outcome, len(changes))
 	for i := range outcomes {
-		outcomes[i] = registry.Outcome{Kind: registry.Failed, Err: registry.ErrUnavailable}
+		outcomes[i] = ownership.Outcome{Kind: ownership.Failed, Err: registry.ErrUnavailable}
 	}
 	return outcomes
 }
 
 func TestAReplayThatEndedGoesOnBehindItsCheckpoint(t *testing.T) {
-	whole, file := memory.New(), archived(t, mixture()...)
+	whole, file := memregistry.New(), archived(t, mixture()...)
 	want, _, err := run(t, whole, file)
 	require.NoError(t, err)
 	for calls := range int32(8) {
-		s := memory.New()
+		s := memregistry.New()
 		path := filepath.Join(t.TempDir(), "checkpoint")
-		attempt := func(s registry.Store) (replay.Counts, error) {
+		attempt := func(s ownership.Store) (replay.Counts, error) {
 			f, resume, err := replay.OpenFile(path, subject(file))
 			require.NoError(t, err)
 			counts, _, err := run(t, s, file, func(o *replay.Options) { o.Resume, o.Save, o.Appliers = resume, f.Save, 2 })
@@ -219,7 +220,7 @@ func TestAReplayThatEndedGoesOnBehindItsCheckpoint(t *testing.T) {
 // What fails when all lines are applied (the file of refused lines cannot be
 // closed) leaves the last checkpoint, at the last line.
 func TestACheckpointAtTheLastLineIsGoneOnWith(t *testing.T) {
-	s, file := memory.New(), archived(t, mixture()...)
+	s, file := memregistry.New(), archived(t, mixture()...)
 	var last replay.Checkpoint
 	want, _, err := run(t, s, file, func(o *replay.Options) { o.Save = func(c replay.Checkpoint) error { last = c; return nil } })
 	require.NoError(t, err)
@@ -283,7 +284,7 @@ func TestWhatIsSkippedIsProvedToBeWhatWasApplied(t *testing.T) {
 	first, second := archived(t, lines[:20]...), archived(t, lines[20:]...)
 	var at replay.Checkpoint
 	stop := errors.New("stop")
-	_, err := replay.Run(t.Context(), memory.New(), open(t, first, second), replay.Options{Rate: governor.Unlimited, Batch: 7, Appliers: 1,
+	_, err := replay.Run(t.Context(), memregistry.New(), open(t, first, second), replay.Options{Rate: governor.Unlimited, Batch: 7, Appliers: 1,
 		Save:    func(c replay.Checkpoint) error { at = c; return nil },
 		Refused: func(replay.Refusal) error { return stop },
 	})
@@ -300,8 +301,8 @@ func TestWhatIsSkippedIsProvedToBeWhatWasApplied(t *testing.T) {
 		return ""
 	}
 	at.Digest = digestOf(first, second)
-	resume := func() (*memory.Store, error) {
-		s := memory.New()
+	resume := func() (*memregistry.Store, error) {
+		s := memregistry.New()
 		_, err := replay.Run(t.Context(), s, open(t, first, second), replay.Options{Rate: governor.Unlimited, Resume: at})
 		return s, err
 	}
@@ -322,14 +323,14 @@ func TestWhatIsSkippedIsProvedToBeWhatWasApplied(t *testing.T) {
 		require.NoError(t, os.WriteFile(changed.name, before, 0o600))
 	}
 
-	_, _, err = run(t, memory.New(), archived(t, created(1, "t_a")), func(o *replay.Options) {
+	_, _, err = run(t, memregistry.New(), archived(t, created(1, "t_a")), func(o *replay.Options) {
 		o.Resume.Position = replay.Position{File: "x", Line: 7}
 	})
 	require.ErrorContains(t, err, "x:7")
 }
 
 func TestRetractionsAndPlainSetsAreAppliedWhereAskedForOnly(t *testing.T) {
-	s, file := memory.New(), archived(t, mixture()...)
+	s, file := memregistry.New(), archived(t, mixture()...)
 	_, refused, err := run(t, s, file, func(o *replay.Options) { o.Retractions, o.Assertions = false, false })
 	require.NoError(t, err)
 	details := map[string]events.Reason{}
@@ -349,7 +350,7 @@ func TestRetractionsAndPlainSetsAreAppliedWhereAskedForOnly(t *testing.T) {
 }
 
 func TestWhatALineDisplacedIsNamed(t *testing.T) {
-	s := memory.New()
+	s := memregistry.New()
 	_, _, err := run(t, s, archived(t, created(5, "t_prod"), created(6, "t_prod")))
 	require.NoError(t, err)
 	earlier := events.Event{ID: "staging", Source: "//nexus", Time: time.Unix(1, 0).UTC(), Data: events.ThreadCreated{TenantID: "t_staging", ThreadID: "th-5"}}
@@ -371,7 +372,7 @@ func TestWhatALineDisplacedIsNamed(t *testing.T) {
 
 // When it is replayed again, what has displaced it is a duplicate.
 func TestWhatALineDisplacedIsNamedAlsoIfItsBatchIsGivenUp(t *testing.T) {
-	store := memory.New()
+	store := memregistry.New()
 	_, _, err := run(t, store, archived(t, created(5, "t_prod")))
 	require.NoError(t, err)
 	earlier := events.Event{ID: "staging", Source: "//nexus", Time: time.Unix(1, 0).UTC(), Data: events.ThreadCreated{TenantID: "t_staging", ThreadID: "th-5"}}
@@ -386,24 +387,24 @@ func TestWhatALineDisplacedIsNamedAlsoIfItsBatchIsGivenUp(t *testing.T) {
 
 // partly fails for one resource.
 type partly struct {
-	registry.Store
+	ownership.Store
 	fails string
 }
 
-func (p partly) Apply(ctx context.Context, changes []registry.Change) []registry.Outcome {
-	var outcomes []registry.Outcome
+func (p partly) Apply(ctx context.Context, changes []ownership.Change) []ownership.Outcome {
+	var outcomes []ownership.Outcome
 	for _, c := range changes {
 		if c.Resource.ID == p.fails {
-			outcomes = append(outcomes, registry.Outcome{Kind: registry.Failed, Err: registry.ErrUnavailable})
+			outcomes = append(outcomes, ownership.Outcome{Kind: ownership.Failed, Err: registry.ErrUnavailable})
 			continue
 		}
-		outcomes = append(outcomes, p.Store.Apply(ctx, []registry.Change{c})...)
+		outcomes = append(outcomes, p.Store.Apply(ctx, []ownership.Change{c})...)
 	}
 	return outcomes
 }
 
 func TestAFailureThatPassesIsNoFailure(t *testing.T) {
-	s := &flaky{Store: memory.New()}
+	s := &flaky{Store: memregistry.New()}
 	counts, _, err := run(t, s, archived(t, mixture()...), func(o *replay.Options) { o.RetryFor = time.Minute })
 	require.NoError(t, err)
 	require.Equal(t, 2, counts.Of(handlers.Refused))
@@ -411,19 +412,19 @@ func TestAFailureThatPassesIsNoFailure(t *testing.T) {
 }
 
 func TestAReplayThatMustNotWriteSaysSoAtOnce(t *testing.T) {
-	s := memory.New()
-	storetest.Outside{DB: s.DB()}.SetHead("min_writer", registry.Format+1)
+	s := memregistry.New()
+	storetest.Outside{DB: s.DB()}.SetHead("min_writer", ownership.Format+1)
 	_, _, err := run(t, s, archived(t, mixture()...), func(o *replay.Options) { o.RetryFor = time.Hour })
 	require.ErrorIs(t, err, registry.ErrIncompatible)
 }
 
 // flaky fails the first call.
 type flaky struct {
-	registry.Store
+	ownership.Store
 	failures atomic.Int32
 }
 
-func (f *flaky) Apply(ctx context.Context, changes []registry.Change) []registry.Outcome {
+func (f *flaky) Apply(ctx context.Context, changes []ownership.Change) []ownership.Outcome {
 	if f.failures.Load() == 0 {
 		f.failures.Add(1)
 		return (&failing{Store: f.Store}).Apply(ctx, changes)
@@ -434,11 +435,11 @@ func (f *flaky) Apply(ctx context.Context, changes []registry.Change) []registry
 func TestAnErrorOfTheReaderOrOfTheNotesEndsTheReplay(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "cut.gz")
 	require.NoError(t, os.WriteFile(name, []byte{0x1f, 0x8b, 8}, 0o600))
-	_, _, err := run(t, memory.New(), name)
+	_, _, err := run(t, memregistry.New(), name)
 	require.ErrorContains(t, err, name)
 
 	full := errors.New("disk full")
-	_, _, err = run(t, memory.New(), archived(t, "nonsense"), func(o *replay.Options) {
+	_, _, err = run(t, memregistry.New(), archived(t, "nonsense"), func(o *replay.Options) {
 		o.Refused = func(replay.Refusal) error { return full }
 	})
 	require.ErrorIs(t, err, full)
@@ -446,7 +447,7 @@ func TestAnErrorOfTheReaderOrOfTheNotesEndsTheReplay(t *testing.T) {
 }
 
 func TestADryRunCountsWhatMovesOfTenantsDoToResourcesThatTheArchiveDoesNotName(t *testing.T) {
-	s := memory.New()
+	s := memregistry.New()
 	_, _, err := run(t, s, archived(t, created(1, "t_a"), created(2, "t_a"), created(3, "t_a"), created(4, "t_b"), created(9, "t_x"),
 		tenantMoved(50, "t_x", "t_y")))
 	require.NoError(t, err)
@@ -497,7 +498,7 @@ func TestTheLinesOfALongStreamAreHeldAgainstTheTimeAtWhichTheyCome(t *testing.T)
 		}()
 		lines, err := archive.Open([]string{"-"}, in)
 		require.NoError(t, err)
-		counts, err := replay.Run(t.Context(), memory.New(), lines, replay.Options{Rate: governor.Unlimited, MaxClockSkew: 5 * time.Minute})
+		counts, err := replay.Run(t.Context(), memregistry.New(), lines, replay.Options{Rate: governor.Unlimited, MaxClockSkew: 5 * time.Minute})
 		require.NoError(t, err)
 		require.Equal(t, 3, counts.Of(handlers.Applied), "%v", counts)
 	})

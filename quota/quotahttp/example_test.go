@@ -8,12 +8,12 @@ import (
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/quota"
-	"github.com/northstar-engines/realtime-registry/quota/memory"
+	"github.com/northstar-engines/realtime-registry/quota/memquota"
 	"github.com/northstar-engines/realtime-registry/quota/quotahttp"
 )
 
 func ExampleMiddleware() {
-	limiter, err := quota.New(memory.New(), quota.Options{Policies: []quota.Policy{
+	limiter, err := quota.New(memquota.New(), quota.Options{Policies: []quota.Policy{
 		{Action: "stream_connect", Limit: 2, Window: time.Minute},
 	}})
 	if err != nil {

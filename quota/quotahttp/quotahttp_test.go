@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/northstar-engines/realtime-registry/quota"
-	"github.com/northstar-engines/realtime-registry/quota/memory"
+	"github.com/northstar-engines/realtime-registry/quota/memquota"
 	"github.com/northstar-engines/realtime-registry/quota/quotahttp"
 )
 
@@ -39,7 +39,7 @@ func take(l *quota.Limiter, target string, tenants ...string) *http.Response {
 }
 
 func TestTakeAnswers204Then429(t *testing.T) {
-	l := limiter(t, memory.New(), quota.Policy{Limit: 3, Window: time.Hour})
+	l := limiter(t, memquota.New(), quota.Policy{Limit: 3, Window: time.Hour})
 	for i := range 3 {
 		response := take(l, "/v1/quota/chat_send/take", "t_acme")
 		require.Equal(t, http.StatusNoContent, response.StatusCode)
@@ -65,7 +65,7 @@ func TestTakeAnswers204Then429(t *testing.T) {
 }
 
 func TestTakeIsAllOrNothing(t *testing.T) {
-	l := limiter(t, memory.New(), quota.Policy{Limit: 10, Window: time.Hour})
+	l := limiter(t, memquota.New(), quota.Policy{Limit: 10, Window: time.Hour})
 	require.Equal(t, 204, take(l, "/v1/quota/x/take?n=7", "t_acme").StatusCode)
 	refused := take(l, "/v1/quota/x/take?n=4", "t_acme")
 	require.Equal(t, 429, refused.StatusCode)
@@ -83,7 +83,7 @@ func detail(t *testing.T, response *http.Response) string {
 }
 
 func TestWhatTheQuerySaysIsUnderstoodOrRefusedByName(t *testing.T) {
-	l := limiter(t, memory.New(), quota.Policy{Limit: 10, Window: time.Hour})
+	l := limiter(t, memquota.New(), quota.Policy{Limit: 10, Window: time.Hour})
 	for query, fault := range map[string]string{
 		"n=5;x=1":                        `"n=5;x=1" cannot be read`,
 		"n=%zz":                          `"n=%zz" cannot be read`,
@@ -118,7 +118,7 @@ func TestWhatTheQuerySaysIsUnderstoodOrRefusedByName(t *testing.T) {
 }
 
 func TestARefusalOfTheTotalNamesIt(t *testing.T) {
-	l := limiter(t, memory.New(), quota.Policy{Action: quota.TotalAction, Limit: 3, Window: time.Hour}, quota.Policy{Limit: 2, Window: time.Minute})
+	l := limiter(t, memquota.New(), quota.Policy{Action: quota.TotalAction, Limit: 3, Window: time.Hour}, quota.Policy{Limit: 2, Window: time.Minute})
 	answer := func(action string, status int, policy, left string) {
 		t.Helper()
 		response := take(l, "/v1/quota/"+action+"/take", "t_acme")
@@ -142,7 +142,7 @@ func TestARefusalOfTheTotalNamesIt(t *testing.T) {
 }
 
 func TestAnActionThatAClosedListDoesNotHaveIs400(t *testing.T) {
-	l, err := quota.New(memory.New(), quota.Options{ActionsClosed: true, Policies: []quota.Policy{{Action: "a", Limit: 5, Window: time.Minute}}})
+	l, err := quota.New(memquota.New(), quota.Options{ActionsClosed: true, Policies: []quota.Policy{{Action: "a", Limit: 5, Window: time.Minute}}})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = l.Close(context.Background()) })
 	require.Equal(t, 204, take(l, "/v1/quota/a/take", "t_acme").StatusCode)
@@ -152,7 +152,7 @@ func TestAnActionThatAClosedListDoesNotHaveIs400(t *testing.T) {
 }
 
 func TestWhatIsNoRequestIs400(t *testing.T) {
-	l := limiter(t, memory.New(), quota.Policy{Limit: 10, Window: time.Hour})
+	l := limiter(t, memquota.New(), quota.Policy{Limit: 10, Window: time.Hour})
 	for target, tenants := range map[string][]string{
 		"/v1/quota/x/take?n=0":                    {"t_acme"},
 		"/v1/quota/x/take?n=-1":                   {"t_acme"},
@@ -179,19 +179,19 @@ func TestWhatIsNoRequestIs400(t *testing.T) {
 }
 
 // downStore answers nothing.
-type downStore struct{ *memory.Store }
+type downStore struct{ *memquota.Store }
 
 func (downStore) Load(context.Context, quota.Key) (quota.Snapshot, error) {
 	return quota.Snapshot{}, errors.Join(quota.ErrUnavailable, errors.New("down"))
 }
 
 func TestAStoreThatIsDownIs503NotA429(t *testing.T) {
-	response := take(limiter(t, downStore{memory.New()}), "/v1/quota/x/take", "t_acme")
+	response := take(limiter(t, downStore{memquota.New()}), "/v1/quota/x/take", "t_acme")
 	require.Equal(t, http.StatusServiceUnavailable, response.StatusCode)
 	require.NotEmpty(t, response.Header.Get("Retry-After"))
 	require.Empty(t, response.Header.Get("RateLimit"))
 
-	l, err := quota.New(downStore{memory.New()}, quota.Options{OnError: quota.Allow})
+	l, err := quota.New(downStore{memquota.New()}, quota.Options{OnError: quota.Allow})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = l.Close(context.Background()) })
 	response = take(l, "/v1/quota/x/take", "t_acme")
@@ -200,7 +200,7 @@ func TestAStoreThatIsDownIs503NotA429(t *testing.T) {
 }
 
 func TestAShadowPolicyAnswersAsIfThereWereRoom(t *testing.T) {
-	l := limiter(t, memory.New(), quota.Policy{Limit: 1, Window: time.Hour, Shadow: true})
+	l := limiter(t, memquota.New(), quota.Policy{Limit: 1, Window: time.Hour, Shadow: true})
 	for range 3 {
 		response := take(l, "/v1/quota/x/take", "t_acme")
 		require.Equal(t, http.StatusNoContent, response.StatusCode)
@@ -211,7 +211,7 @@ func TestAShadowPolicyAnswersAsIfThereWereRoom(t *testing.T) {
 }
 
 func TestRetryAfterIsSpread(t *testing.T) {
-	l := limiter(t, memory.New(), quota.Policy{Limit: 1, Window: time.Hour})
+	l := limiter(t, memquota.New(), quota.Policy{Limit: 1, Window: time.Hour})
 	take(l, "/v1/quota/x/take", "t_acme")
 	seen := map[string]bool{}
 	for range 50 {
@@ -221,7 +221,7 @@ func TestRetryAfterIsSpread(t *testing.T) {
 }
 
 func TestMiddlewareRefusesBeforeTheHandler(t *testing.T) {
-	l := limiter(t, memory.New(), quota.Policy{Limit: 1, Window: time.Hour})
+	l := limiter(t, memquota.New(), quota.Policy{Limit: 1, Window: time.Hour})
 	reached := 0
 	handler := quotahttp.Middleware(l, quotahttp.Options{
 		Tenant: func(r *http.Request) string { return r.URL.Query().Get("tenant") },
@@ -268,7 +268,7 @@ func eventSource(l *quota.Limiter, options quotahttp.Options) *httptest.Response
 }
 
 func TestABrowserThatIsThrottledComesBackWhenThereIsRoom(t *testing.T) {
-	l := limiter(t, memory.New(), quota.Policy{Limit: 1, Window: time.Hour})
+	l := limiter(t, memquota.New(), quota.Policy{Limit: 1, Window: time.Hour})
 	require.Equal(t, 204, eventSource(l, quotahttp.Options{}).Code)
 	seen := map[int]bool{}
 	for range 20 {
@@ -290,7 +290,7 @@ func TestABrowserThatIsThrottledComesBackWhenThereIsRoom(t *testing.T) {
 }
 
 func TestABrowserComesBackWhenTheThrottlesStoreIsDown(t *testing.T) {
-	l := limiter(t, downStore{memory.New()})
+	l := limiter(t, downStore{memquota.New()})
 	refused := eventSource(l, quotahttp.Options{})
 	require.Equal(t, http.StatusOK, refused.Code)
 	require.Contains(t, refused.Body.String(), "event: registry.closed\ndata: registry_unavailable\n\n")

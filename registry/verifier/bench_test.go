@@ -10,8 +10,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
-	"github.com/northstar-engines/realtime-registry/registry/memory"
+	"github.com/northstar-engines/realtime-registry/registry/memregistry"
 	"github.com/northstar-engines/realtime-registry/registry/verifier"
 )
 
@@ -30,9 +31,9 @@ func usualThread(i int) registry.Resource {
 func usualTenant(i int) string { return fmt.Sprintf("t_%08x", i%10_000) }
 
 // filled is a verifier that keeps n resources.
-func filled(t testing.TB, n int) (*memory.Store, *verifier.Verifier) {
+func filled(t testing.TB, n int) (*memregistry.Store, *verifier.Verifier) {
 	t.Helper()
-	store := memory.New()
+	store := memregistry.New()
 	v := newVerifier(t, store, verifier.Options{MaxStaleness: time.Minute, MaxAge: verifier.Unbounded})
 	certified(t, v)
 	for i := range n {
@@ -155,26 +156,26 @@ func BenchmarkAMillionEntries(b *testing.B) {
 }
 
 // forgetful is a store in which usualTenant owns everything.
-type forgetful struct{ registry.Store }
+type forgetful struct{ ownership.Store }
 
-func (*forgetful) Read(_ context.Context, resources []registry.Resource) (registry.Snapshot, error) {
-	s := registry.Snapshot{ReadTime: time.Now()}
+func (*forgetful) Read(_ context.Context, resources []registry.Resource) (ownership.Snapshot, error) {
+	s := ownership.Snapshot{ReadTime: time.Now()}
 	for _, r := range resources {
 		var i int
 		if _, err := fmt.Sscanf(r.ID, "thread_%x", &i); err != nil {
 			return s, err
 		}
-		entry := registry.ClaimEntry(usualTenant(i), r, s.ReadTime)
-		s.Records = append(s.Records, registry.Record{Resource: r, History: registry.History{entry}, UpdateTime: s.ReadTime})
+		entry := ownership.ClaimEntry(usualTenant(i), r, s.ReadTime)
+		s.Records = append(s.Records, ownership.Record{Resource: r, History: ownership.History{entry}, UpdateTime: s.ReadTime})
 	}
 	return s, nil
 }
 
-func (*forgetful) Changes(_ context.Context, after time.Time) (registry.FeedBatch, error) {
-	return registry.FeedBatch{At: time.Now(), Missed: after.IsZero()}, nil
+func (*forgetful) Changes(_ context.Context, after time.Time) (ownership.FeedBatch, error) {
+	return ownership.FeedBatch{At: time.Now(), Missed: after.IsZero()}, nil
 }
 
-func (*forgetful) Listen(ctx context.Context, _ func(registry.Notice)) error {
+func (*forgetful) Listen(ctx context.Context, _ func(ownership.Notice)) error {
 	<-ctx.Done()
 	return ctx.Err()
 }
@@ -183,7 +184,7 @@ func (*forgetful) Listen(ctx context.Context, _ func(registry.Notice)) error {
 // the last of 10,000 of 100,000 watches is told, and what a watch takes.
 func BenchmarkATenantsMoveAmongManyWatches(b *testing.B) {
 	const watches, affected = 100_000, 10_000
-	store := memory.New()
+	store := memregistry.New()
 	v := newVerifier(b, store, verifier.Options{MaxStaleness: 2 * time.Second, MaxAge: verifier.Unbounded})
 	certified(b, v)
 	for i := range watches {

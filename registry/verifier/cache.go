@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
@@ -28,9 +29,9 @@ type cache struct {
 
 // facts are what is known of one resource's history.
 type facts struct {
-	registry.Brief
-	history registry.History // where the brief does not suffice; else nil
-	seq     int64            // position of the ledger that was read with it
+	ownership.Brief
+	history ownership.History // where the brief does not suffice; else nil
+	seq     int64             // position of the ledger that was read with it
 }
 
 // mark is taken before a read is sent, and tells afterwards whether what was
@@ -70,7 +71,7 @@ func (c *cache) mark(r registry.Resource, now time.Time) mark {
 // insert keeps what a read saw, unless something in the shard became void since
 // before the read was sent: it may have been this very resource. It returns how
 // many watches were closed because what they rest on is contradicted.
-func (c *cache) insert(r registry.Resource, history registry.History, l *registry.Ledger, m mark) (closed int) {
+func (c *cache) insert(r registry.Resource, history ownership.History, l *ownership.Ledger, m mark) (closed int) {
 	f := factsOf(history, l)
 	s, hash := c.shardOf(r)
 	s.mu.Lock()
@@ -176,7 +177,7 @@ func (c *cache) hitsChanged() bool {
 // factsOf are what is to be kept of a history: its brief, unless that cannot name
 // the owner and the history can, as it can for what a tenant has claimed after
 // everything that it had was moved away.
-func factsOf(history registry.History, l *registry.Ledger) facts {
+func factsOf(history ownership.History, l *ownership.Ledger) facts {
 	if brief, ok := history.Brief(); ok {
 		if _, told := brief.Owner(l); told || !history.Settled(l) {
 			return facts{Brief: brief, seq: l.Seq()}
@@ -187,7 +188,7 @@ func factsOf(history registry.History, l *registry.Ledger) facts {
 
 // owner folds with a ledger. It is not ok where the facts may not be relied on
 // with this one.
-func (f *facts) owner(l *registry.Ledger) (owner string, ok bool) {
+func (f *facts) owner(l *ownership.Ledger) (owner string, ok bool) {
 	switch {
 	case f.seq > l.Seq(): // read later than the ledger: the two may never have been true together
 		return "", false
@@ -202,7 +203,7 @@ func (f *facts) owner(l *registry.Ledger) (owner string, ok bool) {
 // silent reports whether the owner by a ledger, which is not older than the facts,
 // may change without a notice: a creation may join the history (design §4,
 // exemptions). Checks of such a resource read each time.
-func (f *facts) silent(l *registry.Ledger) bool {
+func (f *facts) silent(l *ownership.Ledger) bool {
 	if f.seq > l.Seq() {
 		return false
 	}

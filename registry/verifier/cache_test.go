@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
 	"github.com/northstar-engines/realtime-registry/registry/verifier"
 )
@@ -184,7 +185,7 @@ func TestWhatWasReadBeforeTheCacheWasDroppedIsNotKept(t *testing.T) {
 func missed(store *feedStore, n int) {
 	store.mu.Lock()
 	defer store.mu.Unlock()
-	store.alter = func(b registry.FeedBatch) registry.FeedBatch {
+	store.alter = func(b ownership.FeedBatch) ownership.FeedBatch {
 		if n--; n >= 0 {
 			b.Entries, b.Missed = nil, true
 		}
@@ -260,7 +261,7 @@ func TestAReadOfTheFeedMayTakeLongerThanMaxStaleness(t *testing.T) {
 		allowed(t, v, "t_ann", "th_1")
 		store.mu.Lock()
 		store.slow = 2 * S // once: what is read next is little
-		store.alter = func(b registry.FeedBatch) registry.FeedBatch {
+		store.alter = func(b ownership.FeedBatch) ownership.FeedBatch {
 			store.mu.Lock()
 			defer store.mu.Unlock()
 			store.slow = 0
@@ -431,10 +432,10 @@ type busy struct {
 	n int
 }
 
-func (s *busy) Listen(ctx context.Context, tell func(registry.Notice)) error {
+func (s *busy) Listen(ctx context.Context, tell func(ownership.Notice)) error {
 	pause(ctx, 2*time.Minute)
 	for i := range s.n {
-		tell(registry.Notice{Entries: []registry.FeedEntry{{ID: fmt.Sprint(i), Resource: thread("th_1"), At: time.Now()}}})
+		tell(ownership.Notice{Entries: []ownership.FeedEntry{{ID: fmt.Sprint(i), Resource: thread("th_1"), At: time.Now()}}})
 	}
 	<-ctx.Done()
 	return ctx.Err()
@@ -452,9 +453,9 @@ func TestAnEntryThatIsToldTwiceCountsOnce(t *testing.T) {
 	bubble(t, func(t *testing.T, store *feedStore) {
 		claim(t, store, "t_ann", thread("th_1"))
 		v := keeping(t, store, verifier.Options{})
-		var all []registry.FeedEntry
+		var all []ownership.FeedEntry
 		store.mu.Lock()
-		store.alter = func(b registry.FeedBatch) registry.FeedBatch { // as one that overlaps
+		store.alter = func(b ownership.FeedBatch) ownership.FeedBatch { // as one that overlaps
 			all = append(all, b.Entries...)
 			b.Entries, b.From = all, time.Time{}
 			return b
@@ -495,7 +496,7 @@ func TestMemoryIsBoundedInEntriesAndBytes(t *testing.T) {
 }
 
 func TestAStoreWithoutAFeedCannotBeKeptFrom(t *testing.T) {
-	store := struct{ registry.Store }{newFeedStore().Store}
+	store := struct{ ownership.Store }{newFeedStore().Store}
 	_, err := verifier.New(t.Context(), store, verifier.Options{MaxStaleness: S})
 	require.ErrorContains(t, err, "MaxStaleness")
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 
 	"github.com/northstar-engines/realtime-registry/internal/listening"
-	"github.com/northstar-engines/realtime-registry/registry"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 )
 
 // certificate says that everything which was committed before since is in the
@@ -18,7 +18,7 @@ import (
 type certificate struct {
 	since  time.Time // before the confirming read was sent
 	at     time.Time // of that read, by the store's clock
-	ledger *registry.Ledger
+	ledger *ownership.Ledger
 
 	// unmoved is the fold of all that this ledger leaves where they were.
 	// Certificates in a row have it in common, where the ledger is the same.
@@ -36,7 +36,7 @@ func (c *certificate) valid(now time.Time, most time.Duration) bool {
 // and certifies that nothing else has. Certificates come from strong reads alone;
 // the listener only makes it quick.
 type certifier struct {
-	feed      registry.Feed
+	feed      ownership.Feed
 	cache     *cache
 	options   Options
 	telemetry *feedTelemetry
@@ -75,7 +75,7 @@ const (
 	firstRetry, mostRetry = 50 * time.Millisecond, 2 * time.Second
 )
 
-func newCertifier(feed registry.Feed, c *cache, o Options, t *feedTelemetry) *certifier {
+func newCertifier(feed ownership.Feed, c *cache, o Options, t *feedTelemetry) *certifier {
 	f := &certifier{
 		feed: feed, cache: c, options: o, telemetry: t, logger: o.Logger,
 		wake: make(chan struct{}, 1), dealt: map[string]time.Time{},
@@ -210,7 +210,7 @@ func (c *certifier) patience(now time.Time) time.Duration {
 
 // take applies a batch. What changed is out of the cache before the certificate
 // that covers it is there to be used.
-func (c *certifier) take(batch registry.FeedBatch, sent time.Time) {
+func (c *certifier) take(batch ownership.FeedBatch, sent time.Time) {
 	before := c.current.Load()
 	cert := &certificate{since: sent, at: batch.At, ledger: batch.Ledger, unmoved: newUnmoved()}
 	switch {
@@ -251,7 +251,7 @@ func suspended(from, to time.Time) bool {
 }
 
 // tell takes out of the cache what has changed, once for each entry.
-func (c *certifier) tell(entries []registry.FeedEntry) {
+func (c *certifier) tell(entries []ownership.FeedEntry) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	into := touched{}

@@ -13,7 +13,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
 	"github.com/northstar-engines/realtime-registry/emulator/wire"
 	"github.com/northstar-engines/realtime-registry/registry"
-	"github.com/northstar-engines/realtime-registry/registry/firestore"
+	"github.com/northstar-engines/realtime-registry/registry/fsregistry"
 	"github.com/northstar-engines/realtime-registry/registry/verifier"
 )
 
@@ -23,8 +23,8 @@ import (
 func TestDurableRegistryBlocksWrongTenant(t *testing.T) {
 	project := emulatortest.Firestore(t)
 	faults := wire.NewFaults()
-	open := func() *firestore.Store {
-		store, err := firestore.Open(t.Context(), firestore.Options{
+	open := func() *fsregistry.Store {
+		store, err := fsregistry.Open(t.Context(), fsregistry.Options{
 			ProjectID: project.ID, ClientOptions: project.FirestoreOptions(faults.DialOptions()...),
 		})
 		require.NoError(t, err)
@@ -84,8 +84,8 @@ func TestDurableRegistryBlocksWrongTenant(t *testing.T) {
 // What a create flow has claimed is found by the next check of any process.
 func TestAClaimIsFoundByTheNextCheckOfAnotherProcess(t *testing.T) {
 	project := emulatortest.Firestore(t)
-	open := func() *firestore.Store {
-		store, err := firestore.Open(t.Context(), firestore.Options{ProjectID: project.ID, ClientOptions: project.FirestoreOptions()})
+	open := func() *fsregistry.Store {
+		store, err := fsregistry.Open(t.Context(), fsregistry.Options{ProjectID: project.ID, ClientOptions: project.FirestoreOptions()})
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, store.Close()) })
 		return store

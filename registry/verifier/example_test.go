@@ -7,13 +7,13 @@ import (
 	"log"
 
 	"github.com/northstar-engines/realtime-registry/registry"
-	"github.com/northstar-engines/realtime-registry/registry/memory"
+	"github.com/northstar-engines/realtime-registry/registry/memregistry"
 	"github.com/northstar-engines/realtime-registry/registry/verifier"
 )
 
 func Example() {
 	ctx := context.Background()
-	store := memory.New() // in production: registry/firestore
+	store := memregistry.New() // in production: registry/fsregistry
 	v, err := verifier.New(ctx, store, verifier.Options{})
 	if err != nil {
 		log.Fatal(err)

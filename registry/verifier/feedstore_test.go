@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
 	"github.com/northstar-engines/realtime-registry/registry/verifier"
 )
@@ -24,9 +25,9 @@ type feedStore struct {
 	listen bool
 
 	mu    sync.Mutex
-	feed  func(context.Context) error                 // before a read of the feed
-	alter func(registry.FeedBatch) registry.FeedBatch // after it
-	slow  time.Duration                               // how long the answer takes to arrive
+	feed  func(context.Context) error                   // before a read of the feed
+	alter func(ownership.FeedBatch) ownership.FeedBatch // after it
+	slow  time.Duration                                 // how long the answer takes to arrive
 	asked int
 }
 
@@ -38,21 +39,21 @@ func (s *feedStore) set(feed func(context.Context) error) {
 	s.feed = feed
 }
 
-func (s *feedStore) Changes(ctx context.Context, after time.Time) (registry.FeedBatch, error) {
+func (s *feedStore) Changes(ctx context.Context, after time.Time) (ownership.FeedBatch, error) {
 	s.mu.Lock()
 	s.asked++
 	feed, alter, slow := s.feed, s.alter, s.slow
 	s.mu.Unlock()
 	if feed != nil {
 		if err := feed(ctx); err != nil {
-			return registry.FeedBatch{}, err
+			return ownership.FeedBatch{}, err
 		}
 	}
 	batch, err := s.Store.Changes(ctx, after)
 	select {
 	case <-time.After(slow):
 	case <-ctx.Done():
-		return registry.FeedBatch{}, ctx.Err()
+		return ownership.FeedBatch{}, ctx.Err()
 	}
 	if err == nil && alter != nil {
 		batch = alter(batch)
@@ -60,7 +61,7 @@ func (s *feedStore) Changes(ctx context.Context, after time.Time) (registry.Feed
 	return batch, err
 }
 
-func (s *feedStore) Listen(ctx context.Context, tell func(registry.Notice)) error {
+func (s *feedStore) Listen(ctx context.Context, tell func(ownership.Notice)) error {
 	if s.listen {
 		return s.Store.Listen(ctx, tell)
 	}
@@ -82,7 +83,7 @@ func failingFeed(context.Context) error {
 
 // keeping is a verifier that keeps answers and has certified them once. Its
 // bubble is the caller's.
-func keeping(t *testing.T, store registry.Store, options verifier.Options) *verifier.Verifier {
+func keeping(t *testing.T, store ownership.Store, options verifier.Options) *verifier.Verifier {
 	t.Helper()
 	if options.MaxStaleness == 0 {
 		options.MaxStaleness = S
@@ -96,18 +97,18 @@ func keeping(t *testing.T, store registry.Store, options verifier.Options) *veri
 }
 
 // moveAt is move, at a time, with an id.
-func moveAt(t testing.TB, store registry.Store, at time.Time, id, from, to string, resource registry.Resource) {
+func moveAt(t testing.TB, store ownership.Store, at time.Time, id, from, to string, resource registry.Resource) {
 	t.Helper()
-	outcome := store.Apply(t.Context(), []registry.Change{{Resource: resource, Entry: registry.Entry{
-		Type: registry.Moved, From: from, To: to, Version: registry.Version{Time: at, Source: "test", ID: id},
+	outcome := store.Apply(t.Context(), []ownership.Change{{Resource: resource, Entry: ownership.Entry{
+		Type: ownership.Moved, From: from, To: to, Version: ownership.Version{Time: at, Source: "test", ID: id},
 	}}})[0]
 	require.NoError(t, outcome.Err)
 }
 
-func createAt(t testing.TB, store registry.Store, at time.Time, id, tenant string, resource registry.Resource) {
+func createAt(t testing.TB, store ownership.Store, at time.Time, id, tenant string, resource registry.Resource) {
 	t.Helper()
-	outcome := store.Apply(t.Context(), []registry.Change{{Resource: resource, Entry: registry.Entry{
-		Type: registry.Created, Tenant: tenant, Version: registry.Version{Time: at, Source: "test", ID: id},
+	outcome := store.Apply(t.Context(), []ownership.Change{{Resource: resource, Entry: ownership.Entry{
+		Type: ownership.Created, Tenant: tenant, Version: ownership.Version{Time: at, Source: "test", ID: id},
 	}}})[0]
 	require.NoError(t, outcome.Err)
 }

@@ -12,10 +12,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
+	"github.com/northstar-engines/realtime-registry/internal/storetest"
 	"github.com/northstar-engines/realtime-registry/registry"
-	"github.com/northstar-engines/realtime-registry/registry/firestore"
-	"github.com/northstar-engines/realtime-registry/registry/memory"
-	"github.com/northstar-engines/realtime-registry/registry/storetest"
+	"github.com/northstar-engines/realtime-registry/registry/fsregistry"
+	"github.com/northstar-engines/realtime-registry/registry/memregistry"
 	"github.com/northstar-engines/realtime-registry/registry/verifier"
 )
 
@@ -29,20 +30,20 @@ const (
 
 // shared is one registry that two processes have open, and its head.
 type shared struct {
-	writes, verifies registry.Store
+	writes, verifies ownership.Store
 	setHead          func(field string, value int64)
 }
 
 func inMemory(*testing.T) shared {
-	o := memory.Options{LedgerStaleness: agreedStaleness, CommitDeadline: agreedDeadline}
-	store := memory.New()
+	o := memregistry.Options{LedgerStaleness: agreedStaleness, CommitDeadline: agreedDeadline}
+	store := memregistry.New()
 	return shared{writes: store.Open(o), verifies: store.Open(o), setHead: storetest.Outside{DB: store.DB()}.SetHead}
 }
 
 func inFirestore(t *testing.T) shared {
 	project := emulatortest.Firestore(t)
-	open := func() registry.Store {
-		store, err := firestore.Open(t.Context(), firestore.Options{ProjectID: project.ID, ClientOptions: project.FirestoreOptions(),
+	open := func() ownership.Store {
+		store, err := fsregistry.Open(t.Context(), fsregistry.Options{ProjectID: project.ID, ClientOptions: project.FirestoreOptions(),
 			LedgerStaleness: agreedStaleness, CommitDeadline: agreedDeadline})
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, store.Close()) })
@@ -52,7 +53,7 @@ func inFirestore(t *testing.T) shared {
 	require.NoError(t, err)
 	t.Cleanup(func() { outsider.Close() })
 	return shared{writes: open(), verifies: open(), setHead: func(field string, value int64) {
-		head := outsider.Collection(firestore.LedgerCollection).Doc("head")
+		head := outsider.Collection(fsregistry.LedgerCollection).Doc("head")
 		require.EventuallyWithT(t, func(c *assert.CollectT) { // a busy emulator cancels calls of its own accord
 			_, err := head.Update(t.Context(), []client.Update{{Path: field, Value: value}})
 			assert.NoError(c, err)
@@ -68,8 +69,8 @@ func TestWhoMustNotTakePartAnyMoreStopsInTime(t *testing.T) {
 			value, before int64
 			reads         bool
 		}{
-			"min_reader":          {registry.Format + 1, 1, false},
-			"min_writer":          {registry.Format + 1, 1, true},
+			"min_reader":          {ownership.Format + 1, 1, false},
+			"min_writer":          {ownership.Format + 1, 1, true},
 			"ledger_staleness_ms": {agreedStaleness.Milliseconds() + 1, agreedStaleness.Milliseconds(), false},
 			"commit_deadline_ms":  {agreedDeadline.Milliseconds() + 1, agreedDeadline.Milliseconds(), false},
 		} {
@@ -99,7 +100,7 @@ func TestWhoMustNotTakePartAnyMoreStopsInTime(t *testing.T) {
 					require.True(t, v.FromMemory("t_ann", r), "and certifies")
 				}
 				s.setHead(field, change.before)
-				require.NoError(t, s.writes.Export(t.Context(), func(record registry.Record, _ *registry.Ledger) error {
+				require.NoError(t, s.writes.Export(t.Context(), func(record ownership.Record, _ *ownership.Ledger) error {
 					assert.LessOrEqual(t, record.UpdateTime.Sub(changed), agreedStaleness+agreedDeadline, "%s was written", record.Document)
 					return nil
 				}))
@@ -110,10 +111,10 @@ func TestWhoMustNotTakePartAnyMoreStopsInTime(t *testing.T) {
 
 // writeUntilRefused creates resources until the store says that it must not. It
 // closes writing after the first.
-func writeUntilRefused(s registry.Store, writing chan<- struct{}) error {
+func writeUntilRefused(s ownership.Store, writing chan<- struct{}) error {
 	for n, began := 0, time.Now(); ; n++ {
-		o := s.Apply(context.Background(), []registry.Change{{Resource: thread(fmt.Sprint("n-", n)), Entry: registry.Entry{
-			Type: registry.Created, Tenant: "t_ann", Version: registry.Version{Time: time.Unix(1, 0), Source: "test", ID: fmt.Sprint(n)}}}})[0]
+		o := s.Apply(context.Background(), []ownership.Change{{Resource: thread(fmt.Sprint("n-", n)), Entry: ownership.Entry{
+			Type: ownership.Created, Tenant: "t_ann", Version: ownership.Version{Time: time.Unix(1, 0), Source: "test", ID: fmt.Sprint(n)}}}})[0]
 		if errors.Is(o.Err, registry.ErrIncompatible) {
 			return o.Err
 		}

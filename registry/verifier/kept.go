@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
@@ -17,13 +18,13 @@ type kept struct {
 }
 
 // newKept returns nil if the options want no cache. It works until ctx ends.
-func newKept(ctx context.Context, store registry.Store, o Options) (*kept, error) {
+func newKept(ctx context.Context, store ownership.Store, o Options) (*kept, error) {
 	if o.MaxStaleness == 0 {
 		return nil, nil
 	}
-	feed, ok := store.(registry.Feed)
+	feed, ok := store.(ownership.Feed)
 	if !ok {
-		return nil, fmt.Errorf("option MaxStaleness is %v: %T has no change feed (registry.Feed)", o.MaxStaleness, store)
+		return nil, fmt.Errorf("option MaxStaleness is %v: %T has no change feed (ownership.Feed)", o.MaxStaleness, store)
 	}
 	t, err := newFeedTelemetry(o)
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
 	"github.com/northstar-engines/realtime-registry/registry/verifier"
 )
@@ -24,7 +25,7 @@ type deafStore struct {
 	deaf atomic.Bool
 }
 
-func (s *deafStore) Listen(ctx context.Context, tell func(registry.Notice)) error {
+func (s *deafStore) Listen(ctx context.Context, tell func(ownership.Notice)) error {
 	if s.deaf.Load() {
 		return fmt.Errorf("listen: %w", registry.ErrUnavailable)
 	}

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
-	"github.com/northstar-engines/realtime-registry/registry"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 )
 
 // listen takes notices, and connects again where the listener ends.
@@ -14,7 +14,7 @@ func (c *certifier) listen(ctx context.Context) {
 		backoff.WithMaxInterval(30*time.Second), backoff.WithMaxElapsedTime(0))
 	for ctx.Err() == nil {
 		began := time.Now()
-		err := c.feed.Listen(ctx, func(n registry.Notice) {
+		err := c.feed.Listen(ctx, func(n ownership.Notice) {
 			c.listening.Lives(ctx)
 			c.tell(n.Entries)
 			if cert := c.current.Load(); cert != nil && n.Seq > cert.ledger.Seq() {

@@ -17,7 +17,7 @@ type Options struct {
 	// MaxStaleness makes the verifier keep positive answers in memory, and is
 	// the bound on how old they may be: a check that begins later than a move's
 	// commit and MaxStaleness is by the move. Default 0: every check reads the
-	// store. Else at least 100 ms; the store must be a registry.Feed, which both
+	// store. Else at least 100 ms; the store must be a ownership.Feed, which both
 	// stores are. It costs two reads of the store every MaxStaleness/2 while
 	// anybody asks.
 	MaxStaleness time.Duration

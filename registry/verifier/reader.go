@@ -10,6 +10,7 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
@@ -30,7 +31,7 @@ var (
 // check. The read belongs to none of its checks, so that no caller's deadline
 // can spoil it for the others; when all of them have left, it is cancelled.
 type reader struct {
-	store     registry.Store
+	store     ownership.Store
 	kept      *kept
 	life      context.Context
 	options   Options
@@ -66,7 +67,7 @@ type batch struct {
 	live      int                 // places that somebody waits for
 }
 
-func newReader(ctx context.Context, store registry.Store, k *kept, options Options, t *telemetry) *reader {
+func newReader(ctx context.Context, store ownership.Store, k *kept, options Options, t *telemetry) *reader {
 	return &reader{
 		store: store, kept: k, life: ctx, options: options, telemetry: t,
 		queue: list.New(), queued: map[registry.Resource]*place{},

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
@@ -44,9 +45,9 @@ type entry struct {
 	// owner was looked for among the late arrivals: once is enough.
 	arrived atomic.Uint32
 
-	history *registry.History // nil: a brief
-	last    int64             // of the brief
-	seq     int64             // position of the ledger that was read with it
+	history *ownership.History // nil: a brief
+	last    int64              // of the brief
+	seq     int64              // position of the ledger that was read with it
 }
 
 // fold is who owns a resource by a ledger.
@@ -136,7 +137,7 @@ func (e *entry) size() int64 {
 	return size
 }
 
-func historySize(h registry.History) int64 {
+func historySize(h ownership.History) int64 {
 	const entry = 128
 	var size int64
 	for _, e := range h {

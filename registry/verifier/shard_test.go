@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
@@ -45,7 +46,7 @@ func TestALookupNeverFindsWhatWasTakenOutBefore(t *testing.T) {
 			}
 		})
 	}
-	f := facts{Brief: registry.Brief{Tenant: "t_acme"}}
+	f := facts{Brief: ownership.Brief{Tenant: "t_acme"}}
 	for read := 1; read < 20_000 || found.Load() < 1000; read++ {
 		s.mu.Lock()
 		other, hash := named("other_", read%others)

@@ -19,8 +19,9 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
 	"github.com/northstar-engines/realtime-registry/emulator/wire"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
-	"github.com/northstar-engines/realtime-registry/registry/firestore"
+	"github.com/northstar-engines/realtime-registry/registry/fsregistry"
 	"github.com/northstar-engines/realtime-registry/registry/verifier"
 )
 
@@ -51,7 +52,7 @@ func serve(maxAge string) error {
 		return err
 	}
 	ctx := context.Background()
-	store, err := firestore.Open(ctx, firestore.Options{ProjectID: os.Getenv("GOOGLE_CLOUD_PROJECT")})
+	store, err := fsregistry.Open(ctx, fsregistry.Options{ProjectID: os.Getenv("GOOGLE_CLOUD_PROJECT")})
 	if err != nil {
 		return err
 	}
@@ -112,12 +113,12 @@ func resourceOf(r *http.Request) registry.Resource {
 // listener is a store whose notices get lost, or are late, while it is deaf.
 // Everything else works.
 type listener struct {
-	*firestore.Store
+	*fsregistry.Store
 	deaf atomic.Bool
 }
 
-func (l *listener) Listen(ctx context.Context, tell func(registry.Notice)) error {
-	return l.Store.Listen(ctx, func(n registry.Notice) {
+func (l *listener) Listen(ctx context.Context, tell func(ownership.Notice)) error {
+	return l.Store.Listen(ctx, func(n ownership.Notice) {
 		switch {
 		case !l.deaf.Load():
 			tell(n)

@@ -16,8 +16,9 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/emulator"
 	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
-	"github.com/northstar-engines/realtime-registry/registry/firestore"
+	"github.com/northstar-engines/realtime-registry/registry/fsregistry"
 	"github.com/northstar-engines/realtime-registry/registry/verifier"
 )
 
@@ -71,14 +72,14 @@ func TestTheStalenessTestNoticesThatCertificationIsOmitted(t *testing.T) {
 type trouble struct {
 	*testing.T
 	emulator *emulator.Emulator
-	writer   *firestore.Store
+	writer   *fsregistry.Store
 	outside  *client.Client
 	children []*child
 
 	mu         sync.Mutex
-	histories  map[registry.Resource]registry.History
-	ledger     *registry.Ledger
-	owned      map[registry.Resource][]ownership
+	histories  map[registry.Resource]ownership.History
+	ledger     *ownership.Ledger
+	owned      map[registry.Resource][]span
 	moves      int
 	checks     int
 	stops      int             // of processes
@@ -100,7 +101,7 @@ func newTrouble(t *testing.T) *trouble {
 	emulators, err := emulator.Start(t.Context(), emulator.Options{NoPubSub: true})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, emulators.Stop()) })
-	x := &trouble{T: t, emulator: emulators.Firestore, histories: map[registry.Resource]registry.History{}, owned: map[registry.Resource][]ownership{}}
+	x := &trouble{T: t, emulator: emulators.Firestore, histories: map[registry.Resource]ownership.History{}, owned: map[registry.Resource][]span{}}
 	project := emulatortest.FirestoreAt(t, emulators.Firestore.Host)
 	x.writer = x.open(project)
 	x.outside, err = client.NewClient(t.Context(), project.ID, project.FirestoreOptions()...)
@@ -108,7 +109,7 @@ func newTrouble(t *testing.T) *trouble {
 
 	for i := range troubleThreads {
 		tenant := x.tenant(i)
-		x.change(registry.Change{Resource: x.thread(i), Entry: registry.Entry{Type: registry.Created, Tenant: tenant, Version: x.version()}})
+		x.change(ownership.Change{Resource: x.thread(i), Entry: ownership.Entry{Type: ownership.Created, Tenant: tenant, Version: x.version()}})
 	}
 	for i := range troublePlain {
 		x.set(i, "t_p0")
@@ -123,8 +124,8 @@ func newTrouble(t *testing.T) *trouble {
 	return x
 }
 
-func (x *trouble) open(p emulatortest.Project) *firestore.Store {
-	store, err := firestore.Open(x.Context(), firestore.Options{ProjectID: p.ID, ClientOptions: p.FirestoreOptions()})
+func (x *trouble) open(p emulatortest.Project) *fsregistry.Store {
+	store, err := fsregistry.Open(x.Context(), fsregistry.Options{ProjectID: p.ID, ClientOptions: p.FirestoreOptions()})
 	require.NoError(x, err)
 	x.Cleanup(func() { _ = store.Close() })
 	return store
@@ -152,7 +153,7 @@ func (x *trouble) write(ctx context.Context) {
 		switch n := rand.IntN(20); {
 		case n == 0:
 			from := rand.IntN(troubleTenants)
-			x.change(registry.Change{Entry: registry.Entry{Type: registry.Moved, Version: x.version(),
+			x.change(ownership.Change{Entry: ownership.Entry{Type: ownership.Moved, Version: x.version(),
 				From: x.tenant(from), To: x.tenant(from + 1 + rand.IntN(troubleTenants-1))}})
 		case n == 1:
 			x.retract()
@@ -161,7 +162,7 @@ func (x *trouble) write(ctx context.Context) {
 		default:
 			r := x.thread(rand.IntN(troubleThreads))
 			from := x.histories[r].Owner(x.ledger)
-			x.change(registry.Change{Resource: r, Entry: registry.Entry{Type: registry.Moved, Version: x.version(),
+			x.change(ownership.Change{Resource: r, Entry: ownership.Entry{Type: ownership.Moved, Version: x.version(),
 				From: from, To: x.tenant(rand.IntN(troubleTenants))}})
 		}
 		pause(ctx, time.Millisecond)

@@ -7,12 +7,13 @@ import (
 	"slices"
 	"time"
 
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
-// ownership is a time for which a tenant may have owned a resource: from before
+// span is a time for which a tenant may have owned a resource: from before
 // the write was sent that gave it, until the one was acknowledged that took it.
-type ownership struct {
+type span struct {
 	tenant      string
 	from, until time.Time // until is zero if it lasts
 }
@@ -25,28 +26,28 @@ func (x *trouble) tenant(i int) string { return fmt.Sprint("t_", i%troubleTenant
 
 var versions int
 
-func (x *trouble) version() registry.Version {
+func (x *trouble) version() ownership.Version {
 	versions++
-	return registry.Version{Time: time.Now(), Source: "//trouble", ID: fmt.Sprint(versions)}
+	return ownership.Version{Time: time.Now(), Source: "//trouble", ID: fmt.Sprint(versions)}
 }
 
 // change applies one change, until it is acknowledged, and keeps the truth.
-func (x *trouble) change(c registry.Change) {
-	x.begin(func(l *registry.Ledger, entries []registry.LedgerEntry) *registry.Ledger {
+func (x *trouble) change(c ownership.Change) {
+	x.begin(func(l *ownership.Ledger, entries []ownership.LedgerEntry) *ownership.Ledger {
 		if c.Resource != (registry.Resource{}) {
 			x.histories[c.Resource], _ = x.histories[c.Resource].Merge(c.Entry)
 			return l
 		}
-		e, _, _ := registry.LedgerEntry{}.Merge(c.Entry, false)
-		return registry.NewLedger(l.Seq()+1, append(slices.Clone(entries), e))
+		e, _, _ := ownership.LedgerEntry{}.Merge(c.Entry, false)
+		return ownership.NewLedger(l.Seq()+1, append(slices.Clone(entries), e))
 	}, func(ctx context.Context) bool {
-		return x.writer.Apply(ctx, []registry.Change{c})[0].Kind != registry.Failed
+		return x.writer.Apply(ctx, []ownership.Change{c})[0].Kind != ownership.Failed
 	})
 }
 
 // retract takes the latest move of a tenant back.
 func (x *trouble) retract() {
-	var last registry.LedgerEntry
+	var last ownership.LedgerEntry
 	for _, e := range x.ledger.Entries() {
 		if e.Counts() {
 			last = e
@@ -55,21 +56,21 @@ func (x *trouble) retract() {
 	if last.ID == "" {
 		return
 	}
-	retraction := registry.Retraction{Source: last.Source, ID: last.ID, At: time.Now()}
-	x.begin(func(l *registry.Ledger, entries []registry.LedgerEntry) *registry.Ledger {
+	retraction := ownership.Retraction{Source: last.Source, ID: last.ID, At: time.Now()}
+	x.begin(func(l *ownership.Ledger, entries []ownership.LedgerEntry) *ownership.Ledger {
 		entries = slices.Clone(entries)
 		for i, e := range entries {
 			if e.SameEvent(last.Version) {
 				entries[i], _, _ = e.Retract(retraction, true)
 			}
 		}
-		return registry.NewLedger(l.Seq()+1, entries)
-	}, func(ctx context.Context) bool { return x.writer.Retract(ctx, retraction).Kind != registry.Failed })
+		return ownership.NewLedger(l.Seq()+1, entries)
+	}, func(ctx context.Context) bool { return x.writer.Retract(ctx, retraction).Kind != ownership.Failed })
 }
 
 // begin does one write. The new owners may be seen from before it is sent, the
 // old ones until it is acknowledged.
-func (x *trouble) begin(apply func(*registry.Ledger, []registry.LedgerEntry) *registry.Ledger, write func(context.Context) bool) {
+func (x *trouble) begin(apply func(*ownership.Ledger, []ownership.LedgerEntry) *ownership.Ledger, write func(context.Context) bool) {
 	x.mu.Lock()
 	x.ledger = apply(x.ledger, x.ledger.Entries())
 	sent := time.Now()
@@ -80,7 +81,7 @@ func (x *trouble) begin(apply func(*registry.Ledger, []registry.LedgerEntry) *re
 			continue
 		}
 		lost[r] = len(spans) - 1
-		x.owned[r] = append(spans, ownership{tenant: owner, from: sent})
+		x.owned[r] = append(spans, span{tenant: owner, from: sent})
 	}
 	x.moves++
 	x.mu.Unlock()
@@ -110,7 +111,7 @@ func (x *trouble) set(i int, tenant string) {
 	r := x.plain(i)
 	x.mu.Lock()
 	spans := x.owned[r]
-	x.owned[r] = append(spans, ownership{tenant: tenant, from: time.Now()})
+	x.owned[r] = append(spans, span{tenant: tenant, from: time.Now()})
 	x.mu.Unlock()
 	x.persist(func(ctx context.Context) bool {
 		_, err := x.outside.Collection("realtime_registry").Doc(r.DocumentID()).Set(ctx, map[string]any{"tenant_id": tenant})

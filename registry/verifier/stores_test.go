@@ -9,15 +9,16 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
-	"github.com/northstar-engines/realtime-registry/registry/memory"
+	"github.com/northstar-engines/realtime-registry/registry/memregistry"
 	"github.com/northstar-engines/realtime-registry/registry/verifier"
 )
 
 // thread is a thread by its id.
 func thread(id string) registry.Resource { return registry.Resource{Kind: registry.Thread, ID: id} }
 
-func claim(t testing.TB, store registry.Store, tenantID string, resource registry.Resource) {
+func claim(t testing.TB, store ownership.Store, tenantID string, resource registry.Resource) {
 	t.Helper()
 	_, err := store.Claim(t.Context(), tenantID, resource)
 	require.NoError(t, err)
@@ -25,18 +26,18 @@ func claim(t testing.TB, store registry.Store, tenantID string, resource registr
 
 // move applies a move of the resource, or, with the zero Resource, of everything
 // that from owns.
-func move(t testing.TB, store registry.Store, from, to string, resource registry.Resource) {
+func move(t testing.TB, store ownership.Store, from, to string, resource registry.Resource) {
 	t.Helper()
 	at := time.Now().Add(time.Second) // after every claim of the test
-	outcomes := store.Apply(t.Context(), []registry.Change{{Resource: resource, Entry: registry.Entry{
-		Type: registry.Moved, From: from, To: to,
-		Version: registry.Version{Time: at, Source: "test", ID: fmt.Sprint(from, to, resource, at)},
+	outcomes := store.Apply(t.Context(), []ownership.Change{{Resource: resource, Entry: ownership.Entry{
+		Type: ownership.Moved, From: from, To: to,
+		Version: ownership.Version{Time: at, Source: "test", ID: fmt.Sprint(from, to, resource, at)},
 	}}})
-	require.Equal(t, registry.Applied, outcomes[0].Kind)
+	require.Equal(t, ownership.Applied, outcomes[0].Kind)
 }
 
 // newVerifier is a verifier that works until the test ends.
-func newVerifier(t testing.TB, store registry.Store, options verifier.Options) *verifier.Verifier {
+func newVerifier(t testing.TB, store ownership.Store, options verifier.Options) *verifier.Verifier {
 	t.Helper()
 	v, err := verifier.New(t.Context(), store, options)
 	require.NoError(t, err)
@@ -46,7 +47,7 @@ func newVerifier(t testing.TB, store registry.Store, options verifier.Options) *
 // gatedStore is a memory store whose reads are counted, and held or failed where
 // a gate says so. A read sees the store as it was when it was sent.
 type gatedStore struct {
-	*memory.Store
+	*memregistry.Store
 	gate func(context.Context, []registry.Resource) error
 
 	mu    sync.Mutex
@@ -54,10 +55,10 @@ type gatedStore struct {
 }
 
 func newGatedStore(gate func(context.Context, []registry.Resource) error) *gatedStore {
-	return &gatedStore{Store: memory.New(), gate: gate}
+	return &gatedStore{Store: memregistry.New(), gate: gate}
 }
 
-func (s *gatedStore) Read(ctx context.Context, resources []registry.Resource) (registry.Snapshot, error) {
+func (s *gatedStore) Read(ctx context.Context, resources []registry.Resource) (ownership.Snapshot, error) {
 	s.mu.Lock()
 	s.reads = append(s.reads, resources)
 	gate := s.gate

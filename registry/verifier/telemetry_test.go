@@ -22,7 +22,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"github.com/northstar-engines/realtime-registry/registry"
-	"github.com/northstar-engines/realtime-registry/registry/memory"
+	"github.com/northstar-engines/realtime-registry/registry/memregistry"
 	"github.com/northstar-engines/realtime-registry/registry/verifier"
 )
 
@@ -139,7 +139,7 @@ func TestEveryCheckIsCountedOnceByWhatBecameOfIt(t *testing.T) {
 
 func TestAMissThatTurnsIntoAHitIsALateArrival(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := memory.New()
+		store := memregistry.New()
 		m := measured{reader: sdkmetric.NewManualReader()}
 		provider := sdkmetric.NewMeterProvider(sdkmetric.WithReader(m.reader))
 		plain := newVerifier(t, store, verifier.Options{MeterProvider: provider})
@@ -274,7 +274,7 @@ func TestEveryWatchThatIsClosedIsCountedByWhy(t *testing.T) {
 }
 
 func TestARefusalIsAnEventOnTheSpanOfItsCheck(t *testing.T) {
-	store := memory.New()
+	store := memregistry.New()
 	claim(t, store, "t_ann", thread("th_1"))
 	spans := tracetest.NewSpanRecorder()
 	v := newVerifier(t, store, verifier.Options{TracerProvider: sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans))})
@@ -312,7 +312,7 @@ func (l *logLines) Write(b []byte) (int, error) {
 func TestTheSameMissIsLoggedOnceAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log logLines
-		v := newVerifier(t, memory.New(), verifier.Options{Logger: slog.New(slog.NewJSONHandler(&log, nil))})
+		v := newVerifier(t, memregistry.New(), verifier.Options{Logger: slog.New(slog.NewJSONHandler(&log, nil))})
 		for range 150 { // over 2½ minutes
 			require.Error(t, v.VerifyThreadAccess(t.Context(), "t_ann", "th_1"))
 			time.Sleep(time.Second)
@@ -334,7 +334,7 @@ func TestAnEnumerationNeitherFloodsTheLogNorGrowsMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log logLines
 		m := measured{reader: sdkmetric.NewManualReader()}
-		v := newVerifier(t, memory.New(), verifier.Options{
+		v := newVerifier(t, memregistry.New(), verifier.Options{
 			Logger:        slog.New(slog.NewJSONHandler(&log, nil)),
 			MeterProvider: sdkmetric.NewMeterProvider(sdkmetric.WithReader(m.reader)),
 		})

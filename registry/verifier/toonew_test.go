@@ -6,9 +6,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
+	"github.com/northstar-engines/realtime-registry/internal/storetest"
 	"github.com/northstar-engines/realtime-registry/registry"
-	"github.com/northstar-engines/realtime-registry/registry/memory"
-	"github.com/northstar-engines/realtime-registry/registry/storetest"
+	"github.com/northstar-engines/realtime-registry/registry/memregistry"
 	"github.com/northstar-engines/realtime-registry/registry/verifier"
 )
 
@@ -17,13 +18,13 @@ func TestACheckOfWhatIsNotUnderstoodIsUnavailableAndSpoilsNoOther(t *testing.T) 
 		"without a cache": {}, "with a cache": {MaxStaleness: time.Second}, "with a grace": {MissGrace: 100 * time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {
-			store := memory.New()
+			store := memregistry.New()
 			later, known := registry.Resource{Kind: registry.Thread, ID: "later"}, registry.Resource{Kind: registry.Thread, ID: "known"}
 			for _, r := range []registry.Resource{later, known} {
 				_, err := store.Claim(t.Context(), "t_a", r)
 				require.NoError(t, err)
 			}
-			storetest.Outside{DB: store.DB()}.SetFormat(later.DocumentID(), registry.Format+1)
+			storetest.Outside{DB: store.DB()}.SetFormat(later.DocumentID(), ownership.Format+1)
 			v, err := verifier.New(t.Context(), store, o)
 			require.NoError(t, err)
 			for _, tenant := range []string{"t_a", "t_b"} {

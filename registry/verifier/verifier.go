@@ -44,7 +44,7 @@
 // It does not authenticate: the caller has established which tenant asks. It
 // answers for the moment of the check; a stream that is held open is to be
 // verified again when it is resumed (Verify), and when its Watch is closed
-// (Reverify): package middleware does both.
+// (Reverify): package verifierhttp does both.
 //
 // # Grace
 //
@@ -102,6 +102,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
@@ -117,10 +118,13 @@ type Verifier struct {
 	telemetry    *telemetry
 }
 
+// Store is what a verifier reads: what packages fsregistry and memregistry open.
+type Store = ownership.Store
+
 // New returns a verifier over the store. It works until ctx ends; from then on
 // every check is ErrUnavailable, so give it a context that outlives the draining
 // of what asks it. The error lists every fault of the options.
-func New(ctx context.Context, store registry.Store, options Options) (*Verifier, error) {
+func New(ctx context.Context, store Store, options Options) (*Verifier, error) {
 	if err := options.Validate(); err != nil {
 		return nil, fmt.Errorf("verifier options: %w", err)
 	}
@@ -232,8 +236,8 @@ func validate(tenantID string, resource registry.Resource) error {
 
 // sighting is what one strong read saw of one resource.
 type sighting struct {
-	record   registry.Record
-	ledger   *registry.Ledger
+	record   ownership.Record
+	ledger   *ownership.Ledger
 	readTime time.Time
 	mark     mark // from before the read was sent
 }

@@ -13,12 +13,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/northstar-engines/realtime-registry/registry"
-	"github.com/northstar-engines/realtime-registry/registry/memory"
+	"github.com/northstar-engines/realtime-registry/registry/memregistry"
 	"github.com/northstar-engines/realtime-registry/registry/verifier"
 )
 
 func TestTheOwnerByTheFoldIsAllowedAndNobodyElse(t *testing.T) {
-	store := memory.New()
+	store := memregistry.New()
 	claim(t, store, "t_ann", thread("kept"))
 	claim(t, store, "t_ann", thread("moved"))
 	move(t, store, "t_ann", "t_bob", thread("moved"))
@@ -44,7 +44,7 @@ func TestTheOwnerByTheFoldIsAllowedAndNobodyElse(t *testing.T) {
 }
 
 func TestARefusalIsOneValueWhateverItsCause(t *testing.T) {
-	store := memory.New()
+	store := memregistry.New()
 	claim(t, store, "t_ann", thread("foreign"))
 	claim(t, store, "t_ann", thread("away"))
 	move(t, store, "t_ann", "t_bob", thread("away"))
@@ -88,7 +88,7 @@ func TestAStoreFaultIsNeitherAnAllowNorARefusal(t *testing.T) {
 }
 
 func TestAStoppedVerifierKnowsNothing(t *testing.T) {
-	store := memory.New()
+	store := memregistry.New()
 	claim(t, store, "t_ann", thread("th_1"))
 	ctx, stop := context.WithCancel(t.Context())
 	v, err := verifier.New(ctx, store, verifier.Options{})
@@ -101,7 +101,7 @@ func TestAStoppedVerifierKnowsNothing(t *testing.T) {
 }
 
 func TestEveryFaultOfTheOptionsIsReportedAtOnce(t *testing.T) {
-	_, err := verifier.New(t.Context(), memory.New(), verifier.Options{MissGrace: -1, Timeout: -1, MaxReads: -1, MaxWaiting: -1})
+	_, err := verifier.New(t.Context(), memregistry.New(), verifier.Options{MissGrace: -1, Timeout: -1, MaxReads: -1, MaxWaiting: -1})
 	for _, field := range []string{"MissGrace", "Timeout", "MaxReads", "MaxWaiting"} {
 		require.ErrorContains(t, err, field)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
@@ -110,13 +111,13 @@ func (c *cache) closeWatches(match func(*watch) bool) (closed int) {
 
 // flip ends the watches of resources whose owner differs between two ledgers,
 // and those of which that cannot be told.
-func (c *cache) flip(from, to *registry.Ledger) (closed int) {
+func (c *cache) flip(from, to *ownership.Ledger) (closed int) {
 	return c.closeWatches(func(w *watch) bool { return w.seq > from.Seq() || !w.same(from, to) })
 }
 
 // silence ends the watches of resources of whose change nobody may be told. There
 // are few of them, and none as a rule: silent says whether to look.
-func (c *cache) silence(l *registry.Ledger) (closed int) {
+func (c *cache) silence(l *ownership.Ledger) (closed int) {
 	if !c.silent.Swap(false) {
 		return 0
 	}
@@ -132,7 +133,7 @@ func (c *cache) expire(now time.Duration) (closed int) {
 }
 
 // same reports whether the owner is known to be the same by both ledgers.
-func (w *watch) same(from, to *registry.Ledger) bool {
+func (w *watch) same(from, to *ownership.Ledger) bool {
 	if w.facts == nil {
 		return false
 	}
@@ -143,7 +144,7 @@ func (w *watch) same(from, to *registry.Ledger) bool {
 
 // learn takes note of what a check has read. It returns false where that
 // contradicts what was known: a plain set, of which nobody is told.
-func (w *watch) learn(f facts, void bool, l *registry.Ledger, expires time.Duration) bool {
+func (w *watch) learn(f facts, void bool, l *ownership.Ledger, expires time.Duration) bool {
 	w.seq = max(w.seq, f.seq)
 	switch {
 	case void: // what is known stands until it is invalidated
@@ -159,7 +160,7 @@ func (w *watch) learn(f facts, void bool, l *registry.Ledger, expires time.Durat
 }
 
 // agree reports whether two reads of one resource name the same owner.
-func (f *facts) agree(g *facts, l *registry.Ledger) bool {
+func (f *facts) agree(g *facts, l *ownership.Ledger) bool {
 	before, ok := f.owner(l)
 	after, ok2 := g.owner(l)
 	if ok && ok2 {

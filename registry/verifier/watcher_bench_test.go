@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/northstar-engines/realtime-registry/registry"
-	"github.com/northstar-engines/realtime-registry/registry/memory"
+	"github.com/northstar-engines/realtime-registry/registry/memregistry"
 	"github.com/northstar-engines/realtime-registry/registry/verifier"
 )
 
@@ -22,7 +22,7 @@ import (
 func BenchmarkWatchedResources(b *testing.B) {
 	const watchers, each, moved = 20, 5000, 500 // of each
 	for b.Loop() {
-		store := memory.New()
+		store := memregistry.New()
 		v := newVerifier(b, store, verifier.Options{MaxStaleness: S, MaxAge: verifier.Unbounded})
 		lists := make([][]verifier.Ownership, watchers)
 		var cached []registry.Resource

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
 	"github.com/northstar-engines/realtime-registry/registry/verifier"
 )
@@ -187,7 +188,7 @@ func TestAReadFromBeforeTheCacheWasLostIsNotEnough(t *testing.T) {
 		moveAt(t, store, time.Now(), "m", "t_x", "t_y", thread("th_1")) // it is looked at again
 		synctest.Wait()
 		store.mu.Lock()
-		store.alter = func(b registry.FeedBatch) registry.FeedBatch {
+		store.alter = func(b ownership.FeedBatch) ownership.FeedBatch {
 			store.alter = nil
 			b.Missed = true
 			return b

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
 	"github.com/northstar-engines/realtime-registry/registry/verifier"
 )
@@ -102,7 +103,7 @@ func search(t *testing.T, random *rand.Rand, omit bool) (wrong int) {
 		v := keeping(t, store, verifier.Options{CacheEntries: 1 + random.IntN(8)})
 		store.mu.Lock()
 		store.feed = fault
-		store.alter = func(b registry.FeedBatch) registry.FeedBatch {
+		store.alter = func(b ownership.FeedBatch) ownership.FeedBatch {
 			b.Missed = b.Missed || roll(40) == 0
 			return b
 		}
@@ -125,7 +126,7 @@ func search(t *testing.T, random *rand.Rand, omit bool) (wrong int) {
 			from, to := tenants[roll(3)], tenants[roll(3)]
 			switch id := fmt.Sprint("m", i); {
 			case roll(4) == 0 && len(names) > 0:
-				store.Retract(t.Context(), registry.Retraction{Source: "test", ID: names[roll(len(names))]})
+				store.Retract(t.Context(), ownership.Retraction{Source: "test", ID: names[roll(len(names))]})
 			case from == to:
 				_ = v.Verify(ctx, to, all[roll(6)])
 			case roll(3) == 0:

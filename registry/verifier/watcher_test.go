@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
 	"github.com/northstar-engines/realtime-registry/registry/verifier"
 )
@@ -126,7 +127,7 @@ func TestWhatIsLostIsNotWatchedAnyMoreThoughItComesBack(t *testing.T) {
 		moveAt(t, store, now.Add(time.Second), "m", "t_ann", "t_bob", registry.Resource{})
 		time.Sleep(S)
 		require.Equal(t, [][]int{{0}}, lostOf(h.take()))
-		require.Equal(t, registry.Applied, store.Retract(t.Context(), registry.Retraction{Source: "test", ID: "m"}).Kind)
+		require.Equal(t, ownership.Applied, store.Retract(t.Context(), ownership.Retraction{Source: "test", ID: "m"}).Kind)
 		allowed(t, v, "t_ann", "th_1")
 		moveAt(t, store, now.Add(2*time.Second), "n", "t_ann", "t_bob", thread("th_1"))
 		time.Sleep(S)
@@ -256,7 +257,7 @@ func TestAfterTheCacheWasLostAllIsVerifiedBeforeItIsCertified(t *testing.T) {
 		h.take()
 
 		store.mu.Lock()
-		store.alter = func(b registry.FeedBatch) registry.FeedBatch {
+		store.alter = func(b ownership.FeedBatch) ownership.FeedBatch {
 			store.alter = nil
 			b.Missed = true
 			return b

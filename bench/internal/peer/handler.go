@@ -28,7 +28,7 @@ type moved struct {
 	} `json:"resources"`
 }
 
-type ownership struct {
+type assignment struct {
 	TenantID string `firestore:"tenant_id"`
 }
 
@@ -40,14 +40,14 @@ func (h handler) document(kind, id string) *firestore.DocumentRef {
 }
 
 // handle applies one event. create says how a creation is made.
-func (h handler) handle(ctx context.Context, typ string, data []byte, create func(context.Context, *firestore.DocumentRef, ownership) error) error {
+func (h handler) handle(ctx context.Context, typ string, data []byte, create func(context.Context, *firestore.DocumentRef, assignment) error) error {
 	switch typ {
 	case "nexus.thread.created.v1":
 		var e created
 		if err := json.Unmarshal(data, &e); err != nil {
 			return err
 		}
-		return create(ctx, h.document("thread", e.ThreadID), ownership{e.TenantID})
+		return create(ctx, h.document("thread", e.ThreadID), assignment{e.TenantID})
 	case "nexus.tenant.moved.v1":
 		var e moved
 		if err := json.Unmarshal(data, &e); err != nil {
@@ -64,7 +64,7 @@ func (h handler) handle(ctx context.Context, typ string, data []byte, create fun
 }
 
 // getOrSet is a transaction for each creation.
-func (h handler) getOrSet(ctx context.Context, document *firestore.DocumentRef, o ownership) error {
+func (h handler) getOrSet(ctx context.Context, document *firestore.DocumentRef, o assignment) error {
 	return h.client.RunTransaction(ctx, func(_ context.Context, tx *firestore.Transaction) error {
 		_, err := tx.Get(document)
 		if status.Code(err) == codes.NotFound {
@@ -76,7 +76,7 @@ func (h handler) getOrSet(ctx context.Context, document *firestore.DocumentRef, 
 
 // createOnce is the cheapest creation that may be repeated: one write where the
 // document is new, a failed one and a read where it is not.
-func (h handler) createOnce(ctx context.Context, document *firestore.DocumentRef, o ownership) error {
+func (h handler) createOnce(ctx context.Context, document *firestore.DocumentRef, o assignment) error {
 	_, err := document.Create(ctx, o)
 	if status.Code(err) != codes.AlreadyExists {
 		return err
@@ -91,10 +91,10 @@ func (h handler) move(ctx context.Context, document *firestore.DocumentRef, from
 		if err != nil {
 			return err
 		}
-		var now ownership
+		var now assignment
 		if err := snapshot.DataTo(&now); err != nil || now.TenantID != from {
 			return err
 		}
-		return tx.Set(document, ownership{to})
+		return tx.Set(document, assignment{to})
 	})
 }

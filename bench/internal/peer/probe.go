@@ -161,7 +161,7 @@ func (p *prober) distinct(batch []*pubsub.Message) map[string]*pubsub.Message {
 	return documents
 }
 
-// document has the fields of the worker's (registry/firestore), and a tenant of
+// document has the fields of the worker's (registry/fsregistry), and a tenant of
 // the same length.
 func document(name string, attributes map[string]string) *firestorepb.Document {
 	const tenant = "t_00000000"

@@ -10,9 +10,9 @@ import (
 	"go.opentelemetry.io/otel/exporters/prometheus"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 
-	"github.com/northstar-engines/realtime-registry/events/consumer"
-	"github.com/northstar-engines/realtime-registry/registry"
-	"github.com/northstar-engines/realtime-registry/registry/firestore"
+	"github.com/northstar-engines/realtime-registry/internal/consumer"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
+	"github.com/northstar-engines/realtime-registry/registry/fsregistry"
 )
 
 // worker is ours, put together as `registry-worker run` does, for one thing
@@ -35,7 +35,7 @@ func worker(ctx context.Context, o Options, done *atomic.Int64) error {
 		return err
 	}
 	meters := sdkmetric.NewMeterProvider(sdkmetric.WithReader(exporter))
-	store, err := firestore.Open(ctx, firestore.Options{ProjectID: o.Project, MeterProvider: meters})
+	store, err := fsregistry.Open(ctx, fsregistry.Options{ProjectID: o.Project, MeterProvider: meters})
 	if err != nil {
 		return err
 	}
@@ -65,11 +65,11 @@ func worker(ctx context.Context, o Options, done *atomic.Int64) error {
 
 // counted counts what the store has done.
 type counted struct {
-	registry.Store
+	ownership.Store
 	done *atomic.Int64
 }
 
-func (c counted) Apply(ctx context.Context, changes []registry.Change) []registry.Outcome {
+func (c counted) Apply(ctx context.Context, changes []ownership.Change) []ownership.Outcome {
 	outcomes := c.Store.Apply(ctx, changes)
 	c.done.Add(int64(len(changes)))
 	return outcomes

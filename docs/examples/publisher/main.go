@@ -22,7 +22,7 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/events"
 	"github.com/northstar-engines/realtime-registry/registry"
-	"github.com/northstar-engines/realtime-registry/registry/firestore"
+	"github.com/northstar-engines/realtime-registry/registry/fsregistry"
 )
 
 func main() {
@@ -35,7 +35,7 @@ func run(ctx context.Context, args []string, project, outbox string) error {
 	if outbox == "" {
 		return errors.New("OUTBOX is not set: want a directory that outlives a crash")
 	}
-	store, err := firestore.Open(ctx, firestore.Options{ProjectID: project, Logger: slog.Default()})
+	store, err := fsregistry.Open(ctx, fsregistry.Options{ProjectID: project, Logger: slog.Default()})
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/northstar-engines/realtime-registry/registry/memory"
+	"github.com/northstar-engines/realtime-registry/registry/memregistry"
 )
 
 // A page whose stream is open when the store goes away. Within the guard's patience
@@ -18,7 +18,7 @@ func TestProofThatAnOpenPageOutlivesOutages(t *testing.T) {
 	for name, outage := range map[string]time.Duration{"of 5 s": 5 * time.Second, "of 25 s": 25 * time.Second, "of 2 min": 2 * time.Minute} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			store := &failing{Store: memory.New()}
+			store := &failing{Store: memregistry.New()}
 			page := inChromium(t, store)
 			page.Await(own, "message ", soon)
 			page.Await(foreign, "error, gave up", soon)

@@ -11,38 +11,39 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/northstar-engines/realtime-registry/internal/browser"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
-	"github.com/northstar-engines/realtime-registry/registry/memory"
+	"github.com/northstar-engines/realtime-registry/registry/memregistry"
 	"github.com/northstar-engines/realtime-registry/registry/verifier"
 )
 
 // failing is a store that does not answer while it is down.
 type failing struct {
-	*memory.Store
+	*memregistry.Store
 	down atomic.Bool
 }
 
-func (s *failing) Read(ctx context.Context, r []registry.Resource) (registry.Snapshot, error) {
+func (s *failing) Read(ctx context.Context, r []registry.Resource) (ownership.Snapshot, error) {
 	if s.down.Load() {
-		return registry.Snapshot{}, registry.ErrUnavailable
+		return ownership.Snapshot{}, registry.ErrUnavailable
 	}
 	return s.Store.Read(ctx, r)
 }
 
-func (s *failing) Changes(ctx context.Context, after time.Time) (registry.FeedBatch, error) {
+func (s *failing) Changes(ctx context.Context, after time.Time) (ownership.FeedBatch, error) {
 	if s.down.Load() {
-		return registry.FeedBatch{}, registry.ErrUnavailable
+		return ownership.FeedBatch{}, registry.ErrUnavailable
 	}
 	return s.Store.Changes(ctx, after)
 }
 
 func (s *failing) moveAway(t *testing.T) {
 	t.Helper()
-	outcomes := s.Apply(t.Context(), []registry.Change{{Entry: registry.Entry{
-		Type: registry.Moved, From: "t_acme", To: "t_globex",
-		Version: registry.Version{Time: time.Now().Add(time.Minute), Source: "nexus", ID: "1"},
+	outcomes := s.Apply(t.Context(), []ownership.Change{{Entry: ownership.Entry{
+		Type: ownership.Moved, From: "t_acme", To: "t_globex",
+		Version: ownership.Version{Time: time.Now().Add(time.Minute), Source: "nexus", ID: "1"},
 	}}})
-	require.Equal(t, registry.Applied, outcomes[0].Kind)
+	require.Equal(t, ownership.Applied, outcomes[0].Kind)
 }
 
 const own, foreign = "/threads/th_own/events", "/threads/th_foreign/events"
@@ -69,7 +70,7 @@ func inChromium(t *testing.T, store *failing) *browser.Page {
 // tenant loses the thread.
 func TestAPageOutlivesAnOutageAndIsToldOfALoss(t *testing.T) {
 	t.Parallel()
-	store := &failing{Store: memory.New()}
+	store := &failing{Store: memregistry.New()}
 	store.down.Store(true)
 	page := inChromium(t, store)
 	for _, stream := range []string{own, foreign} {

@@ -23,14 +23,14 @@ import (
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 
 	"github.com/northstar-engines/realtime-registry/registry"
-	"github.com/northstar-engines/realtime-registry/registry/firestore"
+	"github.com/northstar-engines/realtime-registry/registry/fsregistry"
 	"github.com/northstar-engines/realtime-registry/registry/verifier"
-	"github.com/northstar-engines/realtime-registry/registry/verifier/middleware"
+	"github.com/northstar-engines/realtime-registry/registry/verifier/verifierhttp"
 )
 
 func main() {
 	ctx := context.Background() // outlives every stream
-	store, err := firestore.Open(ctx, firestore.Options{ProjectID: os.Getenv("GOOGLE_CLOUD_PROJECT")})
+	store, err := fsregistry.Open(ctx, fsregistry.Options{ProjectID: os.Getenv("GOOGLE_CLOUD_PROJECT")})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -59,12 +59,12 @@ func server(address string, handler http.Handler) *http.Server {
 }
 
 // transport streams a thread's messages to the tenant that owns it.
-func transport(ctx context.Context, store registry.Store, o verifier.Options, messages source) (http.Handler, error) {
+func transport(ctx context.Context, store verifier.Store, o verifier.Options, messages source) (http.Handler, error) {
 	v, err := verifier.New(ctx, store, o)
 	if err != nil {
 		return nil, err
 	}
-	protect, err := middleware.New(v, middleware.Options{Tenant: tenant, Resource: thread, Logger: o.Logger, MeterProvider: o.MeterProvider})
+	protect, err := verifierhttp.New(v, verifierhttp.Options{Tenant: tenant, Resource: thread, Logger: o.Logger, MeterProvider: o.MeterProvider})
 	if err != nil {
 		return nil, err
 	}

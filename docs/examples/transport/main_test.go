@@ -20,8 +20,9 @@ import (
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
-	"github.com/northstar-engines/realtime-registry/registry/memory"
+	"github.com/northstar-engines/realtime-registry/registry/memregistry"
 	"github.com/northstar-engines/realtime-registry/registry/verifier"
 )
 
@@ -81,7 +82,7 @@ func (b *lockedBuffer) String() string {
 }
 
 func TestConnectResumeAndRefusalAfterAMove(t *testing.T) {
-	store := memory.New()
+	store := memregistry.New()
 	var log lockedBuffer
 	reader := sdkmetric.NewManualReader()
 	numbered := func(_ context.Context, thread string, after int) (string, error) {
@@ -111,11 +112,11 @@ func TestConnectResumeAndRefusalAfterAMove(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, status)
 
 	// Everything that acme owns goes to globex.
-	outcomes := store.Apply(t.Context(), []registry.Change{{Entry: registry.Entry{
-		Type: registry.Moved, From: "t_acme", To: "t_globex",
-		Version: registry.Version{Time: time.Now().Add(time.Minute), Source: "nexus", ID: "1"},
+	outcomes := store.Apply(t.Context(), []ownership.Change{{Entry: ownership.Entry{
+		Type: ownership.Moved, From: "t_acme", To: "t_globex",
+		Version: ownership.Version{Time: time.Now().Add(time.Minute), Source: "nexus", ID: "1"},
 	}}})
-	require.Equal(t, registry.Applied, outcomes[0].Kind)
+	require.Equal(t, ownership.Applied, outcomes[0].Kind)
 	status, _ = acme.connect(1)
 	require.Equal(t, http.StatusNotFound, status, "the resume is verified again")
 	status, got = globex.connect(1)
@@ -134,7 +135,7 @@ func TestConnectResumeAndRefusalAfterAMove(t *testing.T) {
 }
 
 func TestAnOpenStreamEndsWhenItsTenantLosesTheThread(t *testing.T) {
-	store := memory.New()
+	store := memregistry.New()
 	require.NoError(t, registry.New(store).RegisterThread(t.Context(), "t_acme", "th_1"))
 	begun := make(chan struct{})
 	once := func(ctx context.Context, _ string, after int) (string, error) {
@@ -153,9 +154,9 @@ func TestAnOpenStreamEndsWhenItsTenantLosesTheThread(t *testing.T) {
 	defer server.Close()
 	go func() {
 		<-begun
-		store.Apply(t.Context(), []registry.Change{{Entry: registry.Entry{
-			Type: registry.Moved, From: "t_acme", To: "t_globex",
-			Version: registry.Version{Time: time.Now().Add(time.Minute), Source: "nexus", ID: "1"},
+		store.Apply(t.Context(), []ownership.Change{{Entry: ownership.Entry{
+			Type: ownership.Moved, From: "t_acme", To: "t_globex",
+			Version: ownership.Version{Time: time.Now().Add(time.Minute), Source: "nexus", ID: "1"},
 		}}})
 	}()
 	acme := &client{t: t, url: server.URL + "/threads/th_1/events", tenant: "t_acme"}
@@ -168,7 +169,7 @@ func TestAnOpenStreamEndsWhenItsTenantLosesTheThread(t *testing.T) {
 }
 
 func TestARequestWithoutOneTenantIsToldWhatIsMissing(t *testing.T) {
-	handler, err := transport(t.Context(), memory.New(), verifier.Options{}, clock)
+	handler, err := transport(t.Context(), memregistry.New(), verifier.Options{}, clock)
 	require.NoError(t, err)
 	for _, tenants := range [][]string{nil, {""}, {"t_acme", "t_globex"}, {"t_acme", "t_acme"}, {"t_acme, t_globex"}} {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/threads/th_1/events", nil)
@@ -180,7 +181,7 @@ func TestARequestWithoutOneTenantIsToldWhatIsMissing(t *testing.T) {
 }
 
 func TestALastEventIDThatIsNoneOfOursIsRefused(t *testing.T) {
-	store := memory.New()
+	store := memregistry.New()
 	require.NoError(t, registry.New(store).RegisterThread(t.Context(), "t_acme", "th_1"))
 	first := func(_ context.Context, _ string, after int) (string, error) {
 		if after > 41 {
@@ -217,7 +218,7 @@ func TestALastEventIDThatIsNoneOfOursIsRefused(t *testing.T) {
 
 // The server's bounds are for requests; a stream goes on after them.
 func TestTheServersTimeoutsEndNoStream(t *testing.T) {
-	store := memory.New()
+	store := memregistry.New()
 	require.NoError(t, registry.New(store).RegisterThread(t.Context(), "t_acme", "th_1"))
 	messages := make(chan string)
 	handler, err := transport(t.Context(), store, verifier.Options{}, func(ctx context.Context, _ string, _ int) (string, error) {

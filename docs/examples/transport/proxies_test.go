@@ -23,10 +23,10 @@ import (
 	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
 	"github.com/northstar-engines/realtime-registry/internal/api"
 	"github.com/northstar-engines/realtime-registry/quota"
-	quotamemory "github.com/northstar-engines/realtime-registry/quota/memory"
+	quotamemory "github.com/northstar-engines/realtime-registry/quota/memquota"
 	"github.com/northstar-engines/realtime-registry/quota/quotahttp"
 	"github.com/northstar-engines/realtime-registry/registry"
-	"github.com/northstar-engines/realtime-registry/registry/memory"
+	"github.com/northstar-engines/realtime-registry/registry/memregistry"
 	"github.com/northstar-engines/realtime-registry/registry/verifier"
 )
 
@@ -40,7 +40,7 @@ type behind struct {
 	t    *testing.T
 	addr string // of the proxy
 
-	store     *memory.Store
+	store     *memregistry.Store
 	sick      atomic.Bool // the registry's store does not answer
 	registry  string      // its address
 	stop      func()      // ends the registry
@@ -60,7 +60,7 @@ func (b *behind) Verify(ctx context.Context, tenantID string, resource registry.
 // start starts registry and transport; bob may connect twice an hour.
 func start(t *testing.T) *behind {
 	t.Helper()
-	b := &behind{t: t, store: memory.New(), registry: "127.0.0.1:0"}
+	b := &behind{t: t, store: memregistry.New(), registry: "127.0.0.1:0"}
 	for tenant, thread := range map[string]string{"t_acme": "th_acme", "t_globex": "th_globex"} {
 		require.NoError(t, registry.New(b.store).RegisterThread(t.Context(), tenant, thread))
 	}

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/northstar-engines/realtime-registry/internal/governor"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
@@ -50,8 +51,8 @@ func tenant(to func(*Config) *string) parser {
 
 func who(to func(*Config) *string) parser {
 	return func(c *Config, value string) error {
-		if value != "" && registry.ValidateBy(value) != nil {
-			return fmt.Errorf("want at most %d bytes of printable text", registry.MaxByBytes)
+		if value != "" && ownership.ValidateBy(value) != nil {
+			return fmt.Errorf("want at most %d bytes of printable text", ownership.MaxByBytes)
 		}
 		*to(c) = value
 		return nil
@@ -60,8 +61,8 @@ func who(to func(*Config) *string) parser {
 
 func note(to func(*Config) *string) parser {
 	return func(c *Config, value string) error {
-		if registry.ValidateNote(value) != nil {
-			return fmt.Errorf("want at most %d bytes of printable text", registry.MaxNoteBytes)
+		if ownership.ValidateNote(value) != nil {
+			return fmt.Errorf("want at most %d bytes of printable text", ownership.MaxNoteBytes)
 		}
 		*to(c) = value
 		return nil

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/northstar-engines/realtime-registry/events/consumer"
+	"github.com/northstar-engines/realtime-registry/internal/consumer"
 	"github.com/northstar-engines/realtime-registry/internal/redact"
 	"github.com/northstar-engines/realtime-registry/internal/streampath"
 )

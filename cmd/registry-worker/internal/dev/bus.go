@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/northstar-engines/realtime-registry/events/consumer"
+	"github.com/northstar-engines/realtime-registry/internal/consumer"
 )
 
 // Bus is a consumer.Transport within this process, for machines without the

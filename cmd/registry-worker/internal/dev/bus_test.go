@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/northstar-engines/realtime-registry/events/consumer"
+	"github.com/northstar-engines/realtime-registry/internal/consumer"
 )
 
 // receive settles every delivery as said, and counts deliveries by message id.

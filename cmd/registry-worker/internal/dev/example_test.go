@@ -8,13 +8,13 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/events"
 	"github.com/northstar-engines/realtime-registry/handlers"
-	"github.com/northstar-engines/realtime-registry/registry"
-	"github.com/northstar-engines/realtime-registry/registry/memory"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
+	"github.com/northstar-engines/realtime-registry/registry/memregistry"
 )
 
 // The example has one of everything that a newcomer should have seen.
 func TestTheExampleShowsEveryKindOfEvent(t *testing.T) {
-	store := memory.New()
+	store := memregistry.New()
 	became := map[string]int{}
 	types := map[events.Type]int{}
 	for _, m := range Example() {
@@ -36,7 +36,7 @@ func TestTheExampleShowsEveryKindOfEvent(t *testing.T) {
 	snapshot, err := store.Read(t.Context(), ExampleResources)
 	require.NoError(t, err)
 	listed := 0
-	require.NoError(t, store.Export(t.Context(), func(registry.Record, *registry.Ledger) error { listed++; return nil }))
+	require.NoError(t, store.Export(t.Context(), func(ownership.Record, *ownership.Ledger) error { listed++; return nil }))
 	require.Len(t, snapshot.Records, listed, "the page lists all that there is")
 	for _, r := range snapshot.Records {
 		require.NotEmpty(t, r.History.Owner(snapshot.Ledger))

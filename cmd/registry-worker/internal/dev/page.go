@@ -7,9 +7,9 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"github.com/northstar-engines/realtime-registry/events/consumer"
+	"github.com/northstar-engines/realtime-registry/internal/consumer"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/internal/terminal"
-	"github.com/northstar-engines/realtime-registry/registry"
 )
 
 // Page writes what the example led to. Bold makes headings stand out on a
@@ -20,7 +20,7 @@ type Page struct {
 }
 
 // Owners lists who owns the records' resources, and why.
-func (p Page) Owners(s registry.Snapshot) error {
+func (p Page) Owners(s ownership.Snapshot) error {
 	p.heading("Who owns what, and why")
 	t := tabwriter.NewWriter(p.Out, 0, 0, 2, ' ', 0)
 	for _, r := range s.Records {
@@ -37,7 +37,7 @@ func (p Page) Owners(s registry.Snapshot) error {
 }
 
 // why says in a few words what the fold did.
-func why(steps []registry.Step) string {
+func why(steps []ownership.Step) string {
 	if len(steps) == 0 {
 		return "never registered"
 	}
@@ -48,13 +48,13 @@ func why(steps []registry.Step) string {
 	return strings.Join(said, "; ")
 }
 
-func phrase(s registry.Step) string {
+func phrase(s ownership.Step) string {
 	switch {
-	case s.Type == registry.Claimed:
+	case s.Type == ownership.Claimed:
 		return "claimed by " + s.Tenant
-	case s.Type == registry.Created:
+	case s.Type == ownership.Created:
 		return "created by " + s.Tenant
-	case s.Type == registry.Asserted:
+	case s.Type == ownership.Asserted:
 		return "set to " + s.Tenant + " from outside"
 	case s.Ledger:
 		return "everything of " + s.From + " moved to " + s.To

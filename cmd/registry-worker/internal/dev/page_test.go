@@ -7,30 +7,31 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
 func TestWhyTellsEachStep(t *testing.T) {
-	entry := func(kind registry.EntryType, id string, tenant, from, to string) registry.Entry {
+	entry := func(kind ownership.EntryType, id string, tenant, from, to string) ownership.Entry {
 		source := "s"
 		if id == "" {
 			source = ""
 		}
-		return registry.Entry{Type: kind, Version: registry.Version{Time: time.Unix(1, 0), Source: source, ID: id}, Tenant: tenant, From: from, To: to}
+		return ownership.Entry{Type: kind, Version: ownership.Version{Time: time.Unix(1, 0), Source: source, ID: id}, Tenant: tenant, From: from, To: to}
 	}
-	claim := registry.ClaimEntry("t_a", registry.Resource{Kind: registry.Thread, ID: "x"}, time.Unix(1, 0))
+	claim := ownership.ClaimEntry("t_a", registry.Resource{Kind: registry.Thread, ID: "x"}, time.Unix(1, 0))
 	for _, c := range []struct {
-		step registry.Step
+		step ownership.Step
 		want string
 	}{
-		{registry.Step{Entry: claim}, "claimed by t_a"},
-		{registry.Step{Entry: entry(registry.Created, "1", "t_a", "", "")}, "created by t_a"},
-		{registry.Step{Entry: entry(registry.Asserted, "", "t_b", "", "")}, "set to t_b from outside"},
-		{registry.Step{Entry: entry(registry.Moved, "2", "", "t_a", "t_b"), Effective: true}, "moved to t_b"},
-		{registry.Step{Entry: entry(registry.Moved, "2", "", "t_a", "t_b")}, "a move from t_a to t_b had no effect"},
-		{registry.Step{Entry: entry(registry.Moved, "3", "", "t_a", "t_b"), Ledger: true, Effective: true}, "everything of t_a moved to t_b"},
+		{ownership.Step{Entry: claim}, "claimed by t_a"},
+		{ownership.Step{Entry: entry(ownership.Created, "1", "t_a", "", "")}, "created by t_a"},
+		{ownership.Step{Entry: entry(ownership.Asserted, "", "t_b", "", "")}, "set to t_b from outside"},
+		{ownership.Step{Entry: entry(ownership.Moved, "2", "", "t_a", "t_b"), Effective: true}, "moved to t_b"},
+		{ownership.Step{Entry: entry(ownership.Moved, "2", "", "t_a", "t_b")}, "a move from t_a to t_b had no effect"},
+		{ownership.Step{Entry: entry(ownership.Moved, "3", "", "t_a", "t_b"), Ledger: true, Effective: true}, "everything of t_a moved to t_b"},
 	} {
-		require.Equal(t, c.want, why([]registry.Step{c.step}))
+		require.Equal(t, c.want, why([]ownership.Step{c.step}))
 	}
 	require.Equal(t, "never registered", why(nil))
 }

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/northstar-engines/realtime-registry/events/consumer"
+	"github.com/northstar-engines/realtime-registry/internal/consumer"
 )
 
 // Watch is a transport that tells when a message is settled for good, and which

@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/events"
-	"github.com/northstar-engines/realtime-registry/events/archive"
 	"github.com/northstar-engines/realtime-registry/handlers"
+	"github.com/northstar-engines/realtime-registry/internal/archive"
 	"github.com/northstar-engines/realtime-registry/internal/reference"
 )
 

@@ -1,0 +1,63 @@
+// Package claimlog says who claimed what: nothing else tells of a claim that was
+// refused. The stores call it, which all claims pass, over HTTP and in Go.
+package claimlog
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync/atomic"
+
+	"golang.org/x/time/rate"
+
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+// Lines a second, in the long run and at once, of each kind.
+const (
+	perSecond = 10
+	burst     = 50
+)
+
+// Log writes a line for each claim that made an owner, and for each that was
+// refused. The two have a limit each, so that a flood of one cannot hide the
+// other. It is safe for concurrent use.
+type Log struct {
+	logger  *slog.Logger
+	yes, no limit
+}
+
+type limit struct {
+	lines *rate.Limiter
+	held  atomic.Int64 // lines held back since the last one
+}
+
+// New returns a log; nil is silence.
+func New(logger *slog.Logger) *Log {
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	return &Log{logger: logger, yes: limit{lines: rate.NewLimiter(perSecond, burst)}, no: limit{lines: rate.NewLimiter(perSecond, burst)}}
+}
+
+// Claim takes what became of a claim. A repeated one says nothing new. The owner
+// is for the log alone: no answer names it.
+func (l *Log) Claim(ctx context.Context, tenantID string, resource registry.Resource, created bool, err error) {
+	var conflict *ownership.ConflictError
+	switch {
+	case created:
+		l.yes.write(ctx, l.logger, slog.LevelInfo, "claimed", slog.String("resource", resource.String()), slog.String("tenant", tenantID))
+	case errors.As(err, &conflict):
+		l.no.write(ctx, l.logger, slog.LevelWarn, "claim refused: somebody else owns it", slog.String("resource", resource.String()),
+			slog.String("tenant", tenantID), slog.String("owner", conflict.Owner))
+	}
+}
+
+func (l *limit) write(ctx context.Context, logger *slog.Logger, level slog.Level, text string, attrs ...slog.Attr) {
+	if !l.lines.Allow() {
+		l.held.Add(1)
+		return
+	}
+	logger.LogAttrs(ctx, level, text, append(attrs, slog.Int64("held_back", l.held.Swap(0)))...)
+}

@@ -1,0 +1,161 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/northstar-engines/realtime-registry/events"
+	"github.com/northstar-engines/realtime-registry/handlers"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
+)
+
+// errDraining is why a message is nacked at shutdown.
+var errDraining = errors.New("the worker is draining")
+
+// work is a message on its way through the loop.
+type work struct {
+	message  Message
+	size     int64
+	received time.Time
+	event    events.Event // zero Data if the message was not decoded
+	span     trace.Span
+
+	changes  []ownership.Change
+	outcomes []ownership.Outcome // by change; the zero outcome: not tried yet
+
+	admitted *admission // nil: not, or not yet
+	settled  atomic.Bool
+}
+
+// deliver takes one message from the transport and admits it. It is called from
+// many goroutines.
+func (c *Consumer) deliver(ctx context.Context, m Message) {
+	w := &work{message: m, size: m.size(), received: time.Now()}
+	c.progress.received(w.received)
+	if !c.admission.admit(ctx, w.size) {
+		c.settle(w, handlers.Retry(errDraining))
+		return
+	}
+	w.admitted = &c.admission
+	c.pass(w, c.intake)
+}
+
+// decoder decodes messages until Run is over. There are a few, which live as
+// long: decoding in the goroutine of each message would spend a fifth of its
+// time on growing that goroutine's stack.
+func (c *Consumer) decoder() {
+	for {
+		select {
+		case w := <-c.intake:
+			refusal := c.understand(w)
+			c.telemetry.start(w)
+			if refusal != nil {
+				c.settle(w, handlers.Refuse(refusal))
+				continue
+			}
+			c.pass(w, c.route(w).queue)
+		case <-c.over:
+			return
+		}
+	}
+}
+
+// pass hands work to the next stage, or nacks it at the end of a drain.
+func (c *Consumer) pass(w *work, next chan<- *work) {
+	if c.killed.Err() == nil {
+		select {
+		case next <- w:
+			return
+		case <-c.killed.Done():
+		}
+	}
+	c.settle(w, handlers.Retry(errDraining))
+}
+
+// understand decodes the message and asks the handlers what it changes.
+func (c *Consumer) understand(w *work) (refusal *events.Refusal) {
+	defer func() {
+		if p := recover(); p != nil {
+			refusal = c.panicked(w, p)
+		}
+	}()
+	m := w.message
+	event, err := c.decode(c.rules(m), m.Attributes, m.Data)
+	if errors.As(err, &refusal) {
+		return refusal
+	}
+	if err != nil {
+		return &events.Refusal{Reason: events.Malformed, Detail: err.Error()}
+	}
+	w.event = event
+	w.changes = handlers.Changes(event)
+	w.outcomes = make([]ownership.Outcome, len(w.changes))
+	return nil
+}
+
+// rules are those of the message's subscription, at the time when it was
+// published.
+func (c *Consumer) rules(m Message) events.Rules {
+	r := events.Rules{
+		Types:    c.opts.Accept[m.Subscription],
+		Sources:  c.opts.Sources,
+		NotAfter: m.PublishTime.Add(c.opts.MaxClockSkew),
+	}
+	if c.opts.MaxEventAge > 0 {
+		r.NotBefore = m.PublishTime.Add(-c.opts.MaxEventAge)
+	}
+	return r
+}
+
+// panicked is called in a deferred function that has recovered. The refusal
+// names the panic; the stack goes to the log, not to readers of dead letters.
+func (c *Consumer) panicked(w *work, p any) *events.Refusal {
+	c.log.panicked(w, p, debug.Stack())
+	return &events.Refusal{Reason: events.Panic, Detail: fmt.Sprint(p)}
+}
+
+// admission bounds the messages, and their bytes, that are in the loop.
+type admission struct {
+	messages, bytes *semaphore.Weighted
+	maxBytes        int64
+}
+
+func newAdmission(messages int, bytes int64) admission {
+	return admission{semaphore.NewWeighted(int64(messages)), semaphore.NewWeighted(bytes), bytes}
+}
+
+// admit waits until there is room, or ctx ends.
+func (a admission) admit(ctx context.Context, size int64) bool {
+	if a.messages.Acquire(ctx, 1) != nil {
+		return false
+	}
+	if a.bytes.Acquire(ctx, min(size, a.maxBytes)) != nil {
+		a.messages.Release(1)
+		return false
+	}
+	return true
+}
+
+// tryAdmit is admit if there is room now.
+func (a admission) tryAdmit(size int64) bool {
+	if !a.messages.TryAcquire(1) {
+		return false
+	}
+	if !a.bytes.TryAcquire(min(size, a.maxBytes)) {
+		a.messages.Release(1)
+		return false
+	}
+	return true
+}
+
+func (a admission) release(size int64) {
+	a.messages.Release(1)
+	a.bytes.Release(min(size, a.maxBytes))
+}

@@ -1,0 +1,66 @@
+package ownership
+
+import (
+	"slices"
+	"time"
+
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+// ClaimSource is the source of every claim.
+const ClaimSource = "registry"
+
+// ClaimEntry is the claimed entry of a claim (design §4): source "registry", id
+// "{kind}__{id}__{tenant}", at the store's time.
+func ClaimEntry(tenantID string, resource registry.Resource, at time.Time) Entry {
+	return Entry{
+		Type:    Claimed,
+		Tenant:  tenantID,
+		Version: Version{Time: at.UTC(), Source: ClaimSource, ID: resource.DocumentID() + "__" + tenantID},
+	}
+}
+
+// ConflictError is the ErrConflict of a claim: somebody else owns the resource,
+// or would from the first. Its text does not name the owner, whom the caller's
+// caller must not learn of.
+type ConflictError struct {
+	Owner string // for logs; the owner now, or the one whom a waiting move gives it to
+}
+
+func (e *ConflictError) Error() string { return registry.ErrConflict.Error() }
+
+// Unwrap makes it ErrConflict.
+func (e *ConflictError) Unwrap() error { return registry.ErrConflict }
+
+// Claim says what becomes of a claim at the store's time at, by the ledger,
+// which must be of the same time as the record: an update to commit if the
+// tenant becomes the owner by it; no update if the tenant is already; a
+// *ConflictError in any other case; the error of Unfoldable if that cannot be
+// told. Moves alone do not stand in a claim's way, but a move that waits for the
+// resource does: the claim must win by the fold with it. It is pure.
+func (r Record) Claim(tenantID string, at time.Time, l *Ledger) (u Update, created bool, err error) {
+	owner, err := r.Owner(l)
+	if err != nil {
+		return Update{}, false, err
+	}
+	if owner == tenantID {
+		return Update{}, false, nil
+	}
+	if r.History.registered() {
+		return Update{}, false, &ConflictError{owner}
+	}
+	u = r.Update([]Entry{ClaimEntry(tenantID, r.Resource, at)}, l)
+	if o := u.Outcomes[0]; o.Kind == Failed {
+		return Update{}, false, o.Err
+	}
+	if u.TenantID != tenantID {
+		return Update{}, false, &ConflictError{u.TenantID}
+	}
+	return u, true, nil
+}
+
+// HoldsClaim reports whether the history holds one of these claims, whose
+// answers were lost: then it was stored all the same.
+func (h History) HoldsClaim(claims []Entry) bool { return slices.ContainsFunc(claims, h.holds) }
+
+func (h History) holds(e Entry) bool { return slices.ContainsFunc(h, e.Equal) }

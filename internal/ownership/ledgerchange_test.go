@@ -1,0 +1,160 @@
+package ownership_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+// Whatever way a ledger came to its position, it is the one made of its entries.
+func TestALedgerWithChangesIsTheLedgerOfItsEntries(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		tenants := []string{"t_a", "t_b", "t_c"}
+		entries := map[ownership.EventName]ownership.LedgerEntry{}
+		var ledger *ownership.Ledger
+		position := int64(0)
+		for range rapid.IntRange(1, 6).Draw(t, "commits") {
+			var changes []ownership.LedgerChange
+			for range rapid.IntRange(0, 5).Draw(t, "changes") {
+				id := fmt.Sprint(rapid.IntRange(0, 6).Draw(t, "id"))
+				if rapid.IntRange(0, 3).Draw(t, "retract") == 0 {
+					changes = append(changes, ownership.Retraction{Source: "s", ID: id, At: time.Unix(1, 0)}.LedgerChange())
+					continue
+				}
+				changes = append(changes, ownership.Entry{
+					Type: ownership.Moved, From: rapid.SampledFrom(tenants).Draw(t, "from"), To: rapid.SampledFrom(tenants).Draw(t, "to"),
+					Version: ownership.Version{Time: time.Unix(int64(rapid.IntRange(0, 9).Draw(t, "time")), 0).UTC(), Source: "s", ID: id},
+				}.LedgerChange())
+			}
+			writes, outcomes := ownership.UpdateLedger(position, time.Unix(99, 0), entries, changes)
+			require.Len(t, outcomes, len(changes))
+			for i, e := range writes {
+				require.Equal(t, position+int64(i)+1, e.Seq, "positions follow one another")
+				entries[e.EventName()] = e
+			}
+			position += int64(len(writes))
+			ledger = ledger.With(position, writes)
+		}
+		var all []ownership.LedgerEntry
+		for _, e := range entries {
+			all = append(all, e)
+		}
+		require.Equal(t, ownership.NewLedger(position, all), ledger)
+	})
+}
+
+// What Between makes of two ledgers is the one that was there, and it says no only
+// where a change is hidden by a later one.
+func TestALedgerBetweenTwoIsTheOneThatWasThere(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		entries := map[ownership.EventName]ownership.LedgerEntry{}
+		ledgers := []*ownership.Ledger{nil}
+		for i := range rapid.IntRange(1, 12).Draw(t, "changes") {
+			name := ownership.EventName{Source: "s", ID: fmt.Sprint(rapid.IntRange(0, 8).Draw(t, "id"))}
+			change := ownership.Retraction{Source: name.Source, ID: name.ID, At: time.Unix(int64(i), 0)}.LedgerChange()
+			if _, moved := entries[name]; !moved {
+				change = ownership.Entry{Type: ownership.Moved, From: "t_a", To: fmt.Sprint("t_", i),
+					Version: ownership.Version{Time: time.Unix(int64(i), 0).UTC(), Source: name.Source, ID: name.ID}}.LedgerChange()
+			}
+			writes, _ := ownership.UpdateLedger(int64(i), time.Unix(99, 0), entries, []ownership.LedgerChange{change})
+			require.Len(t, writes, 1)
+			entries[name] = writes[0]
+			ledgers = append(ledgers, ledgers[i].With(int64(i)+1, writes))
+		}
+		low := rapid.IntRange(0, len(ledgers)-1).Draw(t, "low")
+		high := rapid.IntRange(low, len(ledgers)-1).Draw(t, "high")
+		position := rapid.IntRange(low, high).Draw(t, "position")
+		hidden := false
+		for at := low + 1; at <= position; at++ {
+			hidden = hidden || !slices.ContainsFunc(ledgers[high].Entries(), func(e ownership.LedgerEntry) bool { return e.Seq == int64(at) })
+		}
+		between, ok := ledgers[low].Between(int64(position), ledgers[high])
+		require.Equal(t, !hidden, ok)
+		if ok {
+			require.Equal(t, ledgers[position].Seq(), between.Seq())
+			require.Equal(t, ledgers[position].Entries(), between.Entries())
+		}
+	})
+}
+
+func TestChangesOfOneLedgerEntryInOneCommitAreOneWrite(t *testing.T) {
+	at := func(n int) ownership.Version {
+		return ownership.Version{Time: time.Unix(int64(n), 0).UTC(), Source: "s", ID: "m"}
+	}
+	move := func(n int) ownership.LedgerChange {
+		return ownership.Entry{Type: ownership.Moved, From: "t_a", To: "t_b", Version: at(n)}.LedgerChange()
+	}
+	other := ownership.Entry{Type: ownership.Moved, From: "t_c", To: "t_d", Version: ownership.Version{Source: "s", ID: "o"}}.LedgerChange()
+	retract := ownership.Retraction{Source: "s", ID: "m"}.LedgerChange()
+	writes, outcomes := ownership.UpdateLedger(7, time.Unix(50, 0), nil, []ownership.LedgerChange{move(3), other, move(3), move(2), retract, retract})
+	require.Len(t, writes, 2)
+	require.Equal(t, []int64{8, 9}, []int64{writes[0].Seq, writes[1].Seq})
+	require.True(t, writes[0].Retracted())
+	require.Equal(t, at(2), writes[0].Version)
+	require.True(t, time.Unix(50, 0).Equal(writes[0].Retractions[0].At), "a retraction without a time bears the store's")
+	var kinds []ownership.OutcomeKind
+	for _, o := range outcomes {
+		kinds = append(kinds, o.Kind)
+	}
+	require.Equal(t, []ownership.OutcomeKind{ownership.Applied, ownership.Applied, ownership.Duplicate, ownership.Applied, ownership.Applied, ownership.Duplicate}, kinds)
+}
+
+// Else who retracts would be told of themselves, and be noted twice.
+func TestARetractionWhoseAnswerWasLostIsKnownAgain(t *testing.T) {
+	change := ownership.Retraction{Source: "s", ID: "m", By: "kim"}.LedgerChange()
+	first := change.Update(ownership.LedgerEntry{}, false, time.Unix(50, 0))
+	require.True(t, first.Write)
+	again := change.Update(first.Entry, true, time.Unix(51, 0))
+	require.False(t, again.Write)
+	require.Equal(t, ownership.Outcome{Kind: ownership.Duplicate}, again.Outcome)
+}
+
+func TestAChangeThatPanicsIsRefusedAndTheOthersOfItsCommitGoOn(t *testing.T) {
+	move := func(id string) ownership.LedgerChange {
+		return ownership.Entry{Type: ownership.Moved, From: "t_" + id, To: "t_z", Version: ownership.Version{Time: time.Unix(1, 0).UTC(), Source: "s", ID: id}}.LedgerChange()
+	}
+	defect := ownership.LedgerChange{
+		Event:  ownership.EventName{Source: "s", ID: "b"},
+		Update: func(ownership.LedgerEntry, bool, time.Time) ownership.LedgerUpdate { panic("index out of range") },
+	}
+	writes, outcomes := ownership.UpdateLedger(0, time.Unix(9, 0), nil, []ownership.LedgerChange{move("a"), defect, move("c")})
+	require.Len(t, writes, 2)
+	require.Equal(t, []int64{1, 2}, []int64{writes[0].Seq, writes[1].Seq}, "it takes no position")
+	require.Equal(t, []ownership.OutcomeKind{ownership.Applied, ownership.Failed, ownership.Applied},
+		[]ownership.OutcomeKind{outcomes[0].Kind, outcomes[1].Kind, outcomes[2].Kind})
+	var panicked *ownership.PanicError
+	require.ErrorAs(t, outcomes[1].Err, &panicked)
+	require.Equal(t, "index out of range", panicked.Value)
+	require.Contains(t, string(panicked.Stack), "ledgerchange_test.go")
+}
+
+func TestWhatIsSaidOfARetractionIsBoundedAndPrintableUnlessAnArchiveBringsIt(t *testing.T) {
+	for name, r := range map[string]ownership.Retraction{
+		"a long name":    {By: strings.Repeat("k", ownership.MaxByBytes+1)},
+		"a forged row":   {By: "kim\n2026-01-01 counts"},
+		"an escape":      {By: "\x1b[2Kkim"},
+		"a bidi mark":    {By: "kim\u202e"},
+		"a long reason":  {Reason: strings.Repeat("w", ownership.MaxNoteBytes+1)},
+		"a torn reason":  {Reason: "caf\xc3"},
+		"a reason's tab": {Reason: "wrong\ttenant"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r.Source, r.ID = "s", "m"
+			u := r.LedgerChange().Update(ownership.LedgerEntry{}, false, time.Unix(50, 0))
+			require.False(t, u.Write)
+			require.Equal(t, ownership.Failed, u.Outcome.Kind)
+			require.ErrorIs(t, u.Outcome.Err, registry.ErrInvalid)
+			r.At = time.Unix(49, 0)
+			require.True(t, r.LedgerChange().Update(ownership.LedgerEntry{}, false, time.Unix(50, 0)).Write, "what was said once is kept")
+		})
+	}
+	require.NoError(t, ownership.Retraction{}.Validate(), "both may be left out")
+}

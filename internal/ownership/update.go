@@ -1,0 +1,224 @@
+package ownership
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/northstar-engines/realtime-registry/internal/excerpt"
+)
+
+// Update is what a store must write so that a record takes account of entries.
+type Update struct {
+	Outcomes []Outcome // one per entry, in the order given; true once committed
+
+	// Write says that the document must be written: history, owner or path
+	// differ from what is stored. If it is false nothing needs to be done.
+	Write bool
+	// Feed says that a change feed entry must be part of the same commit,
+	// because a cached history would be wrong from then on (design §4).
+	Feed bool
+
+	// What the document must hold. TenantID is the owner by the fold.
+	TenantID  string
+	History   History
+	Path      []string
+	Displaced []Entry // what lost its place, for people to see; no part of the fold
+	LedgerSeq int64
+	Format    int64 // the least that a reader needs
+}
+
+// Update merges entries into the record and folds the result with the ledger,
+// which must not be older than the record's LedgerSeq. With no entries it says
+// what repairs the document. If the record cannot be folded (see Unfoldable)
+// nothing is to be written, and all outcomes are Failed. It is pure: the caller
+// commits what it says, with the record's update time as the precondition.
+func (r Record) Update(entries []Entry, l *Ledger) Update {
+	u := Update{Outcomes: make([]Outcome, len(entries)), History: r.History, Displaced: r.Displaced, LedgerSeq: l.Seq()}
+	if err := r.Unfoldable(l); err != nil {
+		return r.untouched(entries, err)
+	}
+	changed := make([]bool, len(entries))
+
+	// In version order, so that of two creations in one batch the larger is the
+	// conflict, not one that was acknowledged and then displaced.
+	for _, i := range order(entries) {
+		u.History, changed[i], u.Outcomes[i] = u.History.take(entries[i], l)
+		if lost := u.Outcomes[i].Displaced; lost != nil {
+			u.Displaced = displace(u.Displaced, *lost)
+		}
+	}
+	for i, e := range entries {
+		if u.Outcomes[i].Kind == "" {
+			u.Outcomes[i] = u.outcome(l, e, changed[i], u.Outcomes[i])
+		}
+	}
+
+	historyChanged := r.Plain || !u.History.Equal(r.History)
+	if err := l.Unfoldable(u.History); err != nil {
+		return r.untouched(entries, err)
+	}
+	u.TenantID, u.Path, u.Format = u.History.Owner(l), u.History.Path(l), u.History.Format()
+	u.Write = len(u.History) > 0 && (historyChanged || u.TenantID != r.TenantID || !slices.Equal(u.Path, r.Path))
+	u.Feed = u.Write && r.Exists() && historyChanged && !onlyCreation(r.History, u.History)
+	return u
+}
+
+// untouched is the update that changes nothing, since err stands in the way.
+func (r Record) untouched(entries []Entry, err error) Update {
+	u := Update{
+		Outcomes: make([]Outcome, len(entries)), Displaced: r.Displaced,
+		TenantID: r.TenantID, History: r.History, Path: r.Path, LedgerSeq: r.LedgerSeq, Format: r.Format,
+	}
+	for i := range u.Outcomes {
+		u.Outcomes[i] = Outcome{Kind: Failed, Err: err}
+	}
+	return u
+}
+
+// outcome completes the outcome of an entry that was not refused.
+func (u Update) outcome(l *Ledger, e Entry, changed bool, o Outcome) Outcome {
+	switch {
+	case !changed:
+		o.Kind = Duplicate
+		if u.History.holds(e) { // perhaps it is our own, whose answer was lost
+			o.Displaced = displacedBy(u.Displaced, e)
+		}
+	case e.Type == Moved && !u.History.effective(l, e):
+		o.Kind = Inapplicable
+	default:
+		o.Kind = Applied
+	}
+	if e.Type == Created && u.History.base().Equal(e) {
+		o.BornMoved = u.History.bornMoved(l)
+	}
+	return o
+}
+
+// bornMoved returns the move of a whole tenant that is the first thing which
+// happened to a created resource, nil if it is something else.
+func (h History) bornMoved(l *Ledger) *LedgerEntry {
+	f := newFold(h, l)
+	if step, ok := f.next(); ok && step.Ledger {
+		move, _ := l.next(step.From, step.Version, false)
+		return &move
+	}
+	return nil
+}
+
+// Exists reports whether there is a document.
+func (r Record) Exists() bool { return !r.UpdateTime.IsZero() }
+
+func order(entries []Entry) []int {
+	indexes := make([]int, len(entries))
+	for i := range indexes {
+		indexes[i] = i
+	}
+	if len(entries) > 1 {
+		slices.SortStableFunc(indexes, func(i, j int) int {
+			a, b := entries[i], entries[j]
+			if a.registers() != b.registers() {
+				// What registers the resource first: what moves it counts, or not,
+				// by that.
+				if a.registers() {
+					return -1
+				}
+				return 1
+			}
+			return a.compare(b)
+		})
+	}
+	return indexes
+}
+
+// take merges e unless it is refused, in which case the outcome has a kind.
+func (h History) take(e Entry, l *Ledger) (History, bool, Outcome) {
+	merged, changed := h.Merge(e)
+	rival, ok := h.rival(merged, e)
+	switch {
+	case ok && !changed:
+		return h, false, Outcome{Kind: Conflict, Detail: conflictDetail(rival, e)}
+	case !changed:
+		return h, false, Outcome{}
+	}
+	if refused, fits := merged.room(h, e, l); !fits {
+		return h, false, refused
+	}
+	if ok {
+		return merged, true, Outcome{Displaced: &rival}
+	}
+	return merged, true, Outcome{}
+}
+
+// rival returns the entry beside which e cannot be, since the two say different
+// things under one name, or name different tenants as the first. Of the two
+// merged holds the smaller.
+func (h History) rival(merged History, e Entry) (rival Entry, ok bool) {
+	switch e.Type {
+	case Moved:
+		rival, ok = h.named(e)
+	case Claimed, Created:
+		if rival, ok = h.Claimed(); !ok {
+			rival, ok = h.Created()
+		}
+	}
+	return rival, ok && !rival.sameTenants(e)
+}
+
+func conflictDetail(base, e Entry) string {
+	switch {
+	case base.Type == e.Type && base.SameEvent(e.Version):
+		return twice(base, e)
+	case base.Type == Claimed:
+		return fmt.Sprintf("tenant_id: %s cannot have what %s claimed at %s", e.Tenant, base.Tenant, base.Time.Format(timeFormat))
+	}
+	return fmt.Sprintf("tenant_id: %s cannot create what %s created at %s (event %s of %s)",
+		e.Tenant, base.Tenant, base.Time.Format(timeFormat), excerpt.Quote(base.ID), excerpt.Quote(base.Source))
+}
+
+// onlyCreation reports whether all that happened is that a creation joined
+// creations and assertions of the same tenant alone: the one change of an
+// existing history that no reader needs to hear of. It may lower the start,
+// though, which is what Settled is for. A claim that joins is another matter: it
+// may raise the start, and a history that was settled would be wrong for ever.
+func onlyCreation(before, after History) bool {
+	t, ok := before.soleTenant()
+	u, ok2 := after.soleTenant()
+	return ok && ok2 && t == u && before.withoutCreated().Equal(after.withoutCreated())
+}
+
+func (h History) withoutCreated() History {
+	return slices.DeleteFunc(slices.Clone(h), func(e Entry) bool { return e.Type == Created })
+}
+
+// soleTenant is the tenant of a history that holds claims, creations and
+// assertions of one tenant alone.
+func (h History) soleTenant() (string, bool) {
+	if len(h) == 0 {
+		return "", false
+	}
+	for _, e := range h {
+		if e.Type == Moved || e.Tenant != h[0].Tenant {
+			return "", false
+		}
+	}
+	return h[0].Tenant, true
+}
+
+// Settled reports whether the owner by a history that was read some time ago can
+// be relied on although a creation by the same tenant, with a smaller version,
+// may have joined it since without a notice. Such a creation moves the start
+// back, so a move away from that tenant with a version up to the start that we
+// know of may count by now: then the answer is to be read again. Histories with
+// other entries, a claim among them, never change without a notice. Nor can it be
+// relied on if an entry of the ledger that is not understood stands in the way.
+func (h History) Settled(l *Ledger) bool {
+	if l.Unfoldable(h) != nil {
+		return false
+	}
+	tenant, sole := h.soleTenant()
+	if _, claimed := h.Claimed(); !sole || claimed {
+		return true
+	}
+	first, ok := l.next(tenant, Version{}, false)
+	return !ok || first.Version.Compare(h.start()) > 0
+}

@@ -1,0 +1,190 @@
+package regstore
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/northstar-engines/realtime-registry/internal/docdb"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+// The ledger's head. It is read with every strong read, and says, beside the
+// ledger's position, who may take part. It has no seq, so that a query for
+// entries by seq leaves it out.
+const (
+	headID          = "head"
+	fieldPosition   = "position"
+	fieldMinReader  = "min_reader"          // least ownership.Format of a process that reads
+	fieldMinWriter  = "min_writer"          // and of one that writes
+	fieldStaleness  = "ledger_staleness_ms" // LedgerStaleness of all processes
+	fieldCommitTime = "commit_deadline_ms"  // CommitDeadline of all processes
+)
+
+// headFormat is the format of the head; headFields are ours.
+const headFormat = 1
+
+var headFields = []string{fieldPosition, fieldFormat, fieldMinReader, fieldMinWriter, fieldStaleness, fieldCommitTime}
+
+// The fence: an entry of the ledger that this release passes over, and on which
+// commit 1571751 fails. That reads the time of every entry when it starts, every
+// entry beyond its position before it writes what it has not looked at for
+// LedgerStaleness, and before it answers whenever the head is ahead of it; while
+// it cannot, it neither starts, nor writes, nor answers. Its error quotes the time.
+//
+// The fence's seq is beyond all positions; or, in a registry that was brought over,
+// the position that brought the head ahead of all processes which still ran.
+const (
+	fenceID     = "fence"
+	fenceFormat = 1
+	fenceBeyond = 1 << 62
+	fenceText   = "this registry is of a later release than commit 1571751: stop this process, see docs/upgrades.md"
+)
+
+func (s *Store) headName() string { return s.db.Name(LedgerCollection, headID) }
+
+func (s *Store) fenceName() string { return s.db.Name(LedgerCollection, fenceID) }
+
+// headState is what the head said when it was last read.
+type headState struct {
+	exists  bool
+	writing error // why this process must not write; nil if it may
+}
+
+// look takes note of the head, nil if there is none, and returns the ledger's
+// position. The error says why this process must not read; it wraps
+// registry.ErrIncompatible.
+func (s *Store) look(ctx context.Context, head *docdb.Document) (position int64, err error) {
+	before := s.head.Load()
+	state := headState{exists: head != nil || before != nil && before.exists}
+	if state.exists {
+		err = s.mayRead(head)
+		state.writing = err
+		if least := head.GetFields()[fieldMinWriter].GetIntegerValue(); err == nil && least > ownership.Format {
+			state.writing = s.incompatible("writes to this registry take format %d, and this version has %d: use a later release", least, ownership.Format)
+		}
+	}
+	if s.head.Store(&state); state.writing != nil && (before == nil || before.writing == nil) {
+		s.logger.ErrorContext(ctx, "this process must not take part in the registry any more", "reads", err == nil, "error", state.writing)
+	}
+	return head.GetFields()[fieldPosition].GetIntegerValue(), err
+}
+
+// mayRead returns why this process must not read. A head that was there and is
+// not has been deleted by hand.
+func (s *Store) mayRead(head *docdb.Document) error {
+	if head == nil {
+		return s.headIsGone()
+	}
+	if docdb.Missing(head.Fields[fieldFormat]) {
+		return s.incompatible("%w", registry.ErrNotUpgraded)
+	}
+	if _, err := decodeFormat(head); err != nil {
+		return s.incompatible("%w", err)
+	}
+	for _, field := range []string{fieldPosition, fieldMinReader, fieldMinWriter} {
+		if _, err := decodeInteger(head.Fields[field]); err != nil { // somebody has edited it
+			return s.incompatible("%w", named(field, err))
+		}
+	}
+	if least := head.Fields[fieldMinReader].GetIntegerValue(); least > ownership.Format {
+		return s.incompatible("reads of this registry take format %d, and this version has %d: use a later release", least, ownership.Format)
+	}
+	return cmp.Or(
+		s.differs("LedgerStaleness", s.ledgerStaleness, head.Fields[fieldStaleness]),
+		s.differs("CommitDeadline", s.commitDeadline, head.Fields[fieldCommitTime]))
+}
+
+// differs compares a constant on which the proofs rest with that of the others.
+func (s *Store) differs(name string, ours time.Duration, theirs *docdb.Value) error {
+	stored := time.Duration(theirs.GetIntegerValue()) * time.Millisecond
+	if stored == ours {
+		return nil
+	}
+	return s.incompatible("%s is %v here, and %v for the registry: all processes must agree on it", name, ours, stored)
+}
+
+func (s *Store) incompatible(format string, args ...any) error {
+	return fmt.Errorf("%s: %w, %w: %w (docs/upgrades.md)", shortName(s.headName()),
+		registry.ErrUnavailable, registry.ErrIncompatible, fmt.Errorf(format, args...))
+}
+
+// mayWrite returns why this process must not write, as far as it is known. In a
+// registry that has no head, because nothing was ever written, it makes one,
+// within CommitDeadline.
+func (s *Store) mayWrite(ctx context.Context) error {
+	if state := s.head.Load(); state != nil && state.exists {
+		return state.writing
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.commitDeadline)
+	defer cancel()
+	return s.makeHead(ctx)
+}
+
+// makeHead makes the head, if there is none and the registry is a new one, and
+// returns why this process must not write.
+func (s *Store) makeHead(ctx context.Context) error {
+	if _, err := s.readWithHead(ctx, nil); err != nil {
+		return err
+	}
+	if state := s.head.Load(); state.exists {
+		return state.writing
+	}
+	if err := s.isNew(ctx); err != nil {
+		return err
+	}
+	_, err := s.commit(ctx, time.Now().Add(s.commitDeadline), s.headWrite(0, nil), s.fenceWrite(fenceBeyond, nil))
+	if err != nil && !docdb.LostTheRace(err) {
+		return err
+	}
+	if _, err := s.readWithHead(ctx, nil); err != nil { // as it is now: another process may have made it
+		return err
+	}
+	if state := s.head.Load(); !state.exists {
+		return unavailable("make the ledger's head", cmp.Or(err, errors.New("it is gone")))
+	} else {
+		return state.writing
+	}
+}
+
+// headWrite writes the ledger's position. Who may take part is said when the
+// head is made, and stays.
+func (s *Store) headWrite(position int64, existing *docdb.Document) docdb.Write {
+	w := docdb.Write{
+		Name:   s.headName(),
+		Fields: map[string]*docdb.Value{fieldPosition: docdb.Integer(position)},
+		Mask:   []string{fieldPosition},
+		Times:  []string{fieldChangedAt},
+		If:     docdb.AsRead(existing),
+	}
+	if existing == nil {
+		w.Fields, w.Mask = s.headFields(position), headFields
+	}
+	return w
+}
+
+func (s *Store) headFields(position int64) map[string]*docdb.Value {
+	const least = 1 // a process that knows format 1 leaves alone what is later
+	return map[string]*docdb.Value{
+		fieldPosition:   docdb.Integer(position),
+		fieldFormat:     docdb.Integer(headFormat),
+		fieldMinReader:  docdb.Integer(least),
+		fieldMinWriter:  docdb.Integer(least),
+		fieldStaleness:  docdb.Integer(s.ledgerStaleness.Milliseconds()),
+		fieldCommitTime: docdb.Integer(s.commitDeadline.Milliseconds()),
+	}
+}
+
+// fenceWrite makes the fence, or puts it at another position.
+func (s *Store) fenceWrite(position int64, existing *docdb.Document) docdb.Write {
+	return docdb.Write{
+		Name: s.fenceName(),
+		Fields: map[string]*docdb.Value{
+			fieldSeq: docdb.Integer(position), fieldTime: docdb.Text(fenceText), fieldFormat: docdb.Integer(fenceFormat),
+		},
+		If: docdb.AsRead(existing),
+	}
+}

@@ -1,0 +1,156 @@
+package regstore
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/northstar-engines/realtime-registry/internal/docdb"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
+)
+
+// Retract implements ownership.Store.
+func (s *Store) Retract(ctx context.Context, r ownership.Retraction) ownership.Outcome {
+	ctx, done := s.telemetry.start(ctx, "retract", 1)
+	outcome := s.lane.change(ctx, []ownership.LedgerChange{r.LedgerChange()})[0]
+	done(outcome.Err)
+	return outcome
+}
+
+// ledgerDocuments is what one read saw of the ledger's entries and its head.
+type ledgerDocuments struct {
+	documents map[string]*docdb.Document
+	entries   map[ownership.EventName]ownership.LedgerEntry
+	position  int64
+	now       time.Time // by the store's clock
+}
+
+// changeLedger reads the entries of changes and the head, and commits all the
+// entries that change together with the head, so that positions are in the order
+// of commits. It answers the changes that are settled, and returns those that
+// are to be tried again: after a lost race; and once after an answer that was
+// lost, to learn by reading whether the commit happened. sent reports whether
+// the head was written, perhaps.
+//
+// It is called by the lane alone, on behalf of many callers, so it has a time of
+// its own: CommitDeadline to read, and as long to commit.
+func (s *Store) changeLedger(changes []*queuedChange) (again []*queuedChange, sent bool) {
+	ctx, done := s.telemetry.start(context.Background(), "change_ledger", len(changes))
+	read, err := s.readLedger(ctx, changes)
+	if err != nil {
+		for _, c := range changes {
+			c.fail(errors.Join(c.lost, err))
+		}
+		done(err)
+		return nil, false
+	}
+	pure := make([]ownership.LedgerChange, len(changes))
+	for i, c := range changes {
+		pure[i] = c.LedgerChange
+	}
+	entries, outcomes := ownership.UpdateLedger(read.position, read.now, read.entries, pure)
+	if len(entries) > 0 {
+		err, sent = s.commitLedger(ctx, read, entries), true
+	}
+	done(err)
+	if err == nil {
+		s.lane.whole()
+		for i, c := range changes {
+			c.settle(outcomes[i])
+		}
+		return nil, sent
+	}
+	if status.Code(err) == codes.InvalidArgument && len(changes) > 1 {
+		s.lane.halve(len(changes))
+		return changes, false // nothing was written, and nobody else is in the way
+	}
+	for i, c := range changes {
+		if c.goesOn(err, outcomes[i]) {
+			again = append(again, c)
+		} else {
+			c.fail(err)
+		}
+	}
+	return again, sent
+}
+
+// goesOn notes that a commit of the change failed, and reports whether it is to
+// be tried again.
+func (c *queuedChange) goesOn(err error, outcome ownership.Outcome) bool {
+	if docdb.LostTheRace(err) {
+		c.races++
+		return c.races < raceAttempts
+	}
+	if c.sent != nil {
+		return false
+	}
+	c.sent, c.lost = &outcome, err
+	return true
+}
+
+// readLedger reads the entries of changes, and the head, in one request.
+func (s *Store) readLedger(ctx context.Context, changes []*queuedChange) (ledgerDocuments, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.commitDeadline)
+	defer cancel()
+	names := []string{s.headName()}
+	for _, c := range changes {
+		names = append(names, s.ledgerName(c.Event))
+	}
+	slices.Sort(names)
+	documents, now, err := s.get(ctx, slices.Compact(names))
+	if err != nil {
+		return ledgerDocuments{}, err
+	}
+	position, err := s.look(ctx, documents[s.headName()])
+	if err = cmp.Or(err, s.mayWrite(ctx)); err != nil {
+		return ledgerDocuments{}, err
+	}
+	if documents[s.headName()] == nil { // it was made just now
+		return s.readLedger(ctx, changes)
+	}
+	read := ledgerDocuments{documents, map[ownership.EventName]ownership.LedgerEntry{}, position, now}
+	for _, c := range changes {
+		if d := documents[s.ledgerName(c.Event)]; d != nil {
+			read.entries[c.Event] = s.decodeLedgerEntry(ctx, d)
+		}
+	}
+	return read, nil
+}
+
+// commitLedger commits entries and the head, on the condition that all are as
+// they were read. Then this process folds with them at once.
+func (s *Store) commitLedger(ctx context.Context, read ledgerDocuments, entries []ownership.LedgerEntry) error {
+	last := entries[len(entries)-1].Seq
+	writes := []docdb.Write{s.headWrite(last, read.documents[s.headName()])}
+	for _, e := range entries {
+		name := s.ledgerName(e.EventName())
+		writes = append(writes, s.ledgerWrite(name, e, read.documents[name]))
+	}
+	slices.SortFunc(writes, func(a, b docdb.Write) int { // one order of locks
+		return cmp.Compare(a.Name, b.Name)
+	})
+	sent := time.Now()
+	if _, err := s.commit(ctx, sent.Add(s.commitDeadline), writes...); err != nil {
+		return err
+	}
+	s.appended(ctx, read.position, last, entries, sent)
+	return nil
+}
+
+// appended takes note of a commit to the ledger: as it held only if the head was
+// at the position before, the ledger was that one with the entries, at a moment
+// after sent. Where this process does not know the ledger before, it reads; if
+// that fails it goes on as the others do, who do not know of the commit yet.
+func (s *Store) appended(ctx context.Context, before, last int64, entries []ownership.LedgerEntry, sent time.Time) {
+	switch known := s.cached.Load(); {
+	case known.Seq() == before:
+		s.advance(&certifiedLedger{known.With(last, entries), sent})
+	case known.Seq() < before:
+		_, _ = s.refreshLedger(ctx)
+	}
+}

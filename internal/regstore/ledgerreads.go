@@ -1,0 +1,198 @@
+package regstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+	"weak"
+
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
+)
+
+// ledgerReads finds for each read the ledger of the read's own time. Reads that
+// need entries which this process does not know share the queries: one is under
+// way, for the latest of those that wait, and from what it brings the ledgers of
+// the others follow (ownership.Ledger.Between). So a read waits for the query that
+// is under way and for one more, however many reads there are and whatever the
+// head does meanwhile; and all of them together take no more than one query at a
+// time.
+type ledgerReads struct {
+	store    *Store
+	patience time.Duration
+
+	mu      sync.Mutex
+	kept    map[int64]weak.Pointer[ownership.Ledger] // by position, while somebody has them
+	wanted  []*wantedLedger                          // what the next round is for
+	reading bool
+}
+
+// wantedLedger is a ledger that a read waits for.
+type wantedLedger struct {
+	ctx      context.Context
+	base     *ownership.Ledger // a ledger before it
+	position int64
+	at       time.Time // the read's time, when the head was at the position
+	answer   chan ledgerAnswer
+}
+
+type ledgerAnswer struct {
+	ledger *ownership.Ledger
+	err    error
+}
+
+// patience is how long a query holds up the next one. One that takes longer, or
+// never ends, goes on beside it.
+const patience = time.Second
+
+// errTwoTimes: two reads as of one time have seen different states.
+var errTwoTimes = errors.New("two reads as of one time disagree")
+
+func newLedgerReads(s *Store) *ledgerReads {
+	return &ledgerReads{store: s, patience: patience, kept: map[int64]weak.Pointer[ownership.Ledger]{}}
+}
+
+// keep remembers a ledger for as long as somebody uses it: ledgers are large.
+func (r *ledgerReads) keep(l *ownership.Ledger) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for position, pointer := range r.kept {
+		if pointer.Value() == nil {
+			delete(r.kept, position)
+		}
+	}
+	if l != nil {
+		r.kept[l.Seq()] = weak.Make(l)
+	}
+}
+
+// ledger returns the ledger at a position, where the head was at a time. It waits
+// for no longer than ctx.
+func (r *ledgerReads) ledger(ctx context.Context, base *ownership.Ledger, position int64, at time.Time) (*ownership.Ledger, error) {
+	if base.Seq() == position {
+		return base, nil
+	}
+	if ledger, _, ok := r.find(base, position); ok {
+		return ledger, nil
+	}
+	w := &wantedLedger{ctx, base, position, at, make(chan ledgerAnswer, 1)}
+	r.mu.Lock()
+	r.wanted = append(r.wanted, w)
+	start := !r.reading
+	r.reading = true
+	r.mu.Unlock()
+	if start {
+		go r.run()
+	}
+	select {
+	case a := <-w.answer:
+		return a.ledger, a.err
+	case <-ctx.Done():
+		return nil, unavailable("read the ledger", ctx.Err())
+	}
+}
+
+// find returns the ledger at a position, if it is known, or follows from what is
+// known; else the last known one before it.
+func (r *ledgerReads) find(base *ownership.Ledger, position int64) (ledger, before *ownership.Ledger, ok bool) {
+	known := []*ownership.Ledger{r.store.cached.Load().Ledger}
+	r.mu.Lock()
+	defer r.mu.Unlock() // to the end: what many ask for is made once
+	for _, pointer := range r.kept {
+		if l := pointer.Value(); l != nil {
+			known = append(known, l)
+		}
+	}
+	before = base
+	var after *ownership.Ledger
+	for _, l := range known {
+		switch seq := l.Seq(); {
+		case seq == position:
+			return l, nil, true
+		case seq < position && seq > before.Seq():
+			before = l
+		case seq > position && (after == nil || seq < after.Seq()):
+			after = l
+		}
+	}
+	if after == nil {
+		return nil, before, false
+	}
+	if ledger, ok = before.Between(position, after); ok {
+		r.kept[position] = weak.Make(ledger)
+	}
+	return ledger, before, ok
+}
+
+// run reads until nothing is wanted.
+func (r *ledgerReads) run() {
+	for {
+		round := r.take()
+		if len(round) == 0 {
+			return
+		}
+		done, overdue := make(chan struct{}), time.After(r.patience)
+		go func() {
+			defer close(done)
+			r.read(round)
+		}()
+		select {
+		case <-done:
+		case <-overdue:
+		}
+	}
+}
+
+// take takes what is still waited for; nothing if the loop has come to rest.
+func (r *ledgerReads) take() []*wantedLedger {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	round := slices.DeleteFunc(r.wanted, func(w *wantedLedger) bool { return w.ctx.Err() != nil })
+	r.wanted = nil
+	r.reading = len(round) > 0
+	return round
+}
+
+// read answers a round, the latest position first. It ends when nobody waits for
+// it any more. An error is that of all who have no answer yet.
+func (r *ledgerReads) read(round []*wantedLedger) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(round[0].ctx))
+	defer cancel()
+	var left atomic.Int64
+	for _, w := range round {
+		defer context.AfterFunc(w.ctx, func() {
+			if left.Add(1) == int64(len(round)) {
+				cancel()
+			}
+		})()
+	}
+	slices.SortStableFunc(round, func(a, b *wantedLedger) int { return int(b.position - a.position) })
+	var err error
+	for _, w := range round {
+		var ledger *ownership.Ledger
+		if err == nil {
+			ledger, err = r.findOrQuery(ctx, w)
+		}
+		w.answer <- ledgerAnswer{ledger, err}
+	}
+}
+
+func (r *ledgerReads) findOrQuery(ctx context.Context, w *wantedLedger) (*ownership.Ledger, error) {
+	ledger, before, ok := r.find(w.base, w.position)
+	if ok {
+		return ledger, nil
+	}
+	changed, last, err := r.store.ledgerEntries(ctx, before.Seq(), w.at)
+	if err != nil {
+		return nil, err
+	}
+	if last != w.position {
+		return nil, unavailable("read the ledger", fmt.Errorf("its head is at position %d, its last entry at %d: %w", w.position, last, errTwoTimes))
+	}
+	ledger = before.With(w.position, changed)
+	r.store.advance(&certifiedLedger{Ledger: ledger}) // who asked says since when it is the newest
+	return ledger, nil
+}

@@ -1,0 +1,199 @@
+package regstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc/codes"
+
+	"github.com/northstar-engines/realtime-registry/internal/docdb"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
+)
+
+// merge reads targets, merges, and writes, until every race is won or the
+// attempts are used up. The error tells why some could not be written.
+//
+// A commit is lost as a whole where one of its documents was written meanwhile.
+// Each attempt after such a loss commits half as many at once: what nobody else
+// writes is through after a few, and what is contended is alone in the end.
+func (b *batch) merge(ctx context.Context, targets []*target) error {
+	lost := errors.New("the document never stood still")
+	size := docdb.MaxWrites / 2
+	if len(targets) == 0 {
+		return nil
+	}
+	for attempt := range b.store.attempts(ctx) {
+		records, ledger, err := b.read(ctx, targets)
+		if err != nil {
+			lost = err
+			break
+		}
+		if attempt == 0 {
+			b.learn(targets, records)
+		}
+		var transport error
+		if targets, transport = b.write(ctx, targets, records, ledger, size); transport != nil {
+			lost = transport
+			if attempt > 0 { // the first time, a look whether it was committed
+				break
+			}
+		}
+		if len(targets) == 0 {
+			return nil
+		}
+		size = max(1, min(size, len(targets))/2)
+	}
+	b.fail(targets, lost)
+	return asUnavailable(lost)
+}
+
+// learn takes note of whether documents that were read on a guess existed.
+func (b *batch) learn(targets []*target, records []ownership.Record) {
+	existed, guessed := 0, 0
+	for i, t := range targets {
+		if t.guessed {
+			guessed++
+			if records[i].Exists() {
+				existed++
+			}
+		}
+	}
+	b.store.guess.learn(existed, guessed)
+}
+
+// read returns the targets' records, and a ledger that is not older than any of
+// them.
+func (b *batch) read(ctx context.Context, targets []*target) ([]ownership.Record, *certifiedLedger, error) {
+	records := make([]ownership.Record, 0, len(targets))
+	for len(records) < len(targets) {
+		chunk := targets[len(records):min(len(targets), len(records)+docdb.MaxReads)]
+		names := make([]string, len(chunk))
+		for i, t := range chunk {
+			names[i] = b.store.resourceName(t.resource)
+		}
+		documents, _, err := b.store.get(ctx, names)
+		if err != nil {
+			return nil, nil, err
+		}
+		for i, t := range chunk {
+			records = append(records, b.store.decodeOrMissing(ctx, t.resource, documents[names[i]]))
+		}
+	}
+	ledger, err := b.store.ledgerFor(ctx, records)
+	return records, ledger, err
+}
+
+// mostCommits bounds the requests of one batch that are under way at once.
+const mostCommits = 8
+
+// write commits what the merged records want, several requests at a time, and
+// returns the targets to be read again, with the error if there was one other
+// than a lost race. Documents whose cached copies are made wrong go together
+// with their feed entries, at most size of them in one commit.
+func (b *batch) write(ctx context.Context, targets []*target, records []ownership.Record, ledger *certifiedLedger, size int) (left []*target, failure error) {
+	var quiet, noticed []pending
+	for i, t := range targets {
+		p := pending{target: t, update: records[i].Update(t.entries, ledger.Ledger), record: records[i]}
+		if !p.update.Write {
+			b.settleUnwritten(p)
+			continue
+		}
+		// Here, since a panic in the goroutines below would end the process.
+		p.write = b.store.write(t, p.update, p.precondition())
+		switch {
+		case p.update.Feed:
+			noticed = append(noticed, p)
+		default:
+			quiet = append(quiet, p)
+		}
+	}
+	deadline := b.store.deadline(ledger)
+	var mu sync.Mutex // of left and failure
+	var requests errgroup.Group
+	requests.SetLimit(mostCommits)
+	send := func(write func(context.Context, time.Time, []pending) ([]*target, error), chunk []pending) {
+		requests.Go(func() error {
+			again, err := write(ctx, deadline, chunk)
+			mu.Lock()
+			defer mu.Unlock()
+			left, failure = append(left, again...), errors.Join(failure, err)
+			return nil
+		})
+	}
+	for chunk := range chunks(quiet, docdb.MaxWrites) {
+		send(b.writeQuietly, chunk)
+	}
+	for chunk := range chunks(noticed, size) {
+		send(b.writeWithNotice, chunk)
+	}
+	_ = requests.Wait() // each has told
+	return inOrder(left), failure
+}
+
+// pending is a target with what is to be written of it.
+type pending struct {
+	*target
+	update ownership.Update
+	record ownership.Record
+	write  docdb.Write // of the document
+}
+
+func (p pending) precondition() docdb.Condition {
+	if !p.record.Exists() {
+		return docdb.Absent
+	}
+	return docdb.Condition{Updated: p.record.UpdateTime}
+}
+
+// writeQuietly writes documents that need no feed entry, each for itself.
+func (b *batch) writeQuietly(ctx context.Context, deadline time.Time, chunk []pending) (left []*target, failure error) {
+	writes := make([]docdb.Write, len(chunk))
+	for i, p := range chunk {
+		writes[i] = p.write
+	}
+	results, err := b.store.batchWrite(ctx, deadline, writes)
+	for i, p := range chunk {
+		switch {
+		case err != nil:
+			p.sent = true
+			left = append(left, p.target)
+		case results[i] == codes.OK:
+			b.written.Add(1)
+			b.settle(p.target, p.update)
+		default:
+			if !docdb.LostRace(results[i]) {
+				p.sent = true
+				failure = unavailable("batch write", fmt.Errorf("%s: %s", p.resource, results[i]))
+			}
+			left = append(left, p.target)
+		}
+	}
+	return left, errors.Join(err, failure)
+}
+
+// writeWithNotice commits documents together with their feed entries. Where the
+// commit fails, all of them are to be read again.
+func (b *batch) writeWithNotice(ctx context.Context, deadline time.Time, chunk []pending) (left []*target, failure error) {
+	var writes []docdb.Write
+	for _, p := range chunk {
+		writes = append(writes, p.write, b.store.feedWrite(p.resource))
+	}
+	_, err := b.store.commit(ctx, deadline, writes...)
+	for _, p := range chunk {
+		if err == nil {
+			b.written.Add(1)
+			b.settle(p.target, p.update)
+			continue
+		}
+		p.sent = p.sent || !docdb.LostTheRace(err)
+		left = append(left, p.target)
+	}
+	if err != nil && !docdb.LostTheRace(err) {
+		return left, err
+	}
+	return left, nil
+}

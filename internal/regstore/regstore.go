@@ -1,0 +1,210 @@
+// Package regstore keeps the registry in a document database (internal/docdb). It
+// is the one ownership.Store, whose promises are its own; packages firestore and
+// memory open it over their databases.
+//
+// Documents:
+//
+//	realtime_registry/{kind}__{id}     tenant_id, path, history, ledger (design §3, §4)
+//	realtime_registry_ledger/{hash}    one move of everything that a tenant owns
+//	realtime_registry_ledger/head      the ledger's position, raised by every change to it, and who may take part
+//	realtime_registry_ledger/fence     keeps commit 1571751 out
+//	realtime_registry_ledger/rewriting who rewrites documents now
+//	realtime_registry_feed/{random}    a resource whose history changed; expires by TTL policy
+//
+// Outsiders read tenant_id of the first; all else is ours. Every document says the
+// least format that a reader needs (ownership.Format). What is of a later one, or
+// cannot be read, is left alone; writes name the fields that are ours, and leave
+// others alone too.
+//
+// # Costs
+//
+// A create for a resource not seen yet is one write and no read; a duplicate
+// among duplicates is one read and no write. Which of the two a batch is going to
+// be is guessed, from what this process wrote lately and from how the last batch
+// went: a wrong guess costs a read, or a failed create (billed as a write), and
+// never correctness. Every LedgerStaleness of activity adds one read.
+//
+// # Errors
+//
+// Whatever the database says other than an answer wraps registry.ErrUnavailable.
+// A commit whose answer was lost is settled by reading again. Calls are not
+// retried here beyond that and beyond lost races for a document: how long to go
+// on is for the caller to say.
+package regstore
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"path"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/northstar-engines/realtime-registry/internal/claimlog"
+	"github.com/northstar-engines/realtime-registry/internal/docdb"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+// The names of collections, behind the prefix. The first is fixed (design §3).
+const (
+	Collection       = "realtime_registry"
+	LedgerCollection = "realtime_registry_ledger"
+	FeedCollection   = "realtime_registry_feed"
+)
+
+// What the rewriting of documents after a move relies on (design §4): a writer
+// folds with a ledger that is at most LedgerStaleness old, and its commit ends
+// within CommitDeadline of that, however long the process was held up in
+// between. A document that was written without knowledge of a move is there no
+// later than both after the move's commit.
+const (
+	LedgerStaleness = 5 * time.Second
+	CommitDeadline  = 10 * time.Second
+)
+
+// timestampSlack is how much later than a commit's deadline after its timestamp,
+// which is that of the request, a feed entry may have been committed.
+const timestampSlack = time.Second
+
+// FeedTTL is how long a change feed entry is kept.
+const FeedTTL = 24 * time.Hour
+
+// Options make a store.
+type Options struct {
+	// LedgerStaleness and CommitDeadline are, by default, the constants of the
+	// same names. All processes on one database must agree on them; tests
+	// shorten them.
+	LedgerStaleness, CommitDeadline time.Duration
+
+	// LedgerRate is how many commits to the ledger a second this process makes
+	// in the long run, each with up to 500 changes. Default 1: all of them write
+	// one document. Tests raise it.
+	LedgerRate float64
+
+	// Chance returns numbers from 0 to less than 1, by which waits differ. Default:
+	// the runtime's. Tests repeat it.
+	Chance func() float64
+
+	MeterProvider  metric.MeterProvider // nil: no metrics
+	TracerProvider trace.TracerProvider // nil: no spans
+	// Logger is told who claimed what, and whose claim was refused, ten lines a
+	// second of each at most; and what is not understood. nil: silence.
+	Logger *slog.Logger
+}
+
+// Validate reports every fault at once.
+func (o Options) Validate() error {
+	if o.LedgerStaleness < 0 || o.CommitDeadline < 0 || o.LedgerRate < 0 {
+		return errors.New("registry: LedgerStaleness, CommitDeadline and LedgerRate are not negative")
+	}
+	return nil
+}
+
+// Store is a ownership.Store, a ownership.Rewriter and a ownership.Feed.
+type Store struct {
+	db        docdb.DB
+	telemetry *telemetry
+	logger    *slog.Logger
+	guess     guess
+	chance    func() float64
+	claims    *claimlog.Log
+
+	ledgerStaleness, commitDeadline time.Duration
+
+	lane    *ledgerLane
+	reads   *ledgerReads
+	refresh chan struct{} // has one place: one refresh of the ledger at a time
+	cached  atomic.Pointer[certifiedLedger]
+	head    atomic.Pointer[headState] // nil until it was read
+}
+
+// certifiedLedger is the newest ledger that this process knows, and since when
+// it is known that there is no newer one: the local time before the read that
+// said so was sent.
+type certifiedLedger struct {
+	*ownership.Ledger
+	since time.Time
+}
+
+var (
+	_ ownership.Store    = (*Store)(nil)
+	_ ownership.Rewriter = (*Store)(nil)
+	_ ownership.Feed     = (*Store)(nil)
+)
+
+// Open makes a store, which closes the database with itself, and reads the ledger
+// to prove that the database answers. If there is no ledger yet, it looks whether
+// the registry is a new one. Errors wrap registry.ErrUnavailable; ctx bounds the
+// time that it takes. The database is closed if it fails.
+func Open(ctx context.Context, db docdb.DB, o Options) (*Store, error) {
+	s, err := newStore(db, o)
+	if err == nil {
+		_, err = s.refreshLedger(ctx)
+	}
+	if err == nil && !s.head.Load().exists {
+		err = s.isNew(ctx)
+	}
+	if err != nil {
+		db.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// newStore makes a store that has read nothing.
+func newStore(db docdb.DB, o Options) (*Store, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	if o.Chance == nil {
+		o.Chance = rand.Float64
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	t, err := newTelemetry(o.MeterProvider, o.TracerProvider, o.Logger)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{
+		db:        db,
+		telemetry: t,
+		logger:    o.Logger,
+		chance:    o.Chance,
+		claims:    claimlog.New(o.Logger),
+		refresh:   make(chan struct{}, 1),
+
+		ledgerStaleness: cmp.Or(o.LedgerStaleness, LedgerStaleness),
+		commitDeadline:  cmp.Or(o.CommitDeadline, CommitDeadline),
+	}
+	s.cached.Store(&certifiedLedger{})
+	s.reads = newLedgerReads(s)
+	s.lane = newLedgerLane(cmp.Or(o.LedgerRate, ledgerRate), o.Chance, s.changeLedger)
+	return s, nil
+}
+
+// Close implements ownership.Store.
+func (s *Store) Close() error { return s.db.Close() }
+
+// shortName is the name of a document as people look for it: its collection,
+// with the prefix, and its id.
+func shortName(name string) string {
+	collection, id := path.Split(name)
+	return path.Base(collection) + "/" + id
+}
+
+func (s *Store) resourceName(r registry.Resource) string {
+	return s.db.Name(Collection, r.DocumentID())
+}
+
+// unavailable wraps what the database said, or a context's end.
+func unavailable(operation string, err error) error {
+	return fmt.Errorf("%s: %w: %w", operation, registry.ErrUnavailable, err)
+}

@@ -1,0 +1,232 @@
+// Package rewrite writes owners out into documents after moves of whole tenants,
+// for readers that know the documents and nothing of the ledger (design §4).
+//
+// A move of a tenant is one write to the ledger, and verifiers see it at once.
+// Every change of the ledger, a retraction too, queues a job that brings the
+// tenant_id of the affected documents, and only of those, to what the fold says.
+// Any number of workers may run: one at a time has the lease, and does the jobs
+// in the order of ledger commits. A worker that ends gives the lease back; if
+// it was killed another takes the job up behind the last progress that was
+// stored, once the lease has run out.
+//
+// # Guarantees
+//
+// When the last job has ended, every document's tenant_id is the owner by the
+// fold, and its path that of the fold, also if it was written while the job
+// ran by a process that did not know of the move. docs/moves.md says why. Two
+// workers that both think they have the lease do no harm but to each other's
+// progress: every write is conditional, and folds with a fresh ledger.
+//
+// It does not promise how soon: by default it follows Firestore's ramp (package
+// internal/governor), and ten million documents take some 45 minutes.
+//
+// # What is not understood
+//
+// Documents that this version does not understand (registry.ErrTooNew) are left
+// alone. A job that met any is not done: all other documents are rewritten, and
+// the job is given back for a worker of a later release. This worker goes on with
+// the jobs behind it, and tries it again after a minute, then after two, and so
+// on, at least once an hour.
+//
+// # Passes
+//
+// A job ends with a pass that begins when no writer can be left that does not
+// know of the change: Store.Settling after its commit. If all documents can
+// be done before that, a first pass serves readers sooner.
+//
+// # Telemetry
+//
+//   - registry.rewriting.documents (counter, action: read, written)
+//   - registry.rewriting.jobs (counter, outcome: done, interrupted, lost, too_new,
+//     failed)
+//   - registry.rewriting.lag (histogram, seconds from the change's commit to the
+//     end of its job)
+//   - registry.rewriting.remaining (gauge, documents that the pass which this
+//     process is at has still to visit)
+//   - log lines at the beginning, at the end, and every 10 s in between
+package rewrite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/google/uuid"
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/northstar-engines/realtime-registry/internal/governor"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+// Options of a worker. The zero Options are good.
+type Options struct {
+	Holder string        // names this worker in the ledger; default: host, process and a random part
+	Lease  time.Duration // default 30 s; it is renewed after a third of it
+	Poll   time.Duration // how often to look for a job; default 2 s; costs one read
+	Rate   governor.Rate // documents a second; default: Firestore's ramp
+	Page   int           // documents of one query, which a kill may have read in vain; default 10,000
+	Drain  time.Duration // how long what is under way, and giving the job back, may go on when ctx ends; default 20 s
+
+	Logger        *slog.Logger         // nil: silence
+	MeterProvider metric.MeterProvider // nil: no metrics
+}
+
+// Validate reports every fault at once.
+func (o Options) Validate() error {
+	var faults []error
+	if o.Lease < 0 || o.Poll < 0 || o.Drain < 0 {
+		faults = append(faults, errors.New("rewrite: Lease, Poll and Drain are not negative"))
+	}
+	if o.Page < 0 {
+		faults = append(faults, errors.New("rewrite: Page is not negative"))
+	}
+	return errors.Join(faults...)
+}
+
+func (o Options) withDefaults() Options {
+	if o.Holder == "" {
+		host, _ := os.Hostname()
+		o.Holder = fmt.Sprintf("%s/%d/%s", host, os.Getpid(), uuid.NewString()[:8])
+	}
+	if o.Lease == 0 {
+		o.Lease = 30 * time.Second
+	}
+	if o.Poll == 0 {
+		o.Poll = 2 * time.Second
+	}
+	if o.Page == 0 {
+		o.Page = 10_000
+	}
+	if o.Drain == 0 {
+		o.Drain = 20 * time.Second
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// sleep waits; the error is that of ctx.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Worker does jobs, one after the other.
+type Worker struct {
+	store     ownership.Rewriter
+	o         Options
+	telemetry *telemetry
+	passing   passing
+}
+
+// New returns a worker that does nothing yet.
+func New(store ownership.Rewriter, o Options) (*Worker, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	t, err := newTelemetry(o.MeterProvider)
+	if err != nil {
+		return nil, fmt.Errorf("rewrite: %w", err)
+	}
+	return &Worker{store: store, o: o.withDefaults(), telemetry: t, passing: passing{}}, nil
+}
+
+// Run does jobs until ctx ends, and returns within Options.Drain of that. Then
+// no write of its own is under way, and the lease is given back if the store
+// can be had. A store that cannot be had is logged, and asked again.
+func (w *Worker) Run(ctx context.Context) {
+	const longest = time.Minute
+	wait := w.o.Poll
+	for ctx.Err() == nil {
+		err := w.RunNext(ctx)
+		switch {
+		case err == nil:
+			wait = 0
+		case errors.Is(err, ownership.ErrNoJob), errors.Is(err, ownership.ErrLeaseLost):
+			wait = w.o.Poll
+		case errors.Is(err, errPassedOver):
+			wait = 0 // others may be behind it
+		case errors.Is(err, registry.ErrTooNew):
+			wait = longest // nothing can be folded with the ledger: no job can be done
+			w.o.Logger.Error("rewriting waits for a release that understands what is stored", "error", err, "in", wait)
+		case ctx.Err() == nil:
+			wait = min(max(2*wait, w.o.Poll), longest)
+			w.o.Logger.Warn("rewriting failed; it is tried again", "error", err, "in", wait)
+		}
+		if sleep(ctx, wait) != nil {
+			return
+		}
+	}
+}
+
+// RunNext does one job to its end. Errors: ErrNoJob, ErrLeaseLost, that of ctx,
+// or ErrUnavailable; the job can be taken up again after each of them. After
+// ErrTooNew it is passed over for a while.
+func (w *Worker) RunNext(ctx context.Context) error {
+	claimed, err := w.claim(ctx)
+	if err != nil {
+		return err
+	}
+	commits, cancel := outlasting(ctx, w.o.Drain)
+	defer cancel()
+	r := &run{
+		Worker:   w,
+		commits:  commits,
+		job:      claimed,
+		at:       time.Now(),
+		governor: governor.New(w.o.Rate),
+		logger: w.o.Logger.With("move", claimed.Entry.ID, "source", claimed.Entry.Source,
+			"from", claimed.Entry.From, "to", claimed.Entry.To, "retracted", claimed.Entry.Retracted()),
+	}
+	err = r.do(ctx)
+	tooNew := errors.Is(err, registry.ErrTooNew)
+	if err != nil && (ctx.Err() != nil || tooNew) {
+		r.giveBack()
+	}
+	w.telemetry.ended(outcome(ctx, err), r.job)
+	if tooNew {
+		again := w.passing.over(claimed.Entry.Seq, time.Now())
+		r.logger.Error("the rewriting for a move met what this version does not understand: it waits for a release that does, and others go first",
+			"error", err, "again_in", again)
+		err = fmt.Errorf("%w: %w", errPassedOver, err)
+	}
+	return err
+}
+
+// outlasting returns a context that ends so long after ctx.
+func outlasting(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(d, cancel) })
+	return longer, func() { stop(); cancel() }
+}
+
+func (w *Worker) claim(ctx context.Context) (ownership.Job, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return w.store.ClaimJob(ctx, w.o.Holder, w.o.Lease, w.passing.positions(time.Now())...)
+}
+
+func outcome(ctx context.Context, err error) string {
+	switch {
+	case err == nil:
+		return "done"
+	case errors.Is(err, ownership.ErrLeaseLost):
+		return "lost"
+	case errors.Is(err, registry.ErrTooNew):
+		return "too_new"
+	case ctx.Err() != nil:
+		return "interrupted"
+	}
+	return "failed"
+}

@@ -1,0 +1,212 @@
+package simulation
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
+	"github.com/northstar-engines/realtime-registry/internal/reference"
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+const source = "//simulation"
+
+// makeEvents makes what is to be delivered: creations, conflicting ones too,
+// moves of resources and of tenants, plain sets as archives have them, and which
+// moves are taken back.
+func (s *simulation) makeEvents() {
+	for n := range 2 + s.random.IntN(4) {
+		s.resources = append(s.resources, registry.Resource{Kind: registry.Thread, ID: fmt.Sprint(n)})
+	}
+	for n := range 3 + s.random.IntN(3+s.random.IntN(20)) {
+		s.messages = append(s.messages, s.makeMessage(n))
+	}
+	for _, m := range s.messages {
+		tenantMove := m.changes[0].Resource == registry.Resource{}
+		if tenantMove && s.random.IntN(2) == 0 {
+			s.retractions = append(s.retractions, &retraction{id: m.changes[0].Entry.ID})
+		}
+	}
+}
+
+func (s *simulation) makeMessage(n int) *message {
+	tenant := func() string { return fmt.Sprint("t_", string(rune('a'+s.random.IntN(4)))) }
+	entry := ownership.Entry{Version: ownership.Version{
+		Time: time.Unix(int64(s.random.IntN(20)), 0).UTC(), Source: source, ID: fmt.Sprint("e", n),
+	}}
+	if s.random.IntN(3) == 0 { // about when claims are made
+		entry.Time = time.Now().Add(time.Duration(s.random.IntN(300)) * time.Second)
+	}
+	m := &message{name: entry.ID}
+	if n > 0 && s.random.IntN(8) == 0 {
+		entry.ID = fmt.Sprint("e", s.random.IntN(n)) // a name that was used before
+	}
+	from, to := tenant(), tenant()
+	for to == from {
+		to = tenant()
+	}
+	if s.random.IntN(200) == 0 {
+		m.changes = s.makeFlood(entry, from, to)
+		return m
+	}
+	switch s.random.IntN(10) {
+	case 9:
+		r := s.resources[s.random.IntN(len(s.resources))]
+		m.changes = []ownership.Change{{Resource: r, Entry: ownership.ClaimEntry(from, r, entry.Time)}} // from an archive
+		return m
+	case 0, 1, 2:
+		entry.Type, entry.Tenant = ownership.Created, from
+		if s.random.IntN(3) > 0 {
+			entry.Tenant = "t_a" // so that most creations agree
+		}
+	case 3:
+		entry.Type, entry.Tenant = ownership.Asserted, from
+		entry.Source, entry.ID = "", ""
+	case 4:
+		entry.Type, entry.From, entry.To = ownership.Moved, from, to
+	default:
+		entry.Type, entry.From, entry.To = ownership.Moved, from, to
+		m.changes = []ownership.Change{{Entry: entry}}
+		return m
+	}
+	count := 1
+	if entry.Type == ownership.Moved {
+		count += s.random.IntN(2)
+	}
+	for _, i := range s.random.Perm(len(s.resources))[:count] {
+		m.changes = append(m.changes, ownership.Change{Resource: s.resources[i], Entry: entry})
+	}
+	return m
+}
+
+// makeFlood makes more moves of one resource than may be without effect.
+func (s *simulation) makeFlood(entry ownership.Entry, from, to string) (changes []ownership.Change) {
+	r := s.resources[s.random.IntN(len(s.resources))]
+	entry.Type, entry.From, entry.To = ownership.Moved, from, to
+	id := entry.ID
+	for i := range ownership.MaxIdleMoves + 3 {
+		entry.ID = fmt.Sprint(id, "-", i)
+		entry.Time = entry.Time.Add(time.Nanosecond)
+		changes = append(changes, ownership.Change{Resource: r, Entry: entry})
+	}
+	return changes
+}
+
+// events lists what was to be delivered, for a seed that fails.
+func (s *simulation) events() string {
+	var b strings.Builder
+	for _, m := range s.messages {
+		e := m.changes[0].Entry
+		fmt.Fprintf(&b, "  %s %s %s at %s:", m.name, e.Type, e.ID, e.Time.Format(time.RFC3339Nano))
+		if e.Type == ownership.Moved {
+			fmt.Fprintf(&b, " %s → %s", e.From, e.To)
+		} else {
+			fmt.Fprintf(&b, " %s", e.Tenant)
+		}
+		for _, c := range m.changes[:min(2, len(m.changes))] {
+			if c.Resource != (registry.Resource{}) {
+				fmt.Fprintf(&b, " %s", c.Resource)
+			}
+		}
+		if len(m.changes) > 2 {
+			fmt.Fprintf(&b, ", %d moves", len(m.changes))
+		}
+		b.WriteString("\n")
+	}
+	for _, r := range s.retractions {
+		fmt.Fprintf(&b, "  retract %s\n", r.id)
+	}
+	for _, c := range s.claims {
+		fmt.Fprintf(&b, "  claim %s %s: %t\n", c.resource, c.tenant, c.yes)
+	}
+	return b.String()
+}
+
+// check holds what is left against the reference: with the claims that were
+// answered yes, and without the moves for which there was no room.
+func (s *simulation) check() error {
+	var ref reference.Registry
+	for _, m := range s.messages {
+		for _, c := range m.changes {
+			if !s.refused[c] || holdsEvent(s.history(c.Resource), c.Entry) {
+				ref.Add(c)
+			}
+		}
+	}
+	for _, r := range s.retractions {
+		ref.Retract(source, r.id)
+	}
+	for _, c := range s.claims {
+		kept, ok := s.history(c.resource).Claimed()
+		if c.yes && !ok {
+			return fmt.Errorf("%s was answered yes for %s, and there is no claim", c.tenant, c.resource)
+		}
+		if ok && kept.Tenant == c.tenant {
+			ref.Add(ownership.Change{Resource: c.resource, Entry: kept})
+		}
+		if c.yes && kept.Tenant != c.tenant && !s.archived(c.resource, kept) {
+			return fmt.Errorf("%s was answered yes for %s, and the claim is by %s", c.tenant, c.resource, kept.Tenant)
+		}
+	}
+	return Compare(s.truth, &ref)
+}
+
+// archived reports whether a claim came from an archive: of several the smallest
+// counts.
+func (s *simulation) archived(r registry.Resource, claim ownership.Entry) bool {
+	return slices.ContainsFunc(s.messages, func(m *message) bool {
+		return m.changes[0].Resource == r && m.changes[0].Entry.Equal(claim)
+	})
+}
+
+func (s *simulation) history(r registry.Resource) ownership.History {
+	snapshot := s.snapshot(r)
+	if len(snapshot.Records) == 0 {
+		return nil
+	}
+	return snapshot.Records[0].History
+}
+
+func (s *simulation) ledger() *ownership.Ledger { return s.snapshot().Ledger }
+
+func (s *simulation) snapshot(resources ...registry.Resource) ownership.Snapshot {
+	resources = slices.DeleteFunc(resources, func(r registry.Resource) bool { return r == registry.Resource{} })
+	snapshot, err := s.truth.Read(context.Background(), resources)
+	if err != nil {
+		s.fails("read: %w", err)
+	}
+	return snapshot
+}
+
+// holdsEvent reports whether the history has an entry of this name.
+func holdsEvent(h ownership.History, e ownership.Entry) bool {
+	return slices.ContainsFunc(h, func(f ownership.Entry) bool { return f.Type == e.Type && f.SameEvent(e.Version) })
+}
+
+// Compare returns an error unless the store's owners are those of the reference,
+// and every document is what the fold says, its path too.
+func Compare(store ownership.Store, ref *reference.Registry) error {
+	want := ref.Owners()
+	visited := 0
+	err := store.Export(context.Background(), func(r ownership.Record, l *ownership.Ledger) error {
+		visited++
+		owner := r.History.Owner(l)
+		if owner != want[r.Resource] {
+			return fmt.Errorf("%s is %s's, by the reference %s's", r.Resource, owner, want[r.Resource])
+		}
+		if r.TenantID != owner {
+			return fmt.Errorf("the document of %s says %s, which is %s's", r.Resource, r.TenantID, owner)
+		}
+		if u := r.Update(nil, l); u.Write {
+			return fmt.Errorf("the document of %s has path %v, by the fold %v", r.Resource, r.Path, u.Path)
+		}
+		return nil
+	})
+	if err == nil && visited != len(want) {
+		err = fmt.Errorf("%d documents, by the reference %d", visited, len(want))
+	}
+	return err
+}

@@ -1,0 +1,182 @@
+package simulation
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/northstar-engines/realtime-registry/handlers"
+	"github.com/northstar-engines/realtime-registry/internal/governor"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
+	"github.com/northstar-engines/realtime-registry/internal/rewrite"
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+func (s *simulation) start() {
+	for range 3 {
+		s.processes = append(s.processes, s.spawn("worker", s.worker))
+	}
+	for range 2 {
+		s.processes = append(s.processes, s.spawn("rewriter", s.rewriter))
+	}
+	s.processes = append(s.processes, s.spawn("operator", s.operator), s.spawn("reader", s.reader),
+		s.spawn("create flow", s.createFlow))
+}
+
+// message is an event in the queue.
+type message struct {
+	name    string
+	changes []ownership.Change
+	acked   bool
+	holder  *process
+	taken   int
+}
+
+// retraction is what the operator is going to take back.
+type retraction struct {
+	id   string
+	done bool
+}
+
+// worker takes messages, applies them, and settles them.
+func (s *simulation) worker(p *process) {
+	for {
+		s.step(p, "take")
+		batch := s.take(p)
+		if len(batch) == 0 {
+			s.sleep(p, time.Second)
+			continue
+		}
+		var changes []ownership.Change
+		for _, m := range batch {
+			changes = append(changes, m.changes...)
+		}
+		outcomes := p.store.Apply(p.ctx, changes)
+		p.unacked = slices.ContainsFunc(outcomes, func(o ownership.Outcome) bool { return o.Kind == ownership.Applied })
+		s.step(p, "ack")
+		p.unacked = false
+		for _, m := range batch {
+			s.learn(m, outcomes[:len(m.changes)])
+			result := handlers.Reduce(outcomes[:len(m.changes)])
+			outcomes = outcomes[len(m.changes):]
+			if result.Verdict != handlers.Transient {
+				m.acked = true
+			}
+			if m.holder == p {
+				m.holder = nil
+			}
+		}
+	}
+}
+
+// learn takes note of what an operator would be told of.
+func (s *simulation) learn(m *message, outcomes []ownership.Outcome) {
+	for i, o := range outcomes {
+		switch {
+		case o.Kind == ownership.Conflict && m.changes[i].Entry.Type == ownership.Moved:
+			s.trouble.NamesTwice++
+		case o.Kind == ownership.HistoryFull:
+			s.trouble.Full++
+			s.refused[m.changes[i]] = true
+		case o.Kind != ownership.Duplicate && o.Displaced != nil:
+			s.trouble.Displaced++
+		}
+	}
+}
+
+// claim is one that was answered yes, or whose answer nobody knows.
+type claim struct {
+	tenant   string
+	resource registry.Resource
+	yes      bool
+}
+
+// createFlow claims resources, for any tenant.
+func (s *simulation) createFlow(p *process) {
+	for {
+		s.sleep(p, time.Duration(p.random.IntN(20))*time.Second)
+		c := claim{tenant: fmt.Sprint("t_", string(rune('a'+p.random.IntN(4)))), resource: s.resources[p.random.IntN(len(s.resources))]}
+		if s.calm {
+			continue
+		}
+		s.claims = append(s.claims, c) // killed in the middle, it may be stored
+		at := len(s.claims) - 1
+		before := s.history(c.resource)
+		created, err := p.store.Claim(p.ctx, c.tenant, c.resource)
+		s.step(p, "answer the claim")
+		s.claims[at].yes = created
+		switch {
+		case errors.Is(err, registry.ErrConflict):
+			s.trouble.ClaimsRefused++
+		case created:
+			s.trouble.Claims++
+			if len(before) > 0 {
+				s.trouble.ClaimsJoined++
+			}
+		}
+	}
+}
+
+// take leases up to four messages, in any order. Now and then one is among them
+// that another worker has, or that was settled long ago.
+func (s *simulation) take(p *process) (batch []*message) {
+	for range 1 + p.random.IntN(4) {
+		m := s.messages[p.random.IntN(len(s.messages))]
+		again := m.acked || m.holder != nil
+		if again && (s.calm || m.acked && !s.redeliver || p.random.IntN(8) != 0) {
+			continue
+		}
+		if again {
+			s.trouble.Duplicates++
+		}
+		m.taken++
+		m.holder = p
+		batch = append(batch, m)
+	}
+	if len(batch) == 0 {
+		for _, m := range s.messages {
+			if !m.acked && m.holder == nil {
+				m.holder = p
+				return append(batch, m)
+			}
+		}
+	}
+	return batch
+}
+
+// rewriter is package rewrite.
+func (s *simulation) rewriter(p *process) {
+	var store ownership.Rewriter = p.store
+	if s.rules.LastPass {
+		store = hasty{store}
+	}
+	worker, err := rewrite.New(store, rewrite.Options{Holder: p.name, Lease: lease, Page: 2, Rate: governor.Unlimited})
+	if err != nil {
+		s.fails("rewrite: %w", err)
+		return
+	}
+	for {
+		if err := worker.RunNext(p.ctx); errors.Is(err, ownership.ErrNoJob) {
+			s.sleep(p, time.Second)
+		}
+		s.step(p, "next job")
+	}
+}
+
+// operator takes moves back, at any time.
+func (s *simulation) operator(p *process) {
+	for {
+		s.sleep(p, time.Duration(p.random.IntN(30))*time.Second)
+		if len(s.retractions) == 0 {
+			continue
+		}
+		r := s.retractions[p.random.IntN(len(s.retractions))]
+		outcome := p.store.Retract(p.ctx, ownership.Retraction{Source: source, ID: r.id, At: retractedAt})
+		s.step(p, "retracted")
+		r.done = r.done || outcome.Kind != ownership.Failed
+	}
+}
+
+// retractedAt does not depend on when the operator comes to it.
+var retractedAt = time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)

@@ -1,0 +1,195 @@
+package simulation
+
+import (
+	"context"
+	"path"
+	"slices"
+	"time"
+
+	"google.golang.org/grpc/codes"
+
+	"github.com/northstar-engines/realtime-registry/internal/docdb"
+	"github.com/northstar-engines/realtime-registry/internal/docdb/docdbtest"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
+	"github.com/northstar-engines/realtime-registry/internal/regstore"
+)
+
+// Rules are those of design §4 and §6 to leave out, one at a time, to show that
+// the simulation would notice. They are left out at the gate: the code that runs
+// is as it ships, and the database does what it would have asked for without the
+// rule.
+type Rules struct {
+	// Feed: a change feed entry is written only if the document's tenant_id
+	// changes.
+	Feed bool
+	// ClaimFeed: a claim that joins a history carries no change feed entry.
+	ClaimFeed bool
+	// PathQuery: a job looks for documents by tenant_id only.
+	PathQuery bool
+	// PathWrite: a document is rewritten only if its tenant_id differs.
+	PathWrite bool
+	// Order: jobs run at the same time, the newest first.
+	Order bool
+	// Fresh: a job folds with the ledger that it read when it began. Order and
+	// Fresh each do harm only if the other is left out too: docs/moves.md.
+	Fresh bool
+	// LastPass: a job ends with a pass that began as soon as it could.
+	LastPass bool
+	// Deadline: a commit may come however long after the ledger was certified that
+	// it was folded with.
+	Deadline bool
+	// Overlap: the change feed is read from the time of the read before.
+	Overlap bool
+}
+
+// jobLeftOut is what a rewriter has for rules that are left out.
+type jobLeftOut struct {
+	claiming bool
+	head     *docdb.Document // when the job began
+}
+
+// leaveOut makes a call, without the rules that are left out.
+func (s *simulation) leaveOut(p *process, c *docdbtest.Call, do func() error) error {
+	switch c.Method {
+	case "Commit":
+		c.Writes = s.withoutNotices(c.Writes)
+		if s.rules.Order {
+			c.Writes = withoutLease(c.Writes)
+		}
+	case "BatchWrite":
+		if s.rules.PathWrite && p.role == "rewriter" {
+			return s.writeOwners(c, do)
+		}
+	case "Query":
+		return s.query(p, c, do)
+	case "Get":
+		err := do()
+		if s.rules.Order {
+			delete(c.Found, s.db.Name(regstore.LedgerCollection, "rewriting"))
+		}
+		if s.rules.Fresh {
+			p.freeze(c, s.db.Name(regstore.LedgerCollection, "head"))
+		}
+		return err
+	}
+	return do()
+}
+
+func (s *simulation) stored(name string) *docdb.Document {
+	found, _, _ := s.db.Get(context.Background(), []string{name})
+	return found[name]
+}
+
+// withoutNotices are writes without the feed entries that are left out.
+func (s *simulation) withoutNotices(writes []docdb.Write) []docdb.Write {
+	if !s.rules.Feed && !s.rules.ClaimFeed {
+		return writes
+	}
+	omitted := map[string]bool{} // ids of documents
+	for _, w := range writes {
+		before := s.stored(w.Name).GetFields()
+		moved := w.Fields["tenant_id"].GetStringValue() != before["tenant_id"].GetStringValue()
+		joined := claimed(w.Fields) && !claimed(before)
+		omitted[path.Base(w.Name)] = s.rules.Feed && !moved || s.rules.ClaimFeed && joined
+	}
+	return slices.DeleteFunc(slices.Clone(writes), func(w docdb.Write) bool {
+		return path.Dir(w.Name) == regstore.FeedCollection && omitted[w.Fields["resource"].GetStringValue()]
+	})
+}
+
+func claimed(fields map[string]*docdb.Value) bool {
+	return slices.ContainsFunc(fields["history"].GetArrayValue().GetValues(), func(v *docdb.Value) bool {
+		return v.GetMapValue().GetFields()["type"].GetStringValue() == string(ownership.Claimed)
+	})
+}
+
+// withoutLease lets everybody have the lease.
+func withoutLease(writes []docdb.Write) []docdb.Write {
+	writes = slices.Clone(writes)
+	for i, w := range writes {
+		if path.Base(w.Name) == "rewriting" {
+			writes[i].If = docdb.Condition{}
+		}
+	}
+	return writes
+}
+
+// writeOwners makes those writes alone that change a tenant_id.
+func (s *simulation) writeOwners(c *docdbtest.Call, do func() error) error {
+	all, made := c.Writes, []int{}
+	c.Writes = nil
+	for i, w := range all {
+		if w.Fields["tenant_id"].GetStringValue() != s.stored(w.Name).GetFields()["tenant_id"].GetStringValue() {
+			c.Writes, made = append(c.Writes, w), append(made, i)
+		}
+	}
+	var err error
+	if len(c.Writes) > 0 {
+		err = do()
+	}
+	results := make([]codes.Code, len(all))
+	for j, i := range made {
+		if err == nil {
+			results[i] = c.Codes[j]
+		}
+	}
+	c.Writes, c.Codes = all, results
+	return err
+}
+
+func (s *simulation) query(p *process, c *docdbtest.Call, do func() error) error {
+	switch {
+	case c.Query.OrderBy == "pending":
+		p.job.claiming = true
+		if s.rules.Order {
+			return s.newestFirst(p, c, do)
+		}
+	case s.rules.PathQuery && c.Query.Collection == regstore.Collection:
+		c.Query.Any = slices.DeleteFunc(slices.Clone(c.Query.Any), func(f docdb.Filter) bool { return f.Field == "path" })
+	case s.rules.Overlap && c.Query.Collection == regstore.FeedCollection:
+		f := c.Query.Any[0]
+		f.Value = docdb.Timestamp(f.Value.GetTimestampValue().AsTime().Add(regstore.CommitDeadline + time.Second))
+		c.Query.Any = []docdb.Filter{f}
+	}
+	return do()
+}
+
+// newestFirst visits pending entries that no other rewriter has, the newest first.
+func (s *simulation) newestFirst(p *process, c *docdbtest.Call, do func() error) error {
+	visit, limit := c.Visit, c.Query.Limit
+	var pending []*docdb.Document
+	c.Query.Limit, c.Visit = 0, func(d *docdb.Document) error {
+		job := d.Fields["rewriting"].GetMapValue().GetFields()
+		holder, since := job["holder"].GetStringValue(), time.Since(d.UpdateTime.AsTime())
+		if holder == "" || holder == p.name || since > lease {
+			pending = append(pending, d)
+		}
+		return nil
+	}
+	if err := do(); err != nil {
+		return err
+	}
+	slices.Reverse(pending)
+	for _, d := range pending[:min(limit, len(pending))] {
+		if err := visit(d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// freeze shows a rewriter the ledger's head as it was when its job began.
+func (p *process) freeze(c *docdbtest.Call, name string) {
+	switch head := c.Found[name]; {
+	case p.role != "rewriter" || head == nil:
+	case p.job.claiming || p.job.head == nil:
+		p.job = jobLeftOut{head: head}
+	default:
+		c.Found[name] = p.job.head
+	}
+}
+
+// hasty is a store that waits for nobody to settle.
+type hasty struct{ ownership.Rewriter }
+
+func (hasty) Settling() time.Duration { return 0 }

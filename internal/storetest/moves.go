@@ -1,0 +1,85 @@
+package storetest
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
+)
+
+func retract(t *testing.T, s ownership.Store, id string) ownership.OutcomeKind {
+	t.Helper()
+	o := s.Retract(context.Background(), ownership.Retraction{Source: "//nexus", ID: id, By: "somebody"})
+	require.NoError(t, o.Err)
+	return o.Kind
+}
+
+func retraction(t *testing.T, b Backend) {
+	s, other := b.Open(), b.Open()
+	apply(t, s, created(thread("a"), "t_a", 1, "ea"), created(thread("b"), "t_b", 1, "eb"), created(thread("c"), "t_c", 1, "ec"))
+	apply(t, s, tenantMoved("t_a", "t_b", 5, "m1"), tenantMoved("t_b", "t_c", 6, "m2"))
+	for _, id := range []string{"a", "b", "c"} {
+		require.Equal(t, "t_c", owner(t, other, thread(id)))
+	}
+	require.Equal(t, ownership.Applied, retract(t, s, "m2"))
+	require.Equal(t, "t_b", owner(t, other, thread("a")), "the earlier move counts still")
+	require.Equal(t, "t_b", owner(t, other, thread("b")))
+	require.Equal(t, "t_c", owner(t, other, thread("c")), "what the target owned itself stays its own")
+	require.Equal(t, ownership.Applied, retract(t, other, "m1"))
+	require.Equal(t, "t_a", owner(t, s, thread("a")))
+	require.Empty(t, b.Feed(), "the ledger is its own feed")
+}
+
+func retractedForEver(t *testing.T, b Backend) {
+	s := b.Open()
+	apply(t, s, created(thread("1"), "t_a", 1, "e1"), tenantMoved("t_a", "t_b", 5, "m"))
+	retract(t, s, "m")
+	_, before := read(t, s, thread("1"))
+	require.Equal(t, ownership.Duplicate, retract(t, b.Open(), "m"), "again is no change")
+	require.Equal(t, kinds(ownership.Duplicate), apply(t, b.Open(), tenantMoved("t_a", "t_b", 5, "m")))
+	require.Equal(t, "t_a", owner(t, b.Open(), thread("1")))
+	_, after := read(t, s, thread("1"))
+	require.Len(t, after.Entries()[0].Retractions, 2, "who was second is known too")
+	require.Equal(t, before.Entries()[0].Retractions[0], after.Entries()[0].Retractions[0])
+	require.Equal(t, "somebody", after.Entries()[0].Retractions[0].By)
+	require.Greater(t, after.Seq(), before.Seq())
+}
+
+func retractionFirst(t *testing.T, b Backend) {
+	s := b.Open()
+	apply(t, s, created(thread("1"), "t_a", 1, "e1"))
+	require.Equal(t, ownership.Applied, retract(t, s, "m"))
+	all, err := s.Moves(context.Background())
+	require.NoError(t, err)
+	require.Len(t, all, 1)
+	require.True(t, all[0].RetractionOnly)
+	require.Equal(t, kinds(ownership.Applied), apply(t, s, tenantMoved("t_a", "t_b", 5, "m")))
+	require.Equal(t, "t_a", owner(t, b.Open(), thread("1")))
+	all, err = s.Moves(context.Background())
+	require.NoError(t, err)
+	require.Len(t, all, 1)
+	require.False(t, all[0].RetractionOnly)
+	require.True(t, all[0].Retracted())
+	require.False(t, all[0].Rewriting.Pending(), "no fold has changed")
+}
+
+func moves(t *testing.T, b Backend) {
+	s := b.Open()
+	apply(t, s, tenantMoved("t_c", "t_d", 9, "late"), tenantMoved("t_a", "t_b", 5, "early"))
+	at := time.Date(2024, 5, 6, 7, 8, 9, 123456789, time.UTC)
+	o := s.Retract(context.Background(), ownership.Retraction{Source: "//nexus", ID: "late", By: "ops@example.com", At: at})
+	require.Equal(t, ownership.Applied, o.Kind)
+	all, err := b.Open().Moves(context.Background())
+	require.NoError(t, err)
+	require.Len(t, all, 2)
+	require.Equal(t, []string{"early", "late"}, []string{all[0].ID, all[1].ID}, "in version order")
+	require.False(t, all[0].Retracted())
+	require.True(t, all[1].Retracted())
+	said := all[1].Retractions[0]
+	require.Equal(t, "ops@example.com", said.By)
+	require.True(t, at.Equal(said.At), "to the nanosecond: %s", said.At)
+	require.Equal(t, []int64{2, 3}, []int64{all[0].Seq, all[1].Seq}, "positions are in the order of commits")
+}

@@ -1,0 +1,102 @@
+package fsquota_test
+
+import (
+	"testing"
+	"time"
+
+	gcp "cloud.google.com/go/firestore"
+	"github.com/stretchr/testify/require"
+
+	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
+	"github.com/northstar-engines/realtime-registry/quota"
+)
+
+func TestAWindowOfALaterReleaseIsLeftAlone(t *testing.T) {
+	project := emulatortest.Firestore(t)
+	store, window := open(t, project, ""), outsider(t, project).Collection("rate_limit_counters").Doc("t_a__send")
+	key := quota.Key{Tenant: "t_a", Action: "send"}
+	_, err := window.Set(t.Context(), map[string]any{"last_reset": float64(time.Now().Unix()), "count": 1, "format": 9})
+	require.NoError(t, err)
+	before, err := window.Get(t.Context())
+	require.NoError(t, err)
+
+	limiter, err := quota.New(store, quota.Options{})
+	require.NoError(t, err)
+	defer limiter.Close(t.Context())
+	_, err = limiter.Allow(t.Context(), "t_a", "send")
+	require.ErrorIs(t, err, quota.ErrUnavailable, "neither an allow nor a refusal")
+	_, err = store.Load(t.Context(), key)
+	require.ErrorIs(t, err, quota.ErrTooNew)
+	require.ErrorContains(t, err, "rate_limit_counters/t_a__send")
+	_, err = quota.Show(t.Context(), store, quota.PolicySet{}, key)
+	require.ErrorIs(t, err, quota.ErrTooNew)
+	after, err := window.Get(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, before.UpdateTime, after.UpdateTime)
+	_, err = limiter.Allow(t.Context(), "t_b", "send")
+	require.NoError(t, err, "others go on")
+}
+
+func TestAWriteOfAWindowLeavesTheFieldsOfOthersAlone(t *testing.T) {
+	project := emulatortest.Firestore(t)
+	store, window := open(t, project, ""), outsider(t, project).Collection("rate_limit_counters").Doc("t_a__send")
+	limiter, err := quota.New(store, quota.Options{})
+	require.NoError(t, err)
+	_, err = window.Set(t.Context(), map[string]any{"last_reset": float64(time.Now().Unix()), "count": 1, "region": "eu"})
+	require.NoError(t, err)
+	_, err = limiter.Allow(t.Context(), "t_a", "send")
+	require.NoError(t, err)
+	require.NoError(t, limiter.Close(t.Context()))
+	var d *gcp.DocumentSnapshot
+	d, err = window.Get(t.Context())
+	require.NoError(t, err)
+	require.EqualValues(t, 1, d.Data()["format"], "it was written")
+	require.Equal(t, "eu", d.Data()["region"])
+}
+
+// A notice tells processes of a reset. One of a later release may tell of more
+// than this version knows.
+func TestANoticeOfAResetOfALaterReleaseIsLeftAlone(t *testing.T) {
+	project := emulatortest.Firestore(t)
+	store, c := open(t, project, ""), outsider(t, project)
+	key := quota.Key{Tenant: "t_a", Action: "send"}
+	notice, window := c.Collection("rate_limit_resets").Doc("t_a__send"), c.Collection("rate_limit_counters").Doc("t_a__send")
+	limiter, err := quota.New(store, quota.Options{Policies: []quota.Policy{{Limit: 1, Window: time.Hour}}})
+	require.NoError(t, err)
+	defer limiter.Close(t.Context())
+	allowed := func() bool {
+		d, err := limiter.Allow(t.Context(), key.Tenant, key.Action)
+		require.NoError(t, err)
+		return d.Allowed
+	}
+	require.True(t, allowed())
+	require.False(t, allowed(), "it is full, and known to be")
+
+	snapshot, err := store.Load(t.Context(), key)
+	require.NoError(t, err)
+	anew := quota.Window{LastReset: float64(time.Now().Unix()), Generation: snapshot.Window.Generation + 1}
+	_, err = store.Save(t.Context(), key, quota.Change{Window: anew, Since: snapshot.Version, ExpiresAt: time.Now().Add(time.Hour)})
+	require.NoError(t, err)
+	_, err = notice.Set(t.Context(), map[string]any{"generations": []int64{1, 2}, "format": 9})
+	require.NoError(t, err)
+	require.Eventually(t, allowed, 30*time.Second, 10*time.Millisecond, "who is told of what it does not understand looks at the window itself")
+
+	before, err := notice.Get(t.Context())
+	require.NoError(t, err)
+	counted, err := window.Get(t.Context())
+	require.NoError(t, err)
+	_, err = quota.Reset(t.Context(), store, key, "alice")
+	require.ErrorIs(t, err, quota.ErrTooNew)
+	require.ErrorIs(t, err, quota.ErrUnavailable)
+	require.ErrorContains(t, err, "rate_limit_resets/t_a__send")
+	for ref, was := range map[*gcp.DocumentRef]*gcp.DocumentSnapshot{notice: before, window: counted} {
+		is, err := ref.Get(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, was.Data(), is.Data(), ref.ID)
+		if ref == notice {
+			require.Equal(t, was.UpdateTime, is.UpdateTime)
+		}
+	}
+	_, err = quota.Reset(t.Context(), store, quota.Key{Tenant: "t_b", Action: "send"}, "alice")
+	require.NoError(t, err, "others go on")
+}

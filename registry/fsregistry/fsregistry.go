@@ -1,0 +1,160 @@
+// Package fsregistry opens the registry in Google Cloud Firestore. It is a
+// ownership.Store, whose promises are its own.
+//
+// Documents, all below a collection prefix that may be empty:
+//
+//	realtime_registry/{kind}__{id}     tenant_id, path, history, ledger (design §3, §4)
+//	realtime_registry_ledger/{hash}    one move of everything that a tenant owns
+//	realtime_registry_ledger/head      the ledger's position, raised by every change to it, and who may take part
+//	realtime_registry_ledger/fence     keeps commit 1571751 out
+//	realtime_registry_ledger/rewriting who rewrites documents now
+//	realtime_registry_feed/{random}    a resource whose history changed; expires by TTL policy
+//
+// Outsiders read tenant_id of the first; all else is ours. Every document says the
+// least format that a reader needs (ownership.Format). What is of a later one, or
+// cannot be read, is left alone; writes name the fields that are ours, and leave
+// others alone too.
+//
+// # Costs
+//
+// A create for a resource not seen yet is one write and no read; a duplicate
+// among duplicates is one read and no write. Which of the two a batch is going to
+// be is guessed, from what this process wrote lately and from how the last batch
+// went: a wrong guess costs a read, or a failed create (billed as a write), and
+// never correctness. Every LedgerStaleness of activity adds one read.
+//
+// # Errors
+//
+// Whatever the service says other than an answer wraps registry.ErrUnavailable.
+// A commit whose answer was lost is settled by reading again. Calls are not
+// retried here beyond that and beyond lost races for a document: how long to go
+// on is for the caller to say.
+package fsregistry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+	"google.golang.org/api/option"
+
+	"github.com/northstar-engines/realtime-registry/internal/docdb/firestoredb"
+	"github.com/northstar-engines/realtime-registry/internal/regstore"
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+// The names of collections, behind the prefix. The first is fixed (design §3).
+const (
+	Collection       = regstore.Collection
+	LedgerCollection = regstore.LedgerCollection
+	FeedCollection   = regstore.FeedCollection
+)
+
+// What all processes on one database agree on (design §4): a writer folds with a
+// ledger that is at most LedgerStaleness old, and its commit ends within
+// CommitDeadline of that. A change feed entry is kept for FeedTTL.
+const (
+	LedgerStaleness = regstore.LedgerStaleness
+	CommitDeadline  = regstore.CommitDeadline
+	FeedTTL         = regstore.FeedTTL
+)
+
+// Options says which database to use.
+type Options struct {
+	ProjectID string // required
+	Database  string // default "(default)"
+	Prefix    string // goes, literally, before all collection names
+
+	// ClientOptions connect the client; without them Google's default
+	// credentials are used, or FIRESTORE_EMULATOR_HOST. Connection, of this
+	// module's own programs, takes their place: it is shared with the throttle.
+	ClientOptions []option.ClientOption
+	Connection    *firestoredb.Connection
+
+	// LedgerStaleness and CommitDeadline are, by default, the constants of the
+	// same names. All processes on one database must agree on them; tests
+	// shorten them.
+	LedgerStaleness, CommitDeadline time.Duration
+
+	// LedgerRate is how many commits to the ledger a second this process makes
+	// in the long run, each with up to 500 changes. Default 1: all of them write
+	// one document. Tests raise it.
+	LedgerRate float64
+
+	MeterProvider  metric.MeterProvider // nil: no metrics
+	TracerProvider trace.TracerProvider // nil: no spans
+	// Logger is told who claimed what, and whose claim was refused, ten lines a
+	// second of each at most; and what is not understood. nil: silence.
+	Logger *slog.Logger
+}
+
+// Validate reports every fault at once.
+func (o Options) Validate() error {
+	return errors.Join(o.database().Validate(), o.store().Validate())
+}
+
+func (o Options) database() firestoredb.Options {
+	return firestoredb.Options{
+		ProjectID: o.ProjectID, Database: o.Database, Prefix: o.Prefix, ClientOptions: o.ClientOptions, Connection: o.Connection,
+	}
+}
+
+func (o Options) store() regstore.Options {
+	return regstore.Options{
+		LedgerStaleness: o.LedgerStaleness, CommitDeadline: o.CommitDeadline, LedgerRate: o.LedgerRate,
+		MeterProvider: o.MeterProvider, TracerProvider: o.TracerProvider, Logger: o.Logger,
+	}
+}
+
+// Store is a ownership.Store, a ownership.Rewriter and a ownership.Feed on one
+// Firestore database.
+type Store = regstore.Store
+
+// Open connects, and reads the ledger to prove that the database answers. The
+// caller closes the store. Errors wrap registry.ErrUnavailable; ctx bounds the
+// time that it takes.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	db, err := o.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s, err := regstore.Open(ctx, db, o.store())
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", o.database(), err)
+	}
+	return s, nil
+}
+
+func (o Options) connect(ctx context.Context) (*firestoredb.DB, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	db, err := firestoredb.Open(ctx, o.database())
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w: %w", o.database(), registry.ErrUnavailable, err)
+	}
+	return db, nil
+}
+
+// UpgradeOptions say how to bring a registry over.
+type UpgradeOptions = regstore.UpgradeOptions
+
+// Upgraded is what bringing a registry over has done, in all its runs.
+type Upgraded = regstore.Upgraded
+
+// Upgrade brings a registry of commit 1571751 over to this release, for which
+// every process of that commit must have been stopped (docs/upgrades.md). It may
+// be ended at any time and run again. What it cannot read it leaves alone, and
+// names. Errors wrap registry.ErrUnavailable.
+func Upgrade(ctx context.Context, o Options, u UpgradeOptions) (Upgraded, error) {
+	db, err := o.connect(ctx)
+	if err != nil {
+		return Upgraded{}, err
+	}
+	defer db.Close()
+	return regstore.Upgrade(ctx, db, o.store(), u)
+}

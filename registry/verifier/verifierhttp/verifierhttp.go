@@ -1,0 +1,245 @@
+// Package verifierhttp puts the verifier before the handlers of a streaming
+// transport: an SSE handler, or one that upgrades to a WebSocket.
+//
+//	protect, err := verifierhttp.New(v, verifierhttp.Options{
+//		Tenant:   func(r *http.Request) string { return tenantOf(r.Context()) },
+//		Resource: func(r *http.Request) registry.Resource {
+//			return registry.Resource{Kind: registry.Thread, ID: r.PathValue("thread")}
+//		},
+//	})
+//	mux.Handle("GET /threads/{thread}/events", protect(events))
+//
+// # Answers
+//
+// The handler runs only where the tenant owns the resource at that moment.
+// Otherwise it does not, nothing has been upgraded or streamed, and the answer
+// is application/problem+json, the same as that of the HTTP API: 404 in constant
+// bytes whether nobody owns the resource or somebody else does, 503 with
+// Retry-After where the store did not answer, 400 where the tenant or the id
+// breaks its pattern. A browser's EventSource gives up for good on each of them; it
+// comes back by itself only when a stream ends that had begun. So a request that
+// accepts text/event-stream is not answered 503: it gets 200, and the last event
+// alone, with a field "retry" of three seconds and a random part of
+// Options.ReturnOver, which is not below the Retry-After that others get.
+// Options.PlainStatus is for clients that look at the status.
+//
+// A resume is a request as any other, with Last-Event-ID or without, and is
+// verified again.
+//
+// # Open streams
+//
+// A stream is ended when its tenant has lost the resource. The guard knows of the
+// loss within the verifier's MaxStaleness of the change, usually within
+// milliseconds. At that moment the request's context ends, with the cause ErrLost;
+// from then on writes, flushes, reads of the request's body, deadlines and
+// hijacking fail with it, and nothing gets out that the handler writes or sets.
+// Two seconds later at the latest the client has been told, or cannot be, and its
+// stream is closed, whatever handler and client do:
+//
+//   - A handler that waits for its client in a write is let go after a second.
+//   - The client is told at once where no write is under way: an event stream by a
+//     last event, CloseEvent ("registry.closed"), whose data is ReasonLost
+//     ("ownership_lost"), and which says when to come back; a WebSocket by a close frame with code 4404 and the
+//     reason; a request that has no answer yet by a 404 without the handler's
+//     headers. Anything else ends.
+//   - A handler that has not returned after a second has the connection closed
+//     under it (HTTP/1.1), or the stream reset (HTTP/2).
+//
+// An EventSource that comes back gets a 404, and gives up. It is not told why in the
+// middle of an event: to complete that would dispatch it, with its id, and a
+// client that resumes would miss the rest; it is told when to come back. Nothing is
+// told where the answer is encoded by the handler, or has a length that was promised.
+//
+// A move of a large tenant ends all its streams at once. Each end that the guard
+// makes has the field "retry", of a second and a random part of Options.ReturnOver,
+// so that they do not come back at once too. Ends that the handler makes are its own.
+//
+// A close frame goes between two of the handler's writes: frames should be one
+// write each. Packages that buffer take several for a frame above their buffer,
+// often 4 KB; where the loss falls between these, the client sees the connection
+// break off within a frame, without the reason. A write that the loss has cut
+// short is followed by none.
+//
+// A connection that the handler took over is closed too where its handler has
+// returned long before, where reading or writing it fails, and where the handler
+// forgets it: when it is collected.
+//
+// Where nobody can tell, since the change feed is not certified, each open stream
+// is verified by reading the store, at least every MaxStaleness; one that gets no
+// answer for Options.Patience ends with ErrUncertain: ReasonUncertain
+// ("registry_unavailable"), in WebSocket code 1013. With a verifier whose
+// MaxStaleness is 0 every open stream costs a read about every 5 s. With a MaxAge
+// its resource is read once in that time. A Verifier that is no Watcher leaves
+// open streams alone.
+//
+// Put it after what authenticates (it trusts Options.Tenant) and after what
+// answers CORS preflights, which carry no credentials.
+//
+// # Cut-over
+//
+// With ReportOnly every request passes, and what would have been refused is
+// reported: for the days between switching the middleware on and trusting the
+// registry to be complete. It protects nothing. A request still waits for its
+// check, at most the Timeout and the MissGrace of the verifier.
+//
+// # Telemetry
+//
+// The verifier's own; the counter registry.middleware.streams_ended (open streams
+// that were ended), by reason (ownership_lost, registry_unavailable); and with
+// ReportOnly the counter
+// registry.middleware.report_only (requests that passed and would not have), by
+// outcome (refused, invalid, unavailable), and a log line each, ten a second at
+// most; what was held back is counted in the next line.
+package verifierhttp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/metric/noop"
+	"golang.org/x/time/rate"
+
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+const scope = "github.com/northstar-engines/realtime-registry/registry/verifier/verifierhttp"
+
+// Verifier answers access checks: a *verifier.Verifier. One that is a Watcher too
+// has open streams ended.
+type Verifier interface {
+	Verify(ctx context.Context, tenantID string, resource registry.Resource) error
+}
+
+// Options of the middleware.
+type Options struct {
+	// Tenant returns the tenant that the request was authenticated for; "" is
+	// refused as invalid. Required.
+	Tenant func(*http.Request) string
+
+	// Resource returns what the request wants to stream. Required.
+	Resource func(*http.Request) registry.Resource
+
+	// Patience is how long an open stream goes on while it cannot be told
+	// whether its tenant still owns the resource. Default 10 s.
+	Patience time.Duration
+
+	// ReturnOver is over how long the clients of streams that end together come
+	// back: each after a second (three, where it was not let in), and a random
+	// part of this. Default 10 s.
+	ReturnOver time.Duration
+
+	// PlainStatus answers 503 with Retry-After, if the registry is unavailable, to
+	// requests that accept text/event-stream too. A browser's EventSource gives up
+	// on it.
+	PlainStatus bool
+
+	// ReportOnly lets every request pass and reports those that would have been
+	// refused. For the cut-over only: it protects nothing.
+	ReportOnly bool
+
+	// Where telemetry goes. Default: nowhere; with ReportOnly, give at least
+	// one of them.
+	Logger        *slog.Logger
+	MeterProvider metric.MeterProvider
+}
+
+// Validate returns every fault of the options, joined; nil if there is none.
+func (o Options) Validate() error {
+	var faults []error
+	if o.Tenant == nil {
+		faults = append(faults, errors.New("option Tenant is missing: the function that tells which tenant asks"))
+	}
+	if o.Resource == nil {
+		faults = append(faults, errors.New("option Resource is missing: the function that tells what is asked for"))
+	}
+	if o.Patience < 0 {
+		faults = append(faults, fmt.Errorf("option Patience is %v: must not be negative", o.Patience))
+	}
+	if o.ReturnOver < 0 {
+		faults = append(faults, fmt.Errorf("option ReturnOver is %v: must not be negative", o.ReturnOver))
+	}
+	if o.ReportOnly && o.Logger == nil && o.MeterProvider == nil {
+		faults = append(faults, errors.New("option ReportOnly reports nowhere: give a Logger or a MeterProvider"))
+	}
+	return errors.Join(faults...)
+}
+
+// New returns what wraps a handler so that only the owner gets to it. The error
+// lists every fault of the options.
+func New(v Verifier, options Options) (func(http.Handler) http.Handler, error) {
+	if err := options.Validate(); err != nil {
+		return nil, fmt.Errorf("middleware options: %w", err)
+	}
+	if !options.ReportOnly {
+		g, err := newGuard(v, options)
+		if err != nil {
+			return nil, fmt.Errorf("middleware telemetry: %w", err)
+		}
+		return func(next http.Handler) http.Handler {
+			g := g
+			g.next = next
+			return g
+		}, nil
+	}
+	report, err := newReport(options)
+	if err != nil {
+		return nil, fmt.Errorf("middleware telemetry: %w", err)
+	}
+	return func(next http.Handler) http.Handler { return reportOnly(v, options, report, next) }, nil
+}
+
+func reportOnly(v Verifier, o Options, report *report, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		tenantID, resource := o.Tenant(r), o.Resource(r)
+		if err := v.Verify(r.Context(), tenantID, resource); err != nil {
+			report.passed(r.Context(), tenantID, resource, err)
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// report tells what passed that should not have.
+type report struct {
+	logger *slog.Logger
+	count  metric.Int64Counter
+	lines  *rate.Limiter
+	held   atomic.Int64 // lines held back since the last one
+}
+
+func newReport(o Options) (*report, error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.MeterProvider == nil {
+		o.MeterProvider = noop.NewMeterProvider()
+	}
+	count, err := o.MeterProvider.Meter(scope).
+		Int64Counter("registry.middleware.report_only", metric.WithUnit("{request}"),
+			metric.WithDescription("Requests that passed and would have been refused, by outcome."))
+	o.Logger.Warn("report only: every request passes, nothing is protected")
+	return &report{logger: o.Logger, count: count, lines: rate.NewLimiter(10, 50)}, err
+}
+
+func (p *report) passed(ctx context.Context, tenantID string, resource registry.Resource, err error) {
+	outcome := "unavailable"
+	switch {
+	case errors.Is(err, registry.ErrNotFound):
+		outcome = "refused"
+	case errors.Is(err, registry.ErrInvalid):
+		outcome = "invalid"
+	}
+	p.count.Add(ctx, 1, metric.WithAttributes(attribute.String("outcome", outcome)))
+	if !p.lines.Allow() {
+		p.held.Add(1)
+		return
+	}
+	p.logger.WarnContext(ctx, "report only: let pass what would have been refused",
+		"tenant_id", tenantID, "resource", resource.String(), "outcome", outcome, "error", err, "held_back", p.held.Swap(0))
+}
