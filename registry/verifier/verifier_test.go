@@ -141,7 +141,7 @@ func TestTheVerifierKnowsTheRegistryAndNoProducerOfIt(t *testing.T) {
 	require.NoError(t, err)
 	for _, dep := range strings.Fields(string(out)) {
 		if path, ours := strings.CutPrefix(dep, "github.com/northstar-engines/realtime-registry/"); ours {
-			require.Contains(t, []string{"registry", "registry/verifier", "internal/listening"}, path)
+			require.Contains(t, []string{"registry", "registry/verifier", "internal/listening", "internal/ownership", "internal/excerpt"}, path)
 		}
 		require.False(t, strings.HasPrefix(dep, "cloud.google.com/"), dep)
 	}
