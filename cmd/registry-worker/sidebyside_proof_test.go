@@ -21,7 +21,7 @@ func TestProofThatTheSideBySideTestNoticesWhatIsLeftOut(t *testing.T) {
 			{File: "internal/regstore/write.go", Old: "Mask: resourceFields,", New: ""},
 		}, "region"},
 		"the format check": {[]emulatortest.Edit{
-			{File: "registry/format.go", Old: "if format < 0 || format > Format {", New: "if format < 0 {"},
+			{File: "internal/ownership/format.go", Old: "if format < 0 || format > Format {", New: "if format < 0 {"},
 			{File: "internal/regstore/codec.go", Old: "return ownership.UnreadRecord(r, format, err)", New: "return ownership.NewRecord(r.Document, r.TenantID, nil, nil, 0, r.UpdateTime)"},
 		}, "pledged"},
 	} {
