@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"net/http/httputil"
-	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -19,127 +21,145 @@ import (
 	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
 )
 
-// balancer sends each request to one that was ready when it looked last, as load
-// balancers do: over connections that it keeps open, and with no second try.
-type balancer struct {
-	t    *testing.T
-	next atomic.Int64
-	mu   sync.Mutex
-	all  []*backendServer
-}
-
-type backendServer struct {
-	proxy *httputil.ReverseProxy
-	ready atomic.Bool
-}
-
-func (b *balancer) add(ctx context.Context, at string) {
-	target, err := url.Parse(at)
-	require.NoError(b.t, err)
-	s := &backendServer{proxy: httputil.NewSingleHostReverseProxy(target)}
-	s.proxy.Transport = &http.Transport{MaxIdleConnsPerHost: 100}
-	s.proxy.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, err error) {
-		http.Error(w, err.Error(), http.StatusBadGateway)
-	}
-	look := func() {
-		response, err := http.Get(at + "/readyz/api")
-		s.ready.Store(err == nil && response.StatusCode == http.StatusOK)
-		if err == nil {
-			response.Body.Close()
-		}
-	}
-	look()
-	b.mu.Lock()
-	b.all = append(b.all, s)
-	b.mu.Unlock()
-	go func() {
-		for tick := time.NewTicker(50 * time.Millisecond); ; {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-				look()
-			}
-		}
-	}()
-}
-
-func (b *balancer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	b.mu.Lock()
-	all := b.all
-	b.mu.Unlock()
-	turn := int(b.next.Add(1)) // so that what is about to end has its share
-	for i := range all {
-		if s := all[(turn+i)%len(all)]; s.ready.Load() {
-			s.proxy.ServeHTTP(w, r)
-			return
-		}
-	}
-	http.Error(w, "nobody is ready", http.StatusBadGateway)
-}
-
-func TestARestartBehindALoadBalancerFailsNoRequest(t *testing.T) {
+func TestARollingRestartBehindNginxFailsNoRequest(t *testing.T) {
 	t.Parallel() // it mostly waits
-	c := onEmulators(t)
-	b := &balancer{t: t}
-	front := &http.Server{Handler: b}
-	defer front.Close()
-	ctx, stop := context.WithCancel(t.Context())
-	var group sync.WaitGroup
-	defer group.Wait()
-	defer stop()
-	start := func() (*emulatortest.Process, string) { return c.service("serve", "--shutdown-delay", "2s") }
-	old, at := start()
-	require.Equal(t, http.StatusCreated, do(t, http.MethodPut, at+"/v1/threads/th_1", "t_ada"))
-	b.add(ctx, at)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	go func() { _ = front.Serve(listener) }()
+	rollingRestart(t, "nginx.conf", emulatortest.Nginx)
+}
 
-	var answered, failed atomic.Int64
+func TestARollingRestartBehindCaddyFailsNoRequest(t *testing.T) {
+	t.Parallel() // it mostly waits
+	rollingRestart(t, "Caddyfile", emulatortest.Caddy)
+}
+
+// rollingRestart restarts two replicas behind a real balancer, one after the other,
+// while clients ask over connections that all keep open.
+func rollingRestart(t *testing.T, configuration string, run func(testing.TB, string, string, map[string]string)) {
+	c := onEmulators(t)
+	replicas := []*replica{newReplica(c), newReplica(c)}
+	front := emulatortest.FreeAddress(t)
+	text, err := os.ReadFile(filepath.Join("..", "..", "deploy", "balancers", configuration))
+	require.NoError(t, err)
+	_, port, _ := net.SplitHostPort(front)
+	run(t, strings.NewReplacer(
+		"127.0.0.1:8000", front, "http://:8000", "http://:"+port,
+		"127.0.0.1:8081", replicas[0].address, "127.0.0.1:8082", replicas[1].address,
+	).Replace(string(text)), front, nil)
+	require.Equal(t, http.StatusCreated, do(t, http.MethodPut, replicas[0].url()+"/v1/threads/th_1", "t_ada"))
+
+	l := startLoad("http://" + front)
+	defer l.end()
+	for _, r := range replicas {
+		r.awaitRequests()
+		r.restart()
+		r.awaitRequests() // else nobody would be left when the next one goes
+	}
+	answered := l.end()
+	require.NoError(t, l.failed())
+	require.NotZero(t, answered)
+	t.Logf("%d requests answered, none failed", answered)
+}
+
+// replica is one server behind a balancer, at an address that it keeps.
+type replica struct {
+	program
+	address string
+	process *emulatortest.Process
+}
+
+func newReplica(c program) *replica {
+	r := &replica{program: c, address: emulatortest.FreeAddress(c.t)}
+	r.begin()
+	return r
+}
+
+func (r *replica) url() string { return "http://" + r.address }
+
+func (r *replica) begin() {
+	r.t.Helper()
+	r.process = r.start("serve", "--listen", r.address, "--shutdown-delay", "2s", "--log-format", "json")
+	r.process.AwaitLine(`"listening"`, 30*time.Second)
+}
+
+func (r *replica) restart() {
+	r.t.Helper()
+	r.process.Signal(syscall.SIGTERM)
+	require.Equal(r.t, exitDone, r.process.Wait(30*time.Second))
+	r.begin()
+}
+
+// awaitRequests waits until the balancer sends requests to the replica.
+func (r *replica) awaitRequests() {
+	r.t.Helper()
+	require.Eventually(r.t, func() bool {
+		return strings.Contains(metrics(r.t, r.url()), `http_route="/v1/threads/{id}/access"`)
+	}, 30*time.Second, 50*time.Millisecond)
+}
+
+// load is clients that ask without a pause for longer than a few milliseconds, and
+// repeat nothing.
+type load struct {
+	stop     context.CancelFunc
+	group    sync.WaitGroup
+	answered atomic.Int64
+	fault    atomic.Pointer[error] // the first
+}
+
+func startLoad(url string) *load {
+	l := &load{}
+	ctx, stop := context.WithCancel(context.Background())
+	l.stop = stop
 	for client := range 8 {
-		group.Go(func() { // PUT and POST: Go's client does not repeat them, as it does a GET
+		l.group.Go(func() {
+			transport := &http.Transport{}
+			defer transport.CloseIdleConnections()
 			for n := 0; ctx.Err() == nil; n++ {
-				method, path := http.MethodPut, "/v1/threads/th_1"
-				if n%2 == 0 {
-					method, path = http.MethodPost, fmt.Sprintf("/v1/quota/client_%d/take", client)
+				if err := ask(transport, url, client, n); err != nil {
+					l.fault.CompareAndSwap(nil, &err)
 				}
-				request, err := http.NewRequest(method, "http://"+listener.Addr().String()+path, nil)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				request.Header.Set("X-Tenant-Id", "t_ada")
-				response, err := http.DefaultClient.Do(request)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				text, _ := io.ReadAll(response.Body)
-				response.Body.Close()
-				if response.StatusCode != http.StatusNoContent && response.StatusCode != http.StatusTooManyRequests {
-					if failed.Add(1) == 1 {
-						t.Errorf("%s %s: %d %s", method, path, response.StatusCode, text)
-					}
-				}
-				answered.Add(1)
+				l.answered.Add(1)
+				time.Sleep(3 * time.Millisecond)
 			}
 		})
 	}
-	more := func(n int64) {
-		t.Helper()
-		until := answered.Load() + n
-		require.Eventually(t, func() bool { return answered.Load() >= until || failed.Load() > 0 }, time.Minute, time.Millisecond)
+	return l
+}
+
+// end ends the load, and returns how many requests there were.
+func (l *load) end() int64 {
+	l.stop()
+	l.group.Wait()
+	return l.answered.Load()
+}
+
+func (l *load) failed() error {
+	if err := l.fault.Load(); err != nil {
+		return *err
 	}
-	for range 2 { // restarts
-		more(200)
-		next, at := start()
-		b.add(ctx, at)
-		more(50)
-		old.Signal(syscall.SIGTERM)
-		require.Equal(t, exitDone, old.Wait(30*time.Second))
-		old = next
+	return nil
+}
+
+// ask sends one request: a check, a claim, or a take, which no proxy may repeat once
+// it was sent.
+func ask(transport *http.Transport, url string, client, n int) error {
+	method, path := http.MethodGet, "/v1/threads/th_1/access"
+	switch n % 3 {
+	case 1:
+		method, path = http.MethodPut, "/v1/threads/th_1"
+	case 2:
+		method, path = http.MethodPost, fmt.Sprintf("/v1/quota/client_%d/take", client)
 	}
-	more(200)
-	require.Zero(t, failed.Load(), "of %d", answered.Load())
+	request, err := http.NewRequest(method, url+path, nil)
+	if err != nil {
+		return err
+	}
+	request.Header.Set("X-Tenant-Id", "t_ada")
+	response, err := transport.RoundTrip(request)
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", method, path, err)
+	}
+	text, err := io.ReadAll(response.Body)
+	if response.StatusCode != http.StatusNoContent && response.StatusCode != http.StatusTooManyRequests {
+		err = errors.Join(fmt.Errorf("%s %s: %d %s", method, path, response.StatusCode, text), err)
+	}
+	return errors.Join(err, response.Body.Close())
 }

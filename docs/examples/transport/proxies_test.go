@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -112,79 +111,37 @@ func (b *behind) startRegistry() {
 	b.t.Cleanup(func() { b.stop() })
 }
 
-// configuration writes a configuration of deploy/proxies, with the test's addresses,
-// into a directory of its own.
-func (b *behind) configuration(name, before string) (dir string) {
+// configuration is one of deploy/proxies, with the test's addresses.
+func (b *behind) configuration(name string) string {
 	b.t.Helper()
 	text, err := os.ReadFile(filepath.Join("..", "..", "..", "deploy", "proxies", name))
 	require.NoError(b.t, err)
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(b.t, err)
-	b.addr = free.Addr().String()
-	require.NoError(b.t, free.Close())
+	b.addr = emulatortest.FreeAddress(b.t)
 	_, port, _ := net.SplitHostPort(b.addr)
-	replaced := strings.NewReplacer(
+	return strings.NewReplacer(
 		"127.0.0.1:8000", b.addr, "http://:8000", "http://:"+port,
 		"127.0.0.1:8080", b.registry, "127.0.0.1:8090", b.transport.Listener.Addr().String(),
 	).Replace(string(text))
-	dir = b.t.TempDir()
-	require.NoError(b.t, os.WriteFile(filepath.Join(dir, name), []byte(before+replaced), 0o600))
-	return dir
-}
-
-// await waits until the proxy listens.
-func (b *behind) await(p *emulatortest.Process) *behind {
-	b.t.Helper()
-	for deadline := time.Now().Add(soon); ; time.Sleep(20 * time.Millisecond) {
-		select {
-		case <-p.Done():
-			b.t.Fatalf("the proxy has ended:\n%s%s", p.Stdout, p.Stderr)
-		default:
-		}
-		if c, err := net.Dial("tcp", b.addr); err == nil {
-			require.NoError(b.t, c.Close())
-			return b
-		}
-		require.True(b.t, time.Now().Before(deadline), "the proxy does not listen")
-	}
 }
 
 // behindNginx needs a build with the module auth_request, such as Debian's nginx-light.
 func behindNginx(t *testing.T) *behind {
-	name := "nginx"
-	if _, err := exec.LookPath(name); err != nil {
-		name = "/usr/sbin/nginx" // which is in nobody's PATH but root's
-	}
-	nginx := emulatortest.Program(t, name)
 	b := start(t)
-	// In the foreground, as one process, and all that it writes in its own place.
-	dir := b.configuration("nginx.conf", "daemon off; master_process off; pid nginx.pid; error_log stderr;\n")
-	replaceIn(t, filepath.Join(dir, "nginx.conf"), "http {\n", "http { access_log off; client_body_temp_path b; proxy_temp_path p; fastcgi_temp_path f; uwsgi_temp_path u; scgi_temp_path s;\n")
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "users"), []byte("alice:{PLAIN}pw\nbob:{PLAIN}pw\nmallory:{PLAIN}pw\n"), 0o600))
-	return b.await(emulatortest.Run(t, nil, nginx, "-p", dir, "-c", filepath.Join(dir, "nginx.conf"), "-e", "stderr"))
+	users := "alice:{PLAIN}pw\nbob:{PLAIN}pw\nmallory:{PLAIN}pw\n"
+	emulatortest.Nginx(t, b.configuration("nginx.conf"), b.addr, map[string]string{"users": users})
+	return b
 }
 
 func behindCaddy(t *testing.T) *behind {
-	caddy := emulatortest.Program(t, "caddy")
 	b := start(t)
-	dir := b.configuration("Caddyfile", "{\n\tadmin off\n}\n")
 	// bcrypt of "pw", at its lowest cost, in base64 as this Caddy wants it.
 	const hash = "JDJhJDA0JGFiY2RlZmdoaWprbG1ub3BxcnN0dXV5dlBYSWJ1N3hlNi9DRUQyRHpYOHo2U2kwOU1semxX"
 	users := ""
 	for _, name := range []string{"alice", "bob", "mallory"} {
 		users += name + " " + hash + "\n"
 	}
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "users"), []byte(users), 0o600))
-	return b.await(emulatortest.Run(t, []string{"HOME=" + dir, "XDG_DATA_HOME=" + dir, "XDG_CONFIG_HOME=" + dir},
-		caddy, "run", "--config", filepath.Join(dir, "Caddyfile"), "--adapter", "caddyfile"))
-}
-
-func replaceIn(t *testing.T, file, from, to string) {
-	t.Helper()
-	text, err := os.ReadFile(file)
-	require.NoError(t, err)
-	require.Contains(t, string(text), from)
-	require.NoError(t, os.WriteFile(file, []byte(strings.Replace(string(text), from, to, 1)), 0o600))
+	emulatortest.Caddy(t, b.configuration("Caddyfile"), b.addr, map[string]string{"users": users})
+	return b
 }
 
 // visit asks the proxy as a user, by a request line and headers as they are, and
