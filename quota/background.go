@@ -176,6 +176,6 @@ func (l *Limiter) forget(key Key, generation int64) {
 	defer s.mu.Unlock()
 	if e := s.find(hash, key.Tenant, key.Action); e != nil && e.generation != generation {
 		l.change(s, e, func(b *block) { l.telemetry.stranded(l.labelOf(e), b.forget()) })
-		l.options.Logger.Info("throttle window reset by an operator", "tenant", key.Tenant, "action", key.Action, "generation", generation)
+		l.options.Logger.Info("throttle window reset by an operator", "tenant_id", key.Tenant, "action", key.Action, "generation", generation)
 	}
 }

@@ -102,6 +102,6 @@ func (l *Limiter) report(crowded map[string]int) {
 		lines++
 		c.told[tenant] = now
 		l.options.Logger.WarnContext(context.Background(), "a tenant has many live actions; policies can close the list of actions, or bound all of a tenant's together",
-			"tenant", tenant, "actions", actions, "tenants", len(crowded))
+			"tenant_id", tenant, "actions", actions, "tenants", len(crowded))
 	}
 }

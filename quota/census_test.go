@@ -44,7 +44,7 @@ func TestATenantWithAHundredLiveActionsIsReported(t *testing.T) {
 			pass()
 		}
 		require.Equal(t, 1, reported(), log)
-		require.Contains(t, log.String(), "tenant=t_many actions=100")
+		require.Contains(t, log.String(), "tenant_id=t_many actions=100")
 		require.EqualValues(t, 1, reader.sum(t, crowded))
 
 		time.Sleep(2 * time.Hour)

@@ -99,11 +99,11 @@
 //   - quota.decisions, by action and outcome: allowed, refused, shadowed (let
 //     through by a shadow policy), failed_open (let through while the store was
 //     down), unavailable, abandoned (the caller had gone), invalid
-//   - quota.store.duration, seconds, by operation (load, claim, return) and
+//   - quota.store.duration, seconds, by operation (load, reserve, release) and
 //     outcome (ok, conflict, error): its count is the calls of the store
-//   - quota.units.claimed by action, quota.units.returned, and
-//     quota.units.stranded by action: claimed, or perhaps claimed, and lost
-//   - quota.near_limit by action: windows of which four fifths were claimed
+//   - quota.units.reserved by action, quota.units.released, and
+//     quota.units.stranded by action: reserved, or perhaps reserved, and lost
+//   - quota.near_limit by action: windows of which four fifths were reserved
 //   - quota.keys: tenants and actions in memory
 //   - quota.tenants.crowded: tenants with a hundred live actions and more
 //   - quota.listener.connected: 1 while resets and policies are told as they

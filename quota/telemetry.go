@@ -61,14 +61,14 @@ func newTelemetry(l *Limiter) (*telemetry, error) {
 	t.callDuration, errs[0] = meter.Float64Histogram("quota.store.duration", metric.WithUnit("s"),
 		metric.WithExplicitBucketBoundaries(.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5),
 		description("Calls of the throttle's store, by operation and outcome."))
-	t.unitsClaimed, errs[1] = meter.Int64Counter("quota.units.claimed", units,
-		description("Units claimed in the store, by action."))
-	t.unitsReturned, errs[2] = meter.Int64Counter("quota.units.returned", units,
-		description("Units given back to the store."))
+	t.unitsClaimed, errs[1] = meter.Int64Counter("quota.units.reserved", units,
+		description("Units reserved in the store, by action."))
+	t.unitsReturned, errs[2] = meter.Int64Counter("quota.units.released", units,
+		description("Units released to the store."))
 	t.unitsStranded, errs[3] = meter.Int64Counter("quota.units.stranded", units,
-		description("Units that were claimed, or perhaps claimed, and can be spent by nobody, by action."))
+		description("Units that were reserved, or perhaps reserved, and can be spent by nobody, by action."))
 	t.nearLimit, errs[4] = meter.Int64Counter("quota.near_limit", metric.WithUnit("{window}"),
-		description("Windows of which more than four fifths were claimed, by action."))
+		description("Windows of which more than four fifths were reserved, by action."))
 	t.policiesRefused, errs[5] = meter.Int64Counter("quota.policies.refused", metric.WithUnit("{policy}"),
 		description("Policy files and documents that were bad, so that the last good one stays in force."))
 	_, errs[6] = meter.Int64ObservableCounter("quota.decisions", metric.WithUnit("{decision}"),
@@ -133,7 +133,7 @@ func (l *Limiter) observeCrowded(_ context.Context, o metric.Int64Observer) erro
 	return nil
 }
 
-var callNames = [...]string{load: "load", claim: "claim", giveBack: "return"}
+var callNames = [...]string{load: "load", claim: "reserve", giveBack: "release"}
 
 // called records a call of the store.
 func (t *telemetry) called(ctx context.Context, c call, took time.Duration, err error) {

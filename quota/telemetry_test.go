@@ -101,7 +101,7 @@ func TestTelemetryTellsDecisionsClaimsAndUnits(t *testing.T) {
 			"action=beacon outcome=shadowed ":       2,
 			"action=other outcome=allowed ":         4,
 		}, reader.read(t, "quota.decisions"))
-		require.Equal(t, map[string]int64{"action=chat_send ": 10, "action=beacon ": 1, "action=other ": 4}, reader.read(t, "quota.units.claimed"))
+		require.Equal(t, map[string]int64{"action=chat_send ": 10, "action=beacon ": 1, "action=other ": 4}, reader.read(t, "quota.units.reserved"))
 		require.Equal(t, map[string]int64{"action=chat_send ": 1, "action=beacon ": 1}, reader.read(t, "quota.near_limit"))
 		calls := reader.read(t, "quota.store.duration")
 		require.EqualValues(t, 3, calls["operation=load outcome=error "])
@@ -120,7 +120,7 @@ func TestTelemetryTellsReturnedAndStrandedUnits(t *testing.T) {
 			require.True(t, allow(t, l).Allowed)
 		}
 		time.Sleep(30 * time.Second)
-		require.EqualValues(t, 7, reader.sum(t, "quota.units.returned"))
+		require.EqualValues(t, 7, reader.sum(t, "quota.units.released"))
 		require.Zero(t, reader.sum(t, "quota.units.stranded"))
 		lost := false
 		store.fault = func(operation string) (before, after error) {

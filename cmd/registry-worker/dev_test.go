@@ -200,7 +200,7 @@ func TestDevTellsRefusalsOnceThePageIsShown(t *testing.T) {
 	t.Parallel()
 	p := showing(t, hidden(t))
 	requireAnswers(t, p)
-	p.AwaitLine("missing entry", time.Minute)
+	p.AwaitLine("access refused", time.Minute)
 }
 
 func TestAPortThatIsTakenIsToldWithWhatToDo(t *testing.T) {

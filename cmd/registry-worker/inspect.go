@@ -78,7 +78,7 @@ type inspection struct {
 	Displaced []step `json:"displaced,omitempty"`
 	// Document is what direct readers see: absent if there is none.
 	Document *document `json:"document,omitempty"`
-	Ledger   int64     `json:"ledger_position"`
+	Ledger   int64     `json:"position"`
 	ReadTime time.Time `json:"read_time"`
 }
 

@@ -136,7 +136,7 @@ type listedMove struct {
 	Time        *time.Time      `json:"time"` // null if only its retraction has arrived
 	From        string          `json:"from"`
 	To          string          `json:"to"`
-	Position    int64           `json:"ledger_position"`
+	Position    int64           `json:"position"`
 	ChangedAt   time.Time       `json:"changed_at"`
 	Actor       string          `json:"actor,omitempty"`
 	Reason      string          `json:"reason,omitempty"`

@@ -121,7 +121,7 @@ func runQuotaReset(ctx context.Context, in *invocation) error {
 		if err != nil {
 			return err
 		}
-		in.Logger.InfoContext(ctx, "throttle window reset", "tenant", key.Tenant, "action", key.Action,
+		in.Logger.InfoContext(ctx, "throttle window reset", "tenant_id", key.Tenant, "action", key.Action,
 			"by", by, "generation", w.Generation, "claimed_before", status.Stored.Count)
 		fmt.Fprintf(in.Stdout, "%s: reset at %s by %s; nothing is counted\n", key, windowTime(w.LastReset), terminal.Quote(by))
 		return nil

@@ -40,8 +40,8 @@ func TestClaimsAndRefusedClaimsAreLoggedWithBothTenantsAndLimited(t *testing.T) 
 	var yes, no map[string]any
 	require.NoError(t, json.Unmarshal([]byte(lines[0]), &yes))
 	require.NoError(t, json.Unmarshal([]byte(lines[1]), &no))
-	require.Equal(t, []any{"claimed", "thread/th_1", "t_victim"}, []any{yes["msg"], yes["resource"], yes["tenant"]})
-	require.Equal(t, []any{"thread/th_1", "t_evil", "t_victim"}, []any{no["resource"], no["tenant"], no["owner"]})
+	require.Equal(t, []any{"claimed", "thread/th_1", "t_victim"}, []any{yes["msg"], yes["resource"], yes["tenant_id"]})
+	require.Equal(t, []any{"thread/th_1", "t_evil", "t_victim"}, []any{no["resource"], no["tenant_id"], no["owner"]})
 	require.Equal(t, "WARN", no["level"])
 
 	log.Reset()

@@ -131,7 +131,7 @@ func (t *telemetry) logError(r *http.Request, err error) {
 		t.held.Add(1)
 		return
 	}
-	t.logger.ErrorContext(r.Context(), "request failed", "route", r.Pattern, "error", err, "held_back", t.held.Swap(0))
+	t.logger.ErrorContext(r.Context(), "request failed", "route", r.Pattern, "error", err, "suppressed", t.held.Swap(0))
 }
 
 // method keeps the label bounded.

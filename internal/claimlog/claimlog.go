@@ -47,10 +47,10 @@ func (l *Log) Claim(ctx context.Context, tenantID string, resource registry.Reso
 	var conflict *ownership.ConflictError
 	switch {
 	case created:
-		l.yes.write(ctx, l.logger, slog.LevelInfo, "claimed", slog.String("resource", resource.String()), slog.String("tenant", tenantID))
+		l.yes.write(ctx, l.logger, slog.LevelInfo, "claimed", slog.String("resource", resource.String()), slog.String("tenant_id", tenantID))
 	case errors.As(err, &conflict):
 		l.no.write(ctx, l.logger, slog.LevelWarn, "claim refused: somebody else owns it", slog.String("resource", resource.String()),
-			slog.String("tenant", tenantID), slog.String("owner", conflict.Owner))
+			slog.String("tenant_id", tenantID), slog.String("owner", conflict.Owner))
 	}
 }
 
@@ -59,5 +59,5 @@ func (l *limit) write(ctx context.Context, logger *slog.Logger, level slog.Level
 		l.held.Add(1)
 		return
 	}
-	logger.LogAttrs(ctx, level, text, append(attrs, slog.Int64("held_back", l.held.Swap(0)))...)
+	logger.LogAttrs(ctx, level, text, append(attrs, slog.Int64("suppressed", l.held.Swap(0)))...)
 }

@@ -39,11 +39,11 @@ func TestAnyNumberOfStreamsLeavesRoomForAcknowledgements(t *testing.T) {
 	_, err = admin.Provision(t.Context(), client, admin.ProvisionOptions{Subscriptions: subscriptions, DeadLetterTopic: deadLetters})
 	require.NoError(t, err)
 	c := work(t, client, options)
-	require.Eventually(t, func() bool { return metrics.read()["registry.streams.connected"] == 3*manyStreams }, patience, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return metrics.read()["registry.pubsub.streams.connected"] == 3*manyStreams }, patience, 10*time.Millisecond)
 	publishMany(t, client)
 	require.Eventually(t, func() bool {
 		m := metrics.read()
-		return m["registry.events"] >= deliveries && m["registry.acks.unconfirmed"] == 0
+		return m["registry.events"] >= deliveries && m["registry.pubsub.acks.unconfirmed"] == 0
 	}, patience, 10*time.Millisecond)
 	require.NoError(t, c.Ready())
 }
@@ -80,7 +80,7 @@ func TestAcknowledgementsThatDoNotArriveAreNoProgress(t *testing.T) {
 		err := c.Ready()
 		return err != nil && strings.Contains(err.Error(), "Pub/Sub has confirmed no acknowledgement for")
 	}, patience, 10*time.Millisecond)
-	require.GreaterOrEqual(t, metrics.read()["registry.acks.unconfirmed"], float64(deliveries))
+	require.GreaterOrEqual(t, metrics.read()["registry.pubsub.acks.unconfirmed"], float64(deliveries))
 }
 
 // work runs a consumer with these options until the test ends.
@@ -131,7 +131,7 @@ func newLinked(t *testing.T) linked {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = client.Close() })
 	l := linked{work(t, client, options), link, log, metrics}
-	require.Eventually(t, func() bool { return l.Ready() == nil && l.metrics.read()["registry.streams.connected"] == 3 }, patience, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return l.Ready() == nil && l.metrics.read()["registry.pubsub.streams.connected"] == 3 }, patience, 10*time.Millisecond)
 	return l
 }
 
@@ -151,9 +151,9 @@ func (l linked) requireLossAndReturn(t *testing.T) {
 func TestAPubSubThatGoesAwayIsToldOfOnceAndItsReturnToo(t *testing.T) {
 	l := newLinked(t)
 	l.link.Refuse()
-	require.Eventually(t, func() bool { return l.metrics.read()["registry.streams.connected"] == 0 }, patience, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return l.metrics.read()["registry.pubsub.streams.connected"] == 0 }, patience, 10*time.Millisecond)
 	l.requireLossAndReturn(t)
-	require.Eventually(t, func() bool { return l.metrics.read()["registry.streams.connected"] == 3 }, patience, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return l.metrics.read()["registry.pubsub.streams.connected"] == 3 }, patience, 10*time.Millisecond)
 }
 
 func TestAPubSubThatFallsSilentIsToldOfOnceAndItsReturnToo(t *testing.T) {

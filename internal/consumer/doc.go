@@ -65,9 +65,9 @@
 //   - registry.apply.duration (s), registry.apply.retries, registry.batch.size
 //     (changes): calls of ownership.Store.Apply;
 //   - registry.messages.outstanding: messages delivered and not yet settled;
-//   - registry.acks.unconfirmed, by subscription: acknowledgements that Pub/Sub
+//   - registry.pubsub.acks.unconfirmed, by subscription: acknowledgements that Pub/Sub
 //     has not confirmed;
-//   - registry.streams.connected, by subscription: StreamingPull streams on which
+//   - registry.pubsub.streams.connected, by subscription: StreamingPull streams on which
 //     Pub/Sub has answered, or that it has kept open for a while;
 //   - registry.pubsub.answer.age (s): since Pub/Sub last answered anything;
 //   - registry.pubsub.faults: subscriptions, and the dead-letter topic, that are

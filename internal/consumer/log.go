@@ -62,7 +62,7 @@ func (l *limitedLog) wouldCount(w *work, change ownership.Change) {
 
 func (l *limitedLog) bornMoved(w *work, change ownership.Change, move ownership.LedgerEntry) {
 	l.write("born moved", w, slog.LevelWarn, "what was created belongs to somebody else from the first: a move of the whole tenant lies between its time and its publication",
-		what(change), slog.String("tenant", change.Entry.Tenant), slog.String("owner", move.To), slog.Time("created", change.Entry.Time),
+		what(change), slog.String("tenant_id", change.Entry.Tenant), slog.String("owner", move.To), slog.Time("created", change.Entry.Time),
 		slog.Time("published", w.message.PublishTime), slog.Time("moved", move.Time), slog.String("move_source", move.Source), slog.String("move_id", move.ID))
 }
 
@@ -75,7 +75,7 @@ func (l *limitedLog) backdatedMove(w *work, change ownership.Change) {
 // what is what a change goes to.
 func what(change ownership.Change) slog.Attr {
 	if change.Resource == (registry.Resource{}) {
-		return slog.String("ledger", change.Entry.From)
+		return slog.String("tenant_id", change.Entry.From)
 	}
 	return slog.String("resource", change.Resource.String())
 }

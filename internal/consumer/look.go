@@ -132,7 +132,7 @@ func (p *PubSub) judge(t thing, err error) error {
 		p.looked.denied[t.name] = true
 		p.looked.mu.Unlock()
 		if !told {
-			p.opts.Logger.Warn("not allowed to look whether it is as it must be; going on (roles/pubsub.viewer allows it)", "what", t.name)
+			p.opts.Logger.Warn("not allowed to look whether it is as it must be; going on (roles/pubsub.viewer allows it)", "name", t.name)
 		}
 		return nil
 	case code == codes.Unavailable, code == codes.DeadlineExceeded, errors.Is(err, context.DeadlineExceeded):
@@ -151,9 +151,9 @@ func (p *PubSub) note(t thing, found error) {
 	switch {
 	case !receiving: // the start fails with it
 	case found != nil && before == nil:
-		p.opts.Logger.Error("what the worker relies on is not as it must be", "what", t.name, "error", found)
+		p.opts.Logger.Error("what the worker relies on is not as it must be", "name", t.name, "error", found)
 	case found == nil && before != nil:
-		p.opts.Logger.Info("what the worker relies on is as it must be again", "what", t.name)
+		p.opts.Logger.Info("what the worker relies on is as it must be again", "name", t.name)
 	}
 }
 

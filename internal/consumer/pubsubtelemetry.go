@@ -21,9 +21,9 @@ func newPubSubTelemetry(meters metric.MeterProvider, p *PubSub) (*pubsubTelemetr
 	var faults [5]error
 	var streams, unconfirmed, bad metric.Int64ObservableGauge
 	var age metric.Float64ObservableGauge
-	streams, faults[0] = m.Int64ObservableGauge("registry.streams.connected",
+	streams, faults[0] = m.Int64ObservableGauge("registry.pubsub.streams.connected",
 		metric.WithDescription("StreamingPull streams that are connected, by subscription."))
-	unconfirmed, faults[1] = m.Int64ObservableGauge("registry.acks.unconfirmed",
+	unconfirmed, faults[1] = m.Int64ObservableGauge("registry.pubsub.acks.unconfirmed",
 		metric.WithDescription("Acknowledgements that Pub/Sub has not confirmed yet, by subscription."))
 	age, faults[2] = m.Float64ObservableGauge("registry.pubsub.answer.age", metric.WithUnit("s"),
 		metric.WithDescription("Since the last good answer of Pub/Sub to anything."))

@@ -31,8 +31,8 @@ func (u *Unread) Tell(ctx context.Context, what string, err error) {
 	var labels []metric.AddOption
 	arguments := []any{"error", err}
 	if what != "" {
-		labels = append(labels, metric.WithAttributes(attribute.String("what", what)))
-		arguments = append(arguments, "what", what)
+		labels = append(labels, metric.WithAttributes(attribute.String("item", what)))
+		arguments = append(arguments, "item", what)
 	}
 	u.counter.Add(ctx, 1, labels...)
 	if !u.limiter.Allow() {

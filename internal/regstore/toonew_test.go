@@ -74,7 +74,7 @@ func TestWhatIsNotUnderstoodIsCountedAndToldNowAndThen(t *testing.T) {
 		for _, m := range scope.Metrics {
 			if sum, ok := m.Data.(metricdata.Sum[int64]); ok && m.Name == "registry.too_new" {
 				for _, point := range sum.DataPoints {
-					what, _ := point.Attributes.Value("what")
+					what, _ := point.Attributes.Value("item")
 					counted[what.AsString()] += point.Value
 				}
 			}

@@ -36,7 +36,7 @@
 //
 // # Telemetry
 //
-//   - registry.rewriting.documents (counter, action: read, written)
+//   - registry.rewriting.documents (counter, operation: read, write)
 //   - registry.rewriting.jobs (counter, outcome: done, interrupted, lost, too_new,
 //     failed)
 //   - registry.rewriting.lag (histogram, seconds from the change's commit to the

@@ -52,11 +52,11 @@ func newTelemetry(meters metric.MeterProvider) (*telemetry, error) {
 func (t *telemetry) at(remaining int64) { t.remaining.Store(remaining) }
 
 func (t *telemetry) read(ctx context.Context, n int) {
-	t.documents.Add(ctx, int64(n), metric.WithAttributes(attribute.String("action", "read")))
+	t.documents.Add(ctx, int64(n), metric.WithAttributes(attribute.String("operation", "read")))
 }
 
 func (t *telemetry) written(ctx context.Context, written int) {
-	t.documents.Add(ctx, int64(written), metric.WithAttributes(attribute.String("action", "written")))
+	t.documents.Add(ctx, int64(written), metric.WithAttributes(attribute.String("operation", "write")))
 }
 
 func (t *telemetry) ended(outcome string, job ownership.Job) {

@@ -174,6 +174,6 @@ func claimsAreLogged(t *testing.T, b Backend) {
 	var yes, no map[string]any
 	require.NoError(t, json.Unmarshal([]byte(lines[0]), &yes))
 	require.NoError(t, json.Unmarshal([]byte(lines[1]), &no))
-	require.Equal(t, []any{"INFO", "claimed", "thread/1", "t_victim"}, []any{yes["level"], yes["msg"], yes["resource"], yes["tenant"]})
-	require.Equal(t, []any{"WARN", "thread/1", "t_evil", "t_victim"}, []any{no["level"], no["resource"], no["tenant"], no["owner"]})
+	require.Equal(t, []any{"INFO", "claimed", "thread/1", "t_victim"}, []any{yes["level"], yes["msg"], yes["resource"], yes["tenant_id"]})
+	require.Equal(t, []any{"WARN", "thread/1", "t_evil", "t_victim"}, []any{no["level"], no["resource"], no["tenant_id"], no["owner"]})
 }

@@ -114,12 +114,12 @@ func TestEveryCheckIsCountedAsReadOrAsKept(t *testing.T) {
 			"check.duration{kind=thread,outcome=refused}": 4 + 3 + 1,
 			"check.duration{kind=thread,outcome=invalid}": 4 + 1,
 			"listener.connected{}":                        0,
-			"missing{cause=foreign,kind=thread}":          4,
-			"missing{cause=unregistered,kind=thread}":     3 + 1,
+			"refusals{cause=foreign,kind=thread}":         4,
+			"refusals{cause=unregistered,kind=thread}":    3 + 1,
 			"read.duration{outcome=ok}":                   1 + 4 + 3 + 1 + 1 + 1 + 3,
 			"read.resources{}":                            1 + 4 + 3 + 1 + 2 + 1 + 3,
 			"watches{}":                                   0,
-			"watch.closed{reason=uncertified}":            1,
+			"watch.ended{reason=uncertified}":             1,
 		}, m.counts)
 	})
 }

@@ -215,7 +215,7 @@ func (c *certifier) take(batch ownership.FeedBatch, sent time.Time) {
 	cert := &certificate{since: sent, at: batch.At, ledger: batch.Ledger, unmoved: newUnmoved()}
 	switch {
 	case batch.Missed, before != nil && (suspended(before.since, sent) || batch.Ledger.Seq() < before.ledger.Seq()):
-		c.telemetry.closed(c.cache.drop(), feedMissed)
+		c.telemetry.closed(c.cache.drop(), feedGap)
 		c.cache.watchers.each((*Watcher).forget)
 	case before != nil && before.ledger.Seq() == batch.Ledger.Seq():
 		cert.unmoved = before.unmoved

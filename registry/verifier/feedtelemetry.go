@@ -16,7 +16,7 @@ const (
 	absent      = "absent"      // nothing is kept of the resource
 	uncertified = "uncertified" // the feed was not read within MaxStaleness
 	aged        = "aged"        // what is kept is older than MaxAge, or may change without a notice
-	unsettled   = "unsettled"   // the fold takes more than what is kept
+	unreliable  = "unreliable"  // the fold takes more than what is kept
 	otherOwner  = "other_owner" // a refusal is read
 )
 
@@ -24,7 +24,7 @@ const (
 const (
 	changed     = "changed"      // the history of the resource
 	tenantMoved = "tenant_moved" // or the move was retracted
-	feedMissed  = "feed_missed"
+	feedGap     = "feed_gap"
 	plainSet    = "plain_set" // a read contradicts what was known
 )
 
@@ -43,7 +43,7 @@ func newFeedTelemetry(o Options) (*feedTelemetry, error) {
 	meter := o.MeterProvider.Meter(scope)
 	var errs [4]error
 	t := &feedTelemetry{readThrough: map[string]metric.MeasurementOption{}, meter: meter}
-	for _, why := range []string{absent, uncertified, aged, unsettled, otherOwner} {
+	for _, why := range []string{absent, uncertified, aged, unreliable, otherOwner} {
 		t.readThrough[why] = metric.WithAttributeSet(attribute.NewSet(attribute.String("reason", why)))
 	}
 	t.readThroughs, errs[0] = meter.Int64Counter("registry.verifier.cache.misses", metric.WithUnit("{check}"),
@@ -53,7 +53,7 @@ func newFeedTelemetry(o Options) (*feedTelemetry, error) {
 		metric.WithDescription("Reads of the change feed, by outcome."))
 	t.changes, errs[2] = meter.Int64Counter("registry.verifier.feed.changes", metric.WithUnit("{change}"),
 		metric.WithDescription("Changes of histories that the feed told of."))
-	t.closedCount, errs[3] = meter.Int64Counter("registry.verifier.watch.closed", metric.WithUnit("{watch}"),
+	t.closedCount, errs[3] = meter.Int64Counter("registry.verifier.watch.ended", metric.WithUnit("{watch}"),
 		metric.WithDescription("Watches that were closed, by reason."))
 	return t, errors.Join(errs[:]...)
 }

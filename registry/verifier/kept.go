@@ -65,7 +65,7 @@ func (k *kept) owns(tenantID string, r registry.Resource) verdict {
 	}
 	owner, ok := e.owner(cert)
 	if !ok {
-		return verdict{why: unsettled}
+		return verdict{why: unreliable}
 	}
 	if owner != tenantID {
 		return verdict{why: otherOwner}
@@ -116,7 +116,7 @@ func (k *kept) judge(tenantID string, r registry.Resource) judgement {
 	now := time.Now()
 	switch {
 	case !ok:
-		j.why = unsettled
+		j.why = unreliable
 	case k.cache.aged(e.read, now):
 		j.why = aged
 	case !k.certifier.valid(cert, now):

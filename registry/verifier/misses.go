@@ -115,8 +115,8 @@ func (l *missLog) write(ctx context.Context, key missKey, cause string, now time
 		l.hold()
 		return
 	}
-	l.logger.WarnContext(ctx, "missing entry", "tenant_id", key.tenantID,
-		"resource", key.resource.String(), "cause", cause, "held_back", l.held.Swap(0))
+	l.logger.WarnContext(ctx, "access refused", "tenant_id", key.tenantID,
+		"resource", key.resource.String(), "cause", cause, "suppressed", l.held.Swap(0))
 }
 
 func (l *missLog) hold() { l.held.Add(1) }

@@ -97,7 +97,7 @@ func (w *Watcher) standing(cert *certificate, now time.Time) (reason string, sin
 	k := w.v.kept
 	switch {
 	case w.unverified > 0:
-		return FeedMissed, 0
+		return FeedGap, 0
 	case cert == nil || !k.certifier.valid(cert, now):
 		return Uncertified, 0
 	}

@@ -35,7 +35,7 @@ func newTelemetry(o Options) (*telemetry, error) {
 	t := &telemetry{tracer: o.TracerProvider.Tracer(scope), misses: newMisses(), log: newMissLog(o.Logger)}
 	t.checkDuration, errs[0] = meter.Float64Histogram("registry.verifier.check.duration", metric.WithUnit("s"), quick,
 		metric.WithDescription("Access checks, by kind and outcome."))
-	t.missing, errs[1] = meter.Int64Counter("registry.verifier.missing", metric.WithUnit("{check}"),
+	t.missing, errs[1] = meter.Int64Counter("registry.verifier.refusals", metric.WithUnit("{check}"),
 		metric.WithDescription("Refused access checks, by kind and cause."))
 	t.lateArrival, errs[2] = meter.Float64Histogram("registry.verifier.late_arrival", metric.WithUnit("s"), late,
 		metric.WithDescription("Ownerships that came after a check had missed them: how long after."))
@@ -114,7 +114,7 @@ func (s sighting) cause(tenantID string) string {
 func (c *check) missing(ctx context.Context, tenantID string, resource registry.Resource, seen sighting) {
 	cause := seen.cause(tenantID)
 	c.telemetry.missing.Add(ctx, 1, metric.WithAttributes(c.kind, attribute.String("cause", cause)))
-	c.span.AddEvent("registry.missing", trace.WithAttributes(
+	c.span.AddEvent("registry.refused", trace.WithAttributes(
 		attribute.String("tenant_id", tenantID),
 		attribute.String("resource", resource.String()),
 		attribute.String("cause", cause)))

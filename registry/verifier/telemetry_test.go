@@ -126,9 +126,9 @@ func TestEveryCheckIsCountedOnceByWhatBecameOfIt(t *testing.T) {
 			"check.duration{kind=thread,outcome=unavailable}": 12,
 			"check.duration{kind=thread,outcome=shed}":        5,
 			"check.duration{kind=thread,outcome=abandoned}":   2,
-			"missing{cause=foreign,kind=thread}":              6,
-			"missing{cause=moved_away,kind=thread}":           5,
-			"missing{cause=unregistered,kind=canvas}":         4,
+			"refusals{cause=foreign,kind=thread}":             6,
+			"refusals{cause=moved_away,kind=thread}":          5,
+			"refusals{cause=unregistered,kind=canvas}":        4,
 			"read.duration{outcome=ok}":                       22,
 			"read.duration{outcome=error}":                    9,
 			"read.duration{outcome=abandoned}":                2, // left by all, the one in the read and the one after it
@@ -243,7 +243,7 @@ func TestEveryWatchThatIsClosedIsCountedByWhy(t *testing.T) {
 				store.set(nil)
 				time.Sleep(10 * time.Second)
 			}},
-			"feed_missed": {5, func([]string) {
+			"feed_gap": {5, func([]string) {
 				missed(store, 1)
 				time.Sleep(S)
 			}},
@@ -261,11 +261,11 @@ func TestEveryWatchThatIsClosedIsCountedByWhy(t *testing.T) {
 				require.True(t, closed(done), why)
 			}
 			m.collect(t)
-			require.EqualValues(t, test.times, m.counts["watch.closed{reason="+why+"}"], why)
+			require.EqualValues(t, test.times, m.counts["watch.ended{reason="+why+"}"], why)
 		}
 		total := int64(0)
 		for name, count := range m.counts {
-			if strings.HasPrefix(name, "watch.closed") {
+			if strings.HasPrefix(name, "watch.ended") {
 				total += count
 			}
 		}
@@ -286,7 +286,7 @@ func TestARefusalIsAnEventOnTheSpanOfItsCheck(t *testing.T) {
 	require.Equal(t, "registry.verify", check.Name())
 	require.Equal(t, check.SpanContext().SpanID(), read.Parent().SpanID())
 	require.Len(t, check.Events(), 1)
-	require.Equal(t, "registry.missing", check.Events()[0].Name)
+	require.Equal(t, "registry.refused", check.Events()[0].Name)
 	require.ElementsMatch(t, []attribute.KeyValue{
 		attribute.String("tenant_id", "t_bob"), attribute.String("resource", "thread/th_1"), attribute.String("cause", "foreign"),
 	}, check.Events()[0].Attributes)
@@ -320,11 +320,11 @@ func TestTheSameMissIsLoggedOnceAMinute(t *testing.T) {
 		require.Len(t, log.lines, 3)
 		for i, held := range []float64{0, 59, 59} {
 			line := log.lines[i]
-			require.Equal(t, "missing entry", line["msg"])
+			require.Equal(t, "access refused", line["msg"])
 			require.Equal(t, "t_ann", line["tenant_id"])
 			require.Equal(t, "thread/th_1", line["resource"])
 			require.Equal(t, "unregistered", line["cause"])
-			require.Equal(t, held, line["held_back"])
+			require.Equal(t, held, line["suppressed"])
 		}
 	})
 }
@@ -351,7 +351,7 @@ func TestAnEnumerationNeitherFloodsTheLogNorGrowsMemory(t *testing.T) {
 		runtime.KeepAlive(v)
 		require.LessOrEqual(t, len(log.lines), 50+10*(seconds+1))
 		m.collect(t)
-		require.EqualValues(t, ids, m.counts["missing{cause=unregistered,kind=thread}"], "held back from the log, not from the counter")
+		require.EqualValues(t, ids, m.counts["refusals{cause=unregistered,kind=thread}"], "held back from the log, not from the counter")
 	})
 }
 

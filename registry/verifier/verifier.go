@@ -66,10 +66,10 @@
 //   - registry.verifier.cache.hits: checks that were answered from memory, by
 //     kind: these and the count of the above are all checks
 //   - registry.verifier.cache.misses: checks that were read although there is a
-//     cache, by reason (absent, uncertified, aged, unsettled, other_owner)
+//     cache, by reason (absent, uncertified, aged, unreliable, other_owner)
 //   - registry.verifier.cache.entries, registry.verifier.cache.size: resources in
 //     memory, and about how many bytes they take
-//   - registry.verifier.missing: refusals by kind and cause: unregistered,
+//   - registry.verifier.refusals: refusals by kind and cause: unregistered,
 //     foreign, or moved_away (the tenant owned it once)
 //   - registry.verifier.late_arrival, seconds: refused once, allowed later: how
 //     long after the first refusal the ownership was there, by the store's
@@ -88,11 +88,11 @@
 //     of changes as they happen, else 0; without it changes are seen by the
 //     reads of the feed, MaxStaleness/2 apart
 //   - registry.verifier.watches: resources that are watched
-//   - registry.verifier.watch.closed: watches that were closed, by reason
-//     (changed, tenant_moved, aged, plain_set, uncertified, feed_missed)
+//   - registry.verifier.watch.ended: watches that were closed, by reason
+//     (changed, tenant_moved, aged, plain_set, uncertified, feed_gap)
 //
-// Each refusal is an event "registry.missing" on the check's span "registry.verify",
-// and a log line "missing entry": at most one a minute for the same tenant and
+// Each refusal is an event "registry.refused" on the check's span "registry.verify",
+// and a log line "access refused": at most one a minute for the same tenant and
 // resource, and at most ten a second in all; what was held back is counted in
 // the next line. Labels and memory are bounded whatever is asked.
 package verifier

@@ -91,9 +91,9 @@ type News struct {
 const (
 	// Uncertified: the change feed could not be read for MaxStaleness.
 	Uncertified = "uncertified"
-	// FeedMissed: the feed may have missed something. All that is watched is
+	// FeedGap: the feed may have missed something. All that is watched is
 	// verified again before anything is certified.
-	FeedMissed = "feed_missed"
+	FeedGap = "feed_gap"
 	// Unverified: something that may have changed could not be read.
 	Unverified = "unverified"
 )

@@ -195,7 +195,7 @@ func TestAReadFromBeforeTheCacheWasLostIsNotEnough(t *testing.T) {
 		}
 		store.mu.Unlock()
 		time.Sleep(S / 2)
-		require.Equal(t, []string{verifier.FeedMissed}, reasonsOf(h.take()))
+		require.Equal(t, []string{verifier.FeedGap}, reasonsOf(h.take()))
 		close(first)
 		time.Sleep(S / 4)
 		for _, n := range h.take() {

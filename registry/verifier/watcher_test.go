@@ -267,7 +267,7 @@ func TestAfterTheCacheWasLostAllIsVerifiedBeforeItIsCertified(t *testing.T) {
 		store.setGate(holdFirst(release))
 		time.Sleep(S)
 		news := h.take()
-		require.Equal(t, []string{verifier.FeedMissed}, reasonsOf(news))
+		require.Equal(t, []string{verifier.FeedGap}, reasonsOf(news))
 		time.Sleep(S)
 		require.Equal(t, S, gapOf(h.take(), time.Now().Add(-S), time.Now()), "one list has not been read")
 		close(release)

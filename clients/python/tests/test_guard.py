@@ -260,7 +260,7 @@ def test_reports_are_ten_lines_a_second_at_most(caplog, monkeypatch):
         for _ in range(30):
             counts.report(MINE, "refused", NotFound("x"))
     lines = [r.getMessage() for r in caplog.records]
-    assert len(lines) == 20 and lines[10].endswith("held_back=20")
+    assert len(lines) == 20 and lines[10].endswith("suppressed=20")
     assert counts.reported == {"refused": 60}
 
 

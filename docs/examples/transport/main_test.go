@@ -131,7 +131,7 @@ func TestConnectResumeAndRefusalAfterAMove(t *testing.T) {
 	} {
 		require.Contains(t, log.String(), line)
 	}
-	require.Equal(t, map[string]int64{"unregistered": 1, "foreign": 1, "moved_away": 1}, counted(t, reader, "registry.verifier.missing", "cause"))
+	require.Equal(t, map[string]int64{"unregistered": 1, "foreign": 1, "moved_away": 1}, counted(t, reader, "registry.verifier.refusals", "cause"))
 }
 
 func TestAnOpenStreamEndsWhenItsTenantLosesTheThread(t *testing.T) {
@@ -165,7 +165,7 @@ func TestAnOpenStreamEndsWhenItsTenantLosesTheThread(t *testing.T) {
 	require.Equal(t, []string{"hello", "ownership_lost"}, got, "the last event says why")
 	status, _ = acme.connect(1)
 	require.Equal(t, http.StatusNotFound, status)
-	require.Equal(t, map[string]int64{"ownership_lost": 1}, counted(t, reader, "registry.middleware.streams_ended", "reason"))
+	require.Equal(t, map[string]int64{"ownership_lost": 1}, counted(t, reader, "registry.middleware.streams.ended", "reason"))
 }
 
 func TestARequestWithoutOneTenantIsToldWhatIsMissing(t *testing.T) {

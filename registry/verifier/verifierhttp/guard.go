@@ -77,7 +77,7 @@ func newGuard(v Verifier, o Options) (guard, error) {
 	if o.ReturnOver == 0 {
 		o.ReturnOver = streamend.DefaultReturnOver
 	}
-	ended, err := o.MeterProvider.Meter(scope).Int64Counter("registry.middleware.streams_ended", metric.WithUnit("{stream}"),
+	ended, err := o.MeterProvider.Meter(scope).Int64Counter("registry.middleware.streams.ended", metric.WithUnit("{stream}"),
 		metric.WithDescription("Open streams that were ended, by reason."))
 	g := guard{Options: o, verifier: v, longest: mostUnwatched, ended: ended}
 	if watcher, ok := v.(Watcher); ok {

@@ -120,7 +120,7 @@ func TestStreamsThatAreEndedAreCountedByReason(t *testing.T) {
 			why, _ := p.Attributes.Value("reason")
 			counts[why.AsString()] = p.Value
 		}
-		require.Equal(t, "registry.middleware.streams_ended", data.ScopeMetrics[0].Metrics[0].Name)
+		require.Equal(t, "registry.middleware.streams.ended", data.ScopeMetrics[0].Metrics[0].Name)
 		require.Equal(t, map[string]int64{"ownership_lost": 3, "registry_unavailable": 2}, counts)
 	})
 }

@@ -84,7 +84,7 @@
 //
 // # Telemetry
 //
-// The verifier's own; the counter registry.middleware.streams_ended (open streams
+// The verifier's own; the counter registry.middleware.streams.ended (open streams
 // that were ended), by reason (ownership_lost, registry_unavailable); and with
 // ReportOnly the counter
 // registry.middleware.report_only (requests that passed and would not have), by
@@ -241,5 +241,5 @@ func (p *report) passed(ctx context.Context, tenantID string, resource registry.
 		return
 	}
 	p.logger.WarnContext(ctx, "report only: let pass what would have been refused",
-		"tenant_id", tenantID, "resource", resource.String(), "outcome", outcome, "error", err, "held_back", p.held.Swap(0))
+		"tenant_id", tenantID, "resource", resource.String(), "outcome", outcome, "error", err, "suppressed", p.held.Swap(0))
 }

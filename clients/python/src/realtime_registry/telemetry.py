@@ -22,12 +22,12 @@ class Counts:
         self.ended: Counter[str] = Counter()
         self.reported: Counter[str] = Counter()
         self._ended = _counter(
-            "registry.middleware.streams_ended", "{stream}", "Open streams that were ended, by reason."
+            "registry.middleware.streams.ended", "{stream}", "Open streams that were ended, by reason."
         )
         self._reported = _counter(
             "registry.middleware.report_only", "{request}", "Requests that passed and would have been refused, by outcome."
         )
-        self._second, self._lines, self._held_back = 0, 0, 0
+        self._second, self._lines, self._suppressed = 0, 0, 0
 
     def end(self, reason: str) -> None:
         self.ended[reason] += 1
@@ -43,13 +43,13 @@ class Counts:
             self._second, self._lines = int(now()), 0
         self._lines += 1
         if self._lines > LINES_PER_SECOND:
-            self._held_back += 1
+            self._suppressed += 1
             return
         logger.warning(
-            "report only: let pass what would have been refused: tenant_id=%s resource=%s/%s outcome=%s error=%r held_back=%d",
-            asked.tenant, asked.kind, asked.id, outcome, str(error), self._held_back,
+            "report only: let pass what would have been refused: tenant_id=%s resource=%s/%s outcome=%s error=%r suppressed=%d",
+            asked.tenant, asked.kind, asked.id, outcome, str(error), self._suppressed,
         )  # fmt: skip
-        self._held_back = 0
+        self._suppressed = 0
 
 
 def _counter(name: str, unit: str, description: str) -> Any:
