@@ -48,29 +48,51 @@ func (s *Store) headName() string { return s.db.Name(LedgerCollection, headID) }
 
 func (s *Store) fenceName() string { return s.db.Name(LedgerCollection, fenceID) }
 
-// headState is what the head said when it was last read.
+// headState is what the latest read of the head said.
 type headState struct {
+	at      time.Time // of that read, by the store's clock
 	exists  bool
 	writing error // why this process must not write; nil if it may
 }
 
-// look takes note of the head, nil if there is none, and returns the ledger's
-// position. The error says why this process must not read; it wraps
-// registry.ErrIncompatible.
-func (s *Store) look(ctx context.Context, head *docdb.Document) (position int64, err error) {
-	before := s.head.Load()
-	state := headState{exists: head != nil || before != nil && before.exists}
-	if state.exists {
-		err = s.mayRead(head)
-		state.writing = err
-		if least := head.GetFields()[fieldMinWriter].GetIntegerValue(); err == nil && least > ownership.Format {
-			state.writing = s.incompatible("writes to this registry take format %d, and this version has %d: use a later release", least, ownership.Format)
+// look takes note of the head as it was at a time, nil if there was none, and
+// returns the ledger's position. The error says why this process must not read; it
+// wraps registry.ErrIncompatible.
+func (s *Store) look(ctx context.Context, head *docdb.Document, at time.Time) (position int64, err error) {
+	for {
+		before := s.head.Load()
+		state, err := s.judge(head, at, before)
+		if state != before && !s.head.CompareAndSwap(before, state) {
+			continue
 		}
+		if state.writing != nil && (before == nil || before.writing == nil) {
+			s.logger.ErrorContext(ctx, "this process must not take part in the registry any more", "reads", err == nil, "error", state.writing)
+		}
+		return head.GetFields()[fieldPosition].GetIntegerValue(), err
 	}
-	if s.head.Store(&state); state.writing != nil && (before == nil || before.writing == nil) {
-		s.logger.ErrorContext(ctx, "this process must not take part in the registry any more", "reads", err == nil, "error", state.writing)
+}
+
+// judge returns what is known after a read of the head, and why this process must
+// not read. Answers may come in another order than their reads: an earlier one is
+// no news of who may take part, and that it found no head, which was made since,
+// does not mean that somebody has deleted it.
+func (s *Store) judge(head *docdb.Document, at time.Time, before *headState) (*headState, error) {
+	if before != nil && before.exists && !at.After(before.at) {
+		if head == nil {
+			return before, nil
+		}
+		return before, s.mayRead(head)
 	}
-	return head.GetFields()[fieldPosition].GetIntegerValue(), err
+	state := &headState{at: at, exists: head != nil || before != nil && before.exists}
+	if !state.exists {
+		return state, nil
+	}
+	err := s.mayRead(head)
+	state.writing = err
+	if least := head.GetFields()[fieldMinWriter].GetIntegerValue(); err == nil && least > ownership.Format {
+		state.writing = s.incompatible("writes to this registry take format %d, and this version has %d: use a later release", least, ownership.Format)
+	}
+	return state, err
 }
 
 // mayRead returns why this process must not read. A head that was there and is

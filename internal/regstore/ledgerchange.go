@@ -106,7 +106,7 @@ func (s *Store) readLedger(ctx context.Context, changes []*queuedChange) (ledger
 	if err != nil {
 		return ledgerDocuments{}, err
 	}
-	position, err := s.look(ctx, documents[s.headName()])
+	position, err := s.look(ctx, documents[s.headName()], now)
 	if err = cmp.Or(err, s.mayWrite(ctx)); err != nil {
 		return ledgerDocuments{}, err
 	}

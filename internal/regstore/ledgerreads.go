@@ -8,7 +8,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-	"weak"
 
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
 )
@@ -24,10 +23,11 @@ type ledgerReads struct {
 	store    *Store
 	patience time.Duration
 
-	mu      sync.Mutex
-	kept    map[int64]weak.Pointer[ownership.Ledger] // by position, while somebody has them
-	wanted  []*wantedLedger                          // what the next round is for
-	reading bool
+	mu       sync.Mutex
+	underWay int                 // reads that have been sent and not answered
+	kept     []*ownership.Ledger // what they have brought, the last used last
+	wanted   []*wantedLedger     // what the next round is for
+	reading  bool
 }
 
 // wantedLedger is a ledger that a read waits for.
@@ -51,21 +51,41 @@ const patience = time.Second
 // errTwoTimes: two reads as of one time have seen different states.
 var errTwoTimes = errors.New("two reads as of one time disagree")
 
-func newLedgerReads(s *Store) *ledgerReads {
-	return &ledgerReads{store: s, patience: patience, kept: map[int64]weak.Pointer[ownership.Ledger]{}}
+func newLedgerReads(s *Store) *ledgerReads { return &ledgerReads{store: s, patience: patience} }
+
+// mostKept bounds the ledgers that are kept beside the newest: ledgers are large.
+const mostKept = 8
+
+// begin is called before a read is sent. Until the function that it returns is
+// called, ledgers are kept from which that of the read may follow.
+func (r *ledgerReads) begin() (end func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.underWay++
+	return func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.underWay--; r.underWay == 0 {
+			r.kept = nil
+		}
+	}
 }
 
-// keep remembers a ledger for as long as somebody uses it: ledgers are large.
+// keep remembers a ledger while reads are under way.
 func (r *ledgerReads) keep(l *ownership.Ledger) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for position, pointer := range r.kept {
-		if pointer.Value() == nil {
-			delete(r.kept, position)
-		}
+	r.keepLocked(l)
+}
+
+func (r *ledgerReads) keepLocked(l *ownership.Ledger) {
+	if r.underWay == 0 || l == nil {
+		return
 	}
-	if l != nil {
-		r.kept[l.Seq()] = weak.Make(l)
+	r.kept = slices.DeleteFunc(r.kept, func(k *ownership.Ledger) bool { return k.Seq() == l.Seq() })
+	r.kept = append(r.kept, l)
+	if extra := len(r.kept) - mostKept; extra > 0 {
+		r.kept = slices.Delete(r.kept, 0, extra)
 	}
 }
 
@@ -98,17 +118,12 @@ func (r *ledgerReads) ledger(ctx context.Context, base *ownership.Ledger, positi
 // find returns the ledger at a position, if it is known, or follows from what is
 // known; else the last known one before it.
 func (r *ledgerReads) find(base *ownership.Ledger, position int64) (ledger, before *ownership.Ledger, ok bool) {
-	known := []*ownership.Ledger{r.store.cached.Load().Ledger}
+	newest := r.store.cached.Load().Ledger
 	r.mu.Lock()
 	defer r.mu.Unlock() // to the end: what many ask for is made once
-	for _, pointer := range r.kept {
-		if l := pointer.Value(); l != nil {
-			known = append(known, l)
-		}
-	}
 	before = base
 	var after *ownership.Ledger
-	for _, l := range known {
+	for _, l := range append(slices.Clone(r.kept), newest) {
 		switch seq := l.Seq(); {
 		case seq == position:
 			return l, nil, true
@@ -122,7 +137,7 @@ func (r *ledgerReads) find(base *ownership.Ledger, position int64) (ledger, befo
 		return nil, before, false
 	}
 	if ledger, ok = before.Between(position, after); ok {
-		r.kept[position] = weak.Make(ledger)
+		r.keepLocked(ledger)
 	}
 	return ledger, before, ok
 }

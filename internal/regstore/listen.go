@@ -78,7 +78,7 @@ func (l *listening) take(ctx context.Context, e docdb.Event) {
 		l.tell(ownership.Notice{Seq: l.start})
 	case e.Document == nil:
 	case e.Document.Name == l.store.headName():
-		position, err := l.store.look(ctx, e.Document)
+		position, err := l.store.look(ctx, e.Document, e.Document.UpdateTime.AsTime())
 		if err != nil {
 			l.end(err)
 			return

@@ -62,12 +62,13 @@ func (s *Store) readAtOneTime(ctx context.Context, resources []registry.Resource
 	for _, r := range resources {
 		names = append(names, s.resourceName(r))
 	}
+	defer s.reads.begin()()
 	base, sent := s.cached.Load(), time.Now()
 	documents, at, err := s.get(ctx, append(names, s.headName()))
 	if err != nil {
 		return ownership.Snapshot{}, err
 	}
-	position, err := s.look(ctx, documents[s.headName()])
+	position, err := s.look(ctx, documents[s.headName()], at)
 	if err != nil {
 		return ownership.Snapshot{}, err
 	}

@@ -110,7 +110,7 @@ func (u *upgrade) fence(ctx context.Context) error {
 	head, fence := documents[u.headName()], documents[u.fenceName()]
 	// Also where this release has written to what it took for a new registry.
 	if u.over = head != nil && !docdb.Missing(head.Fields[fieldFormat]); u.over {
-		if _, err := u.look(ctx, head); err != nil {
+		if _, err := u.look(ctx, head, now); err != nil {
 			return err
 		}
 		if err := u.mayWrite(ctx); err != nil {
