@@ -173,7 +173,7 @@ func useRegistry(t *testing.T, p emulatortest.Project) {
 		outcome := s.Apply(ctx, []ownership.Change{change})[0]
 		require.Equal(t, ownership.Applied, outcome.Kind, outcome.Err)
 	}
-	require.Equal(t, ownership.Applied, s.Retract(ctx, ownership.Retraction{Source: "//test", ID: "e4", By: "somebody"}).Kind)
+	require.Equal(t, ownership.Applied, s.Apply(ctx, []ownership.Change{ownership.Retraction(ownership.Version{Source: "//test", ID: "e4"}, "somebody", "")})[0].Kind)
 	_, err = s.ClaimJob(ctx, "worker", time.Minute)
 	require.NoError(t, err)
 	_, err = s.Claim(ctx, "t_a", registry.Resource{Kind: registry.Canvas, ID: "ca_1"})

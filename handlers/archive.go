@@ -6,15 +6,6 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
-// Retraction returns what a retraction takes back; false for every other event.
-func Retraction(e events.Event) (ownership.Retraction, bool) {
-	data, ok := e.Data.(events.Retracted)
-	if !ok {
-		return ownership.Retraction{}, false
-	}
-	return ownership.Retraction{Source: data.EventSource, ID: data.EventID, By: data.By, Reason: data.Reason, At: e.Time}, true
-}
-
 // Archive is the inverse of Changes: the events from which the history of a
 // resource becomes what it is, in the order of the fold. A move that named
 // several resources is, for each of them, an event that names this one: their

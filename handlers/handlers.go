@@ -22,11 +22,12 @@ import (
 //   - a move that names none: one moved entry of the ledger;
 //   - a claim, from an archive: the claimed entry of its resource;
 //   - an assertion, from an archive: an asserted entry, at the event's time and
-//     with neither source nor id, as the registry itself records it.
+//     with neither source nor id, as the registry itself records it;
+//   - a retraction, from an archive: a retracted entry of the ledger, under the
+//     name of the move that it takes back.
 //
-// A retraction (archives too) changes no history: it has no changes, and is given
-// to the store as what Retraction makes of it. Changes panics on a type of data
-// that it does not know, which decoding never returns.
+// Changes panics on a type of data that it does not know, which decoding never
+// returns.
 func Changes(e events.Event) []ownership.Change {
 	version := ownership.Version{Time: e.Time, Source: e.Source, ID: e.ID}
 	switch data := e.Data.(type) {
@@ -47,7 +48,8 @@ func Changes(e events.Event) []ownership.Change {
 		}
 		return []ownership.Change{{Resource: resource(data.Resource), Entry: entry}}
 	case events.Retracted:
-		return nil
+		move := ownership.Version{Time: e.Time, Source: data.EventSource, ID: data.EventID}
+		return []ownership.Change{ownership.Retraction(move, data.By, data.Reason)}
 	default:
 		panic(fmt.Sprintf("no handler for events of type %T", data))
 	}

@@ -54,8 +54,11 @@ func TestEachTypeOfEventHasItsChanges(t *testing.T) {
 				Type: ownership.Asserted, Version: ownership.Version{Time: at}, Tenant: "t_a",
 			}}},
 		},
-		"a retraction changes no history": {
-			events.Retracted{EventSource: "//nexus", EventID: "e0"}, nil,
+		"a retraction is a retracted entry of the ledger under the name of its move": {
+			events.Retracted{EventSource: "//nexus", EventID: "e0", By: "kim", Reason: "wrong tenant"},
+			[]ownership.Change{{Entry: ownership.Entry{
+				Type: ownership.Retracted, Version: ownership.Version{Time: at, Source: "//nexus", ID: "e0"}, Actor: "kim", Reason: "wrong tenant",
+			}}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

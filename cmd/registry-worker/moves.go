@@ -121,7 +121,7 @@ func (in *invocation) confirmRetraction(ctx context.Context, store registryStore
 // retract retracts the move, and says what became of it. What is said of a move
 // that is retracted already is kept beside what was said before.
 func (in *invocation) retract(ctx context.Context, store registryStore, move ownership.LedgerEntry) error {
-	o := store.Retract(ctx, ownership.Retraction{Source: move.Source, ID: move.ID, By: in.who(), Reason: in.Config.Reason})
+	o := store.Apply(ctx, []ownership.Change{ownership.Retraction(ownership.Version{Source: move.Source, ID: move.ID}, in.who(), in.Config.Reason)})[0]
 	switch {
 	case o.Err != nil:
 		return o.Err

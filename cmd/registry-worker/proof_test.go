@@ -69,7 +69,7 @@ func TestProofThatKilledWorkersEndAsTheReferenceSays(t *testing.T) {
 		if random.IntN(5) == 0 && len(retracted) < 3 { // perhaps before its move has come
 			move := w.moves[random.IntN(len(w.moves))]
 			retracted = append(retracted, move)
-			require.NoError(t, store.Retract(t.Context(), ownership.Retraction{Source: move.Source, ID: move.ID, By: "proof"}).Err)
+			require.NoError(t, store.Apply(t.Context(), []ownership.Change{ownership.Retraction(ownership.Version{Source: move.Source, ID: move.ID}, "proof", "")})[0].Err)
 		}
 	}
 
@@ -78,7 +78,7 @@ func TestProofThatKilledWorkersEndAsTheReferenceSays(t *testing.T) {
 		ref.Add(handlers.Changes(e)...)
 	}
 	for _, m := range retracted {
-		ref.Retract(m.Source, m.ID)
+		ref.Add(ownership.Retraction(ownership.Version{Source: m.Source, ID: m.ID}, "", ""))
 	}
 	want := exportOf(&ref)
 	const enough = 30 // while messages are left, and while documents are rewritten

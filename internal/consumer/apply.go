@@ -180,5 +180,5 @@ func (c *Consumer) reportUnusual(w *work, result handlers.Result) {
 // from a time on that was long past when it was published: what was created, or
 // claimed by nobody, in between has changed hands behind its owner's back.
 func (c *Consumer) backdatedMove(w *work, change ownership.Change) bool {
-	return change.Resource == (registry.Resource{}) && w.message.PublishTime.Sub(change.Entry.Time) > c.opts.MaxClockSkew
+	return change.OfLedger() && change.Entry.Type == ownership.Moved && w.message.PublishTime.Sub(change.Entry.Time) > c.opts.MaxClockSkew
 }

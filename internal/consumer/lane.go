@@ -1,7 +1,5 @@
 package consumer
 
-import "github.com/northstar-engines/realtime-registry/registry"
-
 // lane is a queue with appliers of its own. There are two: one for changes of
 // resources, and one for those of the ledger, all of which write one document.
 // What one lane waits for, the other does not.
@@ -33,7 +31,7 @@ func (l *lane) free() {
 // bounds of all only if it is greater than them.
 func (c *Consumer) route(w *work) *lane {
 	for _, change := range w.changes {
-		if change.Resource == (registry.Resource{}) {
+		if change.OfLedger() {
 			if c.ledgerAdmission.tryAdmit(w.size) {
 				c.admission.release(w.size)
 				w.admitted = &c.ledgerAdmission

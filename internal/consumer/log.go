@@ -11,7 +11,6 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/handlers"
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
-	"github.com/northstar-engines/realtime-registry/registry"
 )
 
 // How many lines of one kind are written: a burst, then one a second.
@@ -74,7 +73,7 @@ func (l *limitedLog) backdatedMove(w *work, change ownership.Change) {
 
 // what is what a change goes to.
 func what(change ownership.Change) slog.Attr {
-	if change.Resource == (registry.Resource{}) {
+	if change.OfLedger() {
 		return slog.String("tenant_id", change.Entry.From)
 	}
 	return slog.String("resource", change.Resource.String())

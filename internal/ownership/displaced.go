@@ -37,6 +37,8 @@ func (e Entry) Says() string {
 	switch e.Type {
 	case Moved:
 		return fmt.Sprintf("from %s to %s at %s", e.From, e.To, at)
+	case Retracted:
+		return fmt.Sprintf("retracted at %s", at)
 	case Asserted:
 		return fmt.Sprintf("set to %s at %s", e.Tenant, at)
 	}

@@ -75,7 +75,7 @@ func requireBothContents(t *testing.T, o ownership.Outcome) {
 
 func TestUnderTheNameOfARetractedMoveNothingElseIsTaken(t *testing.T) {
 	e, _, _ := ownership.LedgerEntry{}.Merge(moved("t_a", "t_b", 5, "m"), false)
-	e, _, _ = e.Retract(ownership.Retraction{By: "kim"}, true)
+	e, _, _ = e.Merge(ownership.Retraction(ownership.Version{}, "kim", "").Entry, true)
 	for _, second := range []int64{4, 5, 6} {
 		after, changed, o := e.Merge(moved("t_a", "t_c", second, "m"), true)
 		require.Equal(t, ownership.Conflict, o.Kind)
@@ -85,7 +85,7 @@ func TestUnderTheNameOfARetractedMoveNothingElseIsTaken(t *testing.T) {
 	}
 	_, _, o := e.Merge(moved("t_a", "t_b", 5, "m"), true)
 	require.Equal(t, ownership.Duplicate, o.Kind, "a redelivery is one")
-	tombstone, _, _ := ownership.LedgerEntry{}.Retract(ownership.Retraction{Source: "//nexus", ID: "m"}, false)
+	tombstone, _, _ := ownership.LedgerEntry{}.Merge(ownership.Retraction(ownership.Version{Source: "//nexus", ID: "m"}, "", "").Entry, false)
 	arrived, _, o := tombstone.Merge(moved("t_a", "t_b", 5, "m"), true)
 	require.Equal(t, ownership.Applied, o.Kind, "a retraction may wait for its move")
 	require.False(t, arrived.Counts())
@@ -142,23 +142,23 @@ func TestWhatIsDisplacedIsKeptTheFirstFirstAndBounded(t *testing.T) {
 
 func TestEverythingThatIsSaidOfARetractionIsKeptTheFirstSeenFirst(t *testing.T) {
 	e, _, _ := ownership.LedgerEntry{}.Merge(moved("t_a", "t_b", 5, "m"), false)
-	said := func(by, why string, second int64) ownership.Retraction {
-		return ownership.Retraction{Source: "//nexus", ID: "m", By: by, Reason: why, At: at(second, "").Time}
+	said := func(by, why string, second int64) ownership.Entry {
+		return ownership.Retraction(ownership.Version{Time: at(second, "").Time, Source: "//nexus", ID: "m"}, by, why).Entry
 	}
-	e, changed, o := e.Retract(said("alice", "wrong tenant", 10), true)
+	e, changed, o := e.Merge(said("alice", "wrong tenant", 10), true)
 	require.True(t, changed)
 	require.Equal(t, ownership.Outcome{Kind: ownership.Applied}, o)
-	e, changed, o = e.Retract(said("bob", "", 9), true)
+	e, changed, o = e.Merge(said("bob", "", 9), true)
 	require.True(t, changed)
 	require.Equal(t, ownership.Duplicate, o.Kind)
 	require.Contains(t, o.Detail, "alice", "who comes second is told who was first")
-	_, changed, o = e.Retract(said("alice", "wrong tenant", 10), true)
+	_, changed, o = e.Merge(said("alice", "wrong tenant", 10), true)
 	require.False(t, changed)
 	require.Equal(t, ownership.Outcome{Kind: ownership.Duplicate}, o)
 	require.Equal(t, []string{"alice", "bob"}, []string{e.Retractions[0].By, e.Retractions[1].By}, "an earlier time rewrites nothing")
 
 	for i := range int64(ownership.MaxRetractions) {
-		e, _, o = e.Retract(said("mallory", "", 100+i), true)
+		e, _, o = e.Merge(said("mallory", "", 100+i), true)
 	}
 	require.Equal(t, ownership.HistoryFull, o.Kind)
 	require.Len(t, e.Retractions, ownership.MaxRetractions)

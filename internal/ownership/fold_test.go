@@ -65,10 +65,10 @@ func ledger(t *rapid.T, ref *reference.Registry) *ownership.Ledger {
 		before, exists := byEvent[key]
 		after, _, _ := before.Merge(m, exists)
 		if rapid.IntRange(0, 3).Draw(t, "retracted") == 0 {
-			after, _, _ = after.Retract(ownership.Retraction{By: "rapid"}, true)
+			after, _, _ = after.Merge(ownership.Retraction(ownership.Version{}, "rapid", "").Entry, true)
 		}
 		if after.Retracted() {
-			ref.Retract(m.Source, m.ID)
+			ref.Add(ownership.Retraction(ownership.Version{Source: m.Source, ID: m.ID}, "", ""))
 		}
 		byEvent[key] = after
 		ref.Add(ownership.Change{Entry: m})

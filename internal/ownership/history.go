@@ -15,6 +15,9 @@ const (
 	Created  EntryType = "created"  // an event: Tenant created the resource
 	Moved    EntryType = "moved"    // an event that names the resource: it goes From → To
 	Asserted EntryType = "asserted" // a plain set by somebody outside: Tenant owns it now
+	// Retracted takes back the move of a whole tenant that has the same source and
+	// id. It is an entry of the ledger only, and is stored as part of the move's.
+	Retracted EntryType = "retracted"
 )
 
 // Entry is one event as a history or the ledger keeps it. Asserted entries have
@@ -24,8 +27,8 @@ type Entry struct {
 	Version
 	Tenant   string // claimed, created, asserted
 	From, To string // moved
-	// Why and by whom, as the event says it: moved only, may be empty. The fold
-	// takes no account of them.
+	// Why and by whom, as the event or the operator says it: moved and retracted
+	// only, may be empty. The fold takes no account of them.
 	Reason, Actor string
 }
 

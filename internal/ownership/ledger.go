@@ -40,13 +40,19 @@ type Said struct {
 
 func (s Said) equal(t Said) bool { return s.By == t.By && s.Why == t.Why && s.At.Equal(t.At) }
 
-// Merge returns the ledger entry that takes account of a moved entry, whether
-// it differs, and what became of the move. Of two moves with the same source and
-// id the one with the smallest time, then from, then to, counts, and the other is
-// no duplicate unless it names the same tenants. A retraction stays; under the
-// name of what was retracted nothing else is taken.
+// Merge returns the ledger entry that takes account of a moved or a retracted
+// entry of its name, whether it differs, and what became of the entry that is
+// merged. exists reports whether e is stored.
+//
+// Of two moves with the same source and id the one with the smallest time, then
+// from, then to, counts, and the other is no duplicate unless it names the same
+// tenants. A retraction stays; under the name of what was retracted nothing else
+// is taken.
 func (e LedgerEntry) Merge(m Entry, exists bool) (merged LedgerEntry, changed bool, o Outcome) {
 	m.Time = m.Time.UTC().Round(0)
+	if m.Type == Retracted {
+		return e.retract(m, exists)
+	}
 	known := e.asEntry()
 	if !exists || e.RetractionOnly {
 		return e.take(m, exists), true, Outcome{Kind: Applied}
@@ -75,13 +81,12 @@ func (e LedgerEntry) take(m Entry, exists bool) LedgerEntry {
 	return e
 }
 
-// Retract returns the ledger entry with the retraction, whether it differs, and
-// what became of the retraction. If the move has not arrived yet the entry is
+// retract is Merge for a retraction. If the move has not arrived yet the entry is
 // a tombstone that waits for it. Everything that was said is kept, the first
 // seen first: a retraction of what is retracted changes nothing that counts, and
 // is told who was first.
-func (e LedgerEntry) Retract(r Retraction, exists bool) (retracted LedgerEntry, changed bool, o Outcome) {
-	said := Said{By: r.By, Why: r.Reason, At: r.At.UTC().Round(0)}
+func (e LedgerEntry) retract(r Entry, exists bool) (retracted LedgerEntry, changed bool, o Outcome) {
+	said := Said{By: r.Actor, Why: r.Reason, At: r.Time}
 	if slices.ContainsFunc(e.Retractions, said.equal) {
 		return e, false, e.retractedBefore(said)
 	}
@@ -127,30 +132,6 @@ func (e LedgerEntry) counting(exists bool) []string {
 		return nil
 	}
 	return []string{e.From}
-}
-
-// Retraction takes a move of a whole tenant back: folds no longer take account
-// of it, so that what was before is back, exactly (design §4).
-type Retraction struct {
-	Source, ID string    // of the event
-	By         string    // who, as the operator gave it (ValidateBy); may be empty
-	Reason     string    // why (ValidateNote); may be empty
-	At         time.Time // when; zero: the store's time
-}
-
-// Validate checks By and Reason of a retraction that is made now. One with a time
-// of its own is from an archive, and is kept as it was said then: the schema of
-// archives bounds it, and who prints it quotes it. The error wraps ErrInvalid.
-func (r Retraction) Validate() error {
-	if !r.At.IsZero() {
-		return nil
-	}
-	if r.By != "" {
-		if err := ValidateBy(r.By); err != nil {
-			return err
-		}
-	}
-	return ValidateNote(r.Reason)
 }
 
 func (e LedgerEntry) asEntry() Entry {

@@ -1,11 +1,8 @@
 package ownership
 
 import (
-	"fmt"
 	"runtime/debug"
 	"time"
-
-	"github.com/northstar-engines/realtime-registry/internal/excerpt"
 )
 
 // EventName names an event: two deliveries with the same source and id are one.
@@ -23,6 +20,8 @@ type LedgerChange struct {
 	// was first called. exists says whether there is an entry; now is the store's
 	// time.
 	Update func(before LedgerEntry, exists bool, now time.Time) LedgerUpdate
+	// First says that it goes before the others of its commit.
+	First bool
 }
 
 // LedgerUpdate is what a store must write so that an entry takes account of a
@@ -33,30 +32,18 @@ type LedgerUpdate struct {
 	Outcome Outcome     // true once committed
 }
 
-// LedgerChange appends the move to the ledger.
+// LedgerChange is what a moved or a retracted entry changes in the ledger. A
+// retraction without a time bears the store's, and goes first: a move that comes
+// in the same commit never counts, and leaves nothing to be rewritten.
 func (e Entry) LedgerChange() LedgerChange {
-	return LedgerChange{e.EventName(), func(before LedgerEntry, exists bool, _ time.Time) LedgerUpdate {
-		return ledgerUpdate(before.Merge(e, exists))
-	}}
-}
-
-// LedgerChange marks the entry as retracted; one that is not valid fails, and
-// changes nothing.
-func (r Retraction) LedgerChange() LedgerChange {
-	invalid := r.Validate()
-	return LedgerChange{EventName{r.Source, r.ID}, func(before LedgerEntry, exists bool, now time.Time) LedgerUpdate {
-		if invalid != nil {
-			return LedgerUpdate{Entry: before, Outcome: Outcome{Kind: Failed, Err: fmt.Errorf("retract %s: %w", excerpt.Quote(r.ID), invalid)}}
+	update := func(before LedgerEntry, exists bool, now time.Time) (u LedgerUpdate) {
+		if e.Type == Retracted && e.Time.IsZero() {
+			e.Time = now // for good: what was committed without an answer is known again by it
 		}
-		if r.At.IsZero() {
-			r.At = now // for good: what was committed without an answer is known again by it
-		}
-		return ledgerUpdate(before.Retract(r, exists))
-	}}
-}
-
-func ledgerUpdate(e LedgerEntry, changed bool, o Outcome) LedgerUpdate {
-	return LedgerUpdate{Entry: e, Write: changed, Outcome: o}
+		u.Entry, u.Write, u.Outcome = before.Merge(e, exists)
+		return u
+	}
+	return LedgerChange{Event: e.EventName(), Update: update, First: e.Type == Retracted}
 }
 
 // UpdateLedger applies changes, one after the other, to entries as they were
@@ -67,34 +54,50 @@ func ledgerUpdate(e LedgerEntry, changed bool, o Outcome) LedgerUpdate {
 // own. Changes of an entry that is not understood fail, and so does one that
 // panics, with a *PanicError: the others of the commit go on without it. It is
 // pure.
-func UpdateLedger(position int64, now time.Time, entries map[EventName]LedgerEntry, changes []LedgerChange) (writes []LedgerEntry, outcomes []Outcome) {
-	outcomes = make([]Outcome, len(changes))
-	index := map[EventName]int{} // into writes
-	for i, c := range changes {
-		before, exists := entries[c.Event]
-		at, written := index[c.Event]
-		if written {
-			before, exists = writes[at], true
-		}
-		if before.Unread != nil {
-			outcomes[i] = Outcome{Kind: Failed, Err: before.Unread}
-			continue
-		}
-		u := c.update(before, exists, now)
-		outcomes[i] = u.Outcome
-		switch {
-		case !u.Write:
-		case written:
-			u.Entry.Seq, u.Entry.ChangedAt = before.Seq, now
-			writes[at] = u.Entry
-		default:
-			u.Entry.ChangedAt = now
-			u.Entry.Seq = position + int64(len(writes)) + 1
-			index[c.Event] = len(writes)
-			writes = append(writes, u.Entry)
+func UpdateLedger(position int64, now time.Time, entries map[EventName]LedgerEntry, changes []LedgerChange) ([]LedgerEntry, []Outcome) {
+	u := ledgerUpdates{position, now, entries, nil, map[EventName]int{}}
+	outcomes := make([]Outcome, len(changes))
+	for _, first := range []bool{true, false} {
+		for i, c := range changes {
+			if c.First == first {
+				outcomes[i] = u.apply(c)
+			}
 		}
 	}
-	return writes, outcomes
+	return u.writes, outcomes
+}
+
+// ledgerUpdates is what becomes of entries in one commit.
+type ledgerUpdates struct {
+	position int64
+	now      time.Time
+	read     map[EventName]LedgerEntry
+	writes   []LedgerEntry
+	index    map[EventName]int // into writes
+}
+
+func (u *ledgerUpdates) apply(c LedgerChange) Outcome {
+	before, exists := u.read[c.Event]
+	at, written := u.index[c.Event]
+	if written {
+		before, exists = u.writes[at], true
+	}
+	if before.Unread != nil {
+		return Outcome{Kind: Failed, Err: before.Unread}
+	}
+	after := c.update(before, exists, u.now)
+	after.Entry.ChangedAt = u.now
+	switch {
+	case !after.Write:
+	case written:
+		after.Entry.Seq = before.Seq
+		u.writes[at] = after.Entry
+	default:
+		after.Entry.Seq = u.position + int64(len(u.writes)) + 1
+		u.index[c.Event] = len(u.writes)
+		u.writes = append(u.writes, after.Entry)
+	}
+	return after.Outcome
 }
 
 func (c LedgerChange) update(before LedgerEntry, exists bool, now time.Time) (u LedgerUpdate) {

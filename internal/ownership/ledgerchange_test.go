@@ -26,7 +26,7 @@ func TestALedgerWithChangesIsTheLedgerOfItsEntries(t *testing.T) {
 			for range rapid.IntRange(0, 5).Draw(t, "changes") {
 				id := fmt.Sprint(rapid.IntRange(0, 6).Draw(t, "id"))
 				if rapid.IntRange(0, 3).Draw(t, "retract") == 0 {
-					changes = append(changes, ownership.Retraction{Source: "s", ID: id, At: time.Unix(1, 0)}.LedgerChange())
+					changes = append(changes, ownership.Retraction(ownership.Version{Time: time.Unix(1, 0), Source: "s", ID: id}, "", "").Entry.LedgerChange())
 					continue
 				}
 				changes = append(changes, ownership.Entry{
@@ -59,7 +59,7 @@ func TestALedgerBetweenTwoIsTheOneThatWasThere(t *testing.T) {
 		ledgers := []*ownership.Ledger{nil}
 		for i := range rapid.IntRange(1, 12).Draw(t, "changes") {
 			name := ownership.EventName{Source: "s", ID: fmt.Sprint(rapid.IntRange(0, 8).Draw(t, "id"))}
-			change := ownership.Retraction{Source: name.Source, ID: name.ID, At: time.Unix(int64(i), 0)}.LedgerChange()
+			change := ownership.Retraction(ownership.Version{Time: time.Unix(int64(i), 0), Source: name.Source, ID: name.ID}, "", "").Entry.LedgerChange()
 			if _, moved := entries[name]; !moved {
 				change = ownership.Entry{Type: ownership.Moved, From: "t_a", To: fmt.Sprint("t_", i),
 					Version: ownership.Version{Time: time.Unix(int64(i), 0).UTC(), Source: name.Source, ID: name.ID}}.LedgerChange()
@@ -93,7 +93,7 @@ func TestChangesOfOneLedgerEntryInOneCommitAreOneWrite(t *testing.T) {
 		return ownership.Entry{Type: ownership.Moved, From: "t_a", To: "t_b", Version: at(n)}.LedgerChange()
 	}
 	other := ownership.Entry{Type: ownership.Moved, From: "t_c", To: "t_d", Version: ownership.Version{Source: "s", ID: "o"}}.LedgerChange()
-	retract := ownership.Retraction{Source: "s", ID: "m"}.LedgerChange()
+	retract := ownership.Retraction(ownership.Version{Source: "s", ID: "m"}, "", "").Entry.LedgerChange()
 	writes, outcomes := ownership.UpdateLedger(7, time.Unix(50, 0), nil, []ownership.LedgerChange{move(3), other, move(3), move(2), retract, retract})
 	require.Len(t, writes, 2)
 	require.Equal(t, []int64{8, 9}, []int64{writes[0].Seq, writes[1].Seq})
@@ -109,7 +109,7 @@ func TestChangesOfOneLedgerEntryInOneCommitAreOneWrite(t *testing.T) {
 
 // Else who retracts would be told of themselves, and be noted twice.
 func TestARetractionWhoseAnswerWasLostIsKnownAgain(t *testing.T) {
-	change := ownership.Retraction{Source: "s", ID: "m", By: "kim"}.LedgerChange()
+	change := ownership.Retraction(ownership.Version{Source: "s", ID: "m"}, "kim", "").Entry.LedgerChange()
 	first := change.Update(ownership.LedgerEntry{}, false, time.Unix(50, 0))
 	require.True(t, first.Write)
 	again := change.Update(first.Entry, true, time.Unix(51, 0))
@@ -137,24 +137,59 @@ func TestAChangeThatPanicsIsRefusedAndTheOthersOfItsCommitGoOn(t *testing.T) {
 }
 
 func TestWhatIsSaidOfARetractionIsBoundedAndPrintableUnlessAnArchiveBringsIt(t *testing.T) {
-	for name, r := range map[string]ownership.Retraction{
+	for name, said := range map[string]ownership.Said{
 		"a long name":    {By: strings.Repeat("k", ownership.MaxByBytes+1)},
 		"a forged row":   {By: "kim\n2026-01-01 counts"},
 		"an escape":      {By: "\x1b[2Kkim"},
 		"a bidi mark":    {By: "kim\u202e"},
-		"a long reason":  {Reason: strings.Repeat("w", ownership.MaxNoteBytes+1)},
-		"a torn reason":  {Reason: "caf\xc3"},
-		"a reason's tab": {Reason: "wrong\ttenant"},
+		"a long reason":  {Why: strings.Repeat("w", ownership.MaxNoteBytes+1)},
+		"a torn reason":  {Why: "caf\xc3"},
+		"a reason's tab": {Why: "wrong\ttenant"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r.Source, r.ID = "s", "m"
-			u := r.LedgerChange().Update(ownership.LedgerEntry{}, false, time.Unix(50, 0))
-			require.False(t, u.Write)
-			require.Equal(t, ownership.Failed, u.Outcome.Kind)
-			require.ErrorIs(t, u.Outcome.Err, registry.ErrInvalid)
-			r.At = time.Unix(49, 0)
-			require.True(t, r.LedgerChange().Update(ownership.LedgerEntry{}, false, time.Unix(50, 0)).Write, "what was said once is kept")
+			m := ownership.Version{Source: "s", ID: "m"}
+			require.ErrorIs(t, ownership.Retraction(m, said.By, said.Why).Validate(), registry.ErrInvalid)
+			m.Time = time.Unix(49, 0)
+			require.NoError(t, ownership.Retraction(m, said.By, said.Why).Validate(), "what was said once is kept")
 		})
 	}
-	require.NoError(t, ownership.Retraction{}.Validate(), "both may be left out")
+	require.NoError(t, ownership.Retraction(ownership.Version{}, "", "").Validate(), "both may be left out")
+}
+
+func TestAChangeGoesWhereItsTypeBelongs(t *testing.T) {
+	thread := registry.Resource{Kind: registry.Thread, ID: "th_1"}
+	for _, c := range []ownership.Change{
+		{Resource: thread, Entry: ownership.Entry{Type: ownership.Created}},
+		{Resource: thread, Entry: ownership.Entry{Type: ownership.Moved}},
+		{Entry: ownership.Entry{Type: ownership.Moved}},
+		ownership.Retraction(ownership.Version{}, "", ""),
+	} {
+		require.NoError(t, c.Validate())
+	}
+	for _, c := range []ownership.Change{
+		{Entry: ownership.Entry{Type: ownership.Created}},
+		{Entry: ownership.Entry{Type: ownership.Claimed}},
+		{Entry: ownership.Entry{Type: ownership.Asserted}},
+		{Entry: ownership.Entry{}},
+		{Resource: thread, Entry: ownership.Entry{Type: ownership.Retracted}},
+		{Resource: registry.Resource{Kind: "page", ID: "p"}, Entry: ownership.Entry{Type: ownership.Created}},
+	} {
+		require.ErrorIs(t, c.Validate(), registry.ErrInvalid, "%+v", c)
+	}
+}
+
+// Whichever comes first in a commit, the move counts for nobody at any time, and
+// so leaves nothing to be rewritten.
+func TestAMoveInTheCommitOfItsRetractionNeverCounts(t *testing.T) {
+	move := ownership.Entry{Type: ownership.Moved, From: "t_a", To: "t_b", Version: ownership.Version{Time: time.Unix(1, 0).UTC(), Source: "s", ID: "m"}}
+	retraction := ownership.Retraction(ownership.Version{Source: "s", ID: "m"}, "kim", "").Entry
+	for _, entries := range [][]ownership.Entry{{move, retraction}, {retraction, move}} {
+		changes := []ownership.LedgerChange{entries[0].LedgerChange(), entries[1].LedgerChange()}
+		writes, outcomes := ownership.UpdateLedger(0, time.Unix(9, 0), nil, changes)
+		require.Len(t, writes, 1)
+		require.True(t, writes[0].Retracted())
+		require.Equal(t, move.Version, writes[0].Version)
+		require.Equal(t, ownership.RewritingDone, writes[0].Rewriting.State)
+		require.Equal(t, []ownership.OutcomeKind{ownership.Applied, ownership.Applied}, []ownership.OutcomeKind{outcomes[0].Kind, outcomes[1].Kind})
+	}
 }

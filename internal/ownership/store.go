@@ -8,45 +8,6 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
-// Change is one event's effect on one resource, or on the ledger.
-type Change struct {
-	// Resource is what the entry goes to; the zero Resource is the ledger,
-	// which takes moved entries only.
-	Resource registry.Resource
-	Entry    Entry
-}
-
-// OutcomeKind says what became of a change.
-type OutcomeKind string
-
-// The outcomes. All but Failed are final: the same change again ends in one of
-// them too.
-const (
-	Applied      OutcomeKind = "applied"      // committed
-	Duplicate    OutcomeKind = "duplicate"    // the registry already took account of it
-	Inapplicable OutcomeKind = "inapplicable" // committed; a move from a tenant that is not the owner
-	Conflict     OutcomeKind = "conflict"     // another tenant was first, or the name is known with another content; not committed
-	HistoryFull  OutcomeKind = "history_full" // the resource has MaxMoves moves, or MaxIdleMoves without effect; not committed
-	Failed       OutcomeKind = "failed"       // not known to be committed; Err says why; repeating is harmless
-)
-
-// Outcome is what became of one change.
-type Outcome struct {
-	Kind   OutcomeKind
-	Detail string // Conflict, HistoryFull: what stands in the way; Duplicate of a retraction: who was first
-	Err    error  // Failed only; wraps ErrUnavailable, ErrInvalid or a *PanicError
-	// Displaced is an entry, acknowledged earlier, that lost its place to this
-	// one: a move under the same name, or the creation by another tenant. It is
-	// news if the kind is Applied or Inapplicable, and nil for none.
-	Displaced *Entry
-	// BornMoved is the move of a whole tenant that is the first thing which
-	// happened to what this change created; nil for none.
-	BornMoved *LedgerEntry
-	// WouldCount says that a move was refused as HistoryFull although it would
-	// have changed the owner.
-	WouldCount bool
-}
-
 // Record is one document as the store holds it.
 type Record struct {
 	// Document is the document's name inside the collection.
@@ -122,7 +83,13 @@ type Store interface {
 	// Apply merges changes into histories and the ledger, and returns one
 	// outcome per change, in order. It is not atomic over the changes. Each
 	// commit is atomic with its change feed entry. Commits obey ctx; one that
-	// was sent when ctx ended may still happen.
+	// was sent when ctx ended may still happen. A change that Change.Validate has
+	// something against is Failed, and stored nowhere.
+	//
+	// From the commit of a retraction on no fold takes account of its move. The
+	// move need not have arrived; once it is retracted no delivery revives it. A
+	// retraction of what is retracted already is a Duplicate; what it says is kept
+	// all the same, up to MaxRetractions, and HistoryFull beyond.
 	Apply(ctx context.Context, changes []Change) []Outcome
 
 	// Read returns the resources' records and the ledger as of one time, which
@@ -132,14 +99,6 @@ type Store interface {
 	// Store's Claim returns an error that wraps ErrConflict if Record.Claim says
 	// so.
 	registry.Store
-
-	// Retract marks a move of a whole tenant as taken back; from its commit on
-	// no fold takes account of it. The move need not have arrived; once it is
-	// retracted no delivery revives it. The outcome is Applied; Duplicate if it
-	// was retracted already (what this retraction says is kept all the same,
-	// and Detail says who was first); HistoryFull beyond MaxRetractions; or
-	// Failed, with ErrInvalid if Retraction.Validate has something against it.
-	Retract(ctx context.Context, retraction Retraction) Outcome
 
 	// Moves returns all entries of the ledger in version order, retracted ones
 	// too, with the state of their rewriting, read now.

@@ -15,21 +15,10 @@ import (
 // claims those are depends on when they were made, so they are taken as given.
 // What the registry refused for want of room is not to be added either. The zero
 // Registry is empty.
-type Registry struct {
-	changes   []ownership.Change
-	retracted map[[2]string]bool
-}
+type Registry struct{ changes []ownership.Change }
 
 // Add adds one event's effect, as often and in whatever order.
 func (r *Registry) Add(changes ...ownership.Change) { r.changes = append(r.changes, changes...) }
-
-// Retract marks the move of a whole tenant that source and id name.
-func (r *Registry) Retract(source, id string) {
-	if r.retracted == nil {
-		r.retracted = map[[2]string]bool{}
-	}
-	r.retracted[[2]string{source, id}] = true
-}
 
 // Resources lists all resources that an event names, by the bytes of kind, then
 // id.
@@ -50,7 +39,7 @@ func (r *Registry) Owners() map[registry.Resource]string {
 	for _, c := range r.changes {
 		byResource[c.Resource] = append(byResource[c.Resource], c.Entry)
 	}
-	ledger := r.counting(byResource[registry.Resource{}])
+	ledger := counting(byResource[registry.Resource{}])
 	owners := map[registry.Resource]string{}
 	for resource, entries := range byResource {
 		if resource != (registry.Resource{}) {
@@ -63,10 +52,16 @@ func (r *Registry) Owners() map[registry.Resource]string {
 // Owner returns the owner of one resource, "" if there is none.
 func (r *Registry) Owner(resource registry.Resource) string { return r.Owners()[resource] }
 
-// counting are the moves of whole tenants that are not retracted.
-func (r *Registry) counting(ledger []ownership.Entry) []ownership.Entry {
+// counting returns the moves of whole tenants that are not retracted.
+func counting(ledger []ownership.Entry) []ownership.Entry {
+	retracted := map[[2]string]bool{}
+	for _, e := range ledger {
+		if e.Type == ownership.Retracted {
+			retracted[[2]string{e.Source, e.ID}] = true
+		}
+	}
 	return slices.DeleteFunc(distinct(ledger), func(e ownership.Entry) bool {
-		return r.retracted[[2]string{e.Source, e.ID}]
+		return retracted[[2]string{e.Source, e.ID}]
 	})
 }
 

@@ -52,18 +52,18 @@ type batch struct {
 	written  atomic.Int64 // documents whose write was committed, as far as is known
 }
 
-// split refuses what has no valid name, groups changes of resources by document,
+// split refuses what is not valid, groups changes of resources by document,
 // and returns the indexes of those that are for the ledger.
 func (b *batch) split() (_ []*target, ledger []int) {
 	byResource := make(map[registry.Resource]*target, len(b.changes))
 	targets := make([]*target, 0, len(b.changes))
 	for i, c := range b.changes {
-		if c.Resource == (registry.Resource{}) {
-			ledger = append(ledger, i)
+		if err := c.Validate(); err != nil {
+			b.outcomes[i] = ownership.Outcome{Kind: ownership.Failed, Err: fmt.Errorf("apply: %w", err)}
 			continue
 		}
-		if err := c.Resource.Validate(); err != nil {
-			b.outcomes[i] = ownership.Outcome{Kind: ownership.Failed, Err: fmt.Errorf("apply: %w", err)}
+		if c.OfLedger() {
+			ledger = append(ledger, i)
 			continue
 		}
 		t := byResource[c.Resource]

@@ -156,7 +156,7 @@ func TestWritesLeaveTheFieldsOfOthersAlone(t *testing.T) {
 	job.Entry.Rewriting.State = ownership.RewritingDone
 	_, err = s.SaveJob(ctx, job)
 	require.NoError(t, err)
-	require.Equal(t, ownership.Applied, s.Retract(ctx, ownership.Retraction{Source: "//nexus", ID: "m"}).Kind)
+	require.Equal(t, ownership.Applied, s.Apply(ctx, []ownership.Change{ownership.Retraction(ownership.Version{Source: "//nexus", ID: "m"}, "", "")})[0].Kind)
 	for ref := range theirs {
 		d, err := ref.Get(ctx)
 		require.NoError(t, err)

@@ -14,14 +14,6 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
 )
 
-// Retract implements ownership.Store.
-func (s *Store) Retract(ctx context.Context, r ownership.Retraction) ownership.Outcome {
-	ctx, done := s.telemetry.start(ctx, "retract", 1)
-	outcome := s.lane.change(ctx, []ownership.LedgerChange{r.LedgerChange()})[0]
-	done(outcome.Err)
-	return outcome
-}
-
 // ledgerDocuments is what one read saw of the ledger's entries and its head.
 type ledgerDocuments struct {
 	documents map[string]*docdb.Document

@@ -103,7 +103,7 @@ func TestAReadBetweenAMoveAndItsRetractionFoldsWithTheMove(t *testing.T) {
 		for range 10 {
 			o.read("t_1")
 		}
-		require.Equal(t, ownership.Applied, o.writer.Retract(t.Context(), ownership.Retraction{Source: "//nexus", ID: move[0].Entry.ID, By: "x"}).Kind)
+		require.Equal(t, ownership.Applied, o.writer.Apply(t.Context(), []ownership.Change{ownership.Retraction(ownership.Version{Source: "//nexus", ID: move[0].Entry.ID}, "x", "")})[0].Kind)
 		for range 10 {
 			o.read("t_0")
 		}

@@ -65,17 +65,12 @@ func firstFinal(pending []int, results []handlers.Result) error {
 	return nil
 }
 
-// attempt applies what is pending: retractions first, so that what they take
-// back never counts, then moves of whole tenants, then all the rest, which is then
-// folded with them and needs no rewriting.
+// attempt applies what is pending: changes of the ledger first, then all the rest,
+// which is then folded with them and needs no rewriting.
 func (r *replay) attempt(ctx context.Context, b *batch, pending []int, results []handlers.Result) {
 	var ledger, rest []int
 	for _, i := range pending {
-		if retraction, ok := handlers.Retraction(b.items[i].event); ok {
-			results[i] = handlers.Reduce([]ownership.Outcome{r.store.Retract(ctx, retraction)})
-			continue
-		}
-		if b.items[i].what() == TenantMoves {
+		if b.items[i].changes[0].OfLedger() {
 			ledger = append(ledger, i)
 		} else {
 			rest = append(rest, i)

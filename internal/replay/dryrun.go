@@ -19,7 +19,7 @@ type DryRun struct {
 	mu      sync.Mutex
 	ledger  *ownership.Ledger // with what would be appended
 	before  *ownership.Ledger
-	entries map[[2]string]ownership.LedgerEntry
+	entries map[ownership.EventName]ownership.LedgerEntry
 	records map[registry.Resource]*dryRecord
 }
 
@@ -38,10 +38,10 @@ func NewDryRun(ctx context.Context, store ownership.Store) (*DryRun, error) {
 	}
 	d := &DryRun{
 		store: store, ledger: snapshot.Ledger, before: snapshot.Ledger,
-		entries: map[[2]string]ownership.LedgerEntry{}, records: map[registry.Resource]*dryRecord{},
+		entries: map[ownership.EventName]ownership.LedgerEntry{}, records: map[registry.Resource]*dryRecord{},
 	}
 	for _, e := range snapshot.Ledger.Entries() {
-		d.entries[[2]string{e.Source, e.ID}] = e
+		d.entries[e.EventName()] = e
 	}
 	return d, nil
 }
@@ -57,16 +57,16 @@ func (d *DryRun) Apply(ctx context.Context, changes []ownership.Change) []owners
 		}
 		return outcomes
 	}
+	var ledger []int
 	byResource := map[registry.Resource][]int{} // as the stores do, one update for each
 	for i, c := range changes {
-		if c.Resource != (registry.Resource{}) {
+		if c.OfLedger() {
+			ledger = append(ledger, i)
+		} else {
 			byResource[c.Resource] = append(byResource[c.Resource], i)
-			continue
 		}
-		outcomes[i] = d.change(c.Entry.Version, func(e ownership.LedgerEntry, exists bool) (ownership.LedgerEntry, bool, ownership.Outcome) {
-			return e.Merge(c.Entry, exists)
-		})
 	}
+	d.changeLedger(changes, ledger, outcomes)
 	for resource, indexes := range byResource {
 		entries := make([]ownership.Entry, len(indexes))
 		for j, i := range indexes {
@@ -82,43 +82,30 @@ func (d *DryRun) Apply(ctx context.Context, changes []ownership.Change) []owners
 	return outcomes
 }
 
-// Retract implements Store.
-func (d *DryRun) Retract(_ context.Context, r ownership.Retraction) ownership.Outcome {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if r.At.IsZero() {
-		r.At = time.Now()
+// changeLedger brings changes, by their indexes, into the ledger.
+func (d *DryRun) changeLedger(changes []ownership.Change, indexes []int, outcomes []ownership.Outcome) {
+	if len(indexes) == 0 {
+		return
 	}
-	return d.change(ownership.Version{Source: r.Source, ID: r.ID}, func(e ownership.LedgerEntry, exists bool) (ownership.LedgerEntry, bool, ownership.Outcome) {
-		return e.Retract(r, exists)
-	})
-}
-
-func (d *DryRun) change(v ownership.Version, change func(ownership.LedgerEntry, bool) (ownership.LedgerEntry, bool, ownership.Outcome)) ownership.Outcome {
-	key := [2]string{v.Source, v.ID}
-	before, exists := d.entries[key]
-	if before.Unread != nil {
-		return ownership.Outcome{Kind: ownership.Failed, Err: before.Unread}
+	pure := make([]ownership.LedgerChange, len(indexes))
+	for j, i := range indexes {
+		pure[j] = changes[i].Entry.LedgerChange()
 	}
-	after, changed, outcome := change(before, exists)
-	if !changed {
-		return outcome
+	writes, became := ownership.UpdateLedger(d.ledger.Seq(), time.Now(), d.entries, pure)
+	for j, i := range indexes {
+		outcomes[i] = became[j]
 	}
-	after.Seq = d.ledger.Seq() + 1
-	d.entries[key] = after
-	entries := make([]ownership.LedgerEntry, 0, len(d.entries))
-	for _, e := range d.entries {
-		entries = append(entries, e)
+	for _, e := range writes {
+		d.entries[e.EventName()] = e
 	}
-	d.ledger = ownership.NewLedger(after.Seq, entries)
-	return outcome
+	d.ledger = d.ledger.With(d.ledger.Seq()+int64(len(writes)), writes)
 }
 
 // load reads the resources that are named for the first time.
 func (d *DryRun) load(ctx context.Context, changes []ownership.Change) error {
 	var missing []registry.Resource
 	for _, c := range changes {
-		if c.Resource != (registry.Resource{}) && d.records[c.Resource] == nil {
+		if !c.OfLedger() && d.records[c.Resource] == nil {
 			d.records[c.Resource] = &dryRecord{}
 			missing = append(missing, c.Resource)
 		}

@@ -3,7 +3,6 @@ package replay
 import (
 	"sync"
 
-	"github.com/northstar-engines/realtime-registry/handlers"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
@@ -20,10 +19,8 @@ func (o *order) before(b *batch) {
 	wait := len(o.since) > most
 	for _, it := range b.items {
 		for _, c := range it.changes {
-			wait = wait || o.since[c.Resource] || c.Resource == (registry.Resource{}) || o.since[registry.Resource{}]
+			wait = wait || o.since[c.Resource] || c.OfLedger() || o.since[registry.Resource{}]
 		}
-		_, retraction := handlers.Retraction(it.event)
-		wait = wait || retraction
 	}
 	if wait {
 		o.Wait()
@@ -35,9 +32,6 @@ func (o *order) before(b *batch) {
 	for _, it := range b.items {
 		for _, c := range it.changes {
 			o.since[c.Resource] = true
-		}
-		if _, retraction := handlers.Retraction(it.event); retraction {
-			o.since[registry.Resource{}] = true
 		}
 	}
 	o.Add(1)

@@ -37,7 +37,6 @@ import (
 // Store is what a replay takes of a registry. A dry run has one of its own.
 type Store interface {
 	Apply(ctx context.Context, changes []ownership.Change) []ownership.Outcome
-	Retract(ctx context.Context, retraction ownership.Retraction) ownership.Outcome
 }
 
 // Options of a replay.

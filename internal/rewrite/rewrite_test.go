@@ -143,7 +143,7 @@ func TestDocumentsFollowAMoveAndItsRetraction(t *testing.T) {
 		require.EqualValues(t, 40, job.Read, "in a first and a last pass")
 		require.ErrorIs(t, worker.RunNext(t.Context()), ownership.ErrNoJob)
 
-		require.NoError(t, w.store.Retract(t.Context(), ownership.Retraction{Source: "//nexus", ID: "m"}).Err)
+		require.NoError(t, w.store.Apply(t.Context(), []ownership.Change{ownership.Retraction(ownership.Version{Source: "//nexus", ID: "m"}, "", "")})[0].Err)
 		require.Len(t, w.wrong(), 20)
 		require.NoError(t, worker.RunNext(t.Context()))
 		require.Empty(t, w.wrong())

@@ -151,7 +151,7 @@ func converges(t *rapid.T, met map[string]int) {
 			}
 		}
 		if e.Retract != "" {
-			ref.Retract("//nexus", e.Retract)
+			ref.Add(ownership.Retraction(ownership.Version{Source: "//nexus", ID: e.Retract}, "", ""))
 		}
 	}
 	ref.Add(r.claims...)

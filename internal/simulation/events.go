@@ -137,7 +137,7 @@ func (s *simulation) check() error {
 		}
 	}
 	for _, r := range s.retractions {
-		ref.Retract(source, r.id)
+		ref.Add(ownership.Retraction(ownership.Version{Source: source, ID: r.id}, "", ""))
 	}
 	for _, c := range s.claims {
 		kept, ok := s.history(c.resource).Claimed()

@@ -172,7 +172,7 @@ func (s *simulation) operator(p *process) {
 			continue
 		}
 		r := s.retractions[p.random.IntN(len(s.retractions))]
-		outcome := p.store.Retract(p.ctx, ownership.Retraction{Source: source, ID: r.id, At: retractedAt})
+		outcome := p.store.Apply(p.ctx, []ownership.Change{ownership.Retraction(ownership.Version{Time: retractedAt, Source: source, ID: r.id}, "", "")})[0]
 		s.step(p, "retracted")
 		r.done = r.done || outcome.Kind != ownership.Failed
 	}

@@ -66,7 +66,7 @@ func (r *run) deliver(t *rapid.T, worker *regstore.Store, batch []event) {
 	for _, e := range batch {
 		changes = append(changes, e.Changes...)
 		if e.Retract != "" {
-			o := worker.Retract(context.Background(), ownership.Retraction{Source: "//nexus", ID: e.Retract, At: time.Unix(9, 0)})
+			o := worker.Apply(context.Background(), []ownership.Change{ownership.Retraction(ownership.Version{Time: time.Unix(9, 0), Source: "//nexus", ID: e.Retract}, "", "")})[0]
 			require.NoError(t, o.Err)
 		}
 		if e.Claim != "" {

@@ -59,7 +59,7 @@ func feedTellsChanges(t *testing.T, b Backend) {
 	apply(t, writer, tenantMoved("t_b", "t_c", 3, "m2"))
 	batch = changes(t, reader, batch.At)
 	require.EqualValues(t, 1, batch.Ledger.Seq())
-	require.Equal(t, kinds(ownership.Applied)[0], writer.Retract(context.Background(), ownership.Retraction{Source: "//nexus", ID: "m2"}).Kind)
+	require.Equal(t, kinds(ownership.Applied)[0], writer.Apply(context.Background(), []ownership.Change{ownership.Retraction(ownership.Version{Source: "//nexus", ID: "m2"}, "", "")})[0].Kind)
 	require.EqualValues(t, 2, changes(t, reader, batch.At).Ledger.Seq())
 }
 

@@ -87,7 +87,7 @@ func laterMove(t *testing.T, b Backend) {
 		requireTooNew(t, s.Apply(ctx, []ownership.Change{created(thread("none"), "t_a", 3, "e3")})...)
 		record, _ = read(t, s, thread("none"))
 		require.False(t, record.Exists(), "what cannot be folded is not created either")
-		requireTooNew(t, s.Retract(ctx, ownership.Retraction{Source: "//nexus", ID: "m1"}))
+		requireTooNew(t, s.Apply(ctx, []ownership.Change{ownership.Retraction(ownership.Version{Source: "//nexus", ID: "m1"}, "", "")})[0])
 
 		all, err := s.Moves(ctx)
 		require.NoError(t, err)
@@ -182,7 +182,7 @@ func headSaysWho(t *testing.T, b Backend) {
 		_, err := s.Claim(ctx, "t_a", thread("2"))
 		requireIncompatible(t, err, field, "claim")
 		requireIncompatible(t, s.Apply(ctx, []ownership.Change{tenantMoved("t_b", "t_c", 3, "m2")})[0].Err, field, "move")
-		requireIncompatible(t, s.Retract(ctx, ownership.Retraction{Source: "//nexus", ID: "m1"}).Err, field, "retract")
+		requireIncompatible(t, s.Apply(ctx, []ownership.Change{ownership.Retraction(ownership.Version{Source: "//nexus", ID: "m1"}, "", "")})[0].Err, field, "retract")
 		_, err = s.ClaimJob(ctx, "worker", time.Minute)
 		requireIncompatible(t, err, field, "claim a job")
 		b.SetHead(field, 1)

@@ -8,11 +8,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
+	"github.com/northstar-engines/realtime-registry/registry"
 )
 
 func retract(t *testing.T, s ownership.Store, id string) ownership.OutcomeKind {
 	t.Helper()
-	o := s.Retract(context.Background(), ownership.Retraction{Source: "//nexus", ID: id, By: "somebody"})
+	o := s.Apply(context.Background(), []ownership.Change{ownership.Retraction(ownership.Version{Source: "//nexus", ID: id}, "somebody", "")})[0]
 	require.NoError(t, o.Err)
 	return o.Kind
 }
@@ -66,11 +67,34 @@ func retractionFirst(t *testing.T, b Backend) {
 	require.False(t, all[0].Rewriting.Pending(), "no fold has changed")
 }
 
+func retractionInABatch(t *testing.T, b Backend) {
+	s := b.Open()
+	back := func(id string) ownership.Change {
+		return ownership.Retraction(ownership.Version{Source: "//nexus", ID: id}, "kim", "")
+	}
+	applied := ownership.Applied
+	require.Equal(t, kinds(applied, applied, applied, applied), apply(t, s,
+		tenantMoved("t_a", "t_b", 5, "m"), created(thread("1"), "t_a", 1, "e1"), back("m"), tenantMoved("t_a", "t_c", 6, "n")))
+	require.Equal(t, "t_c", owner(t, b.Open(), thread("1")))
+	require.Equal(t, kinds(ownership.Duplicate, applied), apply(t, s, tenantMoved("t_a", "t_b", 5, "m"), back("n")))
+	require.Equal(t, "t_a", owner(t, b.Open(), thread("1")))
+
+	_, before := read(t, s, thread("1"))
+	wrong := back("m")
+	wrong.Entry.Actor = "kim\n"
+	outcomes := s.Apply(context.Background(), []ownership.Change{wrong, {Resource: thread("1"), Entry: wrong.Entry}, {Entry: created(thread("1"), "t_a", 1, "e1").Entry}})
+	for _, o := range outcomes {
+		require.ErrorIs(t, o.Err, registry.ErrInvalid)
+	}
+	_, after := read(t, s, thread("1"))
+	require.Equal(t, before.Seq(), after.Seq(), "what is not valid is stored nowhere")
+}
+
 func moves(t *testing.T, b Backend) {
 	s := b.Open()
 	apply(t, s, tenantMoved("t_c", "t_d", 9, "late"), tenantMoved("t_a", "t_b", 5, "early"))
 	at := time.Date(2024, 5, 6, 7, 8, 9, 123456789, time.UTC)
-	o := s.Retract(context.Background(), ownership.Retraction{Source: "//nexus", ID: "late", By: "ops@example.com", At: at})
+	o := s.Apply(context.Background(), []ownership.Change{ownership.Retraction(ownership.Version{Time: at, Source: "//nexus", ID: "late"}, "ops@example.com", "")})[0]
 	require.Equal(t, ownership.Applied, o.Kind)
 	all, err := b.Open().Moves(context.Background())
 	require.NoError(t, err)

@@ -101,7 +101,7 @@ func operatorsAtOnce(t *testing.T, b Backend) {
 	for i, by := range operators {
 		s := b.Open()
 		wg.Go(func() {
-			outcomes[i] = s.Retract(context.Background(), ownership.Retraction{Source: "//nexus", ID: "m", By: by, Reason: "wrong tenant"})
+			outcomes[i] = s.Apply(context.Background(), []ownership.Change{ownership.Retraction(ownership.Version{Source: "//nexus", ID: "m"}, by, "wrong tenant")})[0]
 		})
 	}
 	wg.Wait()
@@ -121,12 +121,12 @@ func operatorsAtOnce(t *testing.T, b Backend) {
 		require.Equal(t, "wrong tenant", said.Why)
 		require.False(t, said.At.IsZero())
 	}
-	earlier := ownership.Retraction{Source: "//nexus", ID: "m", By: "mallory", At: second(0)}
-	require.Equal(t, ownership.Duplicate, b.Open().Retract(context.Background(), earlier).Kind)
+	earlier := ownership.Retraction(ownership.Version{Time: second(0), Source: "//nexus", ID: "m"}, "mallory", "")
+	require.Equal(t, ownership.Duplicate, b.Open().Apply(context.Background(), []ownership.Change{earlier})[0].Kind)
 	after, err := b.Open().Moves(context.Background())
 	require.NoError(t, err)
 	require.Equal(t, all[0].Retractions[0], after[0].Retractions[0], "an earlier time rewrites nothing")
-	require.Equal(t, ownership.Duplicate, b.Open().Retract(context.Background(), earlier).Kind)
+	require.Equal(t, ownership.Duplicate, b.Open().Apply(context.Background(), []ownership.Change{earlier})[0].Kind)
 	again, err := b.Open().Moves(context.Background())
 	require.NoError(t, err)
 	require.Equal(t, after[0].Seq, again[0].Seq, "what was said before is not even written")

@@ -66,6 +66,7 @@ func Run(t *testing.T, backend func(t *testing.T) Backend) {
 		"a retraction restores what was before, exactly":          retraction,
 		"a retracted move stays retracted":                        retractedForEver,
 		"a retraction may come before its move":                   retractionFirst,
+		"a retraction is a change as any other":                   retractionInABatch,
 		"moves are listed with who retracted them":                moves,
 		"moves in one batch have an outcome and a position each":  ledgerBatch,
 		"a change of the ledger that panics is refused, alone":    ledgerPanic,

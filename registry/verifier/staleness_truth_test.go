@@ -56,16 +56,18 @@ func (x *trouble) retract() {
 	if last.ID == "" {
 		return
 	}
-	retraction := ownership.Retraction{Source: last.Source, ID: last.ID, At: time.Now()}
+	retraction := ownership.Retraction(ownership.Version{Time: time.Now(), Source: last.Source, ID: last.ID}, "", "")
 	x.begin(func(l *ownership.Ledger, entries []ownership.LedgerEntry) *ownership.Ledger {
 		entries = slices.Clone(entries)
 		for i, e := range entries {
 			if e.SameEvent(last.Version) {
-				entries[i], _, _ = e.Retract(retraction, true)
+				entries[i], _, _ = e.Merge(retraction.Entry, true)
 			}
 		}
 		return ownership.NewLedger(l.Seq()+1, entries)
-	}, func(ctx context.Context) bool { return x.writer.Retract(ctx, retraction).Kind != ownership.Failed })
+	}, func(ctx context.Context) bool {
+		return x.writer.Apply(ctx, []ownership.Change{retraction})[0].Kind != ownership.Failed
+	})
 }
 
 // begin does one write. The new owners may be seen from before it is sent, the

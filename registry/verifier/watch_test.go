@@ -96,7 +96,7 @@ func TestATenantsMoveEndsTheWatchesWhoseOwnerChangesAndNoOthers(t *testing.T) {
 		require.False(t, closed(others))
 
 		back := stream(t, v, "t_bob", "hers")
-		require.Equal(t, ownership.Applied, store.Retract(t.Context(), ownership.Retraction{Source: "test", ID: "m"}).Kind)
+		require.Equal(t, ownership.Applied, store.Apply(t.Context(), []ownership.Change{ownership.Retraction(ownership.Version{Source: "test", ID: "m"}, "", "")})[0].Kind)
 		time.Sleep(S)
 		require.True(t, closed(back))
 		require.False(t, closed(others))
@@ -131,7 +131,7 @@ func TestAWatchThatRestsOnALaterLedgerIsNotComparedWithAnEarlierOne(t *testing.T
 				}
 				close(release)
 				require.NoError(t, <-answer, "by a read that knows the move")
-				require.Equal(t, ownership.Applied, store.Retract(t.Context(), ownership.Retraction{Source: "test", ID: "m"}).Kind)
+				require.Equal(t, ownership.Applied, store.Apply(t.Context(), []ownership.Change{ownership.Retraction(ownership.Version{Source: "test", ID: "m"}, "", "")})[0].Kind)
 				require.False(t, closed(done))
 				time.Sleep(S)
 				require.True(t, closed(done), "t_bob has lost it, though the owner is the same as before")

@@ -126,7 +126,7 @@ func search(t *testing.T, random *rand.Rand, omit bool) (wrong int) {
 			from, to := tenants[roll(3)], tenants[roll(3)]
 			switch id := fmt.Sprint("m", i); {
 			case roll(4) == 0 && len(names) > 0:
-				store.Retract(t.Context(), ownership.Retraction{Source: "test", ID: names[roll(len(names))]})
+				store.Apply(t.Context(), []ownership.Change{ownership.Retraction(ownership.Version{Source: "test", ID: names[roll(len(names))]}, "", "")})
 			case from == to:
 				_ = v.Verify(ctx, to, all[roll(6)])
 			case roll(3) == 0:

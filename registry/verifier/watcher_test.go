@@ -127,7 +127,7 @@ func TestWhatIsLostIsNotWatchedAnyMoreThoughItComesBack(t *testing.T) {
 		moveAt(t, store, now.Add(time.Second), "m", "t_ann", "t_bob", registry.Resource{})
 		time.Sleep(S)
 		require.Equal(t, [][]int{{0}}, lostOf(h.take()))
-		require.Equal(t, ownership.Applied, store.Retract(t.Context(), ownership.Retraction{Source: "test", ID: "m"}).Kind)
+		require.Equal(t, ownership.Applied, store.Apply(t.Context(), []ownership.Change{ownership.Retraction(ownership.Version{Source: "test", ID: "m"}, "", "")})[0].Kind)
 		allowed(t, v, "t_ann", "th_1")
 		moveAt(t, store, now.Add(2*time.Second), "n", "t_ann", "t_bob", thread("th_1"))
 		time.Sleep(S)

@@ -47,9 +47,6 @@ func run(files []string) error {
 			return fmt.Errorf("%s:%d: %w", line.File, line.Number, err)
 		}
 		fold.Add(handlers.Changes(event)...)
-		if r, ok := event.Data.(events.Retracted); ok {
-			fold.Retract(r.EventSource, r.EventID)
-		}
 	}
 	out := bufio.NewWriter(os.Stdout)
 	owners := fold.Owners()
