@@ -1,18 +1,12 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
+	"os"
 	"slices"
-	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -20,17 +14,21 @@ const (
 	checkedThreads = 1000 // all of them in the server's memory
 )
 
-// load is what one server did.
+// load is what one server did in one run, all its turns together.
 type load struct {
-	rate  float64         // requests/s
-	times []time.Duration // sorted
+	took  []time.Duration // of each request; sorted by end
+	spent time.Duration
+	cpu   time.Duration // of the server
 }
+
+func (l *load) end() { slices.Sort(l.took) }
 
 // serve puts `registry-worker serve` under the load of this process, beside a
 // server that answers 204 and does nothing else. Every request is a check of a
-// thread by its owner.
-func (b *bench) serve(ctx context.Context) (string, error) {
-	if err := b.fresh(ctx); err != nil {
+// thread by its owner. Both servers run all the time, and are asked by turns: what
+// else the machine does meets both.
+func (b *bench) serve(ctx context.Context) (_ string, err error) {
+	if err := b.cold(ctx); err != nil {
 		return "", err
 	}
 	s, err := newStage(ctx, b.emulators, subscriptions)
@@ -41,131 +39,120 @@ func (b *bench) serve(ctx context.Context) (string, error) {
 	if err := s.seed(ctx, creations(0, checkedThreads, tenants)); err != nil {
 		return "", err
 	}
-	names, measures := []string{}, []string{"requests/s", "p50, µs", "p99, µs", "p99.9, µs"}
-	results := map[string][][]float64{} // by server, by measure
+	var servers []*process
 	for _, c := range b.servers() {
-		names = append(names, c.name)
-		results[c.name] = make([][]float64, len(measures))
+		p, err := c.start(s, setting{}.environ(s.firestoreHost))
+		if err != nil {
+			return "", err
+		}
+		defer func() { err = errors.Join(err, p.stop()) }()
+		servers = append(servers, p)
+		if _, err := ask(ctx, p.address, checks(p.address), 2*time.Second); err != nil { // every thread is read once
+			return "", fmt.Errorf("%s: %w", p.name, err)
+		}
 	}
+	results := map[string][][]float64{} // by server, by measure
 	for run := range b.options.Runs {
-		for i := range b.servers() {
-			c := b.servers()[(i+run)%len(b.servers())]
-			l, err := b.load(ctx, s, c)
-			if err != nil {
-				return "", fmt.Errorf("%s: %w", c.name, err)
+		loads, err := b.turns(ctx, servers)
+		if err != nil {
+			return "", err
+		}
+		for i, l := range loads {
+			row := l.measures()
+			name := servers[i].name
+			b.say("serve  run %d/%d  %-5s  %.0f requests/s, p50 %.0f µs, p99 %.0f µs, p99.9 %.0f µs, CPU %.1f µs", run+1, b.options.Runs, name, row[0], row[1], row[2], row[3], row[4])
+			if results[name] == nil {
+				results[name] = make([][]float64, len(row))
 			}
-			row := []float64{l.rate}
-			for _, permille := range []int{500, 990, 999} {
-				row = append(row, float64(l.times[len(l.times)*permille/1000].Nanoseconds())/1000)
-			}
-			b.say("serve  run %d/%d  %-5s  %.0f requests/s, p50 %.0f µs, p99 %.0f µs, p99.9 %.0f µs", run+1, b.options.Runs, c.name, row[0], row[1], row[2], row[3])
 			for j, v := range row {
-				results[c.name][j] = append(results[c.name][j], v)
+				results[name][j] = append(results[name][j], v)
 			}
 		}
 	}
+	return b.serveTable(results), nil
+}
+
+// serveMeasures are the rows of the table, in the order of load.measures.
+var serveMeasures = []struct{ name, format string }{
+	{"requests/s", "%.0f"}, {"p50, µs", "%.0f"}, {"p99, µs", "%.0f"}, {"p99.9, µs", "%.0f"}, {"CPU of the server for a request, µs", "%.1f"},
+}
+
+func (l *load) measures() []float64 {
+	row := []float64{float64(len(l.took)) / l.spent.Seconds()}
+	for _, permille := range []int{500, 990, 999} {
+		row = append(row, float64(l.took[len(l.took)*permille/1000].Nanoseconds())/1000)
+	}
+	return append(row, float64(l.cpu.Nanoseconds())/1000/float64(len(l.took)))
+}
+
+func (b *bench) serveTable(results map[string][][]float64) string {
 	t := table{title: "Checks over HTTP", header: []string{"median of the runs (lowest to highest)", "bare", "serve", "serve / bare"}, notes: []string{
-		fmt.Sprintf("%d connections of another process on the same cores, for %d s, ask for %d threads, which are in memory. `bare` is a Go server that answers 204 to everything.",
-			connections, b.options.Seconds, checkedThreads),
+		fmt.Sprintf("%d connections of another process on the same cores ask for %d threads, which are in memory: both servers by turns of %v, for %d s each in a run. `bare` is a Go server that answers 204 to everything.",
+			connections, checkedThreads, turn, b.options.Seconds),
 	}}
-	for j, measure := range measures {
-		row := []string{measure}
-		for _, name := range names {
-			row = append(row, spread(results[name][j], "%.0f"))
+	for j, m := range serveMeasures {
+		row := []string{m.name}
+		for _, name := range t.header[1:3] {
+			row = append(row, spread(results[name][j], m.format))
 		}
 		t.rows = append(t.rows, append(row, ratio(median(results["serve"][j]), median(results["bare"][j]))))
 	}
-	return t.String(), nil
+	return t.String()
 }
 
-// load starts a server, has it read every thread once, and measures.
-func (b *bench) load(ctx context.Context, s *stage, c contender) (l load, err error) {
-	p, err := c.start(s, setting{}.environ(s.firestoreHost))
-	if err != nil {
-		return l, err
+// turn is how long one server is asked before it is the other's turn.
+const turn = 250 * time.Millisecond
+
+// turns asks the servers by turns, each for as long as the options say in all.
+func (b *bench) turns(ctx context.Context, servers []*process) ([]*load, error) {
+	loads := make([]*load, len(servers))
+	for i := range loads {
+		loads[i] = &load{}
 	}
-	defer func() { err = errors.Join(err, p.stop()) }()
+	n := max(1, int(time.Duration(b.options.Seconds)*time.Second/turn))
+	for i := range n {
+		for j := range servers {
+			k := (i + j) % len(servers)
+			p, l := servers[k], loads[k]
+			before, began := p.used(), time.Now()
+			took, err := ask(ctx, p.address, checks(p.address), turn)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", p.name, err)
+			}
+			l.took, l.spent, l.cpu = append(l.took, took...), l.spent+time.Since(began), l.cpu+p.used()-before
+		}
+	}
+	for _, l := range loads {
+		l.end()
+	}
+	return loads, nil
+}
+
+// checks are the requests that are sent again and again.
+func checks(address string) [][]byte {
 	requests := make([][]byte, checkedThreads)
 	for i := range requests {
-		e := creation(i, tenants)
-		thread, tenant := createdThread(e)
-		requests[i] = fmt.Appendf(nil, "GET /v1/threads/%s/access HTTP/1.1\r\nHost: %s\r\nX-Tenant-Id: %s\r\n\r\n", thread, p.address, tenant)
+		thread, tenant := createdThread(creation(i, tenants))
+		requests[i] = fmt.Appendf(nil, "GET /v1/threads/%s/access HTTP/1.1\r\nHost: %s\r\nX-Tenant-Id: %s\r\n\r\n", thread, address, tenant)
 	}
-	if _, err := ask(ctx, p.address, requests, 2*time.Second); err != nil {
-		return l, err
-	}
-	span := time.Duration(b.options.Seconds) * time.Second
-	l.times, err = ask(ctx, p.address, requests, span)
-	l.rate = float64(len(l.times)) / span.Seconds()
-	return l, err
+	return requests
 }
 
-// ask sends requests over many connections for a while, and returns how long
-// each took, sorted. Another answer than 204 is an error.
-func ask(ctx context.Context, address string, requests [][]byte, span time.Duration) ([]time.Duration, error) {
-	var mu sync.Mutex
-	var all []time.Duration
-	group, ctx := errgroup.WithContext(ctx)
-	end := time.Now().Add(span)
-	for n := range connections {
-		group.Go(func() error {
-			times, err := askAlone(ctx, address, requests, n*len(requests)/connections, end)
-			mu.Lock()
-			defer mu.Unlock()
-			all = append(all, times...)
-			return err
-		})
-	}
-	err := group.Wait()
-	slices.Sort(all)
-	if len(all) == 0 && err == nil {
-		err = errors.New("no request was answered")
-	}
-	return all, err
-}
-
-func askAlone(ctx context.Context, address string, requests [][]byte, next int, end time.Time) (times []time.Duration, err error) {
-	conn, err := net.Dial("tcp", address)
+// used is the processor time of a process that runs, of all its threads, to the
+// nanosecond; 0 if it cannot be known.
+func (p *process) used() (sum time.Duration) {
+	dir := fmt.Sprintf("/proc/%d/task", p.cmd.Process.Pid)
+	threads, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, err
+		return 0
 	}
-	defer conn.Close()
-	answers := bufio.NewReader(conn)
-	for ctx.Err() == nil {
-		sent := time.Now()
-		if sent.After(end) {
-			return times, nil
+	for _, t := range threads {
+		var onCPU time.Duration
+		text, err := os.ReadFile(dir + "/" + t.Name() + "/schedstat")
+		if err == nil {
+			_, _ = fmt.Sscan(string(text), &onCPU) // one that has ended is 0
 		}
-		if _, err := conn.Write(requests[next%len(requests)]); err != nil {
-			return times, err
-		}
-		status, err := answer(answers)
-		if err != nil {
-			return times, err
-		}
-		if status != http.StatusNoContent {
-			return times, fmt.Errorf("%q: status %d", requests[next%len(requests)], status)
-		}
-		times = append(times, time.Since(sent))
-		next++
+		sum += onCPU
 	}
-	return times, ctx.Err()
-}
-
-// answer reads a response without a body: the status line and the headers.
-func answer(r *bufio.Reader) (status int, err error) {
-	for first := true; ; first = false {
-		line, err := r.ReadSlice('\n')
-		if err != nil {
-			return 0, errors.Join(err, io.ErrUnexpectedEOF)
-		}
-		if first {
-			if _, err := fmt.Sscanf(string(line), "HTTP/1.1 %d", &status); err != nil {
-				return 0, fmt.Errorf("%q: %w", line, err)
-			}
-		}
-		if len(line) <= 2 {
-			return status, nil
-		}
-	}
+	return sum
 }
