@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// How state leaves memory. Whatever is dropped is known to the store.
+// How state leaves memory. The store knows all that is dropped.
 const (
 	sweepEvery = time.Second
 	sweepParts = 16 // a key is looked at every 16 s
 
 	// idleAfter is how long a block, which is meant for a second, may last
-	// before the rest of it goes back.
+	// before the rest of it is released.
 	idleAfter = instant(10 * time.Second)
 	// dropAfter is how long after the store's last answer a key without a block
 	// is forgotten. Coming back, it costs a read.
@@ -20,14 +20,14 @@ const (
 	// request comes at once, and finds its demand remembered.
 	lingerAfter = instant(5 * time.Second)
 
-	// maxReturning bounds the give-backs under way. Where more keys than that
-	// become idle at once, the others wait for the next sweep or for their
-	// windows' ends, which cost nothing.
-	maxReturning = 64
+	// maxReleasing bounds the releases under way. If more keys than that become
+	// idle at once, the others wait for the next sweep, or for the end of their
+	// window, which costs nothing.
+	maxReleasing = 64
 )
 
-// start begins what goes on by itself: two or three goroutines, whatever the
-// number of tenants.
+// start starts the background work: two or three goroutines, whatever the number
+// of tenants.
 func (l *Limiter) start() {
 	ctx, stop := context.WithCancel(context.Background())
 	l.stop = stop
@@ -62,8 +62,8 @@ func (l *Limiter) sweepAll(ctx context.Context) {
 	}
 }
 
-// sweep drops what is not needed any more, and begins to give back the blocks
-// that lie idle.
+// sweep drops what is not needed any more, and begins to release the blocks that
+// lie idle.
 func (l *Limiter) sweep(s *shard) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -73,47 +73,42 @@ func (l *Limiter) sweep(s *shard) {
 			delete(s.failing, e)
 		}
 	}
-	l.table.filter(s, func(e *entry) bool {
-		kept := l.keep(s, e, now)
-		if kept {
-			l.census.see(e)
+	l.table.filterLocked(s, func(e *entry) bool {
+		needed := l.neededLocked(s, e, now)
+		if needed {
+			l.census.see(e.key())
 		}
-		return kept
+		return needed
 	})
 }
 
-// keep reports whether an entry is still needed.
-func (l *Limiter) keep(s *shard, e *entry, now instant) bool {
-	b := e.current()
-	idle := now - b.seen
+// neededLocked reports whether an entry is still needed. It begins to release a
+// block that lies idle.
+func (l *Limiter) neededLocked(s *shard, e *entry, now instant) bool {
+	idle := now - e.seen
 	switch {
 	case s.flights[e] != nil:
 		return true
-	case now >= b.deadline:
-		if b.left > 0 {
-			l.change(s, e, func(over *block) {
-				l.telemetry.stranded(l.labelOf(e), over.left)
-				over.left, over.size = 0, 0
-			})
-		}
-		return now < b.deadline+lingerAfter
-	case b.left > 0 && idle >= idleAfter:
-		l.returnIdle(s, e)
+	case now >= e.deadline:
+		l.telemetry.stranded(l.policies.label(e.key().Action), e.left)
+		e.left, e.size = 0, 0
+		return now < e.deadline+lingerAfter
+	case e.left > 0 && idle >= idleAfter:
+		l.releaseIdleLocked(s, e)
 		return true
 	}
-	return b.left > 0 || idle < dropAfter
+	return e.left > 0 || idle < dropAfter
 }
 
-// returnIdle begins to give a block back, where not too many are under way. The
-// caller holds the shard's lock.
-func (l *Limiter) returnIdle(s *shard, e *entry) {
-	if s.closed || l.returning.Load() >= maxReturning {
+// releaseIdleLocked begins to release a block, unless too many are on their way.
+func (l *Limiter) releaseIdleLocked(s *shard, e *entry) {
+	if s.closed || l.releasing.Load() >= maxReleasing {
 		return
 	}
-	l.returning.Add(1)
-	f := l.board(s, e, &flight{returning: true})
+	l.releasing.Add(1)
+	f := l.boardLocked(s, e, &flight{releasing: true})
 	go func() {
-		defer l.returning.Add(-1)
+		defer l.releasing.Add(-1)
 		l.fly(s, e, f)
 	}()
 }
@@ -170,12 +165,11 @@ func (l *Limiter) refusePolicy(ctx context.Context, err error) {
 // forget drops what is known of a key's window, unless that knows of the reset
 // already.
 func (l *Limiter) forget(key Key, generation int64) {
-	hash := l.table.hash(key.Tenant, key.Action)
-	s := l.table.shard(hash)
+	s, hash := l.table.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if e := s.find(hash, key.Tenant, key.Action); e != nil && e.generation != generation {
-		l.change(s, e, func(b *block) { l.telemetry.stranded(l.labelOf(e), b.forget()) })
+	if e := s.findLocked(hash, key); e != nil && e.generation != generation {
+		l.telemetry.stranded(l.policies.label(key.Action), e.forget())
 		l.options.Logger.Info("throttle window reset by an operator", "tenant_id", key.Tenant, "action", key.Action, "generation", generation)
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/quota/memquota"
 )
 
-// BenchmarkAllow takes units of blocks that were claimed before.
+// BenchmarkAllow takes units of blocks that were reserved before.
 func BenchmarkAllow(b *testing.B) {
 	const tenants = 1024
 	l, err := quota.New(memquota.New(), quota.Options{Policies: []quota.Policy{{Limit: quota.MaxLimit, Window: 24 * time.Hour}}})

@@ -16,7 +16,7 @@ type instant int64
 // has answered. The zero block knows nothing.
 //
 // The store's answers are applied in the order in which its calls were made,
-// one call at a time: load and claim and giveBack are what flights do.
+// one call at a time: load, reserve and release are what flights do.
 type block struct {
 	lastReset  float64
 	generation int64
@@ -36,10 +36,19 @@ type verdict int
 
 const (
 	granted verdict = iota // spent; goes on at once
-	refused                // the window has not so many units, as the store last had it
-	stale                  // refused, but it is time to look again
+	full                   // the window has not so many units, as the store last had it
+	stale                  // full, but it is time to look again
 	unknown                // the store must be asked
 )
+
+// has reports whether the block holds n units that may be spent.
+func (b *block) has(now instant, n int32) bool { return now < b.deadline && b.left >= n }
+
+// grant spends n units that the block has.
+func (b *block) grant(now instant, n int32) Decision {
+	b.left -= n
+	return b.decision(now, granted)
+}
 
 // spend takes n units of the block, or says why not.
 func (b *block) spend(now instant, n int32) verdict {
@@ -54,7 +63,7 @@ func (b *block) spend(now instant, n int32) verdict {
 	case now-b.seen >= recheckAfter(b.length):
 		return stale
 	}
-	return refused
+	return full
 }
 
 // recheckAfter is how long a refusal is remembered before the store is looked at
@@ -63,7 +72,7 @@ func recheckAfter(seconds int32) instant {
 	return max(instant(time.Second), instant(seconds)*instant(time.Second)/30)
 }
 
-// unspent is the block and what nobody has claimed, as the store last had it.
+// unspent is the block and what nobody has reserved, as the store last had it.
 func (b *block) unspent() int64 {
 	return int64(b.left) + max(0, int64(b.limit)-int64(b.count))
 }
@@ -94,7 +103,7 @@ func (b *block) decision(now instant, v verdict) (d Decision) {
 }
 
 // adapt learns the demand, when a block is used up: a block should last for a
-// second. It at most doubles, so that a pair of requests does not claim what a
+// second. It at most doubles, so that a pair of requests does not reserve what a
 // thousand would need, and at most halves, so that a pause does not begin the
 // learning anew.
 func (b *block) adapt(now instant) {
@@ -108,9 +117,9 @@ func (b *block) adapt(now instant) {
 // call is what the store is to be asked next.
 type call struct {
 	kind   callKind
-	units  int32   // claim, giveBack: how many
-	window Window  // claim, giveBack: to write
-	since  Version // claim, giveBack: what the document must still be
+	units  int32   // reserve, release: how many
+	window Window  // reserve, release: to write
+	since  Version // reserve, release: what the document must still be
 }
 
 type callKind int
@@ -118,8 +127,8 @@ type callKind int
 const (
 	nothing callKind = iota
 	load
-	claim
-	giveBack
+	reserve
+	release
 )
 
 // nextFor returns the call that a request for `first` units needs, which spend
@@ -131,13 +140,13 @@ func (b *block) nextFor(now instant, first, need int32) call {
 	units := blockUnits(int64(first), int64(max(need, b.want)), int64(b.left), b.unspent())
 	w := b.window()
 	w.Count += units
-	return call{claim, int32(units), w, b.version}
+	return call{reserve, int32(units), w, b.version}
 }
 
-// nextReturn takes the block out of use, and returns the call that gives it
-// back; nothing where there is nothing to give, or where the window is about to
-// end, which is cheaper.
-func (b *block) nextReturn(now instant) call {
+// nextRelease takes the block out of use, and returns the call that releases it;
+// nothing if there is nothing to release, or if the window is about to end, which
+// is cheaper.
+func (b *block) nextRelease(now instant) call {
 	const tooLate = instant(time.Second)
 	if b.left <= 0 || now >= b.deadline-tooLate || b.count == math.MaxInt32 {
 		return call{}
@@ -147,7 +156,7 @@ func (b *block) nextReturn(now instant) call {
 	}
 	w := b.window()
 	w.Count -= int64(b.left)
-	c := call{giveBack, b.left, w, b.version}
+	c := call{release, b.left, w, b.version}
 	b.left, b.size = 0, 0
 	return c
 }
@@ -160,24 +169,24 @@ type answer struct {
 	err      error
 }
 
-// answered applies the answer to a call. It returns the units that were claimed,
-// or perhaps claimed, and can be spent by nobody any more.
+// answered applies the answer to a call. It returns the units that were reserved,
+// or perhaps reserved, and that nobody can spend any more.
 func (b *block) answered(now instant, c call, a answer, p Policy) (stranded int32) {
 	switch conflict := errors.Is(a.err, ErrConflict); {
 	case a.err == nil && c.kind == load:
 		return b.loaded(a.sent, now, a.snapshot, p)
-	case a.err == nil && c.kind == claim:
-		return b.claimed(a.sent, now, c, a.receipt)
+	case a.err == nil && c.kind == reserve:
+		return b.reserved(a.sent, now, c, a.receipt)
 	case a.err == nil:
-		b.gaveBack(now, c, a.receipt)
+		b.released(now, c, a.receipt)
 		return 0
-	case conflict && c.kind == giveBack:
-		return b.keep(c)
+	case conflict && c.kind == release:
+		return b.restore(c)
 	case conflict || c.kind == load:
 		b.version = 0
 		return 0
 	}
-	// Written or not: a claim counts as not obtained, a give-back is never
+	// Written or not: a reservation counts as not obtained, a release is never
 	// repeated (design §7, rule 5).
 	b.version = 0
 	return c.units
@@ -200,10 +209,10 @@ func (b *block) loaded(sent, now instant, s Snapshot, p Policy) (stranded int32)
 	return stranded
 }
 
-// claimed applies the receipt of a claim that was sent at `sent`, and returns
-// the units that came too late to be of use: the operator has reset the window
-// meanwhile.
-func (b *block) claimed(sent, now instant, c call, r Receipt) (stranded int32) {
+// reserved applies the receipt of a reservation that was sent at `sent`, and
+// returns the units that came too late to be of use: the operator has reset the
+// window meanwhile.
+func (b *block) reserved(sent, now instant, c call, r Receipt) (stranded int32) {
 	if b.version != c.since {
 		return c.units
 	}
@@ -220,8 +229,8 @@ func (b *block) claimed(sent, now instant, c call, r Receipt) (stranded int32) {
 // answers: the latest holds for all.
 func (b *block) extend(end instant) { b.deadline = max(b.deadline, end) }
 
-// gaveBack applies the receipt of a give-back.
-func (b *block) gaveBack(now instant, c call, r Receipt) {
+// released applies the receipt of a release.
+func (b *block) released(now instant, c call, r Receipt) {
 	if b.version != c.since {
 		return
 	}
@@ -229,9 +238,9 @@ func (b *block) gaveBack(now instant, c call, r Receipt) {
 	b.version, b.seen = r.Version, now
 }
 
-// keep takes the units of a give-back that was certainly not written into use
+// restore takes the units of a release that was certainly not written into use
 // again.
-func (b *block) keep(c call) (stranded int32) {
+func (b *block) restore(c call) (stranded int32) {
 	if b.version != c.since {
 		return c.units
 	}
@@ -241,9 +250,9 @@ func (b *block) keep(c call) (stranded int32) {
 	return 0
 }
 
-// putBack takes units into use again that a request has spent, and that were not
-// needed. It returns them if they are of another window.
-func (b *block) putBack(w WindowID, n int32) (stranded int32) {
+// refund takes units into use again that a request has spent and did not need. It
+// returns them if they are of another window.
+func (b *block) refund(w WindowID, n int32) (stranded int32) {
 	if b.window().ID() != w {
 		return n
 	}

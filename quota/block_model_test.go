@@ -104,29 +104,29 @@ func (m *model) request(p *process) {
 	}
 }
 
-// checkBlock holds a claim to the bound on what a crash strands.
+// checkBlock holds a reservation to the bound on what a crash strands.
 func (m *model) checkBlock(p *process, n int32) {
-	if c := p.call; c.kind == claim {
+	if c := p.call; c.kind == reserve {
 		require.Positive(m.t, c.units)
 		require.LessOrEqual(m.t, int64(p.left+c.units), max(int64(n), p.unspent()/4))
 		require.LessOrEqual(m.t, c.window.Count, c.window.Limit)
 	}
 }
 
-func (m *model) giveBack(p *process) {
+func (m *model) release(p *process) {
 	if p.call != nil {
 		return
 	}
 	now := m.clock(p)
-	if c := p.nextReturn(now); c.kind != nothing {
+	if c := p.nextRelease(now); c.kind != nothing {
 		p.call = &pending{call: c, sent: now}
 	}
 }
 
-// putBack puts back what a request has not needed, after any time.
-func (m *model) putBack(p *process) {
+// refund returns what a request has not needed, after any time.
+func (m *model) refund(p *process) {
 	for _, s := range p.spare {
-		if p.block.putBack(s.window, s.units) == 0 {
+		if p.block.refund(s.window, s.units) == 0 {
 			m.admitted[s.window] -= int64(s.units)
 		}
 	}
@@ -180,7 +180,7 @@ func (m *model) step(plain bool) {
 	case 15:
 		m.now = m.now.Add(time.Duration(rapid.IntRange(1, 50).Draw(m.t, "ms")) * time.Millisecond)
 	case 16:
-		m.giveBack(p)
+		m.release(p)
 	case 17:
 		m.kill(p)
 	case 18:
@@ -191,7 +191,7 @@ func (m *model) step(plain bool) {
 	case 19:
 		m.interfere(plain)
 	case 20:
-		m.putBack(p)
+		m.refund(p)
 	}
 }
 
@@ -252,7 +252,7 @@ func TestABlockIsAtMostAQuarterOfWhatIsUnspent(t *testing.T) {
 	}
 }
 
-func TestUnitsOfAnotherWindowAreNotPutBack(t *testing.T) {
+func TestUnitsOfAnotherWindowAreNotRefunded(t *testing.T) {
 	now := time.UnixMicro(1795441715427782)
 	policy := Policy{Limit: 10, Window: time.Minute}
 	read := func(b *block, w Window, at time.Time) {
@@ -261,7 +261,7 @@ func TestUnitsOfAnotherWindowAreNotPutBack(t *testing.T) {
 	var b block
 	read(&b, Window{}, now)
 	spent := b.window().ID()
-	require.Zero(t, b.putBack(spent, 3))
+	require.Zero(t, b.refund(spent, 3))
 	require.EqualValues(t, 3, b.left)
 	for name, w := range map[string]Window{
 		"the next window": policy.window(unixSeconds(now.Add(time.Minute)), 0),
@@ -269,7 +269,7 @@ func TestUnitsOfAnotherWindowAreNotPutBack(t *testing.T) {
 	} {
 		next := b
 		read(&next, w, now.Add(time.Minute))
-		require.EqualValues(t, 4, next.putBack(spent, 4), name)
+		require.EqualValues(t, 4, next.refund(spent, 4), name)
 		require.Zero(t, next.left, name)
 	}
 }

@@ -191,7 +191,7 @@ func TestAFailingStoreIsLoggedOnceAndItsRecovery(t *testing.T) {
 	})
 }
 
-func TestUnitsThatCannotBeGivenBackAreNoReasonToWaitForEver(t *testing.T) {
+func TestUnitsThatCannotBeReleasedAreNoReasonToWaitForEver(t *testing.T) {
 	for name, err := range map[string]error{"failure": errDown, "lost races": quota.ErrConflict} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
@@ -205,7 +205,7 @@ func TestUnitsThatCannotBeGivenBackAreNoReasonToWaitForEver(t *testing.T) {
 				closed := l.Close(t.Context())
 				require.LessOrEqual(t, time.Since(began), 3*time.Second)
 				if errors.Is(err, quota.ErrConflict) {
-					require.ErrorContains(t, closed, "7 units not given back")
+					require.ErrorContains(t, closed, "7 units not released")
 					require.ErrorIs(t, closed, quota.ErrConflict)
 				}
 			})

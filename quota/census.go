@@ -5,7 +5,6 @@ import (
 	"hash/maphash"
 	"math"
 	"math/bits"
-	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -13,18 +12,17 @@ import (
 // When a tenant is reported for the number of its actions: a program that puts
 // something of its caller's into an action's name makes a document for each.
 const (
-	crowd      = 100                  // live actions
-	crowdAgain = time.Hour            // until the same tenant is logged again
-	crowdLines = 10                   // log lines a round
-	maxTallied = 1 << 20              // hashes; 2 MiB
-	minTallied = 1 << 14              // hashes
-	totalName  = "\x00" + TotalAction // how the name of a total's entry ends
+	crowd      = 100       // live actions
+	crowdAgain = time.Hour // until the same tenant is logged again
+	crowdLines = 10        // log lines a round
+	maxTallied = 1 << 20   // hashes; 2 MiB
+	minTallied = 1 << 14   // hashes
 )
 
 // census finds the tenants with many live actions: those that this process has in
 // memory. A round is a sweep of all keys. One round counts keys by a hash of the
 // tenant, which needs no memory for each tenant, and the next one counts the keys
-// of the tenants whose hash had many. It is the sweep's, except the gauge.
+// of the tenants whose hash had many. Only the sweep uses it, except for the gauge.
 type census struct {
 	seed    maphash.Seed
 	tallied []uint16        // keys by hash, in this round
@@ -41,12 +39,12 @@ func newCensus() census {
 }
 
 // see counts a key.
-func (c *census) see(e *entry) {
-	if strings.HasSuffix(e.name, totalName) {
+func (c *census) see(key Key) {
+	if key.Action == TotalAction {
 		return
 	}
 	c.keys++
-	tenant, _, _ := strings.Cut(e.name, "\x00")
+	tenant := key.Tenant
 	hash := maphash.String(c.seed, tenant)
 	if at := &c.tallied[hash&uint64(len(c.tallied)-1)]; *at < math.MaxUint16 {
 		*at++
@@ -54,11 +52,7 @@ func (c *census) see(e *entry) {
 	if !c.suspect[hash&c.mask] {
 		return
 	}
-	if n, ok := c.live[tenant]; ok {
-		c.live[tenant] = n + 1
-	} else {
-		c.live[strings.Clone(tenant)] = 1
-	}
+	c.live[tenant]++
 }
 
 // end ends a round, and returns the tenants with many live actions.

@@ -6,9 +6,9 @@ import (
 	"sync"
 )
 
-// Close gives the blocks back that are held, so that other processes may spend
-// them, and returns when that is done or ctx ends. Then the error says how many
-// units stay out until their windows end; nothing worse follows from it.
+// Close releases the blocks that this process holds, so that others may spend
+// them, and returns when that is done or ctx ends. The error then says how many
+// units stay reserved until their windows end; nothing worse follows from it.
 // Requests that need the store get ErrUnavailable from then on. After a Close
 // without error no goroutine of the limiter runs. A second Close does nothing.
 func (l *Limiter) Close(ctx context.Context) error {
@@ -21,7 +21,7 @@ func (l *Limiter) Close(ctx context.Context) error {
 		defer close(ended)
 		l.background.Wait()
 		l.land()
-		l.returnAll(ctx)
+		l.releaseAll(ctx)
 	}()
 	select {
 	case <-ended:
@@ -32,7 +32,7 @@ func (l *Limiter) Close(ctx context.Context) error {
 		err = l.budget.refusal()
 	}
 	if err != nil {
-		return fmt.Errorf("close throttle: %d units not given back: %w", units, err)
+		return fmt.Errorf("close throttle: %d units not released: %w", units, err)
 	}
 	return nil
 }
@@ -48,19 +48,19 @@ func (l *Limiter) land() {
 	l.underWay.Wait()
 }
 
-// returnAll gives every block back, many at a time, until ctx ends.
-func (l *Limiter) returnAll(ctx context.Context) {
+// releaseAll releases every block, many at a time, until ctx ends.
+func (l *Limiter) releaseAll(ctx context.Context) {
 	type place struct {
 		s *shard
 		e *entry
 	}
 	places := make(chan place)
 	var workers sync.WaitGroup
-	for range maxReturning {
+	for range maxReleasing {
 		workers.Go(func() {
 			for p := range places {
 				p.s.mu.Lock()
-				f := l.board(p.s, p.e, &flight{returning: true})
+				f := l.boardLocked(p.s, p.e, &flight{releasing: true})
 				p.s.mu.Unlock()
 				l.fly(p.s, p.e, f)
 			}
@@ -79,35 +79,29 @@ func (l *Limiter) returnAll(ctx context.Context) {
 	workers.Wait()
 }
 
-// holders returns the entries of a shard that have a block to give back.
+// holders returns the entries of a shard whose blocks can still be spent.
 func (l *Limiter) holders(s *shard) (holders []*entry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for e := range s.entries() {
-		if l.holds(e) > 0 {
+	now := l.clock()
+	for e := range entries(s.buckets) {
+		if e.has(now, 1) {
 			holders = append(holders, e)
 		}
 	}
 	return holders
 }
 
-// holds is the units of an entry that can still be spent. The caller holds the
-// shard's lock.
-func (l *Limiter) holds(e *entry) int64 {
-	b := e.current()
-	if l.clock() >= b.deadline {
-		return 0
-	}
-	return int64(b.left)
-}
-
-// held is the units of blocks that can still be spent.
+// held returns how many units of blocks can still be spent.
 func (l *Limiter) held() (units int64) {
 	for i := range l.table.shards {
 		s := &l.table.shards[i]
 		s.mu.Lock()
-		for e := range s.entries() {
-			units += l.holds(e)
+		now := l.clock()
+		for e := range entries(s.buckets) {
+			if e.has(now, 1) {
+				units += int64(e.left)
+			}
 		}
 		s.mu.Unlock()
 	}

@@ -7,19 +7,18 @@ import (
 	"github.com/cenkalti/backoff/v4"
 )
 
-// course is what a flight has met since its last success, which is a write: a
-// store that can be read and not written to has not got anybody on.
+// course counts a flight's failures since its last write: a store that can be
+// read and not written to has helped no request.
 type course struct {
 	pause    *backoff.ExponentialBackOff // before the next try
 	trying   bool                        // a try has begun, and has not failed
-	failures int                         // tries
-	races    int                         // lost
-	since    instant                     // the first of either
+	failures int                         // failed tries
+	races    int                         // lost races
+	since    instant                     // when the first of either was
 }
 
-// begin begins a try where none has begun, or returns why there is none. It, as
-// all that follows, is called with the shard's lock held.
-func (l *Limiter) begin(s *shard, e *entry, c *course) error {
+// beginLocked begins a try if none has begun, or returns why there is none.
+func (l *Limiter) beginLocked(s *shard, e *entry, c *course) error {
 	if c.trying {
 		return nil
 	}
@@ -34,8 +33,8 @@ func (l *Limiter) begin(s *shard, e *entry, c *course) error {
 	return nil
 }
 
-// succeed ends what a call of the store has proved wrong.
-func (l *Limiter) succeed(s *shard, e *entry, c *course, made call) {
+// succeedLocked forgets the failures that a call of the store has disproved.
+func (l *Limiter) succeedLocked(s *shard, e *entry, c *course, made call) {
 	l.budget.succeeded(made.kind)
 	if made.kind != load {
 		*c = course{pause: c.pause}
@@ -44,10 +43,10 @@ func (l *Limiter) succeed(s *shard, e *entry, c *course, made call) {
 	}
 }
 
-// miss counts a call that was not carried out, and returns how long to wait
-// before the next try. enough: those who wait have waited for three tries, or,
-// if others were always quicker, as long as three tries may take.
-func (l *Limiter) miss(s *shard, e *entry, c *course, made call, err error) (pause time.Duration, enough bool) {
+// missLocked counts a call that was not carried out, and returns how long to wait
+// before the next try. enough: the requests have waited for three tries, or, if
+// others were always quicker, as long as three tries may take.
+func (l *Limiter) missLocked(s *shard, e *entry, c *course, made call, err error) (pause time.Duration, enough bool) {
 	now := l.clock()
 	if c.failures+c.races == 0 {
 		c.since = now

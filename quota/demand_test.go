@@ -45,7 +45,7 @@ func TestBusyTenantsAreWrittenOnceASecond(t *testing.T) {
 	}
 }
 
-func TestATenantThatAsksOnceAMinuteClaimsOne(t *testing.T) {
+func TestATenantThatAsksOnceAMinuteReservesOne(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store := newStage()
 		l := limiter(t, store, limitOf(100, time.Hour))

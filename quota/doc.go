@@ -8,18 +8,18 @@
 //
 // # How
 //
-// A process claims a block of the window's budget with one compare-and-set on the
-// window's document, then spends it in memory (design §7):
+// A process reserves a block of the window's budget with one compare-and-set on
+// the window's document, then spends it in memory (design §7):
 //
-//  1. Allow finds the tenant's block and takes a unit of it: no I/O, no lock,
-//     less than 100 ns (limiter.go, purse.go, block.go).
-//  2. Where the block is used up, or the window may be over, the request waits
-//     for a flight, with all others that need the same key (flight.go).
-//  3. The flight reads the document, unless it is known from the last claim, and
+//  1. Allow finds the tenant's block and takes a unit of it: no I/O, one lock of
+//     256, less than 100 ns (limiter.go, table.go, block.go).
+//  2. If the block is used up, or the window may be over, the request waits for a
+//     flight, with all others that need the same key (flight.go).
+//  3. The flight reads the document, unless it knows it from its last write, and
 //     rolls the window if the store's clock says that it has ended (window.go).
 //  4. It writes the count plus a block, if the document is unchanged. The block
 //     is meant to last for a second, and is at most a quarter of what is unspent.
-//  5. Idle blocks, and all at Close, are written back (background.go, close.go).
+//  5. Idle blocks, and all at Close, are released (background.go, close.go).
 //
 // # Guarantees
 //
@@ -35,17 +35,17 @@
 //   - A block is at most max(1, unspent/4) units, or what one AllowN asks for. A
 //     refusal may be early by the blocks that other processes hold.
 //   - A killed process strands its block until the window ends, and so does an
-//     answer to a claim that is lost. A clean Close strands nothing.
-//   - A block that is not used up in ten seconds goes back within another
+//     answer to a reservation that is lost. A clean Close strands nothing.
+//   - A block that is not used up in ten seconds is released within another
 //     sixteen, unless the window ends first.
 //   - A refusal is remembered for a thirtieth of the window, and for a second at
-//     least, before the store is asked whether others have given units back.
+//     least, before the store is asked whether others have released units.
 //
 // Exceptions, in which more than the limit may be admitted:
 //
 //   - Reset begins a window anew; blocks that are out may be spent on top.
 //   - While the Python service writes the same document, each of its writes may
-//     undo a claim. See docs/throttle.md for the way through.
+//     undo a reservation. See docs/throttle.md for the way through.
 //   - With Options.OnError Allow, what is let through while the store is down is
 //     not counted. The same holds for a policy that is a shadow, which never
 //     refuses.
@@ -66,7 +66,7 @@
 // become small, some ten writes come in a row. A window costs one read more. A
 // tenant that asks once a minute costs one read and one write each time. Refused
 // tenants cost at most thirty reads a window. Memory is about 140 bytes for a
-// key, and 48 more while it holds units; there is no goroutine and no timer per tenant.
+// key; there is no goroutine and no timer per tenant.
 //
 // # Errors
 //

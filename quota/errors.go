@@ -13,7 +13,7 @@ var (
 	// caller's fault. It is registry.ErrInvalid, so that one check serves for both
 	// packages.
 	ErrInvalid = registry.ErrInvalid
-	// ErrUnavailable: a claim was needed, and the store did not grant or refuse
+	// ErrUnavailable: a reservation was needed, and the store did not grant or refuse
 	// it in time; or the limiter is closed. Nothing is known: it is neither an
 	// allow nor a refusal.
 	ErrUnavailable = errors.New("throttle unavailable")

@@ -21,7 +21,7 @@ type Decision struct {
 	// Length of the window in force.
 	Length time.Duration
 	// Remaining is what the window has left, as far as this process knows: its
-	// own block, and what nobody had claimed when the store last answered.
+	// own block, and what nobody had reserved when the store last answered.
 	Remaining int64
 	// ResetAfter is when the window ends, by the store's clock, from now.
 	ResetAfter time.Duration
@@ -55,7 +55,7 @@ type Limiter struct {
 	background sync.WaitGroup // watch, poll, sweep
 	stop       context.CancelFunc
 	underWay   sync.WaitGroup // flights
-	returning  atomic.Int64   // flights that were begun to give back
+	releasing  atomic.Int64   // flights that were begun to release a block
 }
 
 var errClosed = errors.New("the limiter is closed")
@@ -106,28 +106,48 @@ func (l *Limiter) Allow(ctx context.Context, tenantID, action string) (Decision,
 // them. Most calls are answered from memory; the others wait for the store
 // until ctx ends, and no longer than the store is tried. Errors: ErrInvalid,
 // ErrUnavailable; a refusal is none. n is 1 to the policy's limit; to MaxLimit
-// where the policy is a shadow, which refuses nothing.
+// if the policy is a shadow, which refuses nothing.
 func (l *Limiter) AllowN(ctx context.Context, tenantID, action string, n int) (Decision, error) {
-	if n >= 1 && n <= MaxLimit {
-		hash := l.table.hash(tenantID, action)
-		if e := l.table.shard(hash).find(hash, tenantID, action); e != nil {
-			if p := e.purse.Load(); p != nil {
-				now := l.clock()
-				if left, ok := p.take(now, int32(n), 1); ok {
-					if p.role == ofOneAction {
-						return p.granted(now, left), nil
-					}
-					if d, ok := l.alsoOfTotal(now, e, p, left, int32(n)); ok {
-						return d, nil
-					}
-				}
-			}
-		}
+	key := Key{tenantID, action}
+	if d, ok := l.fromMemory(key, n); ok {
+		return d, nil
 	}
-	return l.decide(ctx, Key{tenantID, action}, n)
+	return l.decide(ctx, key, n)
 }
 
-// decide is AllowN where no block has the units.
+// fromMemory takes n units of the blocks that this process holds; not ok: they do
+// not have them. It is all that most requests need.
+func (l *Limiter) fromMemory(key Key, n int) (d Decision, ok bool) {
+	if n < 1 || n > MaxLimit || key.Action == TotalAction {
+		return Decision{}, false
+	}
+	policies, now := l.policies.set.Load(), l.clock()
+	s, hash := l.table.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	own := s.findLocked(hash, key)
+	if own == nil || !own.has(now, int32(n)) {
+		return Decision{}, false
+	}
+	var all *entry
+	if _, bounded := policies.Total(key.Tenant); bounded {
+		total := totalOf(key)
+		_, hash := l.table.shard(total)
+		if all = s.findLocked(hash, total); all == nil || !all.has(now, int32(n)) {
+			return Decision{}, false
+		}
+	}
+	s.countLocked(policies.labels[key.Action], allowed, 1)
+	d = own.grant(now, int32(n))
+	if all != nil {
+		total := all.grant(now, int32(n))
+		total.Total = true
+		d = d.with(total)
+	}
+	return d, true
+}
+
+// decide is AllowN if the blocks do not have the units.
 func (l *Limiter) decide(ctx context.Context, key Key, n int) (Decision, error) {
 	set := l.policies.current()
 	if err := set.validate(key, n); err != nil {
@@ -152,7 +172,7 @@ func (l *Limiter) ask(ctx context.Context, key Key, n int32, policy Policy) (Dec
 		d.Allowed, d.Shadow, d.RetryAfter, d.Window = true, true, 0, WindowID{}
 		return d, shadowed, nil
 	case err == nil:
-		return d, denied, nil
+		return d, refused, nil
 	case policy.Shadow || l.options.OnError == Allow:
 		return Decision{Allowed: true, Limit: policy.Limit, Length: policy.Window, FailedOpen: true}, failedOpen, nil
 	case errors.Is(ctx.Err(), context.Canceled):
@@ -161,39 +181,25 @@ func (l *Limiter) ask(ctx context.Context, key Key, n int32, policy Policy) (Dec
 	return d, unavailable, err
 }
 
-// request decides at once where this process knows enough, else with those who
-// wait for the same call of the store.
+// request decides at once if this process knows enough, else together with all
+// requests that wait for the same call of the store.
 func (l *Limiter) request(ctx context.Context, key Key, n int32) (Decision, error) {
-	hash := l.table.hash(key.Tenant, key.Action)
-	s := l.table.shard(hash)
+	s, hash := l.table.shard(key)
 	s.mu.Lock()
-	e := s.find(hash, key.Tenant, key.Action)
-	if e == nil {
-		e = l.table.insert(s, hash, key)
-	}
-	now := l.clock()
-	b := e.current()
-	v := b.spend(now, n)
-	if v == granted {
-		if left, ok := e.purse.Load().take(now, n, 0); ok { // decide counts it
-			b.left = left
-		} else { // others were quicker
-			b = e.current()
-			v = b.spend(now, n)
-		}
-	}
-	f := s.flights[e]
-	remembered := b.decision(now, v)
-	if v == granted || v == refused || v == stale && f != nil {
+	e := l.table.entryLocked(s, hash, key)
+	now, f := l.clock(), s.flights[e]
+	v := e.spend(now, n)
+	remembered := e.decision(now, v)
+	if v == granted || v == full || v == stale && f != nil {
 		s.mu.Unlock()
 		return remembered, nil
 	}
 	if f == nil {
 		if s.closed {
 			s.mu.Unlock()
-			return Decision{}, fmt.Errorf("claim %s: %w: %w", key, ErrUnavailable, errClosed)
+			return Decision{}, fmt.Errorf("reserve %s: %w: %w", key, ErrUnavailable, errClosed)
 		}
-		f = l.board(s, e, &flight{})
+		f = l.boardLocked(s, e, &flight{})
 		go l.fly(s, e, f)
 	}
 	w := &waiter{n: n, answered: make(chan struct{})}
@@ -221,16 +227,16 @@ func (l *Limiter) wait(ctx context.Context, s *shard, w *waiter, key Key) (Decis
 		case <-w.answered: // between the two: the units are spent
 		default:
 			w.gone = true
-			return Decision{}, fmt.Errorf("claim %s: %w: %w", key, ErrUnavailable, ctx.Err())
+			return Decision{}, fmt.Errorf("reserve %s: %w: %w", key, ErrUnavailable, ctx.Err())
 		}
 	}
 	return w.decision, w.err
 }
 
-// tally counts a decision that the fast path did not.
+// tally counts a decision that was not made from memory alone.
 func (l *Limiter) tally(key Key, o outcome) {
-	s := l.table.shard(l.table.hash(key.Tenant, key.Action))
+	s, _ := l.table.shard(key)
 	s.mu.Lock()
-	s.count(l.policies.label(key.Action), o, 1)
+	s.countLocked(l.policies.label(key.Action), o, 1)
 	s.mu.Unlock()
 }

@@ -52,7 +52,7 @@ func TestManyUnitsAreTakenAllOrNone(t *testing.T) {
 		store := newStage()
 		l := limiter(t, store, limitOf(100, time.Minute))
 		require.True(t, allowN(t, l, 60).Allowed)
-		require.EqualValues(t, 60, count(t, store), "what is asked for is claimed, however much")
+		require.EqualValues(t, 60, count(t, store), "what is asked for is reserved, however much")
 		d := allowN(t, l, 50)
 		require.False(t, d.Allowed)
 		require.EqualValues(t, 40, d.Remaining)
@@ -83,7 +83,7 @@ func TestWhatIsNoRequestIsInvalid(t *testing.T) {
 	})
 }
 
-func TestOneClaimServesAllWhoWait(t *testing.T) {
+func TestOneReservationServesAllWhoWait(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store := newStage()
 		store.latency.Store(int64(100 * time.Millisecond))
@@ -101,7 +101,7 @@ func TestOneClaimServesAllWhoWait(t *testing.T) {
 	})
 }
 
-func TestAnIdleBlockGoesBack(t *testing.T) {
+func TestAnIdleBlockIsReleased(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store := newStage()
 		l, other := limiter(t, store, limitOf(100, time.Hour)), limiter(t, store, limitOf(100, time.Hour))
@@ -130,7 +130,7 @@ func TestARefusalIsLookedAtAgain(t *testing.T) {
 		require.Equal(t, loads, store.loads.Load(), "from memory")
 		require.NoError(t, first.Close(t.Context()))
 		time.Sleep(2 * time.Second)
-		require.Equal(t, 7, drain(t, second), "given back meanwhile")
+		require.Equal(t, 7, drain(t, second), "released meanwhile")
 	})
 }
 

@@ -41,9 +41,9 @@ type Options struct {
 	// OnError is Deny or Allow. Default Deny.
 	OnError OnError
 
-	// Timeout bounds one call of the store. A claim whose answer does not come
-	// in time counts as not obtained, and is tried three times before those who
-	// wait for it get ErrUnavailable. Default 1 s.
+	// Timeout bounds one call of the store. A reservation whose answer does not
+	// come in time counts as not obtained, and is tried three times before the
+	// requests that wait for it get ErrUnavailable. Default 1 s.
 	Timeout time.Duration
 
 	// Where telemetry goes. Default: nowhere.

@@ -202,7 +202,7 @@ func TestABlockFromBeforeAResetDoesNotGoBackIntoTheNewWindow(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store := newStage()
 		l := limiter(t, store, limitOf(100, time.Hour))
-		for range 8 { // of 15 claimed
+		for range 8 { // of 15 reserved
 			require.True(t, allow(t, l).Allowed)
 		}
 		_, err := quota.Reset(t.Context(), store, key, "alice")

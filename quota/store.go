@@ -77,6 +77,6 @@ type Store interface {
 	// lost, and returns why.
 	Watch(ctx context.Context, w Watcher) error
 
-	// Close gives back what the store holds.
+	// Close closes what the store has opened.
 	Close() error
 }

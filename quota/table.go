@@ -6,83 +6,70 @@ import (
 	"math/bits"
 	"strings"
 	"sync"
-	"sync/atomic"
 )
 
 // shards is the number of locks. A power of two.
 const shards = 256
 
-// table holds the block of every key that was asked for lately. It is a hash
-// table of our own, because a million keys in a map of Go's cost half as much
-// memory again, and because it is read without a lock: everybody's requests find
-// their entries while others come and go.
+// table holds the block of every key that was asked for lately. All keys of a
+// tenant are in one shard, so that a request takes units of the tenant's total
+// and of its action's window under one lock. It is a hash table of our own, since
+// a million keys in a map of Go's take 190 MB, and 130 MB here.
 type table struct {
 	seed   maphash.Seed
 	shards [shards]shard
 }
 
-// shard is a part of the table. Its lock is for changes of anything but the units
-// of a block.
+// shard is a part of the table. Its lock guards all that it holds, the blocks
+// and flights themselves included, and is not held during a call of the store.
 type shard struct {
-	buckets atomic.Pointer[buckets]
-
 	mu      sync.Mutex
-	n       int
+	buckets []*entry           // chains by hash; a power of two of them, or none
+	n       int                // entries
 	flights map[*entry]*flight // calls of the store under way
 	failing map[*entry]*tries  // that a key has left; of those whose calls fail
 	tallies []tally            // by label
 	closed  bool               // no flight begins any more
 }
 
-// buckets are chains by hash; a power of two of them, or none.
-type buckets []atomic.Pointer[entry]
-
-// entry is 96 bytes, and 48 more where it has a purse. The block is guarded by
-// the shard's lock.
+// entry is 96 bytes.
 type entry struct {
 	block
-	name  string // tenant, a zero byte, action: neither has a zero byte
-	next  atomic.Pointer[entry]
-	purse atomic.Pointer[purse]
+	name string // tenant, a zero byte, action: neither has a zero byte
+	next *entry
 }
 
 func newTable() *table {
 	t := &table{seed: maphash.MakeSeed()}
 	for i := range t.shards {
-		t.shards[i].flights = map[*entry]*flight{}
-		t.shards[i].failing = map[*entry]*tries{}
-		t.shards[i].buckets.Store(&buckets{})
+		t.shards[i].flights, t.shards[i].failing = map[*entry]*flight{}, map[*entry]*tries{}
 	}
 	return t
 }
 
-func (t *table) hash(tenant, action string) uint64 {
-	h := maphash.String(t.seed, tenant) ^ bits.RotateLeft64(maphash.String(t.seed, action), 32)
-	return h * 0x9e3779b97f4a7c15
+// shard returns the shard of a key, and the key's hash in there.
+func (t *table) shard(key Key) (*shard, uint64) {
+	tenant := maphash.String(t.seed, key.Tenant)
+	hash := tenant ^ bits.RotateLeft64(maphash.String(t.seed, key.Action), 32)
+	return &t.shards[tenant%shards], hash * 0x9e3779b97f4a7c15 >> 32
 }
 
-func (t *table) shard(hash uint64) *shard { return &t.shards[hash>>56] }
-
-// find returns the entry of a key, or nil. It is exact for any two strings: only
-// valid names are ever inserted. Without the lock it may miss an entry while
-// others are inserted or dropped.
-func (s *shard) find(hash uint64, tenant, action string) *entry {
-	b := *s.buckets.Load()
-	if len(b) == 0 {
+// findLocked returns the entry of a key, or nil. It is exact for any two strings:
+// only valid names are ever inserted.
+func (s *shard) findLocked(hash uint64, key Key) *entry {
+	if len(s.buckets) == 0 {
 		return nil
 	}
-	e := b[hash&uint64(len(b)-1)].Load()
-	for e != nil && !e.is(tenant, action) {
-		e = e.next.Load()
+	e := s.buckets[hash&uint64(len(s.buckets)-1)]
+	for e != nil && !e.is(key) {
+		e = e.next
 	}
 	return e
 }
 
-func (e *entry) is(tenant, action string) bool {
-	return len(e.name) == len(tenant)+1+len(action) &&
-		e.name[len(tenant)] == 0 &&
-		e.name[:len(tenant)] == tenant &&
-		e.name[len(tenant)+1:] == action
+func (e *entry) is(key Key) bool {
+	n := len(key.Tenant)
+	return len(e.name) == n+1+len(key.Action) && e.name[n] == 0 && e.name[:n] == key.Tenant && e.name[n+1:] == key.Action
 }
 
 func (e *entry) key() Key {
@@ -90,42 +77,40 @@ func (e *entry) key() Key {
 	return Key{tenant, action}
 }
 
-// insert adds an entry for a key that has none. It, as all that follows, is
-// called with the shard's lock held.
-func (t *table) insert(s *shard, hash uint64, key Key) *entry {
-	if n := len(*s.buckets.Load()); s.n >= n {
-		t.resize(s, max(4, 2*n))
+// entryLocked returns the entry of a key, a new one if there is none.
+func (t *table) entryLocked(s *shard, hash uint64, key Key) *entry {
+	e := s.findLocked(hash, key)
+	if e == nil {
+		if s.n >= len(s.buckets) {
+			t.resizeLocked(s, max(4, 2*len(s.buckets)))
+		}
+		e = &entry{name: key.Tenant + "\x00" + key.Action}
+		s.pushLocked(hash, e)
+		s.n++
 	}
-	e := &entry{name: key.Tenant + "\x00" + key.Action}
-	s.buckets.Load().push(hash, e)
-	s.n++
 	return e
 }
 
-func (b *buckets) push(hash uint64, e *entry) {
-	bucket := &(*b)[hash&uint64(len(*b)-1)]
-	e.next.Store(bucket.Load())
-	bucket.Store(e)
+func (s *shard) pushLocked(hash uint64, e *entry) {
+	bucket := &s.buckets[hash&uint64(len(s.buckets)-1)]
+	e.next, *bucket = *bucket, e
 }
 
-// resize moves the entries into other chains. A reader that walks one without the
-// lock goes on in another; all of them end.
-func (t *table) resize(s *shard, n int) {
-	resized := make(buckets, n)
-	for e := range s.entries() {
-		key := e.key()
-		resized.push(t.hash(key.Tenant, key.Action), e)
+func (t *table) resizeLocked(s *shard, n int) {
+	before := s.buckets
+	s.buckets = make([]*entry, n)
+	for e := range entries(before) {
+		_, hash := t.shard(e.key())
+		s.pushLocked(hash, e)
 	}
-	s.buckets.Store(&resized)
 }
 
 // entries yields every entry; the loop may move the one that it is given.
-func (s *shard) entries() iter.Seq[*entry] {
+func entries(buckets []*entry) iter.Seq[*entry] {
 	return func(yield func(*entry) bool) {
-		b := *s.buckets.Load()
-		for i := range b {
-			for e := b[i].Load(); e != nil; {
-				next := e.next.Load()
+		for _, e := range buckets {
+			for e != nil {
+				next := e.next
 				if !yield(e) {
 					return
 				}
@@ -135,26 +120,24 @@ func (s *shard) entries() iter.Seq[*entry] {
 	}
 }
 
-// filter keeps the entries that keep says, and shrinks the shard with them. What
-// a dropped entry had can be taken by nobody any more.
-func (t *table) filter(s *shard, keep func(*entry) bool) {
-	b := *s.buckets.Load()
-	for i := range b {
-		for at := &b[i]; at.Load() != nil; {
-			e := at.Load()
+// filterLocked drops the entries that keep does not want, and shrinks the shard
+// with them.
+func (t *table) filterLocked(s *shard, keep func(*entry) bool) {
+	for i := range s.buckets {
+		for at := &s.buckets[i]; *at != nil; {
+			e := *at
 			if keep(e) {
 				at = &e.next
 				continue
 			}
-			s.takeBack(e)
 			delete(s.failing, e)
-			at.Store(e.next.Load())
+			*at = e.next
 			s.n--
 		}
 	}
 	if s.n == 0 {
-		s.buckets.Store(&buckets{})
-	} else if s.n < len(b)/4 {
-		t.resize(s, len(b)/2)
+		s.buckets = nil
+	} else if n := len(s.buckets); s.n < n/4 {
+		t.resizeLocked(s, n/2)
 	}
 }

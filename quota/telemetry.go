@@ -17,8 +17,8 @@ type outcome int
 
 const (
 	allowed     outcome = iota
-	denied              // the window had not so many units
-	shadowed            // would have been denied; the policy is a shadow
+	refused             // the window had not so many units
+	shadowed            // would have been refused; the policy is a shadow
 	failedOpen          // let through while the store was down
 	unavailable         // ErrUnavailable
 	abandoned           // the caller went while it waited
@@ -28,26 +28,25 @@ const (
 
 var outcomeNames = [outcomes]string{"allowed", "refused", "shadowed", "failed_open", "unavailable", "abandoned", "invalid"}
 
-// tally is decisions by outcome. It is counted under the shard's lock, except
-// those that take units of a block: they are counted with the units, in one
-// step, since a counter shared by all cores would cost as much as the decision.
+// tally is decisions by outcome. It is counted under the lock that the decision
+// takes anyway: a counter shared by all cores would cost as much again.
 type tally [outcomes]int64
 
-// count counts n decisions of an action. The caller holds the lock.
-func (s *shard) count(label uint16, o outcome, n int64) {
+// countLocked counts n decisions of an action.
+func (s *shard) countLocked(label uint16, o outcome, n int64) {
 	for len(s.tallies) <= int(label) {
 		s.tallies = append(s.tallies, tally{})
 	}
 	s.tallies[label][o] += n
 }
 
-// telemetry is what the package comment lists.
+// telemetry holds the instruments that the package comment lists.
 type telemetry struct {
 	tracer          trace.Tracer
 	policies        *livePolicies
 	callDuration    metric.Float64Histogram
-	unitsClaimed    metric.Int64Counter
-	unitsReturned   metric.Int64Counter
+	unitsReserved   metric.Int64Counter
+	unitsReleased   metric.Int64Counter
 	unitsStranded   metric.Int64Counter
 	nearLimit       metric.Int64Counter
 	policiesRefused metric.Int64Counter
@@ -61,9 +60,9 @@ func newTelemetry(l *Limiter) (*telemetry, error) {
 	t.callDuration, errs[0] = meter.Float64Histogram("quota.store.duration", metric.WithUnit("s"),
 		metric.WithExplicitBucketBoundaries(.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5),
 		description("Calls of the throttle's store, by operation and outcome."))
-	t.unitsClaimed, errs[1] = meter.Int64Counter("quota.units.reserved", units,
+	t.unitsReserved, errs[1] = meter.Int64Counter("quota.units.reserved", units,
 		description("Units reserved in the store, by action."))
-	t.unitsReturned, errs[2] = meter.Int64Counter("quota.units.released", units,
+	t.unitsReleased, errs[2] = meter.Int64Counter("quota.units.released", units,
 		description("Units released to the store."))
 	t.unitsStranded, errs[3] = meter.Int64Counter("quota.units.stranded", units,
 		description("Units that were reserved, or perhaps reserved, and can be spent by nobody, by action."))
@@ -91,11 +90,6 @@ func (l *Limiter) observeDecisions(_ context.Context, o metric.Int64Observer) er
 		for label, t := range s.tallies[:min(len(s.tallies), len(names))] {
 			for outcome, n := range t {
 				totals[label][outcome] += n
-			}
-		}
-		for e := range s.entries() { // as a sweep does every sixteen seconds
-			if p := e.purse.Load(); p != nil && int(p.label) < len(names) {
-				totals[p.label][allowed] += p.decisions()
 			}
 		}
 		s.mu.Unlock()
@@ -133,7 +127,7 @@ func (l *Limiter) observeCrowded(_ context.Context, o metric.Int64Observer) erro
 	return nil
 }
 
-var callNames = [...]string{load: "load", claim: "reserve", giveBack: "release"}
+var callNames = [...]string{load: "load", reserve: "reserve", release: "release"}
 
 // called records a call of the store.
 func (t *telemetry) called(ctx context.Context, c call, took time.Duration, err error) {
@@ -143,18 +137,18 @@ func (t *telemetry) called(ctx context.Context, c call, took time.Duration, err 
 		result = "conflict"
 	case err != nil:
 		result = "error"
-	case c.kind == giveBack:
-		t.unitsReturned.Add(ctx, int64(c.units))
+	case c.kind == release:
+		t.unitsReleased.Add(ctx, int64(c.units))
 	}
 	t.callDuration.Record(ctx, took.Seconds(), metric.WithAttributes(
 		attribute.String("operation", callNames[c.kind]), attribute.String("outcome", result)))
 }
 
-// claimed records a claim that was obtained. Claims of one window follow each
-// other, so that exactly one of them passes the four fifths, in one process.
-func (t *telemetry) claimed(label uint16, c call) {
+// reserved records a reservation that was obtained. Those of one window follow
+// each other, so exactly one of them passes the four fifths, in one process.
+func (t *telemetry) reserved(label uint16, c call) {
 	ctx, action := context.Background(), t.action(label)
-	t.unitsClaimed.Add(ctx, int64(c.units), action)
+	t.unitsReserved.Add(ctx, int64(c.units), action)
 	near := c.window.Limit * 4 / 5
 	if after := c.window.Count; after > near && after-int64(c.units) <= near {
 		t.nearLimit.Add(ctx, 1, action)

@@ -67,7 +67,7 @@ func labels(set attribute.Set) string {
 	return text
 }
 
-func TestTelemetryTellsDecisionsClaimsAndUnits(t *testing.T) {
+func TestTelemetryTellsDecisionsReservationsAndUnits(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store := newStage()
 		reader, meters := newReader()
@@ -109,14 +109,14 @@ func TestTelemetryTellsDecisionsClaimsAndUnits(t *testing.T) {
 	})
 }
 
-func TestTelemetryTellsReturnedAndStrandedUnits(t *testing.T) {
+func TestTelemetryTellsReleasedAndStrandedUnits(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store := newStage()
 		reader, meters := newReader()
 		options := limitOf(100, time.Minute)
 		options.MeterProvider = meters
 		l := limiter(t, store, options)
-		for range 8 { // of 15 claimed
+		for range 8 { // of 15 reserved
 			require.True(t, allow(t, l).Allowed)
 		}
 		time.Sleep(30 * time.Second)
@@ -132,6 +132,6 @@ func TestTelemetryTellsReturnedAndStrandedUnits(t *testing.T) {
 		}
 		require.True(t, allow(t, l).Allowed)
 		require.NoError(t, l.Close(t.Context()))
-		require.EqualValues(t, count(t, store)-9, reader.sum(t, "quota.units.stranded"), "what was claimed, and the answer lost")
+		require.EqualValues(t, count(t, store)-9, reader.sum(t, "quota.units.stranded"), "what was reserved, and the answer lost")
 	})
 }

@@ -57,7 +57,7 @@ func TestABlockIsSpentWhileTheStoreIsDown(t *testing.T) {
 		require.True(t, allow(t, l).Allowed)
 		require.True(t, allow(t, l).Allowed)
 		store.fault = down
-		require.True(t, allow(t, l).Allowed, "two were claimed for the second request")
+		require.True(t, allow(t, l).Allowed, "two were reserved for the second request")
 		_, err := l.Allow(t.Context(), tenant, action)
 		require.ErrorIs(t, err, quota.ErrUnavailable)
 		require.ErrorIs(t, err, errDown)
@@ -93,7 +93,7 @@ func TestAllowOnErrorLetsThroughAndSaysSo(t *testing.T) {
 	})
 }
 
-func TestALostClaimCountsAsNotObtained(t *testing.T) {
+func TestALostReservationCountsAsNotObtained(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store := newStage()
 		l := limiter(t, store, limitOf(10, time.Minute))
@@ -105,34 +105,34 @@ func TestALostClaimCountsAsNotObtained(t *testing.T) {
 			}
 			return nil, nil
 		}
-		require.Equal(t, 8, drain(t, l), "of ten, two were claimed and never obtained")
+		require.Equal(t, 8, drain(t, l), "of ten, two were reserved and never obtained")
 		require.EqualValues(t, 10, count(t, store))
 	})
 }
 
-func TestALostGiveBackIsNotRepeated(t *testing.T) {
+func TestALostReleaseIsNotRepeated(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store := newStage()
 		l := limiter(t, store, limitOf(100, time.Minute))
-		for range 8 { // claims of 1, 2, 4 and 8
+		for range 8 { // blocks of 1, 2, 4 and 8
 			require.True(t, allow(t, l).Allowed)
 		}
 		require.EqualValues(t, 15, count(t, store))
-		gaveBack := 0
+		releases := 0
 		store.fault = func(operation string) (before, after error) {
 			if operation == "save" {
-				gaveBack++
+				releases++
 				return nil, errDown
 			}
 			return nil, nil
 		}
 		require.NoError(t, l.Close(t.Context()))
-		require.Equal(t, 1, gaveBack)
+		require.Equal(t, 1, releases)
 		require.EqualValues(t, 8, count(t, store))
 	})
 }
 
-func TestAGiveBackThatMeetsAnotherProcessIsDoneAgain(t *testing.T) {
+func TestAReleaseThatMeetsAnotherProcessIsDoneAgain(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store := newStage()
 		first, second := limiter(t, store, limitOf(100, time.Minute)), limiter(t, store, limitOf(100, time.Minute))
@@ -180,22 +180,22 @@ func TestWhileARefusalIsLookedAtAgainOthersDoNotWait(t *testing.T) {
 	})
 }
 
-func TestATenantThatComesBackDuringAGiveBackIsServed(t *testing.T) {
+func TestATenantThatComesBackDuringAReleaseIsServed(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store := newStage()
 		l := limiter(t, store, limitOf(100, time.Hour))
-		for range 8 { // of 15 claimed
+		for range 8 { // of 15 reserved
 			require.True(t, allow(t, l).Allowed)
 		}
 		store.latency.Store(int64(600 * time.Millisecond))
-		for store.saves.Load() == 4 { // until the give-back is under way
+		for store.saves.Load() == 4 { // until the release is under way
 			time.Sleep(100 * time.Millisecond)
 		}
 		require.True(t, allow(t, l).Allowed)
 		saves := store.saves.Load()
-		require.EqualValues(t, 4+2, saves, "the give-back, and a claim")
+		require.EqualValues(t, 4+2, saves, "the release, and a reservation")
 		time.Sleep(5 * time.Second)
-		require.Equal(t, saves, store.saves.Load(), "the claim is not given back at once")
+		require.Equal(t, saves, store.saves.Load(), "the reservation is not released at once")
 	})
 }
 

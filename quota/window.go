@@ -13,7 +13,7 @@ type Window struct {
 	// clock. Microseconds fit into the float64; windows are the same window
 	// where it is bit for bit equal, and Generation too.
 	LastReset float64
-	// Count is the units that were claimed: spent, held by processes, or lost
+	// Count is the units that were reserved: spent, held by processes, or lost
 	// with them.
 	Count int64
 	// Length and Limit are zero in a document that the Python service wrote, and
@@ -41,7 +41,7 @@ func (w Window) Left(t time.Time) time.Duration {
 	return time.Duration(math.Round(left*1e6)) * time.Microsecond
 }
 
-// Remaining is the units that nobody has claimed.
+// Remaining is the units that nobody has reserved.
 func (w Window) Remaining() int64 { return max(0, w.Limit-w.Count) }
 
 // At returns the window that holds at readTime, the store's time of the read
@@ -67,10 +67,10 @@ func (w Window) At(readTime time.Time, p Policy) Window {
 	return w
 }
 
-// blockUnits is how much to claim for a process that waits for `first` units for
-// its first caller and wants `want` in all, holding `held` of the window's
-// unspent `unspent` units: at most a quarter of what is unspent, unless the
-// first caller alone needs more (design §7). It is at least one.
+// blockUnits returns how many units a process reserves whose first request waits
+// for `first` units, that wants `want` in all, and that holds `held` of the
+// window's unspent `unspent` units: at most a quarter of what is unspent, unless
+// the first request alone needs more (design §7). It is at least one.
 func blockUnits(first, want, held, unspent int64) int64 {
 	most := max(first, unspent/4)
 	return max(1, min(want, most)-held)

@@ -4,7 +4,7 @@
 //	go test -bench . ./quota
 //
 // Those others are local to one process and forget at its end; the throttle's
-// numbers hold for the requests that a claimed block serves, which at 100 a
+// numbers hold for the requests that a reserved block serves, which at 100 a
 // second are 99 of 100.
 package quota_test
 
@@ -42,7 +42,7 @@ var contenders = []struct {
 	{"throttled-v2", throttledV2},
 }
 
-// ours claims a large block for each tenant at its first request, so that what
+// ours reserves a large block for each tenant at its first request, so that what
 // follows is served from memory.
 func ours(tb testing.TB) allow {
 	l, err := quota.New(memquota.New(), quota.Options{Policies: []quota.Policy{{Limit: quota.MaxLimit, Window: 24 * time.Hour}}})

@@ -42,7 +42,7 @@ func TestThrottleSurvivesRestart(t *testing.T) {
 	require.Less(t, next.LastReset, window.LastReset+11, "and soon after it")
 }
 
-func TestACleanStopGivesTheRestBack(t *testing.T) {
+func TestACleanStopReleasesTheRest(t *testing.T) {
 	project := emulatortest.Firestore(t)
 	policy := quota.Policy{Limit: 1000, Window: time.Hour}
 	p := start(t, project, task{Tenants: []string{"t_acme"}, Policy: policy, Forever: true, Pause: 2 * time.Millisecond})

@@ -55,7 +55,7 @@ func TestCostOfAdmitting(t *testing.T) {
 	}
 }
 
-func TestALostAnswerToAClaimAdmitsNoMore(t *testing.T) {
+func TestALostAnswerToAReservationAdmitsNoMore(t *testing.T) {
 	faults := wire.NewFaults()
 	store := open(t, emulatortest.Firestore(t), "", faults.DialOptions()...)
 	l := limiter(t, store, quota.Policy{Limit: 50, Window: time.Hour})
@@ -74,15 +74,15 @@ func TestALostAnswerToAClaimAdmitsNoMore(t *testing.T) {
 	s, err := store.Load(t.Context(), key)
 	require.NoError(t, err)
 	require.EqualValues(t, 50, s.Window.Count)
-	require.Less(t, admitted, 50, "what was claimed and not obtained is lost until the window ends")
+	require.Less(t, admitted, 50, "what was reserved and not obtained is lost until the window ends")
 	require.Greater(t, admitted, 20)
 }
 
-func TestALostAnswerToAGiveBackIsNotSentAgain(t *testing.T) {
+func TestALostAnswerToAReleaseIsNotSentAgain(t *testing.T) {
 	faults, meter := wire.NewFaults(), wire.NewMeter()
 	store := open(t, emulatortest.Firestore(t), "", append(faults.DialOptions(), meter.DialOptions()...)...)
 	l := limiter(t, store, quota.Policy{Limit: 100, Window: time.Hour})
-	for range 8 { // claims of 1, 2, 4 and 8
+	for range 8 { // blocks of 1, 2, 4 and 8
 		_, err := l.Allow(t.Context(), key.Tenant, key.Action)
 		require.NoError(t, err)
 	}

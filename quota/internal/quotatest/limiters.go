@@ -87,7 +87,7 @@ func neverMoreInAll(t *testing.T, b Backend) {
 	require.EqualValues(t, sum, s.Window.Count, "what one of the two windows refused was not counted in the other")
 }
 
-func closeGivesBack(t *testing.T, b Backend) {
+func closeReleases(t *testing.T, b Backend) {
 	const limit = 100
 	first, second := limiter(t, b.Store, limit), limiter(t, b.Other, limit)
 	spent := 0

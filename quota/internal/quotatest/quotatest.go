@@ -34,21 +34,21 @@ const Soon = 10 * time.Second
 // Run runs the suite; open returns a backend of its own for each test.
 func Run(t *testing.T, open func(t *testing.T) Backend) {
 	for name, test := range map[string]func(*testing.T, Backend){
-		"what is not there is absent, with the time of the read":       absent,
-		"what was saved is loaded bit for bit":                         roundTrip,
-		"a save is refused where the document has changed":             compareAndSet,
-		"of many saves since one version one wins":                     oneWins,
-		"times of the store do not go back":                            timesGrow,
-		"no two keys share a document":                                 injective,
-		"a plain set is loaded without what is ours":                   plainSet,
-		"the Python service finds last_reset and count":                plainGet,
-		"a watch tells the policies, and each change of them":          watchPolicies,
-		"a watch tells another process of a reset, and the earlier":    watchResets,
-		"who has reset a window is kept with it":                       keepsReset,
-		"a call whose context has ended is unavailable":                ended,
-		"limiters of many processes never admit more than the limit":   neverMore,
-		"limiters of many processes never admit more than the total":   neverMoreInAll,
-		"what a limiter gives back at its close another one can spend": closeGivesBack,
+		"what is not there is absent, with the time of the read":     absent,
+		"what was saved is loaded bit for bit":                       roundTrip,
+		"a save is refused where the document has changed":           compareAndSet,
+		"of many saves since one version one wins":                   oneWins,
+		"times of the store do not go back":                          timesGrow,
+		"no two keys share a document":                               injective,
+		"a plain set is loaded without what is ours":                 plainSet,
+		"the Python service finds last_reset and count":              plainGet,
+		"a watch tells the policies, and each change of them":        watchPolicies,
+		"a watch tells another process of a reset, and the earlier":  watchResets,
+		"who has reset a window is kept with it":                     keepsReset,
+		"a call whose context has ended is unavailable":              ended,
+		"limiters of many processes never admit more than the limit": neverMore,
+		"limiters of many processes never admit more than the total": neverMoreInAll,
+		"what a limiter releases at its close another one can spend": closeReleases,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
 	}
@@ -210,7 +210,7 @@ func keepsReset(t *testing.T, b Backend) {
 	s, err = b.Store.Load(t.Context(), key)
 	require.NoError(t, err)
 	require.Equal(t, window, s.Window)
-	require.Equal(t, before, s.Reset, "a claim leaves the record as it is")
+	require.Equal(t, before, s.Reset, "a reservation leaves the record as it is")
 	status, err := quota.Show(t.Context(), b.Store, quota.PolicySet{}, key)
 	require.NoError(t, err)
 	require.Equal(t, before, status.Reset)
