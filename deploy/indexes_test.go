@@ -173,6 +173,15 @@ func useRegistry(t *testing.T, p emulatortest.Project) {
 		outcome := s.Apply(ctx, []ownership.Change{change})[0]
 		require.Equal(t, ownership.Applied, outcome.Kind, outcome.Err)
 	}
+	var creations, moves []ownership.Change
+	for _, id := range []string{"th_2", "th_3"} { // which one commit moves
+		r := registry.Resource{Kind: registry.Thread, ID: id}
+		creations = append(creations, ownership.Change{Resource: r, Entry: ownership.Entry{Type: ownership.Created, Version: at(1), Tenant: "t_a"}})
+		moves = append(moves, ownership.Change{Resource: r, Entry: ownership.Entry{Type: ownership.Moved, Version: at(2), From: "t_a", To: "t_b"}})
+	}
+	for _, o := range append(s.Apply(ctx, creations), s.Apply(ctx, moves)...) {
+		require.Equal(t, ownership.Applied, o.Kind, o.Err)
+	}
 	require.Equal(t, ownership.Applied, s.Apply(ctx, []ownership.Change{ownership.Retraction(ownership.Version{Source: "//test", ID: "e4"}, "somebody", "")})[0].Kind)
 	_, err = s.ClaimJob(ctx, "worker", time.Minute)
 	require.NoError(t, err)

@@ -121,9 +121,9 @@ func (s *countingStore) Read(ctx context.Context, resources []registry.Resource)
 
 // Changes costs two reads where nothing has changed: the ledger's head and the
 // feed, each billed for at least one.
-func (s *countingStore) Changes(ctx context.Context, after time.Time) (ownership.FeedBatch, error) {
-	batch, err := s.Store.Changes(ctx, after)
-	s.confirming.Add(int64(1 + max(1, len(batch.Entries))))
+func (s *countingStore) Changes(ctx context.Context, cursor *ownership.FeedCursor) (ownership.FeedBatch, error) {
+	batch, err := s.Store.Changes(ctx, cursor)
+	s.confirming.Add(int64(1 + max(1, cursor.Told())))
 	return batch, err
 }
 

@@ -41,11 +41,12 @@ func TestWhatEventsCost(t *testing.T) {
 	require.LessOrEqual(t, c[1].Writes[documents], int64(8*16), "and no write, but for the first few")
 	require.Zero(t, c[1].Writes[feed])
 
-	// The document, and the feed entry by which caches hear of it, in one commit:
+	// The documents, and the feed entry by which caches hear of them, in one commit:
 	// after a read, since the histories must be merged.
 	require.EqualValues(t, threads, c[2].Reads[documents], "a move of a resource costs one read")
 	require.EqualValues(t, threads, c[2].Writes[documents], "one write of its document")
-	require.EqualValues(t, threads, c[2].Writes[feed], "and one of its feed entry")
+	require.NotZero(t, c[2].Writes[feed])
+	require.LessOrEqual(t, c[2].Writes[feed], c[2].Calls["Commit"], "and each commit one of a feed entry")
 }
 
 // billed delivers one load after the other, each of n events, each to a worker

@@ -25,8 +25,8 @@ var lastRelease string
 // What the next release may bring: a type of entries, with a format, and a field
 // of its own in documents, ledger entries and windows.
 var next = []emulatortest.Edit{
-	{File: "internal/ownership/format.go", Old: "const Format = 1\n", New: "const Format = 2\n"},
-	{File: "internal/ownership/format.go", Old: "Claimed: 1,", New: "Claimed: 2,"},
+	{File: "internal/ownership/format.go", Old: "const Format = 2\n", New: "const Format = 3\n"},
+	{File: "internal/ownership/format.go", Old: "Claimed: 1,", New: "Claimed: 3,"},
 	{File: "internal/ownership/history.go", Old: `EntryType = "claimed"`, New: `EntryType = "pledged"`},
 	{File: "internal/regstore/codec.go", Old: "fieldLedger:   docdb.Integer(u.LedgerSeq),", New: `fieldLedger: docdb.Integer(u.LedgerSeq), "region": docdb.Text("eu"),`},
 	{File: "internal/regstore/codec.go", Old: "fieldDisplaced, fieldFormat}", New: `fieldDisplaced, fieldFormat, "region"}`},

@@ -14,8 +14,9 @@ import (
 // processes of both go on with it side by side (docs/upgrades.md).
 //
 // Format 1 is the first that documents say. Those of commit 1571751 say none, and
-// must be brought over (ErrNotUpgraded).
-const Format = 1
+// must be brought over (ErrNotUpgraded). Format 2 brings entries of the change
+// feed that name several resources.
+const Format = 2
 
 // entryFormats is the format since which each type of entry is there. A release
 // that brings a type gives it a format of its own, and raises Format to it.

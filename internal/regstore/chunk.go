@@ -20,7 +20,7 @@ func weight(entries []ownership.Entry) int {
 // weight is about how many bytes what is to be written takes in a request, at
 // most.
 func (p pending) weight() int {
-	bytes := weight(p.update.History) + weight(p.update.Displaced)
+	bytes := weight(p.update.History) + weight(p.update.Displaced) + 2*len(p.resource.ID) // in its own name and in the feed entry
 	for _, tenant := range p.update.Path {
 		bytes += 8 + len(tenant)
 	}

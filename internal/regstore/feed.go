@@ -3,6 +3,7 @@ package regstore
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"time"
@@ -12,52 +13,62 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
-// mostChanges is how many feed entries are read at once; who is further behind
-// has missed them: to read everything again is cheaper.
-const mostChanges = 20_000
-
 // Changes implements ownership.Feed: the ledger's head, what has changed in the
 // ledger if anything has, and the feed, these two as of the head's read time, so
-// that all are of one time. That is three requests at most.
+// that all are of one time.
 //
 // An entry's time is that of the request which wrote it, and its commit may come
-// as much later as a commit may take. So each read overlaps the one before by
-// that: what was committed after it, with a time before it, is told. It costs
-// the head, and one read for each entry, or for none.
-func (s *Store) Changes(ctx context.Context, after time.Time) (_ ownership.FeedBatch, err error) {
+// as much later as a commit may take. So the cursor's floor lies that far before
+// its last read: what was committed after that, with a time before it, is told.
+func (s *Store) Changes(ctx context.Context, cursor *ownership.FeedCursor) (_ ownership.FeedBatch, err error) {
 	ctx, done := s.telemetry.start(ctx, "changes", 0)
 	defer func() { done(err) }()
 	head, err := s.readWithHead(ctx, nil)
-	if err != nil {
+	if err == nil {
+		err = s.tellUpTo(ctx, head.ReadTime, cursor)
+	}
+	if err != nil && !errors.Is(err, errBegun) {
 		return ownership.FeedBatch{}, fmt.Errorf("read the change feed: %w", err)
 	}
-	return s.changesAt(ctx, head, after)
+	return ownership.FeedBatch{Ledger: head.Ledger, At: head.ReadTime, Missed: err != nil}, nil
 }
 
-func (s *Store) changesAt(ctx context.Context, head ownership.Snapshot, after time.Time) (ownership.FeedBatch, error) {
-	batch := ownership.FeedBatch{Ledger: head.Ledger, At: head.ReadTime}
-	batch.From = after.Add(-s.commitDeadline - timestampSlack)
-	if after.IsZero() || head.ReadTime.Sub(after) > FeedTTL/2 {
-		batch.Missed = true
-		return batch, nil
+// errBegun is that the cursor could not be brought on, and was begun anew.
+var errBegun = errors.New("the feed may have missed something")
+
+// tellUpTo tells the cursor of what was committed up to a time.
+func (s *Store) tellUpTo(ctx context.Context, at time.Time, cursor *ownership.FeedCursor) error {
+	from, next := cursor.Floor(), at.Add(-s.commitDeadline-timestampSlack)
+	if from.IsZero() || next.Sub(from) > FeedTTL/2 {
+		cursor.Begin(next)
+		return errBegun
 	}
-	query := feedSince(batch.From, mostChanges+1)
-	query.Select, query.At = []string{fieldResource, fieldAt, fieldFormat}, head.ReadTime
+	query := feedSince(from, 0)
+	query.Select, query.At = []string{fieldResource, fieldResources, fieldAt, fieldFormat}, at
+	if err := s.tellPages(ctx, query, cursor); err != nil {
+		return err
+	}
+	cursor.Advance(next)
+	return nil
+}
+
+// pageOfFeed is how many entries are told at once.
+const pageOfFeed = 100
+
+// tellPages tells the cursor of what a query finds, page by page: what was told
+// stays told if the query fails.
+func (s *Store) tellPages(ctx context.Context, query docdb.Query, cursor *ownership.FeedCursor) error {
+	var page []ownership.FeedEntry
 	err := s.query(ctx, query, func(d *docdb.Document) error {
-		if e, err := s.feedEntry(ctx, d); err == nil {
-			batch.Entries = append(batch.Entries, e)
-		} else {
-			batch.Missed = true // it may be about anything
+		page = append(page, s.feedEntry(ctx, d, cursor)...)
+		if len(page) >= pageOfFeed {
+			cursor.Tell(page...)
+			page = nil
 		}
 		return nil
 	})
-	if err != nil {
-		return ownership.FeedBatch{}, fmt.Errorf("read the change feed: %w", err)
-	}
-	if len(batch.Entries) > mostChanges {
-		batch.Entries, batch.Missed = nil, true
-	}
-	return batch, nil
+	cursor.Tell(page...)
+	return err
 }
 
 // feedSince queries feed entries from a time on.
@@ -70,12 +81,38 @@ func feedSince(from time.Time, limit int) docdb.Query {
 	}
 }
 
-// feedEntry is the entry of a document. The error says why it is not understood.
-func (s *Store) feedEntry(ctx context.Context, d *docdb.Document) (ownership.FeedEntry, error) {
-	_, err := decodeFormat(d)
-	resource, err2 := registry.ParseDocumentID(d.Fields[fieldResource].GetStringValue())
-	if err := cmp.Or(err, named(fieldResource, err2)); err != nil {
-		return ownership.FeedEntry{}, s.tooNew(ctx, "feed", ownership.TooNew(shortName(d.Name), err))
+// feedEntry is the entry of a document; none if the cursor knows it.
+func (s *Store) feedEntry(ctx context.Context, d *docdb.Document, cursor *ownership.FeedCursor) []ownership.FeedEntry {
+	e := ownership.FeedEntry{ID: path.Base(d.Name), At: timestamp(d.Fields[fieldAt])}
+	if cursor.Knows(e.ID, e.At) {
+		return nil
 	}
-	return ownership.FeedEntry{ID: path.Base(d.Name), Resource: resource, At: timestamp(d.Fields[fieldAt])}, nil
+	_, err := decodeFormat(d)
+	resources, err2 := decodeResources(d.Fields)
+	if err := cmp.Or(err, err2); err != nil {
+		e.Unread = s.tooNew(ctx, "feed", ownership.TooNew(shortName(d.Name), err))
+	} else {
+		e.Resources = resources
+	}
+	return []ownership.FeedEntry{e}
+}
+
+// decodeResources is what an entry names: in one field if it is one resource, as
+// in format 1, else in the other.
+func decodeResources(fields map[string]*docdb.Value) ([]registry.Resource, error) {
+	names, field := fields[fieldResources].GetArrayValue().GetValues(), fieldResources
+	if one := fields[fieldResource]; !docdb.Missing(one) {
+		names, field = []*docdb.Value{one}, fieldResource
+	}
+	if len(names) == 0 {
+		return nil, errors.New("it names no resource")
+	}
+	resources := make([]registry.Resource, len(names))
+	for i, name := range names {
+		var err error
+		if resources[i], err = registry.ParseDocumentID(name.GetStringValue()); err != nil {
+			return nil, named(field, err)
+		}
+	}
+	return resources, nil
 }

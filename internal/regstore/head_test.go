@@ -63,7 +63,7 @@ func TestTheHeadSaysWhoMayTakePart(t *testing.T) {
 
 			err := reopen(t, p, nil)
 			_, readErr := s.Read(t.Context(), []registry.Resource{creations("x", 1)[0].Resource})
-			_, feedErr := s.Changes(t.Context(), time.Time{})
+			_, feedErr := s.Changes(t.Context(), ownership.NewFeedCursor(nil))
 			if test.reads {
 				require.NoError(t, err)
 				require.NoError(t, readErr)
@@ -205,19 +205,30 @@ func TestADocumentOfCommit1571751IsNotTakenForOurs(t *testing.T) {
 	require.ErrorIs(t, o.Err, registry.ErrNotUpgraded)
 }
 
-func TestAFeedEntryThatIsNotUnderstoodEmptiesEveryCache(t *testing.T) {
+func TestAFeedEntryThatIsNotUnderstoodEmptiesEveryCacheOnce(t *testing.T) {
 	ctx, p := t.Context(), emulatortest.Firestore(t)
 	s, c := open(t, p), outside(t, p)
 	requireAll(t, ownership.Applied, s.Apply(ctx, creations("x", 1)))
-	begin, err := s.Changes(ctx, time.Time{})
+	unread := 0
+	cursor := ownership.NewFeedCursor(func(entries []ownership.FeedEntry) {
+		for _, e := range entries {
+			require.ErrorIs(t, e.Unread, registry.ErrTooNew)
+			unread++
+		}
+	})
+	read := func() {
+		t.Helper()
+		_, err := s.Changes(ctx, cursor)
+		require.NoError(t, err)
+	}
+	read()
+	read()
+	require.Zero(t, unread)
+	_, _, err := c.Collection(prefix+fsregistry.FeedCollection).Add(ctx, map[string]any{
+		"at": client.ServerTimestamp, "resource": "thread__x-0", "format": ownership.Format + 1, "region": "eu"})
 	require.NoError(t, err)
-	batch, err := s.Changes(ctx, begin.At)
-	require.NoError(t, err)
-	require.False(t, batch.Missed)
-	_, _, err = c.Collection(prefix+fsregistry.FeedCollection).Add(ctx, map[string]any{
-		"at": client.ServerTimestamp, "resource": "thread__x-0", "format": ownership.Format + 1, "resources": []string{"thread__x-0", "thread__x-1"}})
-	require.NoError(t, err)
-	batch, err = s.Changes(ctx, begin.At)
-	require.NoError(t, err)
-	require.True(t, batch.Missed, "it may be about anything")
+	read()
+	require.Equal(t, 1, unread, "it may be about anything")
+	read()
+	require.Equal(t, 1, unread, "what was read after it need not be dropped")
 }

@@ -30,9 +30,9 @@ var errNeverCurrent = errors.New("the service did not begin to tell")
 // not supported for real-time queries"
 // (https://github.com/googleapis/google-cloud-go/pull/1320), which the emulator
 // does not.
-func (s *Store) Listen(ctx context.Context, tell func(ownership.Notice)) error {
+func (s *Store) Listen(ctx context.Context, cursor *ownership.FeedCursor, heard func(position int64)) error {
 	for {
-		if err := s.listenOnce(ctx, tell); !errors.Is(err, errListened) {
+		if err := s.listenOnce(ctx, cursor, heard); !errors.Is(err, errListened) {
 			if errors.Is(err, registry.ErrUnavailable) {
 				return fmt.Errorf("listen to the change feed: %w", err)
 			}
@@ -41,7 +41,7 @@ func (s *Store) Listen(ctx context.Context, tell func(ownership.Notice)) error {
 	}
 }
 
-func (s *Store) listenOnce(ctx context.Context, tell func(ownership.Notice)) error {
+func (s *Store) listenOnce(ctx context.Context, cursor *ownership.FeedCursor, heard func(int64)) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, longestListen, errListened)
 	defer cancel()
 	ctx, end := context.WithCancelCause(ctx)
@@ -51,7 +51,7 @@ func (s *Store) listenOnce(ctx context.Context, tell func(ownership.Notice)) err
 	if err != nil {
 		return err
 	}
-	l := listening{store: s, tell: tell, end: end, start: start.Ledger.Seq(), whole: func() { connecting.Stop() }}
+	l := listening{store: s, cursor: cursor, heard: heard, end: end, start: start.Ledger.Seq(), whole: func() { connecting.Stop() }}
 	return s.db.Listen(ctx, []docdb.Target{
 		{Query: feedSince(start.ReadTime, mostListened)}, {Document: s.headName()},
 	}, func(e docdb.Event) { l.take(ctx, e) })
@@ -60,7 +60,8 @@ func (s *Store) listenOnce(ctx context.Context, tell func(ownership.Notice)) err
 // listening is one Listen of the database.
 type listening struct {
 	store   *Store
-	tell    func(ownership.Notice)
+	cursor  *ownership.FeedCursor
+	heard   func(position int64)
 	end     context.CancelCauseFunc
 	whole   func() // when all there was has been told
 	current bool
@@ -75,7 +76,7 @@ func (l *listening) take(ctx context.Context, e docdb.Event) {
 	case e.Whole && !l.current:
 		l.current = true
 		l.whole()
-		l.tell(ownership.Notice{Seq: l.start})
+		l.heard(l.start)
 	case e.Document == nil:
 	case e.Document.Name == l.store.headName():
 		position, err := l.store.look(ctx, e.Document, e.Document.UpdateTime.AsTime())
@@ -84,14 +85,10 @@ func (l *listening) take(ctx context.Context, e docdb.Event) {
 			return
 		}
 		if position > 0 {
-			l.tell(ownership.Notice{Seq: position})
+			l.heard(position)
 		}
 	default:
-		entry, err := l.store.feedEntry(ctx, e.Document)
-		if err != nil {
-			return // the next confirming read deals with it
-		}
-		l.tell(ownership.Notice{Entries: []ownership.FeedEntry{entry}})
+		l.cursor.Tell(l.store.feedEntry(ctx, e.Document, l.cursor)...)
 		if l.entries++; l.entries == mostListened {
 			l.end(errListened)
 		}

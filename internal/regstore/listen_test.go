@@ -2,6 +2,7 @@ package regstore_test
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -18,29 +19,24 @@ func TestListeningLivesByTheServicesRules(t *testing.T) {
 	s := open(t, emulatortest.Firestore(t))
 	requireAll(t, ownership.Applied, s.Apply(t.Context(), creations("x", 1)))
 	ctx, cancel := context.WithCancel(t.Context())
-	notices, ended := make(chan ownership.Notice, 10), make(chan error, 1)
-	go func() { ended <- s.Listen(ctx, func(n ownership.Notice) { notices <- n }) }()
-	await := func(what string) ownership.Notice {
-		t.Helper()
-		select {
-		case n := <-notices:
-			return n
-		case err := <-ended:
-			require.FailNow(t, "the listener ended", "before %s: %v", what, err)
-		case <-time.After(30 * time.Second):
-			require.FailNow(t, "nothing was told of "+what)
+	changed, listens := make(chan registry.Resource, 10), make(chan struct{})
+	begun := sync.OnceFunc(func() { close(listens) })
+	cursor := ownership.NewFeedCursor(func(entries []ownership.FeedEntry) {
+		for _, e := range entries {
+			changed <- e.Resources[0]
 		}
-		return ownership.Notice{}
+	})
+	ended := make(chan error, 1)
+	go func() { ended <- s.Listen(ctx, cursor, func(int64) { begun() }) }()
+	select {
+	case <-listens:
+	case err := <-ended:
+		require.NoError(t, err, "the listener ended")
 	}
-	require.Empty(t, await("its beginning").Entries)
 	move := creations("x", 1)[0]
 	move.Entry = ownership.Entry{Type: ownership.Moved, From: "t_a", To: "t_b", Version: ownership.Version{Time: time.Unix(9, 0), Source: "//nexus", ID: "m"}}
 	requireAll(t, ownership.Applied, s.Apply(t.Context(), []ownership.Change{move}))
-	notice := await("a change")
-	for len(notice.Entries) == 0 { // the head as it is
-		notice = await("a change")
-	}
-	require.Equal(t, move.Resource, notice.Entries[0].Resource)
+	require.Equal(t, move.Resource, <-changed)
 	cancel()
 	require.ErrorIs(t, <-ended, registry.ErrUnavailable)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/internal/docdb"
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
+	"github.com/northstar-engines/realtime-registry/registry"
 )
 
 // merge reads targets, merges, and writes, until every race is won or the
@@ -22,7 +23,7 @@ import (
 // writes is through after a few, and what is contended is alone in the end.
 func (b *batch) merge(ctx context.Context, targets []*target) error {
 	lost := errors.New("the document never stood still")
-	size := docdb.MaxWrites / 2
+	size := mostNoticed
 	if len(targets) == 0 {
 		return nil
 	}
@@ -87,13 +88,18 @@ func (b *batch) read(ctx context.Context, targets []*target) ([]ownership.Record
 	return records, ledger, err
 }
 
+// mostNoticed is how many documents are committed with one feed entry: about half
+// of the largest event, which makes two commits at once of it, so that a lost race
+// costs half of it. The entry's names take at most 66 KB.
+const mostNoticed = 250
+
 // mostCommits bounds the requests of one batch that are under way at once.
 const mostCommits = 8
 
 // write commits what the merged records want, several requests at a time, and
 // returns the targets to be read again, with the error if there was one other
 // than a lost race. Documents whose cached copies are made wrong go together
-// with their feed entries, at most size of them in one commit.
+// with a feed entry, at most size of them in one commit.
 func (b *batch) write(ctx context.Context, targets []*target, records []ownership.Record, ledger *certifiedLedger, size int) (left []*target, failure error) {
 	var quiet, noticed []pending
 	for i, t := range targets {
@@ -175,14 +181,15 @@ func (b *batch) writeQuietly(ctx context.Context, deadline time.Time, chunk []pe
 	return left, errors.Join(err, failure)
 }
 
-// writeWithNotice commits documents together with their feed entries. Where the
-// commit fails, all of them are to be read again.
+// writeWithNotice commits documents together with the feed entry that names them
+// all. If the commit fails, all of them are to be read again.
 func (b *batch) writeWithNotice(ctx context.Context, deadline time.Time, chunk []pending) (left []*target, failure error) {
-	var writes []docdb.Write
-	for _, p := range chunk {
-		writes = append(writes, p.write, b.store.feedWrite(p.resource))
+	writes := make([]docdb.Write, 0, len(chunk)+1)
+	resources := make([]registry.Resource, len(chunk))
+	for i, p := range chunk {
+		writes, resources[i] = append(writes, p.write), p.resource
 	}
-	_, err := b.store.commit(ctx, deadline, writes...)
+	_, err := b.store.commit(ctx, deadline, append(writes, b.store.feedWrite(resources...))...)
 	for _, p := range chunk {
 		if err == nil {
 			b.written.Add(1)

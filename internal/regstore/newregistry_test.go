@@ -133,7 +133,7 @@ func TestAHeadThatSomebodyDeletedIsNotTakenForANewRegistry(t *testing.T) {
 
 	_, openErr := fsregistry.Open(t.Context(), brief(p))
 	_, readErr := s.Read(t.Context(), []registry.Resource{resource})
-	_, feedErr := s.Changes(t.Context(), time.Time{})
+	_, feedErr := s.Changes(t.Context(), ownership.NewFeedCursor(nil))
 	_, claimErr := s.Claim(t.Context(), "t_a", registry.Resource{Kind: registry.Canvas, ID: "c"})
 	move.Entry.ID = "m2"
 	moveErr := s.Apply(t.Context(), []ownership.Change{move})[0].Err

@@ -94,7 +94,9 @@ func TestAReadTakesOneMoreRequestAtMostWhateverTheHeadDoes(t *testing.T) {
 	}), "a claim")
 	require.Equal(t, map[string]int64{"get": 1, "query": 2, "commit": 0}, requests(func() {
 		at := position + 1
-		batch, err := s.Changes(t.Context(), time.Now())
+		cursor := ownership.NewFeedCursor(nil)
+		cursor.Begin(time.Now())
+		batch, err := s.Changes(t.Context(), cursor)
 		require.NoError(t, err)
 		require.EqualValues(t, at, batch.Ledger.Seq())
 	}), "the change feed, whose entries are one of the queries")

@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"context"
+	"maps"
 	"path"
 	"slices"
 	"time"
@@ -92,9 +93,30 @@ func (s *simulation) withoutNotices(writes []docdb.Write) []docdb.Write {
 		joined := claimed(w.Fields) && !claimed(before)
 		omitted[path.Base(w.Name)] = s.rules.Feed && !moved || s.rules.ClaimFeed && joined
 	}
-	return slices.DeleteFunc(slices.Clone(writes), func(w docdb.Write) bool {
-		return path.Dir(w.Name) == regstore.FeedCollection && omitted[w.Fields["resource"].GetStringValue()]
-	})
+	var left []docdb.Write
+	for _, w := range writes {
+		if path.Dir(w.Name) == regstore.FeedCollection && !withoutNames(&w, omitted) {
+			continue
+		}
+		left = append(left, w)
+	}
+	return left
+}
+
+// withoutNames takes names out of a feed entry, and reports whether any are left.
+func withoutNames(w *docdb.Write, omitted map[string]bool) bool {
+	if one, ok := w.Fields["resource"]; ok {
+		return !omitted[one.GetStringValue()]
+	}
+	var left []*docdb.Value
+	for _, name := range w.Fields["resources"].GetArrayValue().GetValues() {
+		if !omitted[name.GetStringValue()] {
+			left = append(left, name)
+		}
+	}
+	w.Fields = maps.Clone(w.Fields)
+	w.Fields["resources"] = docdb.Array(left)
+	return len(left) > 0
 }
 
 func claimed(fields map[string]*docdb.Value) bool {

@@ -13,54 +13,93 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
-func changes(t *testing.T, s ownership.Feed, after time.Time) ownership.FeedBatch {
-	t.Helper()
-	batch, err := s.Changes(context.Background(), after)
-	require.NoError(t, err)
-	require.False(t, batch.At.Before(after))
-	return batch
+// follower follows a store's feed, and keeps what it was told.
+type follower struct {
+	t      *testing.T
+	store  ownership.Feed
+	cursor *ownership.FeedCursor
+	told   []ownership.FeedEntry
 }
 
-func resourcesOf(batch ownership.FeedBatch) []registry.Resource {
+func follow(t *testing.T, s ownership.Feed) *follower {
+	f := &follower{t: t, store: s}
+	f.cursor = ownership.NewFeedCursor(func(entries []ownership.FeedEntry) { f.told = append(f.told, entries...) })
+	return f
+}
+
+// read reads the feed, and returns which resources it told of.
+func (f *follower) read() (ownership.FeedBatch, []registry.Resource) {
+	f.t.Helper()
+	f.told = nil
+	batch, err := f.store.Changes(context.Background(), f.cursor)
+	require.NoError(f.t, err)
 	var resources []registry.Resource
-	for _, e := range batch.Entries {
-		resources = append(resources, e.Resource)
+	for _, e := range f.told {
+		require.NoError(f.t, e.Unread)
+		resources = append(resources, e.Resources...)
 	}
-	return resources
+	return batch, resources
 }
 
 func feedBegins(t *testing.T, b Backend) {
 	s := b.Open()
 	apply(t, s, created(thread("1"), "t_a", 1, "e1"), moved(thread("1"), "t_a", "t_b", 2, "e2"))
 	apply(t, s, tenantMoved("t_x", "t_y", 3, "m"))
-	batch := changes(t, s, time.Time{})
+	f := follow(t, s)
+	batch, told := f.read()
 	require.True(t, batch.Missed, "nothing from before may be relied on")
-	require.Empty(t, batch.Entries)
+	require.Empty(t, told)
 	require.EqualValues(t, 1, batch.Ledger.Seq())
 	require.False(t, batch.At.IsZero())
-	require.False(t, changes(t, s, batch.At).Missed)
+	batch, _ = f.read()
+	require.False(t, batch.Missed)
 }
 
 func feedTellsChanges(t *testing.T, b Backend) {
-	writer, reader := b.Open(), b.Open()
+	writer, f := b.Open(), follow(t, b.Open())
 	apply(t, writer, created(thread("1"), "t_a", 1, "e1"))
-	begin := changes(t, reader, time.Time{})
+	f.read()
 	apply(t, writer, created(thread("2"), "t_a", 1, "e2"))
-	require.Empty(t, changes(t, reader, begin.At).Entries, "what is new is copied nowhere")
+	_, told := f.read()
+	require.Empty(t, told, "what is new is copied nowhere")
 
 	apply(t, writer, moved(thread("1"), "t_a", "t_b", 2, "m1"))
-	batch := changes(t, reader, begin.At)
-	require.Equal(t, []registry.Resource{thread("1")}, resourcesOf(batch))
-	require.False(t, batch.Entries[0].At.Before(batch.From))
+	batch, told := f.read()
+	require.Equal(t, []registry.Resource{thread("1")}, told)
 	require.False(t, batch.Missed)
-	again := changes(t, reader, begin.At)
-	require.Equal(t, batch.Entries, again.Entries, "who asks again is told again, by the same names")
+	_, told = f.read()
+	require.Empty(t, told, "nobody is told twice")
 
 	apply(t, writer, tenantMoved("t_b", "t_c", 3, "m2"))
-	batch = changes(t, reader, batch.At)
+	batch, told = f.read()
+	require.Empty(t, told)
 	require.EqualValues(t, 1, batch.Ledger.Seq())
 	require.Equal(t, kinds(ownership.Applied)[0], writer.Apply(context.Background(), []ownership.Change{ownership.Retraction(ownership.Version{Source: "//nexus", ID: "m2"}, "", "")})[0].Kind)
-	require.EqualValues(t, 2, changes(t, reader, batch.At).Ledger.Seq())
+	batch, _ = f.read()
+	require.EqualValues(t, 2, batch.Ledger.Seq())
+}
+
+// One commit is one entry, whatever it changes.
+func feedNamesAll(t *testing.T, b Backend) {
+	const n = 120
+	writer, f := b.Open(), follow(t, b.Open())
+	var creations, moves []ownership.Change
+	var all []registry.Resource
+	for i := range n {
+		r := thread(fmt.Sprintf("%03d", i))
+		all = append(all, r)
+		creations = append(creations, created(r, "t_a", 1, fmt.Sprint("e", i)))
+		moves = append(moves, moved(r, "t_a", "t_b", 2, "m"))
+	}
+	apply(t, writer, creations...)
+	f.read()
+	apply(t, writer, moves...)
+	_, told := f.read()
+	require.Len(t, f.told, 1)
+	require.Equal(t, all, told)
+	apply(t, writer, moved(thread("000"), "t_b", "t_c", 3, "m3"))
+	_, told = f.read()
+	require.Equal(t, all[:1], told)
 }
 
 // Each round changes a history, then the ledger, then the next history: a batch
@@ -68,11 +107,11 @@ func feedTellsChanges(t *testing.T, b Backend) {
 // change without the ledger before it.
 func feedIsOfOneTime(t *testing.T, b Backend) {
 	const rounds = 40
-	writer, reader := b.Open(), b.Open()
+	writer, f := b.Open(), follow(t, b.Open())
 	for i := range rounds {
 		apply(t, writer, created(thread(fmt.Sprint(i)), "t_a", 1, fmt.Sprint("e", i)))
 	}
-	begin := changes(t, reader, time.Time{})
+	f.read()
 	var running sync.WaitGroup
 	done := make(chan struct{})
 	running.Go(func() {
@@ -82,19 +121,18 @@ func feedIsOfOneTime(t *testing.T, b Backend) {
 			apply(t, writer, tenantMoved("t_x", "t_y", i, fmt.Sprint("l", i)))
 		}
 	})
-	told, cursor := map[string]bool{}, begin.At
+	told := map[string]bool{}
 	for finished := false; !finished; {
 		select {
 		case <-done:
 			finished = true
 		default:
 		}
-		batch := changes(t, reader, cursor)
+		batch, _ := f.read()
 		require.False(t, batch.Missed)
-		for _, e := range batch.Entries {
+		for _, e := range f.told {
 			told[e.ID] = true
 		}
-		cursor = batch.At
 		require.GreaterOrEqual(t, len(told), int(batch.Ledger.Seq()))
 		require.LessOrEqual(t, len(told), int(batch.Ledger.Seq())+1)
 	}
@@ -107,36 +145,41 @@ func feedListener(t *testing.T, b Backend) {
 	apply(t, writer, created(thread("1"), "t_a", 1, "e1"))
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	notices, ended := make(chan ownership.Notice, 1000), make(chan error, 1)
-	go func() { ended <- reader.Listen(ctx, func(n ownership.Notice) { notices <- n }) }()
-	<-notices // it listens, or will in a moment
-
-	await := func(what string, write func(attempt int), is func(ownership.Notice) bool) {
-		t.Helper()
-		for attempt := range 30 { // it may miss some
-			write(attempt)
-			deadline := time.After(time.Second)
-			for told := false; !told; {
-				select {
-				case n := <-notices:
-					if is(n) {
-						return
-					}
-				case <-deadline:
-					told = true
-				}
-			}
+	entries, positions, ended := make(chan ownership.FeedEntry, 1000), make(chan int64, 1000), make(chan error, 1)
+	cursor := ownership.NewFeedCursor(func(told []ownership.FeedEntry) {
+		for _, e := range told {
+			entries <- e
 		}
-		require.Fail(t, "not told of "+what)
-	}
-	await("a history", func(i int) {
-		apply(t, writer, moved(thread("1"), "t_a", "t_b", 2+i, fmt.Sprint("h", i)))
-	}, func(n ownership.Notice) bool {
-		return len(n.Entries) > 0 && n.Entries[0].Resource == thread("1") && n.Entries[0].ID != ""
 	})
-	await("the ledger", func(i int) {
+	go func() { ended <- reader.Listen(ctx, cursor, func(position int64) { positions <- position }) }()
+	<-positions // it listens, or will in a moment
+
+	await(t, "a history", entries, func(i int) {
+		apply(t, writer, moved(thread("1"), "t_a", "t_b", 2+i, fmt.Sprint("h", i)))
+	}, func(e ownership.FeedEntry) bool { return e.Resources[0] == thread("1") && e.ID != "" })
+	await(t, "the ledger", positions, func(i int) {
 		apply(t, writer, tenantMoved("t_x", "t_y", i, fmt.Sprint("l", i)))
-	}, func(n ownership.Notice) bool { return n.Seq > 0 })
+	}, func(position int64) bool { return position > 0 })
 	cancel()
 	require.ErrorIs(t, <-ended, registry.ErrUnavailable)
+}
+
+// await writes until it is told: a listener may miss some.
+func await[T any](t *testing.T, what string, told <-chan T, write func(attempt int), is func(T) bool) {
+	t.Helper()
+	for attempt := range 30 {
+		write(attempt)
+		for deadline := time.After(time.Second); ; {
+			select {
+			case one := <-told:
+				if is(one) {
+					return
+				}
+				continue
+			case <-deadline:
+			}
+			break
+		}
+	}
+	require.Fail(t, "not told of "+what)
 }

@@ -93,7 +93,8 @@ func laterMove(t *testing.T, b Backend) {
 		require.NoError(t, err)
 		require.Len(t, all, 1, "moves are listed")
 		requireUnread(t, all[0].Unread)
-		require.NotNil(t, changes(t, s, time.Time{}).Ledger.Blocked())
+		batch, _ := follow(t, s).read()
+		require.NotNil(t, batch.Ledger.Blocked())
 	}
 	require.Equal(t, kinds(ownership.Applied), apply(t, s, tenantMoved("t_c", "t_d", 4, "m3")), "the ledger itself needs no fold")
 	_, err := s.ClaimJob(ctx, "worker", time.Minute)
@@ -170,7 +171,7 @@ func headSaysWho(t *testing.T, b Backend) {
 	for field, reads := range map[string]bool{"format": false, "min_reader": false, "min_writer": true} {
 		b.SetHead(field, later)
 		_, readErr := s.Read(ctx, []registry.Resource{thread("1")})
-		_, feedErr := s.Changes(ctx, time.Time{})
+		_, feedErr := s.Changes(ctx, ownership.NewFeedCursor(nil))
 		exportErr := s.Export(ctx, func(ownership.Record, *ownership.Ledger) error { return nil })
 		for operation, err := range map[string]error{"read": readErr, "changes": feedErr, "export": exportErr} {
 			if reads {

@@ -56,9 +56,15 @@ func (o Outside) SetHead(field string, value int64) {
 // Feed is that of a Backend.
 func (o Outside) Feed() (resources []registry.Resource) {
 	for _, d := range o.all(docdb.Query{Collection: "realtime_registry_feed", OrderBy: "at"}) {
-		resource, err := registry.ParseDocumentID(d.Fields["resource"].GetStringValue())
-		must(err)
-		resources = append(resources, resource)
+		names := d.Fields["resources"].GetArrayValue().GetValues()
+		if len(names) == 0 {
+			names = []*docdb.Value{d.Fields["resource"]}
+		}
+		for _, name := range names {
+			resource, err := registry.ParseDocumentID(name.GetStringValue())
+			must(err)
+			resources = append(resources, resource)
+		}
 	}
 	return resources
 }

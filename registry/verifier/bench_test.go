@@ -171,11 +171,13 @@ func (*forgetful) Read(_ context.Context, resources []registry.Resource) (owners
 	return s, nil
 }
 
-func (*forgetful) Changes(_ context.Context, after time.Time) (ownership.FeedBatch, error) {
-	return ownership.FeedBatch{At: time.Now(), Missed: after.IsZero()}, nil
+func (*forgetful) Changes(_ context.Context, cursor *ownership.FeedCursor) (ownership.FeedBatch, error) {
+	begins := cursor.Floor().IsZero()
+	cursor.Advance(time.Now())
+	return ownership.FeedBatch{At: time.Now(), Missed: begins}, nil
 }
 
-func (*forgetful) Listen(ctx context.Context, _ func(ownership.Notice)) error {
+func (*forgetful) Listen(ctx context.Context, _ *ownership.FeedCursor, _ func(int64)) error {
 	<-ctx.Done()
 	return ctx.Err()
 }

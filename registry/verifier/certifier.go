@@ -3,7 +3,6 @@ package verifier
 import (
 	"context"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -50,10 +49,7 @@ type certifier struct {
 	lapse   *time.Timer                 // fires when the certificate runs out
 	asleep  atomic.Bool                 // nobody needs certificates, as far as the loop knows
 
-	// The fields below are the loop's own, except dealt.
-	cursor time.Time
-	mu     sync.Mutex
-	dealt  map[string]time.Time // feed entries that are dealt with, and their times; bounded by mostTold
+	cursor *ownership.FeedCursor // calls tell
 
 	omit atomic.Bool // certification, for tests that it is needed
 }
@@ -64,10 +60,6 @@ const (
 	idleAfter = time.Minute
 	// leastGap is between the starts of two confirming reads.
 	leastGap = 20 * time.Millisecond
-	// mostTold bounds the names of entries that are dealt with, where no
-	// confirming read forgets them: it is more than two of those may bring. To
-	// deal with an entry again does no harm.
-	mostTold = 50_000
 	// expireEvery is between two looks for watches that are older than MaxAge,
 	// or MaxStaleness/2 where that is less.
 	expireEvery = time.Second
@@ -78,11 +70,12 @@ const (
 func newCertifier(feed ownership.Feed, c *cache, o Options, t *feedTelemetry) *certifier {
 	f := &certifier{
 		feed: feed, cache: c, options: o, telemetry: t, logger: o.Logger,
-		wake: make(chan struct{}, 1), dealt: map[string]time.Time{},
+		wake: make(chan struct{}, 1),
 		listening: listening.New(o.Logger,
 			"the change feed cannot be listened to: changes are seen by reading it",
 			"the change feed is listened to again"),
 	}
+	f.cursor = ownership.NewFeedCursor(f.tell)
 	f.lapse = time.AfterFunc(time.Hour, f.lapsed)
 	f.lapse.Stop() // until there is a certificate
 	return f
@@ -208,22 +201,16 @@ func (c *certifier) patience(now time.Time) time.Duration {
 	return min(c.options.Timeout, max(c.options.MaxStaleness, now.Sub(since)))
 }
 
-// take applies a batch. What changed is out of the cache before the certificate
-// that covers it is there to be used.
+// take applies a batch, whose entries the cursor has told: what changed is out of
+// the cache before the certificate that covers it is there to be used.
 func (c *certifier) take(batch ownership.FeedBatch, sent time.Time) {
 	before := c.current.Load()
 	cert := &certificate{since: sent, at: batch.At, ledger: batch.Ledger, unmoved: newUnmoved()}
 	switch {
 	case batch.Missed, before != nil && (suspended(before.since, sent) || batch.Ledger.Seq() < before.ledger.Seq()):
-		c.telemetry.closed(c.cache.drop(), feedGap)
-		c.cache.watchers.each((*Watcher).forget)
+		c.drop()
 	case before != nil && before.ledger.Seq() == batch.Ledger.Seq():
 		cert.unmoved = before.unmoved
-	}
-	c.tell(batch.Entries)
-	c.forget(batch.From)
-	if batch.At.After(c.cursor) {
-		c.cursor = batch.At
 	}
 	c.current.Store(cert)
 	if before != nil && before.ledger.Seq() != batch.Ledger.Seq() {
@@ -250,34 +237,26 @@ func suspended(from, to time.Time) bool {
 	return to.Round(0).Sub(from.Round(0))-to.Sub(from) > skew
 }
 
-// tell takes out of the cache what has changed, once for each entry.
-func (c *certifier) tell(entries []ownership.FeedEntry) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	into := touched{}
-	for _, e := range entries {
-		if _, known := c.dealt[e.ID]; known {
-			continue
-		}
-		if len(c.dealt) >= mostTold {
-			clear(c.dealt)
-		}
-		c.dealt[e.ID] = e.At
-		c.telemetry.changes.Add(context.Background(), 1)
-		c.telemetry.closed(c.cache.invalidate(e.Resource, into), changed)
-	}
-	into.deliver()
+// drop takes everything out of the cache.
+func (c *certifier) drop() {
+	c.telemetry.closed(c.cache.drop(), feedGap)
+	c.cache.watchers.each((*Watcher).forget)
 }
 
-// forget drops the names of entries that are not told again.
-func (c *certifier) forget(before time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for id, at := range c.dealt {
-		if at.Before(before) {
-			delete(c.dealt, id)
+// tell takes out of the cache what has changed. The cursor calls it, for the
+// loop and for the listener.
+func (c *certifier) tell(entries []ownership.FeedEntry) {
+	into := touched{}
+	for _, e := range entries {
+		if e.Unread != nil {
+			c.drop()
 		}
+		for _, r := range e.Resources {
+			c.telemetry.closed(c.cache.invalidate(r, into), changed)
+		}
+		c.telemetry.changes.Add(context.Background(), int64(len(e.Resources)))
 	}
+	into.deliver()
 }
 
 // lapsed ends all watches where the certificate has run out.

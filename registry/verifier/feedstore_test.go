@@ -29,6 +29,8 @@ type feedStore struct {
 	alter func(ownership.FeedBatch) ownership.FeedBatch // after it
 	slow  time.Duration                                 // how long the answer takes to arrive
 	asked int
+
+	missing int // how many of the next batches tell nothing but that entries are missing
 }
 
 func newFeedStore() *feedStore { return &feedStore{gatedStore: newGatedStore(nil)} }
@@ -39,17 +41,26 @@ func (s *feedStore) set(feed func(context.Context) error) {
 	s.feed = feed
 }
 
-func (s *feedStore) Changes(ctx context.Context, after time.Time) (ownership.FeedBatch, error) {
+func (s *feedStore) Changes(ctx context.Context, cursor *ownership.FeedCursor) (ownership.FeedBatch, error) {
 	s.mu.Lock()
 	s.asked++
 	feed, alter, slow := s.feed, s.alter, s.slow
+	silent := s.missing > 0
+	s.missing = max(0, s.missing-1)
 	s.mu.Unlock()
 	if feed != nil {
 		if err := feed(ctx); err != nil {
 			return ownership.FeedBatch{}, err
 		}
 	}
-	batch, err := s.Store.Changes(ctx, after)
+	reader := cursor
+	if silent {
+		reader = ownership.NewFeedCursor(nil) // begins, and tells nothing
+	}
+	batch, err := s.Store.Changes(ctx, reader)
+	if silent && err == nil {
+		cursor.Begin(batch.At.Add(ownership.Slice)) // nor later
+	}
 	select {
 	case <-time.After(slow):
 	case <-ctx.Done():
@@ -61,9 +72,9 @@ func (s *feedStore) Changes(ctx context.Context, after time.Time) (ownership.Fee
 	return batch, err
 }
 
-func (s *feedStore) Listen(ctx context.Context, tell func(ownership.Notice)) error {
+func (s *feedStore) Listen(ctx context.Context, cursor *ownership.FeedCursor, heard func(int64)) error {
 	if s.listen {
-		return s.Store.Listen(ctx, tell)
+		return s.Store.Listen(ctx, cursor, heard)
 	}
 	<-ctx.Done()
 	return ctx.Err()

@@ -25,11 +25,11 @@ type deafStore struct {
 	deaf atomic.Bool
 }
 
-func (s *deafStore) Listen(ctx context.Context, tell func(ownership.Notice)) error {
+func (s *deafStore) Listen(ctx context.Context, cursor *ownership.FeedCursor, heard func(int64)) error {
 	if s.deaf.Load() {
 		return fmt.Errorf("listen: %w", registry.ErrUnavailable)
 	}
-	return s.Store.Listen(ctx, tell)
+	return s.Store.Listen(ctx, cursor, heard)
 }
 
 func TestAListenerThatCannotLiveIsLoggedOnceAndSeenInAGauge(t *testing.T) {

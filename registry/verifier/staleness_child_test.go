@@ -117,15 +117,17 @@ type listener struct {
 	deaf atomic.Bool
 }
 
-func (l *listener) Listen(ctx context.Context, tell func(ownership.Notice)) error {
-	return l.Store.Listen(ctx, func(n ownership.Notice) {
+func (l *listener) Listen(ctx context.Context, cursor *ownership.FeedCursor, heard func(int64)) error {
+	deafly := func(do func()) {
 		switch {
 		case !l.deaf.Load():
-			tell(n)
+			do()
 		case rand.IntN(2) == 0:
-			time.AfterFunc(time.Duration(rand.IntN(3000))*time.Millisecond, func() { tell(n) })
+			time.AfterFunc(time.Duration(rand.IntN(3000))*time.Millisecond, do)
 		}
-	})
+	}
+	ear := ownership.NewFeedCursor(func(entries []ownership.FeedEntry) { deafly(func() { cursor.Tell(entries...) }) })
+	return l.Store.Listen(ctx, ear, func(position int64) { deafly(func() { heard(position) }) })
 }
 
 // child is a process with a verifier, and its link to the store, as the test

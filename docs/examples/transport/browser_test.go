@@ -30,11 +30,11 @@ func (s *failing) Read(ctx context.Context, r []registry.Resource) (ownership.Sn
 	return s.Store.Read(ctx, r)
 }
 
-func (s *failing) Changes(ctx context.Context, after time.Time) (ownership.FeedBatch, error) {
+func (s *failing) Changes(ctx context.Context, cursor *ownership.FeedCursor) (ownership.FeedBatch, error) {
 	if s.down.Load() {
 		return ownership.FeedBatch{}, registry.ErrUnavailable
 	}
-	return s.Store.Changes(ctx, after)
+	return s.Store.Changes(ctx, cursor)
 }
 
 func (s *failing) moveAway(t *testing.T) {

@@ -23,11 +23,11 @@ import (
 // blind is a store of whose changes nothing can be learned.
 type blind struct{ *memregistry.Store }
 
-func (blind) Changes(context.Context, time.Time) (ownership.FeedBatch, error) {
+func (blind) Changes(context.Context, *ownership.FeedCursor) (ownership.FeedBatch, error) {
 	return ownership.FeedBatch{}, registry.ErrUnavailable
 }
 
-func (blind) Listen(ctx context.Context, _ func(ownership.Notice)) error {
+func (blind) Listen(ctx context.Context, _ *ownership.FeedCursor, _ func(int64)) error {
 	<-ctx.Done()
 	return ctx.Err()
 }

@@ -39,11 +39,11 @@ func (s *failing) Read(ctx context.Context, r []registry.Resource) (ownership.Sn
 	return s.Store.Read(ctx, r)
 }
 
-func (s *failing) Changes(ctx context.Context, after time.Time) (ownership.FeedBatch, error) {
+func (s *failing) Changes(ctx context.Context, cursor *ownership.FeedCursor) (ownership.FeedBatch, error) {
 	if s.down.Load() {
 		return ownership.FeedBatch{}, registry.ErrUnavailable
 	}
-	return s.Store.Changes(ctx, after)
+	return s.Store.Changes(ctx, cursor)
 }
 
 // server streams th_1, which t_ann owns, with the handler.
