@@ -52,6 +52,9 @@ func Reduce(outcomes []ownership.Outcome) Result {
 // rank orders verdicts: of several, the highest is the message's.
 var rank = map[Verdict]int{Duplicate: 0, Inapplicable: 1, Applied: 2, Refused: 3, Transient: 4}
 
+// Final reports whether trying the change again could not end otherwise.
+func Final(o ownership.Outcome) bool { return one(o).Verdict != Transient }
+
 func one(o ownership.Outcome) Result {
 	switch o.Kind {
 	case ownership.Applied:

@@ -1,10 +1,6 @@
 package consumer
 
-import (
-	"time"
-
-	"github.com/northstar-engines/realtime-registry/handlers"
-)
+import "time"
 
 // batch gathers messages for one call of Store.Apply.
 type batch struct {
@@ -15,7 +11,7 @@ type batch struct {
 
 func (b *batch) add(w *work) {
 	b.works = append(b.works, w)
-	b.changes += len(w.changes)
+	b.changes += len(w.Changes)
 	b.bytes += w.size
 }
 
@@ -75,18 +71,16 @@ func (c *Consumer) batches(l *lane) {
 }
 
 func (c *Consumer) fits(b batch, w *work) bool {
-	return b.changes+len(w.changes) <= c.opts.BatchChanges && b.bytes+w.size <= c.opts.BatchBytes
+	return b.changes+len(w.Changes) <= c.opts.BatchChanges && b.bytes+w.size <= c.opts.BatchBytes
 }
 
-// abandon nacks what no applier has taken, and what still comes.
+// abandon gives back what no applier has taken, and what still comes.
 func (c *Consumer) abandon(l *lane, works []*work) {
-	for _, w := range works {
-		c.settle(w, handlers.Retry(errDraining))
-	}
+	c.giveBack(works...)
 	for {
 		select {
 		case w := <-l.queue:
-			c.settle(w, handlers.Retry(errDraining))
+			c.giveBack(w)
 		case <-c.over:
 			return
 		}

@@ -9,12 +9,10 @@ import (
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/events"
-	"github.com/northstar-engines/realtime-registry/internal/ownership"
 )
 
 // Consumer applies the events of a transport to a store. Use it for one Run.
 type Consumer struct {
-	store     ownership.Store
 	transport Transport
 	opts      Options
 	decode    func(rules events.Rules, attributes map[string]string, data []byte) (events.Event, error)
@@ -24,6 +22,7 @@ type Consumer struct {
 	intake          chan *work // admitted
 	resources       *lane
 	ledger          *lane
+	applier         Applier
 	progress        progress
 	telemetry       *telemetry
 	log             *limitedLog
@@ -37,13 +36,12 @@ type Consumer struct {
 }
 
 // New returns a consumer. The error lists every fault of the options.
-func New(store ownership.Store, transport Transport, opts Options) (*Consumer, error) {
+func New(store Store, transport Transport, opts Options) (*Consumer, error) {
 	if err := opts.Validate(); err != nil {
 		return nil, err
 	}
 	opts = opts.withDefaults()
 	c := &Consumer{
-		store:     store,
 		transport: transport,
 		opts:      opts,
 		decode:    events.Rules.Decode,
@@ -63,6 +61,7 @@ func New(store ownership.Store, transport Transport, opts Options) (*Consumer, e
 	c.killed, c.kill = context.WithCancel(context.Background())
 	var err error
 	c.telemetry, err = newTelemetry(opts.MeterProvider, opts.TracerProvider, c.progress.outstandingNow)
+	c.applier = Applier{Store: store, CommitTimeout: opts.CommitTimeout, RetryBudget: opts.RetryBudget, telemetry: c.telemetry}
 	return c, err
 }
 

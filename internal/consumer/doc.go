@@ -14,9 +14,9 @@
 //     one never waits for the other (lane.go). A batch is sent when it is full,
 //     when the linger is over, or at once if nothing is in flight, so that a
 //     single event never waits (batch.go).
-//  4. Several appliers, one of them the ledger's, give batches to
-//     ownership.Store.Apply. What failed for a passing reason is tried again, with
-//     backoff; the rest of the batch does not wait for it (apply.go).
+//  4. Several batches, one of them the ledger's, are given to the store at a time
+//     (apply.go). What failed for a passing reason is tried again, with backoff; the
+//     rest of the batch does not wait for it (applier.go, which replays share).
 //  5. It is settled, in one place, by one table (settle.go): acked after the
 //     commit; or published to the dead-letter topic, confirmed, and then acked;
 //     or nacked.

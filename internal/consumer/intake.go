@@ -8,12 +8,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/semaphore"
 
 	"github.com/northstar-engines/realtime-registry/events"
 	"github.com/northstar-engines/realtime-registry/handlers"
-	"github.com/northstar-engines/realtime-registry/internal/ownership"
 )
 
 // errDraining is why a message is nacked at shutdown.
@@ -25,10 +23,7 @@ type work struct {
 	size     int64
 	received time.Time
 	event    events.Event // zero Data if the message was not decoded
-	span     trace.Span
-
-	changes  []ownership.Change
-	outcomes []ownership.Outcome // by change; the zero outcome: not tried yet
+	Work
 
 	admitted *admission // nil: not, or not yet
 	settled  atomic.Bool
@@ -40,7 +35,7 @@ func (c *Consumer) deliver(ctx context.Context, m Message) {
 	w := &work{message: m, size: m.size(), received: time.Now()}
 	c.progress.received(w.received)
 	if !c.admission.admit(ctx, w.size) {
-		c.settle(w, handlers.Retry(errDraining))
+		c.giveBack(w)
 		return
 	}
 	w.admitted = &c.admission
@@ -67,16 +62,20 @@ func (c *Consumer) decoder() {
 	}
 }
 
-// pass hands work to the next stage, or nacks it at the end of a drain.
+// pass hands work to the next stage. At the end of a drain that takes it too, to
+// give it back.
 func (c *Consumer) pass(w *work, next chan<- *work) {
-	if c.killed.Err() == nil {
-		select {
-		case next <- w:
-			return
-		case <-c.killed.Done():
-		}
+	select {
+	case next <- w:
+	case <-c.over:
 	}
-	c.settle(w, handlers.Retry(errDraining))
+}
+
+// giveBack nacks what has not been settled, because of a shutdown.
+func (c *Consumer) giveBack(works ...*work) {
+	for _, w := range works {
+		c.settle(w, handlers.Retry(errDraining))
+	}
 }
 
 // understand decodes the message and asks the handlers what it changes.
@@ -95,8 +94,7 @@ func (c *Consumer) understand(w *work) (refusal *events.Refusal) {
 		return &events.Refusal{Reason: events.Malformed, Detail: err.Error()}
 	}
 	w.event = event
-	w.changes = handlers.Changes(event)
-	w.outcomes = make([]ownership.Outcome, len(w.changes))
+	w.Changes = handlers.Changes(event)
 	return nil
 }
 

@@ -178,7 +178,11 @@ func (t *telemetry) deadLettered(reason events.Reason, err error) {
 	t.deadLetters.Add(context.Background(), 1, by)
 }
 
-func (t *telemetry) retried() { t.applyRetries.Add(context.Background(), 1) }
+func (t *telemetry) retried() {
+	if t != nil {
+		t.applyRetries.Add(context.Background(), 1)
+	}
+}
 
 func (t *telemetry) displaced() { t.displacedEntries.Add(context.Background(), 1) }
 
@@ -239,7 +243,10 @@ const maxLinks = 128
 
 // applying measures one attempt. The context that it returns carries the span
 // of the attempt, so that those of the store are below it.
-func (t *telemetry) applying(ctx context.Context, works []*work, changes int) (context.Context, func()) {
+func (t *telemetry) applying(ctx context.Context, works []*Work, changes int) (context.Context, func()) {
+	if t == nil {
+		return ctx, func() {}
+	}
 	started := time.Now()
 	end := func() {
 		t.applyDuration.Record(context.Background(), time.Since(started).Seconds())
