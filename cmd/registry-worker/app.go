@@ -15,7 +15,6 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
 	"github.com/northstar-engines/realtime-registry/internal/docdb/firestoredb"
-	"github.com/northstar-engines/realtime-registry/internal/telemetry"
 )
 
 const programName = "registry-worker"
@@ -42,6 +41,7 @@ type command struct {
 	Faulty   bool           // runs also if the configuration is faulty, to show it
 	Port     bool           // listens where PORT says, if nothing else does
 	Service  bool           // runs until a signal, and goes on if its log cannot be written
+	Daemon   bool           // a service that machines run, and whose log they read
 	Run      func(ctx context.Context, in *invocation) error
 	Sub      []command // commands below this one, whose names begin with its name; then it has no Run
 }
@@ -52,6 +52,7 @@ type invocation struct {
 	Config *config.Config
 	Args   []string // what stands after the flags
 	Logger *slog.Logger
+	logAt  func(slog.Leveler) *slog.Logger // a Logger of another level
 
 	firestore *firestoredb.Connection // of a service, shared by its stores; nil: one of each store's own
 }
@@ -71,12 +72,12 @@ func (p process) run(ctx context.Context) error {
 	err := p.dispatch(ctx)
 	if stdout, ok := p.Stdout.(*output); ok {
 		if stdout.nowhere() {
-			fmt.Fprintln(p.Stderr, "warning: standard output was closed before the start, or is /dev/null: what was printed is nowhere")
+			p.warn("standard output was closed before the start, or is /dev/null: what was printed is nowhere")
 		}
 		stdout.Close()
 	}
-	service := len(p.Args) > 0 && slices.ContainsFunc(commands(), func(c command) bool { return c.Service && c.Name == p.Args[0] })
-	return lostOutput(err, p.Stdout, p.Stderr, service)
+	c, _ := p.command()
+	return lostOutput(err, p.Stdout, p.Stderr, c.Service)
 }
 
 func (p process) dispatch(ctx context.Context) error {
@@ -173,7 +174,7 @@ func (p process) call(ctx context.Context, c command, flags map[string]string, a
 		return usagef("takes no arguments, but was given %q; flags begin with --", args[0])
 	}
 	for _, warning := range misspelt(p.Environ()) {
-		fmt.Fprintln(p.Stderr, "warning: "+warning)
+		p.warn(warning)
 	}
 	cfg, err := config.Load(config.Input{Flags: flags, LookupEnv: p.LookupEnv, Port: c.Port}, c.Groups, c.Rules...)
 	in := &invocation{process: p, Config: cfg, Args: args}
@@ -183,7 +184,8 @@ func (p process) call(ctx context.Context, c command, flags map[string]string, a
 		}
 		return err
 	}
-	in.Logger = telemetry.NewLogger(p.Stderr, cfg.LogFormat, cfg.LogLevel)
+	in.logAt = func(level slog.Leveler) *slog.Logger { return p.newLogger(cfg, level) }
+	in.Logger = in.logAt(cfg.LogLevel)
 	err = c.Run(ctx, in)
 	if ctx.Err() != nil && (errors.Is(err, context.Canceled) || status.Code(err) == codes.Canceled) {
 		return errInterrupted // what the backend says of it is no news
@@ -197,6 +199,16 @@ var errInterrupted = errors.New("interrupted")
 func isCommand(name string) bool {
 	return name == "help" || name == "h" ||
 		slices.ContainsFunc(commands(), func(c command) bool { return c.Name == name })
+}
+
+// command returns the command that the arguments name; false if there is none.
+func (p process) command() (command, bool) {
+	all := commands()
+	i := slices.IndexFunc(all, func(c command) bool { return len(p.Args) > 0 && c.Name == p.Args[0] })
+	if i < 0 {
+		return command{}, false
+	}
+	return all[i], true
 }
 
 func unknownCommand(name string) error {

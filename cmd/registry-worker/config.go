@@ -9,6 +9,7 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
 	"github.com/northstar-engines/realtime-registry/internal/redact"
+	"github.com/northstar-engines/realtime-registry/internal/telemetry"
 	"github.com/northstar-engines/realtime-registry/internal/terminal"
 	"github.com/northstar-engines/realtime-registry/quota"
 )
@@ -18,9 +19,10 @@ var configCommand = command{
 	Summary: "check and print the effective configuration, secrets redacted",
 	Details: "Prints every setting with its value and where the value came from: a flag, a\n" +
 		"variable, or the default. What is wrong is reported, all of it, and the exit code\n" +
-		"is 2; the files of --throttle-policies and of tokens are read for that. Rules that\n" +
-		"differ by command (which backend may be memory, when a token is demanded)\n" +
-		"are checked as for run, with --api as given.",
+		"is 2; the files of --throttle-policies and of tokens are read for that, and what\n" +
+		"OpenTelemetry's variables ask for is tried. Rules that differ by command (which\n" +
+		"backend may be memory, when a token is demanded) are checked as for run, with\n" +
+		"--api as given.",
 	Examples: []string{
 		"registry-worker config",
 		"GOOGLE_CLOUD_PROJECT=prod registry-worker config --listen 0.0.0.0:8080",
@@ -32,7 +34,7 @@ var configCommand = command{
 	Run:    printConfig,
 }
 
-func printConfig(_ context.Context, in *invocation) error {
+func printConfig(ctx context.Context, in *invocation) error {
 	t := terminal.NewTable(in.Stdout, "SETTING", "VALUE", "FROM", "VARIABLE")
 	for _, e := range in.Config.Entries() {
 		t.Row("--"+e.Name, e.Value, e.From, e.Env)
@@ -45,7 +47,15 @@ func printConfig(_ context.Context, in *invocation) error {
 		return err
 	}
 	_, err := readTokens(in.Config)
-	return errors.Join(checkPolicies(in.Config.ThrottlePolicies), err)
+	return errors.Join(checkPolicies(in.Config.ThrottlePolicies), err, checkTelemetry(ctx))
+}
+
+// checkTelemetry returns what a service would report and go on without.
+func checkTelemetry(ctx context.Context) error {
+	if err := telemetry.Check(ctx); err != nil {
+		return usageError{err}
+	}
+	return nil
 }
 
 // checkPolicies returns what would keep the throttle from starting with this

@@ -17,7 +17,6 @@ import (
 	"github.com/northstar-engines/realtime-registry/emulator"
 	"github.com/northstar-engines/realtime-registry/internal/consumer"
 	"github.com/northstar-engines/realtime-registry/internal/pubsubadmin"
-	"github.com/northstar-engines/realtime-registry/internal/telemetry"
 )
 
 var devCommand = command{
@@ -113,9 +112,6 @@ func (d *devRun) setDefaults(ctx context.Context) error {
 	if d.Config.Defaulted("shutdown-delay") {
 		d.Config.ShutdownDelay = 0 // nothing balances requests to it
 	}
-	if d.Config.Defaulted("log-format") {
-		d.Config.LogFormat = telemetry.Text
-	}
 	d.setLogger()
 	listener, err := listen(ctx, "listen", d.Config.Listen)
 	if err != nil {
@@ -129,13 +125,13 @@ func (d *devRun) setDefaults(ctx context.Context) error {
 // holds from the beginning.
 func (d *devRun) setLogger() {
 	if !d.Config.Defaulted("log-level") {
-		d.Logger = telemetry.NewLogger(d.Stderr, d.Config.LogFormat, d.Config.LogLevel)
+		d.Logger = d.logAt(d.Config.LogLevel)
 		d.loud = func() {}
 		return
 	}
 	level := &slog.LevelVar{}
 	level.Set(slog.LevelError)
-	d.Logger = telemetry.NewLogger(d.Stderr, d.Config.LogFormat, level)
+	d.Logger = d.logAt(level)
 	d.loud = func() { level.Set(slog.LevelWarn) }
 }
 

@@ -3,12 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/urfave/cli/v3"
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
-	"github.com/northstar-engines/realtime-registry/internal/terminal"
 )
 
 // The exit codes (design §8).
@@ -28,16 +26,21 @@ func usagef(format string, args ...any) error { return usageError{fmt.Errorf(for
 // errReported ends a command with a fault that it has told already.
 var errReported = errors.New("reported")
 
-// exitCode maps a command's error to the process's exit code, and tells it. It
-// is the only place that does either.
-func exitCode(stderr io.Writer, err error) int {
+// exitCode maps a command's error to the process's exit code, and tells it, in
+// the form of the log. It is the only place that does either.
+func (p process) exitCode(err error) int {
 	if err == nil {
 		return exitDone
 	}
 	if errors.Is(err, errReported) {
 		return exitFault
 	}
-	fmt.Fprintln(stderr, terminal.Plain(fmt.Sprintf("%s: %v", programName, err)))
+	code := codeOf(err)
+	p.fatal(fmt.Sprintf("%s: %v", programName, err), code)
+	return code
+}
+
+func codeOf(err error) int {
 	var usage usageError
 	var faults config.Faults
 	var library cli.ExitCoder // of the library: help for a command that does not exist

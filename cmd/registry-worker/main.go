@@ -31,7 +31,7 @@ func main() {
 		Stdout:    stdout,
 		Stderr:    stderr,
 	}
-	code := exitCode(stderr, p.run(ctx))
+	code := p.exitCode(p.run(ctx))
 	stop()
 	os.Exit(code)
 }

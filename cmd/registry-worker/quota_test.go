@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"math"
 	"net/http"
 	"os"
@@ -144,7 +143,7 @@ func TestABadPolicyFileIsToldOnceAndEveryFaultOfIt(t *testing.T) {
 	require.NoError(t, os.WriteFile(bad, []byte("policies:\n  - {limit: 0, window: 0s}\n"), 0o600))
 	in := &invocation{Config: &config.Config{ThrottleBackend: config.Memory, ThrottlePolicies: bad}}
 	_, err := in.openThrottle(t.Context(), &telemetry.Telemetry{})
-	require.Equal(t, exitUsage, exitCode(io.Discard, err))
+	require.Equal(t, exitUsage, codeOf(err))
 	require.Equal(t, 1, strings.Count(err.Error(), "throttle: "), err)
 	require.Equal(t, 2, strings.Count(err.Error(), bad+":2: invalid: "), err)
 }

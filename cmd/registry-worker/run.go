@@ -33,6 +33,7 @@ var runCommand = command{
 	Rules:   runRules,
 	Port:    true,
 	Service: true,
+	Daemon:  true,
 	Run:     runRun,
 }
 

@@ -33,6 +33,7 @@ var serveCommand = command{
 	},
 	Port:    true,
 	Service: true,
+	Daemon:  true,
 	Run:     runServe,
 }
 

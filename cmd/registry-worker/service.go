@@ -23,7 +23,7 @@ type service struct {
 	health    *storeHealth
 	throttle  *throttle // nil if the API is not served
 	listener  net.Listener
-	metrics   net.Listener // of --metrics-listen; nil: listener
+	metrics   net.Listener // of --metrics-listen; nil if there is none, or not yet
 	tokens    tokens       // that the API demands
 	startBy   time.Time    // what is not open by then is missing
 	stop      func()       // ends the verifier; nil if there is none
@@ -64,9 +64,8 @@ func startService(ctx context.Context, in *invocation) (_ *service, err error) {
 	}()
 	start, cancel := context.WithDeadline(ctx, s.startBy)
 	defer cancel()
-	s.telemetry, err = telemetry.New(start, telemetry.Options{Version: buildVersion().Version, Logger: in.Logger})
-	if err != nil {
-		return nil, usageError{err}
+	if s.telemetry, err = in.openTelemetry(start); err != nil {
+		return nil, err
 	}
 	if s.tokens, err = readTokens(in.Config); err != nil {
 		return nil, err
@@ -76,9 +75,7 @@ func startService(ctx context.Context, in *invocation) (_ *service, err error) {
 		return nil, err
 	}
 	if in.Config.MetricsListen != "" {
-		if s.metrics, err = listen(start, "metrics-listen", in.Config.MetricsListen); err != nil {
-			return nil, err
-		}
+		s.metrics = in.listenForMetrics(start)
 	}
 	if err := in.dialFirestore(start); err != nil {
 		return nil, err
@@ -87,7 +84,7 @@ func startService(ctx context.Context, in *invocation) (_ *service, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s.health, err = newStoreHealth(s.store, s.telemetry.MeterProvider)
+	s.health, err = newStoreHealth(s.store, s.telemetry.Providers)
 	return s, err
 }
 

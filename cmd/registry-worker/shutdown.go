@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"net"
 	"syscall"
 	"time"
 
@@ -22,15 +23,17 @@ import (
 func (s *service) serve(ctx context.Context, o api.Options, worked <-chan struct{}) error {
 	group, ctx := errgroup.WithContext(ctx)
 	answered := make(chan struct{})
-	if s.metrics != nil {
+	if s.Config.MetricsListen != "" {
 		monitored, err := api.New(monitoring(o))
 		if err != nil {
 			return err
 		}
 		o.Metrics = nil
-		s.Logger.Info("listening", "address", s.metrics.Addr().String(), "api", false, "metrics", true)
 		until := after(ctx, func() { monitored.Drain(); <-answered; <-worked })
-		group.Go(func() error { return monitored.Serve(until, s.metrics) })
+		if s.metrics != nil {
+			s.tellOfMetrics(s.metrics)
+		}
+		group.Go(func() error { return s.serveMetrics(until, monitored) })
 	}
 	server, err := api.New(o)
 	if err != nil {
@@ -53,6 +56,22 @@ func (s *service) serve(ctx context.Context, o api.Options, worked <-chan struct
 	})
 	group.Go(func() error { s.followTokens(ctx, server, s.tokens, tokenEvery); return nil })
 	return group.Wait()
+}
+
+func (s *service) tellOfMetrics(l net.Listener) {
+	s.Logger.Info("listening", "address", l.Addr().String(), "api", false, "metrics", true)
+}
+
+// serveMetrics answers at --metrics-listen until ctx ends.
+func (s *service) serveMetrics(ctx context.Context, server *api.Server) error {
+	l := s.metrics
+	if l == nil {
+		if l = s.retryMetrics(ctx); l == nil {
+			return nil
+		}
+		s.tellOfMetrics(l)
+	}
+	return server.Serve(ctx, l)
 }
 
 // after returns a context that ends when wait, which is called at the end of ctx,

@@ -7,6 +7,7 @@ import (
 
 	"go.opentelemetry.io/otel/metric"
 
+	"github.com/northstar-engines/realtime-registry/internal/observe"
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
 )
 
@@ -27,20 +28,18 @@ const (
 	askStoreTimeout = 2 * time.Second
 )
 
-func newStoreHealth(store ownership.Store, provider metric.MeterProvider) (*storeHealth, error) {
+func newStoreHealth(store ownership.Store, p observe.Providers) (*storeHealth, error) {
 	h := &storeHealth{store: store}
-	_, err := provider.Meter("github.com/northstar-engines/realtime-registry/cmd/registry-worker").
-		Int64ObservableGauge("registry.store.up", metric.WithUnit("{store}"),
-			metric.WithDescription("1 if the registry's store has answered, asked for this measurement; else 0."),
-			metric.WithInt64Callback(func(ctx context.Context, o metric.Int64Observer) error {
-				up := int64(1)
-				if h.ask(ctx) != nil {
-					up = 0
-				}
-				o.Observe(up)
-				return nil
-			}))
-	return h, err
+	i := p.Instruments(scope)
+	up := i.Gauge("registry.store.up", "{store}", "1 if the registry's store has answered, asked for this measurement; else 0.")
+	i.Collect(func(ctx context.Context, o metric.Observer) {
+		answers := int64(1)
+		if h.ask(ctx) != nil {
+			answers = 0
+		}
+		o.ObserveInt64(up, answers)
+	}, up)
+	return h, i.Err()
 }
 
 // ask returns why the store does not answer, or nil. Its answer is up to a second

@@ -173,7 +173,7 @@ func TestWhereNothingIsTracedTheLogHasThePublishersTrace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
 		l := newLine()
-		running(t, each(applied), l, Options{TracerProvider: nooptrace.NewTracerProvider(), Logger: logging.NewLogger(&out, logging.JSON, slog.LevelInfo)})
+		running(t, each(applied), l, Options{TracerProvider: nooptrace.NewTracerProvider(), Logger: logging.NewLogger(&out, logging.LogOptions{Format: logging.JSON})})
 		l.send(Message{Data: []byte("?"), Attributes: map[string]string{
 			"ce-traceparent": "00-11111111111111111111111111111111-2222222222222222-01",
 		}}).wait()

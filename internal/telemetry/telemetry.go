@@ -8,19 +8,22 @@
 //   - Traces are exported if OTEL_TRACES_EXPORTER or an OTLP endpoint asks
 //     for it, else not made at all: nothing is spent on spans that nobody gets.
 //     Trace ids of callers reach the log all the same.
-//   - The log goes to one writer, as JSON or as text (see NewLogger), with
-//     trace_id and span_id if the context has a span.
+//   - The log goes to one writer, in one of three forms (see NewLogger).
 //
 // The environment variables are those of the OpenTelemetry specification:
 // OTEL_SDK_DISABLED, OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES (they win
-// over the service name realtime-registry), the exporters', the samplers'. A
-// variable that cannot be followed is an error of New; a pair of
-// OTEL_RESOURCE_ATTRIBUTES that is none is left out, and told. With
+// over what newResource says), the exporters', the samplers'. With
 // OTEL_METRICS_EXPORTER=prometheus nothing is added to Telemetry.Metrics, unless
 // OTEL_EXPORTER_PROMETHEUS_HOST or _PORT asks for a server of its own.
 //
-// Nothing global is set but the handler of OpenTelemetry's own errors, which
-// has no other place: an exporter that cannot export is logged as a warning.
+// No service stands still for its telemetry. A variable that cannot be followed
+// is an error of New, which sets up all the rest; Check finds such a variable
+// before a service is started. An exporter that cannot export is logged as a
+// warning, each minute. The metrics registry.telemetry.faults and
+// registry.telemetry.failures count both.
+//
+// Nothing global is set but the handlers of OpenTelemetry's own errors, which
+// have no other place.
 package telemetry
 
 import (
@@ -29,28 +32,22 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-	"go.opentelemetry.io/contrib/exporters/autoexport"
-	"go.opentelemetry.io/otel"
 	otelprometheus "go.opentelemetry.io/otel/exporters/prometheus"
 	"go.opentelemetry.io/otel/metric"
-	noopmetric "go.opentelemetry.io/otel/metric/noop"
 	"go.opentelemetry.io/otel/propagation"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
-	semconv "go.opentelemetry.io/otel/semconv/v1.37.0"
-	"go.opentelemetry.io/otel/trace"
-	nooptrace "go.opentelemetry.io/otel/trace/noop"
 
-	"github.com/northstar-engines/realtime-registry/internal/redact"
+	"github.com/northstar-engines/realtime-registry/internal/observe"
 )
 
 // ServiceName is the service.name of everything that is exported, unless
@@ -61,53 +58,72 @@ const ServiceName = "realtime-registry"
 // a drained process alive.
 const FlushTimeout = 5 * time.Second
 
+// How often a failing exporter is logged: at once, and then each minute.
+const (
+	failuresAtOnce    = 3
+	failuresPerSecond = 1. / 60
+)
+
 // Options says what to set up. The zero Options are fit for use.
 type Options struct {
 	Version string       // service.version; empty: none
-	Logger  *slog.Logger // for OpenTelemetry's own errors; nil: they are dropped
+	Logger  *slog.Logger // for OpenTelemetry's own errors too; nil: they are dropped
 }
 
 // Telemetry is what a process gives to its parts. Every field is set.
 type Telemetry struct {
-	MeterProvider  metric.MeterProvider
-	TracerProvider trace.TracerProvider
-	Propagator     propagation.TextMapPropagator // W3C trace context and baggage
-	Metrics        http.Handler                  // Prometheus text
+	observe.Providers
+	Propagator propagation.TextMapPropagator // W3C trace context and baggage
+	Metrics    http.Handler                  // Prometheus text
 
+	failures atomic.Int64 // of exporters
+	faults   atomic.Int64 // variables that cannot be followed
 	shutdown []func(context.Context) error
 }
 
-// New sets telemetry up as the environment asks for. The error names the
-// signal that cannot be exported as asked.
+// New sets telemetry up as the environment asks for. It can be used whatever the
+// error is, which lists what cannot be done as asked.
 func New(ctx context.Context, o Options) (*Telemetry, error) {
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	t := &Telemetry{
-		MeterProvider:  noopmetric.NewMeterProvider(),
-		TracerProvider: nooptrace.NewTracerProvider(),
-		Propagator:     propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{}),
-		Metrics:        promhttp.HandlerFor(registry, promhttp.HandlerOpts{}),
+		Providers:  observe.Providers{Logger: o.Logger}.OrNoop(),
+		Propagator: propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{}),
 	}
-	if strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") {
+	o.Logger = t.Logger
+	t.Metrics = promhttp.HandlerFor(registry, promhttp.HandlerOpts{
+		ErrorHandling: promhttp.ContinueOnError, // the other metrics can be had
+		ErrorLog:      slog.NewLogLogger(o.Logger.Handler(), slog.LevelWarn),
+	})
+	if disabled() {
 		return t, nil
 	}
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
-		o.Logger.Warn("telemetry", "error", redact.Text(err.Error()))
-	}))
+	var faults []error
+	fault := func(err error) {
+		if err != nil {
+			faults = append(faults, err)
+		}
+	}
+	listenToSDK(fault)
 	res, err := newResource(ctx, o)
-	if err != nil {
-		return nil, err
-	}
-	if err := checkEndpoints(); err != nil {
-		return nil, err
-	}
-	if err := errors.Join(t.addMetrics(ctx, res, registry), t.addTraces(ctx, res)); err != nil {
-		return nil, errors.Join(err, t.Shutdown(ctx))
-	}
-	return t, nil
+	fault(err)
+	fault(t.addTraces(ctx, res))
+	fault(t.addMetrics(ctx, res, registry))
+	t.faults.Store(int64(len(faults)))
+	t.logFailures()
+	return t, errors.Join(faults...)
+}
+
+func disabled() bool { return strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") }
+
+// logFailures logs and counts what OpenTelemetry's SDK says from now on: that
+// something could not be exported.
+func (t *Telemetry) logFailures() {
+	log := observe.NewLimitedLog(t.Logger, failuresPerSecond, failuresAtOnce)
+	listenToSDK(func(err error) {
+		t.failures.Add(1)
+		log.Write(context.Background(), "", slog.LevelWarn, "telemetry was not exported", slog.Any("error", err))
+	})
 }
 
 // Shutdown exports what is left and stops, within FlushTimeout. It works also
@@ -130,112 +146,38 @@ func (t *Telemetry) Shutdown(ctx context.Context) error {
 	return nil
 }
 
-// newResource leaves out what OTEL_RESOURCE_ATTRIBUTES says in other than pairs:
-// no service stands still for a label.
-func newResource(ctx context.Context, o Options) (*resource.Resource, error) {
-	attributes := []resource.Option{
-		resource.WithTelemetrySDK(),
-		resource.WithHost(),
-		resource.WithAttributes(semconv.ServiceName(ServiceName)),
-	}
-	if o.Version != "" {
-		attributes = append(attributes, resource.WithAttributes(semconv.ServiceVersion(o.Version)))
-	}
-	if err := dropStrays(o.Logger); err != nil {
-		return nil, err
-	}
-	res, err := resource.New(ctx, append(attributes, resource.WithFromEnv())...) // the last one wins
-	if err != nil {
-		return nil, fmt.Errorf("telemetry: resource: %w", err)
-	}
-	return res, nil
-}
-
-// dropStrays takes what is no pair out of OTEL_RESOURCE_ATTRIBUTES, and tells it;
-// between two commas may be nothing. It sets the variable: the SDK reads it again
-// for each provider, and fails each time.
-func dropStrays(log *slog.Logger) error {
-	const name = "OTEL_RESOURCE_ATTRIBUTES"
-	var pairs, strays []string
-	for pair := range strings.SplitSeq(os.Getenv(name), ",") {
-		pair = strings.TrimSpace(pair)
-		switch {
-		case strings.Contains(pair, "="):
-			pairs = append(pairs, pair)
-		case pair != "":
-			strays = append(strays, pair)
-		}
-	}
-	if len(strays) > 0 {
-		log.Warn(name+": not KEY=VALUE, and left out", "left_out", strays)
-	}
-	return os.Setenv(name, strings.Join(pairs, ","))
-}
-
-// checkEndpoints refuses endpoints that the exporters take without a word and
-// export nothing to: of localhost:4318 they make a URL whose scheme is localhost.
-func checkEndpoints() error {
-	for _, signal := range []string{"METRICS", "TRACES"} {
-		if exporter := os.Getenv("OTEL_" + signal + "_EXPORTER"); !asked(signal) || exporter != "" && exporter != "otlp" {
-			continue
-		}
-		for _, name := range []string{"OTEL_EXPORTER_OTLP_" + signal + "_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"} {
-			value := os.Getenv(name)
-			if value == "" {
-				continue
-			}
-			if u, err := url.Parse(value); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-				return fmt.Errorf("telemetry: %s=%q: want a URL such as http://localhost:4318, with http:// or https://", name, redact.Text(value))
-			}
-			break // the one for the signal wins
-		}
-	}
-	return nil
-}
-
+// addMetrics exports metrics to the registry, and to where the environment asks
+// for. The error is of the latter, if it is not of the former.
 func (t *Telemetry) addMetrics(ctx context.Context, res *resource.Resource, registry *prometheus.Registry) error {
 	exporter, err := otelprometheus.New(otelprometheus.WithRegisterer(registry), otelprometheus.WithoutScopeInfo())
 	if err != nil {
 		return fmt.Errorf("telemetry: prometheus: %w", err)
 	}
 	options := []sdkmetric.Option{sdkmetric.WithResource(res), sdkmetric.WithReader(exporter)}
-	if asked("METRICS") {
-		reader, err := autoexport.NewMetricReader(ctx)
-		if err != nil {
-			return fmt.Errorf("telemetry: metrics (OTEL_METRICS_EXPORTER=%q): %w", os.Getenv("OTEL_METRICS_EXPORTER"), err)
-		}
+	reader, unfit := newMetricReader(ctx)
+	if reader != nil {
 		options = append(options, sdkmetric.WithReader(reader))
 	}
 	provider := sdkmetric.NewMeterProvider(options...)
 	t.MeterProvider = provider
 	t.shutdown = append(t.shutdown, provider.Shutdown)
-	return nil
+	i := t.Instruments("github.com/northstar-engines/realtime-registry/internal/telemetry")
+	faults := i.Gauge("registry.telemetry.faults", "{fault}", "Variables of telemetry that cannot be followed; the log says which, at the start.")
+	failures := i.Total("registry.telemetry.failures", "{failure}", "Failures to export telemetry.")
+	i.Collect(func(_ context.Context, o metric.Observer) {
+		o.ObserveInt64(faults, t.faults.Load())
+		o.ObserveInt64(failures, t.failures.Load())
+	}, faults, failures)
+	return errors.Join(unfit, i.Err())
 }
 
 func (t *Telemetry) addTraces(ctx context.Context, res *resource.Resource) error {
-	if !asked("TRACES") {
-		return nil
-	}
-	exporter, err := autoexport.NewSpanExporter(ctx)
-	if err != nil {
-		return fmt.Errorf("telemetry: traces (OTEL_TRACES_EXPORTER=%q): %w", os.Getenv("OTEL_TRACES_EXPORTER"), err)
+	exporter, err := newSpanExporter(ctx)
+	if exporter == nil {
+		return err
 	}
 	provider := sdktrace.NewTracerProvider(sdktrace.WithResource(res), sdktrace.WithBatcher(exporter))
 	t.TracerProvider = provider
 	t.shutdown = append(t.shutdown, provider.Shutdown)
-	return nil
-}
-
-// asked reports whether the environment asks for the export of a signal. The
-// specification's default is OTLP to localhost, which would fail on most
-// machines for ever.
-func asked(signal string) bool {
-	switch exporter := os.Getenv("OTEL_" + signal + "_EXPORTER"); exporter {
-	case "":
-	case "prometheus": // Telemetry.Metrics is that already
-		return os.Getenv("OTEL_EXPORTER_PROMETHEUS_HOST") != "" || os.Getenv("OTEL_EXPORTER_PROMETHEUS_PORT") != ""
-	default:
-		return exporter != "none"
-	}
-	return os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" || os.Getenv("OTEL_EXPORTER_OTLP_"+signal+"_ENDPOINT") != ""
+	return err
 }

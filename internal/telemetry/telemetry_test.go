@@ -3,15 +3,15 @@ package telemetry_test
 import (
 	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
 	"io"
-	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -26,6 +26,17 @@ import (
 // start sets telemetry up with the given variables, and no other of OTEL_*.
 func start(t *testing.T, env map[string]string) *telemetry.Telemetry {
 	t.Helper()
+	setenv(t, env)
+	tel, err := telemetry.New(t.Context(), telemetry.Options{Version: "v1.2.3"})
+	require.NoError(t, err)
+	require.NoError(t, telemetry.Check(t.Context()))
+	t.Cleanup(func() { _ = tel.Shutdown(context.Background()) })
+	return tel
+}
+
+// setenv sets these variables, and no other of OTEL_*.
+func setenv(t *testing.T, env map[string]string) {
+	t.Helper()
 	for _, v := range os.Environ() {
 		if name, _, _ := strings.Cut(v, "="); strings.HasPrefix(name, "OTEL_") {
 			t.Setenv(name, "")
@@ -34,10 +45,6 @@ func start(t *testing.T, env map[string]string) *telemetry.Telemetry {
 	for name, value := range env {
 		t.Setenv(name, value)
 	}
-	tel, err := telemetry.New(t.Context(), telemetry.Options{Version: "v1.2.3"})
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = tel.Shutdown(context.Background()) })
-	return tel
 }
 
 func scrape(t *testing.T, tel *telemetry.Telemetry) string {
@@ -142,11 +149,96 @@ func TestACollectorThatHangsDoesNotHoldShutdown(t *testing.T) {
 	require.Less(t, time.Since(began), 2*telemetry.FlushTimeout)
 }
 
-func TestAnExporterThatDoesNotExistIsNamed(t *testing.T) {
-	t.Setenv("OTEL_TRACES_EXPORTER", "jaegr")
-	_, err := telemetry.New(t.Context(), telemetry.Options{})
-	require.ErrorContains(t, err, "telemetry: traces")
-	require.ErrorContains(t, err, "jaegr")
+func TestAVariableThatCannotBeFollowedIsNamedAndAllElseIsSetUp(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), "missing.pem")
+	for name, test := range map[string]struct {
+		env  map[string]string
+		want string
+	}{
+		"an exporter that does not exist": {map[string]string{"OTEL_TRACES_EXPORTER": "jaegr"}, "jaegr"},
+		"of metrics":                      {map[string]string{"OTEL_METRICS_EXPORTER": "statsd"}, "statsd"},
+		"a protocol":                      {map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318", "OTEL_EXPORTER_OTLP_PROTOCOL": "thrift"}, "OTEL_TRACES_EXPORTER"},
+		"a certificate":                   {map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "https://localhost:4318", "OTEL_EXPORTER_OTLP_CERTIFICATE": missing}, missing},
+		"a timeout":                       {map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318", "OTEL_EXPORTER_OTLP_TIMEOUT": "10s"}, "duration"},
+		"a header without a value":        {map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318", "OTEL_EXPORTER_OTLP_HEADERS": "s3cret"}, "headers"},
+		"a sampler":                       {map[string]string{"OTEL_TRACES_EXPORTER": "console", "OTEL_TRACES_SAMPLER": "sometimes"}, "sometimes"},
+		"a resource":                      {map[string]string{"OTEL_RESOURCE_ATTRIBUTES": "team"}, "team"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			setenv(t, test.env)
+			if name != "a sampler" { // Check makes no provider, which is what reads it
+				require.ErrorContains(t, telemetry.Check(t.Context()), test.want)
+			}
+			tel, err := telemetry.New(t.Context(), telemetry.Options{})
+			require.ErrorContains(t, err, test.want)
+			require.NotContains(t, err.Error(), "s3cret")
+			text := scrape(t, tel)
+			require.Contains(t, text, "go_goroutines")
+			require.NotContains(t, text, "registry_telemetry_faults 0")
+			require.Contains(t, text, "registry_telemetry_failures_total 0")
+			_ = tel.Shutdown(context.Background())
+		})
+	}
+}
+
+func TestAPrometheusServerWhosePortIsTakenIsAFaultAndMetricsAreStillServed(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer taken.Close()
+	host, port, _ := net.SplitHostPort(taken.Addr().String())
+	setenv(t, map[string]string{"OTEL_METRICS_EXPORTER": "prometheus", "OTEL_EXPORTER_PROMETHEUS_HOST": host, "OTEL_EXPORTER_PROMETHEUS_PORT": port})
+	tel, err := telemetry.New(t.Context(), telemetry.Options{})
+	require.ErrorContains(t, err, taken.Addr().String())
+	require.Contains(t, scrape(t, tel), "registry_telemetry_faults 1")
+	require.NoError(t, telemetry.Check(t.Context()), "it listens nowhere")
+}
+
+func TestACollectorThatCannotBeReachedIsToldAndCounted(t *testing.T) {
+	gone := httptest.NewServer(nil)
+	gone.Close()
+	setenv(t, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": gone.URL, "OTEL_METRIC_EXPORT_INTERVAL": "20"})
+	var log lockedLog
+	tel, err := telemetry.New(t.Context(), telemetry.Options{Logger: telemetry.NewLogger(&log, telemetry.LogOptions{Format: telemetry.JSON})})
+	require.NoError(t, err, "it may come")
+	t.Cleanup(func() { _ = tel.Shutdown(context.Background()) })
+	require.Eventually(t, func() bool { return !strings.Contains(scrape(t, tel), "registry_telemetry_failures_total 0") }, time.Minute, 10*time.Millisecond)
+	require.Contains(t, log.String(), `"level":"WARN","msg":"telemetry was not exported"`)
+}
+
+// lockedLog is a log that may be written to and read at once.
+type lockedLog struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *lockedLog) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *lockedLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+func TestEachProcessHasAnIDOfItsOwn(t *testing.T) {
+	id := regexp.MustCompile(`service_instance_id="([0-9a-f-]{36})"`)
+	one, two := id.FindStringSubmatch(scrape(t, start(t, nil))), id.FindStringSubmatch(scrape(t, start(t, nil)))
+	require.Len(t, one, 2)
+	require.Len(t, two, 2)
+	require.NotEqual(t, one[1], two[1])
+	require.Contains(t, scrape(t, start(t, map[string]string{"OTEL_RESOURCE_ATTRIBUTES": "service.instance.id=pod-7"})), `service_instance_id="pod-7"`)
+}
+
+func TestAServiceOfCloudRunIsNamedInItsResource(t *testing.T) {
+	t.Setenv("K_SERVICE", "registry-api")
+	t.Setenv("K_REVISION", "registry-api-00012")
+	text := scrape(t, start(t, nil))
+	for _, want := range []string{`cloud_platform="gcp_cloud_run"`, `faas_name="registry-api"`, `faas_version="registry-api-00012"`} {
+		require.Contains(t, text, want)
+	}
 }
 
 func TestAPairThatIsNoneIsLeftOutAndTold(t *testing.T) {
@@ -157,13 +249,14 @@ func TestAPairThatIsNoneIsLeftOutAndTold(t *testing.T) {
 		"stray,team=a,other":     "other",
 		"team=a,s=https://u:p@h": "",
 	} {
-		var log bytes.Buffer
-		t.Setenv("OTEL_RESOURCE_ATTRIBUTES", attributes)
-		tel, err := telemetry.New(t.Context(), telemetry.Options{Logger: telemetry.NewLogger(&log, telemetry.JSON, slog.LevelInfo)})
-		require.NoError(t, err, attributes)
+		setenv(t, map[string]string{"OTEL_RESOURCE_ATTRIBUTES": attributes})
+		tel, err := telemetry.New(t.Context(), telemetry.Options{})
 		require.Contains(t, scrape(t, tel), `team="a"`, attributes)
-		require.Contains(t, log.String(), told)
-		require.Equal(t, told == "", log.Len() == 0, log.String())
+		if told == "" {
+			require.NoError(t, err, attributes)
+		} else {
+			require.ErrorContains(t, err, told)
+		}
 		require.NoError(t, tel.Shutdown(t.Context()))
 	}
 }
@@ -196,58 +289,4 @@ func TestCallersTraceContextIsCarried(t *testing.T) {
 	carrier := propagation.MapCarrier{"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
 	ctx := tel.Propagator.Extract(t.Context(), carrier)
 	require.Equal(t, "0af7651916cd43dd8448eb211c80319c", trace.SpanContextFromContext(ctx).TraceID().String())
-}
-
-func TestJSONLinesCarryTraceIDs(t *testing.T) {
-	var b bytes.Buffer
-	ctx := propagation.TraceContext{}.Extract(t.Context(),
-		propagation.MapCarrier{"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"})
-	log := telemetry.NewLogger(&b, telemetry.JSON, slog.LevelInfo).With("part", "test")
-
-	log.InfoContext(ctx, "refused", "reason", "schema", "took", 1500*time.Millisecond)
-	var line map[string]any
-	require.NoError(t, json.Unmarshal(b.Bytes(), &line))
-	require.Equal(t, "refused", line["msg"])
-	require.Equal(t, "schema", line["reason"])
-	require.Equal(t, "test", line["part"])
-	require.Equal(t, "1.5s", line["took"])
-	require.Equal(t, "0af7651916cd43dd8448eb211c80319c", line["trace_id"])
-	require.Equal(t, "b7ad6b7169203331", line["span_id"])
-
-	b.Reset()
-	log.Info("plain")
-	require.NotContains(t, b.String(), "trace_id")
-}
-
-func TestPasswordsStayOutOfTheLog(t *testing.T) {
-	for _, format := range []string{telemetry.JSON, telemetry.Text} {
-		var log bytes.Buffer
-		telemetry.NewLogger(&log, format, slog.LevelInfo).Warn("export to https://user:pa55@collector",
-			"error", fmt.Errorf("post: %w", errors.New("https://user:pa55@collector: refused")), "url", "https://user:pa55@collector")
-		require.NotContains(t, log.String(), "pa55", format)
-		require.Equal(t, 3, strings.Count(log.String(), "https://(redacted)@collector"), log.String())
-	}
-}
-
-func TestLogFormats(t *testing.T) {
-	for format, want := range map[string]string{
-		telemetry.JSON: `{"time":`,
-		telemetry.Text: `time=`,
-		telemetry.Auto: `{"time":`, // nobody is looking at a buffer
-	} {
-		var b bytes.Buffer
-		log := telemetry.NewLogger(&b, format, slog.LevelWarn)
-		log.Info("not said")
-		require.Empty(t, b.String())
-		log.Warn("said")
-		require.True(t, strings.HasPrefix(b.String(), want), b.String())
-	}
-}
-
-func TestAFileIsNoTerminal(t *testing.T) {
-	f, err := os.Open(os.DevNull) // a character device, but nobody is looking
-	require.NoError(t, err)
-	defer f.Close()
-	require.False(t, telemetry.IsTerminal(f))
-	require.False(t, telemetry.IsTerminal(&bytes.Buffer{}))
 }

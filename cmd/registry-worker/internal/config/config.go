@@ -31,7 +31,7 @@ const (
 // Config is the effective configuration of one command. Settings that the
 // command does not take are zero.
 type Config struct {
-	LogFormat string // auto, json or text
+	LogFormat string // auto, text, json or google
 	LogLevel  slog.Level
 
 	Project          string

@@ -9,6 +9,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/consumer"
 	"github.com/northstar-engines/realtime-registry/internal/redact"
 	"github.com/northstar-engines/realtime-registry/internal/streampath"
+	"github.com/northstar-engines/realtime-registry/internal/telemetry"
 )
 
 // Group is the settings that belong together: a command takes whole groups.
@@ -249,9 +250,9 @@ var Settings = complete([]Setting{
 		Help:  "print the licences of what is linked into the program",
 		parse: boolean(func(c *Config) *bool { return &c.Licenses })},
 
-	{Group: LogGroup, Name: "log-format", Default: "auto",
-		Help:  "auto (text on a terminal, else json), json or text",
-		parse: oneOf(func(c *Config) *string { return &c.LogFormat }, "auto", "json", "text")},
+	{Group: LogGroup, Name: "log-format", Default: telemetry.Auto,
+		Help:  "text, json, google (JSON as Google Cloud Logging reads it), or auto: text on a terminal, google on Cloud Run and Kubernetes, else json for run and serve and text for the others",
+		parse: oneOf(func(c *Config) *string { return &c.LogFormat }, telemetry.LogFormats...)},
 	{Group: LogGroup, Name: "log-level", Default: "info",
 		Help:  "debug, info, warn or error",
 		parse: level},
