@@ -240,7 +240,7 @@ func (s *Server) httpServer(ctx context.Context) *http.Server {
 	return &http.Server{
 		Handler:           s,
 		ReadHeaderTimeout: 5 * time.Second,
-		// Counts from the first byte of the request, and ends its context too.
+		// Counts from the first byte of the request to the last.
 		ReadTimeout:    s.options.RequestTimeout + 5*time.Second,
 		WriteTimeout:   s.options.RequestTimeout + 10*time.Second,
 		IdleTimeout:    s.options.KeepAlive,

@@ -119,7 +119,6 @@ func newEventStream(t *watching, x *exchange, r *http.Request, most time.Duratio
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("X-Accel-Buffering", "no") // nginx would hold back what it could gather
 	narrow(r)
-	_ = e.control.SetReadDeadline(time.Time{}) // that of requests: it would end the stream
 	return e
 }
 

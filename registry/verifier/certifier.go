@@ -217,7 +217,7 @@ func (c *certifier) take(batch ownership.FeedBatch, sent time.Time) {
 		c.telemetry.closed(c.cache.flip(before.ledger, batch.Ledger), tenantMoved)
 		c.cache.turn(cert).deliver()
 	}
-	c.telemetry.closed(c.cache.silence(batch.Ledger), aged)
+	c.telemetry.closed(c.cache.silence(batch.Ledger), unreliable)
 	c.told.Store(cert)
 	c.cache.watchers.each((*Watcher).signal)
 	c.lapse.Reset(time.Until(sent.Add(c.options.MaxStaleness)))

@@ -15,12 +15,12 @@ import (
 const (
 	absent      = "absent"      // nothing is kept of the resource
 	uncertified = "uncertified" // the feed was not read within MaxStaleness
-	aged        = "aged"        // what is kept is older than MaxAge, or may change without a notice
+	aged        = "aged"        // what is kept is older than MaxAge
 	unreliable  = "unreliable"  // the fold takes more than what is kept
 	otherOwner  = "other_owner" // a refusal is read
 )
 
-// Why a watch was closed, beside uncertified and aged.
+// Why a watch was closed, beside uncertified, aged and unreliable.
 const (
 	changed     = "changed"      // the history of the resource
 	tenantMoved = "tenant_moved" // or the move was retracted

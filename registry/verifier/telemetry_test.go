@@ -220,43 +220,44 @@ func TestEveryWatchThatIsClosedIsCountedByWhy(t *testing.T) {
 		// each closes the watches of so many resources, and nothing else
 		for why, test := range map[string]struct {
 			times int
-			end   func(ids []string)
+			end   func(tenant string, ids []string)
 		}{
-			"changed": {1, func(ids []string) {
-				move(t, store, "t_ann", "t_bob", thread(ids[0]))
+			"changed": {1, func(tenant string, ids []string) {
+				move(t, store, tenant, "t_bob", thread(ids[0]))
 				time.Sleep(S)
 			}},
-			"tenant_moved": {3, func([]string) {
-				move(t, store, "t_ann", "t_bob", registry.Resource{})
+			"tenant_moved": {3, func(tenant string, _ []string) {
+				move(t, store, tenant, "t_bob", registry.Resource{})
 				time.Sleep(S)
-				move(t, store, "t_bob", "t_ann", registry.Resource{})
+				move(t, store, "t_bob", tenant, registry.Resource{})
 				time.Sleep(S)
 			}},
-			"aged": {2, func([]string) { time.Sleep(maxAge + S) }},
-			"plain_set": {1, func(ids []string) {
+			"aged": {2, func(string, []string) { time.Sleep(maxAge + S) }},
+			"plain_set": {1, func(_ string, ids []string) {
 				store.SetPlain("thread__"+ids[0], "t_cat", false)
 				allowed(t, v, "t_cat", ids[0])
 			}},
-			"uncertified": {4, func([]string) {
+			"uncertified": {4, func(string, []string) {
 				store.set(failingFeed)
 				time.Sleep(2 * S)
 				store.set(nil)
 				time.Sleep(10 * time.Second)
 			}},
-			"feed_gap": {5, func([]string) {
+			"feed_gap": {5, func(string, []string) {
 				missed(store, 1)
 				time.Sleep(S)
 			}},
 		} {
+			tenant := "t_" + why // one that was moved is watched by other rules
 			var ids []string
 			var dones []<-chan struct{}
 			for range test.times {
 				n++
 				id := fmt.Sprint("th_", n)
-				createAt(t, store, time.Now(), id, "t_ann", thread(id))
-				ids, dones = append(ids, id), append(dones, stream(t, v, "t_ann", id))
+				createAt(t, store, time.Now(), id, tenant, thread(id))
+				ids, dones = append(ids, id), append(dones, stream(t, v, tenant, id))
 			}
-			test.end(ids)
+			test.end(tenant, ids)
 			for _, done := range dones {
 				require.True(t, closed(done), why)
 			}

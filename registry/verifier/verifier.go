@@ -89,7 +89,7 @@
 //     reads of the feed, MaxStaleness/2 apart
 //   - registry.verifier.watches: resources that are watched
 //   - registry.verifier.watch.ended: watches that were closed, by reason
-//     (changed, tenant_moved, aged, plain_set, uncertified, feed_gap)
+//     (changed, tenant_moved, aged, unreliable, plain_set, uncertified, feed_gap)
 //
 // Each refusal is an event "registry.refused" on the check's span "registry.verify",
 // and a log line "access refused": at most one a minute for the same tenant and

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
@@ -55,11 +56,14 @@ func TestAWatchOfWhatMayBeJoinedWithoutANoticeIsEndedWithinMaxStaleness(t *testi
 		now := time.Now()
 		moveAt(t, store, now.Add(-time.Minute), "m", "t_ann", "t_bob", registry.Resource{})
 		createAt(t, store, now, "late", "t_ann", thread("th_1"))
-		v := keeping(t, store, verifier.Options{})
+		m := measured{reader: sdkmetric.NewManualReader()}
+		v := keeping(t, store, verifier.Options{MeterProvider: sdkmetric.NewMeterProvider(sdkmetric.WithReader(m.reader))})
 		watched := stream(t, v, "t_ann", "th_1")
 		createAt(t, store, now.Add(-time.Hour), "early", "t_ann", thread("th_1"))
 		time.Sleep(S)
 		require.True(t, closed(watched))
+		m.collect(t)
+		require.EqualValues(t, 1, m.counts["watch.ended{reason=unreliable}"])
 		refused(t, v, "t_ann", "th_1")
 	})
 }
