@@ -11,10 +11,10 @@ type Query struct {
 	// OrderBy is the field by which documents are sorted, in growing order;
 	// those without it are not found. "": by name, byte for byte.
 	OrderBy string
-	// After is the name of the document behind which to begin; "": from the
-	// first. It takes the order by name.
-	After string
-	Limit int // 0: none
+	// After is the name behind which to begin, UpTo that of the last document;
+	// "": from the first, to the last. They take the order by name.
+	After, UpTo string
+	Limit       int // 0: none
 	// Select names the fields that are wanted of what is found. nil: all.
 	Select []string
 	// At is the time as of which to read, of a read that has been answered, and

@@ -105,39 +105,3 @@ func (s *Store) get(ctx context.Context, names []string) (map[string]*docdb.Docu
 	}
 	return found, at, nil
 }
-
-// Export implements ownership.Store: one query over the whole collection, as of
-// the time at which the ledger was read. A query that breaks off is taken up
-// behind the last document that arrived.
-func (s *Store) Export(ctx context.Context, visit func(ownership.Record, *ownership.Ledger) error) error {
-	start, err := s.Read(ctx, nil)
-	if err != nil {
-		return err
-	}
-	var last string
-	for failures := 0; ; {
-		before := last
-		err := s.exportFrom(ctx, start, &last, visit)
-		if err == nil || !errors.Is(err, registry.ErrUnavailable) {
-			return err
-		}
-		if last != before {
-			failures = 0
-		}
-		if failures++; failures > 3 || ctx.Err() != nil {
-			return err
-		}
-	}
-}
-
-func (s *Store) exportFrom(ctx context.Context, at ownership.Snapshot, last *string, visit func(ownership.Record, *ownership.Ledger) error) error {
-	all := resources(*last)
-	all.At = at.ReadTime
-	return s.query(ctx, all, func(d *docdb.Document) error {
-		if err := visit(s.decode(ctx, d), at.Ledger); err != nil {
-			return err
-		}
-		*last = d.Name
-		return nil
-	})
-}

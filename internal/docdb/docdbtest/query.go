@@ -21,7 +21,7 @@ func ids(t *testing.T, db docdb.DB, q docdb.Query) (found []string) {
 		found = append(found, path.Base(d.Name))
 		return nil
 	}))
-	if q.Limit == 0 && q.After == "" && q.At.IsZero() {
+	if q.Limit == 0 && q.After == "" && q.UpTo == "" && q.At.IsZero() {
 		counted, err := db.Count(t.Context(), q)
 		require.NoError(t, err)
 		require.EqualValues(t, len(found), counted)
@@ -60,6 +60,8 @@ func queryByName(t *testing.T, open func() docdb.DB) {
 	}
 	require.Equal(t, []string{"a-", "a_"}, ids(t, db, docdb.Query{After: db.Name(things, "a"), Limit: 2}))
 	require.Equal(t, []string{"b", "é"}, ids(t, db, docdb.Query{After: db.Name(things, "az"), Limit: 5}), "also behind one that is not there")
+	require.Equal(t, []string{"a-", "a_"}, ids(t, db, docdb.Query{After: db.Name(things, "a"), UpTo: db.Name(things, "a_")}))
+	require.Equal(t, []string{"B", "a"}, ids(t, db, docdb.Query{UpTo: db.Name(things, "a,")}), "also up to one that is not there")
 }
 
 func queryByField(t *testing.T, open func() docdb.DB) {

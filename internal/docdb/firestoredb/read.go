@@ -121,6 +121,10 @@ func (db *DB) structured(q docdb.Query) *firestorepb.StructuredQuery {
 		reference := &docdb.Value{ValueType: &firestorepb.Value_ReferenceValue{ReferenceValue: q.After}}
 		s.StartAt = &firestorepb.Cursor{Values: []*docdb.Value{reference}, Before: false}
 	}
+	if q.UpTo != "" {
+		reference := &docdb.Value{ValueType: &firestorepb.Value_ReferenceValue{ReferenceValue: q.UpTo}}
+		s.EndAt = &firestorepb.Cursor{Values: []*docdb.Value{reference}, Before: false}
+	}
 	if q.Limit > 0 {
 		s.Limit = wrapperspb.Int32(int32(q.Limit))
 	}

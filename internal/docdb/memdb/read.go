@@ -88,6 +88,13 @@ func (db *DB) find(ctx context.Context, q docdb.Query) (found []*docdb.Document,
 		}
 		ids = ids[i:]
 	}
+	if q.UpTo != "" {
+		i, exact := slices.BinarySearch(ids, strings.TrimPrefix(q.UpTo, q.Collection+"/"))
+		if exact {
+			i++
+		}
+		ids = ids[:i]
+	}
 	for _, id := range ids {
 		if q.Limit > 0 && len(found) == q.Limit && q.OrderBy == "" {
 			break
