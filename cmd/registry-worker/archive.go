@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -68,7 +69,7 @@ func writeLedger(w *archive.Writer, l *ownership.Ledger) error {
 	return nil
 }
 
-func writeEvents(w *archive.Writer, foreign io.Writer, all []events.Event) error {
+func writeEvents(w eventWriter, foreign io.Writer, all []events.Event) error {
 	for _, e := range all {
 		if asserted, ok := e.Data.(events.Asserted); ok {
 			if err := registry.ValidateTenant(asserted.TenantID); err != nil {
@@ -81,4 +82,35 @@ func writeEvents(w *archive.Writer, foreign io.Writer, all []events.Event) error
 		}
 	}
 	return nil
+}
+
+// archiveFormat is the events of every resource, in an archive.
+func archiveFormat(foreign io.Writer) format {
+	return format{
+		name:   "events",
+		framed: true,
+		encode: func(r ownership.Record, l *ownership.Ledger) ([]byte, error) {
+			if _, err := ownerOf(r, l); err != nil {
+				return nil, err
+			}
+			var lines lineBuffer
+			err := writeEvents(&lines, foreign, handlers.Archive(r.Resource, r.History))
+			return lines.text, err
+		},
+		judge: func(io.Writer, int, int) error { return nil },
+	}
+}
+
+// eventWriter is an archive, or a part of one.
+type eventWriter interface {
+	Write(e events.Event) error
+}
+
+// lineBuffer is the lines of some events.
+type lineBuffer struct{ text []byte }
+
+func (b *lineBuffer) Write(e events.Event) error {
+	line, err := json.Marshal(e)
+	b.text = append(append(b.text, line...), '\n')
+	return err
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -24,9 +25,15 @@ var exportCommand = command{
 		"With --events it prints an archive instead: the events from which replay makes an\n" +
 		"empty registry the same, moves of whole tenants and their retractions first. Its\n" +
 		"first line says from where and when, its last one counts and hashes them, so that\n" +
-		"replay knows an archive that is another's, was cut or was changed.",
+		"replay knows an archive that is another's, was cut or was changed.\n\n" +
+		"With --output it writes to a file, which is there when it is whole, and reads many\n" +
+		"ranges side by side. Parts are kept beside the file, in a directory whose name ends\n" +
+		"in .parts: an export that was interrupted goes on with them when the same command is\n" +
+		"given again. Firestore can be read as of a time for an hour, or, with point-in-time\n" +
+		"recovery, for seven days; at the start it is said whether the export will fit.",
 	Examples: []string{
 		"registry-worker export > owners.ndjson",
+		"registry-worker export --output owners.ndjson.gz",
 		"registry-worker export --check",
 		"registry-worker export --events | gzip > events.ndjson.gz",
 	},
@@ -49,6 +56,13 @@ func runExport(ctx context.Context, in *invocation) error {
 		return err
 	}
 	defer store.Close()
+	if in.Config.Output != "" {
+		source, ok := store.(exportSource)
+		if !ok {
+			return errors.New("this registry cannot be read in ranges: leave --output out")
+		}
+		return exportFile(ctx, in, source, in.exportFormat())
+	}
 	if in.Config.Events {
 		return exportEvents(ctx, store, in.firestoreTarget(), in.Stdout, in.Stderr)
 	}
@@ -62,6 +76,17 @@ func runExport(ctx context.Context, in *invocation) error {
 	return err
 }
 
+// exportFormat is what was asked for.
+func (in *invocation) exportFormat() format {
+	switch {
+	case in.Config.Check:
+		return differences
+	case in.Config.Events:
+		return archiveFormat(in.Stderr)
+	}
+	return owners
+}
+
 // owned is a line of the export (design §8: fields and their order are fixed).
 type owned struct {
 	Kind     registry.Kind `json:"kind"`
@@ -69,22 +94,96 @@ type owned struct {
 	TenantID string        `json:"tenant_id"`
 }
 
+// owners is who owns what.
+var owners = format{
+	name: "owners",
+	encode: func(r ownership.Record, l *ownership.Ledger) ([]byte, error) {
+		owner, err := ownerOf(r, l)
+		if err != nil {
+			return nil, err
+		}
+		return line(owned{r.Resource.Kind, r.Resource.ID, owner}), nil
+	},
+	judge: func(io.Writer, int, int) error { return nil },
+}
+
+// difference is a line of the check.
+type difference struct {
+	owned        // with the tenant_id that the document has
+	Owner string `json:"owner"` // as the events say
+}
+
+// differences are the documents whose tenant_id differs from the fold. Each is
+// judged by the ledger of the time at which it is read.
+var differences = format{
+	name:     "differences",
+	ownTimes: true,
+	encode: func(r ownership.Record, l *ownership.Ledger) ([]byte, error) {
+		owner, err := ownerOf(r, l)
+		if err != nil || owner == r.TenantID {
+			return nil, err
+		}
+		return line(difference{owned{r.Resource.Kind, r.Resource.ID, r.TenantID}, owner}), nil
+	},
+	judge: func(told io.Writer, documents, lines int) error {
+		if lines > 0 {
+			return fmt.Errorf("%d of %d documents have a tenant_id that is not the owner", lines, documents)
+		}
+		fmt.Fprintf(told, "%s checked, no differences\n", counted(documents, "document", "documents"))
+		return nil
+	},
+}
+
+// line is a value of ours as a line of JSON.
+func line(value any) []byte {
+	var b bytes.Buffer
+	if err := terminal.JSON(&b).Encode(value); err != nil {
+		panic(err) // it is of texts
+	}
+	return b.Bytes()
+}
+
 // exportOwners writes who owns what to out, and what is foreign to the registry
 // to foreign. It returns how many lines went out.
 func exportOwners(ctx context.Context, store ownership.Store, out, foreign io.Writer) (exported int, err error) {
+	return exportLines(ctx, store, owners, out, foreign)
+}
+
+// checkDocuments writes the documents whose tenant_id differs from the fold. The
+// error tells of any.
+func checkDocuments(ctx context.Context, store ownership.Store, out, foreign io.Writer) error {
+	_, err := exportLines(ctx, store, differences, out, foreign)
+	return err
+}
+
+// exportLines writes an export to out, on one stream and as of one time, and says
+// what it means.
+func exportLines(ctx context.Context, store ownership.Store, f format, out, told io.Writer) (lines int, err error) {
 	w := bufio.NewWriterSize(out, 64<<10)
-	lines := terminal.JSON(w)
-	left := leftOut{out: foreign}
+	left, documents := leftOut{out: told}, 0
 	err = store.Export(ctx, func(r ownership.Record, l *ownership.Ledger) error {
-		owner, err := ownerOf(r, l)
-		if err != nil {
-			left.tell(err)
+		text, leftOut := f.encode(r, l)
+		if leftOut != nil {
+			left.tell(leftOut)
 			return nil
 		}
-		exported++
-		return lines.Encode(owned{r.Resource.Kind, r.Resource.ID, owner})
+		documents++
+		lines += bytes.Count(text, []byte("\n"))
+		_, err := w.Write(text)
+		return err
 	})
-	return exported, errors.Join(err, w.Flush(), left.fault())
+	if err = errors.Join(err, w.Flush()); err != nil {
+		return lines, err
+	}
+	return lines, f.outcome(told, documents, lines, left)
+}
+
+// outcome says what a whole export of so many documents and lines means.
+func (f format) outcome(told io.Writer, documents, lines int, left leftOut) error {
+	if fault := left.fault(); fault != nil && lines == 0 {
+		return fault
+	}
+	return errors.Join(f.judge(told, documents, lines), left.fault())
 }
 
 // leftOut tells of documents that an export leaves out. Those that are none of
@@ -107,45 +206,6 @@ func (l *leftOut) fault() error {
 	}
 	return fmt.Errorf("%s left out: this version does not understand what is stored (docs/upgrades.md)",
 		counted(l.unread, "document is", "documents are"))
-}
-
-// difference is a line of the check.
-type difference struct {
-	owned        // with the tenant_id that the document has
-	Owner string `json:"owner"` // as the events say
-}
-
-// checkDocuments writes the documents whose tenant_id differs from the fold. The
-// error tells of any.
-func checkDocuments(ctx context.Context, store ownership.Store, out, foreign io.Writer) error {
-	w := bufio.NewWriterSize(out, 64<<10)
-	lines := terminal.JSON(w)
-	documents, differences := 0, 0
-	left := leftOut{out: foreign}
-	err := store.Export(ctx, func(r ownership.Record, l *ownership.Ledger) error {
-		owner, err := ownerOf(r, l)
-		if err != nil {
-			left.tell(err)
-			return nil
-		}
-		documents++
-		if owner == r.TenantID {
-			return nil
-		}
-		differences++
-		return lines.Encode(difference{owned{r.Resource.Kind, r.Resource.ID, r.TenantID}, owner})
-	})
-	if err := errors.Join(err, w.Flush()); err != nil {
-		return err
-	}
-	if differences > 0 {
-		err = fmt.Errorf("%d of %d documents have a tenant_id that is not the owner", differences, documents)
-	}
-	if err := errors.Join(err, left.fault()); err != nil {
-		return err
-	}
-	fmt.Fprintf(foreign, "%s checked, no differences\n", counted(documents, "document", "documents"))
-	return nil
 }
 
 // ownerOf returns the owner by the fold, or an error that says why the document

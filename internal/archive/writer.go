@@ -100,6 +100,21 @@ func (w *Writer) WriteLine(line []byte) error {
 	return nil
 }
 
+// Discard removes what was written to a file, in place of Close.
+func (w *Writer) Discard() error {
+	fresh := w.fresh
+	if fresh == "" {
+		return nil
+	}
+	w.fresh = ""
+	var faults []error
+	for _, c := range w.closers {
+		faults = append(faults, c.Close())
+	}
+	w.closers = nil
+	return errors.Join(append(faults, os.Remove(fresh))...)
+}
+
 // Close writes out what is buffered and closes the file. Closing again does
 // nothing.
 func (w *Writer) Close() error {

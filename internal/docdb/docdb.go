@@ -69,6 +69,11 @@ type DB interface {
 	// Count counts the documents that a query finds.
 	Count(ctx context.Context, q Query) (int64, error)
 
+	// Recovers reports whether point-in-time recovery is on: then documents can be
+	// read as of any whole minute of the last seven days, else as of any time of
+	// the last hour.
+	Recovers(ctx context.Context) (bool, error)
+
 	// Listen tells of the targets' documents as they change, until ctx ends or it
 	// fails; it never returns nil. It begins with those that there are. tell is
 	// called by one goroutine at a time. It may delay, repeat, and skip what was

@@ -51,7 +51,8 @@ type Result struct {
 	At        ownership.Snapshot
 	Files     []string // together, in this order, the export
 	Documents int64
-	Unread    int64 // documents of a later format, which were left out
+	LeftOut   int64 // of these, those that Encode left out
+	Unread    int64 // of these, those that this version does not understand
 }
 
 const (
@@ -96,6 +97,7 @@ func Run(ctx context.Context, source Source, o Options) (Result, error) {
 			return Result{}, err
 		}
 		result.Files = append(result.Files, p.file(o.Dir))
+		result.LeftOut += p.LeftOut
 		result.Unread += p.Unread
 	}
 	return result, nil

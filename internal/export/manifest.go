@@ -38,6 +38,7 @@ type part struct {
 	Position  string `json:"position"` // the last document that is in the file
 	Bytes     int64  `json:"bytes"`
 	Documents int64  `json:"documents"`
+	LeftOut   int64  `json:"left_out"`
 	Unread    int64  `json:"unread"`
 	Done      bool   `json:"done"`
 

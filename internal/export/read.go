@@ -22,6 +22,7 @@ type partFile struct {
 	buffer    *bufio.Writer
 	bytes     int64
 	documents int64
+	leftOut   int64
 	unread    int64
 }
 
@@ -75,8 +76,11 @@ func (r *run) take(f *partFile, record ownership.Record, l *ownership.Ledger) er
 	f.part.read++
 	r.mu.Unlock()
 	lines, leftOut := r.o.Encode(record, l)
-	if leftOut != nil && r.tell(leftOut) {
-		f.unread++
+	if leftOut != nil {
+		f.leftOut++
+		if r.tell(leftOut) {
+			f.unread++
+		}
 	}
 	f.documents++
 	n, err := f.buffer.Write(lines)
@@ -95,8 +99,9 @@ func (r *run) note(f *partFile, done bool) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	f.Position, f.Done = f.now, done
-	f.Bytes, f.Documents, f.Unread = f.Bytes+f.bytes, f.Documents+f.documents, f.Unread+f.unread
-	f.bytes, f.documents, f.unread = 0, 0, 0
+	f.Bytes, f.Documents = f.Bytes+f.bytes, f.Documents+f.documents
+	f.LeftOut, f.Unread = f.LeftOut+f.leftOut, f.Unread+f.unread
+	f.bytes, f.documents, f.leftOut, f.unread = 0, 0, 0, 0
 	if r.o.Progress != nil {
 		r.o.Progress(r.manifest.documents())
 	}

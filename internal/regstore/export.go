@@ -64,3 +64,18 @@ func (s *Store) Range(ctx context.Context, at ownership.Snapshot, after, upTo st
 		}
 	}
 }
+
+// Documents counts the documents of resources; one read is billed for up to 1,000.
+func (s *Store) Documents(ctx context.Context) (int64, error) {
+	return s.count(ctx, docdb.Query{Collection: Collection})
+}
+
+// Recovers reports whether the registry can be read as of any whole minute of the
+// last seven days, and not of the last hour alone.
+func (s *Store) Recovers(ctx context.Context) (bool, error) {
+	recovers, err := s.db.Recovers(ctx)
+	if err != nil {
+		return false, unavailable("look at the database's settings", err)
+	}
+	return recovers, nil
+}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"cloud.google.com/go/firestore/apiv1/admin/adminpb"
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -104,6 +105,19 @@ func (db *DB) Count(ctx context.Context, q docdb.Query) (int64, error) {
 		return 0, err
 	}
 	return response.GetResult().GetAggregateFields()[alias].GetIntegerValue(), nil
+}
+
+// Recovers implements docdb.DB. It takes the permission
+// datastore.databases.getMetadata
+// (https://cloud.google.com/firestore/docs/reference/rpc/google.firestore.admin.v1#getdatabaserequest).
+// The emulator, which has no such method, answers reads of any age.
+func (db *DB) Recovers(ctx context.Context) (bool, error) {
+	database, err := adminpb.NewFirestoreAdminClient(db.client.Connection()).
+		GetDatabase(db.outgoing(ctx), &adminpb.GetDatabaseRequest{Name: db.database})
+	if status.Code(err) == codes.Unimplemented {
+		return false, nil
+	}
+	return database.GetPointInTimeRecoveryEnablement() == adminpb.Database_POINT_IN_TIME_RECOVERY_ENABLED, err
 }
 
 // structured is a query as the wire has it.

@@ -60,6 +60,9 @@ func (db *DB) Query(ctx context.Context, q docdb.Query, visit func(*docdb.Docume
 	return nil
 }
 
+// Recovers implements docdb.DB.
+func (db *DB) Recovers(context.Context) (bool, error) { return false, nil }
+
 // Count implements docdb.DB.
 func (db *DB) Count(ctx context.Context, q docdb.Query) (int64, error) {
 	found, err := db.find(ctx, q)

@@ -86,6 +86,7 @@ type Config struct {
 	DryRun   bool
 	Check    bool
 	Events   bool
+	Output   string
 	Yes      bool
 	JSON     bool
 	Empty    bool
