@@ -42,7 +42,7 @@ installed = { $(1); } >/dev/null 2>&1 || \
 # summary says; with CI=true they fail.
 BESIDE_EMULATORS = bin/emulators $(if $(filter true,$(CI)),,--optional) --
 
-.PHONY: help run build image test race fuzz proofs archive bench emulators python browser proxies javascript lint tools
+.PHONY: help run build image test race fuzz proofs archive bench emulators python browser proxies prometheus javascript lint tools
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,6 +80,7 @@ proofs: tools ## longer proofs, with SEED, and with an archive (ARCHIVE=FILE) in
 	@echo "seed $(SEED)"
 	@RAPID_CHECKS=$(PROOF_CHECKS) $(BESIDE_EMULATORS) bin/testsummary -logs -count=1 -timeout 1h $(PROPERTIES)
 	@$(BESIDE_EMULATORS) bin/testsummary -logs -count=1 -tags proofs -run '^TestProof' -p 1 -timeout 1h ./...
+	@cd deploy/kit && ../../$(BESIDE_EMULATORS) ../../bin/testsummary -logs -count=1 -tags proofs -run '^TestProof' -p 1 -timeout 1h ./...
 
 archive: tools ## publish and replay an archive (ARCHIVE=FILE, else one that is made), compare with the reference fold, bring over what commit 1571751 makes of it; prints rates and costs
 	@REGISTRY_TEST_ARCHIVE="$(abspath $(ARCHIVE))" $(BESIDE_EMULATORS) go test -count=1 -v -timeout 20m -run TestAnArchive ./cmd/registry-worker
@@ -99,6 +100,9 @@ browser: ## install the Chromium that tests open streams in, or say what to type
 proxies: ## install the nginx and the Caddy that tests put before a transport, or say what to type
 	@$(call installed,PATH=$$PATH:/usr/sbin; command -v nginx && command -v caddy,nginx-light caddy)
 
+prometheus: ## install the Prometheus and its promtool that alerts are tested with, or say what to type
+	@$(call installed,command -v prometheus && command -v promtool,prometheus)
+
 javascript: ## install what the examples in JavaScript need, or say what to type
 	@$(call installed,command -v node && command -v npm,nodejs npm)
 	@cd docs/examples/javascript && { node -e 'require.resolve("@google-cloud/pubsub")' 2>/dev/null || npm ci --ignore-scripts --no-audit --no-fund; }
@@ -107,6 +111,7 @@ lint: ## gofmt, go vet, staticcheck, and mypy where Python has it
 	@unformatted="$$(gofmt -l .)"; if [[ -n "$$unformatted" ]]; then echo "run gofmt -w on:"; echo "$$unformatted"; exit 1; fi
 	@go vet ./...
 	@go run $(STATICCHECK) ./...
+	@cd deploy/kit && go vet ./... && go run $(STATICCHECK) ./...
 	@if [[ -n "$(PYTHON)" ]]; then cd clients/python && $(PYTHON) -m mypy --no-error-summary; \
 	elif [[ "$(CI)" == true ]]; then echo "no Python has what make python installs" >&2; exit 1; fi
 

@@ -53,3 +53,15 @@ variable "kubernetes_namespace" {
   type        = string
   default     = ""
 }
+
+variable "cloud_run" {
+  description = "Whether the API runs on Cloud Run (deploy/cloudrun): makes the secrets that its tokens are in."
+  type        = bool
+  default     = false
+}
+
+variable "notification_channels" {
+  description = "Who is told of events and dead letters that wait: names of channels of Cloud Monitoring. Empty: no alert is made."
+  type        = list(string)
+  default     = []
+}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -176,7 +177,7 @@ func TestNobodyIsGrantedPubSubOnTheWholeProject(t *testing.T) {
 		_ = hclsyntax.VisitAll(body, func(n hclsyntax.Node) hcl.Diagnostics {
 			if l, ok := n.(*hclsyntax.LiteralValueExpr); ok && l.Val.Type() == cty.String && strings.HasPrefix(l.Val.AsString(), "roles/") {
 				roles[l.Val.AsString()] = true
-				if !strings.Contains(name, "pubsub") && !strings.Contains(name, "service_account") { // what is granted on the project
+				if !strings.Contains(name, "pubsub") && !strings.Contains(name, "service_account") && !strings.Contains(name, "secret") { // what is granted on the project
 					require.Regexp(t, `^roles/datastore\.`, l.Val.AsString(), name)
 				}
 			}
@@ -203,6 +204,43 @@ func TestServiceAccountsAreThoseOfTheManifests(t *testing.T) {
 			text, err := os.ReadFile(manifest)
 			require.NoError(t, err)
 			require.Regexp(t, `serviceAccountName: `+id+`\b`, string(text), manifest)
+		}
+	}
+}
+
+func TestSecretsAreThoseThatCloudRunReads(t *testing.T) {
+	all := blocks(t)
+	made := map[string]bool{}
+	_ = hclsyntax.VisitAll(all["resource google_secret_manager_secret tokens"], func(n hclsyntax.Node) hcl.Diagnostics {
+		if l, ok := n.(*hclsyntax.LiteralValueExpr); ok && l.Val.Type() == cty.String {
+			made[l.Val.AsString()] = true
+		}
+		return nil
+	})
+	manifest, err := os.ReadFile("../../cloudrun/api.yaml")
+	require.NoError(t, err)
+	read := map[string]bool{}
+	for _, m := range regexp.MustCompile(`secretName: (\S+)`).FindAllStringSubmatch(string(manifest), -1) {
+		read[m[1]] = true
+	}
+	require.Equal(t, read, made)
+	require.Equal(t, "roles/secretmanager.secretAccessor", value(t, all["resource google_secret_manager_secret_iam_member tokens"], "role").AsString())
+}
+
+// The attributes of alert policies, by
+// https://cloud.google.com/monitoring/api/ref_v3/rest/v3/projects.alertPolicies,
+// which the provider's follow.
+func TestAlertsInCloudMonitoringSayWhatToRead(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/operations.md")
+	require.NoError(t, err)
+	for _, name := range []string{"backlog", "dead_letters"} {
+		body := blocks(t)["resource google_monitoring_alert_policy "+name]
+		require.NotNil(t, body, name)
+		text := value(t, inner(t, body, "documentation"), "content").AsString()
+		alerts := regexp.MustCompile(`Registry[A-Z]\w+`).FindAllString(text, -1)
+		require.NotEmpty(t, alerts)
+		for _, alert := range alerts {
+			require.Contains(t, string(page), "#### "+alert+"\n")
 		}
 	}
 }
