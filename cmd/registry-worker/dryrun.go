@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/northstar-engines/realtime-registry/handlers"
@@ -18,11 +19,12 @@ const sampleSize = 10
 
 // dryRun says what a replay would change, and writes nothing. That lines would
 // be refused is told, and is no fault of the dry run.
-func (in *invocation) dryRun(ctx context.Context, store registryStore, files *archive.Reader) error {
+func (in *invocation) dryRun(ctx context.Context, store registryStore, files *archive.Reader) (err error) {
 	dry, err := replay.NewDryRun(ctx, store)
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, dry.Close()) }()
 	note, err := in.refusals(ctx, false)
 	if err != nil {
 		return err
@@ -48,7 +50,10 @@ func (in *invocation) dryRun(ctx context.Context, store registryStore, files *ar
 	if refused := counts.Of(handlers.Refused); refused > 0 {
 		fmt.Fprintf(in.Stderr, "%s would be refused, see %s\n", counted(refused, "line", "lines"), terminal.Quote(note.where))
 	}
-	effect := dry.Effect(sampleSize)
+	effect, err := dry.Effect(sampleSize)
+	if err != nil {
+		return err
+	}
 	in.printEffect(effect)
 	if len(effect.TenantMoves) == 0 {
 		return nil

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/northstar-engines/realtime-registry/handlers"
 )
 
 // Position names a line.
@@ -27,9 +25,9 @@ type Checkpoint struct {
 	Counts Counts `json:"counts"`
 }
 
-// lowWater keeps the position up to which every batch is done: batches end in
-// any order.
-type lowWater struct {
+// watermark is the position up to which every batch is done: batches end in any
+// order.
+type watermark struct {
 	mu      sync.Mutex
 	at      Checkpoint   // all before are done
 	open    []*openBatch // in order, the first is not done
@@ -43,46 +41,46 @@ type openBatch struct {
 	after  Checkpoint // its last line, and its own counts
 }
 
-func newLowWater(from Checkpoint) *lowWater {
+func newWatermark(from Checkpoint) *watermark {
 	counts := Counts{}
 	counts.merge(from.Counts)
-	return &lowWater{at: Checkpoint{from.Position, from.Digest, counts}, saved: time.Now()}
+	return &watermark{at: Checkpoint{from.Position, from.Digest, counts}, saved: time.Now()}
 }
 
-func (l *lowWater) begun(b *batch) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.open = append(l.open, &openBatch{number: b.number, after: Checkpoint{b.items[len(b.items)-1].at, b.digest, Counts{}}})
+func (w *watermark) begun(b *batch) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.open = append(w.open, &openBatch{number: b.number, after: Checkpoint{b.items[len(b.items)-1].at, b.digest, Counts{}}})
 }
 
 // done counts a batch, and returns all counts so far.
-func (l *lowWater) done(b *batch, results []handlers.Result) Counts {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	i := slices.IndexFunc(l.open, func(o *openBatch) bool { return o.number == b.number })
-	o := l.open[i]
+func (w *watermark) done(b *batch) Counts {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	i := slices.IndexFunc(w.open, func(o *openBatch) bool { return o.number == b.number })
+	o := w.open[i]
 	o.done = true
-	for j, result := range results {
-		o.after.Counts.add(b.items[j].what(), result.Verdict, 1)
+	for _, it := range b.items {
+		o.after.Counts.add(it.what(), it.Result.Verdict, 1)
 	}
-	for len(l.open) > 0 && l.open[0].done {
-		l.at.Position, l.at.Digest = l.open[0].after.Position, l.open[0].after.Digest
-		l.at.Counts.merge(l.open[0].after.Counts)
-		l.open, l.changed = l.open[1:], true
+	for len(w.open) > 0 && w.open[0].done {
+		w.at.Position, w.at.Digest = w.open[0].after.Position, w.open[0].after.Digest
+		w.at.Counts.merge(w.open[0].after.Counts)
+		w.open, w.changed = w.open[1:], true
 	}
-	return l.countsLocked()
+	return w.countsLocked()
 }
 
-func (l *lowWater) counts() Counts {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.countsLocked()
+func (w *watermark) counts() Counts {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.countsLocked()
 }
 
-func (l *lowWater) countsLocked() Counts {
+func (w *watermark) countsLocked() Counts {
 	all := Counts{}
-	all.merge(l.at.Counts)
-	for _, o := range l.open {
+	all.merge(w.at.Counts)
+	for _, o := range w.open {
 		if o.done {
 			all.merge(o.after.Counts)
 		}
@@ -91,20 +89,20 @@ func (l *lowWater) countsLocked() Counts {
 }
 
 // locked calls one function at a time.
-func (l *lowWater) locked(f func() error) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+func (w *watermark) locked(f func() error) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	return f()
 }
 
 // save saves the checkpoint if the last one is a second old, or if it is
 // the last.
-func (l *lowWater) save(save func(Checkpoint) error, last bool) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if save == nil || !l.changed || !last && time.Since(l.saved) < time.Second {
+func (w *watermark) save(save func(Checkpoint) error, last bool) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if save == nil || !w.changed || !last && time.Since(w.saved) < time.Second {
 		return nil
 	}
-	l.saved, l.changed = time.Now(), false
-	return save(l.at)
+	w.saved, w.changed = time.Now(), false
+	return save(w.at)
 }

@@ -23,7 +23,7 @@ const (
 // Whats lists all of them, in the order of reports.
 var Whats = []What{Threads, Canvases, Claims, ResourceMoves, TenantMoves, PlainSets, Retractions, NotUnderstood}
 
-func (it item) what() What {
+func (it *item) what() What {
 	switch data := it.event.Data.(type) {
 	case events.ThreadCreated:
 		return Threads

@@ -18,7 +18,7 @@ func (o *order) before(b *batch) {
 	const most = 100_000
 	wait := len(o.since) > most
 	for _, it := range b.items {
-		for _, c := range it.changes {
+		for _, c := range it.Changes {
 			wait = wait || o.since[c.Resource] || c.OfLedger() || o.since[registry.Resource{}]
 		}
 	}
@@ -30,7 +30,7 @@ func (o *order) before(b *batch) {
 		o.since = map[registry.Resource]bool{}
 	}
 	for _, it := range b.items {
-		for _, c := range it.changes {
+		for _, c := range it.Changes {
 			o.since[c.Resource] = true
 		}
 	}

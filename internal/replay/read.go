@@ -11,25 +11,21 @@ import (
 	"github.com/northstar-engines/realtime-registry/events"
 	"github.com/northstar-engines/realtime-registry/handlers"
 	"github.com/northstar-engines/realtime-registry/internal/archive"
-	"github.com/northstar-engines/realtime-registry/internal/ownership"
+	"github.com/northstar-engines/realtime-registry/internal/consumer"
 )
 
-// item is a line, with what it says or why it says nothing.
+// item is a line, with what it says. What says nothing is refused from the first.
 type item struct {
-	at      Position
-	text    string // kept for refusals only
-	event   events.Event
-	refusal *events.Refusal
-	changes []ownership.Change
-	// displaced is what the changes displaced, in every attempt: one whose answer
-	// was lost has done it.
-	displaced []Displaced
+	at    Position
+	text  string // kept for refusals only
+	event events.Event
+	consumer.Work
 }
 
 // batch is some lines, one behind the other.
 type batch struct {
 	number int
-	items  []item
+	items  []*item
 	size   int    // changes
 	digest string // of all up to and with the last item
 }
@@ -43,7 +39,7 @@ func (r *replay) read(ctx context.Context, lines *archive.Reader, group *errgrou
 		full := b
 		b = &batch{number: full.number + 1}
 		order.before(full)
-		r.ledger.begun(full)
+		r.watermark.begun(full)
 		group.Go(func() error {
 			defer order.done()
 			return r.apply(ctx, full)
@@ -69,7 +65,7 @@ func (r *replay) read(ctx context.Context, lines *archive.Reader, group *errgrou
 		}
 		it := r.decode(at, line)
 		b.items, b.digest = append(b.items, it), lines.Digest()
-		b.size += max(1, len(it.changes))
+		b.size += max(1, len(it.Changes))
 		if b.size >= r.o.Batch {
 			send()
 		}
@@ -83,23 +79,38 @@ func (r *replay) read(ctx context.Context, lines *archive.Reader, group *errgrou
 	return nil
 }
 
-func (r *replay) decode(at Position, line archive.Line) item {
-	it := item{at: at, text: string(line.Text), refusal: line.Refusal}
-	if it.refusal != nil {
-		return it
+func (r *replay) decode(at Position, line archive.Line) *item {
+	it := &item{at: at, text: string(line.Text)}
+	refusal := line.Refusal
+	if refusal == nil {
+		refusal = r.understand(it, line.Text)
 	}
-	event, err := events.DecodeLine(line.Text, time.Now().Add(r.o.MaxClockSkew))
-	if err != nil {
-		if !errors.As(err, &it.refusal) {
-			it.refusal = &events.Refusal{Reason: events.Malformed, Detail: err.Error()}
-		}
-		return it
-	}
-	it.event = event
-	if it.refusal = r.notAsked(event); it.refusal == nil {
-		it.changes = handlers.Changes(event)
+	if refusal != nil {
+		it.Result = handlers.Refuse(refusal)
 	}
 	return it
+}
+
+// understand decodes a line and asks the handlers what it changes. A panic refuses
+// the line.
+func (r *replay) understand(it *item, text []byte) (refusal *events.Refusal) {
+	defer func() {
+		if p := recover(); p != nil {
+			refusal = &events.Refusal{Reason: events.Panic, Detail: fmt.Sprint(p)}
+		}
+	}()
+	event, err := r.decodeLine(text, time.Now().Add(r.o.MaxClockSkew))
+	if errors.As(err, &refusal) {
+		return refusal
+	}
+	if err != nil {
+		return &events.Refusal{Reason: events.Malformed, Detail: err.Error()}
+	}
+	it.event = event
+	if refusal = r.notAsked(event); refusal == nil {
+		it.Changes = handlers.Changes(event)
+	}
+	return refusal
 }
 
 // notAsked returns a refusal of what only an option applies, or nil.

@@ -1,5 +1,10 @@
 // Package replay applies archives straight to the registry: through the same
-// decoding, handlers and store as the worker, without Pub/Sub in between.
+// decoding, handlers, applier and store as the worker, without Pub/Sub in between.
+//
+// Its batches are its own: they are cut by the count of lines, where the worker's
+// are cut by what comes when. So what becomes of a line depends on the archive and
+// on the registry, and not on how fast either is, and a dry run counts exactly what
+// the replay will.
 //
 // Replaying is harmless however often: the registry is a set of events. The
 // order of lines does not matter, except for what it costs: an archive that has the
@@ -29,15 +34,11 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/events"
 	"github.com/northstar-engines/realtime-registry/internal/archive"
+	"github.com/northstar-engines/realtime-registry/internal/consumer"
 	"github.com/northstar-engines/realtime-registry/internal/governor"
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
-
-// Store is what a replay takes of a registry. A dry run has one of its own.
-type Store interface {
-	Apply(ctx context.Context, changes []ownership.Change) []ownership.Outcome
-}
 
 // Options of a replay.
 type Options struct {
@@ -88,7 +89,24 @@ type Displaced struct {
 // Run applies what the reader has, and returns what became of it, also if it
 // ends early. When ctx ends, what is under way is finished and counted, and the
 // error is that of ctx.
-func Run(ctx context.Context, store Store, lines *archive.Reader, o Options) (Counts, error) {
+func Run(ctx context.Context, store consumer.Store, lines *archive.Reader, o Options) (Counts, error) {
+	return newReplay(store, o).run(ctx, lines)
+}
+
+// commitTimeout bounds one attempt at a batch. An attempt that is cut off is tried
+// again, and what it committed all the same is a duplicate then: so it is long.
+const commitTimeout = time.Minute
+
+// replay is one call of Run.
+type replay struct {
+	o          Options
+	decodeLine func(line []byte, notAfter time.Time) (events.Event, error)
+	governor   *governor.Governor
+	applier    consumer.Applier
+	watermark  *watermark
+}
+
+func newReplay(store consumer.Store, o Options) *replay {
 	if o.RetryFor == 0 {
 		o.RetryFor = time.Minute
 	}
@@ -98,22 +116,19 @@ func Run(ctx context.Context, store Store, lines *archive.Reader, o Options) (Co
 	if o.Appliers == 0 {
 		o.Appliers = 4
 	}
-	r := &replay{
-		store:    store,
-		o:        o,
-		governor: governor.New(o.Rate),
-		ledger:   newLowWater(o.Resume),
+	return &replay{
+		o:          o,
+		decodeLine: events.DecodeLine,
+		governor:   governor.New(o.Rate),
+		applier:    consumer.Applier{Store: store, CommitTimeout: commitTimeout, RetryBudget: o.RetryFor},
+		watermark:  newWatermark(o.Resume),
 	}
-	group, ctx2 := errgroup.WithContext(ctx)
-	group.SetLimit(o.Appliers + 1)
-	group.Go(func() error { return r.read(ctx2, lines, group) })
-	err := group.Wait()
-	return r.ledger.counts(), errors.Join(err, r.ledger.save(o.Save, true))
 }
 
-type replay struct {
-	store    Store
-	o        Options
-	governor *governor.Governor
-	ledger   *lowWater
+func (r *replay) run(ctx context.Context, lines *archive.Reader) (Counts, error) {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(r.o.Appliers + 1)
+	group.Go(func() error { return r.read(ctx, lines, group) })
+	err := group.Wait()
+	return r.watermark.counts(), errors.Join(err, r.watermark.save(r.o.Save, true))
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/events"
 	"github.com/northstar-engines/realtime-registry/handlers"
 	"github.com/northstar-engines/realtime-registry/internal/archive"
+	"github.com/northstar-engines/realtime-registry/internal/consumer"
 	"github.com/northstar-engines/realtime-registry/internal/governor"
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/internal/replay"
@@ -86,7 +87,7 @@ func mixture() []any {
 	)
 }
 
-func run(t *testing.T, s replay.Store, file string, change ...func(*replay.Options)) (replay.Counts, []replay.Refusal, error) {
+func run(t *testing.T, s consumer.Store, file string, change ...func(*replay.Options)) (replay.Counts, []replay.Refusal, error) {
 	t.Helper()
 	var refused []replay.Refusal
 	o := replay.Options{Rate: governor.Unlimited, Batch: 7, RetryFor: time.Millisecond, Retractions: true, Assertions: true,
@@ -148,7 +149,10 @@ func TestADryRunCountsWhatReplayWouldAndWritesNothing(t *testing.T) {
 		require.NoError(t, err)
 		counts, _, err := run(t, d, file)
 		require.NoError(t, err)
-		return counts, d.Effect(3)
+		effect, err := d.Effect(3)
+		require.NoError(t, err)
+		require.NoError(t, d.Close())
+		return counts, effect
 	}
 	counts, effect := dry()
 	require.Empty(t, export(t, s))
@@ -458,7 +462,8 @@ func TestADryRunCountsWhatMovesOfTenantsDoToResourcesThatTheArchiveDoesNotName(t
 		require.NoError(t, err)
 		_, _, err = run(t, d, file)
 		require.NoError(t, err)
-		e := d.Effect(3)
+		e, err := d.Effect(3)
+		require.NoError(t, err)
 		plan, err := rewrite.Planner{Store: s}.Between(t.Context(), e.Before, e.After, d.Names)
 		require.NoError(t, err)
 		return e, plan
