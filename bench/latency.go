@@ -62,10 +62,11 @@ func (b *bench) answers(ctx context.Context, c contender, a *away, flags ...stri
 		return nil, err
 	}
 	defer store.Close()
-	v, err := verifier.New(ctx, store, verifier.Options{})
+	v, err := verifier.New(store, verifier.Options{})
 	if err != nil {
 		return nil, err
 	}
+	defer v.Close()
 	p, err := c.start(s, setting{away: a}.environ(s.firestoreHost), flags...)
 	if err != nil {
 		return nil, err

@@ -57,10 +57,11 @@ func (b *bench) movesBesideChecks(ctx context.Context, s *ledgerStage) (string, 
 		return "", err
 	}
 	defer reader.Close()
-	v, err := verifier.New(ctx, reader, verifier.Options{})
+	v, err := verifier.New(reader, verifier.Options{})
 	if err != nil {
 		return "", err
 	}
+	defer v.Close()
 	var seeded []ownership.Change
 	for i := range warm {
 		seeded = append(seeded, newThread(i))

@@ -50,8 +50,9 @@ func BenchmarkCheck(b *testing.B) {
 
 func ours(b *testing.B) func(tenant, thread string) bool {
 	store := memregistry.New()
-	v, err := verifier.New(b.Context(), store, verifier.Options{MaxStaleness: time.Minute, MaxAge: verifier.Unbounded})
+	v, err := verifier.New(store, verifier.Options{MaxStaleness: time.Minute, MaxAge: verifier.Unbounded})
 	must(b, err)
+	b.Cleanup(v.Close)
 	for i := range owned {
 		must(b, registry.New(store).RegisterThread(b.Context(), tenantID(i), threadID(i)))
 	}

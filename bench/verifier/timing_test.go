@@ -38,8 +38,9 @@ func TestTimeDoesNotTellMissingFromForeign(t *testing.T) {
 			store, err := fsregistry.Open(t.Context(), fsregistry.Options{ProjectID: project.ID, ClientOptions: project.FirestoreOptions()})
 			must(t, err)
 			defer store.Close()
-			v, err := verifier.New(t.Context(), store, verifier.Options{MaxStaleness: 2 * time.Second})
+			v, err := verifier.New(store, verifier.Options{MaxStaleness: 2 * time.Second})
 			must(t, err)
+			t.Cleanup(v.Close)
 			const resources = 200
 			id := func(i int, sort string) string { return fmt.Sprintf("th_%s_%06d", sort, i%resources) }
 			for i := range resources {

@@ -59,8 +59,9 @@ func replayTrace(t *testing.T, name string, trace []moment, options verifier.Opt
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	store := &countingStore{Store: memregistry.New()}
-	v, err := verifier.New(ctx, store, options)
+	v, err := verifier.New(store, options)
 	must(t, err)
+	t.Cleanup(v.Close)
 	owners, checks := map[string]string{}, 0
 	previous := trace[0].at
 	for _, m := range trace {

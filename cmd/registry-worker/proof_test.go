@@ -198,8 +198,9 @@ func (k *killer) stop() int64 {
 // if it allows what no set of the published events could justify.
 func (c program) askAllTheWhile(w workload, j *justified) (stop func() (questions, yes int64)) {
 	c.t.Helper()
-	v, err := verifier.New(c.t.Context(), c.open(), verifier.Options{})
+	v, err := verifier.New(c.open(), verifier.Options{})
 	require.NoError(c.t, err)
+	c.t.Cleanup(v.Close)
 	var questions, yes atomic.Int64
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -293,8 +294,9 @@ func TestProofOfALargeTenantsMove(t *testing.T) {
 	held, err := store.ClaimJob(t.Context(), "nobody", 5*time.Minute)
 	require.NoError(t, err)
 	first, _ := metered.service("run", "--rate", strconv.Itoa(max(50, n/20)))
-	v, err := verifier.New(t.Context(), metered.open(), verifier.Options{})
+	v, err := verifier.New(metered.open(), verifier.Options{})
 	require.NoError(t, err)
+	t.Cleanup(v.Close)
 	one := fmt.Sprintf("th_%05d", n/2)
 	require.NoError(t, v.VerifyThreadAccess(t.Context(), "t_large", one))
 	meter.Reset()

@@ -99,9 +99,10 @@ func (s *service) consume(ctx context.Context, transport consumer.Transport, wit
 	}
 	options := s.healthOptions()
 	if withAPI {
-		if options, err = s.apiOptions(ctx); err != nil {
+		if err := s.openAPI(ctx); err != nil {
 			return err
 		}
+		options = s.apiOptions()
 	}
 	options.Worker = w.ready
 

@@ -43,11 +43,10 @@ func runServe(ctx context.Context, in *invocation) error {
 
 // serveAPI answers from the registry until ctx ends.
 func (s *service) serveAPI(ctx context.Context) error {
-	o, err := s.apiOptions(ctx)
-	if err != nil {
+	if err := s.openAPI(ctx); err != nil {
 		return err
 	}
 	noWorker := make(chan struct{})
 	close(noWorker)
-	return s.serve(ctx, o, noWorker)
+	return s.serve(ctx, s.apiOptions(), noWorker)
 }

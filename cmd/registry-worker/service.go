@@ -23,11 +23,11 @@ type service struct {
 	health    *storeHealth
 	throttle  *throttle // nil if the API is not served
 	listener  net.Listener
-	metrics   net.Listener // of --metrics-listen; nil if there is none, or not yet
-	tokens    tokens       // that the API demands
-	startBy   time.Time    // what is not open by then is missing
-	stop      func()       // ends the verifier; nil if there is none
-	floor     []byte       // heapFloor bytes, if the API is served
+	metrics   net.Listener       // of --metrics-listen; nil if there is none, or not yet
+	tokens    tokens             // that the API demands
+	startBy   time.Time          // what is not open by then is missing
+	verifier  *verifier.Verifier // nil if the API is not served
+	floor     []byte             // heapFloor bytes, if the API is served
 }
 
 // heapFloor is memory that the garbage collector counts and the system does not: it
@@ -92,8 +92,8 @@ func startService(ctx context.Context, in *invocation) (_ *service, err error) {
 // left. That telemetry cannot be exported is told, and is not a fault of the
 // command.
 func (s *service) close(ctx context.Context) {
-	if s.stop != nil {
-		s.stop()
+	if s.verifier != nil {
+		s.verifier.Close()
 	}
 	if s.throttle != nil {
 		if err := s.throttle.close(ctx); err != nil {
@@ -143,12 +143,25 @@ func (s *service) healthOptions() api.Options {
 }
 
 // apiOptions are those of a server that answers access checks, claims and
-// throttle requests too. It opens the throttle.
-func (s *service) apiOptions(ctx context.Context) (api.Options, error) {
+// throttle requests too, which openAPI has opened.
+func (s *service) apiOptions() api.Options {
+	o := s.healthOptions()
+	o.Quota = quotahttp.Take(s.throttle.Limiter)
+	o.Admit = func(w http.ResponseWriter, r *http.Request, tenantID, action string) bool {
+		return quotahttp.Admit(s.throttle.Limiter, w, r, tenantID, action)
+	}
+	o.StreamPaths = s.Config.StreamPaths
+	o.Verifier, o.Registry = s.verifier, registry.New(s.store)
+	o.Tokens, o.ClaimTokens = s.tokens.api, s.tokens.claim
+	o.RequestTimeout = requestTimeout + s.Config.MissGrace
+	return o
+}
+
+// openAPI opens what the API asks: the verifier and the throttle. A signal does not
+// make it fail: serving then drains at once.
+func (s *service) openAPI(ctx context.Context) (err error) {
 	s.floor = make([]byte, heapFloor)
-	// ctx ends at the signal; the checks in progress are drained after it.
-	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
-	v, err := verifier.New(ctx, s.store, verifier.Options{
+	s.verifier, err = verifier.New(s.store, verifier.Options{
 		MaxStaleness:   s.Config.MaxStaleness,
 		MaxAge:         cmp.Or(s.Config.MaxAge, verifier.Unbounded),
 		MissGrace:      s.Config.MissGrace,
@@ -157,23 +170,12 @@ func (s *service) apiOptions(ctx context.Context) (api.Options, error) {
 		TracerProvider: s.telemetry.TracerProvider,
 	})
 	if err != nil {
-		return api.Options{}, err
+		return err
 	}
-	start, cancel := context.WithTimeout(ctx, max(time.Until(s.startBy), time.Second))
+	start, cancel := context.WithTimeout(context.WithoutCancel(ctx), max(time.Until(s.startBy), time.Second))
 	defer cancel()
-	if s.throttle, err = s.openThrottle(start, s.telemetry); err != nil {
-		return api.Options{}, err
-	}
-	o := s.healthOptions()
-	o.Quota = quotahttp.Take(s.throttle.Limiter)
-	o.Admit = func(w http.ResponseWriter, r *http.Request, tenantID, action string) bool {
-		return quotahttp.Admit(s.throttle.Limiter, w, r, tenantID, action)
-	}
-	o.StreamPaths = s.Config.StreamPaths
-	o.Verifier, o.Registry = v, registry.New(s.store)
-	o.Tokens, o.ClaimTokens = s.tokens.api, s.tokens.claim
-	o.RequestTimeout = requestTimeout + s.Config.MissGrace
-	return o, nil
+	s.throttle, err = s.openThrottle(start, s.telemetry)
+	return err
 }
 
 // requestTimeout bounds a request, beside the grace that it may be given.

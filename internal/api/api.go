@@ -103,7 +103,7 @@ import (
 // Verifier answers access checks: a *verifier.Verifier.
 type Verifier interface {
 	Verify(ctx context.Context, tenantID string, resource registry.Resource) error
-	VerifyCached(ctx context.Context, tenantID string, resource registry.Resource) bool
+	VerifyCached(tenantID string, resource registry.Resource) bool
 	Owned(ctx context.Context, tenantID string, resources []registry.Resource) ([]bool, error)
 	WatchAll(ctx context.Context, ownerships []verifier.Ownership) (watcher *verifier.Watcher, refused []int, err error)
 	MaxStaleness() time.Duration

@@ -32,8 +32,9 @@ func cachedChecks(tb testing.TB, tracers trace.TracerProvider, tokens ...string)
 	tb.Helper()
 	meters := sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewManualReader()))
 	store := memregistry.New()
-	v, err := verifier.New(tb.Context(), store, verifier.Options{MaxStaleness: 2 * time.Second, MeterProvider: meters, TracerProvider: tracers})
+	v, err := verifier.New(store, verifier.Options{MaxStaleness: 2 * time.Second, MeterProvider: meters, TracerProvider: tracers})
 	require.NoError(tb, err)
+	tb.Cleanup(v.Close)
 	s, err := api.New(api.Options{
 		Verifier: v, Registry: registry.New(store), Tokens: tokens, MeterProvider: meters, TracerProvider: tracers,
 		Propagator: propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{}),
@@ -43,7 +44,7 @@ func cachedChecks(tb testing.TB, tracers trace.TracerProvider, tokens ...string)
 	require.NoError(tb, err)
 	require.Eventually(tb, func() bool {
 		_ = v.Verify(tb.Context(), "t_ann", thread("th_1"))
-		return v.VerifyCached(tb.Context(), "t_ann", thread("th_1"))
+		return v.VerifyCached("t_ann", thread("th_1"))
 	}, time.Minute, time.Millisecond)
 	return s
 }

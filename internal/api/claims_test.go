@@ -1,7 +1,6 @@
 package api_test
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -38,8 +37,9 @@ func serveFirestore(t *testing.T) onFirestore {
 	project := emulatortest.Firestore(t)
 	store, err := fsregistry.Open(t.Context(), fsregistry.Options{ProjectID: project.ID, ClientOptions: project.FirestoreOptions()})
 	require.NoError(t, err)
-	v, err := verifier.New(context.WithoutCancel(t.Context()), store, verifier.Options{})
+	v, err := verifier.New(store, verifier.Options{})
 	require.NoError(t, err)
+	t.Cleanup(v.Close)
 	server, err := api.New(api.Options{Verifier: v, Registry: registry.New(store)})
 	require.NoError(t, err)
 	listener := httptest.NewServer(server)

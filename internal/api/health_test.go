@@ -135,8 +135,9 @@ func TestADrainingServerSaysSoAndAnswersAndLetsConnectionsGo(t *testing.T) {
 // net/http drops a request that it has read just after Shutdown was called.
 func TestARequestOnAConnectionThatWasTakenIsAnsweredThoughTheDrainHasBegun(t *testing.T) {
 	store := memregistry.New()
-	v, err := verifier.New(t.Context(), store, verifier.Options{})
+	v, err := verifier.New(store, verifier.Options{})
 	require.NoError(t, err)
+	t.Cleanup(v.Close)
 	server, err := api.New(api.Options{Verifier: v, Registry: registry.New(store)})
 	require.NoError(t, err)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -36,7 +36,7 @@ func (s *Server) quick(w http.ResponseWriter, r *http.Request) bool {
 		return false
 	}
 	began := time.Now()
-	if !s.options.Verifier.VerifyCached(r.Context(), tenants[0], resource) {
+	if !s.options.Verifier.VerifyCached(tenants[0], resource) {
 		return false
 	}
 	h := w.Header()

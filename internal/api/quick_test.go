@@ -70,8 +70,9 @@ func TestACheckFromMemoryIsMeasuredAndIsASpanOfItsCallersTrace(t *testing.T) {
 	meters := sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))
 	tracers := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans))
 	store := memregistry.New()
-	v, err := verifier.New(t.Context(), store, verifier.Options{MaxStaleness: time.Minute, MeterProvider: meters})
+	v, err := verifier.New(store, verifier.Options{MaxStaleness: time.Minute, MeterProvider: meters})
 	require.NoError(t, err)
+	t.Cleanup(v.Close)
 	s, err := api.New(api.Options{
 		Verifier: v, Registry: registry.New(store), Tokens: []string{"secret"}, MeterProvider: meters, TracerProvider: tracers,
 		Propagator: propagation.TraceContext{},
@@ -81,7 +82,7 @@ func TestACheckFromMemoryIsMeasuredAndIsASpanOfItsCallersTrace(t *testing.T) {
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
 		require.NoError(t, v.VerifyThreadAccess(t.Context(), "t_ann", "th_1"))
-		return v.VerifyCached(t.Context(), "t_ann", thread("th_1"))
+		return v.VerifyCached("t_ann", thread("th_1"))
 	}, time.Minute, time.Millisecond)
 	for traceparent, n := range map[string]int{
 		"": 0,

@@ -49,8 +49,8 @@ func (s *served) Verify(ctx context.Context, tenantID string, resource registry.
 	return s.verifier.Verify(ctx, tenantID, resource)
 }
 
-func (s *served) VerifyCached(ctx context.Context, tenantID string, resource registry.Resource) bool {
-	return s.enter == nil && !s.down.Load() && s.verifier.VerifyCached(ctx, tenantID, resource)
+func (s *served) VerifyCached(tenantID string, resource registry.Resource) bool {
+	return s.enter == nil && !s.down.Load() && s.verifier.VerifyCached(tenantID, resource)
 }
 
 func (s *served) Owned(ctx context.Context, tenantID string, resources []registry.Resource) ([]bool, error) {
@@ -87,10 +87,9 @@ func serve(t *testing.T, o api.Options) *served {
 func serveOver(t *testing.T, o api.Options, over verifier.Options) *served {
 	t.Helper()
 	store := memregistry.New()
-	ctx, stop := context.WithCancel(context.Background())
-	t.Cleanup(stop) // after the server has drained
-	v, err := verifier.New(ctx, store, over)
+	v, err := verifier.New(store, over)
 	require.NoError(t, err)
+	t.Cleanup(v.Close)
 	s := &served{store: store, Registry: registry.New(store), verifier: v}
 	o.Verifier, o.Registry = s, s
 	if o.Version == nil {
@@ -150,8 +149,9 @@ func (s *served) ask(t *testing.T, request string) answer {
 
 func TestNoTokenIsNeededOnLoopbackAndOneIsDemandedOffIt(t *testing.T) {
 	store := memregistry.New()
-	v, err := verifier.New(t.Context(), store, verifier.Options{})
+	v, err := verifier.New(store, verifier.Options{})
 	require.NoError(t, err)
+	t.Cleanup(v.Close)
 	open, err := api.New(api.Options{Verifier: v, Registry: registry.New(store)})
 	require.NoError(t, err)
 	for _, address := range []string{"0.0.0.0:0", "[::]:0"} {
@@ -181,8 +181,9 @@ func TestRequestsInProgressAreAnsweredBeforeServeReturns(t *testing.T) {
 	store := memregistry.New()
 	s.Registry = registry.New(store)
 	var err error
-	s.verifier, err = verifier.New(t.Context(), store, verifier.Options{})
+	s.verifier, err = verifier.New(store, verifier.Options{})
 	require.NoError(t, err)
+	t.Cleanup(s.verifier.Close)
 	require.NoError(t, s.RegisterThread(t.Context(), "t_ann", "th_1"))
 	server, err := api.New(api.Options{Verifier: s, Registry: s})
 	require.NoError(t, err)

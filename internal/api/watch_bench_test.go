@@ -31,8 +31,9 @@ func BenchmarkTwoThousandWatches(b *testing.B) {
 	const connections, each = 2000, 50
 	for b.Loop() {
 		store := memregistry.New()
-		v, err := verifier.New(b.Context(), store, verifier.Options{MaxStaleness: 2 * time.Second, MaxAge: verifier.Unbounded})
+		v, err := verifier.New(store, verifier.Options{MaxStaleness: 2 * time.Second, MaxAge: verifier.Unbounded})
 		require.NoError(b, err)
+		b.Cleanup(v.Close)
 		s, err := api.New(api.Options{Verifier: v, Registry: registry.New(store)})
 		require.NoError(b, err)
 		bodies := make([]string, connections)

@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"context"
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/registry"
@@ -13,11 +14,12 @@ const staleness = 2 * time.Second
 // reader is a transport: it checks with package verifier, keeping what it was
 // told, and watches what it was allowed.
 func (s *simulation) reader(p *process) {
-	v, err := verifier.New(p.ctx, p.store, verifier.Options{MaxStaleness: staleness, MaxAge: verifier.Unbounded})
+	v, err := verifier.New(p.store, verifier.Options{MaxStaleness: staleness, MaxAge: verifier.Unbounded})
 	if err != nil {
 		s.fails("verifier: %w", err)
 		return
 	}
+	context.AfterFunc(p.ctx, v.Close)
 	for {
 		s.step(p, "check")
 		resource := s.resources[p.random.IntN(len(s.resources))]

@@ -1,7 +1,6 @@
 package verifier_test
 
 import (
-	"context"
 	"fmt"
 	"regexp"
 	"strings"
@@ -89,14 +88,13 @@ func TestAdversarialIDsNeitherMeetNorReachTheStore(t *testing.T) {
 		rapid.Check(undated{t}, func(rt *rapid.T) {
 			asked := rapid.SliceOfNDistinct(adversarialResource(), 2, 6, func(r registry.Resource) registry.Resource { return r }).Draw(rt, "resources")
 			store := newFeedStore()
-			ctx, stop := context.WithCancel(t.Context())
-			defer stop()
+			ctx := t.Context()
 			tenant := func(i int) string { return fmt.Sprint("t_", i) }
 			for i, r := range asked {
 				_, err := store.Claim(ctx, tenant(i), r)
 				require.Equal(rt, wellFormed(r), err == nil, "%q", r)
 			}
-			v, err := verifier.New(ctx, store, verifier.Options{MaxStaleness: S})
+			v, err := verifier.New(store, verifier.Options{MaxStaleness: S})
 			require.NoError(rt, err)
 			synctest.Wait()
 			for range 2 { // by reading, then from memory
@@ -122,8 +120,7 @@ func TestAdversarialIDsNeitherMeetNorReachTheStore(t *testing.T) {
 					require.True(rt, wellFormed(r), "%q", r)
 				}
 			}
-			stop()
-			synctest.Wait()
+			v.Close()
 		})
 	})
 }

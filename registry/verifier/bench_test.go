@@ -53,7 +53,7 @@ func TestACheckFromMemoryDoesNotAllocateNorWaitForOtherTenants(t *testing.T) {
 	for resource, tenant := range map[registry.Resource]string{r: owner, byName: "t_bob", withAll: "t_cat"} {
 		require.Eventually(t, func() bool { return v.Verify(t.Context(), tenant, resource) == nil && v.FromMemory(tenant, resource) },
 			10*time.Second, time.Millisecond)
-		release := v.HoldMisses()
+		release := v.HoldRefusals()
 		timer := time.AfterFunc(10*time.Second, func() { panic("a check waits for what is shared by all tenants") })
 		require.Zero(t, testing.AllocsPerRun(1000, func() {
 			if v.Verify(t.Context(), tenant, resource) != nil {
@@ -143,15 +143,15 @@ func BenchmarkAMillionEntries(b *testing.B) {
 		require.NoError(b, v.Verify(b.Context(), usualTenant(i), usualThread(i)))
 	}
 	after := heap()
-	entries, bytes := v.CacheUsage()
+	stats := v.CacheStats()
 	i := 0
 	for b.Loop() {
 		i = (i + 7919) % n
 		_ = v.Verify(b.Context(), usualTenant(i), usualThread(i)) // with what it takes to write the names
 	}
 	b.ReportMetric(float64(after-before)/1e6, "MB")
-	b.ReportMetric(float64(bytes)/1e6, "MB-accounted")
-	b.ReportMetric(float64(entries), "entries")
+	b.ReportMetric(float64(stats.Bytes)/1e6, "MB-accounted")
+	b.ReportMetric(float64(stats.Entries), "entries")
 	runtime.KeepAlive(v)
 }
 

@@ -443,7 +443,7 @@ func TestMemoryIsBoundedAlsoWhereNobodyAsksAndMuchChanges(t *testing.T) {
 	bubble(t, func(t *testing.T, store *feedStore) {
 		v := keeping(t, &busy{store, 170_000}, verifier.Options{})
 		time.Sleep(3 * time.Minute)
-		require.InDelta(t, 50_000, v.Told(), 50_000)
+		require.InDelta(t, 50_000, v.CacheStats().FeedEntries, 50_000)
 	})
 }
 
@@ -474,10 +474,10 @@ func TestMemoryIsBoundedInEntriesAndBytes(t *testing.T) {
 					claim(t, store, "t_ann", thread(fmt.Sprint("th_", i)))
 					allowed(t, v, "t_ann", fmt.Sprint("th_", i))
 				}
-				entries, bytes := v.CacheUsage()
-				require.LessOrEqual(t, entries, int64(150))
-				require.GreaterOrEqual(t, entries, int64(64))
-				require.LessOrEqual(t, bytes, int64(17_000))
+				stats := v.CacheStats()
+				require.LessOrEqual(t, stats.Entries, int64(150))
+				require.GreaterOrEqual(t, stats.Entries, int64(64))
+				require.LessOrEqual(t, stats.Bytes, int64(17_000))
 				before := store.count()
 				allowed(t, v, "t_ann", "th_999")
 				require.Equal(t, before, store.count(), "the newest is kept")
@@ -488,6 +488,6 @@ func TestMemoryIsBoundedInEntriesAndBytes(t *testing.T) {
 
 func TestAStoreWithoutAFeedCannotBeKeptFrom(t *testing.T) {
 	store := struct{ ownership.Store }{newFeedStore().Store}
-	_, err := verifier.New(t.Context(), store, verifier.Options{MaxStaleness: S})
+	_, err := verifier.New(store, verifier.Options{MaxStaleness: S})
 	require.ErrorContains(t, err, "MaxStaleness")
 }

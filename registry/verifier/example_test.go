@@ -14,10 +14,11 @@ import (
 func Example() {
 	ctx := context.Background()
 	store := memregistry.New() // in production: registry/fsregistry
-	v, err := verifier.New(ctx, store, verifier.Options{})
+	v, err := verifier.New(store, verifier.Options{})
 	if err != nil {
 		log.Fatal(err)
 	}
+	defer v.Close()
 	if err := registry.New(store).RegisterThread(ctx, "t_acme", "th_1"); err != nil {
 		log.Fatal(err)
 	}

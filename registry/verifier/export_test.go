@@ -1,50 +1,38 @@
 package verifier
 
 import (
-	"time"
-
 	"github.com/northstar-engines/realtime-registry/registry"
+	"github.com/northstar-engines/realtime-registry/registry/verifier/internal/certified"
 )
 
-// CacheUsage is what the cache holds: entries, and bytes by its own account.
-func (v *Verifier) CacheUsage() (entries, bytes int64) { return v.kept.cache.usage() }
-
-// Watching is the number of resources that are watched.
-func (v *Verifier) Watching() int64 { return v.kept.cache.watching.Load() }
-
-// Subscribed is the number of resources in all Watchers.
-func (v *Verifier) Subscribed() int64 { return v.kept.cache.subscribed.Load() }
-
-// HoldShards keeps whatever ends a watch waiting.
-func (v *Verifier) HoldShards() (release func()) {
-	shards := v.kept.cache.shards
-	for i := range shards {
-		shards[i].mu.Lock()
-	}
-	return func() {
-		for i := range shards {
-			shards[i].mu.Unlock()
-		}
-	}
-}
-
-// OmitCertification makes answers from memory rest on nothing, to show that a
-// test would notice.
-func (v *Verifier) OmitCertification() { v.kept.certifier.omit.Store(true) }
-
-// Told is the number of feed entries whose names are remembered.
-func (v *Verifier) Told() int { return v.kept.certifier.cursor.Told() }
-
-// Certified is since when what is in memory is certified.
-func (v *Verifier) Certified() time.Time { return v.kept.certifier.current.Load().since }
+// CacheStats are the figures of the cache.
+func (v *Verifier) CacheStats() certified.Stats { return v.cache.Stats() }
 
 // FromMemory reports whether a check is answered from memory.
 func (v *Verifier) FromMemory(tenantID string, r registry.Resource) bool {
-	return v.kept.owns(tenantID, r).why == ""
+	owned, _ := v.fromMemory(tenantID, r)
+	return owned
 }
 
-// HoldMisses holds what is remembered of refusals, of all tenants.
-func (v *Verifier) HoldMisses() (release func()) {
-	v.telemetry.misses.mu.Lock()
-	return v.telemetry.misses.mu.Unlock
+// held is a subscriber that keeps others from being told what it is told.
+type held chan struct{}
+
+func (h held) Changed([]int32) { <-h }
+func (h held) Dropped()        { <-h }
+func (h held) Certified()      {}
+
+// HoldUp keeps the cache telling of a change of the resource until release.
+func (v *Verifier) HoldUp(r registry.Resource) (release func()) {
+	h := make(held)
+	s := v.cache.Subscribe([]certified.Ownership{{TenantID: "t_held", Resource: r}}, h)
+	return func() {
+		close(h)
+		s.Close()
+	}
+}
+
+// HoldRefusals holds what is remembered of refusals, of all tenants.
+func (v *Verifier) HoldRefusals() (release func()) {
+	v.telemetry.refusals.mu.Lock()
+	return v.telemetry.refusals.mu.Unlock
 }

@@ -29,7 +29,7 @@ func (v *Verifier) decide(ctx context.Context, tenantID string, resource registr
 	pauses := gracePauses()
 	refusal := seen
 	first := seen
-	check.firstMiss = &first
+	check.firstRefusal = &first
 	for seen.unfoldable() == nil && !seen.ownedBy(tenantID) {
 		left := time.Until(ends)
 		if left <= 0 || !pause(ctx, min(left, pauses.NextBackOff())) {
@@ -58,9 +58,9 @@ func (v *Verifier) bridge(ctx context.Context, asked []Ownership, seen []sightin
 			if seen[j].unfoldable() != nil || seen[j].ownedBy(o.TenantID) {
 				continue
 			}
-			if checks[j].firstMiss == nil {
+			if checks[j].firstRefusal == nil {
 				first := seen[j]
-				checks[j].firstMiss = &first
+				checks[j].firstRefusal = &first
 			}
 			refused, list = append(refused, j), append(list, o)
 		}
@@ -90,7 +90,7 @@ func gracePauses() *backoff.ExponentialBackOff {
 	)
 }
 
-// pause returns false where ctx ended first.
+// pause returns false if ctx ended first.
 func pause(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

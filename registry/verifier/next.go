@@ -21,7 +21,7 @@ func (w *Watcher) Next(ctx context.Context) (News, error) {
 			return News{}, context.Cause(ctx)
 		}
 		if w.life.Err() != nil {
-			return News{}, errStopped
+			return News{}, errClosed
 		}
 		news, due := w.news()
 		if due <= 0 {
@@ -44,12 +44,12 @@ func (w *Watcher) Next(ctx context.Context) (News, error) {
 // has touched its items by now, so that they are pending. What of them is lost is
 // told with it.
 func (w *Watcher) news() (News, time.Duration) {
-	k := w.v.kept
-	cert := k.certifier.told.Load()
 	now := time.Now()
+	certifiedSince, certifies := w.v.cache.Told(now)
+	at := w.v.cache.Elapsed(now)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.age(now)
+	w.ageLocked(now)
 
 	most := w.v.maxStaleness
 	heartbeat := w.toldAt.Add(most * 19 / 40).Sub(now) // a little sooner than every MaxStaleness/2
@@ -57,17 +57,17 @@ func (w *Watcher) news() (News, time.Duration) {
 	wait := heartbeat
 	if len(w.lost) > 0 {
 		// While more is being looked at there may be more of the same change.
-		held := w.lostSince + most/8 - now.Sub(k.cache.began)
+		held := w.lostSince + most/8 - at
 		if !w.verifying || held <= 0 {
-			news.Lost = w.takeLost()
+			news.Lost = w.takeLostLocked()
 			wait = 0
 		} else {
 			wait = min(wait, held)
 		}
 	}
 
-	reason, since := w.standing(cert, now)
-	age := now.Sub(k.cache.began) - since
+	reason, since := w.standingLocked(certifiedSince, certifies, at)
+	age := max(0, at-since)
 	switch {
 	case reason != "":
 		if reason != w.reason && (w.certified || heartbeat <= 0) {
@@ -92,24 +92,23 @@ func (w *Watcher) news() (News, time.Duration) {
 	return news, 0
 }
 
-// standing says since when everything is told, or why that cannot be said.
-func (w *Watcher) standing(cert *certificate, now time.Time) (reason string, since time.Duration) {
-	k := w.v.kept
+// standingLocked returns since when everything is told, or why that is not known.
+func (w *Watcher) standingLocked(certifiedSince time.Duration, certifies bool, at time.Duration) (reason string, since time.Duration) {
 	switch {
 	case w.unverified > 0:
 		return FeedGap, 0
-	case cert == nil || !k.certifier.valid(cert, now):
+	case !certifies:
 		return Uncertified, 0
 	}
-	since = w.frontier(cert.since.Sub(k.cache.began))
-	if now.Sub(k.cache.began)-since > w.v.maxStaleness {
+	since = w.frontierLocked(certifiedSince)
+	if at-since > w.v.maxStaleness {
 		return Unverified, 0
 	}
 	return "", since
 }
 
-// takeLost hands out what is lost, which thereby is told.
-func (w *Watcher) takeLost() []int {
+// takeLostLocked hands out what is lost, which thereby is told.
+func (w *Watcher) takeLostLocked() []int {
 	lost := make([]int, len(w.lost))
 	for j, i := range w.lost {
 		lost[j] = int(i)

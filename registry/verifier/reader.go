@@ -12,6 +12,7 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
+	"github.com/northstar-engines/realtime-registry/registry/verifier/internal/certified"
 )
 
 // maxBatch is the number of resources in a read that checks share.
@@ -20,7 +21,7 @@ const maxBatch = 100
 var (
 	errShed    = fmt.Errorf("%w: too many checks are waiting", registry.ErrUnavailable)
 	errTimeout = errors.New("no answer from the store in time")
-	errStopped = fmt.Errorf("%w: the verifier has been stopped", registry.ErrUnavailable)
+	errClosed  = fmt.Errorf("%w: the verifier is closed", registry.ErrUnavailable)
 )
 
 // reader turns many checks into few strong reads. While a read may be sent, a
@@ -32,10 +33,12 @@ var (
 // can spoil it for the others; when all of them have left, it is cancelled.
 type reader struct {
 	store     ownership.Store
-	kept      *kept
+	cache     *certified.Cache
 	life      context.Context
 	options   Options
 	telemetry *telemetry
+
+	running sync.WaitGroup // reads
 
 	mu      sync.Mutex
 	reads   int        // under way
@@ -67,11 +70,20 @@ type batch struct {
 	live      int                 // places that somebody waits for
 }
 
-func newReader(ctx context.Context, store ownership.Store, k *kept, options Options, t *telemetry) *reader {
+func newReader(life context.Context, store ownership.Store, cache *certified.Cache, options Options, t *telemetry) *reader {
 	return &reader{
-		store: store, kept: k, life: ctx, options: options, telemetry: t,
+		store: store, cache: cache, life: life, options: options, telemetry: t,
 		queue: list.New(), queued: map[registry.Resource]*place{},
 	}
+}
+
+// close stops the reader, which ends its life, and waits for the reads under way.
+// The lock is for join: none comes in between.
+func (r *reader) close(stop context.CancelFunc) {
+	r.mu.Lock()
+	stop()
+	r.mu.Unlock()
+	r.running.Wait()
 }
 
 // read returns what a read that is sent after this call sees of the resource.
@@ -110,7 +122,7 @@ func (r *reader) join(ctx context.Context, resources []registry.Resource) (*plac
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.life.Err() != nil {
-		return nil, errStopped
+		return nil, errClosed
 	}
 	if r.waiting >= r.options.MaxWaiting {
 		return nil, errShed
@@ -132,7 +144,7 @@ func (r *reader) join(ctx context.Context, resources []registry.Resource) (*plac
 		r.queued[resources[0]] = p
 	}
 	if r.reads < r.options.MaxReads {
-		r.send()
+		r.sendLocked()
 	}
 	return p, nil
 }
@@ -145,7 +157,7 @@ func (r *reader) leave(p *place) {
 	switch {
 	case p.checks > 0:
 	case p.batch == nil:
-		r.unqueue(p)
+		r.unqueueLocked(p)
 	default:
 		if p.batch.live--; p.batch.live == 0 {
 			p.batch.cancel()
@@ -153,9 +165,7 @@ func (r *reader) leave(p *place) {
 	}
 }
 
-// unqueue, send: the caller holds mu.
-
-func (r *reader) unqueue(p *place) {
+func (r *reader) unqueueLocked(p *place) {
 	r.queue.Remove(p.element)
 	p.element = nil
 	if r.queued[p.resources[0]] == p {
@@ -163,7 +173,7 @@ func (r *reader) unqueue(p *place) {
 	}
 }
 
-func (r *reader) send() {
+func (r *reader) sendLocked() {
 	b := &batch{}
 	b.ctx, b.cancel = context.WithTimeout(r.life, r.options.Timeout)
 	for r.queue.Len() > 0 {
@@ -171,21 +181,21 @@ func (r *reader) send() {
 		if len(b.places) > 0 && len(b.resources)+len(p.resources) > maxBatch {
 			break
 		}
-		r.unqueue(p)
+		r.unqueueLocked(p)
 		p.batch = b
 		b.places = append(b.places, p)
 		b.resources = append(b.resources, p.resources...)
 	}
 	b.live = len(b.places)
 	r.reads++
-	go r.run(b)
+	r.running.Go(func() { r.run(b) })
 }
 
 func (r *reader) run(b *batch) {
 	defer b.cancel()
-	marks := make([]mark, len(b.resources))
+	marks := make([]certified.Mark, len(b.resources))
 	for i, resource := range b.resources {
-		marks[i] = r.kept.mark(resource)
+		marks[i] = r.cache.Mark(resource)
 	}
 	ctx, read := r.telemetry.beginRead(b.ctx, b.places, len(b.resources))
 	snapshot, err := r.store.Read(ctx, b.resources)
@@ -209,7 +219,7 @@ func (r *reader) run(b *batch) {
 	defer r.mu.Unlock()
 	r.reads--
 	if r.queue.Len() > 0 {
-		r.send()
+		r.sendLocked()
 	}
 }
 

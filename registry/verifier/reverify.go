@@ -2,18 +2,17 @@ package verifier
 
 import (
 	"context"
-	"time"
 
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
 // Reverify is Verify for a stream that is open, whose Watch has been closed.
-// There is no MissGrace for what was owned and is not any more. And where many
-// streams are verified again at once, since a large tenant has moved, they wait
-// for each other, until ctx ends, so that other checks are not shed: a tenth of
-// MaxWaiting is for them.
+// There is no MissGrace for what was owned and is not any more. If many streams
+// are verified again at once, because a large tenant has moved, they wait for each
+// other until ctx ends, so that other checks are not shed: a tenth of MaxWaiting is
+// for them.
 func (v *Verifier) Reverify(ctx context.Context, tenantID string, resource registry.Resource) error {
-	why, owned := v.fromMemory(ctx, tenantID, resource)
+	owned, why := v.fromMemory(tenantID, resource)
 	if owned {
 		return nil
 	}
@@ -36,7 +35,3 @@ func (o Options) turns() int { return max(1, o.MaxWaiting/10) }
 
 // lists is how many lists of Watchers may be read at once.
 func (o Options) lists() int { return max(1, o.MaxReads/4) }
-
-// MaxStaleness is that of the options: within it a Watch is told, and what
-// cannot be watched should be verified again. With 0 nothing can be watched.
-func (v *Verifier) MaxStaleness() time.Duration { return v.maxStaleness }

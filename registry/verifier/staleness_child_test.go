@@ -30,6 +30,9 @@ import (
 // prints where, and is killed in the end.
 const childVariable = "VERIFIER_TEST_CHILD"
 
+// stalenessVariable is its MaxStaleness.
+const stalenessVariable = "VERIFIER_TEST_STALENESS"
+
 const serving = "serving on "
 
 // supervised runs a program, and kills it where the test has ended and could
@@ -51,6 +54,10 @@ func serve(maxAge string) error {
 	if err != nil {
 		return err
 	}
+	staleness, err := time.ParseDuration(os.Getenv(stalenessVariable))
+	if err != nil {
+		return err
+	}
 	ctx := context.Background()
 	store, err := fsregistry.Open(ctx, fsregistry.Options{ProjectID: os.Getenv("GOOGLE_CLOUD_PROJECT")})
 	if err != nil {
@@ -58,12 +65,13 @@ func serve(maxAge string) error {
 	}
 	defer store.Close()
 	heard := &listener{Store: store}
-	v, err := verifier.New(ctx, heard, verifier.Options{
-		MaxStaleness: troubleStaleness, MaxAge: age, Timeout: 2 * time.Second, MaxReads: 64,
+	v, err := verifier.New(heard, verifier.Options{
+		MaxStaleness: staleness, MaxAge: age, Timeout: 2 * time.Second, MaxReads: 64,
 	})
 	if err != nil {
 		return err
 	}
+	defer v.Close()
 	routes := http.NewServeMux()
 	routes.HandleFunc("GET /check", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(check(v, r)) })
 	routes.HandleFunc("GET /watch", func(w http.ResponseWriter, r *http.Request) {
@@ -81,7 +89,6 @@ func serve(maxAge string) error {
 	})
 	routes.HandleFunc("PUT /deaf", func(http.ResponseWriter, *http.Request) { heard.deaf.Store(true) })
 	routes.HandleFunc("DELETE /deaf", func(http.ResponseWriter, *http.Request) { heard.deaf.Store(false) })
-	routes.HandleFunc("DELETE /certification", func(http.ResponseWriter, *http.Request) { v.OmitCertification() })
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -144,7 +151,7 @@ type child struct {
 }
 
 // startChild starts a child that finds the emulator at the other end of a link.
-func startChild(t *testing.T, project emulatortest.Project, maxAge time.Duration) *child {
+func startChild(t *testing.T, project emulatortest.Project, staleness, maxAge time.Duration) *child {
 	link, err := wire.NewLink(project.FirestoreHost)
 	if err != nil {
 		t.Fatal(err)
@@ -152,7 +159,7 @@ func startChild(t *testing.T, project emulatortest.Project, maxAge time.Duration
 	t.Cleanup(func() { _ = link.Close() })
 	project.FirestoreHost = link.Addr()
 	// A race ends the child, and so fails the test.
-	env := append(project.Environ(), childVariable+"="+maxAge.String(), "GORACE=halt_on_error=1")
+	env := append(project.Environ(), childVariable+"="+maxAge.String(), stalenessVariable+"="+staleness.String(), "GORACE=halt_on_error=1")
 	p := emulatortest.Run(t, env, "sh", "-c", supervised, os.Args[0])
 	return &child{
 		Process: p, link: link,
@@ -187,10 +194,6 @@ func (c *child) tell(ctx context.Context, method, path string) error {
 		return err
 	}
 	return response.Body.Close()
-}
-
-func (c *child) omitCertification(ctx context.Context) error {
-	return c.tell(ctx, http.MethodDelete, "/certification")
 }
 
 func (c *child) deafen(ctx context.Context) error   { return c.tell(ctx, http.MethodPut, "/deaf") }

@@ -39,8 +39,9 @@ func move(t testing.TB, store ownership.Store, from, to string, resource registr
 // newVerifier is a verifier that works until the test ends.
 func newVerifier(t testing.TB, store ownership.Store, options verifier.Options) *verifier.Verifier {
 	t.Helper()
-	v, err := verifier.New(t.Context(), store, options)
+	v, err := verifier.New(store, options)
 	require.NoError(t, err)
+	t.Cleanup(v.Close)
 	return v
 }
 

@@ -15,7 +15,8 @@ import (
 
 const scope = "github.com/northstar-engines/realtime-registry/registry/verifier"
 
-// telemetry is what the package comment lists.
+// telemetry holds the instruments documented in the package comment, except the
+// cache's.
 type telemetry struct {
 	tracer        trace.Tracer
 	checkDuration metric.Float64Histogram
@@ -23,8 +24,8 @@ type telemetry struct {
 	lateArrival   metric.Float64Histogram
 	readDuration  metric.Float64Histogram
 	readResources metric.Int64Counter
-	misses        *misses
-	log           *missLog
+	refusals      *refusals
+	log           *refusalLog
 }
 
 func newTelemetry(o Options) (*telemetry, error) {
@@ -32,7 +33,7 @@ func newTelemetry(o Options) (*telemetry, error) {
 	quick := metric.WithExplicitBucketBoundaries(.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10)
 	late := metric.WithExplicitBucketBoundaries(.01, .025, .05, .1, .25, .5, 1, 2, 5, 10, 30, 60, 300, 1800)
 	var errs [5]error
-	t := &telemetry{tracer: o.TracerProvider.Tracer(scope), misses: newMisses(), log: newMissLog(o.Logger)}
+	t := &telemetry{tracer: o.TracerProvider.Tracer(scope), refusals: newRefusals(), log: newRefusalLog(o.Logger)}
 	t.checkDuration, errs[0] = meter.Float64Histogram("registry.verifier.check.duration", metric.WithUnit("s"), quick,
 		metric.WithDescription("Access checks, by kind and outcome."))
 	t.missing, errs[1] = meter.Int64Counter("registry.verifier.refusals", metric.WithUnit("{check}"),
@@ -49,10 +50,10 @@ func newTelemetry(o Options) (*telemetry, error) {
 // check is one access check under way.
 type check struct {
 	*telemetry
-	kind      attribute.KeyValue
-	span      trace.Span
-	began     time.Time
-	firstMiss *sighting // what began the grace; nil if there was none
+	kind         attribute.KeyValue
+	span         trace.Span
+	began        time.Time
+	firstRefusal *sighting // what began the grace; nil if there was none
 }
 
 func (t *telemetry) begin(ctx context.Context, kind registry.Kind) (context.Context, *check) {
@@ -110,8 +111,8 @@ func (s sighting) cause(tenantID string) string {
 	return foreign
 }
 
-// missing records a refusal.
-func (c *check) missing(ctx context.Context, tenantID string, resource registry.Resource, seen sighting) {
+// refused records a refusal.
+func (c *check) refused(ctx context.Context, tenantID string, resource registry.Resource, seen sighting) {
 	cause := seen.cause(tenantID)
 	c.telemetry.missing.Add(ctx, 1, metric.WithAttributes(c.kind, attribute.String("cause", cause)))
 	c.span.AddEvent("registry.refused", trace.WithAttributes(
@@ -119,26 +120,25 @@ func (c *check) missing(ctx context.Context, tenantID string, resource registry.
 		attribute.String("resource", resource.String()),
 		attribute.String("cause", cause)))
 	since := seen.readTime
-	if c.firstMiss != nil {
-		since = c.firstMiss.readTime
+	if c.firstRefusal != nil {
+		since = c.firstRefusal.readTime
 	}
 	now := time.Now()
-	key := missKey{tenantID, resource}
-	if c.misses.add(key, miss{cause: cause, since: since}, now) {
+	key := refusalKey{tenantID, resource}
+	if c.refusals.add(key, refusal{cause: cause, since: since}, now) {
 		c.log.write(ctx, key, cause, now)
 	} else {
 		c.log.hold()
 	}
 }
 
-// allowed records a late arrival, where the check had missed the ownership
-// before.
+// allowed records a late arrival if the check had been refused before.
 func (c *check) allowed(ctx context.Context, tenantID string, resource registry.Resource, seen sighting) {
-	m, refused := c.misses.take(missKey{tenantID, resource}, time.Now())
+	m, refused := c.refusals.take(refusalKey{tenantID, resource}, time.Now())
 	switch {
 	case refused:
-	case c.firstMiss != nil:
-		m = miss{cause: c.firstMiss.cause(tenantID), since: c.firstMiss.readTime}
+	case c.firstRefusal != nil:
+		m = refusal{cause: c.firstRefusal.cause(tenantID), since: c.firstRefusal.readTime}
 	default:
 		return
 	}
@@ -153,13 +153,6 @@ func (c *check) allowed(ctx context.Context, tenantID string, resource registry.
 		attribute.String("tenant_id", tenantID),
 		attribute.String("resource", resource.String()),
 		attribute.Float64("late_seconds", late.Seconds())))
-}
-
-// arrived is allowed, for a check that was answered from memory, of an ownership
-// that came with the ledger by then.
-func (t *telemetry) arrived(ctx context.Context, tenantID string, resource registry.Resource, by time.Time) {
-	c := check{telemetry: t, kind: attribute.String("kind", string(resource.Kind)), span: trace.SpanFromContext(ctx)}
-	c.allowed(ctx, tenantID, resource, sighting{readTime: by})
 }
 
 // storeRead is one read of the store under way.

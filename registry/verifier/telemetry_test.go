@@ -182,35 +182,6 @@ func TestAMissThatTurnsIntoAHitIsALateArrival(t *testing.T) {
 	})
 }
 
-// Who was refused, and comes to own the resource with its tenant's move, is let in
-// from memory.
-func TestALateArrivalIsToldFromMemoryOnce(t *testing.T) {
-	bubble(t, func(t *testing.T, store *feedStore) {
-		claim(t, store, "t_old", thread("th_1"))
-		m := measured{reader: sdkmetric.NewManualReader()}
-		v := keeping(t, store, verifier.Options{MeterProvider: sdkmetric.NewMeterProvider(sdkmetric.WithReader(m.reader))})
-		from := "t_old"
-		allowed(t, v, from, "th_1")
-		for i, to := range []string{"t_new", "t_newer"} {
-			refused(t, v, to, "th_1")
-			time.Sleep(4*time.Second - S)
-			move(t, store, from, to, registry.Resource{})
-			time.Sleep(S)
-			before := store.count()
-			for range 3 {
-				allowed(t, v, to, "th_1")
-				time.Sleep(S)
-			}
-			require.Equal(t, before, store.count(), "from memory")
-			m.collect(t)
-			name := "late_arrival{bridged=false,cause=foreign,kind=thread}"
-			require.EqualValues(t, i+1, m.counts[name])
-			require.InDelta(t, 4*(i+1), m.sums[name], 2.001)
-			from = to
-		}
-	})
-}
-
 func TestEveryWatchThatIsClosedIsCountedByWhy(t *testing.T) {
 	const maxAge = 30 * time.Second
 	bubble(t, func(t *testing.T, store *feedStore) {

@@ -25,8 +25,9 @@ func TestACheckOfWhatIsNotUnderstoodIsUnavailableAndSpoilsNoOther(t *testing.T) 
 				require.NoError(t, err)
 			}
 			storetest.Outside{DB: store.DB()}.SetFormat(later.DocumentID(), ownership.Format+1)
-			v, err := verifier.New(t.Context(), store, o)
+			v, err := verifier.New(store, o)
 			require.NoError(t, err)
+			t.Cleanup(v.Close)
 			for _, tenant := range []string{"t_a", "t_b"} {
 				err := v.Verify(t.Context(), tenant, later)
 				require.ErrorIs(t, err, registry.ErrUnavailable, "neither an allow nor a refusal")

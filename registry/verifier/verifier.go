@@ -1,7 +1,8 @@
 // Package verifier answers the one question of a streaming transport: may this
 // tenant stream this thread or canvas?
 //
-//	v, err := verifier.New(ctx, store, verifier.Options{})
+//	v, err := verifier.New(store, verifier.Options{})
+//	defer v.Close()
 //	err = v.VerifyThreadAccess(ctx, tenantID, threadID)
 //
 // # Answers
@@ -74,8 +75,9 @@
 //   - registry.verifier.late_arrival, seconds: refused once, allowed later: how
 //     long after the first refusal the ownership was there, by the store's
 //     clock; by kind, by cause, and by whether the grace bridged it. This finds
-//     the create flow that publishes late. The last 16,384 misses are
-//     remembered, each for an hour
+//     the create flow that publishes late. The last 16,384 refusals are
+//     remembered, each for an hour. Not counted: what came with the move of a
+//     whole tenant and is answered from memory
 //   - registry.verifier.read.duration, seconds: one measurement per read of the
 //     store, by outcome (ok, error, abandoned)
 //   - registry.verifier.read.resources: resources read
@@ -104,27 +106,29 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
+	"github.com/northstar-engines/realtime-registry/registry/verifier/internal/certified"
 )
 
 // Verifier checks access. It is safe for concurrent use.
 type Verifier struct {
-	life         context.Context
+	life         context.Context // ends with Close
+	stop         context.CancelFunc
 	reader       *reader
-	kept         *kept         // nil: every check reads
-	turns        chan struct{} // one for each Reverify that reads
-	lists        chan struct{} // one for each list that a Watcher reads
-	missGrace    time.Duration
+	cache        *certified.Cache // nil: every check reads
+	turns        chan struct{}    // one for each Reverify that reads
+	lists        chan struct{}    // one for each list that a Watcher reads
+	maxAge       time.Duration
 	maxStaleness time.Duration
+	missGrace    time.Duration
 	telemetry    *telemetry
 }
 
 // Store is what a verifier reads: what packages fsregistry and memregistry open.
 type Store = ownership.Store
 
-// New returns a verifier over the store. It works until ctx ends; from then on
-// every check is ErrUnavailable, so give it a context that outlives the draining
-// of what asks it. The error lists every fault of the options.
-func New(ctx context.Context, store Store, options Options) (*Verifier, error) {
+// New returns a verifier over the store, which works until Close. The error lists
+// every fault of the options.
+func New(store Store, options Options) (*Verifier, error) {
 	if err := options.Validate(); err != nil {
 		return nil, fmt.Errorf("verifier options: %w", err)
 	}
@@ -133,21 +137,53 @@ func New(ctx context.Context, store Store, options Options) (*Verifier, error) {
 	if err != nil {
 		return nil, fmt.Errorf("verifier telemetry: %w", err)
 	}
-	k, err := newKept(ctx, store, options)
+	cache, err := newCache(store, options)
 	if err != nil {
 		return nil, fmt.Errorf("verifier cache: %w", err)
 	}
+	life, stop := context.WithCancel(context.Background())
 	return &Verifier{
-		reader:       newReader(ctx, store, k, options, t),
-		kept:         k,
-		life:         ctx,
+		life:         life,
+		stop:         stop,
+		reader:       newReader(life, store, cache, options, t),
+		cache:        cache,
 		turns:        make(chan struct{}, options.turns()),
 		lists:        make(chan struct{}, options.lists()),
-		missGrace:    options.MissGrace,
+		maxAge:       options.MaxAge,
 		maxStaleness: options.MaxStaleness,
+		missGrace:    options.MissGrace,
 		telemetry:    t,
 	}, nil
 }
+
+// newCache returns nil if the options want no cache.
+func newCache(store Store, o Options) (*certified.Cache, error) {
+	if o.MaxStaleness == 0 {
+		return nil, nil
+	}
+	feed, ok := store.(ownership.Feed)
+	if !ok {
+		return nil, fmt.Errorf("option MaxStaleness is %v: %T has no change feed", o.MaxStaleness, store)
+	}
+	return certified.New(feed, certified.Options{
+		MaxStaleness: o.MaxStaleness, MaxAge: o.MaxAge, Timeout: o.Timeout,
+		Entries: o.CacheEntries, Bytes: o.CacheBytes,
+		Logger: o.Logger, MeterProvider: o.MeterProvider,
+	})
+}
+
+// Close stops the verifier, so close it after whatever asks it has been drained.
+// When it returns, the store is not read any more, every Watch is closed and every
+// Watcher has ended; from then on each check is ErrUnavailable. The store is the
+// caller's to close. Close may be called more than once.
+func (v *Verifier) Close() {
+	v.reader.close(v.stop)
+	v.cache.Close()
+}
+
+// MaxStaleness is that of the options: within it a Watch is told, and what
+// cannot be watched should be verified again. With 0 nothing can be watched.
+func (v *Verifier) MaxStaleness() time.Duration { return v.maxStaleness }
 
 // VerifyThreadAccess returns nil if the tenant owns the thread; else
 // ErrNotFound, ErrUnavailable or ErrInvalid of package registry.
@@ -160,9 +196,9 @@ func (v *Verifier) VerifyCanvasAccess(ctx context.Context, tenantID, canvasID st
 	return v.Verify(ctx, tenantID, registry.Resource{Kind: registry.Canvas, ID: canvasID})
 }
 
-// Verify is what the other two do, for a resource of any kind.
+// Verify is VerifyThreadAccess for a resource of any kind.
 func (v *Verifier) Verify(ctx context.Context, tenantID string, resource registry.Resource) error {
-	why, owned := v.fromMemory(ctx, tenantID, resource)
+	owned, why := v.fromMemory(tenantID, resource)
 	if owned {
 		return nil
 	}
@@ -170,23 +206,19 @@ func (v *Verifier) Verify(ctx context.Context, tenantID string, resource registr
 }
 
 // VerifyCached is a Verify that reads nothing: true is its nil, as fresh as that, and
-// false says nothing, so that Verify has to be asked. For who pays dearly for setting
-// up what only a read needs.
-func (v *Verifier) VerifyCached(ctx context.Context, tenantID string, resource registry.Resource) bool {
-	_, owned := v.fromMemory(ctx, tenantID, resource)
+// false says nothing, so that Verify has to be asked. It is for callers that would
+// otherwise set up at some cost what only a read needs.
+func (v *Verifier) VerifyCached(tenantID string, resource registry.Resource) bool {
+	owned, _ := v.fromMemory(tenantID, resource)
 	return owned
 }
 
 // fromMemory answers a check that needs no read, or says why it does.
-func (v *Verifier) fromMemory(ctx context.Context, tenantID string, resource registry.Resource) (why string, owned bool) {
-	if v.kept == nil {
-		return "", false
+func (v *Verifier) fromMemory(tenantID string, resource registry.Resource) (owned bool, why string) {
+	if v.cache == nil {
+		return false, ""
 	}
-	answer := v.kept.owns(tenantID, resource)
-	if answer.moved != nil {
-		v.telemetry.arrived(ctx, tenantID, resource, answer.moved.at)
-	}
-	return answer.why, answer.why == ""
+	return v.cache.Owns(tenantID, resource)
 }
 
 // read gets what decides a check.
@@ -199,16 +231,14 @@ func (v *Verifier) verify(ctx context.Context, tenantID string, resource registr
 	if err := validate(tenantID, resource); err != nil {
 		return err
 	}
-	if v.kept != nil {
-		v.kept.missed(ctx, why)
-	}
+	v.cache.Missed(ctx, why)
 	seen, err := read(ctx, tenantID, resource, check)
 	if err != nil {
 		return fmt.Errorf("verify %s: %w", resource, err)
 	}
 	err = v.conclude(ctx, tenantID, resource, check, seen)
 	if err != nil {
-		check.even(ctx)
+		check.pad(ctx)
 	}
 	return err
 }
@@ -219,12 +249,17 @@ func (v *Verifier) conclude(ctx context.Context, tenantID string, resource regis
 		return fmt.Errorf("verify %s: %w", resource, err)
 	}
 	if !seen.ownedBy(tenantID) {
-		check.missing(ctx, tenantID, resource, seen)
+		check.refused(ctx, tenantID, resource, seen)
 		return registry.ErrNotFound
 	}
-	v.kept.keep(resource, seen)
+	v.keep(resource, seen)
 	check.allowed(ctx, tenantID, resource, seen)
 	return nil
+}
+
+// keep puts what was read into memory.
+func (v *Verifier) keep(resource registry.Resource, seen sighting) {
+	v.cache.Keep(resource, seen.record.History, seen.ledger, seen.mark)
 }
 
 func validate(tenantID string, resource registry.Resource) error {
@@ -239,10 +274,10 @@ type sighting struct {
 	record   ownership.Record
 	ledger   *ownership.Ledger
 	readTime time.Time
-	mark     mark // from before the read was sent
+	mark     certified.Mark // from before the read was sent
 }
 
-// unfoldable returns why it cannot be told whose the resource is.
+// unfoldable returns why the owner of the resource cannot be known.
 func (s sighting) unfoldable() error { return s.record.Unfoldable(s.ledger) }
 
 func (s sighting) ownedBy(tenantID string) bool {

@@ -87,21 +87,21 @@ func TestAStoreFaultIsNeitherAnAllowNorARefusal(t *testing.T) {
 	}
 }
 
-func TestAStoppedVerifierKnowsNothing(t *testing.T) {
+func TestAClosedVerifierKnowsNothing(t *testing.T) {
 	store := memregistry.New()
 	claim(t, store, "t_ann", thread("th_1"))
-	ctx, stop := context.WithCancel(t.Context())
-	v, err := verifier.New(ctx, store, verifier.Options{})
+	v, err := verifier.New(store, verifier.Options{})
 	require.NoError(t, err)
 	require.NoError(t, v.VerifyThreadAccess(t.Context(), "t_ann", "th_1"))
-	stop()
+	v.Close()
+	v.Close()
 	err = v.VerifyThreadAccess(t.Context(), "t_ann", "th_1")
 	require.ErrorIs(t, err, registry.ErrUnavailable)
-	require.ErrorContains(t, err, "stopped", "and says so: it is a fault of the wiring")
+	require.ErrorContains(t, err, "closed", "and says so: it is a fault of the wiring")
 }
 
 func TestEveryFaultOfTheOptionsIsReportedAtOnce(t *testing.T) {
-	_, err := verifier.New(t.Context(), memregistry.New(), verifier.Options{MissGrace: -1, Timeout: -1, MaxReads: -1, MaxWaiting: -1})
+	_, err := verifier.New(memregistry.New(), verifier.Options{MissGrace: -1, Timeout: -1, MaxReads: -1, MaxWaiting: -1})
 	for _, field := range []string{"MissGrace", "Timeout", "MaxReads", "MaxWaiting"} {
 		require.ErrorContains(t, err, field)
 	}
@@ -141,7 +141,10 @@ func TestTheVerifierKnowsTheRegistryAndNoProducerOfIt(t *testing.T) {
 	require.NoError(t, err)
 	for _, dep := range strings.Fields(string(out)) {
 		if path, ours := strings.CutPrefix(dep, "github.com/northstar-engines/realtime-registry/"); ours {
-			require.Contains(t, []string{"registry", "registry/verifier", "internal/listening", "internal/ownership", "internal/excerpt"}, path)
+			require.Contains(t, []string{
+				"registry", "registry/verifier", "registry/verifier/internal/certified",
+				"internal/ownership", "internal/excerpt", "internal/listening",
+			}, path)
 		}
 		require.False(t, strings.HasPrefix(dep, "cloud.google.com/"), dep)
 	}

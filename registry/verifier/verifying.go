@@ -10,10 +10,14 @@ import (
 	"github.com/cenkalti/backoff/v4"
 
 	"github.com/northstar-engines/realtime-registry/registry"
+	"github.com/northstar-engines/realtime-registry/registry/verifier/internal/certified"
 )
 
-// startVerifying, with mu held, makes sure that what is dirty is verified.
-func (w *Watcher) startVerifying() {
+// Waits after a failure to verify again.
+const firstRetry, mostRetry = 50 * time.Millisecond, 2 * time.Second
+
+// startVerifyingLocked makes sure that what is dirty is verified.
+func (w *Watcher) startVerifyingLocked() {
 	if !w.verifying && len(w.dirty) > 0 && w.life.Err() == nil {
 		w.verifying = true
 		go w.verify()
@@ -41,7 +45,8 @@ func (w *Watcher) verify() {
 	}
 }
 
-// takeDirty returns what is to be looked at; nothing ends the verifying.
+// takeDirty returns what is to be looked at; if that is nothing, the verifying
+// ends.
 func (w *Watcher) takeDirty() (batch []int32) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -58,31 +63,31 @@ func (w *Watcher) takeDirty() (batch []int32) {
 	return batch
 }
 
-// look verifies items, from memory where that is enough, else by reads in turns.
+// look verifies items, from memory if that is enough, else by reads in turns.
 // It returns an error if some could not be read, which are dirty again. The first
 // look stands for a check of each: a no is read, and is bridged by the grace.
 func (w *Watcher) look(ctx context.Context, indexes []int32, first bool) error {
-	return w.readLists(ctx, w.remember(indexes, first, func(string) {}), first)
+	return w.readLists(ctx, w.fromMemory(indexes, first, func(string) {}), first)
 }
 
-// remember settles what memory knows, and returns the rest, after it has said why.
-func (w *Watcher) remember(indexes []int32, first bool, missed func(why string)) (rest []int32) {
-	k := w.v.kept
+// fromMemory records what memory knows, and returns the rest, after it has said
+// why.
+func (w *Watcher) fromMemory(indexes []int32, first bool, missed func(why string)) (rest []int32) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, i := range indexes {
 		it := &w.items[i]
-		j := k.judge(it.TenantID, it.Resource)
+		j := w.v.cache.Judge(w.asked[i].TenantID, w.asked[i].Resource)
 		switch {
-		case j.why == "" && (it.state&isAged == 0 || j.read > it.read):
-			w.settle(i, true, j.since, j.read)
-		case j.why == otherOwner && j.certain && !first:
-			w.settle(i, false, j.since, j.read)
-		case j.why == "":
-			missed(aged)
+		case j.Why == "" && (it.state&isAged == 0 || j.Read > it.read):
+			w.recordLocked(i, true, j.Since, j.Read)
+		case j.Why == certified.OtherOwner && j.Certain && !first:
+			w.recordLocked(i, false, j.Since, j.Read)
+		case j.Why == "":
+			missed(certified.Aged)
 			rest = append(rest, i)
 		default:
-			missed(j.why)
+			missed(j.Why)
 			rest = append(rest, i)
 		}
 	}
@@ -112,13 +117,13 @@ func (w *Watcher) readList(ctx context.Context, indexes []int32, first bool) err
 	}
 	leave := sync.OnceFunc(func() { <-w.v.lists })
 	defer leave()
-	indexes = w.remember(indexes, first, func(why string) { w.v.kept.missed(ctx, why) })
+	indexes = w.fromMemory(indexes, first, func(why string) { w.v.cache.Missed(ctx, why) })
 	if len(indexes) == 0 {
 		return nil
 	}
 	asked := make([]Ownership, len(indexes))
 	for j, i := range indexes {
-		asked[j] = w.items[i].Ownership
+		asked[j] = Ownership(w.asked[i])
 	}
 	var grace time.Duration
 	if first {
@@ -131,7 +136,7 @@ func (w *Watcher) readList(ctx context.Context, indexes []int32, first bool) err
 		case errs[j] == nil:
 		case isRefusal(errs[j]):
 			if !first { // others may watch what was this tenant's
-				w.v.kept.keep(asked[j].Resource, seen[j])
+				w.v.keep(asked[j].Resource, seen[j])
 			}
 		case errors.Is(errs[j], registry.ErrTooNew): // it alone is at fault
 			failed = &IndexError{int(i), errs[j]}
@@ -143,10 +148,10 @@ func (w *Watcher) readList(ctx context.Context, indexes []int32, first bool) err
 	defer w.mu.Unlock()
 	for j, i := range indexes {
 		if errs[j] == nil || isRefusal(errs[j]) {
-			w.settle(i, errs[j] == nil, seen[j].mark.sent, seen[j].mark.sent)
+			w.recordLocked(i, errs[j] == nil, seen[j].mark.Sent, seen[j].mark.Sent)
 		} else {
 			w.items[i].state &^= isChecked
-			w.soil(i)
+			w.soilLocked(i)
 		}
 	}
 	return failed
@@ -158,27 +163,27 @@ func (w *Watcher) failed(indexes []int32) {
 	defer w.mu.Unlock()
 	for _, i := range indexes {
 		w.items[i].state &^= isChecked
-		w.soil(i)
+		w.soilLocked(i)
 	}
 }
 
-// settle, with mu held, takes what was found out about an item, as of a time, by
-// a read of a time. It stays pending where it was touched meanwhile, and where it
-// is lost, which is to be told.
-func (w *Watcher) settle(i int32, owned bool, confirmed, read time.Duration) {
+// recordLocked takes what was found out about an item: as of when, and by a read
+// of when. The item stays pending if it was touched meanwhile, or is lost, which is
+// to be told.
+func (w *Watcher) recordLocked(i int32, owned bool, confirmed, read time.Duration) {
 	it := &w.items[i]
 	it.state &^= isChecked
-	if it.state&isUnverified != 0 && (!owned || confirmed >= w.forgot) {
+	if it.state&isUnverified != 0 && (!owned || confirmed >= w.dropped) {
 		it.state &^= isUnverified
 		w.unverified--
 	}
 	if !owned {
 		if len(w.lost) == 0 {
-			w.lostSince = time.Since(w.v.kept.cache.began)
+			w.lostSince = w.v.cache.Elapsed(time.Now())
 		}
 		it.state |= isGone
 		w.lost = append(w.lost, i)
-		w.v.kept.cache.unsubscribe(&w.subs[i])
+		w.changes.Drop(i)
 		return
 	}
 	it.state &^= isAged
@@ -188,16 +193,20 @@ func (w *Watcher) settle(i int32, owned bool, confirmed, read time.Duration) {
 	}
 }
 
-// age, with mu held, has what was read long ago read again, before it is older
-// than MaxAge, since plain sets are told to nobody: spread, so that what was asked for at one time is not read at one
-// time for ever.
-func (w *Watcher) age(now time.Time) {
-	c := w.v.kept.cache
-	if c.maxAge <= 0 || now.Sub(w.aged) < min(expireEvery, w.v.maxStaleness/2) {
+// ageEvery is the time between two looks for what was read long ago, or
+// MaxStaleness/2 if that is less.
+const ageEvery = time.Second
+
+// ageLocked has what was read long ago read again before it is older than MaxAge,
+// since plain sets leave no notice. The reads are spread, so that what was asked
+// for at one time is not read at one time for ever.
+func (w *Watcher) ageLocked(now time.Time) {
+	maxAge := w.v.maxAge
+	if maxAge <= 0 || now.Sub(w.aged) < min(ageEvery, w.v.maxStaleness/2) {
 		return
 	}
 	w.aged = now
-	at := now.Sub(c.began)
+	at := w.v.cache.Elapsed(now)
 	w.oldest = at
 	for i := range w.items {
 		it := &w.items[i]
@@ -205,13 +214,13 @@ func (w *Watcher) age(now time.Time) {
 			continue
 		}
 		w.oldest = min(w.oldest, it.read)
-		young := c.maxAge/2 + time.Duration(rand.Int64N(int64(c.maxAge/2)+1))
+		young := maxAge/2 + time.Duration(rand.Int64N(int64(maxAge/2)+1))
 		if at-it.read > young && it.state&(isDirty|isChecked) == 0 {
 			it.state |= isAged
-			w.soil(int32(i))
+			w.soilLocked(int32(i))
 		}
 	}
-	w.startVerifying()
+	w.startVerifyingLocked()
 }
 
 func isRefusal(err error) bool { return errors.Is(err, registry.ErrNotFound) }

@@ -157,7 +157,7 @@ func TestAWatchEndsWhenTheFeedCannotBeCertified(t *testing.T) {
 				time.Sleep(S + time.Microsecond)
 				require.True(t, closed(done))
 				require.True(t, closed(v.Watch(t.Context(), thread("th_1"))), "nor can a new one be had")
-				require.Zero(t, v.Watching())
+				require.Zero(t, v.CacheStats().Watches)
 				store.set(nil)
 				time.Sleep(10 * time.Second)
 				stream(t, v, "t_ann", "th_1")
@@ -203,7 +203,7 @@ func TestAWatchThatComesLateIsCertifiedOn(t *testing.T) {
 		v := keeping(t, store, verifier.Options{})
 		var done <-chan struct{}
 		for last := store.feedReads(); ; time.Sleep(S / 20) {
-			if since := store.feedReads(); since == last && time.Since(v.Certified()) > S*3/4 {
+			if since := store.feedReads(); since == last && time.Since(v.CacheStats().CertifiedSince) > S*3/4 {
 				break
 			} else {
 				last = since
@@ -254,21 +254,19 @@ func TestAWatchLastsNoLongerThanMaxAgeAlsoWhereConfirmingReadsAreRare(t *testing
 	})
 }
 
-func TestAStoppedVerifierEndsItsWatchesAndAnswersNothingFromMemory(t *testing.T) {
+func TestAClosedVerifierEndsItsWatchesAndAnswersNothingFromMemory(t *testing.T) {
 	bubble(t, func(t *testing.T, store *feedStore) {
 		claim(t, store, "t_ann", thread("th_1"))
-		ctx, stop := context.WithCancel(t.Context())
-		v, err := verifier.New(ctx, store, verifier.Options{MaxStaleness: time.Hour})
+		v, err := verifier.New(store, verifier.Options{MaxStaleness: time.Hour})
 		require.NoError(t, err)
 		synctest.Wait()
 		done := stream(t, v, "t_ann", "th_1")
-		stop()
-		synctest.Wait()
+		v.Close()
 		require.True(t, closed(done))
 		require.True(t, closed(v.Watch(t.Context(), thread("th_1"))))
 		require.ErrorIs(t, v.VerifyThreadAccess(t.Context(), "t_ann", "th_1"), registry.ErrUnavailable)
 		time.Sleep(2 * time.Hour)
-		require.Zero(t, v.Watching())
+		require.Zero(t, v.CacheStats().Watches)
 	})
 }
 
@@ -294,16 +292,16 @@ func TestAWatchThatNobodyHoldsIsGone(t *testing.T) {
 		b, leaveB := context.WithCancel(t.Context())
 		v.Watch(a, thread("th_1"))
 		done := v.Watch(b, thread("th_1"))
-		require.EqualValues(t, 1, v.Watching())
+		require.EqualValues(t, 1, v.CacheStats().Watches)
 		leaveA()
 		synctest.Wait()
-		require.EqualValues(t, 1, v.Watching())
+		require.EqualValues(t, 1, v.CacheStats().Watches)
 		leaveB()
 		synctest.Wait()
-		require.Zero(t, v.Watching())
+		require.Zero(t, v.CacheStats().Watches)
 		require.False(t, closed(done))
 		require.True(t, closed(v.Watch(t.Context(), thread("/"))), "what breaks the pattern is not watched")
-		require.Zero(t, v.Watching())
+		require.Zero(t, v.CacheStats().Watches)
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/registry"
+	"github.com/northstar-engines/realtime-registry/registry/verifier/internal/certified"
 )
 
 // Ownership is what a Watcher watches: that the tenant owns the resource.
@@ -18,23 +19,24 @@ type Ownership struct {
 // nothing else has changed. WatchAll returns it. Next is called by one goroutine,
 // Close by any.
 //
-// Nothing in it waits for who calls Next: what is not fetched is at most one entry
-// for each ownership.
+// Nothing in it waits for the caller of Next: what is not fetched is at most one
+// entry for each ownership.
 type Watcher struct {
-	v      *Verifier
-	life   context.Context // ends with Close, and with the verifier
-	cancel context.CancelFunc
-	subs   []sub
-	wake   chan struct{} // there may be something to tell
+	v       *Verifier
+	life    context.Context // ends with Close, and with the verifier
+	cancel  context.CancelFunc
+	asked   []certified.Ownership   // as in WatchAll's list; never changes
+	changes *certified.Subscription // to those of asked
+	wake    chan struct{}           // there may be something to tell
 
 	mu         sync.Mutex
-	items      []item // Ownership never changes, the rest is under mu
+	items      []item // one for each of asked
 	pending    map[int32]struct{}
 	dirty      []int32       // to be verified
 	lost       []int32       // to be told
 	lostSince  time.Duration // when the first of them was found
 	verifying  bool          // there is a goroutine that verifies
-	forgot     time.Duration // when the cache was lost last
+	dropped    time.Duration // when the cache was dropped last
 	unverified int           // items not verified since then
 	oldest     time.Duration // not later than the oldest of the reads of all items
 
@@ -53,7 +55,6 @@ type Watcher struct {
 // told. One that is pending has been touched by a change since, and is owned as
 // of confirmed, until it has been verified again.
 type item struct {
-	Ownership
 	confirmed time.Duration
 	read      time.Duration // when the last read of it was sent
 	state     itemState
@@ -66,7 +67,7 @@ const (
 	isChecked                          // looked at just now
 	isAged                             // its read is too old: memory is not enough
 	isGone                             // not owned; not watched any more
-	isUnverified                       // not verified since the cache was lost
+	isUnverified                       // not verified since the cache was dropped
 )
 
 // News is what Next returns. What is lost is to be told before what is certified.
@@ -101,11 +102,7 @@ const (
 // Close ends the watch. It may be called more than once.
 func (w *Watcher) Close() {
 	w.cancel()
-	c := w.v.kept.cache
-	c.watchers.remove(w)
-	for i := range w.subs {
-		c.unsubscribe(&w.subs[i])
-	}
+	w.changes.Close()
 }
 
 // signal wakes Next.
@@ -116,35 +113,42 @@ func (w *Watcher) signal() {
 	}
 }
 
-// touch is told which ownerships a change may have ended.
-func (w *Watcher) touch(indexes []int32) {
-	told := w.v.kept.toldSince()
+// subscriber is a Watcher as the cache sees it.
+type subscriber struct{ *Watcher }
+
+// Certified makes Next look at the new certificate.
+func (w subscriber) Certified() { w.signal() }
+
+// Changed has what a change may have ended verified again.
+func (w subscriber) Changed(indexes []int32) {
+	told, _ := w.v.cache.Told(time.Now())
 	w.mu.Lock()
 	for _, i := range indexes {
-		w.touchOne(i, told, 0)
+		w.touchLocked(i, told, 0)
 	}
-	w.startVerifying()
+	w.startVerifyingLocked()
 	w.mu.Unlock()
 	w.signal()
 }
 
-// forget is told that the cache was lost: whatever may have changed.
-func (w *Watcher) forget() {
-	told := w.v.kept.toldSince()
+// Dropped has everything verified again.
+func (w subscriber) Dropped() {
+	now := time.Now()
+	told, _ := w.v.cache.Told(now)
 	w.mu.Lock()
-	w.forgot = time.Since(w.v.kept.cache.began)
+	w.dropped = w.v.cache.Elapsed(now)
 	for i := range w.items {
-		w.touchOne(int32(i), told, isUnverified)
+		w.touchLocked(int32(i), told, isUnverified)
 	}
-	w.startVerifying()
+	w.startVerifyingLocked()
 	w.mu.Unlock()
 	w.signal()
 }
 
-// touchOne, and what follows, is called with mu held. What was not pending is owned
-// as of the last certificate whose changes have been told, since the change that
-// touches it is not among them.
-func (w *Watcher) touchOne(i int32, told time.Duration, also itemState) {
+// touchLocked notes that a change may have ended an ownership. If that was not
+// pending, it holds as of the last certificate whose changes have been told, since
+// this change is not among them.
+func (w *Watcher) touchLocked(i int32, told time.Duration, also itemState) {
 	it := &w.items[i]
 	if it.state&isGone != 0 {
 		return
@@ -157,25 +161,25 @@ func (w *Watcher) touchOne(i int32, told time.Duration, also itemState) {
 		it.confirmed = max(it.confirmed, it.read, told)
 		w.pending[i] = struct{}{}
 	}
-	w.soil(i)
+	w.soilLocked(i)
 }
 
-// soil has an item verified.
-func (w *Watcher) soil(i int32) {
+// soilLocked has an item verified.
+func (w *Watcher) soilLocked(i int32) {
 	if w.items[i].state&isDirty == 0 {
 		w.items[i].state |= isDirty
 		w.dirty = append(w.dirty, i)
 	}
 }
 
-// frontier is the time up to which all changes have been told, or are in w.lost.
-// There must be something certified, since then.
-func (w *Watcher) frontier(certified time.Duration) time.Duration {
+// frontierLocked is the time up to which all changes have been told, or are in
+// w.lost, given since when the cache is certified.
+func (w *Watcher) frontierLocked(certified time.Duration) time.Duration {
 	f := certified
 	for i := range w.pending {
 		f = min(f, w.items[i].confirmed)
 	}
-	if maxAge := w.v.kept.cache.maxAge; maxAge > 0 && len(w.items) > 0 {
+	if maxAge := w.v.maxAge; maxAge > 0 && len(w.items) > 0 {
 		f = min(f, w.oldest+maxAge+plainSetSlack)
 	}
 	return f

@@ -37,7 +37,7 @@ func BenchmarkWatchedResources(b *testing.B) {
 			cached = append(cached, r)
 		}
 		require.Eventually(b, func() bool {
-			return v.VerifyAll(b.Context(), "t_big", cached[:1])[0] == nil && v.VerifyCached(b.Context(), "t_big", cached[0])
+			return v.VerifyAll(b.Context(), "t_big", cached[:1])[0] == nil && v.VerifyCached("t_big", cached[0])
 		}, time.Minute, time.Millisecond)
 		v.VerifyAll(b.Context(), "t_big", cached)
 		v.VerifyAll(b.Context(), "t_other", cached)

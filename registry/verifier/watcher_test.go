@@ -109,12 +109,12 @@ func TestAWatcherRefusesWhatIsMissingOrForeignAndWatchesTheRest(t *testing.T) {
 		all := append(own("missing", "hers", "his"), verifier.Ownership{TenantID: "t_bob", Resource: thread("his")})
 		h := hear(t, v, all)
 		require.Equal(t, []int{0, 2}, h.refused)
-		require.EqualValues(t, 2, v.Subscribed())
+		require.EqualValues(t, 2, v.CacheStats().Subscribed)
 		move(t, store, "t_bob", "t_ann", thread("his"))
 		time.Sleep(S)
 		require.Equal(t, [][]int{{3}}, lostOf(h.take()), "what was refused is not watched, though it is owned now")
 		h.watcher.Close()
-		require.Zero(t, v.Subscribed())
+		require.Zero(t, v.CacheStats().Subscribed)
 	})
 }
 
@@ -153,7 +153,7 @@ func TestAMoveOfAWholeTenantIsOneEventAndReadsNothing(t *testing.T) {
 		require.Len(t, events, 1)
 		require.Len(t, events[0], n)
 		require.Equal(t, reads, store.count())
-		require.EqualValues(t, 1, v.Subscribed())
+		require.EqualValues(t, 1, v.CacheStats().Subscribed)
 	})
 }
 
@@ -391,7 +391,7 @@ func TestAWatchThatCannotBeVerifiedIsUnavailableAndLeavesNothing(t *testing.T) {
 		fault := new(verifier.IndexError)
 		require.True(t, errors.As(err, &fault))
 		require.Equal(t, 1, fault.Index)
-		require.Zero(t, v.Subscribed())
+		require.Zero(t, v.CacheStats().Subscribed)
 		_, _, err = newVerifier(t, store, verifier.Options{}).WatchAll(t.Context(), own("th_1"))
 		require.ErrorIs(t, err, registry.ErrUnavailable)
 	})

@@ -53,7 +53,7 @@ func inChromium(t *testing.T, store *failing) *browser.Page {
 	t.Helper()
 	require.NoError(t, registry.New(store.Store).RegisterThread(t.Context(), "t_acme", "th_own"))
 	require.NoError(t, registry.New(store.Store).RegisterThread(t.Context(), "t_umbrella", "th_foreign"))
-	handler, err := transport(t.Context(), store, verifier.Options{MaxStaleness: 2 * time.Second}, clock)
+	handler, err := transport(store, verifier.Options{MaxStaleness: 2 * time.Second}, clock)
 	require.NoError(t, err)
 	server := httptest.NewServer(handler)
 	t.Cleanup(func() {

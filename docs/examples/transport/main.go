@@ -29,8 +29,7 @@ import (
 )
 
 func main() {
-	ctx := context.Background() // outlives every stream
-	store, err := fsregistry.Open(ctx, fsregistry.Options{ProjectID: os.Getenv("GOOGLE_CLOUD_PROJECT")})
+	store, err := fsregistry.Open(context.Background(), fsregistry.Options{ProjectID: os.Getenv("GOOGLE_CLOUD_PROJECT")})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -39,7 +38,7 @@ func main() {
 		log.Fatal(err)
 	}
 	meters := sdkmetric.NewMeterProvider(sdkmetric.WithReader(exporter))
-	handler, err := transport(ctx, store, verifier.Options{MaxStaleness: 2 * time.Second, Logger: slog.Default(), MeterProvider: meters}, clock)
+	handler, err := transport(store, verifier.Options{MaxStaleness: 2 * time.Second, Logger: slog.Default(), MeterProvider: meters}, clock)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -58,9 +57,10 @@ func server(address string, handler http.Handler) *http.Server {
 	}
 }
 
-// transport streams a thread's messages to the tenant that owns it.
-func transport(ctx context.Context, store verifier.Store, o verifier.Options, messages source) (http.Handler, error) {
-	v, err := verifier.New(ctx, store, o)
+// transport streams a thread's messages to the tenant that owns it, for as long as
+// the process lives: it never closes the verifier, which ends with the process.
+func transport(store verifier.Store, o verifier.Options, messages source) (http.Handler, error) {
+	v, err := verifier.New(store, o)
 	if err != nil {
 		return nil, err
 	}

@@ -88,7 +88,7 @@ func TestConnectResumeAndRefusalAfterAMove(t *testing.T) {
 	numbered := func(_ context.Context, thread string, after int) (string, error) {
 		return fmt.Sprintf("%s #%d", thread, after+1), nil
 	}
-	handler, err := transport(t.Context(), store, verifier.Options{
+	handler, err := transport(store, verifier.Options{
 		Logger:        slog.New(slog.NewTextHandler(&log, nil)),
 		MeterProvider: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)),
 	}, numbered)
@@ -146,7 +146,7 @@ func TestAnOpenStreamEndsWhenItsTenantLosesTheThread(t *testing.T) {
 		return "hello", ctx.Err()
 	}
 	reader := sdkmetric.NewManualReader()
-	handler, err := transport(t.Context(), store, verifier.Options{
+	handler, err := transport(store, verifier.Options{
 		MaxStaleness: time.Second, MeterProvider: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)),
 	}, once)
 	require.NoError(t, err)
@@ -169,7 +169,7 @@ func TestAnOpenStreamEndsWhenItsTenantLosesTheThread(t *testing.T) {
 }
 
 func TestARequestWithoutOneTenantIsToldWhatIsMissing(t *testing.T) {
-	handler, err := transport(t.Context(), memregistry.New(), verifier.Options{}, clock)
+	handler, err := transport(memregistry.New(), verifier.Options{}, clock)
 	require.NoError(t, err)
 	for _, tenants := range [][]string{nil, {""}, {"t_acme", "t_globex"}, {"t_acme", "t_acme"}, {"t_acme, t_globex"}} {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/threads/th_1/events", nil)
@@ -189,7 +189,7 @@ func TestALastEventIDThatIsNoneOfOursIsRefused(t *testing.T) {
 		}
 		return fmt.Sprint("after ", after), nil
 	}
-	handler, err := transport(t.Context(), store, verifier.Options{}, first)
+	handler, err := transport(store, verifier.Options{}, first)
 	require.NoError(t, err)
 	for id, status := range map[string]int{
 		"": 200, "0": 200, "41": 200, "2147483647": 200,
@@ -221,7 +221,7 @@ func TestTheServersTimeoutsEndNoStream(t *testing.T) {
 	store := memregistry.New()
 	require.NoError(t, registry.New(store).RegisterThread(t.Context(), "t_acme", "th_1"))
 	messages := make(chan string)
-	handler, err := transport(t.Context(), store, verifier.Options{}, func(ctx context.Context, _ string, _ int) (string, error) {
+	handler, err := transport(store, verifier.Options{}, func(ctx context.Context, _ string, _ int) (string, error) {
 		select {
 		case text := <-messages:
 			return text, nil

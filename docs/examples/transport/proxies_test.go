@@ -64,8 +64,9 @@ func start(t *testing.T) *behind {
 		require.NoError(t, registry.New(b.store).RegisterThread(t.Context(), tenant, thread))
 	}
 	var err error
-	b.Verifier, err = verifier.New(t.Context(), b.store, verifier.Options{})
+	b.Verifier, err = verifier.New(b.store, verifier.Options{})
 	require.NoError(t, err)
+	t.Cleanup(b.Verifier.Close)
 	b.startRegistry()
 	first := func(_ context.Context, thread string, after int) (string, error) {
 		if after > 0 {
@@ -73,7 +74,7 @@ func start(t *testing.T) *behind {
 		}
 		return "hello from " + thread, nil
 	}
-	handler, err := transport(t.Context(), b.store, verifier.Options{}, first)
+	handler, err := transport(b.store, verifier.Options{}, first)
 	require.NoError(t, err)
 	b.transport = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b.mu.Lock()

@@ -15,10 +15,11 @@ import (
 
 func Example() {
 	store := memregistry.New() // in production: registry/fsregistry
-	v, err := verifier.New(context.Background(), store, verifier.Options{})
+	v, err := verifier.New(store, verifier.Options{})
 	if err != nil {
 		log.Fatal(err)
 	}
+	defer v.Close()
 	protect, err := verifierhttp.New(v, verifierhttp.Options{
 		// Whatever authenticated the request knows the tenant.
 		Tenant: func(r *http.Request) string { return r.Header.Get("X-Authenticated-Tenant") },

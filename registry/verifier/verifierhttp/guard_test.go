@@ -49,8 +49,9 @@ func TestAStreamEndsWithinMaxStaleness(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					store := memregistry.New()
 					require.NoError(t, registry.New(store).RegisterThread(t.Context(), "t_ann", "th_1"))
-					v, err := verifier.New(t.Context(), test.open(store), test.options)
+					v, err := verifier.New(test.open(store), test.options)
 					require.NoError(t, err)
+					t.Cleanup(v.Close)
 					synctest.Wait()
 					ended := make(chan time.Time, 1)
 					h := protected(t, v, func(_ http.ResponseWriter, r *http.Request) {

@@ -51,8 +51,9 @@ func server(t *testing.T, handler http.HandlerFunc) (*failing, *httptest.Server)
 	t.Helper()
 	store := &failing{Store: memregistry.New()}
 	require.NoError(t, registry.New(store).RegisterThread(t.Context(), "t_ann", "th_1"))
-	v, err := verifier.New(t.Context(), store, verifier.Options{MaxStaleness: 200 * time.Millisecond, MaxAge: verifier.Unbounded})
+	v, err := verifier.New(store, verifier.Options{MaxStaleness: 200 * time.Millisecond, MaxAge: verifier.Unbounded})
 	require.NoError(t, err)
+	t.Cleanup(v.Close)
 	protect, err := verifierhttp.New(v, verifierhttp.Options{
 		Tenant:   func(r *http.Request) string { return r.Header.Get("Test-Tenant") },
 		Resource: func(*http.Request) registry.Resource { return registry.Resource{Kind: registry.Thread, ID: "th_1"} },

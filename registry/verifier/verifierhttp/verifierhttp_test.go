@@ -55,8 +55,9 @@ func ownedByAnn(t *testing.T, options verifier.Options) *verifier.Verifier {
 	t.Helper()
 	store := memregistry.New()
 	require.NoError(t, registry.New(store).RegisterThread(t.Context(), "t_ann", "th_1"))
-	v, err := verifier.New(t.Context(), store, options)
+	v, err := verifier.New(store, options)
 	require.NoError(t, err)
+	t.Cleanup(v.Close)
 	return v
 }
 

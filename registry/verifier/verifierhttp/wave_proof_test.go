@@ -73,8 +73,9 @@ func newWave(t *testing.T, over time.Duration) *wave {
 	for i := range threads {
 		require.NoError(t, registry.New(w.store).RegisterThread(t.Context(), "t_ann", fmt.Sprint("th_", i)))
 	}
-	v, err := verifier.New(t.Context(), w.store, verifier.Options{MaxStaleness: time.Second})
+	v, err := verifier.New(w.store, verifier.Options{MaxStaleness: time.Second})
 	require.NoError(t, err)
+	t.Cleanup(v.Close)
 	require.Eventually(t, func() bool {
 		return !isClosed(v.Watch(t.Context(), registry.Resource{Kind: registry.Thread, ID: "th_0"}))
 	}, time.Minute, time.Millisecond)

@@ -1,4 +1,4 @@
-package verifier
+package certified
 
 import (
 	"fmt"
@@ -50,15 +50,15 @@ func TestALookupNeverFindsWhatWasTakenOutBefore(t *testing.T) {
 	for read := 1; read < 20_000 || found.Load() < 1000; read++ {
 		s.mu.Lock()
 		other, hash := named("other_", read%others)
-		s.put(hash, other, f, 1) // makes the table grow, and then evicts
+		s.putLocked(hash, other, f, 1) // makes the table grow, and then evicts
 		if read%(4*others) == 0 {
-			s.clear()
+			s.clearLocked()
 		}
 		i := read % resources
 		r, hash := named("th_", i)
-		s.put(hash, r, f, time.Duration(read))
+		s.putLocked(hash, r, f, time.Duration(read))
 		if read%3 > 0 {
-			s.remove(hash, r)
+			s.removeLocked(hash, r)
 			takenOut[i].Store(int64(read))
 		}
 		s.mu.Unlock()

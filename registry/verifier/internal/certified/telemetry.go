@@ -1,4 +1,4 @@
-package verifier
+package certified
 
 import (
 	"context"
@@ -11,16 +11,10 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
-// Why a check was not answered from memory.
-const (
-	absent      = "absent"      // nothing is kept of the resource
-	uncertified = "uncertified" // the feed was not read within MaxStaleness
-	aged        = "aged"        // what is kept is older than MaxAge
-	unreliable  = "unreliable"  // the fold takes more than what is kept
-	otherOwner  = "other_owner" // a refusal is read
-)
+// scope is package verifier's, which documents the metrics.
+const scope = "github.com/northstar-engines/realtime-registry/registry/verifier"
 
-// Why a watch was closed, beside uncertified, aged and unreliable.
+// Why a watch was closed, beside Uncertified, Aged and Unreliable.
 const (
 	changed     = "changed"      // the history of the resource
 	tenantMoved = "tenant_moved" // or the move was retracted
@@ -28,25 +22,25 @@ const (
 	plainSet    = "plain_set" // a read contradicts what was known
 )
 
-// feedTelemetry is the part that the package comment lists as the cache's.
-type feedTelemetry struct {
-	readThrough  map[string]metric.MeasurementOption
-	readThroughs metric.Int64Counter
+// telemetry holds the instruments of the cache.
+type telemetry struct {
+	meter        metric.Meter
+	reasons      map[string]metric.MeasurementOption
+	misses       metric.Int64Counter
 	confirm      metric.Float64Histogram
 	changes      metric.Int64Counter
 	closedCount  metric.Int64Counter
-
-	meter metric.Meter
+	registration metric.Registration
 }
 
-func newFeedTelemetry(o Options) (*feedTelemetry, error) {
-	meter := o.MeterProvider.Meter(scope)
+func newTelemetry(provider metric.MeterProvider) (*telemetry, error) {
+	meter := provider.Meter(scope)
 	var errs [4]error
-	t := &feedTelemetry{readThrough: map[string]metric.MeasurementOption{}, meter: meter}
-	for _, why := range []string{absent, uncertified, aged, unreliable, otherOwner} {
-		t.readThrough[why] = metric.WithAttributeSet(attribute.NewSet(attribute.String("reason", why)))
+	t := &telemetry{reasons: map[string]metric.MeasurementOption{}, meter: meter}
+	for _, why := range []string{Absent, Uncertified, Aged, Unreliable, OtherOwner} {
+		t.reasons[why] = metric.WithAttributeSet(attribute.NewSet(attribute.String("reason", why)))
 	}
-	t.readThroughs, errs[0] = meter.Int64Counter("registry.verifier.cache.misses", metric.WithUnit("{check}"),
+	t.misses, errs[0] = meter.Int64Counter("registry.verifier.cache.misses", metric.WithUnit("{check}"),
 		metric.WithDescription("Checks that were not answered from memory, by reason."))
 	t.confirm, errs[1] = meter.Float64Histogram("registry.verifier.feed.read.duration", metric.WithUnit("s"),
 		metric.WithExplicitBucketBoundaries(.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5),
@@ -58,8 +52,8 @@ func newFeedTelemetry(o Options) (*feedTelemetry, error) {
 	return t, errors.Join(errs[:]...)
 }
 
-// observe reports what is looked up when metrics are collected, until ctx ends.
-func (t *feedTelemetry) observe(ctx context.Context, c *cache, f *certifier) error {
+// observe reports what is looked up when metrics are collected, until unregister.
+func (t *telemetry) observe(stats func() Stats) error {
 	var errs [6]error
 	hits, err := t.meter.Int64ObservableCounter("registry.verifier.cache.hits", metric.WithUnit("{check}"),
 		metric.WithDescription("Checks that were answered from memory, by kind."))
@@ -85,31 +79,30 @@ func (t *feedTelemetry) observe(ctx context.Context, c *cache, f *certifier) err
 	kinds := func(k registry.Kind) metric.ObserveOption {
 		return metric.WithAttributes(attribute.String("kind", string(k)))
 	}
-	registration, err := t.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
-		threads, canvases := c.hits()
-		o.ObserveInt64(hits, threads, kinds(registry.Thread))
-		o.ObserveInt64(hits, canvases, kinds(registry.Canvas))
-		n, bytes := c.usage()
-		o.ObserveInt64(entries, n)
-		o.ObserveInt64(size, bytes)
-		o.ObserveInt64(watches, c.watching.Load()+c.subscribed.Load())
-		o.ObserveInt64(connected, f.listening.Connected())
-		if cert := f.current.Load(); cert != nil {
-			o.ObserveFloat64(age, time.Since(cert.since).Seconds())
+	t.registration, err = t.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		s := stats()
+		o.ObserveInt64(hits, s.ThreadHits, kinds(registry.Thread))
+		o.ObserveInt64(hits, s.CanvasHits, kinds(registry.Canvas))
+		o.ObserveInt64(entries, s.Entries)
+		o.ObserveInt64(size, s.Bytes)
+		o.ObserveInt64(watches, s.Watches+s.Subscribed)
+		o.ObserveInt64(connected, s.Listeners)
+		if !s.CertifiedSince.IsZero() {
+			o.ObserveFloat64(age, time.Since(s.CertifiedSince).Seconds())
 		}
 		return nil
 	}, hits, entries, size, watches, age, connected)
-	if err == nil {
-		context.AfterFunc(ctx, func() { _ = registration.Unregister() })
-	}
 	return err
 }
 
-func (t *feedTelemetry) miss(ctx context.Context, why string) {
-	t.readThroughs.Add(ctx, 1, t.readThrough[why])
-}
+// unregister ends observe. It fails only if there is nothing to end.
+func (t *telemetry) unregister() { _ = t.registration.Unregister() }
 
-func (t *feedTelemetry) confirmed(ctx context.Context, took time.Duration, err error) {
+func (t *telemetry) missed(ctx context.Context, why string) { t.misses.Add(ctx, 1, t.reasons[why]) }
+
+func (t *telemetry) changed(resources int) { t.changes.Add(context.Background(), int64(resources)) }
+
+func (t *telemetry) confirmed(ctx context.Context, took time.Duration, err error) {
 	outcome := "ok"
 	if err != nil {
 		outcome = "error"
@@ -117,7 +110,7 @@ func (t *feedTelemetry) confirmed(ctx context.Context, took time.Duration, err e
 	t.confirm.Record(ctx, took.Seconds(), metric.WithAttributes(attribute.String("outcome", outcome)))
 }
 
-func (t *feedTelemetry) closed(watches int, why string) {
+func (t *telemetry) closed(watches int, why string) {
 	if watches > 0 {
 		t.closedCount.Add(context.Background(), int64(watches), metric.WithAttributes(attribute.String("reason", why)))
 	}

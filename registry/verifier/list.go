@@ -19,7 +19,7 @@ func (v *Verifier) VerifyAll(ctx context.Context, tenantID string, resources []r
 	errs := make([]error, len(resources))
 	var toRead []int // indexes
 	for i, r := range resources {
-		why, owned := v.fromMemory(ctx, tenantID, r)
+		owned, why := v.fromMemory(tenantID, r)
 		if owned {
 			continue
 		}
@@ -28,9 +28,7 @@ func (v *Verifier) VerifyAll(ctx context.Context, tenantID string, resources []r
 			check.end(ctx, errs[i])
 			continue
 		}
-		if v.kept != nil {
-			v.kept.missed(ctx, why)
-		}
+		v.cache.Missed(ctx, why)
 		toRead = append(toRead, i)
 	}
 	for len(toRead) > 0 {
@@ -77,7 +75,7 @@ func (v *Verifier) readOwnerships(ctx context.Context, asked []Ownership, read f
 		refused = refused || errs[j] != nil
 	}
 	if refused {
-		checks[0].even(ctx)
+		checks[0].pad(ctx)
 	}
 	for j := range asked {
 		checks[j].end(contexts[j], errs[j])
@@ -91,20 +89,4 @@ func resourcesOf(asked []Ownership) []registry.Resource {
 		resources[j] = o.Resource
 	}
 	return resources
-}
-
-// Watch returns a channel that is closed when the owner of the resource may have
-// changed, within MaxStaleness of the change, and when that can no longer be
-// told: the change feed is not certified, or, with a MaxAge, nothing is known
-// for sure any more. The holder of an open stream calls it before Verify, so that
-// nothing falls between the two, and when it is closed calls it again, and then
-// Reverify.
-//
-// It is closed already where nothing is certified now: with MaxStaleness 0, and
-// while the feed cannot be read. It holds memory until ctx ends or it is closed.
-func (v *Verifier) Watch(ctx context.Context, resource registry.Resource) <-chan struct{} {
-	if v.kept == nil || resource.Validate() != nil {
-		return closedWatch
-	}
-	return v.kept.watch(ctx, resource)
 }

@@ -12,8 +12,8 @@ import (
 // different sides of one.
 const refusalStep = 10 * time.Millisecond
 
-// even waits until the check has taken a whole number of steps, or ctx ends.
-func (c *check) even(ctx context.Context) {
+// pad waits until the check has taken a whole number of steps, or ctx ends.
+func (c *check) pad(ctx context.Context) {
 	if over := time.Since(c.began) % refusalStep; over > 0 {
 		pause(ctx, refusalStep-over)
 	}

@@ -1,0 +1,153 @@
+// Package certified keeps the positive answers of access checks in memory and
+// certifies them by the change feed (design §6).
+//
+// # What it keeps
+//
+// A Cache keeps histories, not owners. Each check folds the ledger of the newest
+// certificate into the history, so that a move of a whole tenant makes nothing in
+// the cache wrong. Only a positive answer is ever given from memory.
+//
+// # What it guarantees
+//
+// A certificate says that every change committed before a certain time is in its
+// ledger, or is out of the cache. It comes from a strong read of the feed, and
+// answers rest on it for Options.MaxStaleness, counted from before that read was
+// sent. So an answer is never older than that, however late the feed's notices
+// arrive: they only make it quick.
+//
+// Two kinds of history may change without an entry in the feed: documents that
+// programs write with plain sets, which are bounded by Options.MaxAge, and those
+// that a creation may still join (design §4, exemptions), which are not answered
+// from memory at all.
+//
+// # How a check uses it
+//
+//	mark := cache.Mark(resource)          // before the read is sent
+//	…                                     // a strong read
+//	cache.Keep(resource, history, ledger, mark)
+//	owned, why := cache.Owns(tenant, resource)
+//	cache.Missed(ctx, why)                // if it has to be read
+//
+// Whoever holds a stream open uses Watch; whoever holds many, Subscribe.
+package certified
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+// Options of a Cache. All are required.
+type Options struct {
+	MaxStaleness  time.Duration // how long answers rest on a certificate
+	MaxAge        time.Duration // how long an answer is used after its read; negative: without bound
+	Timeout       time.Duration // of one read of the feed
+	Entries       int           // resources kept, about
+	Bytes         int64         // of memory, about
+	Logger        *slog.Logger
+	MeterProvider metric.MeterProvider
+}
+
+// Cache keeps answers. It is safe for concurrent use. A nil Cache keeps none.
+type Cache struct {
+	table     *table
+	certifier *certifier
+	telemetry *telemetry
+	stop      context.CancelFunc
+	running   sync.WaitGroup
+}
+
+// New returns an empty cache that follows the feed until Close.
+func New(feed ownership.Feed, o Options) (*Cache, error) {
+	t, err := newTelemetry(o.MeterProvider)
+	if err != nil {
+		return nil, err
+	}
+	table := newTable(o.Entries, o.Bytes, o.MaxAge)
+	c := &Cache{table: table, certifier: newCertifier(feed, table, o, t), telemetry: t}
+	if err := t.observe(c.Stats); err != nil {
+		return nil, err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	c.stop = stop
+	c.running.Go(func() { c.certifier.run(ctx) })
+	c.running.Go(func() { c.certifier.listen(ctx) })
+	if o.MaxAge > 0 {
+		c.running.Go(func() { c.certifier.expire(ctx) })
+	}
+	return c, nil
+}
+
+// Close ends the cache. When it returns, the feed is not read any more, all
+// watches are closed, and nothing is answered from memory.
+func (c *Cache) Close() {
+	if c == nil {
+		return
+	}
+	c.stop()
+	c.running.Wait()
+	c.telemetry.unregister()
+}
+
+// Stats are figures of a cache at one time.
+type Stats struct {
+	Entries, Bytes         int64     // kept in memory, bytes about
+	ThreadHits, CanvasHits int64     // checks answered from memory so far
+	Watches, Subscribed    int64     // resources with a Watch, and in Subscriptions
+	Listeners              int64     // 1 while the feed is listened to, else 0
+	FeedEntries            int64     // whose names are remembered, so that none is told twice
+	CertifiedSince         time.Time // zero without a certificate
+}
+
+// Stats returns the figures as of now.
+func (c *Cache) Stats() Stats {
+	st := Stats{
+		Watches: c.table.watching.Load(), Subscribed: c.table.subscribed.Load(),
+		Listeners: c.certifier.listening.Connected(), FeedEntries: int64(c.certifier.cursor.Told()),
+	}
+	st.Entries, st.Bytes = c.table.usage()
+	st.ThreadHits, st.CanvasHits = c.table.hits()
+	if cert := c.certifier.current.Load(); cert != nil {
+		st.CertifiedSince = cert.since
+	}
+	return st
+}
+
+// Elapsed is a time as the cache counts it: since it began.
+func (c *Cache) Elapsed(now time.Time) time.Duration { return now.Sub(c.table.began) }
+
+// Mark remembers the moment before a read is sent whose answer may be kept.
+func (c *Cache) Mark(r registry.Resource) Mark {
+	if c == nil {
+		return Mark{}
+	}
+	return c.table.mark(r, time.Now())
+}
+
+// Keep keeps what a read saw of a resource, unless something that it may have
+// missed has changed since the mark was taken.
+func (c *Cache) Keep(r registry.Resource, history ownership.History, l *ownership.Ledger, m Mark) {
+	if c == nil {
+		return
+	}
+	c.telemetry.closed(c.table.insert(r, history, l, m), plainSet)
+	if cert := c.certifier.current.Load(); cert == nil || l.Seq() > cert.ledger.Seq() {
+		c.certifier.want() // the feed has not told of this ledger yet
+	}
+}
+
+// Missed counts a check that has to be read, and why. It keeps the cache awake:
+// one that nobody asks does not read the feed.
+func (c *Cache) Missed(ctx context.Context, why string) {
+	if c == nil {
+		return
+	}
+	c.certifier.missed(why)
+	c.telemetry.missed(ctx, why)
+}

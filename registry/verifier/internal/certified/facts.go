@@ -1,0 +1,64 @@
+package certified
+
+import "github.com/northstar-engines/realtime-registry/internal/ownership"
+
+// facts are what is known of one resource's history.
+type facts struct {
+	ownership.Brief
+	history  ownership.History // if the brief does not suffice; else nil
+	position int64             // of the ledger that was read with it
+}
+
+// factsOf returns what to keep of a history: its brief, unless that cannot name
+// the owner and the history can, as it can for what a tenant has claimed after
+// everything that it had was moved away.
+func factsOf(history ownership.History, l *ownership.Ledger) facts {
+	if brief, ok := history.Brief(); ok {
+		if _, told := brief.Owner(l); told || !history.Settled(l) {
+			return facts{Brief: brief, position: l.Seq()}
+		}
+	}
+	return facts{history: history, position: l.Seq()}
+}
+
+// owner folds with a ledger. It is not ok if the facts may not be relied on with
+// this one.
+func (f *facts) owner(l *ownership.Ledger) (owner string, ok bool) {
+	switch {
+	case f.position > l.Seq(): // read later than the ledger: the two may never have been true together
+		return "", false
+	case f.history == nil:
+		return f.Brief.Owner(l)
+	case !f.history.Settled(l):
+		return "", false
+	}
+	return f.history.Owner(l), true
+}
+
+// silent reports whether the owner by a ledger, which is not older than the facts,
+// may change without a notice: a creation may join the history (design §4,
+// exemptions). Checks of such a resource are read each time.
+func (f *facts) silent(l *ownership.Ledger) bool {
+	if f.position > l.Seq() {
+		return false
+	}
+	_, ok := f.owner(l)
+	return !ok
+}
+
+// same reports whether the owner is known to be the same by both ledgers.
+func (f *facts) same(from, to *ownership.Ledger) bool {
+	before, ok := f.owner(from)
+	after, ok2 := f.owner(to)
+	return ok && ok2 && before == after
+}
+
+// agree reports whether two reads of one resource name the same owner.
+func (f *facts) agree(g *facts, l *ownership.Ledger) bool {
+	before, ok := f.owner(l)
+	after, ok2 := g.owner(l)
+	if ok && ok2 {
+		return before == after
+	}
+	return f.Tenant == g.Tenant && f.history.Equal(g.history)
+}

@@ -1,0 +1,88 @@
+package certified
+
+import (
+	"time"
+
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+// Why a check cannot be answered from memory.
+const (
+	Absent      = "absent"      // nothing is kept of the resource
+	Uncertified = "uncertified" // the feed was not read within MaxStaleness
+	Aged        = "aged"        // what is kept is older than MaxAge
+	Unreliable  = "unreliable"  // the fold needs more than what is kept, or may change without a notice
+	OtherOwner  = "other_owner" // a refusal is always read
+)
+
+// Owns reports whether the tenant is known, and certified, to own the resource;
+// if not, why says why the check has to be read. It allocates only on the first
+// check after a ledger change that moved the resource.
+//
+// The order matters. The certificate is taken first: whatever it covers was out
+// of the cache before it was there. What is found is of its time or later, and
+// not later than its ledger. The clock is read last, so that the answer is not
+// older than MaxStaleness even if this goroutine was held up in between.
+func (c *Cache) Owns(tenantID string, r registry.Resource) (owned bool, why string) {
+	cert := c.certifier.current.Load()
+	if cert == nil {
+		return false, Uncertified
+	}
+	s, hash := c.table.shardOf(r)
+	e := s.lookup(hash, r)
+	if e == nil {
+		return false, Absent
+	}
+	owner, ok := e.owner(cert)
+	if !ok {
+		return false, Unreliable
+	}
+	if owner != tenantID {
+		return false, OtherOwner
+	}
+	now := time.Now()
+	if c.table.aged(e.read, now) {
+		return false, Aged
+	}
+	if !cert.valid(now, c.certifier.maxStaleness) {
+		return false, Uncertified
+	}
+	s.countHit(r.Kind)
+	return true, ""
+}
+
+// Judgement is what memory knows of an ownership. Times are since the cache began.
+type Judgement struct {
+	Why     string        // as of Owns; empty if the tenant owns the resource
+	Since   time.Duration // of the certificate
+	Read    time.Duration // when the read was sent that it rests on
+	Certain bool          // that another tenant owns it is as sure as an ownership
+}
+
+// Judge is Owns for those who have to know as of when. It counts no hit, and what
+// it says of another owner may be relied on if it is Certain.
+func (c *Cache) Judge(tenantID string, r registry.Resource) Judgement {
+	cert := c.certifier.current.Load()
+	if cert == nil {
+		return Judgement{Why: Uncertified}
+	}
+	s, hash := c.table.shardOf(r)
+	e := s.lookup(hash, r)
+	if e == nil {
+		return Judgement{Why: Absent}
+	}
+	j := Judgement{Since: c.Elapsed(cert.since), Read: e.read}
+	owner, ok := e.owner(cert)
+	now := time.Now()
+	switch {
+	case !ok:
+		j.Why = Unreliable
+	case c.table.aged(e.read, now):
+		j.Why = Aged
+	case !cert.valid(now, c.certifier.maxStaleness):
+		j.Why = Uncertified
+	case owner != tenantID:
+		j.Why, j.Certain = OtherOwner, true
+	}
+	return j
+}

@@ -1,0 +1,167 @@
+package certified
+
+import (
+	"hash/maphash"
+	"math/bits"
+	"sync/atomic"
+	"time"
+
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+// table holds the histories, the watches and the subscriptions, in shards with a
+// lock each. What makes a history wrong takes it out and ends the watch in one
+// step.
+type table struct {
+	seed   maphash.Seed
+	shards []shard // a power of two of them
+	began  time.Time
+	maxAge time.Duration // ≤ 0: no bound
+
+	watching      atomic.Int64 // watches in all shards
+	subscribed    atomic.Int64 // subs in all shards
+	subscriptions subscriptions
+	silent        atomic.Bool // some watch may rest on what changes without a notice
+	lastHits      int64       // as the certifier last saw them
+}
+
+// Mark is taken before a read is sent. By it the cache finds out later whether
+// what was read may be kept.
+type Mark struct {
+	voids uint64
+	Sent  time.Duration // since the cache began
+}
+
+const mostShards = 64
+
+func newTable(entries int, bytes int64, maxAge time.Duration) *table {
+	// Keep at least 64 entries per shard: tiny shards thrash.
+	shards := 1 << bits.Len(uint(min(mostShards-1, entries/64, int(bytes/(64<<10)))))
+	t := &table{seed: maphash.MakeSeed(), shards: make([]shard, shards), began: time.Now(), maxAge: maxAge}
+	for i := range t.shards {
+		most := entries / shards // and a little more, since hashes do not spread evenly
+		t.shards[i].init(t.seed, max(1, most+most/16), bytes/int64(shards))
+	}
+	return t
+}
+
+// shardOf returns where a resource is kept, and by which hash. The hash is
+// seeded per process, so that nobody can send ids that collide.
+func (t *table) shardOf(r registry.Resource) (*shard, uint64) {
+	hash := maphash.String(t.seed, r.ID)
+	return &t.shards[hash>>32&uint64(len(t.shards)-1)], hash
+}
+
+func (t *table) mark(r registry.Resource, now time.Time) Mark {
+	s, _ := t.shardOf(r)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return Mark{s.voids, now.Sub(t.began)}
+}
+
+// insert keeps what a read saw, unless something in the shard became void since
+// before the read was sent: it may have been this very resource. It returns how
+// many watches were closed because what they rest on is contradicted.
+func (t *table) insert(r registry.Resource, history ownership.History, l *ownership.Ledger, m Mark) (closed int) {
+	f := factsOf(history, l)
+	s, hash := t.shardOf(r)
+	s.mu.Lock()
+	w := s.watches[r]
+	void := s.voids != m.voids
+	if !void {
+		s.putLocked(hash, r, f, m.Sent)
+	}
+	differs := w != nil && !w.learn(f, void, l, t.expiry(m.Sent))
+	if w != nil && f.silent(l) {
+		t.silent.Store(true)
+	}
+	if differs {
+		s.unwatchLocked(r)
+	}
+	into := touched{}
+	if !void {
+		owner, ok := f.owner(l)
+		s.touchLocked(hash, r, into, func(o Ownership) bool { return !ok || owner != o.TenantID })
+	}
+	s.mu.Unlock()
+	into.deliver()
+	if !differs {
+		return 0
+	}
+	t.close(w)
+	return 1
+}
+
+// invalidate forgets a resource, voids what is being read, and ends the watch. It
+// collects the subscriptions that are to be told.
+func (t *table) invalidate(r registry.Resource, into touched) (closed int) {
+	s, hash := t.shardOf(r)
+	s.mu.Lock()
+	s.voids++
+	s.removeLocked(hash, r)
+	w := s.unwatchLocked(r)
+	s.touchLocked(hash, r, into, nil)
+	s.mu.Unlock()
+	if w == nil {
+		return 0
+	}
+	t.close(w)
+	return 1
+}
+
+// drop forgets everything, and returns how many watches it closed.
+func (t *table) drop() (closed int) {
+	for i := range t.shards {
+		s := &t.shards[i]
+		s.mu.Lock()
+		s.voids++
+		s.clearLocked()
+		s.mu.Unlock()
+	}
+	return t.closeWatches(func(*watch) bool { return true })
+}
+
+// aged reports whether what was read then is too old: a plain set, which leaves no
+// notice, may have come after.
+func (t *table) aged(read time.Duration, now time.Time) bool {
+	return t.maxAge > 0 && now.Sub(t.began)-read > t.maxAge
+}
+
+// expiry is when a watch ends that rests on a read sent then; 0 is never.
+func (t *table) expiry(sent time.Duration) time.Duration {
+	if t.maxAge <= 0 {
+		return 0
+	}
+	return sent + t.maxAge
+}
+
+// usage returns entries and bytes.
+func (t *table) usage() (entries, bytes int64) {
+	for i := range t.shards {
+		s := &t.shards[i]
+		s.mu.Lock()
+		entries += int64(s.entries)
+		bytes += s.bytes
+		s.mu.Unlock()
+	}
+	return entries, bytes
+}
+
+// hits returns how many checks were answered from memory, of threads and of
+// canvases.
+func (t *table) hits() (threads, canvases int64) {
+	for i := range t.shards {
+		threads += t.shards[i].threadHits.Load()
+		canvases += t.shards[i].canvasHits.Load()
+	}
+	return threads, canvases
+}
+
+// hitsChanged reports whether there were hits since it was last called.
+func (t *table) hitsChanged() bool {
+	threads, canvases := t.hits()
+	before := t.lastHits
+	t.lastHits = threads + canvases
+	return t.lastHits != before
+}

@@ -1,0 +1,174 @@
+package certified
+
+import (
+	"context"
+	"time"
+
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+// closedWatch is the watch of what cannot be watched.
+var closedWatch = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
+// Watch returns a channel that is closed when the owner of the resource may have
+// changed, and when that can no longer be known. It holds memory until ctx ends or
+// it is closed. If nothing is certified now it is closed already, and so is that
+// of a nil Cache.
+//
+// The watch is there before the certificate is looked at: one that runs out later
+// ends it.
+func (c *Cache) Watch(ctx context.Context, r registry.Resource) <-chan struct{} {
+	if c == nil {
+		return closedWatch
+	}
+	done, release := c.table.watch(ctx, r)
+	if !c.certifier.certifies(time.Now()) {
+		release()
+		c.certifier.missed(Uncertified)
+		return closedWatch
+	}
+	c.certifier.keepAwake()
+	return done
+}
+
+// watch is what all who watch one resource share. Its shard's lock guards it.
+type watch struct {
+	done    chan struct{}
+	holders map[*holder]struct{}
+	expires time.Duration // since the cache began; 0: never
+
+	// facts are those that the answers to its holders rested on, known once a
+	// check has read them; position is that of the newest ledger that such an
+	// answer was folded with.
+	facts    *facts
+	position int64
+}
+
+// holder is one call of Watch whose context has not ended.
+type holder struct{ stop func() bool }
+
+// watch returns the channel of a resource's watch, which ends with ctx for this
+// holder, or with the function that is returned.
+func (t *table) watch(ctx context.Context, r registry.Resource) (done <-chan struct{}, release func()) {
+	s, hash := t.shardOf(r)
+	h := &holder{}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	known := s.lookup(hash, r)
+	now := time.Now()
+	w := s.watches[r]
+	if w == nil {
+		w = &watch{done: make(chan struct{}), holders: map[*holder]struct{}{}, expires: t.expiry(now.Sub(t.began))}
+		s.watches[r] = w
+		t.watching.Add(1)
+		if known != nil && !t.aged(known.read, now) {
+			facts := known.facts()
+			w.facts, w.position, w.expires = &facts, facts.position, t.expiry(known.read)
+		}
+	}
+	w.holders[h] = struct{}{}
+	release = func() { t.release(r, w, h) }
+	h.stop = context.AfterFunc(ctx, release)
+	return w.done, release
+}
+
+// release ends a holder's interest; the last one takes the watch away.
+func (t *table) release(r registry.Resource, w *watch, h *holder) {
+	s, _ := t.shardOf(r)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.watches[r] != w {
+		return // it has been closed
+	}
+	h.stop()
+	delete(w.holders, h)
+	if len(w.holders) == 0 {
+		delete(s.watches, r)
+		t.watching.Add(-1)
+	}
+}
+
+// unwatchLocked takes the watch out of the shard. The caller closes it once the
+// lock is released.
+func (s *shard) unwatchLocked(r registry.Resource) *watch {
+	w := s.watches[r]
+	delete(s.watches, r)
+	return w
+}
+
+// close tells the holders of a watch that was taken out of its shard.
+func (t *table) close(w *watch) {
+	t.watching.Add(-1)
+	close(w.done)
+	for h := range w.holders {
+		h.stop()
+	}
+}
+
+// closeWatches ends those that match, and returns how many.
+func (t *table) closeWatches(match func(*watch) bool) (closed int) {
+	for i := range t.shards {
+		s := &t.shards[i]
+		var ended []*watch
+		s.mu.Lock()
+		for r, w := range s.watches {
+			if match(w) {
+				delete(s.watches, r)
+				ended = append(ended, w)
+			}
+		}
+		s.mu.Unlock()
+		for _, w := range ended {
+			t.close(w)
+		}
+		closed += len(ended)
+	}
+	return closed
+}
+
+// flip ends the watches of resources whose owner differs between two ledgers, or
+// may differ.
+func (t *table) flip(from, to *ownership.Ledger) (closed int) {
+	return t.closeWatches(func(w *watch) bool {
+		return w.position > from.Seq() || w.facts == nil || !w.facts.same(from, to)
+	})
+}
+
+// silence ends the watches of resources that may change without a notice. There
+// are few of them, and usually none: silent says whether to look.
+func (t *table) silence(l *ownership.Ledger) (closed int) {
+	if !t.silent.Swap(false) {
+		return 0
+	}
+	return t.closeWatches(func(w *watch) bool { return w.facts != nil && w.facts.silent(l) })
+}
+
+// expire ends the watches that rest on reads which are too old by now.
+func (t *table) expire(now time.Duration) (closed int) {
+	if t.watching.Load() == 0 {
+		return 0
+	}
+	return t.closeWatches(func(w *watch) bool { return w.expires > 0 && now > w.expires })
+}
+
+// learn takes note of what a check has read. It returns false if that contradicts
+// what was known: a plain set, which leaves no notice.
+func (w *watch) learn(f facts, void bool, l *ownership.Ledger, expires time.Duration) bool {
+	w.position = max(w.position, f.position)
+	switch {
+	case void: // what is known stands until it is invalidated
+	case w.facts == nil:
+		w.facts, w.expires = &f, max(w.expires, expires)
+	case f.position >= w.facts.position:
+		if !w.facts.agree(&f, l) {
+			return false
+		}
+		w.facts, w.expires = &f, max(w.expires, expires)
+	}
+	return true
+}

@@ -1,0 +1,122 @@
+package verifier
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+// Bounds of what refusals may cost, whatever is asked.
+const (
+	refusalsKept  = 16_384         // refusals remembered, at most 6 MB with the longest ids
+	refusalMemory = time.Hour      // after which a refusal is forgotten
+	lineInterval  = time.Minute    // between two log lines of one refusal
+	lineRate      = rate.Limit(10) // log lines a second, of all refusals
+	lineBurst     = 50
+)
+
+type refusalKey struct {
+	tenantID string
+	resource registry.Resource
+}
+
+// refusal is what is remembered of a refusal.
+type refusal struct {
+	cause string
+	since time.Time // of the first refusal, by the store's clock
+
+	began  time.Time // of the first refusal, by ours
+	logged time.Time
+}
+
+// refusals remembers the latest refusals, to tell late arrivals and to log each
+// once a minute. The oldest give way to new ones.
+type refusals struct {
+	mu   sync.Mutex
+	at   map[refusalKey]int // place in ring
+	ring []refusalEntry
+	next int // the oldest, once the ring is full
+}
+
+type refusalEntry struct {
+	key refusalKey
+	refusal
+}
+
+func newRefusals() *refusals { return &refusals{at: map[refusalKey]int{}} }
+
+// add remembers a refusal, and reports whether a log line for it is due. A
+// refusal that is remembered already keeps its cause and its time.
+func (m *refusals) add(key refusalKey, added refusal, now time.Time) (due bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	added.began, added.logged = now, now
+	if i, ok := m.at[key]; ok {
+		known := &m.ring[i].refusal
+		due = now.Sub(known.logged) >= lineInterval
+		switch {
+		case now.Sub(known.began) >= refusalMemory:
+			*known = added
+		case due:
+			known.logged = now
+		}
+		return due
+	}
+	// The ids may be parts of a longer text, which would be kept with them.
+	key.tenantID, key.resource.ID = strings.Clone(key.tenantID), strings.Clone(key.resource.ID)
+	if len(m.ring) < refusalsKept {
+		m.at[key] = len(m.ring)
+		m.ring = append(m.ring, refusalEntry{key, added})
+		return true
+	}
+	if old := m.ring[m.next].key; m.at[old] == m.next {
+		delete(m.at, old)
+	}
+	m.at[key] = m.next
+	m.ring[m.next] = refusalEntry{key, added}
+	m.next = (m.next + 1) % refusalsKept
+	return true
+}
+
+// take forgets a refusal and returns it; ok is false if none is remembered.
+func (m *refusals) take(key refusalKey, now time.Time) (taken refusal, ok bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	i, ok := m.at[key]
+	if !ok {
+		return refusal{}, false
+	}
+	delete(m.at, key)
+	taken = m.ring[i].refusal
+	m.ring[i] = refusalEntry{}
+	return taken, now.Sub(taken.began) < refusalMemory
+}
+
+// refusalLog writes the log lines of refusals, so many a second at most.
+type refusalLog struct {
+	logger *slog.Logger
+	limit  *rate.Limiter
+	held   atomic.Int64 // lines held back since the last one
+}
+
+func newRefusalLog(logger *slog.Logger) *refusalLog {
+	return &refusalLog{logger: logger, limit: rate.NewLimiter(lineRate, lineBurst)}
+}
+
+func (l *refusalLog) write(ctx context.Context, key refusalKey, cause string, now time.Time) {
+	if !l.limit.AllowN(now, 1) {
+		l.hold()
+		return
+	}
+	l.logger.WarnContext(ctx, "access refused", "tenant_id", key.tenantID,
+		"resource", key.resource.String(), "cause", cause, "suppressed", l.held.Swap(0))
+}
+
+func (l *refusalLog) hold() { l.held.Add(1) }
