@@ -28,6 +28,9 @@
 // the jobs behind it, and tries it again after a minute, then after two, and so
 // on, at least once an hour.
 //
+// So it is with documents that make this version panic, which is a defect of it:
+// the process goes on.
+//
 // # Passes
 //
 // A job ends with a pass that begins when no writer can be left that does not
@@ -37,7 +40,7 @@
 // # Telemetry
 //
 //   - registry.rewriting.documents (counter, operation: read, write)
-//   - registry.rewriting.jobs (counter, outcome: done, interrupted, lost, too_new,
+//   - registry.rewriting.jobs (counter, outcome: done, interrupted, lost, too_new, panic,
 //     failed)
 //   - registry.rewriting.lag (histogram, seconds from the change's commit to the
 //     end of its job)
@@ -52,8 +55,10 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"time"
 
+	"github.com/cenkalti/backoff/v4"
 	"github.com/google/uuid"
 	"go.opentelemetry.io/otel/metric"
 
@@ -147,21 +152,24 @@ func New(store ownership.Rewriter, o Options) (*Worker, error) {
 // can be had. A store that cannot be had is logged, and asked again.
 func (w *Worker) Run(ctx context.Context) {
 	const longest = time.Minute
-	wait := w.o.Poll
+	pause := backoff.NewExponentialBackOff(backoff.WithInitialInterval(w.o.Poll), backoff.WithMultiplier(2),
+		backoff.WithMaxInterval(longest), backoff.WithMaxElapsedTime(0))
 	for ctx.Err() == nil {
+		wait := time.Duration(0)
 		err := w.RunNext(ctx)
 		switch {
 		case err == nil:
-			wait = 0
+			pause.Reset()
 		case errors.Is(err, ownership.ErrNoJob), errors.Is(err, ownership.ErrLeaseLost):
 			wait = w.o.Poll
-		case errors.Is(err, errPassedOver):
-			wait = 0 // others may be behind it
+			pause.Reset()
+		case errors.Is(err, errPassedOver): // others may be behind it
+			pause.Reset()
 		case errors.Is(err, registry.ErrTooNew):
 			wait = longest // nothing can be folded with the ledger: no job can be done
 			w.o.Logger.Error("rewriting waits for a release that understands what is stored", "error", err, "in", wait)
 		case ctx.Err() == nil:
-			wait = min(max(2*wait, w.o.Poll), longest)
+			wait = pause.NextBackOff()
 			w.o.Logger.Warn("rewriting failed; it is tried again", "error", err, "in", wait)
 		}
 		if sleep(ctx, wait) != nil {
@@ -172,8 +180,10 @@ func (w *Worker) Run(ctx context.Context) {
 
 // RunNext does one job to its end. Errors: ErrNoJob, ErrLeaseLost, that of ctx,
 // or ErrUnavailable; the job can be taken up again after each of them. After
-// ErrTooNew it is passed over for a while.
-func (w *Worker) RunNext(ctx context.Context) error {
+// ErrTooNew, and a panic, which is an *ownership.PanicError, it is passed over for a
+// while.
+func (w *Worker) RunNext(ctx context.Context) (err error) {
+	defer recovered(&err)
 	claimed, err := w.claim(ctx)
 	if err != nil {
 		return err
@@ -190,18 +200,41 @@ func (w *Worker) RunNext(ctx context.Context) error {
 			"from", claimed.Entry.From, "to", claimed.Entry.To, "retracted", claimed.Entry.Retracted()),
 	}
 	err = r.do(ctx)
-	tooNew := errors.Is(err, registry.ErrTooNew)
-	if err != nil && (ctx.Err() != nil || tooNew) {
+	beyond := beyondUs(err)
+	if err != nil && (ctx.Err() != nil || beyond) {
 		r.giveBack()
 	}
 	w.telemetry.ended(outcome(ctx, err), r.job)
-	if tooNew {
+	if beyond {
 		again := w.passing.over(claimed.Entry.Seq, time.Now())
-		r.logger.Error("the rewriting for a move met what this version does not understand: it waits for a release that does, and others go first",
-			"error", err, "again_in", again)
+		r.logger.Error("the rewriting for a move met what this version cannot rewrite: it waits for a release that can, and others go first",
+			"error", err, "stack", stack(err), "again_in", again)
 		err = fmt.Errorf("%w: %w", errPassedOver, err)
 	}
 	return err
+}
+
+// beyondUs reports whether another release is needed to do better: what is stored
+// is not understood, or this one has a defect.
+func beyondUs(err error) bool {
+	var panicked *ownership.PanicError
+	return errors.Is(err, registry.ErrTooNew) || errors.As(err, &panicked)
+}
+
+// recovered, deferred, makes an error of a panic.
+func recovered(err *error) {
+	if p := recover(); p != nil {
+		*err = &ownership.PanicError{Value: p, Stack: debug.Stack()}
+	}
+}
+
+// stack is that of a panic; "" if the error is none.
+func stack(err error) string {
+	var panicked *ownership.PanicError
+	if !errors.As(err, &panicked) {
+		return ""
+	}
+	return string(panicked.Stack)
 }
 
 // outlasting returns a context that ends so long after ctx.
@@ -225,6 +258,8 @@ func outcome(ctx context.Context, err error) string {
 		return "lost"
 	case errors.Is(err, registry.ErrTooNew):
 		return "too_new"
+	case beyondUs(err):
+		return "panic"
 	case ctx.Err() != nil:
 		return "interrupted"
 	}

@@ -1,6 +1,7 @@
 package rewrite
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +10,6 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/internal/governor"
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
-	"github.com/northstar-engines/realtime-registry/registry"
 )
 
 const (
@@ -31,7 +31,8 @@ type run struct {
 	logger   *slog.Logger
 }
 
-func (r *run) do(ctx context.Context) error {
+func (r *run) do(ctx context.Context) (err error) {
+	defer recovered(&err)
 	r.begin(ctx)
 	progress := &r.job.Entry.Rewriting
 	if !progress.Last {
@@ -158,7 +159,7 @@ func (r *run) chunk(ctx context.Context, records []ownership.Record) error {
 	written, err := r.rewrite(records)
 	progress.Written += int64(written)
 	r.telemetry.written(ctx, written)
-	if errors.Is(err, registry.ErrTooNew) {
+	if beyondUs(err) {
 		r.unread, err = err, nil // it holds up the end, and no other document
 	}
 	if err != nil {
@@ -170,7 +171,28 @@ func (r *run) chunk(ctx context.Context, records []ownership.Record) error {
 	return r.tell()
 }
 
-func (r *run) rewrite(records []ownership.Record) (int, error) {
+// rewrite rewrites records. Of several that make the store panic, each is tried
+// alone: what does not cause it is rewritten.
+func (r *run) rewrite(records []ownership.Record) (written int, err error) {
+	written, err = r.rewriteTogether(records)
+	var panicked *ownership.PanicError
+	if !errors.As(err, &panicked) || len(records) == 1 {
+		return written, err
+	}
+	var unread error
+	for i := range records {
+		n, err := r.rewriteTogether(records[i : i+1])
+		written += n
+		if err != nil && !beyondUs(err) {
+			return written, err
+		}
+		unread = cmp.Or(unread, err)
+	}
+	return written, unread
+}
+
+func (r *run) rewriteTogether(records []ownership.Record) (written int, err error) {
+	defer recovered(&err)
 	ctx, cancel := context.WithTimeout(r.commits, callTimeout)
 	defer cancel()
 	return r.store.Rewrite(ctx, records)
