@@ -40,7 +40,7 @@ func TestWhatBreaksAPatternIsInvalid(t *testing.T) {
 
 func TestDocumentNamesAreInjectiveAndParseBack(t *testing.T) {
 	seen := map[string]registry.Resource{}
-	for _, kind := range registry.Kinds {
+	for _, kind := range registry.Kinds() {
 		for _, id := range []string{"a", "A", "thread__a", "canvas__a", "a__b", "a._~:@+=-", "0"} {
 			r := registry.Resource{Kind: kind, ID: id}
 			require.NoError(t, r.Validate())

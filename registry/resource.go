@@ -18,8 +18,8 @@ const (
 	Canvas Kind = "canvas"
 )
 
-// Kinds lists every kind, in the order of their bytes.
-var Kinds = []Kind{Canvas, Thread}
+// Kinds returns every kind, in the order of their bytes.
+func Kinds() []Kind { return []Kind{Canvas, Thread} }
 
 // Resource names a thread or a canvas. Ids are case-sensitive.
 type Resource struct {

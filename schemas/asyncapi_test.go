@@ -3,6 +3,7 @@ package schemas_test
 import (
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"strings"
 	"testing"
 	"time"
@@ -112,7 +113,7 @@ func TestAsyncAPIExamplesAreWhatDecodingSaysOfThem(t *testing.T) {
 
 func asyncAPI(t *testing.T) map[string]any {
 	t.Helper()
-	text, err := schemas.Files.ReadFile("asyncapi.yaml")
+	text, err := fs.ReadFile(schemas.Files(), "asyncapi.yaml")
 	require.NoError(t, err)
 	var doc map[string]any
 	require.NoError(t, yaml.Unmarshal(text, &doc))
@@ -161,7 +162,7 @@ func resolve(t *testing.T, doc map[string]any, node any) map[string]any {
 		return target
 	}
 	if file, ok := strings.CutPrefix(ref, "./"); ok {
-		return schemaFile(t, schemas.Files, file)
+		return schemaFile(t, schemas.Files(), file)
 	}
 	path, ok := strings.CutPrefix(ref, "#/")
 	require.True(t, ok, ref)

@@ -24,7 +24,7 @@ var stated = map[string][]string{string(events.TenantMovedType): {"/additionalPr
 func TestNoSchemaIsStricterThanItsRelease(t *testing.T) {
 	released := os.DirFS("released")
 	for _, typ := range schemas.Types() {
-		require.Equal(t, stated[typ], stricter("", schemaFile(t, released, typ+".json"), schemaFile(t, schemas.Files, typ+".json")),
+		require.Equal(t, stated[typ], stricter("", schemaFile(t, released, typ+".json"), schemaFile(t, schemas.Files(), typ+".json")),
 			"%s: events that are valid today would be refused; make it a new type", typ)
 	}
 }
@@ -111,8 +111,8 @@ func TestEveryKindOfBreakingEditIsRefused(t *testing.T) {
 		"other dialect":             {func(s, _ map[string]any) { s["$schema"] = "http://json-schema.org/draft-07/schema#" }, "/$schema: changed"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			released := schemaFile(t, schemas.Files, "nexus.tenant.moved.v1.json")
-			edited := schemaFile(t, schemas.Files, "nexus.tenant.moved.v1.json")
+			released := schemaFile(t, schemas.Files(), "nexus.tenant.moved.v1.json")
+			edited := schemaFile(t, schemas.Files(), "nexus.tenant.moved.v1.json")
 			released["additionalProperties"], edited["additionalProperties"] = true, true
 			c.edit(edited, property(edited, "resources"))
 			require.Equal(t, []string{c.want}, stricter("", released, edited))
@@ -136,8 +136,8 @@ func TestHarmlessEditsAreAllowed(t *testing.T) {
 		"pattern gone": func(s, _ map[string]any) { delete(property(s, "to_tenant_id"), "pattern") },
 	} {
 		t.Run(name, func(t *testing.T) {
-			released := schemaFile(t, schemas.Files, "nexus.tenant.moved.v1.json")
-			edited := schemaFile(t, schemas.Files, "nexus.tenant.moved.v1.json")
+			released := schemaFile(t, schemas.Files(), "nexus.tenant.moved.v1.json")
+			edited := schemaFile(t, schemas.Files(), "nexus.tenant.moved.v1.json")
 			edit(edited, property(edited, "resources"))
 			require.Empty(t, stricter("", released, edited))
 		})

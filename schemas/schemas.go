@@ -35,15 +35,16 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// Files holds the schemas, {type}.json, and asyncapi.yaml.
-//
 //go:embed *.json asyncapi.yaml
-var Files embed.FS
+var files embed.FS
+
+// Files returns the schemas, {type}.json, and asyncapi.yaml.
+func Files() fs.FS { return files }
 
 // Types returns the event types that have a schema, in the order of their
 // bytes.
 func Types() []string {
-	names, err := fs.Glob(Files, "*.json") // sorted
+	names, err := fs.Glob(files, "*.json") // sorted
 	if err != nil {
 		panic(err) // the pattern is a constant
 	}
@@ -56,7 +57,7 @@ func Types() []string {
 // compiled are the schemas by type. The files are part of the binary, so a
 // fault in them is a defect, not an error.
 var compiled = sync.OnceValue(func() map[string]*jsonschema.Schema {
-	schemas, err := compile(Files)
+	schemas, err := compile(files)
 	if err != nil {
 		panic(err)
 	}

@@ -25,7 +25,7 @@ func TestEveryTypeHasASchemaAndEverySchemaAType(t *testing.T) {
 func TestPatternsAreThoseOfTheRegistry(t *testing.T) {
 	seen := map[string]int{}
 	for _, typ := range schemas.Types() {
-		walk(schemaFile(t, schemas.Files, typ+".json"), func(node map[string]any) {
+		walk(schemaFile(t, schemas.Files(), typ+".json"), func(node map[string]any) {
 			properties, _ := node["properties"].(map[string]any)
 			for name, property := range properties {
 				want := map[bool]string{true: registry.TenantPattern, false: registry.ResourcePattern}[strings.HasSuffix(name, "tenant_id")]
@@ -49,14 +49,14 @@ func TestPatternsAreThoseOfTheRegistry(t *testing.T) {
 func TestKindsAreThoseOfTheRegistry(t *testing.T) {
 	seen := 0
 	for _, typ := range schemas.Types() {
-		walk(schemaFile(t, schemas.Files, typ+".json"), func(node map[string]any) {
+		walk(schemaFile(t, schemas.Files(), typ+".json"), func(node map[string]any) {
 			kinds, ok := node["enum"].([]any)
 			if !ok {
 				return
 			}
 			seen++
 			var want []any
-			for _, kind := range registry.Kinds {
+			for _, kind := range registry.Kinds() {
 				want = append(want, string(kind))
 			}
 			require.ElementsMatch(t, want, kinds, typ)
@@ -67,7 +67,7 @@ func TestKindsAreThoseOfTheRegistry(t *testing.T) {
 
 func TestExamplesOfASchemaFitIt(t *testing.T) {
 	for _, typ := range schemas.Types() {
-		examples, _ := schemaFile(t, schemas.Files, typ+".json")["examples"].([]any)
+		examples, _ := schemaFile(t, schemas.Files(), typ+".json")["examples"].([]any)
 		require.NotEmpty(t, examples, typ)
 		for _, example := range examples {
 			require.NoError(t, schemas.Validate(typ, example), typ)

@@ -93,7 +93,7 @@ func (p process) dispatch(ctx context.Context) error {
 			"Exit codes: 0 done or drained, 1 fault, 2 usage or configuration.",
 		UsageText:      programName + " COMMAND [flags] [arguments]\n" + programName + " help COMMAND",
 		Action:         noCommand,
-		OnUsageError:   unknownFlag(config.Settings),
+		OnUsageError:   unknownFlag(config.Settings()),
 		ExitErrHandler: func(context.Context, *cli.Command, error) {}, // exit.go does
 	}
 	for _, c := range commands() {

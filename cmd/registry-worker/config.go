@@ -27,7 +27,7 @@ var configCommand = command{
 		"registry-worker config",
 		"GOOGLE_CLOUD_PROJECT=prod registry-worker config --listen 0.0.0.0:8080",
 	},
-	Groups: config.Groups,
+	Groups: config.Groups(),
 	Rules:  runRules,
 	Port:   true,
 	Faulty: true, // what is wrong is seen best beside what is right

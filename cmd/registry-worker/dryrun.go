@@ -70,7 +70,7 @@ func (in *invocation) dryRun(ctx context.Context, store registryStore, files *ar
 // the archive does not name.
 func (in *invocation) printBeside(p rewrite.Plan) {
 	fmt.Fprintln(in.report(), "by these moves, beside what the archive names:")
-	for _, kind := range registry.Kinds {
+	for _, kind := range registry.Kinds() {
 		fmt.Fprintf(in.report(), "  %s would change hands\n", count(p.Owners[kind], kind))
 	}
 	for _, c := range p.Sample {
@@ -82,7 +82,7 @@ func (in *invocation) printBeside(p rewrite.Plan) {
 }
 
 func (in *invocation) printEffect(e replay.Effect) {
-	for _, kind := range registry.Kinds {
+	for _, kind := range registry.Kinds() {
 		if n := e.Registered[kind]; n > 0 {
 			fmt.Fprintf(in.report(), "%s would be registered\n", count(int64(n), kind))
 		}

@@ -23,7 +23,7 @@ func TestAnExportToAFileIsTheExportAlsoIfItWasKilled(t *testing.T) {
 	var changes []ownership.Change
 	for i := range 6_000 {
 		changes = append(changes, ownership.Change{
-			Resource: registry.Resource{Kind: registry.Kinds[i%2], ID: fmt.Sprintf("%x", i*7919%65536)},
+			Resource: registry.Resource{Kind: registry.Kinds()[i%2], ID: fmt.Sprintf("%x", i*7919%65536)},
 			Entry: ownership.Entry{Type: ownership.Created, Tenant: "t_a", Version: ownership.Version{
 				Time: time.Now().Add(-time.Hour), Source: "//test", ID: fmt.Sprint(i)}},
 		})

@@ -64,7 +64,7 @@ func (in *invocation) planner(store registryStore) rewrite.Planner {
 }
 
 func printPlan(out io.Writer, p rewrite.Plan) {
-	for _, kind := range registry.Kinds {
+	for _, kind := range registry.Kinds() {
 		fmt.Fprintf(out, "  %s would change hands\n", count(p.Owners[kind], kind))
 	}
 	for _, c := range p.Sample {

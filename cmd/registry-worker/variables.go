@@ -20,7 +20,7 @@ var ofOthers = regexp.MustCompile(`^REGISTRY_(URL|(\w+_)?(SERVICE_HOST|SERVICE_P
 // nobody would say so.
 func misspelt(environ []string) (warnings []string) {
 	variables := map[string]string{} // by the names that people may think of
-	for _, s := range config.Settings {
+	for _, s := range config.Settings() {
 		variables[strings.TrimPrefix(config.EnvName(s.Name), "REGISTRY_")] = s.Env
 	}
 	for _, v := range environ {

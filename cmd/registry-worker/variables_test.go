@@ -19,7 +19,7 @@ func TestVariablesOfOthersAreNoMisspeltOnes(t *testing.T) {
 	} {
 		require.Empty(t, misspelt([]string{name + "=tcp://10.0.0.1:80"}), name)
 	}
-	for _, s := range config.Settings {
+	for _, s := range config.Settings() {
 		require.NotRegexp(t, ofOthers, s.Env, "a Service would set it")
 		if s.Env != "" {
 			require.Empty(t, misspelt([]string{s.Env + "=x"}))

@@ -50,7 +50,7 @@ func filled(t *testing.T, ids []string) (*memregistry.Store, string) {
 	var changes []ownership.Change
 	at := time.Now().Add(-time.Hour)
 	for i, id := range ids {
-		resource := registry.Resource{Kind: registry.Kinds[i%2], ID: id}
+		resource := registry.Resource{Kind: registry.Kinds()[i%2], ID: id}
 		changes = append(changes, ownership.Change{Resource: resource, Entry: ownership.Entry{
 			Type: ownership.Created, Tenant: "t_a", Version: ownership.Version{Time: at, Source: "//a", ID: fmt.Sprint(i)}}})
 	}

@@ -36,7 +36,7 @@ func (s *Store) isNew(ctx context.Context) error {
 		}
 		return s.headIsGone()
 	}
-	for _, kind := range registry.Kinds {
+	for _, kind := range registry.Kinds() {
 		first := resources(s.db.Name(Collection, string(kind)+"__"))
 		first.Limit, first.Select = mostLookedAt, []string{fieldLedger, fieldFormat}
 		err := s.query(ctx, first, func(d *docdb.Document) error {

@@ -51,7 +51,7 @@ func (e event) GoString() string {
 func tenants() *rapid.Generator[string] { return rapid.SampledFrom([]string{"t_a", "t_b", "t_c"}) }
 
 func resource(n int) registry.Resource {
-	return registry.Resource{Kind: registry.Kinds[n%2], ID: fmt.Sprint(n / 2)}
+	return registry.Resource{Kind: registry.Kinds()[n%2], ID: fmt.Sprint(n / 2)}
 }
 
 // began is when the clock of a bubble begins: claims come after it, events before

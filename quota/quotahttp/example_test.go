@@ -12,7 +12,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/quota/quotahttp"
 )
 
-func ExampleMiddleware() {
+func ExampleNew() {
 	limiter, err := quota.New(memquota.New(), quota.Options{Policies: []quota.Policy{
 		{Action: "stream_connect", Limit: 2, Window: time.Minute},
 	}})
@@ -22,9 +22,13 @@ func ExampleMiddleware() {
 	defer limiter.Close(context.Background())
 
 	stream := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "data: hello\n\n") })
-	throttled := quotahttp.Middleware(limiter, quotahttp.Options{
+	throttle, err := quotahttp.New(limiter, quotahttp.Options{
 		Action: func(*http.Request) string { return "stream_connect" },
-	})(stream)
+	})
+	if err != nil {
+		panic(err)
+	}
+	throttled := throttle(stream)
 
 	for range 3 {
 		request := httptest.NewRequest(http.MethodGet, "/v1/threads/th_1/events", nil)

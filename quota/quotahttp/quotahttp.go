@@ -1,7 +1,7 @@
 // Package quotahttp puts the throttle before HTTP handlers, and answers for it
 // over HTTP.
 //
-//	connect := quotahttp.Middleware(limiter, quotahttp.Options{
+//	connect, err := quotahttp.New(limiter, quotahttp.Options{
 //		Action: func(r *http.Request) string {
 //			if r.Header.Get("Last-Event-ID") != "" {
 //				return "stream_resume"
@@ -11,8 +11,8 @@
 //	})
 //	mux.Handle("GET /v1/threads/{id}/events", connect(verified(stream)))
 //
-// It belongs before the verifier's middleware: who enumerates ids is refused
-// before the registry is read. Connecting and resuming are actions of their own,
+// It belongs before the verifier's middleware (verifierhttp.New): a client that
+// enumerates ids is refused before the registry is read. Connecting and resuming are actions of their own,
 // so that the wave of reconnects after a deployment does not lock people out.
 //
 // # Answers
@@ -35,7 +35,7 @@
 // 503: the store did not answer; it has a Retry-After too, and no RateLimit.
 //
 // A browser's EventSource gives up for good on each of these. So where a request
-// accepts text/event-stream, Middleware answers 200 in place of 429 and 503, with a
+// accepts text/event-stream, the middleware answers 200 in place of 429 and 503, with a
 // stream of one event, "registry.closed", whose data is "throttled" or
 // "registry_unavailable", and with a field "retry" that is never below Retry-After
 // (design §6). Options.PlainStatus is for clients that look at the status.
@@ -63,7 +63,7 @@ import (
 // TenantHeader is where the caller's tenant is (design §9).
 const TenantHeader = "X-Tenant-Id"
 
-// Options of Middleware.
+// Options of New.
 type Options struct {
 	// Tenant takes the tenant out of a request that the transport has
 	// authenticated. Default: the header X-Tenant-Id, which must be there once,
@@ -79,11 +79,19 @@ type Options struct {
 	PlainStatus bool
 }
 
-// Middleware returns what puts the throttle before a handler; each request is
-// one unit. It panics without Options.Action, when it is set up.
-func Middleware(l *quota.Limiter, options Options) func(http.Handler) http.Handler {
-	if options.Action == nil {
-		panic("quotahttp: Options.Action is missing")
+// Validate returns every fault of the options, joined; nil if there is none.
+func (o Options) Validate() error {
+	if o.Action == nil {
+		return errors.New("option Action is missing: the function that says which action a request is")
+	}
+	return nil
+}
+
+// New returns the middleware that puts the throttle before a handler; each request
+// is one unit. The error lists every fault of the options.
+func New(l *quota.Limiter, options Options) (func(http.Handler) http.Handler, error) {
+	if err := options.Validate(); err != nil {
+		return nil, fmt.Errorf("quotahttp options: %w", err)
 	}
 	if options.Tenant == nil {
 		options.Tenant = tenantOf
@@ -98,7 +106,7 @@ func Middleware(l *quota.Limiter, options Options) func(http.Handler) http.Handl
 				next.ServeHTTP(w, r)
 			}
 		})
-	}
+	}, nil
 }
 
 // Take answers `POST /v1/quota/{action}/take` (design §9): 204 or 429. The

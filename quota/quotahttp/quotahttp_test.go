@@ -223,7 +223,7 @@ func TestRetryAfterIsSpread(t *testing.T) {
 func TestMiddlewareRefusesBeforeTheHandler(t *testing.T) {
 	l := limiter(t, memquota.New(), quota.Policy{Limit: 1, Window: time.Hour})
 	reached := 0
-	handler := quotahttp.Middleware(l, quotahttp.Options{
+	throttle, err := quotahttp.New(l, quotahttp.Options{
 		Tenant: func(r *http.Request) string { return r.URL.Query().Get("tenant") },
 		Action: func(r *http.Request) string {
 			if r.Header.Get("Last-Event-ID") != "" {
@@ -231,7 +231,9 @@ func TestMiddlewareRefusesBeforeTheHandler(t *testing.T) {
 			}
 			return "stream_connect"
 		},
-	})(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	})
+	require.NoError(t, err)
+	handler := throttle(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		reached++
 		w.WriteHeader(http.StatusOK)
 	}))
@@ -250,14 +252,19 @@ func TestMiddlewareRefusesBeforeTheHandler(t *testing.T) {
 	require.Equal(t, 200, ask("/?tenant=t_b", ""))
 	require.Equal(t, 400, ask("/", ""))
 	require.Equal(t, 3, reached)
-	require.Panics(t, func() { quotahttp.Middleware(l, quotahttp.Options{}) })
+	_, err = quotahttp.New(l, quotahttp.Options{})
+	require.ErrorContains(t, err, "Action", "when it is set up, not at the first request")
 }
 
 // eventSource asks through the middleware as a browser does, as t_acme, for x.
 func eventSource(l *quota.Limiter, options quotahttp.Options) *httptest.ResponseRecorder {
 	options.Tenant = func(*http.Request) string { return "t_acme" }
 	options.Action = func(*http.Request) string { return "x" }
-	handler := quotahttp.Middleware(l, options)(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	throttle, err := quotahttp.New(l, options)
+	if err != nil {
+		panic(err)
+	}
+	handler := throttle(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 	}))
 	request := httptest.NewRequest(http.MethodGet, "/", nil)

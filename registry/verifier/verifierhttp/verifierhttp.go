@@ -171,16 +171,16 @@ func (o Options) Validate() error {
 	return errors.Join(faults...)
 }
 
-// New returns what wraps a handler so that only the owner gets to it. The error
+// New returns the middleware that lets only the owner through to a handler. The error
 // lists every fault of the options.
 func New(v Verifier, options Options) (func(http.Handler) http.Handler, error) {
 	if err := options.Validate(); err != nil {
-		return nil, fmt.Errorf("middleware options: %w", err)
+		return nil, fmt.Errorf("verifierhttp options: %w", err)
 	}
 	if !options.ReportOnly {
 		g, err := newGuard(v, options)
 		if err != nil {
-			return nil, fmt.Errorf("middleware telemetry: %w", err)
+			return nil, fmt.Errorf("verifierhttp telemetry: %w", err)
 		}
 		return func(next http.Handler) http.Handler {
 			g := g
@@ -190,7 +190,7 @@ func New(v Verifier, options Options) (func(http.Handler) http.Handler, error) {
 	}
 	report, err := newReport(options)
 	if err != nil {
-		return nil, fmt.Errorf("middleware telemetry: %w", err)
+		return nil, fmt.Errorf("verifierhttp telemetry: %w", err)
 	}
 	return func(next http.Handler) http.Handler { return reportOnly(v, options, report, next) }, nil
 }

@@ -27,7 +27,7 @@ func input(flags, env map[string]string) config.Input {
 
 func load(t *testing.T, flags, env map[string]string, rules ...config.Rule) *config.Config {
 	t.Helper()
-	c, err := config.Load(input(flags, env), config.Groups, rules...)
+	c, err := config.Load(input(flags, env), config.Groups(), rules...)
 	require.NoError(t, err)
 	return c
 }
@@ -45,7 +45,7 @@ func TestPORTSaysWhereAServiceListensIfNothingElseDoes(t *testing.T) {
 		t.Helper()
 		in := input(flags, env)
 		in.Port = true
-		c, err := config.Load(in, config.Groups)
+		c, err := config.Load(in, config.Groups())
 		require.NoError(t, err)
 		return c.Listen
 	}
@@ -60,7 +60,7 @@ func TestPORTSaysWhereAServiceListensIfNothingElseDoes(t *testing.T) {
 func TestAPIAtPORTDemandsAToken(t *testing.T) {
 	in := input(nil, map[string]string{"PORT": "9999"})
 	in.Port = true
-	_, err := config.Load(in, config.Groups, config.NeedTokenOffLoopback)
+	_, err := config.Load(in, config.Groups(), config.NeedTokenOffLoopback)
 	require.ErrorContains(t, err, "PORT")
 	require.ErrorContains(t, err, "REGISTRY_API_TOKEN")
 }
@@ -114,7 +114,7 @@ func TestVariablesHaveTheNamesOfTheDesign(t *testing.T) {
 		"drain-timeout":     "REGISTRY_DRAIN_TIMEOUT",
 	}
 	seen := map[string]bool{}
-	for _, s := range config.Settings {
+	for _, s := range config.Settings() {
 		if s.FlagOnly {
 			require.Empty(t, s.Env)
 			continue
@@ -132,12 +132,12 @@ func TestVariablesHaveTheNamesOfTheDesign(t *testing.T) {
 }
 
 func TestEverySettingHasHelpAndAGoodDefault(t *testing.T) {
-	for _, s := range config.Settings {
+	for _, s := range config.Settings() {
 		require.Regexp(t, regexp.MustCompile(`^[a-z][a-z-]*[a-z]$`), s.Name)
 		require.NotEmpty(t, s.Help, s.Name)
-		require.Contains(t, config.Groups, s.Group)
+		require.Contains(t, config.Groups(), s.Group)
 	}
-	_, err := config.Load(input(nil, nil), config.Groups)
+	_, err := config.Load(input(nil, nil), config.Groups())
 	require.NoError(t, err)
 }
 
@@ -156,7 +156,7 @@ func TestEverySettingIsKept(t *testing.T) {
 	for i := range fields.NumField() {
 		require.False(t, fields.Field(i).IsZero(), fields.Type().Field(i).Name)
 	}
-	require.Len(t, given, len(config.Settings), "a setting is missing here")
+	require.Len(t, given, len(config.Settings()), "a setting is missing here")
 }
 
 func TestPathsOfStreamsComeFromAFlagAVariableOrAFile(t *testing.T) {
@@ -185,7 +185,7 @@ func TestFaultsAreReportedAllAtOnceWithTheirSource(t *testing.T) {
 		"REGISTRY_SUBSCRIPTIONS":    "good-one,b/d",
 		"REGISTRY_LOG_LEVEL":        "loud",
 	}
-	_, err := config.Load(input(flags, env), config.Groups)
+	_, err := config.Load(input(flags, env), config.Groups())
 
 	want := []string{
 		`configuration: 8 faults`,
@@ -227,7 +227,7 @@ func TestHostileValuesAreRefused(t *testing.T) {
 		"log-format":        {"", "xml", " json"},
 	} {
 		for _, value := range values {
-			c, err := config.Load(input(map[string]string{name: value}, nil), config.Groups)
+			c, err := config.Load(input(map[string]string{name: value}, nil), config.Groups())
 			require.Error(t, err, "--%s %q", name, value)
 			var faults config.Faults
 			require.ErrorAs(t, err, &faults)
@@ -252,7 +252,7 @@ func TestWordsAreTakenInAnyCase(t *testing.T) {
 }
 
 func TestAPasswordInAValueIsNotShownEitherWay(t *testing.T) {
-	c, err := config.Load(input(map[string]string{"listen": "http://user:s3cret@host:80"}, nil), config.Groups)
+	c, err := config.Load(input(map[string]string{"listen": "http://user:s3cret@host:80"}, nil), config.Groups())
 	require.NotContains(t, err.Error(), "s3cret")
 	for _, e := range c.Entries() {
 		require.NotContains(t, e.Value, "s3cret", e.Name)
@@ -265,7 +265,7 @@ func TestSecretsAreNeverShown(t *testing.T) {
 	for _, e := range c.Entries() {
 		require.NotContains(t, e.Value, "s3cret", e.Name)
 	}
-	_, err := config.Load(input(map[string]string{"api-token": "s3cret s3cret"}, nil), config.Groups)
+	_, err := config.Load(input(map[string]string{"api-token": "s3cret s3cret"}, nil), config.Groups())
 	require.Error(t, err)
 	require.NotContains(t, err.Error(), "s3cret")
 }
@@ -309,7 +309,7 @@ func TestRules(t *testing.T) {
 		"a token of claims and a file of tokens":   {config.OneSourceOfTokens, map[string]string{"claim-token": "0123456789abcdef", "api-token-file": "f"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := config.Load(input(c.flags, nil), config.Groups, c.rule)
+			_, err := config.Load(input(c.flags, nil), config.Groups(), c.rule)
 			if c.fault == "" {
 				require.NoError(t, err)
 				return

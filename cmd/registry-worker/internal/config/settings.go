@@ -40,8 +40,10 @@ const (
 	VersionGroup  Group = "Version"
 )
 
-// Groups lists all groups.
-var Groups = []Group{
+// Groups returns all groups.
+func Groups() []Group { return slices.Clone(groups) }
+
+var groups = []Group{
 	ProjectGroup, RegistryGroup, PubSubGroup, EventsGroup, RunGroup, WorkerGroup, DrainGroup, APIGroup, ThrottleGroup,
 	RateGroup, ReplayGroup, DryRunGroup, ExportGroup, PlanGroup, RetractGroup, ByGroup, ConfirmGroup, JSONGroup, DevGroup, VersionGroup, LogGroup,
 }
@@ -74,9 +76,12 @@ func (s Setting) shown(value string) string {
 	return redact.Text(value)
 }
 
-// Settings is the table of all settings. Names and defaults are design §8; Env
-// is given if it is not EnvName of the name.
-var Settings = complete([]Setting{
+// Settings returns the table of all settings.
+func Settings() []Setting { return slices.Clone(settings) }
+
+// settings has names and defaults as in design §8; Env is given if it is not
+// EnvName of the name.
+var settings = complete([]Setting{
 	{Group: ProjectGroup, Name: "project", Env: "GOOGLE_CLOUD_PROJECT",
 		Help:  "Google Cloud project of Pub/Sub and Firestore",
 		parse: matching(`^([A-Za-z0-9][A-Za-z0-9.:_-]{0,98}[A-Za-z0-9])?$`, "a Google Cloud project id", func(c *Config) *string { return &c.Project })},
@@ -279,7 +284,7 @@ func complete(settings []Setting) []Setting {
 // In returns the settings of the groups, in the table's order.
 func In(groups []Group) []Setting {
 	var settings []Setting
-	for _, s := range Settings {
+	for _, s := range settings {
 		if slices.Contains(groups, s.Group) {
 			settings = append(settings, s)
 		}
@@ -289,5 +294,5 @@ func In(groups []Group) []Setting {
 
 // Known reports whether there is such a flag, at any command.
 func Known(flag string) bool {
-	return slices.ContainsFunc(Settings, func(s Setting) bool { return s.Name == flag })
+	return slices.ContainsFunc(settings, func(s Setting) bool { return s.Name == flag })
 }
