@@ -60,7 +60,7 @@ func TestATenantsThrottleFromTheCommandLine(t *testing.T) {
 	r = c.run(exitDone, "quota", "reset", "--yes", "--by", "alice, ticket 4711", "t_ada", "stream_connect")
 	require.True(t, strings.HasPrefix(r.Stderr.String(), "writing to project "+c.project.ID), r.Stderr)
 	require.Contains(t, r.Stderr.String(), "The window of t_ada stream_connect has 3 units claimed since ")
-	require.Contains(t, r.Stderr.String(), `"throttle window reset","tenant":"t_ada","action":"stream_connect","by":"alice, ticket 4711"`)
+	require.Contains(t, r.Stderr.String(), `msg="throttle window reset" tenant_id=t_ada action=stream_connect by="alice, ticket 4711"`)
 	require.Contains(t, r.Stdout.String(), "by alice, ticket 4711; nothing is counted")
 	require.Eventually(t, func() bool { return take(url, "t_ada") == http.StatusNoContent }, 20*time.Second, 50*time.Millisecond,
 		"the running service hears of the reset")

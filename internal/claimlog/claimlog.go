@@ -6,10 +6,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"sync/atomic"
 
-	"golang.org/x/time/rate"
-
+	"github.com/northstar-engines/realtime-registry/internal/observe"
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
@@ -23,22 +21,11 @@ const (
 // Log writes a line for each claim that made an owner, and for each that was
 // refused. The two have a limit each, so that a flood of one cannot hide the
 // other. It is safe for concurrent use.
-type Log struct {
-	logger  *slog.Logger
-	yes, no limit
-}
-
-type limit struct {
-	lines *rate.Limiter
-	held  atomic.Int64 // lines held back since the last one
-}
+type Log struct{ lines *observe.LimitedLog }
 
 // New returns a log; nil is silence.
 func New(logger *slog.Logger) *Log {
-	if logger == nil {
-		logger = slog.New(slog.DiscardHandler)
-	}
-	return &Log{logger: logger, yes: limit{lines: rate.NewLimiter(perSecond, burst)}, no: limit{lines: rate.NewLimiter(perSecond, burst)}}
+	return &Log{observe.NewLimitedLog(observe.Providers{Logger: logger}.OrNoop().Logger, perSecond, burst)}
 }
 
 // Claim takes what became of a claim. A repeated one says nothing new. The owner
@@ -47,17 +34,9 @@ func (l *Log) Claim(ctx context.Context, tenantID string, resource registry.Reso
 	var conflict *ownership.ConflictError
 	switch {
 	case created:
-		l.yes.write(ctx, l.logger, slog.LevelInfo, "claimed", slog.String("resource", resource.String()), slog.String("tenant_id", tenantID))
+		l.lines.Write(ctx, "claimed", slog.LevelInfo, "claimed", slog.String("resource", resource.String()), slog.String("tenant_id", tenantID))
 	case errors.As(err, &conflict):
-		l.no.write(ctx, l.logger, slog.LevelWarn, "claim refused: somebody else owns it", slog.String("resource", resource.String()),
+		l.lines.Write(ctx, "refused", slog.LevelWarn, "claim refused: somebody else owns it", slog.String("resource", resource.String()),
 			slog.String("tenant_id", tenantID), slog.String("owner", conflict.Owner))
 	}
-}
-
-func (l *limit) write(ctx context.Context, logger *slog.Logger, level slog.Level, text string, attrs ...slog.Attr) {
-	if !l.lines.Allow() {
-		l.held.Add(1)
-		return
-	}
-	logger.LogAttrs(ctx, level, text, append(attrs, slog.Int64("suppressed", l.held.Swap(0)))...)
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/events"
+	"github.com/northstar-engines/realtime-registry/internal/observe"
 )
 
 // Consumer applies the events of a transport to a store. Use it for one Run.
@@ -25,7 +26,7 @@ type Consumer struct {
 	applier         Applier
 	progress        progress
 	telemetry       *telemetry
-	log             *limitedLog
+	log             messageLog
 
 	// killed ends when the drain is over: what is unsettled then is nacked.
 	// It belongs to the run and not to one call, so it lives here.
@@ -55,12 +56,12 @@ func New(store Store, transport Transport, opts Options) (*Consumer, error) {
 		ledger:          newLane(2*opts.MaxOutstandingMessages, 1),
 
 		progress: progress{timeout: opts.ReadyTimeout},
-		log:      newLimitedLog(opts.Logger),
+		log:      messageLog{observe.NewLimitedLog(opts.Logger, logRate, logBurst)},
 		over:     make(chan struct{}),
 	}
 	c.killed, c.kill = context.WithCancel(context.Background())
 	var err error
-	c.telemetry, err = newTelemetry(opts.MeterProvider, opts.TracerProvider, c.progress.outstandingNow)
+	c.telemetry, err = newTelemetry(opts, c.progress.outstandingNow)
 	c.applier = Applier{Store: store, CommitTimeout: opts.CommitTimeout, RetryBudget: opts.RetryBudget, telemetry: c.telemetry}
 	return c, err
 }

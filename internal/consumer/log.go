@@ -3,41 +3,24 @@ package consumer
 import (
 	"context"
 	"log/slog"
-	"sync"
-	"sync/atomic"
 
 	"go.opentelemetry.io/otel/trace"
-	"golang.org/x/time/rate"
 
 	"github.com/northstar-engines/realtime-registry/handlers"
+	"github.com/northstar-engines/realtime-registry/internal/observe"
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
 )
 
 // How many lines of one kind are written: a burst, then one a second.
 const (
 	logBurst = 20
-	logRate  = rate.Limit(1)
+	logRate  = 1
 )
 
-// limitedLog writes what an operator must see about single messages. Each kind
-// of line has a limit of its own, so that a flood of one cannot drown the others.
-type limitedLog struct {
-	log *slog.Logger
+// messageLog writes what an operator must see about single messages.
+type messageLog struct{ *observe.LimitedLog }
 
-	mu    sync.Mutex
-	kinds map[string]*logLimit // by kind, of which there are few
-}
-
-type logLimit struct {
-	limiter    *rate.Limiter
-	suppressed atomic.Int64
-}
-
-func newLimitedLog(log *slog.Logger) *limitedLog {
-	return &limitedLog{log: log, kinds: map[string]*logLimit{}}
-}
-
-func (l *limitedLog) settled(w *work, r handlers.Result) {
+func (l messageLog) settled(w *work, r handlers.Result) {
 	switch r.Verdict {
 	case handlers.Refused:
 		l.write("refused "+string(r.Refusal.Reason), w, slog.LevelWarn, "message refused and dead-lettered",
@@ -48,24 +31,24 @@ func (l *limitedLog) settled(w *work, r handlers.Result) {
 	}
 }
 
-func (l *limitedLog) displaced(w *work, change ownership.Change, lost ownership.Entry) {
+func (l messageLog) displaced(w *work, change ownership.Change, lost ownership.Entry) {
 	l.write("displaced", w, slog.LevelError, "an event took the place of one that had been acknowledged: find out which is true",
 		what(change), slog.String("displaced", lost.Says()), slog.String("displaced_source", lost.Source),
 		slog.String("displaced_id", lost.ID), slog.String("by", change.Entry.Says()))
 }
 
-func (l *limitedLog) wouldCount(w *work, change ownership.Change) {
+func (l messageLog) wouldCount(w *work, change ownership.Change) {
 	l.write("would count", w, slog.LevelError, "a move that would have changed the owner was refused: the history is full",
 		what(change), slog.String("move", change.Entry.Says()))
 }
 
-func (l *limitedLog) bornMoved(w *work, change ownership.Change, move ownership.LedgerEntry) {
+func (l messageLog) bornMoved(w *work, change ownership.Change, move ownership.LedgerEntry) {
 	l.write("born moved", w, slog.LevelWarn, "what was created belongs to somebody else from the first: a move of the whole tenant lies between its time and its publication",
 		what(change), slog.String("tenant_id", change.Entry.Tenant), slog.String("owner", move.To), slog.Time("created", change.Entry.Time),
 		slog.Time("published", w.message.PublishTime), slog.Time("moved", move.Time), slog.String("move_source", move.Source), slog.String("move_id", move.ID))
 }
 
-func (l *limitedLog) backdatedMove(w *work, change ownership.Change) {
+func (l messageLog) backdatedMove(w *work, change ownership.Change) {
 	l.write("backdated move", w, slog.LevelWarn, "a move of a whole tenant counts from long before its publication: what was created in between has moved too",
 		slog.String("from", change.Entry.From), slog.String("to", change.Entry.To), slog.Time("moved", change.Entry.Time),
 		slog.Time("published", w.message.PublishTime))
@@ -79,39 +62,20 @@ func what(change ownership.Change) slog.Attr {
 	return slog.String("resource", change.Resource.String())
 }
 
-func (l *limitedLog) panicked(w *work, p any, stack []byte) {
+func (l messageLog) panicked(w *work, p any, stack []byte) {
 	l.write("panic", w, slog.LevelError, "a handler panicked; this is a defect, please report it",
-		slog.Any("panic", p), slog.String("stack", string(stack)))
+		slog.Any("panic", p), slog.String("stack_trace", string(stack)))
 }
 
-func (l *limitedLog) write(kind string, w *work, level slog.Level, text string, attrs ...slog.Attr) {
-	limit := l.limit(kind)
-	if !limit.limiter.Allow() {
-		limit.suppressed.Add(1)
-		return
-	}
+func (l messageLog) write(kind string, w *work, level slog.Level, text string, attrs ...slog.Attr) {
 	attrs = append(attrs, slog.String("message_id", w.message.ID), slog.String("subscription", w.message.Subscription))
 	if w.event.Data != nil {
 		attrs = append(attrs, slog.String("event_type", string(w.event.Type())),
 			slog.String("event_source", w.event.Source), slog.String("event_id", w.event.ID))
 	}
-	if n := limit.suppressed.Swap(0); n > 0 {
-		attrs = append(attrs, slog.Int64("suppressed", n))
-	}
 	ctx := context.Background()
 	if w.span != nil {
 		ctx = trace.ContextWithSpan(ctx, w.span) // for the log's trace ids
 	}
-	l.log.LogAttrs(ctx, level, text, attrs...)
-}
-
-func (l *limitedLog) limit(kind string) *logLimit {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	limit, ok := l.kinds[kind]
-	if !ok {
-		limit = &logLimit{limiter: rate.NewLimiter(logRate, logBurst)}
-		l.kinds[kind] = limit
-	}
-	return limit
+	l.Write(ctx, kind, level, text, attrs...)
 }

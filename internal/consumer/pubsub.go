@@ -18,7 +18,7 @@ type PubSub struct {
 	deadLetters *pubsub.Publisher
 	contact     *contact // nil if there is no Monitor
 	looked      *looked
-	telemetry   *pubsubTelemetry
+	unobserve   func() // ends metrics
 }
 
 var _ Transport = (*PubSub)(nil)
@@ -47,14 +47,14 @@ func NewPubSub(client *pubsub.Client, opts PubSubOptions) (*PubSub, error) {
 		opts.Monitor.contact.Store(p.contact)
 	}
 	var err error
-	p.telemetry, err = newPubSubTelemetry(opts.MeterProvider, p)
+	p.unobserve, err = p.observe()
 	return p, err
 }
 
 // Close ends what publishes dead letters. Call it after the consumer's Run.
 func (p *PubSub) Close() {
 	p.deadLetters.Stop()
-	p.telemetry.close()
+	p.unobserve()
 }
 
 // Ready implements Transport: it is about the way to Pub/Sub, what was

@@ -2,53 +2,35 @@ package consumer
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
+
+	"github.com/northstar-engines/realtime-registry/internal/observe"
 )
 
-// pubsubTelemetry is what the Pub/Sub transport emits; the package comment lists
-// it.
-type pubsubTelemetry struct{ registration metric.Registration }
-
-func newPubSubTelemetry(meters metric.MeterProvider, p *PubSub) (*pubsubTelemetry, error) {
-	if meters == nil {
-		return &pubsubTelemetry{}, nil
-	}
-	m := meters.Meter(scope)
-	var faults [5]error
-	var streams, unconfirmed, bad metric.Int64ObservableGauge
-	var age metric.Float64ObservableGauge
-	streams, faults[0] = m.Int64ObservableGauge("registry.pubsub.streams.connected",
-		metric.WithDescription("StreamingPull streams that are connected, by subscription."))
-	unconfirmed, faults[1] = m.Int64ObservableGauge("registry.pubsub.acks.unconfirmed",
-		metric.WithDescription("Acknowledgements that Pub/Sub has not confirmed yet, by subscription."))
-	age, faults[2] = m.Float64ObservableGauge("registry.pubsub.answer.age", metric.WithUnit("s"),
-		metric.WithDescription("Since the last good answer of Pub/Sub to anything."))
-	bad, faults[3] = m.Int64ObservableGauge("registry.pubsub.faults",
-		metric.WithDescription("Subscriptions and topics that are not as the worker needs them."))
-	t := &pubsubTelemetry{}
-	t.registration, faults[4] = m.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+// observe reports what the Pub/Sub transport looks up when metrics are
+// collected, until stop is called; the package comment lists it.
+func (p *PubSub) observe() (stop func(), err error) {
+	i := observe.Providers{MeterProvider: p.opts.MeterProvider}.Instruments(scope)
+	of := observe.Label{Name: "subscription"}
+	streams := i.Gauge("registry.pubsub.streams.connected", "{stream}", "StreamingPull streams that are connected, by subscription.", of)
+	unconfirmed := i.Gauge("registry.pubsub.acks.unconfirmed", "{message}", "Acknowledgements that Pub/Sub has not confirmed yet, by subscription.", of)
+	age := i.FloatGauge("registry.pubsub.answer.age", "s", "Since the last good answer of Pub/Sub to anything.")
+	bad := i.Gauge("registry.pubsub.faults", "{fault}", "Subscriptions and topics that are not as the worker needs them.")
+	stop = i.Collect(func(_ context.Context, o metric.Observer) {
 		o.ObserveInt64(bad, p.looked.count())
 		if p.contact == nil {
-			return nil
+			return
 		}
 		now := time.Now()
 		o.ObserveFloat64(age, p.contact.silence(now).Seconds())
 		for name, s := range p.contact.states(now) {
-			by := metric.WithAttributes(attribute.String("subscription", shortName(name)))
+			by := metric.WithAttributes(attribute.String(of.Name, shortName(name)))
 			o.ObserveInt64(streams, int64(s.streams), by)
 			o.ObserveInt64(unconfirmed, s.unconfirmed, by)
 		}
-		return nil
 	}, streams, unconfirmed, age, bad)
-	return t, errors.Join(faults[:]...)
-}
-
-func (t *pubsubTelemetry) close() {
-	if t.registration != nil {
-		_ = t.registration.Unregister() // fails only if it was unregistered before
-	}
+	return stop, i.Err()
 }

@@ -2,141 +2,104 @@ package consumer
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/metric"
-	noopmetric "go.opentelemetry.io/otel/metric/noop"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/northstar-engines/realtime-registry/events"
 	"github.com/northstar-engines/realtime-registry/handlers"
+	"github.com/northstar-engines/realtime-registry/internal/observe"
 )
 
 const scope = "github.com/northstar-engines/realtime-registry/internal/consumer"
 
 // telemetry is what the consumer emits; the package comment lists it.
 type telemetry struct {
-	tracer trace.Tracer // nil: no traces
+	tracer trace.Tracer
 
-	settledEvents       metric.Int64Counter
-	eventLag            metric.Float64Histogram
-	messageLag          metric.Float64Histogram
-	applyDuration       metric.Float64Histogram
-	applyRetries        metric.Int64Counter
-	batchSize           metric.Int64Histogram
-	deadLetters         metric.Int64Counter
-	deadLetterFailures  metric.Int64Counter
-	displacedEntries    metric.Int64Counter
-	refusedWouldCount   metric.Int64Counter
-	bornMovedCreations  metric.Int64Counter
-	backdatedMoves      metric.Int64Counter
-	outstandingObserver metric.Registration
+	events             *observe.Counter
+	eventLag           *observe.Histogram
+	messageLag         *observe.Histogram
+	applyDuration      *observe.Histogram
+	applyRetries       *observe.Counter
+	batchSize          *observe.Histogram
+	deadLetters        *observe.Counter
+	deadLetterFailures *observe.Counter
+	displacedEntries   *observe.Counter
+	refusedWouldCount  *observe.Counter
+	bornMovedCreations *observe.Counter
+	backdatedMoves     *observe.Counter
 
-	labels map[label]metric.MeasurementOption // made once: they are needed for every message
-}
-
-// label is what events are counted by.
-type label struct {
-	eventType events.Type
-	verdict   handlers.Verdict
-	reason    events.Reason
+	close func() // ends what is observed
 }
 
 // unknownType is the label of messages whose type is none of ours.
 const unknownType events.Type = "unknown"
 
 var (
-	seconds = metric.WithExplicitBucketBoundaries(
-		.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 3600)
-	sizes = metric.WithExplicitBucketBoundaries(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
-)
+	seconds = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 3600}
+	sizes   = []float64{1, 2, 5, 10, 20, 50, 100, 200, 500, 1000}
 
-func newTelemetry(meters metric.MeterProvider, tracers trace.TracerProvider, outstanding func() int64) (*telemetry, error) {
-	if meters == nil {
-		meters = noopmetric.NewMeterProvider()
-	}
-	t := &telemetry{labels: map[label]metric.MeasurementOption{}}
-	if tracers != nil {
-		t.tracer = tracers.Tracer(scope)
-	}
-	m := meters.Meter(scope)
-	var faults [13]error
-	t.settledEvents, faults[0] = m.Int64Counter("registry.events",
-		metric.WithDescription("Messages settled, by event type and outcome."))
-	t.eventLag, faults[1] = m.Float64Histogram("registry.event.lag", metric.WithUnit("s"), seconds,
-		metric.WithDescription("From the event's time until its ack."))
-	t.messageLag, faults[2] = m.Float64Histogram("registry.message.lag", metric.WithUnit("s"), seconds,
-		metric.WithDescription("From the message's publish time until its ack."))
-	t.applyDuration, faults[3] = m.Float64Histogram("registry.apply.duration", metric.WithUnit("s"), seconds,
-		metric.WithDescription("One attempt to apply a batch to the store."))
-	t.applyRetries, faults[4] = m.Int64Counter("registry.apply.retries",
-		metric.WithDescription("Attempts that left changes to be tried again."))
-	t.batchSize, faults[5] = m.Int64Histogram("registry.batch.size", metric.WithUnit("{change}"), sizes,
-		metric.WithDescription("Changes in one attempt."))
-	t.deadLetters, faults[6] = m.Int64Counter("registry.dead_letters",
-		metric.WithDescription("Dead letters that the topic has confirmed."))
-	t.deadLetterFailures, faults[7] = m.Int64Counter("registry.dead_letter.failures",
-		metric.WithDescription("Dead letters that could not be published; their messages were nacked."))
-	t.displacedEntries, faults[8] = m.Int64Counter("registry.displaced",
-		metric.WithDescription("Events acknowledged earlier whose place another one took: a move under the same name, a creation by another tenant."))
-	t.refusedWouldCount, faults[10] = m.Int64Counter("registry.history_full.would_count",
-		metric.WithDescription("Moves refused as history_full that would have changed the owner."))
-	t.bornMovedCreations, faults[11] = m.Int64Counter("registry.born_moved",
-		metric.WithDescription("Creations caught at their birth by a move of the whole tenant that is older than their publication."))
-	t.backdatedMoves, faults[12] = m.Int64Counter("registry.moves.backdated",
-		metric.WithDescription("Moves of whole tenants whose time is more than the clock skew before their publication."))
-	gauge, err := m.Int64ObservableGauge("registry.messages.outstanding",
-		metric.WithDescription("Messages delivered and not yet settled."))
-	if err == nil {
-		t.outstandingObserver, err = m.RegisterCallback(func(_ context.Context, o metric.Observer) error {
-			o.ObserveInt64(gauge, outstanding())
-			return nil
-		}, gauge)
-	}
-	faults[9] = err
-	t.makeLabels()
-	return t, errors.Join(faults[:]...)
-}
-
-func (t *telemetry) close() {
-	if t.outstandingObserver != nil {
-		_ = t.outstandingObserver.Unregister() // fails only if it was unregistered before
-	}
-}
-
-func (t *telemetry) makeLabels() {
-	for _, eventType := range append([]events.Type{unknownType}, eventTypes...) {
-		base := attribute.String("event.type", string(eventType))
-		for _, v := range []handlers.Verdict{handlers.Applied, handlers.Duplicate, handlers.Inapplicable, handlers.Transient} {
-			t.labels[label{eventType, v, ""}] = metric.WithAttributeSet(
-				attribute.NewSet(base, attribute.String("outcome", string(v))))
-		}
-		for _, r := range reasons {
-			t.labels[label{eventType, handlers.Refused, r}] = metric.WithAttributeSet(
-				attribute.NewSet(base, attribute.String("outcome", string(handlers.Refused)), attribute.String("reason", string(r))))
-		}
-	}
-}
-
-var (
 	eventTypes = events.PublishedTypes()
-	reasons    = events.Reasons()
+	types      = observe.Values("event.type", append([]events.Type{unknownType}, eventTypes...)...)
+	outcomes   = observe.Values("outcome", handlers.Applied, handlers.Duplicate, handlers.Inapplicable, handlers.Refused, handlers.Transient)
+	reasons    = observe.Values("reason", events.Reasons()...)
 )
+
+func newTelemetry(o Options, outstanding func() int64) (*telemetry, error) {
+	p := observe.Providers{Logger: o.Logger, MeterProvider: o.MeterProvider, TracerProvider: o.TracerProvider}.OrNoop()
+	i := p.Instruments(scope)
+	waiting := i.Gauge("registry.messages.outstanding", "{message}", "Messages delivered and not yet settled.")
+	t := &telemetry{
+		tracer: p.TracerProvider.Tracer(scope),
+
+		events: i.CounterOf(hasReasonIfRefused, "registry.events", "{message}",
+			"Messages settled, by event type and outcome, and if refused by reason.", types, outcomes, orNone(reasons)),
+		eventLag:      i.Histogram("registry.event.lag", "s", "From the event's time until its ack.", seconds),
+		messageLag:    i.Histogram("registry.message.lag", "s", "From the message's publish time until its ack.", seconds),
+		applyDuration: i.Histogram("registry.apply.duration", "s", "One attempt to apply a batch to the store.", seconds),
+		applyRetries:  i.Counter("registry.apply.retries", "{attempt}", "Attempts that left changes to be tried again."),
+		batchSize:     i.Histogram("registry.batch.size", "{change}", "Changes in one attempt.", sizes),
+		deadLetters:   i.Counter("registry.dead_letters", "{message}", "Dead letters that the topic has confirmed, by reason.", reasons),
+		deadLetterFailures: i.Counter("registry.dead_letter.failures", "{message}",
+			"Dead letters that could not be published, by reason; their messages were nacked.", reasons),
+		displacedEntries: i.Counter("registry.displaced", "{event}",
+			"Events acknowledged earlier whose place another one took: a move under the same name, a creation by another tenant."),
+		refusedWouldCount: i.Counter("registry.history_full.would_count", "{move}",
+			"Moves refused as history_full that would have changed the owner."),
+		bornMovedCreations: i.Counter("registry.born_moved", "{creation}",
+			"Creations caught at their birth by a move of the whole tenant that is older than their publication."),
+		backdatedMoves: i.Counter("registry.moves.backdated", "{move}",
+			"Moves of whole tenants whose time is more than the clock skew before their publication."),
+	}
+	t.close = i.Collect(func(_ context.Context, o metric.Observer) { o.ObserveInt64(waiting, outstanding()) }, waiting)
+	return t, i.Err()
+}
+
+// hasReasonIfRefused reports whether there is such a series of registry.events.
+func hasReasonIfRefused(values []string) bool {
+	return (values[1] == string(handlers.Refused)) == (values[2] != "")
+}
+
+// orNone is a label that may be absent.
+func orNone(l observe.Label) observe.Label {
+	return observe.Label{Name: l.Name, Values: append([]string{""}, l.Values...)}
+}
 
 // settled counts a message and ends its span. Lags are those of messages that
 // are done: a nacked one comes again.
 func (t *telemetry) settled(w *work, r handlers.Result, now time.Time) {
 	ctx := context.Background()
-	l := label{eventType: typeOf(w), verdict: r.Verdict}
+	reason := ""
 	if r.Refusal != nil {
-		l.reason = r.Refusal.Reason
+		reason = string(r.Refusal.Reason)
 	}
-	t.settledEvents.Add(ctx, 1, t.labels[l])
+	t.events.Add(ctx, 1, string(typeOf(w)), string(r.Verdict), reason)
 	if r.Verdict != handlers.Transient {
 		t.messageLag.Record(ctx, now.Sub(w.message.PublishTime).Seconds())
 		if w.event.Data != nil {
@@ -170,12 +133,11 @@ func typeOf(w *work) events.Type {
 }
 
 func (t *telemetry) deadLettered(reason events.Reason, err error) {
-	by := metric.WithAttributes(attribute.String("reason", string(reason)))
 	if err != nil {
-		t.deadLetterFailures.Add(context.Background(), 1, by)
+		t.deadLetterFailures.Add(context.Background(), 1, string(reason))
 		return
 	}
-	t.deadLetters.Add(context.Background(), 1, by)
+	t.deadLetters.Add(context.Background(), 1, string(reason))
 }
 
 func (t *telemetry) retried() {
@@ -196,9 +158,6 @@ func (t *telemetry) backdatedMove() { t.backdatedMoves.Add(context.Background(),
 // its publisher: as a child of it, it would be sampled if the publisher says so,
 // or if the trace id that the publisher has chosen is among those that are.
 func (t *telemetry) start(w *work) {
-	if t.tracer == nil {
-		return
-	}
 	parent := w.event.TraceParent
 	if parent == "" {
 		parent = publisherTrace(w.message.Attributes)
@@ -250,10 +209,7 @@ func (t *telemetry) applying(ctx context.Context, works []*Work, changes int) (c
 	started := time.Now()
 	end := func() {
 		t.applyDuration.Record(context.Background(), time.Since(started).Seconds())
-		t.batchSize.Record(context.Background(), int64(changes))
-	}
-	if t.tracer == nil {
-		return ctx, end
+		t.batchSize.Record(context.Background(), float64(changes))
 	}
 	var links []trace.Link
 	for _, w := range works {

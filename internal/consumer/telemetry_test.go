@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	nooptrace "go.opentelemetry.io/otel/trace/noop"
 
+	"github.com/northstar-engines/realtime-registry/events"
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	logging "github.com/northstar-engines/realtime-registry/internal/telemetry"
 )
@@ -36,7 +37,9 @@ func counts(t *testing.T, reader sdkmetric.Reader, name string) map[string]int64
 				for _, label := range p.Attributes.ToSlice() {
 					values = append(values, label.Value.AsString())
 				}
-				got[strings.Join(values, "/")] = p.Value
+				if p.Value != 0 {
+					got[strings.Join(values, "/")] = p.Value
+				}
 			}
 		}
 	}
@@ -235,4 +238,32 @@ func TestAFloodOfBadMessagesDoesNotFloodTheLog(t *testing.T) {
 		require.Contains(t, lines[logBurst+1], "reason=conflict", "one kind of line has drowned another")
 		require.Contains(t, lines[logBurst+1], "event_type=nexus.thread.created.v1 event_source=//nexus/test event_id=e-")
 	})
+}
+
+// An increase sees the first dead letter only if there was a 0 before it.
+func TestCountersOfMessagesAndDeadLettersStartAt0(t *testing.T) {
+	reader := sdkmetric.NewManualReader()
+	_, err := New(each(applied), newLine(), Options{MeterProvider: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))})
+	require.NoError(t, err)
+	series := map[string]int{}
+	var all metricdata.ResourceMetrics
+	require.NoError(t, reader.Collect(t.Context(), &all))
+	for _, s := range all.ScopeMetrics {
+		for _, m := range s.Metrics {
+			if sum, ok := m.Data.(metricdata.Sum[int64]); ok {
+				series[m.Name] = len(sum.DataPoints)
+			}
+		}
+	}
+	letters := len(events.Reasons())
+	require.Equal(t, map[string]int{
+		"registry.events":                   4 * (4 + letters), // types, and outcomes of which refused has reasons
+		"registry.dead_letters":             letters,
+		"registry.dead_letter.failures":     letters,
+		"registry.apply.retries":            1,
+		"registry.displaced":                1,
+		"registry.history_full.would_count": 1,
+		"registry.born_moved":               1,
+		"registry.moves.backdated":          1,
+	}, series)
 }

@@ -63,7 +63,7 @@ func TestWhatChangesHandsUnexpectedlyIsCountedAndLogged(t *testing.T) {
 			`level=ERROR msg="a move that would have changed the owner was refused`,
 			`level=WARN msg="what was created belongs to somebody else from the first`, "move_id=the-move",
 			`level=WARN msg="a move of a whole tenant counts from long before its publication`,
-			`level=ERROR msg="a handler panicked`, `panic="nil map" stack="goroutine 7"`,
+			`level=ERROR msg="a handler panicked`, `panic="nil map" stack_trace="goroutine 7"`,
 		} {
 			require.Contains(t, log.String(), line)
 		}

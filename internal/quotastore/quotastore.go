@@ -21,9 +21,9 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/metric"
-	metricnoop "go.opentelemetry.io/otel/metric/noop"
 
 	"github.com/northstar-engines/realtime-registry/internal/docdb"
+	"github.com/northstar-engines/realtime-registry/internal/observe"
 	"github.com/northstar-engines/realtime-registry/quota"
 )
 
@@ -44,7 +44,8 @@ type Options struct {
 type Store struct {
 	db     docdb.DB
 	logger *slog.Logger
-	unread *docdb.Unread
+	tooNew *observe.Counter
+	unread *observe.LimitedLog
 }
 
 var _ quota.Store = (*Store)(nil)
@@ -57,13 +58,12 @@ func New(db docdb.DB, o Options) (*Store, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	if o.MeterProvider == nil {
-		o.MeterProvider = metricnoop.NewMeterProvider()
-	}
-	counter, err := o.MeterProvider.Meter(scope).Int64Counter("quota.too_new",
-		metric.WithDescription("How often a window or a reset was met that this version does not understand."))
-	unread := docdb.NewUnread(counter, o.Logger, "a throttle window is not understood, and left alone")
-	return &Store{db, o.Logger, unread}, err
+	i := observe.Providers{MeterProvider: o.MeterProvider}.Instruments(scope)
+	return &Store{
+		db: db, logger: o.Logger,
+		tooNew: i.Counter("quota.too_new", "{item}", "How often a window or a reset was met that this version does not understand."),
+		unread: observe.NewLimitedLog(o.Logger, .1, 10),
+	}, i.Err()
 }
 
 // Ping proves that the database answers. Errors wrap quota.ErrUnavailable.
@@ -130,7 +130,8 @@ func (s *Store) get(ctx context.Context, name string) (*docdb.Document, time.Tim
 func (s *Store) understood(ctx context.Context, d *docdb.Document) error {
 	err := understood(d)
 	if err != nil {
-		s.unread.Tell(ctx, "", err)
+		s.tooNew.Add(ctx, 1)
+		s.unread.Write(ctx, "", slog.LevelError, "a throttle window is not understood, and left alone", slog.Any("error", err))
 	}
 	return err
 }

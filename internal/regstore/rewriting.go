@@ -39,7 +39,7 @@ func (s *Store) ClaimJob(ctx context.Context, holder string, lease time.Duration
 	if pending == nil {
 		return ownership.Job{}, ownership.ErrNoJob
 	}
-	ctx, done := s.telemetry.start(ctx, "claim_job", 1)
+	ctx, done := s.telemetry.start(ctx, "lease_job", 1)
 	job, err := s.claimJob(ctx, pending, holder, lease)
 	if errors.Is(err, ownership.ErrNoJob) { // another worker has it
 		done(nil)

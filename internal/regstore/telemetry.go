@@ -8,58 +8,65 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/metric"
-	metricnoop "go.opentelemetry.io/otel/metric/noop"
 	"go.opentelemetry.io/otel/trace"
-	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
-	"github.com/northstar-engines/realtime-registry/internal/docdb"
+	"github.com/northstar-engines/realtime-registry/internal/observe"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
 const scope = "github.com/northstar-engines/realtime-registry/registry/fsregistry"
 
-// telemetry emits, per call of the store, a span "registry.store.{operation}"
-// and registry.store.duration (seconds, by operation and outcome: ok, refused,
-// abandoned or error). registry.too_new counts how often something was met that
-// this version does not understand, by item: document, ledger or feed.
+// telemetry emits, per call of the store, registry.store.duration (seconds, by
+// operation and outcome: ok, refused, abandoned or error) and, within a trace, a
+// span "registry.store.{operation}". registry.too_new counts how often something
+// was met that this version does not understand, by item: document, ledger or
+// feed; a log line tells of it, ten at once and then one every ten seconds.
 type telemetry struct {
 	tracer   trace.Tracer
-	duration metric.Float64Histogram
-	unread   *docdb.Unread
+	duration *observe.Histogram
+	tooNew   *observe.Counter
+	log      *observe.LimitedLog
 }
 
-func newTelemetry(meters metric.MeterProvider, tracers trace.TracerProvider, logger *slog.Logger) (*telemetry, error) {
-	if meters == nil {
-		meters = metricnoop.NewMeterProvider()
-	}
-	if tracers == nil {
-		tracers = tracenoop.NewTracerProvider()
-	}
-	duration, err := meters.Meter(scope).Float64Histogram("registry.store.duration",
-		metric.WithUnit("s"),
-		metric.WithDescription("Time that one call of the store took, with all its requests."),
-		metric.WithExplicitBucketBoundaries(.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10))
-	tooNew, err2 := meters.Meter(scope).Int64Counter("registry.too_new",
-		metric.WithDescription("How often something stored was met that this version does not understand, by item."))
-	unread := docdb.NewUnread(tooNew, logger, "what is stored is not understood, and left alone")
-	return &telemetry{tracers.Tracer(scope), duration, unread}, errors.Join(err, err2)
+var (
+	operations = observe.Values("operation", "apply", "claim", "read", "changes", "change_ledger", "moves",
+		"lease_job", "affected", "count_affected", "rewrite")
+	outcomes = observe.Values("outcome", succeeded, refused, abandoned, failed)
+)
+
+func newTelemetry(p observe.Providers) (*telemetry, error) {
+	p = p.OrNoop()
+	i := p.Instruments(scope)
+	return &telemetry{
+		tracer: p.TracerProvider.Tracer(scope),
+		duration: i.Histogram("registry.store.duration", "s",
+			"Time that one call of the store took, with all its requests, by operation and outcome; refused is what was asked for, error the store.",
+			[]float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}, operations, outcomes),
+		tooNew: i.Counter("registry.too_new", "{item}",
+			"How often something stored was met that this version does not understand, by item.", observe.Values("item", "document", "ledger", "feed")),
+		log: observe.NewLimitedLog(p.Logger, .1, 10),
+	}, i.Err()
 }
 
-// start opens a span; the function that it returns ends it.
+// start begins a call; the function that it returns ends it. It is a span of the
+// trace that it belongs to. Outside of one it is none: polls, the feed and the
+// rewriting call the store all the time, and a trace of one call says nothing that
+// is not measured.
 func (t *telemetry) start(ctx context.Context, operation string, items int) (context.Context, func(error)) {
-	began := time.Now()
-	ctx, span := t.tracer.Start(ctx, "registry.store."+operation,
-		trace.WithSpanKind(trace.SpanKindClient),
-		trace.WithAttributes(attribute.String("db.system.name", "gcp.firestore"), attribute.Int("registry.items", items)))
+	began, span := time.Now(), trace.SpanFromContext(context.Background())
+	if trace.SpanContextFromContext(ctx).IsValid() {
+		ctx, span = t.tracer.Start(ctx, "registry.store."+operation,
+			trace.WithSpanKind(trace.SpanKindClient),
+			trace.WithAttributes(attribute.String("db.system.name", "gcp.firestore"), attribute.Int("registry.items", items)))
+	}
 	return ctx, func(err error) {
 		outcome := outcomeOf(ctx, err)
 		if outcome == failed {
 			span.SetStatus(codes.Error, err.Error())
 		}
+		span.SetAttributes(attribute.String("registry.outcome", outcome))
 		span.End()
-		t.duration.Record(ctx, time.Since(began).Seconds(), metric.WithAttributes(
-			attribute.String("operation", operation), attribute.String("outcome", outcome)))
+		t.duration.Record(ctx, time.Since(began).Seconds(), operation, outcome)
 	}
 }
 
@@ -83,11 +90,13 @@ func outcomeOf(ctx context.Context, err error) string {
 	return failed
 }
 
-// tooNew counts and tells that a process met what it does not understand, and
-// returns the error. What is one of: document, ledger, feed.
-func (s *Store) tooNew(ctx context.Context, what string, err error) error {
+// tooNew counts and logs that a process met what it does not understand, and
+// returns the error. An item is a document, ledger or feed.
+func (s *Store) tooNew(ctx context.Context, item string, err error) error {
 	if errors.Is(err, registry.ErrTooNew) {
-		s.telemetry.unread.Tell(ctx, what, err)
+		s.telemetry.tooNew.Add(ctx, 1, item)
+		s.telemetry.log.Write(ctx, "", slog.LevelError, "what is stored is not understood, and left alone",
+			slog.Any("error", err), slog.String("item", item))
 	}
 	return err
 }

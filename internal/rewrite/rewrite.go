@@ -40,8 +40,8 @@
 // # Telemetry
 //
 //   - registry.rewriting.documents (counter, operation: read, write)
-//   - registry.rewriting.jobs (counter, outcome: done, interrupted, lost, too_new, panic,
-//     failed)
+//   - registry.rewriting.jobs (counter, outcome: done, interrupted, lease_lost,
+//     too_new, panic, error)
 //   - registry.rewriting.lag (histogram, seconds from the change's commit to the
 //     end of its job)
 //   - registry.rewriting.remaining (gauge, documents that the pass which this
@@ -63,6 +63,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/northstar-engines/realtime-registry/internal/governor"
+	"github.com/northstar-engines/realtime-registry/internal/observe"
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
@@ -140,7 +141,7 @@ func New(store ownership.Rewriter, o Options) (*Worker, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	t, err := newTelemetry(o.MeterProvider)
+	t, err := newTelemetry(observe.Providers{MeterProvider: o.MeterProvider})
 	if err != nil {
 		return nil, fmt.Errorf("rewrite: %w", err)
 	}
@@ -208,7 +209,7 @@ func (w *Worker) RunNext(ctx context.Context) (err error) {
 	if beyond {
 		again := w.passing.over(claimed.Entry.Seq, time.Now())
 		r.logger.Error("the rewriting for a move met what this version cannot rewrite: it waits for a release that can, and others go first",
-			"error", err, "stack", stack(err), "again_in", again)
+			"error", err, "stack_trace", stack(err), "again_in", again)
 		err = fmt.Errorf("%w: %w", errPassedOver, err)
 	}
 	return err
@@ -250,18 +251,28 @@ func (w *Worker) claim(ctx context.Context) (ownership.Job, error) {
 	return w.store.ClaimJob(ctx, w.o.Holder, w.o.Lease, w.passing.positions(time.Now())...)
 }
 
+// How a job was left.
+const (
+	done        = "done"
+	leaseLost   = "lease_lost" // another worker has it
+	tooNew      = "too_new"
+	panicked    = "panic"
+	interrupted = "interrupted"
+	failed      = "error"
+)
+
 func outcome(ctx context.Context, err error) string {
 	switch {
 	case err == nil:
-		return "done"
+		return done
 	case errors.Is(err, ownership.ErrLeaseLost):
-		return "lost"
+		return leaseLost
 	case errors.Is(err, registry.ErrTooNew):
-		return "too_new"
+		return tooNew
 	case beyondUs(err):
-		return "panic"
+		return panicked
 	case ctx.Err() != nil:
-		return "interrupted"
+		return interrupted
 	}
-	return "failed"
+	return failed
 }
