@@ -47,8 +47,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/northstar-engines/realtime-registry/internal/claimlog"
-	"github.com/northstar-engines/realtime-registry/internal/observe"
 	"github.com/northstar-engines/realtime-registry/internal/docdb"
+	"github.com/northstar-engines/realtime-registry/internal/observe"
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
