@@ -283,13 +283,7 @@ func complete(settings []Setting) []Setting {
 
 // In returns the settings of the groups, in the table's order.
 func In(groups []Group) []Setting {
-	var settings []Setting
-	for _, s := range settings {
-		if slices.Contains(groups, s.Group) {
-			settings = append(settings, s)
-		}
-	}
-	return settings
+	return slices.DeleteFunc(Settings(), func(s Setting) bool { return !slices.Contains(groups, s.Group) })
 }
 
 // Known reports whether there is such a flag, at any command.
