@@ -249,7 +249,10 @@ func (s *Server) httpServer(ctx context.Context) *http.Server {
 		BaseContext: func(net.Listener) context.Context { return withDrain(context.WithoutCancel(ctx), ctx) },
 		ConnContext: withConn,
 		Protocols:   protocols(),
-		ErrorLog:    slog.NewLogLogger(s.options.Logger.Handler(), slog.LevelWarn),
+		// A connection that is half open would keep its watches for as long as the
+		// system sends what nobody acknowledges: a quarter of an hour.
+		HTTP2:    &http.HTTP2Config{SendPingTimeout: s.options.RequestTimeout, PingTimeout: s.options.RequestTimeout + 5*time.Second},
+		ErrorLog: slog.NewLogLogger(s.options.Logger.Handler(), slog.LevelWarn),
 		// OPTIONS * is a request like any other.
 		DisableGeneralOptionsHandler: true,
 	}

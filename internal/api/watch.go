@@ -28,6 +28,7 @@ var (
 	errShutdown = errors.New("the server drains")
 	errLifeOver = errors.New("it has lasted long enough")
 	errStoodOff = errors.New("this machine was suspended, or its clock was set")
+	errRevoked  = errors.New("its token is none of those that are demanded")
 )
 
 // watch answers POST /v1/watch: it verifies what is asked for, says so, and then
@@ -77,8 +78,12 @@ func (s *Server) tell(r *http.Request, watcher *verifier.Watcher, stream *eventS
 	defer life.Stop()
 	for stream.err == nil {
 		news, err := watcher.Next(ctx)
-		if err == nil && stoodStill(stream.received, news.At) {
+		switch g := s.guard.Load(); {
+		case err != nil:
+		case stoodStill(stream.received, news.At):
 			err = errStoodOff
+		case g.demands(apiToken) && !g.carries(r, apiToken):
+			err = errRevoked
 		}
 		if err != nil {
 			if r.Context().Err() == nil {

@@ -35,7 +35,7 @@ func newWatching(o Options) (*watching, error) {
 		return nil, err
 	}
 	w.events = newLabelled(events, "event", "state", "certified", "lost", "uncertain", "closing")
-	w.ended = newLabelled(ended, "reason", clientGone, clientSlow, drained, lifeOver, stoodOff, stopped)
+	w.ended = newLabelled(ended, "reason", clientGone, clientSlow, drained, lifeOver, stoodOff, revoked, stopped)
 	return w, nil
 }
 
@@ -64,6 +64,7 @@ const (
 	drained    = "drained"     // the server drains
 	lifeOver   = "life_over"   // it lasted for an hour
 	stoodOff   = "stood_still" // the machine was suspended, or its clock was set
+	revoked    = "revoked"     // its token is demanded no more
 	stopped    = "stopped"     // the verifier has ended
 )
 
@@ -77,6 +78,8 @@ func endOf(err error) string {
 		return lifeOver
 	case errors.Is(err, errStoodOff):
 		return stoodOff
+	case errors.Is(err, errRevoked):
+		return revoked
 	case errors.Is(err, registry.ErrUnavailable):
 		return stopped
 	}
