@@ -66,21 +66,9 @@ func commands() []command {
 	}
 }
 
-// run runs the command that the arguments name. That what it printed could not
-// be written is an error of any command.
-func (p process) run(ctx context.Context) error {
-	err := p.dispatch(ctx)
-	if stdout, ok := p.Stdout.(*output); ok {
-		if stdout.nowhere() {
-			p.warn("standard output was closed before the start, or is /dev/null: what was printed is nowhere")
-		}
-		stdout.Close()
-	}
-	c, _ := p.command()
-	return lostOutput(err, p.Stdout, p.Stderr, c.Service)
-}
-
-func (p process) dispatch(ctx context.Context) error {
+// run runs the command that the arguments name.
+func (p process) run(ctx context.Context) (err error) {
+	defer func() { err = p.finish(err) }()
 	root := &cli.Command{
 		Name:      programName,
 		Usage:     "who owns which thread and canvas: from Nexus events to access checks",
@@ -103,6 +91,19 @@ func (p process) dispatch(ctx context.Context) error {
 		return unknownCommand(p.Args[0]) // before its flags are looked at
 	}
 	return root.Run(ctx, append([]string{programName}, helpLast(p.Args)...))
+}
+
+// finish closes the outputs. That what a command printed could not be written is
+// an error of any command.
+func (p process) finish(err error) error {
+	if stdout, ok := p.Stdout.(*output); ok {
+		if stdout.nowhere() {
+			p.warn("standard output was closed before the start, or is /dev/null: what was printed is nowhere")
+		}
+		stdout.Close()
+	}
+	c, _ := p.command()
+	return lostOutput(err, p.Stdout, p.Stderr, c.Service)
 }
 
 // helpLast makes `moves plan --help` of `help moves plan`: the library's help

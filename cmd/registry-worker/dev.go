@@ -56,7 +56,7 @@ const devProject = "realtime-registry-dev"
 
 // devRun is one call of dev.
 type devRun struct {
-	*invocation
+	in   *invocation
 	loud func() // makes the log tell warnings, if it was quiet
 }
 
@@ -66,7 +66,7 @@ type devRun struct {
 const devStreams = 4
 
 func runDev(ctx context.Context, in *invocation) error {
-	d := &devRun{invocation: in}
+	d := &devRun{in: in}
 	if err := d.setDefaults(ctx); err != nil {
 		return err
 	}
@@ -78,13 +78,13 @@ func runDev(ctx context.Context, in *invocation) error {
 }
 
 func (d *devRun) run(ctx context.Context) (err error) {
-	if d.Config.RegistryBackend == config.Memory {
+	if d.in.Config.RegistryBackend == config.Memory {
 		return d.onMemory(ctx)
 	}
 	emulators, err := d.startEmulators(ctx)
 	switch {
 	case errors.Is(err, emulator.ErrNotInstalled):
-		fmt.Fprintf(d.Stderr, "%v\n\nGoing on without them, in this process alone.\n", err)
+		fmt.Fprintf(d.in.Stderr, "%v\n\nGoing on without them, in this process alone.\n", err)
 		return d.onMemory(ctx)
 	case err != nil && ctx.Err() != nil:
 		return nil // Ctrl-C while they started
@@ -103,17 +103,17 @@ func (d *devRun) run(ctx context.Context) (err error) {
 // setDefaults sets what differs from other commands, and looks whether the port
 // is free, before anything takes time.
 func (d *devRun) setDefaults(ctx context.Context) error {
-	if d.Config.Project == "" {
-		d.Config.Project = devProject
+	if d.in.Config.Project == "" {
+		d.in.Config.Project = devProject
 	}
-	if d.Config.Defaulted("streams") {
-		d.Config.Streams = devStreams
+	if d.in.Config.Defaulted("streams") {
+		d.in.Config.Streams = devStreams
 	}
-	if d.Config.Defaulted("shutdown-delay") {
-		d.Config.ShutdownDelay = 0 // nothing balances requests to it
+	if d.in.Config.Defaulted("shutdown-delay") {
+		d.in.Config.ShutdownDelay = 0 // nothing balances requests to it
 	}
 	d.setLogger()
-	listener, err := listen(ctx, "listen", d.Config.Listen)
+	listener, err := listen(ctx, "listen", d.in.Config.Listen)
 	if err != nil {
 		return err
 	}
@@ -124,22 +124,22 @@ func (d *devRun) setDefaults(ctx context.Context) error {
 // of the example are shown, and need not be told. A level that was asked for
 // holds from the beginning.
 func (d *devRun) setLogger() {
-	if !d.Config.Defaulted("log-level") {
-		d.Logger = d.logAt(d.Config.LogLevel)
+	if !d.in.Config.Defaulted("log-level") {
+		d.in.Logger = d.in.logAt(d.in.Config.LogLevel)
 		d.loud = func() {}
 		return
 	}
 	level := &slog.LevelVar{}
 	level.Set(slog.LevelError)
-	d.Logger = d.logAt(level)
+	d.in.Logger = d.in.logAt(level)
 	d.loud = func() { level.Set(slog.LevelWarn) }
 }
 
 // startEmulators starts those that the environment does not name, and names
 // them there: it is where Google's clients look.
 func (d *devRun) startEmulators(ctx context.Context) (*emulator.Emulators, error) {
-	pubsubHost, _ := d.LookupEnv("PUBSUB_EMULATOR_HOST")
-	firestoreHost, _ := d.LookupEnv("FIRESTORE_EMULATOR_HOST")
+	pubsubHost, _ := d.in.LookupEnv("PUBSUB_EMULATOR_HOST")
+	firestoreHost, _ := d.in.LookupEnv("FIRESTORE_EMULATOR_HOST")
 	o := emulator.Options{NoPubSub: pubsubHost != "", NoFirestore: firestoreHost != ""}
 	if err := d.useGiven(ctx); err != nil {
 		return nil, err
@@ -152,7 +152,7 @@ func (d *devRun) startEmulators(ctx context.Context) (*emulator.Emulators, error
 		return nil, err
 	}
 	o.SDK = sdk
-	fmt.Fprintln(d.Stderr, "starting the emulators …")
+	fmt.Fprintln(d.in.Stderr, "starting the emulators …")
 	emulators, err := emulator.Start(ctx, o)
 	if err != nil {
 		return nil, err
@@ -176,7 +176,7 @@ func (d *devRun) startEmulators(ctx context.Context) (*emulator.Emulators, error
 func (d *devRun) useGiven(ctx context.Context) error {
 	var gone, variables []string
 	for _, name := range []string{"FIRESTORE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST"} {
-		host, _ := d.LookupEnv(name)
+		host, _ := d.in.LookupEnv(name)
 		if host == "" {
 			continue
 		}
@@ -188,7 +188,7 @@ func (d *devRun) useGiven(ctx context.Context) error {
 			continue
 		}
 		_ = conn.Close()
-		fmt.Fprintf(d.Stderr, "using the emulator at %s, which %s names\n", host, name)
+		fmt.Fprintf(d.in.Stderr, "using the emulator at %s, which %s names\n", host, name)
 	}
 	if len(gone) > 0 {
 		return fmt.Errorf("no emulator answers %s; to have new ones started, type: unset %s",
@@ -198,40 +198,43 @@ func (d *devRun) useGiven(ctx context.Context) error {
 }
 
 func (d *devRun) onEmulators(ctx context.Context, emulators *emulator.Emulators) error {
-	options := d.transportOptions()
-	client, err := d.openPubSubFor(ctx, options)
+	options := d.in.transportOptions()
+	client, err := d.in.openPubSubFor(ctx, options)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
 	_, err = pubsubadmin.Provision(ctx, client, pubsubadmin.ProvisionOptions{
 		NoRetryPolicy:   true,
-		Subscriptions:   d.Config.Subscriptions,
-		DeadLetterTopic: d.Config.DeadLetterTopic,
+		Subscriptions:   d.in.Config.Subscriptions,
+		DeadLetterTopic: d.in.Config.DeadLetterTopic,
 	})
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return nil // Ctrl-C meanwhile
 	case err != nil:
-		return d.explainPubSub(err)
+		return d.in.explainPubSub(err)
 	}
-	return withService(ctx, d.invocation, func(s *service) error {
-		options.MeterProvider = s.telemetry.MeterProvider
-		transport, err := consumer.NewPubSub(client, options)
-		if err != nil {
-			return err
-		}
-		defer transport.Close()
-		show := devShow{
-			service:     s,
-			watch:       dev.NewWatch(transport),
-			publish:     publishTo(client),
-			deadLetters: "waiting in " + d.Config.DeadLetterTopic,
-			notes:       d.notesOnEmulators(),
-			shown:       d.loud,
-		}
-		return show.run(ctx, emulators)
-	})
+	s, err := startService(ctx, d.in)
+	if s == nil {
+		return err
+	}
+	defer s.close(ctx)
+	options.MeterProvider = s.telemetry.MeterProvider
+	transport, err := consumer.NewPubSub(client, options)
+	if err != nil {
+		return err
+	}
+	defer transport.Close()
+	show := devShow{
+		service:     s,
+		watch:       dev.NewWatch(transport),
+		publish:     publishTo(client),
+		deadLetters: "waiting in " + d.in.Config.DeadLetterTopic,
+		notes:       d.notesOnEmulators(),
+		shown:       d.loud,
+	}
+	return show.run(ctx, emulators)
 }
 
 // publishTo publishes messages as they are, malformed ones too, and waits until
@@ -245,17 +248,20 @@ func publishTo(client *pubsub.Client) func(context.Context, dev.Message) (string
 }
 
 func (d *devRun) onMemory(ctx context.Context) error {
-	d.Config.RegistryBackend, d.Config.ThrottleBackend = config.Memory, config.Memory
-	return withService(ctx, d.invocation, func(s *service) error {
-		bus := dev.NewBus()
-		show := devShow{
-			service:     s,
-			watch:       dev.NewWatch(bus),
-			publish:     bus.Publish,
-			deadLetters: "without Pub/Sub they are kept nowhere",
-			notes:       notesOnMemory,
-			shown:       d.loud,
-		}
-		return show.run(ctx, &emulator.Emulators{})
-	})
+	d.in.Config.RegistryBackend, d.in.Config.ThrottleBackend = config.Memory, config.Memory
+	s, err := startService(ctx, d.in)
+	if s == nil {
+		return err
+	}
+	defer s.close(ctx)
+	bus := dev.NewBus()
+	show := devShow{
+		service:     s,
+		watch:       dev.NewWatch(bus),
+		publish:     bus.Publish,
+		deadLetters: "without Pub/Sub they are kept nowhere",
+		notes:       notesOnMemory,
+		shown:       d.loud,
+	}
+	return show.run(ctx, &emulator.Emulators{})
 }

@@ -14,7 +14,7 @@ import (
 // for those that are told by the page. The caller calls what it returns.
 func (d *devRun) putRulesBefore() (end func() error, err error) {
 	end = func() error { return nil }
-	if !d.Config.ServiceRules && d.Config.RoundTrip == 0 {
+	if !d.in.Config.ServiceRules && d.in.Config.RoundTrip == 0 {
 		return end, nil
 	}
 	indexes, err := rules.ParseIndexes(deploy.FirestoreIndexes)
@@ -29,15 +29,15 @@ func (d *devRun) putRulesBefore() (end func() error, err error) {
 	if err != nil {
 		return end, errors.Join(err, f.Close())
 	}
-	f.Distance(d.Config.RoundTrip)
-	p.Distance(d.Config.RoundTrip)
+	f.Distance(d.in.Config.RoundTrip)
+	p.Distance(d.in.Config.RoundTrip)
 	end = func() error {
 		d.sayHot(f.Report())
 		return errors.Join(f.Close(), p.Close())
 	}
 	err = errors.Join(os.Setenv("FIRESTORE_EMULATOR_HOST", f.Addr()), os.Setenv("PUBSUB_EMULATOR_HOST", p.Addr()))
-	fmt.Fprintf(d.Stderr, "the emulators refuse, bound and slow down what the services do, %s away: Firestore at %s, Pub/Sub at %s\n",
-		d.Config.RoundTrip, f.Addr(), p.Addr())
+	fmt.Fprintf(d.in.Stderr, "the emulators refuse, bound and slow down what the services do, %s away: Firestore at %s, Pub/Sub at %s\n",
+		d.in.Config.RoundTrip, f.Addr(), p.Addr())
 	return end, err
 }
 
@@ -52,7 +52,7 @@ func (d *devRun) sayHot(r rules.Report) {
 		{fmt.Sprintf("grew at its end by more than %d writes a second", rules.SequentialWrites), r.Ranges},
 	} {
 		for _, hot := range kind.all[:min(most, len(kind.all))] {
-			fmt.Fprintf(d.Stderr, "hot: %s %s: %d in the fastest second\n", hot.Name, kind.what, hot.PerSecond)
+			fmt.Fprintf(d.in.Stderr, "hot: %s %s: %d in the fastest second\n", hot.Name, kind.what, hot.PerSecond)
 		}
 	}
 }

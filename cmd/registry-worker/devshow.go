@@ -17,7 +17,7 @@ import (
 
 // devShow is a worker with its API that shows what it does.
 type devShow struct {
-	*service
+	service     *service
 	watch       *dev.Watch
 	publish     func(context.Context, dev.Message) (messageID string, err error)
 	deadLetters string   // where they are
@@ -28,7 +28,7 @@ type devShow struct {
 // run works until ctx ends, and shows the example meanwhile.
 func (d devShow) run(ctx context.Context, emulators *emulator.Emulators) error {
 	group, working := errgroup.WithContext(ctx)
-	group.Go(func() error { return d.consume(working, d.watch, true) })
+	group.Go(func() error { return d.service.consume(working, d.watch, true) })
 	group.Go(func() error { return whileRunning(working, emulators) })
 	group.Go(func() error {
 		err := d.show(working)
@@ -43,22 +43,22 @@ func (d devShow) run(ctx context.Context, emulators *emulator.Emulators) error {
 func (d devShow) show(ctx context.Context) error {
 	defer d.shown()
 	defer d.watch.Forget()
-	if !d.Config.Empty {
+	if !d.service.in.Config.Empty {
 		if err := d.publishExample(ctx); err != nil {
 			return fmt.Errorf("example events: %w", err)
 		}
 	}
-	out := bufio.NewWriter(d.Stdout) // in one piece, whatever is logged meanwhile
-	page := dev.Page{Out: out, Bold: telemetry.IsTerminal(d.Stdout) && os.Getenv("NO_COLOR") == ""}
+	out := bufio.NewWriter(d.service.in.Stdout) // in one piece, whatever is logged meanwhile
+	page := dev.Page{Out: out, Bold: telemetry.IsTerminal(d.service.in.Stdout) && os.Getenv("NO_COLOR") == ""}
 	at := dev.API{
-		Address:    d.listener.Addr().String(),
-		Token:      len(d.Config.APITokens) > 0 || d.Config.APITokenFile != "",
-		ClaimToken: len(d.Config.ClaimTokens) > 0 || d.Config.ClaimTokenFile != "",
+		Address:    d.service.listener.Addr().String(),
+		Token:      len(d.service.in.Config.APITokens) > 0 || d.service.in.Config.APITokenFile != "",
+		ClaimToken: len(d.service.in.Config.ClaimTokens) > 0 || d.service.in.Config.ClaimTokenFile != "",
 	}
 	requests := dev.EmptyRequests
-	if !d.Config.Empty {
+	if !d.service.in.Config.Empty {
 		requests = dev.ExampleRequests
-		snapshot, err := d.store.Read(ctx, dev.ExampleResources)
+		snapshot, err := d.service.store.Read(ctx, dev.ExampleResources)
 		if err != nil {
 			return err
 		}
@@ -99,12 +99,12 @@ func (d devShow) settle(ctx context.Context, m dev.Message) error {
 		return fmt.Errorf("publish to %s: %w", m.Topic, err)
 	}
 	late := time.AfterFunc(lateAfter, func() {
-		fmt.Fprintf(d.Stderr, "waiting for the worker to settle %s …; does another worker, or another dev, consume these subscriptions too?\n", m.EventID)
+		fmt.Fprintf(d.service.in.Stderr, "waiting for the worker to settle %s …; does another worker, or another dev, consume these subscriptions too?\n", m.EventID)
 	})
 	defer late.Stop()
 	if err := d.watch.Await(ctx, id); err != nil {
 		return fmt.Errorf("not settled within %s by the worker on %s; does another worker, or another dev, consume them too? %w",
-			exampleTimeout, strings.Join(d.Config.Subscriptions, ", "), err)
+			exampleTimeout, strings.Join(d.service.in.Config.Subscriptions, ", "), err)
 	}
 	return nil
 }
@@ -141,12 +141,12 @@ func (d *devRun) notesOnEmulators() []string {
 	lines := []string{
 		"In another terminal, every command sees what is here:",
 		"",
-		"  export GOOGLE_CLOUD_PROJECT=" + d.Config.Project,
+		"  export GOOGLE_CLOUD_PROJECT=" + d.in.Config.Project,
 		"  export FIRESTORE_EMULATOR_HOST=" + os.Getenv("FIRESTORE_EMULATOR_HOST"),
 		"  export PUBSUB_EMULATOR_HOST=" + os.Getenv("PUBSUB_EMULATOR_HOST"),
 		"  " + program + " export",
 	}
-	if !d.Config.Empty {
+	if !d.in.Config.Empty {
 		lines = append(lines, "  "+program+" inspect thread th_support", "  "+program+" dead-letters list")
 	}
 	return append(lines, "", "docs/seeding.md says how to bring your own events. Ctrl-C ends it all.")

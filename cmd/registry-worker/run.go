@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -47,29 +46,39 @@ var runRules = []config.Rule{
 	config.NeedAcceptedSubscriptions,
 }
 
-func runRun(ctx context.Context, in *invocation) error {
-	return withService(ctx, in, func(s *service) error { return s.runWorker(ctx, in.Config.API) })
-}
-
-// runWorker consumes and serves until ctx ends. A worker that cannot be asked how
-// it is must not go on. Nor may a process look alive whose worker cannot consume,
+// runRun consumes and serves until ctx ends. A worker that cannot be asked how it
+// is must not go on. Nor may a process look alive whose worker cannot consume,
 // unless it answers checks, which need no worker (worker.go).
-func (s *service) runWorker(ctx context.Context, withAPI bool) error {
-	start, cancel := context.WithDeadline(ctx, s.startBy)
-	defer cancel()
-	options := s.transportOptions()
-	client, err := s.openPubSubFor(start, options)
+func runRun(ctx context.Context, in *invocation) error {
+	s, err := startService(ctx, in)
+	if s == nil {
+		return err
+	}
+	defer s.close(ctx)
+	transport, closeTransport, err := s.openTransport(ctx)
 	if err != nil {
 		return err
 	}
-	defer client.Close()
+	defer closeTransport()
+	return s.consume(ctx, transport, in.Config.API)
+}
+
+// openTransport returns the worker's transport, and what closes it.
+func (s *service) openTransport(ctx context.Context) (_ consumer.Transport, closeAll func(), err error) {
+	start, cancel := context.WithDeadline(ctx, s.startBy)
+	defer cancel()
+	options := s.in.transportOptions()
+	client, err := s.in.openPubSubFor(start, options)
+	if err != nil {
+		return nil, nil, err
+	}
 	options.MeterProvider = s.telemetry.MeterProvider
 	transport, err := consumer.NewPubSub(client, options)
 	if err != nil {
-		return err
+		client.Close()
+		return nil, nil, err
 	}
-	defer transport.Close()
-	return s.consume(ctx, transport, withAPI)
+	return transport, func() { transport.Close(); client.Close() }, nil
 }
 
 // transportOptions are those of the worker's transport, and of the client for it.
@@ -84,7 +93,7 @@ func (in *invocation) transportOptions() consumer.PubSubOptions {
 	}
 }
 
-// consume is runWorker with a transport that is open.
+// consume is runRun with a transport that is open.
 func (s *service) consume(ctx context.Context, transport consumer.Transport, withAPI bool) error {
 	s.warnOfUnbound()
 	w, err := newWorker(s, transport)
@@ -92,7 +101,7 @@ func (s *service) consume(ctx context.Context, transport consumer.Transport, wit
 		return err
 	}
 	rewriter, err := rewrite.New(s.store, rewrite.Options{
-		Rate: s.Config.Rate, Drain: s.Config.DrainTimeout, Logger: s.Logger, MeterProvider: s.telemetry.MeterProvider,
+		Rate: s.in.Config.Rate, Drain: s.in.Config.DrainTimeout, Logger: s.in.Logger, MeterProvider: s.telemetry.MeterProvider,
 	})
 	if err != nil {
 		return err
@@ -120,26 +129,25 @@ func (s *service) consume(ctx context.Context, transport consumer.Transport, wit
 // warnOfUnbound warns of subscriptions that carry every type: a publisher on the
 // topic of one can move tenants.
 func (s *service) warnOfUnbound() {
-	accepted := s.Config.Accepted()
-	for _, name := range s.Config.Subscriptions {
+	accepted := s.in.Config.Accepted()
+	for _, name := range s.in.Config.Subscriptions {
 		if accepted[name] == nil {
-			s.Logger.Warn("a subscription carries events of every type", "subscription", name, "wanted", "--accept "+name+"=TYPE")
+			s.in.Logger.Warn("a subscription carries events of every type", "subscription", name, "wanted", "--accept "+name+"=TYPE")
 		}
 	}
 }
 
-func (s *service) consumerOptions(startTimeout time.Duration) consumer.Options {
+func (s *service) consumerOptions() consumer.Options {
 	return consumer.Options{
-		MaxOutstandingMessages: s.Config.MaxOutstanding,
-		BatchChanges:           s.Config.BatchSize,
-		Linger:                 s.Config.Linger,
-		StartTimeout:           startTimeout,
-		DrainTimeout:           s.Config.DrainTimeout,
-		MaxClockSkew:           s.Config.MaxClockSkew,
-		Accept:                 s.Config.Accepted(),
-		Sources:                s.Config.Sources,
-		MaxEventAge:            s.Config.MaxEventAge,
-		Logger:                 s.Logger,
+		MaxOutstandingMessages: s.in.Config.MaxOutstanding,
+		BatchChanges:           s.in.Config.BatchSize,
+		Linger:                 s.in.Config.Linger,
+		DrainTimeout:           s.in.Config.DrainTimeout,
+		MaxClockSkew:           s.in.Config.MaxClockSkew,
+		Accept:                 s.in.Config.Accepted(),
+		Sources:                s.in.Config.Sources,
+		MaxEventAge:            s.in.Config.MaxEventAge,
+		Logger:                 s.in.Logger,
 		MeterProvider:          s.telemetry.MeterProvider,
 		TracerProvider:         s.telemetry.TracerProvider,
 	}

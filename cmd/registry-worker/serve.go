@@ -38,7 +38,12 @@ var serveCommand = command{
 }
 
 func runServe(ctx context.Context, in *invocation) error {
-	return withService(ctx, in, func(s *service) error { return s.serveAPI(ctx) })
+	s, err := startService(ctx, in)
+	if s == nil {
+		return err
+	}
+	defer s.close(ctx)
+	return s.serveAPI(ctx)
 }
 
 // serveAPI answers from the registry until ctx ends.

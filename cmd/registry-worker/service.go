@@ -17,7 +17,7 @@ import (
 // service is what run, serve and dev are made of: telemetry, the registry, the
 // listener. Everything in it is open.
 type service struct {
-	*invocation
+	in        *invocation
 	telemetry *telemetry.Telemetry
 	store     registryStore
 	health    *storeHealth
@@ -37,55 +37,49 @@ type service struct {
 // gather. A heap that is large already hardly notices.
 const heapFloor = 32 << 20
 
-// withService runs a service that is open, and closes it. If ctx ends before
-// all is open there is nothing to drain, and nothing wrong.
-func withService(ctx context.Context, in *invocation, run func(*service) error) error {
-	s, err := startService(ctx, in)
-	if err != nil && ctx.Err() != nil {
-		return nil
+// startService opens all that a service needs; close closes it. If ctx ends before
+// all is open there is no service, and nothing wrong.
+func startService(ctx context.Context, in *invocation) (*service, error) {
+	s := &service{in: in, startBy: time.Now().Add(startTimeout)}
+	if err := s.open(ctx); err != nil {
+		s.close(ctx)
+		if ctx.Err() != nil {
+			return nil, nil
+		}
+		return nil, err
 	}
-	if err != nil {
-		return err
-	}
-	defer s.close(ctx)
 	t := in.firestoreTarget()
 	in.Logger.Info("target", "project", t.Project, "database", t.Database, "prefix", t.Prefix, "emulator", t.Emulator,
 		"registry", in.Config.RegistryBackend)
-	return run(s)
+	return s, nil
 }
 
-// startService opens all that a service needs. close closes it.
-func startService(ctx context.Context, in *invocation) (_ *service, err error) {
-	s := &service{invocation: in, startBy: time.Now().Add(startTimeout)}
-	defer func() {
-		if err != nil {
-			s.close(ctx)
-		}
-	}()
+func (s *service) open(ctx context.Context) (err error) {
+	in := s.in
 	start, cancel := context.WithDeadline(ctx, s.startBy)
 	defer cancel()
 	if s.telemetry, err = in.openTelemetry(start); err != nil {
-		return nil, err
+		return err
 	}
 	if s.tokens, err = readTokens(in.Config); err != nil {
-		return nil, err
+		return err
 	}
 	s.listener, err = listen(start, "listen", in.Config.Listen)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if in.Config.MetricsListen != "" {
 		s.metrics = in.listenForMetrics(start)
 	}
 	if err := in.dialFirestore(start); err != nil {
-		return nil, err
+		return err
 	}
 	s.store, err = in.openStore(start, s.telemetry)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	s.health, err = newStoreHealth(s.store, s.telemetry.Providers)
-	return s, err
+	return err
 }
 
 // close gives back what startService opened, and exports what telemetry is
@@ -97,17 +91,17 @@ func (s *service) close(ctx context.Context) {
 	}
 	if s.throttle != nil {
 		if err := s.throttle.close(ctx); err != nil {
-			s.Logger.Warn("close the throttle", "error", err)
+			s.in.Logger.Warn("close the throttle", "error", err)
 		}
 	}
 	if s.store != nil {
 		if err := s.store.Close(); err != nil {
-			s.Logger.Warn("close the registry", "error", err)
+			s.in.Logger.Warn("close the registry", "error", err)
 		}
 	}
-	if s.firestore != nil {
-		if err := s.firestore.Close(); err != nil {
-			s.Logger.Warn("close the connection to Firestore", "error", err)
+	if s.in.firestore != nil {
+		if err := s.in.firestore.Close(); err != nil {
+			s.in.Logger.Warn("close the connection to Firestore", "error", err)
 		}
 	}
 	for _, l := range []net.Listener{s.listener, s.metrics} {
@@ -117,25 +111,25 @@ func (s *service) close(ctx context.Context) {
 	}
 	if s.telemetry != nil {
 		if err := s.telemetry.Shutdown(ctx); err != nil {
-			s.Logger.Warn("telemetry was not exported", "error", err)
+			s.in.Logger.Warn("telemetry was not exported", "error", err)
 		}
 	}
 }
 
 // healthOptions are those of a server that tells of health alone.
 func (s *service) healthOptions() api.Options {
-	most, warning := connections(s.Config.MaxConnections)
+	most, warning := connections(s.in.Config.MaxConnections)
 	if warning != "" {
-		s.Logger.Warn(warning)
+		s.in.Logger.Warn(warning)
 	}
 	return api.Options{
 		Store:          s.health.ask,
 		Metrics:        s.telemetry.Metrics,
 		MaxConnections: most,
 		Version:        buildVersion(),
-		KeepAlive:      s.Config.KeepAlive,
-		DrainTimeout:   s.Config.DrainTimeout,
-		Logger:         s.Logger,
+		KeepAlive:      s.in.Config.KeepAlive,
+		DrainTimeout:   s.in.Config.DrainTimeout,
+		Logger:         s.in.Logger,
 		MeterProvider:  s.telemetry.MeterProvider,
 		TracerProvider: s.telemetry.TracerProvider,
 		Propagator:     s.telemetry.Propagator,
@@ -150,10 +144,10 @@ func (s *service) apiOptions() api.Options {
 	o.Admit = func(w http.ResponseWriter, r *http.Request, tenantID, action string) bool {
 		return quotahttp.Admit(s.throttle.Limiter, w, r, tenantID, action)
 	}
-	o.StreamPaths = s.Config.StreamPaths
+	o.StreamPaths = s.in.Config.StreamPaths
 	o.Verifier, o.Registry = s.verifier, registry.New(s.store)
 	o.Tokens, o.ClaimTokens = s.tokens.api, s.tokens.claim
-	o.RequestTimeout = requestTimeout + s.Config.MissGrace
+	o.RequestTimeout = requestTimeout + s.in.Config.MissGrace
 	return o
 }
 
@@ -162,10 +156,10 @@ func (s *service) apiOptions() api.Options {
 func (s *service) openAPI(ctx context.Context) (err error) {
 	s.floor = make([]byte, heapFloor)
 	s.verifier, err = verifier.New(s.store, verifier.Options{
-		MaxStaleness:   s.Config.MaxStaleness,
-		MaxAge:         cmp.Or(s.Config.MaxAge, verifier.Unbounded),
-		MissGrace:      s.Config.MissGrace,
-		Logger:         s.Logger,
+		MaxStaleness:   s.in.Config.MaxStaleness,
+		MaxAge:         cmp.Or(s.in.Config.MaxAge, verifier.Unbounded),
+		MissGrace:      s.in.Config.MissGrace,
+		Logger:         s.in.Logger,
 		MeterProvider:  s.telemetry.MeterProvider,
 		TracerProvider: s.telemetry.TracerProvider,
 	})
@@ -174,7 +168,7 @@ func (s *service) openAPI(ctx context.Context) (err error) {
 	}
 	start, cancel := context.WithTimeout(context.WithoutCancel(ctx), max(time.Until(s.startBy), time.Second))
 	defer cancel()
-	s.throttle, err = s.openThrottle(start, s.telemetry)
+	s.throttle, err = s.in.openThrottle(start, s.telemetry)
 	return err
 }
 

@@ -23,7 +23,7 @@ import (
 func (s *service) serve(ctx context.Context, o api.Options, worked <-chan struct{}) error {
 	group, ctx := errgroup.WithContext(ctx)
 	answered := make(chan struct{})
-	if s.Config.MetricsListen != "" {
+	if s.in.Config.MetricsListen != "" {
 		monitored, err := api.New(monitoring(o))
 		if err != nil {
 			return err
@@ -39,7 +39,7 @@ func (s *service) serve(ctx context.Context, o api.Options, worked <-chan struct
 	if err != nil {
 		return err
 	}
-	s.Logger.Info("listening", "address", s.listener.Addr().String(), "api", o.Verifier != nil)
+	s.in.Logger.Info("listening", "address", s.listener.Addr().String(), "api", o.Verifier != nil)
 	until := after(ctx, func() {
 		server.Drain()
 		if o.Verifier == nil {
@@ -47,7 +47,7 @@ func (s *service) serve(ctx context.Context, o api.Options, worked <-chan struct
 			return
 		}
 		delay := s.delay(ctx)
-		s.Logger.Info("shutting down", "delay", delay)
+		s.in.Logger.Info("shutting down", "delay", delay)
 		time.Sleep(delay)
 	})
 	group.Go(func() error {
@@ -59,14 +59,14 @@ func (s *service) serve(ctx context.Context, o api.Options, worked <-chan struct
 }
 
 func (s *service) tellOfMetrics(l net.Listener) {
-	s.Logger.Info("listening", "address", l.Addr().String(), "api", false, "metrics", true)
+	s.in.Logger.Info("listening", "address", l.Addr().String(), "api", false, "metrics", true)
 }
 
 // serveMetrics answers at --metrics-listen until ctx ends.
 func (s *service) serveMetrics(ctx context.Context, server *api.Server) error {
 	l := s.metrics
 	if l == nil {
-		if l = s.retryMetrics(ctx); l == nil {
+		if l = s.in.retryMetrics(ctx); l == nil {
 			return nil
 		}
 		s.tellOfMetrics(l)
@@ -87,7 +87,7 @@ func after(ctx context.Context, wait func()) context.Context {
 func (s *service) delay(ctx context.Context) time.Duration {
 	var by caught
 	if errors.As(context.Cause(ctx), &by) && by.Signal == syscall.SIGTERM {
-		return s.Config.ShutdownDelay
+		return s.in.Config.ShutdownDelay
 	}
 	return 0
 }

@@ -51,7 +51,7 @@ func fromFile(flag, file string, given []string) ([]string, error) {
 // followTokens gives the server what the files say, when they have changed, until
 // ctx ends. What is wrong with them is logged, once, and changes nothing.
 func (s *service) followTokens(ctx context.Context, server *api.Server, now tokens, every time.Duration) {
-	if s.Config.APITokenFile == "" && s.Config.ClaimTokenFile == "" {
+	if s.in.Config.APITokenFile == "" && s.in.Config.ClaimTokenFile == "" {
 		return
 	}
 	tick := time.NewTicker(every)
@@ -63,7 +63,7 @@ func (s *service) followTokens(ctx context.Context, server *api.Server, now toke
 			return
 		case <-tick.C:
 		}
-		read, err := readTokens(s.Config)
+		read, err := readTokens(s.in.Config)
 		if err == nil && slices.Equal(read.api, now.api) && slices.Equal(read.claim, now.claim) {
 			told = ""
 			continue
@@ -74,10 +74,10 @@ func (s *service) followTokens(ctx context.Context, server *api.Server, now toke
 		switch {
 		case err == nil:
 			now, told = read, ""
-			s.Logger.Info("tokens changed", "api_tokens", len(read.api), "claim_tokens", len(read.claim))
+			s.in.Logger.Info("tokens changed", "api_tokens", len(read.api), "claim_tokens", len(read.claim))
 		case err.Error() != told:
 			told = err.Error()
-			s.Logger.Error("tokens cannot be read: the ones from before stay", "error", err)
+			s.in.Logger.Error("tokens cannot be read: the ones from before stay", "error", err)
 		}
 	}
 }

@@ -47,8 +47,8 @@ func TestTokensInAFileAreFollowed(t *testing.T) {
 	put := func(text string) { require.NoError(t, os.WriteFile(file, []byte(text), 0o600)) }
 	put(first + "\n")
 	var log lines
-	s := &service{invocation: &invocation{Config: &config.Config{APITokenFile: file}, Logger: slog.New(slog.NewTextHandler(&log, nil))}}
-	read, err := readTokens(s.Config)
+	s := &service{in: &invocation{Config: &config.Config{APITokenFile: file}, Logger: slog.New(slog.NewTextHandler(&log, nil))}}
+	read, err := readTokens(s.in.Config)
 	require.NoError(t, err)
 	store := memregistry.New()
 	v, err := verifier.New(store, verifier.Options{})

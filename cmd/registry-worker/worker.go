@@ -17,8 +17,10 @@ import (
 // come, but checks can be answered as well as before. Then it says that it is not
 // ready, and tries again.
 type worker struct {
-	*service
+	in        *invocation
+	store     registryStore
 	transport consumer.Transport
+	options   consumer.Options
 
 	mu       sync.Mutex
 	consumer *consumer.Consumer
@@ -32,13 +34,14 @@ const (
 )
 
 func newWorker(s *service, transport consumer.Transport) (*worker, error) {
-	w := &worker{service: s, transport: transport}
+	w := &worker{in: s.in, store: s.store, transport: transport, options: s.consumerOptions()}
 	return w, w.renew(max(time.Until(s.startBy), time.Second))
 }
 
 // renew puts a new consumer in the place of one that has ended.
 func (w *worker) renew(startTimeout time.Duration) error {
-	c, err := consumer.New(w.store, w.transport, w.consumerOptions(startTimeout))
+	w.options.StartTimeout = startTimeout
+	c, err := consumer.New(w.store, w.transport, w.options)
 	if err != nil {
 		return err
 	}
@@ -60,17 +63,26 @@ func (w *worker) ready(context.Context) error {
 }
 
 // run consumes until ctx ends, and drains. What ends it sooner is an error; if it
-// is to go on, that of a start alone: nobody relies on the process yet.
+// is to go on, that of a first start alone: nobody relies on the process yet.
 func (w *worker) run(ctx context.Context, goOn bool) error {
-	err := w.once(ctx)
-	if !goOn || errors.Is(err, consumer.ErrStart) {
-		return err
-	}
 	pause := backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(shortestPause), backoff.WithMaxInterval(longestPause), backoff.WithMaxElapsedTime(0))
-	for err != nil {
+	for first := true; ; first = false {
+		began := time.Now()
+		err := w.consumer.Run(ctx)
+		if err == nil {
+			return nil
+		}
+		err = w.in.explainPubSub(err)
+		w.end(err)
+		if !goOn || first && errors.Is(err, consumer.ErrStart) {
+			return err
+		}
+		if time.Since(began) > longestPause+startTimeout {
+			pause.Reset() // it ran
+		}
 		wait := pause.NextBackOff()
-		w.Logger.Error("the worker has ended, and is started again; checks are answered meanwhile", "error", err, "in", wait.Round(time.Millisecond))
+		w.in.Logger.Error("the worker has ended, and is started again; checks are answered meanwhile", "error", err, "in", wait.Round(time.Millisecond))
 		select {
 		case <-ctx.Done():
 			return nil
@@ -79,23 +91,12 @@ func (w *worker) run(ctx context.Context, goOn bool) error {
 		if err := w.renew(startTimeout); err != nil {
 			return err
 		}
-		began := time.Now()
-		err = w.once(ctx)
-		if time.Since(began) > longestPause+startTimeout {
-			pause.Reset() // it ran
-		}
 	}
-	return nil
 }
 
-func (w *worker) once(ctx context.Context) error {
-	err := w.consumer.Run(ctx)
-	if err == nil {
-		return nil
-	}
-	err = w.explainPubSub(err)
+// end notes why the consumer has ended.
+func (w *worker) end(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.ended = err
-	return err
 }
