@@ -21,10 +21,11 @@ func (v *Verifier) VerifyAll(ctx context.Context, tenantID string, resources []r
 	for i, r := range resources {
 		owned, why := v.fromMemory(tenantID, r)
 		if owned {
+			v.telemetry.fromMemory(ctx, tenantID, r)
 			continue
 		}
 		if errs[i] = validate(tenantID, r); errs[i] != nil {
-			ctx, check := v.telemetry.begin(ctx, r.Kind)
+			ctx, check := v.telemetry.begin(ctx, tenantID, r)
 			check.end(ctx, errs[i])
 			continue
 		}
@@ -57,7 +58,7 @@ func (v *Verifier) readOwnerships(ctx context.Context, asked []Ownership, read f
 	checks := make([]*check, len(asked))
 	contexts := make([]context.Context, len(asked))
 	for j, o := range asked {
-		contexts[j], checks[j] = v.telemetry.begin(ctx, o.Resource.Kind)
+		contexts[j], checks[j] = v.telemetry.begin(ctx, o.TenantID, o.Resource)
 	}
 	seen, err := v.reader.readAll(contexts[0], resourcesOf(asked))
 	read()

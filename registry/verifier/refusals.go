@@ -1,25 +1,20 @@
 package verifier
 
 import (
-	"context"
-	"log/slog"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
-
-	"golang.org/x/time/rate"
 
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
 // Bounds of what refusals may cost, whatever is asked.
 const (
-	refusalsKept  = 16_384         // refusals remembered, at most 6 MB with the longest ids
-	refusalMemory = time.Hour      // after which a refusal is forgotten
-	lineInterval  = time.Minute    // between two log lines of one refusal
-	lineRate      = rate.Limit(10) // log lines a second, of all refusals
-	lineBurst     = 50
+	refusalsKept   = 16_384      // refusals remembered, at most 6 MB with the longest ids
+	refusalMemory  = time.Hour   // after which a refusal is forgotten
+	lineInterval   = time.Minute // between two log lines of one refusal
+	linesPerSecond = 10          // log lines, of all refusals
+	lineBurst      = 50
 )
 
 type refusalKey struct {
@@ -98,25 +93,3 @@ func (m *refusals) take(key refusalKey, now time.Time) (taken refusal, ok bool) 
 	m.ring[i] = refusalEntry{}
 	return taken, now.Sub(taken.began) < refusalMemory
 }
-
-// refusalLog writes the log lines of refusals, so many a second at most.
-type refusalLog struct {
-	logger *slog.Logger
-	limit  *rate.Limiter
-	held   atomic.Int64 // lines held back since the last one
-}
-
-func newRefusalLog(logger *slog.Logger) *refusalLog {
-	return &refusalLog{logger: logger, limit: rate.NewLimiter(lineRate, lineBurst)}
-}
-
-func (l *refusalLog) write(ctx context.Context, key refusalKey, cause string, now time.Time) {
-	if !l.limit.AllowN(now, 1) {
-		l.hold()
-		return
-	}
-	l.logger.WarnContext(ctx, "access refused", "tenant_id", key.tenantID,
-		"resource", key.resource.String(), "cause", cause, "suppressed", l.held.Swap(0))
-}
-
-func (l *refusalLog) hold() { l.held.Add(1) }

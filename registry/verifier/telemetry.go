@@ -3,13 +3,17 @@ package verifier
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"strconv"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
+	nooptrace "go.opentelemetry.io/otel/trace/noop"
 
+	"github.com/northstar-engines/realtime-registry/internal/observe"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
@@ -19,56 +23,101 @@ const scope = "github.com/northstar-engines/realtime-registry/registry/verifier"
 // cache's.
 type telemetry struct {
 	tracer        trace.Tracer
-	checkDuration metric.Float64Histogram
-	missing       metric.Int64Counter
-	lateArrival   metric.Float64Histogram
-	readDuration  metric.Float64Histogram
-	readResources metric.Int64Counter
+	traced        bool // spans may go somewhere
+	checkDuration *observe.Histogram
+	refusalCount  *observe.Counter
+	lateArrival   *observe.Histogram
+	readDuration  *observe.Histogram
+	readResources *observe.Counter
 	refusals      *refusals
-	log           *refusalLog
+	log           *observe.LimitedLog
 }
 
+var (
+	quick = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
+	late  = []float64{.01, .025, .05, .1, .25, .5, 1, 2, 5, 10, 30, 60, 300, 1800}
+
+	kinds         = observe.Values("kind", registry.Thread, registry.Canvas)
+	askedKinds    = observe.Values("kind", registry.Thread, registry.Canvas, otherKind)
+	causes        = observe.Values("cause", unregistered, foreign, movedAway)
+	checkOutcomes = observe.Values("outcome", "allowed", "refused", "invalid", "unavailable", "shed", "abandoned")
+)
+
+// otherKind is the label of kinds that there are not.
+const otherKind = "other"
+
 func newTelemetry(o Options) (*telemetry, error) {
-	meter := o.MeterProvider.Meter(scope)
-	quick := metric.WithExplicitBucketBoundaries(.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10)
-	late := metric.WithExplicitBucketBoundaries(.01, .025, .05, .1, .25, .5, 1, 2, 5, 10, 30, 60, 300, 1800)
-	var errs [5]error
-	t := &telemetry{tracer: o.TracerProvider.Tracer(scope), refusals: newRefusals(), log: newRefusalLog(o.Logger)}
-	t.checkDuration, errs[0] = meter.Float64Histogram("registry.verifier.check.duration", metric.WithUnit("s"), quick,
-		metric.WithDescription("Access checks, by kind and outcome."))
-	t.missing, errs[1] = meter.Int64Counter("registry.verifier.refusals", metric.WithUnit("{check}"),
-		metric.WithDescription("Refused access checks, by kind and cause."))
-	t.lateArrival, errs[2] = meter.Float64Histogram("registry.verifier.late_arrival", metric.WithUnit("s"), late,
-		metric.WithDescription("Ownerships that came after a check had missed them: how long after."))
-	t.readDuration, errs[3] = meter.Float64Histogram("registry.verifier.read.duration", metric.WithUnit("s"), quick,
-		metric.WithDescription("Reads of the store, by outcome."))
-	t.readResources, errs[4] = meter.Int64Counter("registry.verifier.read.resources", metric.WithUnit("{resource}"),
-		metric.WithDescription("Resources read from the store."))
-	return t, errors.Join(errs[:]...)
+	p := observe.Providers{Logger: o.Logger, MeterProvider: o.MeterProvider, TracerProvider: o.TracerProvider}.OrNoop()
+	i := p.Instruments(scope)
+	_, untraced := p.TracerProvider.(nooptrace.TracerProvider)
+	return &telemetry{
+		tracer:        p.TracerProvider.Tracer(scope),
+		traced:        !untraced,
+		checkDuration: i.Histogram("registry.verifier.check.duration", "s", "Access checks that were not answered from memory, by kind and outcome.", quick, askedKinds, checkOutcomes),
+		refusalCount:  i.Counter("registry.verifier.refusals", "{check}", "Refused access checks, by kind and cause.", kinds, causes),
+		lateArrival: i.Histogram("registry.verifier.late_arrival", "s",
+			"Ownerships that came after a check had been refused: how long after, by kind, cause and whether the grace bridged it.",
+			late, kinds, causes, observe.Values("bridged", "true", "false")),
+		readDuration:  i.Histogram("registry.verifier.read.duration", "s", "Reads of the store, by outcome.", quick, observe.Values("outcome", "ok", "abandoned", "error")),
+		readResources: i.Counter("registry.verifier.read.resources", "{resource}", "Resources read from the store."),
+		refusals:      newRefusals(),
+		log:           observe.NewLimitedLog(p.Logger, linesPerSecond, lineBurst),
+	}, i.Err()
 }
 
 // check is one access check under way.
 type check struct {
 	*telemetry
-	kind         attribute.KeyValue
+	kind         string
 	span         trace.Span
 	began        time.Time
 	firstRefusal *sighting // what began the grace; nil if there was none
 }
 
-func (t *telemetry) begin(ctx context.Context, kind registry.Kind) (context.Context, *check) {
-	label := attribute.String("kind", string(kind))
-	if kind != registry.Thread && kind != registry.Canvas {
-		label = attribute.String("kind", "other")
+func (t *telemetry) begin(ctx context.Context, tenantID string, resource registry.Resource) (context.Context, *check) {
+	ctx, span := t.tracer.Start(ctx, "registry.verify")
+	if span.IsRecording() {
+		span.SetAttributes(asked(tenantID, resource)...)
 	}
-	ctx, span := t.tracer.Start(ctx, "registry.verify", trace.WithAttributes(label))
-	return ctx, &check{telemetry: t, kind: label, span: span, began: time.Now()}
+	return ctx, &check{telemetry: t, kind: kindOf(resource), span: span, began: time.Now()}
+}
+
+// fromMemory leaves a span of a check that was answered from memory, if its caller
+// records one: so that each check is found by its resource.
+func (t *telemetry) fromMemory(ctx context.Context, tenantID string, resource registry.Resource) {
+	if !t.traced || !trace.SpanFromContext(ctx).IsRecording() {
+		return
+	}
+	_, span := t.tracer.Start(ctx, "registry.verify", trace.WithAttributes(asked(tenantID, resource)...),
+		trace.WithAttributes(attribute.String("registry.outcome", "allowed"), attribute.Bool("registry.from_memory", true)))
+	span.End()
+}
+
+// asked is what a check asks, as spans have it.
+func asked(tenantID string, resource registry.Resource) []attribute.KeyValue {
+	return []attribute.KeyValue{
+		attribute.String("registry.tenant_id", shortened(tenantID)),
+		attribute.String("registry.resource", shortened(resource.String())),
+	}
+}
+
+// shortened bounds what of an id that may be invalid gets into a span.
+func shortened(text string) string {
+	const most = 256
+	return strings.ToValidUTF8(text[:min(len(text), most)], "")
+}
+
+func kindOf(resource registry.Resource) string {
+	if resource.Kind != registry.Thread && resource.Kind != registry.Canvas {
+		return otherKind
+	}
+	return string(resource.Kind)
 }
 
 func (c *check) end(ctx context.Context, err error) {
-	outcome := attribute.String("outcome", outcomeOf(ctx, err))
-	c.checkDuration.Record(ctx, time.Since(c.began).Seconds(), metric.WithAttributes(c.kind, outcome))
-	c.span.SetAttributes(outcome)
+	outcome := outcomeOf(ctx, err)
+	c.checkDuration.Record(ctx, time.Since(c.began).Seconds(), c.kind, outcome)
+	c.span.SetAttributes(attribute.String("registry.outcome", outcome))
 	if errors.Is(err, registry.ErrUnavailable) {
 		c.span.SetStatus(codes.Error, err.Error())
 	}
@@ -114,22 +163,20 @@ func (s sighting) cause(tenantID string) string {
 // refused records a refusal.
 func (c *check) refused(ctx context.Context, tenantID string, resource registry.Resource, seen sighting) {
 	cause := seen.cause(tenantID)
-	c.telemetry.missing.Add(ctx, 1, metric.WithAttributes(c.kind, attribute.String("cause", cause)))
-	c.span.AddEvent("registry.refused", trace.WithAttributes(
-		attribute.String("tenant_id", tenantID),
-		attribute.String("resource", resource.String()),
-		attribute.String("cause", cause)))
+	c.refusalCount.Add(ctx, 1, c.kind, cause)
+	c.span.AddEvent("registry.refused", trace.WithAttributes(append(asked(tenantID, resource), attribute.String("registry.cause", cause))...))
 	since := seen.readTime
 	if c.firstRefusal != nil {
 		since = c.firstRefusal.readTime
 	}
 	now := time.Now()
 	key := refusalKey{tenantID, resource}
-	if c.refusals.add(key, refusal{cause: cause, since: since}, now) {
-		c.log.write(ctx, key, cause, now)
-	} else {
-		c.log.hold()
+	if !c.refusals.add(key, refusal{cause: cause, since: since}, now) {
+		c.log.Suppress("")
+		return
 	}
+	c.log.Write(ctx, "", slog.LevelWarn, "access refused", slog.String("tenant_id", tenantID),
+		slog.String("resource", resource.String()), slog.String("cause", cause))
 }
 
 // allowed records a late arrival if the check had been refused before.
@@ -147,12 +194,9 @@ func (c *check) allowed(ctx context.Context, tenantID string, resource registry.
 		arrived = seen.readTime
 	}
 	late := max(0, arrived.Sub(m.since))
-	c.lateArrival.Record(ctx, late.Seconds(), metric.WithAttributes(
-		c.kind, attribute.String("cause", m.cause), attribute.Bool("bridged", !refused)))
-	c.span.AddEvent("registry.late_arrival", trace.WithAttributes(
-		attribute.String("tenant_id", tenantID),
-		attribute.String("resource", resource.String()),
-		attribute.Float64("late_seconds", late.Seconds())))
+	c.lateArrival.Record(ctx, late.Seconds(), c.kind, m.cause, strconv.FormatBool(!refused))
+	c.span.AddEvent("registry.late_arrival", trace.WithAttributes(append(asked(tenantID, resource),
+		attribute.Float64("registry.late_seconds", late.Seconds()))...))
 }
 
 // storeRead is one read of the store under way.
@@ -164,8 +208,12 @@ type storeRead struct {
 }
 
 // beginRead starts the read's span: in the trace of its first check, linked to
-// the others'.
+// the others'. Without such a trace there is none.
 func (t *telemetry) beginRead(ctx context.Context, places []*place, resources int) (context.Context, storeRead) {
+	t.readResources.Add(ctx, int64(resources))
+	if !places[0].span.IsValid() {
+		return ctx, storeRead{telemetry: t, ctx: ctx, span: trace.SpanFromContext(ctx), began: time.Now()}
+	}
 	ctx = trace.ContextWithSpanContext(ctx, places[0].span)
 	var links []trace.Link
 	for _, p := range places[1:] {
@@ -174,8 +222,7 @@ func (t *telemetry) beginRead(ctx context.Context, places []*place, resources in
 		}
 	}
 	ctx, span := t.tracer.Start(ctx, "registry.verifier.read", trace.WithLinks(links...),
-		trace.WithAttributes(attribute.Int("resources", resources)))
-	t.readResources.Add(ctx, int64(resources))
+		trace.WithAttributes(attribute.Int("registry.items", resources)))
 	return ctx, storeRead{telemetry: t, ctx: ctx, span: span, began: time.Now()}
 }
 
@@ -188,6 +235,6 @@ func (r storeRead) end(err error) {
 		outcome = "error"
 		r.span.SetStatus(codes.Error, err.Error())
 	}
-	r.readDuration.Record(r.ctx, time.Since(r.began).Seconds(), metric.WithAttributes(attribute.String("outcome", outcome)))
+	r.readDuration.Record(r.ctx, time.Since(r.began).Seconds(), outcome)
 	r.span.End()
 }

@@ -31,6 +31,7 @@ import (
 type measured struct {
 	reader *sdkmetric.ManualReader
 	counts map[string]int64
+	zeros  []string // counters
 	sums   map[string]float64
 }
 
@@ -38,13 +39,17 @@ func (m *measured) collect(t testing.TB) {
 	t.Helper()
 	var data metricdata.ResourceMetrics
 	require.NoError(t, m.reader.Collect(context.Background(), &data))
-	m.counts, m.sums = map[string]int64{}, map[string]float64{}
+	m.counts, m.zeros, m.sums = map[string]int64{}, nil, map[string]float64{}
 	for _, scope := range data.ScopeMetrics {
 		for _, metric := range scope.Metrics {
 			name := strings.TrimPrefix(metric.Name, "registry.verifier.")
 			switch d := metric.Data.(type) {
 			case metricdata.Sum[int64]:
 				for _, p := range d.DataPoints {
+					if p.Value == 0 {
+						m.zeros = append(m.zeros, name+labels(p.Attributes))
+						continue
+					}
 					m.counts[name+labels(p.Attributes)] = p.Value
 				}
 			case metricdata.Gauge[int64]:
@@ -260,7 +265,7 @@ func TestARefusalIsAnEventOnTheSpanOfItsCheck(t *testing.T) {
 	require.Len(t, check.Events(), 1)
 	require.Equal(t, "registry.refused", check.Events()[0].Name)
 	require.ElementsMatch(t, []attribute.KeyValue{
-		attribute.String("tenant_id", "t_bob"), attribute.String("resource", "thread/th_1"), attribute.String("cause", "foreign"),
+		attribute.String("registry.tenant_id", "t_bob"), attribute.String("registry.resource", "thread/th_1"), attribute.String("registry.cause", "foreign"),
 	}, check.Events()[0].Attributes)
 }
 
@@ -281,6 +286,55 @@ func (l *logLines) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
+// A trace is looked for by the thread that somebody asks about.
+func TestEachCheckOfATraceIsFoundByItsResource(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memregistry.New()
+		claim(t, store, "t_ann", thread("th_1"))
+		spans := tracetest.NewSpanRecorder()
+		tracers := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans))
+		v := newVerifier(t, store, verifier.Options{TracerProvider: tracers, MaxStaleness: 2 * time.Second})
+		time.Sleep(3 * time.Second) // there is a certificate
+		ctx, request := tracers.Tracer("test").Start(t.Context(), "GET")
+		for range 2 {
+			require.NoError(t, v.VerifyThreadAccess(ctx, "t_ann", "th_1"))
+		}
+		request.End()
+		require.NoError(t, v.VerifyThreadAccess(t.Context(), "t_ann", "th_1"))
+		found := map[bool]int{} // by whether memory answered
+		for _, span := range spans.Ended() {
+			attributes := map[attribute.Key]attribute.Value{}
+			for _, a := range span.Attributes() {
+				attributes[a.Key] = a.Value
+			}
+			require.NotEqual(t, "registry.store.changes", span.Name(), "the certifier's reads make no traces")
+			if span.Name() != "registry.verify" {
+				continue
+			}
+			require.Equal(t, request.SpanContext().TraceID(), span.SpanContext().TraceID())
+			require.Equal(t, "thread/th_1", attributes["registry.resource"].AsString())
+			require.Equal(t, "t_ann", attributes["registry.tenant_id"].AsString())
+			require.Equal(t, "allowed", attributes["registry.outcome"].AsString())
+			found[attributes["registry.from_memory"].AsBool()]++
+		}
+		require.Equal(t, map[bool]int{false: 1, true: 1}, found, "and none of a check from memory that nobody traces")
+	})
+}
+
+func TestCountersOfChecksStartAt0(t *testing.T) {
+	m := measured{reader: sdkmetric.NewManualReader()}
+	newVerifier(t, memregistry.New(), verifier.Options{
+		MaxStaleness: time.Second, MeterProvider: sdkmetric.NewMeterProvider(sdkmetric.WithReader(m.reader)),
+	})
+	m.collect(t)
+	for _, want := range []string{
+		"refusals{cause=unregistered,kind=thread}", "refusals{cause=moved_away,kind=canvas}", "cache.misses{reason=uncertified}",
+		"watch.ended{reason=changed}", "read.resources{}", "cache.hits{kind=thread}",
+	} {
+		require.Contains(t, m.zeros, want)
+	}
+}
+
 func TestTheSameMissIsLoggedOnceAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log logLines
@@ -290,13 +344,13 @@ func TestTheSameMissIsLoggedOnceAMinute(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		require.Len(t, log.lines, 3)
-		for i, held := range []float64{0, 59, 59} {
+		for i, suppressed := range []any{nil, 59., 59.} {
 			line := log.lines[i]
 			require.Equal(t, "access refused", line["msg"])
 			require.Equal(t, "t_ann", line["tenant_id"])
 			require.Equal(t, "thread/th_1", line["resource"])
 			require.Equal(t, "unregistered", line["cause"])
-			require.Equal(t, held, line["suppressed"])
+			require.Equal(t, suppressed, line["suppressed"])
 		}
 	})
 }

@@ -93,6 +93,11 @@
 //   - registry.verifier.watch.ended: watches that were closed, by reason
 //     (changed, tenant_moved, aged, unreliable, plain_set, uncertified, feed_gap)
 //
+// Counters start at 0 for every value of their labels.
+//
+// A check is a span "registry.verify" with registry.tenant_id, registry.resource and
+// registry.outcome; one that memory answers, if its caller records a trace.
+//
 // Each refusal is an event "registry.refused" on the check's span "registry.verify",
 // and a log line "access refused": at most one a minute for the same tenant and
 // resource, and at most ten a second in all; what was held back is counted in
@@ -200,6 +205,7 @@ func (v *Verifier) VerifyCanvasAccess(ctx context.Context, tenantID, canvasID st
 func (v *Verifier) Verify(ctx context.Context, tenantID string, resource registry.Resource) error {
 	owned, why := v.fromMemory(tenantID, resource)
 	if owned {
+		v.telemetry.fromMemory(ctx, tenantID, resource)
 		return nil
 	}
 	return v.verify(ctx, tenantID, resource, why, v.decide)
@@ -226,7 +232,7 @@ type read func(ctx context.Context, tenantID string, resource registry.Resource,
 
 // verify reads.
 func (v *Verifier) verify(ctx context.Context, tenantID string, resource registry.Resource, why string, read read) (err error) {
-	ctx, check := v.telemetry.begin(ctx, resource.Kind)
+	ctx, check := v.telemetry.begin(ctx, tenantID, resource)
 	defer func() { check.end(ctx, err) }()
 	if err := validate(tenantID, resource); err != nil {
 		return err

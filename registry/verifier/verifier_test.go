@@ -143,7 +143,7 @@ func TestTheVerifierKnowsTheRegistryAndNoProducerOfIt(t *testing.T) {
 		if path, ours := strings.CutPrefix(dep, "github.com/northstar-engines/realtime-registry/"); ours {
 			require.Contains(t, []string{
 				"registry", "registry/verifier", "registry/verifier/internal/certified",
-				"internal/ownership", "internal/excerpt", "internal/listening",
+				"internal/ownership", "internal/excerpt", "internal/listening", "internal/observe",
 			}, path)
 		}
 		require.False(t, strings.HasPrefix(dep, "cloud.google.com/"), dep)

@@ -7,10 +7,7 @@ import (
 	"net/http"
 	"time"
 
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/metric"
-	"go.opentelemetry.io/otel/metric/noop"
-
+	"github.com/northstar-engines/realtime-registry/internal/observe"
 	"github.com/northstar-engines/realtime-registry/internal/problem"
 	"github.com/northstar-engines/realtime-registry/internal/streamend"
 	"github.com/northstar-engines/realtime-registry/registry"
@@ -64,29 +61,27 @@ type guard struct {
 	watcher  Watcher       // nil: streams that are open stay open
 	longest  time.Duration // to wait for what cannot be watched
 	next     http.Handler
-	ended    metric.Int64Counter
+	ended    *observe.Counter
 }
 
 func newGuard(v Verifier, o Options) (guard, error) {
-	if o.MeterProvider == nil {
-		o.MeterProvider = noop.NewMeterProvider()
-	}
 	if o.Patience == 0 {
 		o.Patience = 10 * time.Second
 	}
 	if o.ReturnOver == 0 {
 		o.ReturnOver = streamend.DefaultReturnOver
 	}
-	ended, err := o.MeterProvider.Meter(scope).Int64Counter("registry.middleware.streams.ended", metric.WithUnit("{stream}"),
-		metric.WithDescription("Open streams that were ended, by reason."))
-	g := guard{Options: o, verifier: v, longest: mostUnwatched, ended: ended}
+	i := observe.Providers{MeterProvider: o.MeterProvider}.Instruments(scope)
+	g := guard{Options: o, verifier: v, longest: mostUnwatched}
+	g.ended = i.Counter("registry.middleware.streams.ended", "{stream}", "Open streams that were ended, by reason.",
+		observe.Values("reason", ReasonLost, ReasonUncertain))
 	if watcher, ok := v.(Watcher); ok {
 		g.watcher = watcher
 		if bound := watcher.MaxStaleness(); bound > 0 {
 			g.longest = min(g.longest, bound*2/3) // a wait is at most half as long again
 		}
 	}
-	return g, err
+	return g, i.Err()
 }
 
 func (g guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -110,7 +105,7 @@ func (g guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
 	go g.follow(life, c, changed, func(cause error) {
-		g.ended.Add(life, 1, metric.WithAttributes(attribute.String("reason", reason(cause))))
+		g.ended.Add(life, 1, reason(cause))
 		s.mark(cause)
 		cancel(cause)
 		s.lose()

@@ -98,14 +98,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"sync/atomic"
 	"time"
 
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
-	"go.opentelemetry.io/otel/metric/noop"
-	"golang.org/x/time/rate"
 
+	"github.com/northstar-engines/realtime-registry/internal/observe"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
@@ -207,24 +204,19 @@ func reportOnly(v Verifier, o Options, report *report, next http.Handler) http.H
 
 // report tells what passed that should not have.
 type report struct {
-	logger *slog.Logger
-	count  metric.Int64Counter
-	lines  *rate.Limiter
-	held   atomic.Int64 // lines held back since the last one
+	log   *observe.LimitedLog
+	count *observe.Counter
 }
 
 func newReport(o Options) (*report, error) {
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	if o.MeterProvider == nil {
-		o.MeterProvider = noop.NewMeterProvider()
-	}
-	count, err := o.MeterProvider.Meter(scope).
-		Int64Counter("registry.middleware.report_only", metric.WithUnit("{request}"),
-			metric.WithDescription("Requests that passed and would have been refused, by outcome."))
-	o.Logger.Warn("report only: every request passes, nothing is protected")
-	return &report{logger: o.Logger, count: count, lines: rate.NewLimiter(10, 50)}, err
+	p := observe.Providers{Logger: o.Logger, MeterProvider: o.MeterProvider}.OrNoop()
+	i := p.Instruments(scope)
+	p.Logger.Warn("report only: every request passes, nothing is protected")
+	return &report{
+		log: observe.NewLimitedLog(p.Logger, 10, 50),
+		count: i.Counter("registry.middleware.report_only", "{request}",
+			"Requests that passed and would have been refused, by outcome.", observe.Values("outcome", "refused", "invalid", "unavailable")),
+	}, i.Err()
 }
 
 func (p *report) passed(ctx context.Context, tenantID string, resource registry.Resource, err error) {
@@ -235,11 +227,7 @@ func (p *report) passed(ctx context.Context, tenantID string, resource registry.
 	case errors.Is(err, registry.ErrInvalid):
 		outcome = "invalid"
 	}
-	p.count.Add(ctx, 1, metric.WithAttributes(attribute.String("outcome", outcome)))
-	if !p.lines.Allow() {
-		p.held.Add(1)
-		return
-	}
-	p.logger.WarnContext(ctx, "report only: let pass what would have been refused",
-		"tenant_id", tenantID, "resource", resource.String(), "outcome", outcome, "error", err, "suppressed", p.held.Swap(0))
+	p.count.Add(ctx, 1, outcome)
+	p.log.Write(ctx, "", slog.LevelWarn, "report only: let pass what would have been refused", slog.String("tenant_id", tenantID),
+		slog.String("resource", resource.String()), slog.String("outcome", outcome), slog.Any("error", err))
 }

@@ -65,15 +65,13 @@ type Cache struct {
 
 // New returns an empty cache that follows the feed until Close.
 func New(feed ownership.Feed, o Options) (*Cache, error) {
-	t, err := newTelemetry(o.MeterProvider)
-	if err != nil {
+	c := &Cache{table: newTable(o.Entries, o.Bytes, o.MaxAge)}
+	c.certifier = newCertifier(feed, c.table, o)
+	var err error
+	if c.telemetry, err = newTelemetry(o.MeterProvider, c.Stats); err != nil {
 		return nil, err
 	}
-	table := newTable(o.Entries, o.Bytes, o.MaxAge)
-	c := &Cache{table: table, certifier: newCertifier(feed, table, o, t), telemetry: t}
-	if err := t.observe(c.Stats); err != nil {
-		return nil, err
-	}
+	c.certifier.telemetry = c.telemetry
 	ctx, stop := context.WithCancel(context.Background())
 	c.stop = stop
 	c.running.Go(func() { c.certifier.run(ctx) })

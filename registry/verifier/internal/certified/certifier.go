@@ -47,9 +47,9 @@ const (
 	firstRetry, mostRetry = 50 * time.Millisecond, 2 * time.Second
 )
 
-func newCertifier(feed ownership.Feed, t *table, o Options, tel *telemetry) *certifier {
+func newCertifier(feed ownership.Feed, t *table, o Options) *certifier {
 	c := &certifier{
-		feed: feed, table: t, maxStaleness: o.MaxStaleness, timeout: o.Timeout, telemetry: tel, logger: o.Logger,
+		feed: feed, table: t, maxStaleness: o.MaxStaleness, timeout: o.Timeout, logger: o.Logger,
 		wake: make(chan struct{}, 1),
 		listening: listening.New(o.Logger,
 			"the change feed cannot be listened to: changes are seen by reading it",

@@ -2,12 +2,12 @@ package certified
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
+	"github.com/northstar-engines/realtime-registry/internal/observe"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
@@ -24,65 +24,40 @@ const (
 
 // telemetry holds the instruments of the cache.
 type telemetry struct {
-	meter        metric.Meter
-	reasons      map[string]metric.MeasurementOption
-	misses       metric.Int64Counter
-	confirm      metric.Float64Histogram
-	changes      metric.Int64Counter
-	closedCount  metric.Int64Counter
-	registration metric.Registration
+	misses  *observe.Counter
+	confirm *observe.Histogram
+	changes *observe.Counter
+	ended   *observe.Counter
+
+	unregister func() // ends what is observed
 }
 
-func newTelemetry(provider metric.MeterProvider) (*telemetry, error) {
-	meter := provider.Meter(scope)
-	var errs [4]error
-	t := &telemetry{reasons: map[string]metric.MeasurementOption{}, meter: meter}
-	for _, why := range []string{Absent, Uncertified, Aged, Unreliable, OtherOwner} {
-		t.reasons[why] = metric.WithAttributeSet(attribute.NewSet(attribute.String("reason", why)))
+// newTelemetry makes the instruments, and observes stats until unregister.
+func newTelemetry(provider metric.MeterProvider, stats func() Stats) (*telemetry, error) {
+	i := observe.Providers{MeterProvider: provider}.Instruments(scope)
+	kinds := observe.Values("kind", registry.Thread, registry.Canvas)
+	t := &telemetry{
+		misses: i.Counter("registry.verifier.cache.misses", "{check}", "Checks that were not answered from memory, by reason.",
+			observe.Values("reason", Absent, Uncertified, Aged, Unreliable, OtherOwner)),
+		confirm: i.Histogram("registry.verifier.feed.read.duration", "s", "Reads of the change feed, by outcome.",
+			[]float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5}, observe.Values("outcome", "ok", "error")),
+		changes: i.Counter("registry.verifier.feed.changes", "{change}", "Changes of histories that the feed told of."),
+		ended: i.Counter("registry.verifier.watch.ended", "{watch}", "Watches that were closed, by reason.",
+			observe.Values("reason", changed, tenantMoved, Aged, plainSet, Uncertified, feedGap, Unreliable)),
 	}
-	t.misses, errs[0] = meter.Int64Counter("registry.verifier.cache.misses", metric.WithUnit("{check}"),
-		metric.WithDescription("Checks that were not answered from memory, by reason."))
-	t.confirm, errs[1] = meter.Float64Histogram("registry.verifier.feed.read.duration", metric.WithUnit("s"),
-		metric.WithExplicitBucketBoundaries(.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5),
-		metric.WithDescription("Reads of the change feed, by outcome."))
-	t.changes, errs[2] = meter.Int64Counter("registry.verifier.feed.changes", metric.WithUnit("{change}"),
-		metric.WithDescription("Changes of histories that the feed told of."))
-	t.closedCount, errs[3] = meter.Int64Counter("registry.verifier.watch.ended", metric.WithUnit("{watch}"),
-		metric.WithDescription("Watches that were closed, by reason."))
-	return t, errors.Join(errs[:]...)
-}
-
-// observe reports what is looked up when metrics are collected, until unregister.
-func (t *telemetry) observe(stats func() Stats) error {
-	var errs [6]error
-	hits, err := t.meter.Int64ObservableCounter("registry.verifier.cache.hits", metric.WithUnit("{check}"),
-		metric.WithDescription("Checks that were answered from memory, by kind."))
-	errs[0] = err
-	entries, err := t.meter.Int64ObservableGauge("registry.verifier.cache.entries", metric.WithUnit("{resource}"),
-		metric.WithDescription("Resources kept in memory."))
-	errs[1] = err
-	size, err := t.meter.Int64ObservableGauge("registry.verifier.cache.size", metric.WithUnit("By"),
-		metric.WithDescription("What the resources in memory take, about."))
-	errs[2] = err
-	watches, err := t.meter.Int64ObservableGauge("registry.verifier.watches", metric.WithUnit("{resource}"),
-		metric.WithDescription("Resources that are watched."))
-	errs[3] = err
-	age, err := t.meter.Float64ObservableGauge("registry.verifier.feed.age", metric.WithUnit("s"),
-		metric.WithDescription("Time since the read that certifies what is in memory was sent."))
-	errs[4] = err
-	connected, err := t.meter.Int64ObservableGauge("registry.verifier.listener.connected", metric.WithUnit("{listener}"),
-		metric.WithDescription("1 while the listener lives that tells of changes as they happen, else 0."))
-	errs[5] = err
-	if err := errors.Join(errs[:]...); err != nil {
-		return err
+	hits := i.Total("registry.verifier.cache.hits", "{check}", "Checks that were answered from memory, by kind.", kinds)
+	entries := i.Gauge("registry.verifier.cache.entries", "{resource}", "Resources kept in memory.")
+	size := i.Gauge("registry.verifier.cache.size", "By", "What the resources in memory take, about.")
+	watches := i.Gauge("registry.verifier.watches", "{resource}", "Resources that are watched.")
+	age := i.FloatGauge("registry.verifier.feed.age", "s", "Time since the read that certifies what is in memory was sent; absent before the first.")
+	connected := i.Gauge("registry.verifier.listener.connected", "{listener}", "1 while the listener lives that tells of changes as they happen, else 0.")
+	of := func(k registry.Kind) metric.ObserveOption {
+		return metric.WithAttributes(attribute.String(kinds.Name, string(k)))
 	}
-	kinds := func(k registry.Kind) metric.ObserveOption {
-		return metric.WithAttributes(attribute.String("kind", string(k)))
-	}
-	t.registration, err = t.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+	t.unregister = i.Collect(func(_ context.Context, o metric.Observer) {
 		s := stats()
-		o.ObserveInt64(hits, s.ThreadHits, kinds(registry.Thread))
-		o.ObserveInt64(hits, s.CanvasHits, kinds(registry.Canvas))
+		o.ObserveInt64(hits, s.ThreadHits, of(registry.Thread))
+		o.ObserveInt64(hits, s.CanvasHits, of(registry.Canvas))
 		o.ObserveInt64(entries, s.Entries)
 		o.ObserveInt64(size, s.Bytes)
 		o.ObserveInt64(watches, s.Watches+s.Subscribed)
@@ -90,15 +65,11 @@ func (t *telemetry) observe(stats func() Stats) error {
 		if !s.CertifiedSince.IsZero() {
 			o.ObserveFloat64(age, time.Since(s.CertifiedSince).Seconds())
 		}
-		return nil
 	}, hits, entries, size, watches, age, connected)
-	return err
+	return t, i.Err()
 }
 
-// unregister ends observe. It fails only if there is nothing to end.
-func (t *telemetry) unregister() { _ = t.registration.Unregister() }
-
-func (t *telemetry) missed(ctx context.Context, why string) { t.misses.Add(ctx, 1, t.reasons[why]) }
+func (t *telemetry) missed(ctx context.Context, why string) { t.misses.Add(ctx, 1, why) }
 
 func (t *telemetry) changed(resources int) { t.changes.Add(context.Background(), int64(resources)) }
 
@@ -107,11 +78,11 @@ func (t *telemetry) confirmed(ctx context.Context, took time.Duration, err error
 	if err != nil {
 		outcome = "error"
 	}
-	t.confirm.Record(ctx, took.Seconds(), metric.WithAttributes(attribute.String("outcome", outcome)))
+	t.confirm.Record(ctx, took.Seconds(), outcome)
 }
 
 func (t *telemetry) closed(watches int, why string) {
 	if watches > 0 {
-		t.closedCount.Add(context.Background(), int64(watches), metric.WithAttributes(attribute.String("reason", why)))
+		t.ended.Add(context.Background(), int64(watches), why)
 	}
 }
