@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v3"
+	"google.golang.org/api/option"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -53,6 +54,8 @@ type invocation struct {
 	Args   []string // what stands after the flags
 	Logger *slog.Logger
 	logAt  func(slog.Leveler) *slog.Logger // a Logger of another level
+
+	adminOptions []option.ClientOption // of clients of Firestore's settings; tests have their own
 
 	firestore *firestoredb.Connection // of a service, shared by its stores; nil: one of each store's own
 }

@@ -16,18 +16,21 @@ import (
 
 var provisionCommand = command{
 	Name:    "provision",
-	Summary: "create topics and subscriptions, and the dead-letter topic",
+	Summary: "create topics, subscriptions, and the indexes and expiry of Firestore's fields",
 	Details: "Creates what does not exist, and mends the settings of what does: ack deadline,\n" +
 		"backoff, retention, no expiry. Repeating it changes nothing. The topic of a\n" +
 		"subscription is what stands before the first dot of its name. A subscription that is\n" +
 		"of no use (its topic was deleted, it has a filter, …) is an error that says what to\n" +
-		"do, and no topic is made beside it. Dead letters come first, and are kept for 31 days.",
+		"do, and no topic is made beside it. Dead letters come first, and are kept for 31 days.\n\n" +
+		"In Firestore it turns off the indexes that nothing queries by, and turns on the expiry\n" +
+		"of what is kept for a time. Credentials that may not are told the commands instead.\n" +
+		"With an emulator there is nothing to do.",
 	Examples: []string{
 		"registry-worker provision --project my-project --dry-run",
 		"registry-worker provision --project my-project",
 	},
-	Groups: []config.Group{config.ProjectGroup, config.PubSubGroup, config.DryRunGroup, config.LogGroup},
-	Rules:  []config.Rule{config.NeedProject, config.NeedTopicNames},
+	Groups: []config.Group{config.ProjectGroup, config.RegistryGroup, config.PubSubGroup, config.DryRunGroup, config.LogGroup},
+	Rules:  []config.Rule{config.NeedProject, config.NeedSharedRegistry("memory has no fields to set up: want firestore"), config.NeedTopicNames},
 	Run:    runProvision,
 }
 
@@ -41,7 +44,16 @@ func runProvision(ctx context.Context, in *invocation) error {
 	if _, err := in.missingTopics(ctx, client, in.Config.DeadLetterTopic); err != nil {
 		return err
 	}
-	return in.provision(ctx, client)
+	if err := in.provision(ctx, client); err != nil {
+		return err
+	}
+	if err := in.provisionFields(ctx); err != nil {
+		return err
+	}
+	if in.Config.DryRun {
+		fmt.Fprintln(in.Stderr, "dry run: nothing was changed")
+	}
+	return nil
 }
 
 // provision prints what was done, or what would be.
@@ -57,9 +69,6 @@ func (in *invocation) provision(ctx context.Context, client *pubsub.Client) erro
 	}
 	if err != nil {
 		return in.explainPubSub(err)
-	}
-	if in.Config.DryRun {
-		fmt.Fprintln(in.Stderr, "dry run: nothing was changed")
 	}
 	return nil
 }

@@ -51,6 +51,7 @@ func startService(ctx context.Context, in *invocation) (*service, error) {
 	t := in.firestoreTarget()
 	in.Logger.Info("target", "project", t.Project, "database", t.Database, "prefix", t.Prefix, "emulator", t.Emulator,
 		"registry", in.Config.RegistryBackend)
+	in.warnOfFields(ctx)
 	return s, nil
 }
 
