@@ -148,6 +148,13 @@ async def test_a_draining_server_is_left(streams, fake_registry):
     assert not any(s.ended.done() for s in opened)
 
 
+async def test_a_server_that_says_to_come_back_tomorrow_is_left_all_the_same(streams, fake_registry):
+    opened = await open_all(streams, mine(2))
+    fake_registry.drain(86_400)
+    await until(lambda: len(fake_registry.requests) > 1 and fake_registry.watched == [2])
+    assert not any(s.ended.done() for s in opened)
+
+
 @pytest.mark.parametrize("trouble", ["outage", "hung"])
 async def test_patience_ends_and_not_before(streams, fake_registry, trouble):
     streams.client.settings.__dict__["timeout"] = 0.3

@@ -102,8 +102,10 @@ def test_an_age_counts_from_when_the_question_was_sent(monkeypatch):
     monkeypatch.setattr("realtime_registry.watching.now", lambda: time)
     watched = Watched([A], time)
     watched.feed(event("state", refused=[]) + certified(5000, 120))
-    assert watched.age() == pytest.approx(-4.88), "read before its time: the server's clock, not ours"
+    assert watched.age() == 0, "read before its time: the server's clock, not ours"
     time = 1005.0
+    watched = Watched([A], 1000.0)
+    watched.feed(event("state", refused=[]) + certified(5000, 120))
     assert watched.age() == pytest.approx(0.12) and watched.fresh()
     time = 1006.9
     assert watched.age() == pytest.approx(2.02) and not watched.fresh()
@@ -123,11 +125,20 @@ def test_an_age_counts_from_when_the_question_was_sent(monkeypatch):
     [event("lost", resources=[0]), certified(1, 1), event("state", refused=[1]), event("state", refused=[-1]),
      event("state", refused=[True]), event("state", refused="0"), event("state"), b"event: state\ndata: {\n\n",
      b"event: state\ndata: []\n\n", event("state", refused=[]) * 2, event("state", refused=[]) + certified(1, 1, 0),
+     *(event("state", refused=[]) + certified(*numbers) for numbers in (
+         (float("nan"), 1), (float("inf"), 1), (10**400, 1), (-1, 1), (1, -1), (1, float("nan")), ("1", 1), (True, 1),
+         (1, 1, float("inf")), (1, 1, -1))),
      event("state", refused=[]) + event("lost", resources=[9]), b"data: " + b"x" * (2 << 20)],
 )  # fmt: skip
 def test_what_the_registry_would_not_say_ends_the_watch(data):
     with pytest.raises(Unavailable):
         Watched([A], 0.0).feed(data)
+
+
+def test_a_time_that_no_registry_says_is_passed_over():
+    for digits in ("9" * 10, "9" * 5000):
+        whole = b"retry: %s\nevent: closing\ndata: {}\n\n" % digits.encode()
+        assert Watched([A], 0.0).feed(event("state", refused=[]) + whole)[1:] == [Closing(0.0)]
 
 
 def test_events_are_read_however_they_are_cut_and_others_are_passed_over():

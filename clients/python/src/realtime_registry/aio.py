@@ -17,7 +17,7 @@ from .errors import Unavailable
 from .gate import Gate
 from .ownership import AnyResource, Ownership, ownership, valid_resource, valid_tenant
 from .questions import Question, Quota
-from .settings import settings
+from .settings import Configured, Settings
 from .watching import MOST_WATCHED, Watched, WatchEvent
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class AsyncClient:
+class AsyncClient(Configured):
     """Asks the registry, from any number of tasks, event loops and processes: each
     event loop of each process has connections of its own, so a fork or another loop
     never gets the answer to somebody else's question. Nothing is kept about
@@ -37,23 +37,18 @@ class AsyncClient:
     API token). Proxies of the environment are not used.
 
     ``timeout`` bounds each question, in seconds, with all that it waits for; the
-    registry itself gives up after 5. ``max_concurrent`` questions are under way at
-    once in each event loop, ``max_waiting`` more wait for one of these to end. One
-    that was cancelled goes on until it has its answer, and keeps its place until then.
+    registry itself gives up after 5. ``max_concurrent`` (100) questions are under way
+    at once in each event loop, ``max_waiting`` (10,000) more wait for one of these to
+    end. One that was cancelled goes on until it has its answer, and keeps its place
+    until then.
 
     Every method raises Invalid, Unavailable, and what it says itself."""
 
-    def __init__(
-        self,
-        url: Optional[str] = None,
-        *,
-        api_token: Optional[str] = None,
-        claim_token: Optional[str] = None,
-        timeout: float = 6.0,
-        max_concurrent: int = 100,
-        max_waiting: int = 10_000,
-    ) -> None:
-        self.settings = settings(url, api_token, claim_token, timeout, max_concurrent, max_waiting)
+    MAX_CONCURRENT = 100
+    MAX_WAITING = 10_000
+
+    def _configure(self, settings: Settings) -> None:
+        super()._configure(settings)
         self._process = os.getpid()
         self._places: WeakKeyDictionary[asyncio.AbstractEventLoop, _Place] = WeakKeyDictionary()
 

@@ -53,7 +53,7 @@ class Reader:
             self._name = value
         elif name == "data":
             self._data.append(value)
-        elif name == "retry" and value.isascii() and value.isdigit():
+        elif name == "retry" and value.isascii() and value.isdigit() and len(value) < 10:
             self._retry = int(value) / 1000
 
 

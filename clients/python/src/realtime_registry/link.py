@@ -138,7 +138,7 @@ class Link:
             self._arm()
         elif isinstance(event, Closing):
             self._closing = True
-            self._renew(random.uniform(0, event.retry))
+            self._renew(random.uniform(0, min(event.retry, self._unwatched())))
 
     def _state(self, refused: Set[int]) -> None:
         again = self._unwatched()

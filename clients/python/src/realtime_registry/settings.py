@@ -6,7 +6,7 @@ import os
 import re
 import urllib.parse
 from dataclasses import dataclass
-from typing import Mapping, Optional
+from typing import ClassVar, Optional
 
 from .errors import Invalid
 
@@ -26,20 +26,43 @@ class Settings:
     max_waiting: int  # questions that wait for one of these to end
 
 
-def settings(
+class Configured:
+    """How both clients are made. What is not given comes from the environment:
+    REGISTRY_URL (default http://127.0.0.1:8080), REGISTRY_API_TOKEN,
+    REGISTRY_CLAIM_TOKEN (default: the API token). Raises Invalid, naming what is wrong."""
+
+    MAX_CONCURRENT: ClassVar[int]
+    MAX_WAITING: ClassVar[int]
+
+    def __init__(
+        self,
+        url: Optional[str] = None,
+        *,
+        api_token: Optional[str] = None,
+        claim_token: Optional[str] = None,
+        timeout: float = 6.0,
+        max_concurrent: Optional[int] = None,
+        max_waiting: Optional[int] = None,
+    ) -> None:
+        concurrent = self.MAX_CONCURRENT if max_concurrent is None else max_concurrent
+        waiting = self.MAX_WAITING if max_waiting is None else max_waiting
+        self._configure(_settings(url, api_token, claim_token, timeout, concurrent, waiting))
+
+    def _configure(self, settings: Settings) -> None:
+        self.settings = settings
+
+
+def _settings(
     url: Optional[str],
     api_token: Optional[str],
     claim_token: Optional[str],
     timeout: float,
     max_concurrent: int,
     max_waiting: int,
-    environ: Mapping[str, str] = os.environ,
 ) -> Settings:
-    """Fills in what is not given from REGISTRY_URL, REGISTRY_API_TOKEN and
-    REGISTRY_CLAIM_TOKEN. Raises Invalid, naming what is wrong."""
-    url = _url(environ.get("REGISTRY_URL") or "http://127.0.0.1:8080") if url is None else _url(url)
-    api_token = api_token or environ.get("REGISTRY_API_TOKEN") or None
-    claim_token = claim_token or environ.get("REGISTRY_CLAIM_TOKEN") or None
+    url = _url(os.environ.get("REGISTRY_URL") or "http://127.0.0.1:8080") if url is None else _url(url)
+    api_token = api_token or os.environ.get("REGISTRY_API_TOKEN") or None
+    claim_token = claim_token or os.environ.get("REGISTRY_CLAIM_TOKEN") or None
     for name, token in (("REGISTRY_API_TOKEN", api_token), ("REGISTRY_CLAIM_TOKEN", claim_token)):
         if token is not None and not TOKEN.fullmatch(token):
             raise Invalid(f"{name} has a character that no bearer token has (a line end of its file?)")

@@ -16,38 +16,27 @@ from .aio import AsyncClient
 from .errors import Unavailable
 from .ownership import AnyResource, Ownership
 from .questions import Quota
+from .settings import Configured, Settings
 from .watching import WatchEvent
 
 T = TypeVar("T")
 
 
-class Client:
+class Client(Configured):
     """As :class:`AsyncClient`, for code that may block, from any number of threads and
     processes. Each call holds the thread that makes it, for ``timeout`` seconds at
-    most; so ``max_concurrent`` should be less than the threads that there are, and by
-    default nobody waits: a question beyond that is Unavailable at once.
+    most; so ``max_concurrent`` (20) should be less than the threads that there are, and
+    ``max_waiting`` is 0: a question beyond that is Unavailable at once.
 
     Each process that asks has one more thread (uWSGI: ``enable-threads``)."""
 
-    def __init__(
-        self,
-        url: Optional[str] = None,
-        *,
-        api_token: Optional[str] = None,
-        claim_token: Optional[str] = None,
-        timeout: float = 6.0,
-        max_concurrent: int = 20,
-        max_waiting: int = 0,
-    ) -> None:
-        self._client = AsyncClient(
-            url,
-            api_token=api_token,
-            claim_token=claim_token,
-            timeout=timeout,
-            max_concurrent=max_concurrent,
-            max_waiting=max_waiting,
-        )
-        self.settings = self._client.settings
+    MAX_CONCURRENT = 20
+    MAX_WAITING = 0
+
+    def _configure(self, settings: Settings) -> None:
+        super()._configure(settings)
+        self._client = AsyncClient.__new__(AsyncClient)
+        self._client._configure(settings)
         self._runners: dict[int, _Runner] = {}
 
     def check(self, tenant: str, kind: str, id: str, *, within: Optional[float] = None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import List, Optional, Sequence, Union
+from typing import List, Mapping, Optional, Sequence, Union
 
 from .clock import now
 from .errors import Invalid, Unavailable
@@ -117,10 +117,10 @@ class Watched:
         if event.name == "uncertain":
             self.certified = None
             return Uncertain(str(data.get("reason", "")))
-        since = self.sent + (float(data["at_ms"]) - float(data["age_ms"])) / 1000
-        bound = float(data["max_staleness_ms"]) / 1000
-        if not bound > 0:
-            raise ValueError(f"max_staleness_ms is {bound}")
+        at, age, bound = (_milliseconds(data, name) for name in ("at_ms", "age_ms", "max_staleness_ms"))
+        if bound == 0:
+            raise ValueError("max_staleness_ms is 0")
+        since = min(self.sent + at - age, now())  # whatever clock the server goes by
         self._since = max(self._since, since)
         self.certified = Certified(self._since, bound)
         return self.certified
@@ -129,3 +129,11 @@ class Watched:
         if not isinstance(given, list) or not all(type(i) is int and 0 <= i < len(self.ownerships) for i in given):
             raise ValueError("no list of indexes of what was asked")
         return tuple(given)
+
+
+def _milliseconds(data: Mapping[str, object], name: str) -> float:
+    """In seconds."""
+    value = data[name]
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < 1e15:
+        raise ValueError(f"{name} is no number of milliseconds")
+    return value / 1000
