@@ -26,6 +26,9 @@ PROOF_CHECKS ?= 100000
 PROPERTIES   ?= ./internal/ownership ./quota
 SEED         ?= $(shell date +%s)
 
+# What `coverage` counts.
+ENGINE := ./internal/ownership,./internal/regstore,./internal/quotastore,./internal/rewrite,./registry/verifier/...,./quota
+
 # What the Python package and the examples are tested with; their tests are skipped
 # without them.
 PYTHON_NEEDS    := import httpx, fastapi, uvicorn, websockets, pytest, pytest_asyncio, django, mypy
@@ -42,7 +45,7 @@ installed = { $(1); } >/dev/null 2>&1 || \
 # summary says; with CI=true they fail.
 BESIDE_EMULATORS = bin/emulators $(if $(filter true,$(CI)),,--optional) --
 
-.PHONY: help run build image test race fuzz proofs archive bench emulators python browser proxies prometheus javascript lint tools
+.PHONY: help run build image test race fuzz proofs coverage archive bench emulators python browser proxies prometheus javascript lint tools
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +84,13 @@ proofs: tools ## longer proofs, with SEED, and with an archive (ARCHIVE=FILE) in
 	@RAPID_CHECKS=$(PROOF_CHECKS) $(BESIDE_EMULATORS) bin/testsummary -logs -count=1 -timeout 1h $(PROPERTIES)
 	@$(BESIDE_EMULATORS) bin/testsummary -logs -count=1 -tags proofs -run '^TestProof' -p 1 -timeout 1h ./...
 	@cd deploy/kit && ../../$(BESIDE_EMULATORS) ../../bin/testsummary -logs -count=1 -tags proofs -run '^TestProof' -p 1 -timeout 1h ./...
+
+coverage: ## how much of the engine the simulation alone runs, by package
+	@mkdir -p bin
+	@go test -count=1 -vet=off -run RulesHold -coverprofile bin/simulation.cover -coverpkg $(ENGINE) ./internal/simulation
+	@awk 'NR > 1 { statements[$$1] = $$2; if ($$3) ran[$$1] = 1 } \
+		END { for (s in statements) { split(s, file, ":"); sub("/[^/]*$$", "", file[1]); all[file[1]] += statements[s]; if (ran[s]) some[file[1]] += statements[s] } \
+		for (p in all) printf "%5.1f%%  %s\n", 100 * some[p] / all[p], p }' bin/simulation.cover | sort -k 2
 
 archive: tools ## publish and replay an archive (ARCHIVE=FILE, else one that is made), compare with the reference fold, bring over what commit 1571751 makes of it; prints rates and costs
 	@REGISTRY_TEST_ARCHIVE="$(abspath $(ARCHIVE))" $(BESIDE_EMULATORS) go test -count=1 -v -timeout 20m -run TestAnArchive ./cmd/registry-worker

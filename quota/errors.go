@@ -24,5 +24,6 @@ var (
 )
 
 // ErrConflict is what Store.Save returns where the document has changed since it
-// was read. Nothing was written. Callers of a Limiter never see it.
+// was read. Nothing was written. Callers of a Limiter never see it
+// without ErrUnavailable.
 var ErrConflict = errors.New("window changed meanwhile")

@@ -67,13 +67,22 @@ func (l *Limiter) fly(s *shard, e *entry, f *flight) {
 		}
 		pause, enough := l.missLocked(s, e, &c, next, answer.err)
 		if enough {
-			f.failLocked(fmt.Errorf("reserve %s: %w", key, answer.err))
+			f.failLocked(fmt.Errorf("reserve %s: %w", key, notInTime(answer.err)))
 			continue
 		}
 		s.mu.Unlock()
 		time.Sleep(pause)
 		s.mu.Lock()
 	}
+}
+
+// notInTime is the store's error as requests get it. Races that others have won are
+// no news for them: the store did not answer in time.
+func notInTime(err error) error {
+	if errors.Is(err, ErrConflict) {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return err
 }
 
 // nextLocked answers every waiter that can be answered, and returns the call that

@@ -50,6 +50,24 @@ func TestAHungStoreIsGivenUpAfterThreeTimeouts(t *testing.T) {
 	})
 }
 
+// Others may always be quicker.
+func TestRacesThatAreAlwaysLostAreAStoreThatDoesNotAnswerInTime(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		store := newStage()
+		store.fault = func(operation string) (before, after error) {
+			if operation == "save" {
+				return quota.ErrConflict, nil
+			}
+			return nil, nil
+		}
+		l := limiter(t, store, limitOf(5, time.Minute))
+		for range 50 { // until the tries are used up, too
+			_, err := l.Allow(t.Context(), tenant, action)
+			require.ErrorIs(t, err, quota.ErrUnavailable)
+		}
+	})
+}
+
 func TestABlockIsSpentWhileTheStoreIsDown(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store := newStage()

@@ -2,7 +2,6 @@ package emulatortest
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -12,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/northstar-engines/realtime-registry/emulator/internal/privatedir"
+	"github.com/northstar-engines/realtime-registry/internal/mutants"
 )
 
 // Release builds registry-worker as it was at a commit of this repository, once
@@ -72,51 +72,25 @@ func build(dir, path string, flags ...string) error {
 }
 
 // Edit is a change of a source file, for a program that differs from this one.
-type Edit struct{ File, Old, New string }
+type Edit = mutants.Edit
 
 // Edited builds registry-worker from the sources with edits: the release after
 // this one, or this one without a rule. Each Old must be in its file, once.
 func Edited(t testing.TB, edits ...Edit) string {
 	t.Helper()
-	top, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
+	root, err := mutants.Root()
 	if err != nil {
 		t.Fatal(err)
 	}
-	root, dir := strings.TrimSpace(string(top)), t.TempDir()
-	texts := map[string]string{}
-	for _, e := range edits {
-		file := filepath.Join(root, e.File)
-		if _, ok := texts[file]; !ok {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			texts[file] = string(text)
-		}
-		if strings.Count(texts[file], e.Old) != 1 {
-			t.Fatalf("%s does not have once: %s", e.File, e.Old)
-		}
-		texts[file] = strings.Replace(texts[file], e.Old, e.New, 1)
-	}
-	overlay := struct{ Replace map[string]string }{map[string]string{}}
-	for file, text := range texts {
-		edited := filepath.Join(dir, fmt.Sprint(len(overlay.Replace), ".go"))
-		overlay.Replace[file] = edited
-		if err := os.WriteFile(edited, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	list, err := json.Marshal(overlay)
+	dir := t.TempDir()
+	overlay, err := mutants.Overlay(root, dir, edits...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	file, path := filepath.Join(dir, "overlay.json"), filepath.Join(dir, "registry-worker")
-	if err := os.WriteFile(file, list, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	path := filepath.Join(dir, "registry-worker")
 	building.Lock()
 	defer building.Unlock()
-	if err := build(root, path, "-overlay", file); err != nil {
+	if err := build(root, path, "-overlay", overlay); err != nil {
 		t.Fatal(err)
 	}
 	return path

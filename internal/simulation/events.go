@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
@@ -16,50 +15,65 @@ const source = "//simulation"
 
 // makeEvents makes what is to be delivered: creations, conflicting ones too,
 // moves of resources and of tenants, plain sets as archives have them, and which
-// moves are taken back.
-func (s *simulation) makeEvents() {
-	for n := range 2 + s.random.IntN(4) {
+// moves are taken back. What the plan leaves out is made too, so that the rest
+// stays as it is.
+func (s *registryWorld) makeEvents() {
+	for n := range 2 + s.contents.IntN(4) {
 		s.resources = append(s.resources, registry.Resource{Kind: registry.Thread, ID: fmt.Sprint(n)})
 	}
-	for n := range 3 + s.random.IntN(3+s.random.IntN(20)) {
+	for n := range 3 + s.contents.IntN(3+s.contents.IntN(20)) {
 		s.messages = append(s.messages, s.makeMessage(n))
 	}
 	for _, m := range s.messages {
 		tenantMove := m.changes[0].Resource == registry.Resource{}
-		if tenantMove && s.random.IntN(2) == 0 {
+		if tenantMove && s.contents.IntN(2) == 0 {
 			s.retractions = append(s.retractions, &retraction{id: m.changes[0].Entry.ID})
 		}
 	}
+	s.messages = slices.DeleteFunc(s.messages, func(m *message) bool { return s.plan.without(m.name) })
+	s.retractions = slices.DeleteFunc(s.retractions, func(r *retraction) bool { return s.plan.without(r.part()) })
 }
 
-func (s *simulation) makeMessage(n int) *message {
-	tenant := func() string { return fmt.Sprint("t_", string(rune('a'+s.random.IntN(4)))) }
-	entry := ownership.Entry{Version: ownership.Version{
-		Time: time.Unix(int64(s.random.IntN(20)), 0).UTC(), Source: source, ID: fmt.Sprint("e", n),
-	}}
-	if s.random.IntN(3) == 0 { // about when claims are made
-		entry.Time = time.Now().Add(time.Duration(s.random.IntN(300)) * time.Second)
+func (s *registryWorld) parts() (parts []string) {
+	for _, m := range s.messages {
+		parts = append(parts, m.name)
 	}
-	m := &message{name: entry.ID}
-	if n > 0 && s.random.IntN(8) == 0 {
-		entry.ID = fmt.Sprint("e", s.random.IntN(n)) // a name that was used before
+	for _, r := range s.retractions {
+		parts = append(parts, r.part())
+	}
+	return parts
+}
+
+func (r *retraction) part() string { return "retract " + r.id }
+
+func (s *registryWorld) makeMessage(n int) *message {
+	tenant := func() string { return fmt.Sprint("t_", string(rune('a'+s.contents.IntN(4)))) }
+	entry := ownership.Entry{Version: ownership.Version{
+		Time: time.Unix(int64(s.contents.IntN(20)), 0).UTC(), Source: source, ID: fmt.Sprint("e", n),
+	}}
+	if s.contents.IntN(3) == 0 { // about when claims are made
+		entry.Time = began.Add(s.ahead).Add(time.Duration(s.contents.IntN(300)) * time.Second)
+	}
+	m := &message{name: entry.ID, n: n}
+	if n > 0 && s.contents.IntN(8) == 0 {
+		entry.ID = fmt.Sprint("e", s.contents.IntN(n)) // a name that was used before
 	}
 	from, to := tenant(), tenant()
 	for to == from {
 		to = tenant()
 	}
-	if s.random.IntN(200) == 0 {
+	if s.contents.IntN(200) == 0 {
 		m.changes = s.makeFlood(entry, from, to)
 		return m
 	}
-	switch s.random.IntN(10) {
+	switch s.contents.IntN(10) {
 	case 9:
-		r := s.resources[s.random.IntN(len(s.resources))]
+		r := s.resources[s.contents.IntN(len(s.resources))]
 		m.changes = []ownership.Change{{Resource: r, Entry: ownership.ClaimEntry(from, r, entry.Time)}} // from an archive
 		return m
 	case 0, 1, 2:
 		entry.Type, entry.Tenant = ownership.Created, from
-		if s.random.IntN(3) > 0 {
+		if s.contents.IntN(3) > 0 {
 			entry.Tenant = "t_a" // so that most creations agree
 		}
 	case 3:
@@ -74,17 +88,17 @@ func (s *simulation) makeMessage(n int) *message {
 	}
 	count := 1
 	if entry.Type == ownership.Moved {
-		count += s.random.IntN(2)
+		count += s.contents.IntN(2)
 	}
-	for _, i := range s.random.Perm(len(s.resources))[:count] {
+	for _, i := range s.contents.Perm(len(s.resources))[:count] {
 		m.changes = append(m.changes, ownership.Change{Resource: s.resources[i], Entry: entry})
 	}
 	return m
 }
 
 // makeFlood makes more moves of one resource than may be without effect.
-func (s *simulation) makeFlood(entry ownership.Entry, from, to string) (changes []ownership.Change) {
-	r := s.resources[s.random.IntN(len(s.resources))]
+func (s *registryWorld) makeFlood(entry ownership.Entry, from, to string) (changes []ownership.Change) {
+	r := s.resources[s.contents.IntN(len(s.resources))]
 	entry.Type, entry.From, entry.To = ownership.Moved, from, to
 	id := entry.ID
 	for i := range ownership.MaxIdleMoves + 3 {
@@ -95,39 +109,38 @@ func (s *simulation) makeFlood(entry ownership.Entry, from, to string) (changes 
 	return changes
 }
 
-// events lists what was to be delivered, for a seed that fails.
-func (s *simulation) events() string {
-	var b strings.Builder
+// events lists what was to be delivered, for a plan that fails.
+func (s *registryWorld) events() (all []string) {
 	for _, m := range s.messages {
 		e := m.changes[0].Entry
-		fmt.Fprintf(&b, "  %s %s %s at %s:", m.name, e.Type, e.ID, e.Time.Format(time.RFC3339Nano))
+		line := fmt.Sprintf("%s %s %s at %s:", m.name, e.Type, e.ID, e.Time.Format(time.RFC3339Nano))
 		if e.Type == ownership.Moved {
-			fmt.Fprintf(&b, " %s → %s", e.From, e.To)
+			line += fmt.Sprintf(" %s → %s", e.From, e.To)
 		} else {
-			fmt.Fprintf(&b, " %s", e.Tenant)
+			line += " " + e.Tenant
 		}
 		for _, c := range m.changes[:min(2, len(m.changes))] {
 			if c.Resource != (registry.Resource{}) {
-				fmt.Fprintf(&b, " %s", c.Resource)
+				line += " " + c.Resource.String()
 			}
 		}
 		if len(m.changes) > 2 {
-			fmt.Fprintf(&b, ", %d moves", len(m.changes))
+			line += fmt.Sprintf(", %d moves", len(m.changes))
 		}
-		b.WriteString("\n")
+		all = append(all, line)
 	}
 	for _, r := range s.retractions {
-		fmt.Fprintf(&b, "  retract %s\n", r.id)
+		all = append(all, r.part())
 	}
 	for _, c := range s.claims {
-		fmt.Fprintf(&b, "  claim %s %s: %t\n", c.resource, c.tenant, c.yes)
+		all = append(all, fmt.Sprintf("claim %s %s: %t", c.resource, c.tenant, c.yes))
 	}
-	return b.String()
+	return all
 }
 
 // check holds what is left against the reference: with the claims that were
 // answered yes, and without the moves for which there was no room.
-func (s *simulation) check() error {
+func (s *registryWorld) check() error {
 	var ref reference.Registry
 	for _, m := range s.messages {
 		for _, c := range m.changes {
@@ -156,13 +169,13 @@ func (s *simulation) check() error {
 
 // archived reports whether a claim came from an archive: of several the smallest
 // counts.
-func (s *simulation) archived(r registry.Resource, claim ownership.Entry) bool {
+func (s *registryWorld) archived(r registry.Resource, claim ownership.Entry) bool {
 	return slices.ContainsFunc(s.messages, func(m *message) bool {
 		return m.changes[0].Resource == r && m.changes[0].Entry.Equal(claim)
 	})
 }
 
-func (s *simulation) history(r registry.Resource) ownership.History {
+func (s *registryWorld) history(r registry.Resource) ownership.History {
 	snapshot := s.snapshot(r)
 	if len(snapshot.Records) == 0 {
 		return nil
@@ -170,9 +183,7 @@ func (s *simulation) history(r registry.Resource) ownership.History {
 	return snapshot.Records[0].History
 }
 
-func (s *simulation) ledger() *ownership.Ledger { return s.snapshot().Ledger }
-
-func (s *simulation) snapshot(resources ...registry.Resource) ownership.Snapshot {
+func (s *registryWorld) snapshot(resources ...registry.Resource) ownership.Snapshot {
 	resources = slices.DeleteFunc(resources, func(r registry.Resource) bool { return r == registry.Resource{} })
 	snapshot, err := s.truth.Read(context.Background(), resources)
 	if err != nil {

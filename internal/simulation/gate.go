@@ -2,17 +2,18 @@ package simulation
 
 import (
 	"context"
+	"maps"
 	"path"
+	"slices"
 	"strings"
-	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	"github.com/northstar-engines/realtime-registry/internal/docdb"
 	"github.com/northstar-engines/realtime-registry/internal/docdb/docdbtest"
+	"github.com/northstar-engines/realtime-registry/internal/quotastore"
 	"github.com/northstar-engines/realtime-registry/internal/regstore"
-	"github.com/northstar-engines/realtime-registry/registry"
 )
 
 // answer is the step after a write was made: who fails there does not learn that it
@@ -23,27 +24,30 @@ const answer = "answer"
 func (s *simulation) gate(p *process) docdb.DB {
 	return docdbtest.Around(s.db, func(c *docdbtest.Call, do func() error) error {
 		ctx := c.Context
-		if s.rules.Deadline && len(c.Writes) > 0 {
+		if s.plan.Rules.Deadline && len(c.Writes) > 0 {
 			ctx, c.Context = p.ctx, p.ctx
 		}
-		stamp(c.Writes) // by the time of the request, which a commit comes after
-		if err := answered(s.stands(ctx, p, c.Method, key(c))); err != nil {
+		s.stamp(p, c.Writes)
+		about := key(c)
+		if err := answered(s.stands(ctx, p, c.Method, about)); err != nil {
 			return err
 		}
 		if c.Method == "Listen" {
 			s.deafen(p, c)
 			return do()
 		}
-		p.count(c)
-		err := s.leaveOut(p, c, do)
+		err := s.world.call(p, c, do)
 		if len(c.Writes) == 0 {
 			return err
 		}
-		s.note(c, err)
-		if err != nil || s.calm {
+		s.countRaces(c, err)
+		if err != nil {
 			return err
 		}
-		return answered(s.stands(ctx, p, answer, key(c)))
+		if s.world.wrote(p, c); s.isCalm() {
+			return nil
+		}
+		return answered(s.stands(ctx, p, answer, about))
 	})
 }
 
@@ -58,7 +62,7 @@ func answered(how stepping) error {
 	return nil
 }
 
-// key names what a call is about, but for random names, so that calls of one
+// key names what a call is about, except random names, so that calls of one
 // process that stand at once have an order.
 func key(c *docdbtest.Call) string {
 	var b strings.Builder
@@ -74,42 +78,52 @@ func key(c *docdbtest.Call) string {
 	return b.String() + " " + c.Query.Collection + " " + c.Query.OrderBy
 }
 
-// stamp sets times that are those of the request.
-func stamp(writes []docdb.Write) {
+// expiresAt is the field of the TTL policies.
+const expiresAt = "expires_at"
+
+// stamp sets times that are those of the request, and those that are by the
+// process's clock.
+func (s *simulation) stamp(p *process, writes []docdb.Write) {
 	for i, w := range writes {
 		for _, field := range w.Times {
 			if strings.Contains(field, ".") || w.Mask != nil && !w.If.Absent {
 				continue // nothing rests on these
 			}
-			fields := map[string]*docdb.Value{field: docdb.Timestamp(time.Now())}
-			for name, v := range w.Fields {
-				fields[name] = v
-			}
+			fields := maps.Clone(w.Fields)
+			fields[field] = docdb.Timestamp(s.now())
 			writes[i].Fields, writes[i].Times = fields, nil
 		}
-	}
-}
-
-// count counts which documents a process reads.
-func (p *process) count(c *docdbtest.Call) {
-	for _, name := range c.Names {
-		if r, err := registry.ParseDocumentID(path.Base(name)); err == nil {
-			p.reads[r]++
+		if path.Dir(w.Name) == regstore.FeedCollection && !docdb.Missing(w.Fields[expiresAt]) {
+			fields := maps.Clone(writes[i].Fields)
+			fields[expiresAt] = docdb.Timestamp(fields[expiresAt].GetTimestampValue().AsTime().Add(s.ahead + p.ahead))
+			writes[i].Fields = fields
 		}
 	}
 }
 
-// note takes note of what a write has changed.
-func (s *simulation) note(c *docdbtest.Call, err error) {
-	lost := docdb.LostTheRace(err)
-	for _, code := range c.Codes {
-		lost = lost || docdb.LostRace(code)
+// expire removes what may be removed by the TTL policies, as soon as it may be.
+func (s *simulation) expire() {
+	for _, collection := range []string{regstore.FeedCollection, quotastore.Collection, quotastore.ResetCollection} {
+		var old []docdb.Write
+		_ = s.db.Query(context.Background(), docdb.Query{Collection: collection}, func(d *docdb.Document) error {
+			if at := d.Fields[expiresAt].GetTimestampValue(); at.IsValid() && at.AsTime().Before(s.now()) {
+				old = append(old, docdb.Write{Name: d.Name, Delete: true})
+			}
+			return nil
+		})
+		for chunk := range slices.Chunk(old, docdb.MaxWrites) {
+			if _, err := s.db.Commit(context.Background(), chunk...); err != nil {
+				s.fails("expire: %w", err)
+			}
+			s.met(Expired)
+		}
 	}
-	if lost {
-		s.trouble.Conflicts++
-	}
-	if err == nil {
-		s.noteOwners()
+}
+
+// countRaces counts a write that has lost one.
+func (s *simulation) countRaces(c *docdbtest.Call, err error) {
+	if docdb.LostTheRace(err) || slices.ContainsFunc(c.Codes, docdb.LostRace) {
+		s.met(Conflicts)
 	}
 }
 
@@ -117,41 +131,13 @@ func (s *simulation) note(c *docdbtest.Call, err error) {
 func (s *simulation) deafen(p *process, c *docdbtest.Call) {
 	tell, chance := c.Tell, p.chance()
 	c.Tell = func(e docdb.Event) {
-		if s.stands(c.Context, p, "tell", "") == goes && (e.Whole || chance() < 0.75) {
-			tell(e)
+		if s.stands(c.Context, p, "tell", "") != goes {
+			return
 		}
-	}
-}
-
-// owned is who owned a resource since a time.
-type owned struct {
-	since time.Time
-	owner string
-}
-
-// noteOwners takes note of who owns what from now on.
-func (s *simulation) noteOwners() {
-	snapshot, err := s.truth.Read(context.Background(), s.resources)
-	if err != nil {
-		s.fails("read: %w", err)
-		return
-	}
-	for i, r := range s.resources {
-		before, owner := s.owners[r], snapshot.Records[i].History.Owner(snapshot.Ledger)
-		if len(before) == 0 || before[len(before)-1].owner != owner {
-			s.owners[r] = append(before, owned{time.Now(), owner})
+		if missed := chance() >= 0.75; !e.Whole && missed && !s.plan.without(Silence) {
+			s.met(Silence)
+			return
 		}
+		tell(e)
 	}
-}
-
-// ownedSince reports whether a tenant has owned a resource at any time from then
-// on.
-func (s *simulation) ownedSince(r registry.Resource, tenant string, since time.Time) bool {
-	all := s.owners[r]
-	for i, o := range all {
-		if o.owner == tenant && (i == len(all)-1 || !all[i+1].since.Before(since)) {
-			return true
-		}
-	}
-	return false
 }

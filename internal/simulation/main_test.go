@@ -1,8 +1,12 @@
+// Packages that wait by chance take it from math/rand: a run sets its seed.
+//
+//go:debug randseednop=0
 package simulation_test
 
 import (
 	"flag"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"testing"
 )
@@ -17,6 +21,7 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 	}
+	runtime.GOMAXPROCS(1)  // whose turn it is, is for the scheduler to say
 	debug.SetGCPercent(-1) // seeds repeat until there is too much
 	debug.SetMemoryLimit(512 << 20)
 	os.Exit(m.Run())

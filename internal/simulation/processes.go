@@ -13,24 +13,13 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
-func (s *simulation) start() {
-	for range 3 {
-		s.processes = append(s.processes, s.spawn("worker", s.worker))
-	}
-	for range 2 {
-		s.processes = append(s.processes, s.spawn("rewriter", s.rewriter))
-	}
-	s.processes = append(s.processes, s.spawn("operator", s.operator), s.spawn("reader", s.reader),
-		s.spawn("create flow", s.createFlow))
-}
-
 // message is an event in the queue.
 type message struct {
 	name    string
 	changes []ownership.Change
 	acked   bool
 	holder  *process
-	taken   int
+	n       int // its place
 }
 
 // retraction is what the operator is going to take back.
@@ -40,7 +29,7 @@ type retraction struct {
 }
 
 // worker takes messages, applies them, and settles them.
-func (s *simulation) worker(p *process) {
+func (s *registryWorld) worker(p *process) {
 	for {
 		s.step(p, "take")
 		batch := s.take(p)
@@ -71,16 +60,16 @@ func (s *simulation) worker(p *process) {
 }
 
 // learn takes note of what an operator would be told of.
-func (s *simulation) learn(m *message, outcomes []ownership.Outcome) {
+func (s *registryWorld) learn(m *message, outcomes []ownership.Outcome) {
 	for i, o := range outcomes {
 		switch {
 		case o.Kind == ownership.Conflict && m.changes[i].Entry.Type == ownership.Moved:
-			s.trouble.NamesTwice++
+			s.met(NamesTwice)
 		case o.Kind == ownership.HistoryFull:
-			s.trouble.Full++
+			s.met(Full)
 			s.refused[m.changes[i]] = true
 		case o.Kind != ownership.Duplicate && o.Displaced != nil:
-			s.trouble.Displaced++
+			s.met(Displaced)
 		}
 	}
 }
@@ -93,11 +82,11 @@ type claim struct {
 }
 
 // createFlow claims resources, for any tenant.
-func (s *simulation) createFlow(p *process) {
+func (s *registryWorld) createFlow(p *process) {
 	for {
 		s.sleep(p, time.Duration(p.random.IntN(20))*time.Second)
 		c := claim{tenant: fmt.Sprint("t_", string(rune('a'+p.random.IntN(4)))), resource: s.resources[p.random.IntN(len(s.resources))]}
-		if s.calm {
+		if s.isCalm() {
 			continue
 		}
 		s.claims = append(s.claims, c) // killed in the middle, it may be stored
@@ -106,13 +95,17 @@ func (s *simulation) createFlow(p *process) {
 		created, err := p.store.Claim(p.ctx, c.tenant, c.resource)
 		s.step(p, "answer the claim")
 		s.claims[at].yes = created
+		if kept, ok := s.history(c.resource).Claimed(); ok && err == nil && !created &&
+			kept.Tenant == c.tenant && !holdsEvent(before, kept) && !s.archived(c.resource, kept) {
+			s.fails("the claim of %s for %s was stored, and answered 204", c.resource, c.tenant)
+		}
 		switch {
 		case errors.Is(err, registry.ErrConflict):
-			s.trouble.ClaimsRefused++
+			s.met(ClaimsRefused)
 		case created:
-			s.trouble.Claims++
+			s.met(Claims)
 			if len(before) > 0 {
-				s.trouble.ClaimsJoined++
+				s.met(ClaimsJoined)
 			}
 		}
 	}
@@ -120,35 +113,45 @@ func (s *simulation) createFlow(p *process) {
 
 // take leases up to four messages, in any order. Now and then one is among them
 // that another worker has, or that was settled long ago.
-func (s *simulation) take(p *process) (batch []*message) {
+func (s *registryWorld) take(p *process) (batch []*message) {
+	calm := s.isCalm()
 	for range 1 + p.random.IntN(4) {
+		if len(s.messages) == 0 {
+			return nil
+		}
 		m := s.messages[p.random.IntN(len(s.messages))]
 		again := m.acked || m.holder != nil
-		if again && (s.calm || m.acked && !s.redeliver || p.random.IntN(8) != 0) {
+		if again && (calm || m.acked && !s.redeliver || p.random.IntN(8) != 0 || s.plan.without(Duplicates)) {
 			continue
 		}
 		if again {
-			s.trouble.Duplicates++
+			s.met(Duplicates)
 		}
-		m.taken++
-		m.holder = p
-		batch = append(batch, m)
+		batch = append(batch, s.lease(p, m))
 	}
 	if len(batch) == 0 {
 		for _, m := range s.messages {
 			if !m.acked && m.holder == nil {
-				m.holder = p
-				return append(batch, m)
+				return append(batch, s.lease(p, m))
 			}
 		}
 	}
 	return batch
 }
 
+func (s *registryWorld) lease(p *process, m *message) *message {
+	m.holder = p
+	if m.n < s.furthest {
+		s.met(Reordered)
+	}
+	s.furthest = max(s.furthest, m.n)
+	return m
+}
+
 // rewriter is package rewrite.
-func (s *simulation) rewriter(p *process) {
+func (s *registryWorld) rewriter(p *process) {
 	var store ownership.Rewriter = p.store
-	if s.rules.LastPass {
+	if s.plan.Rules.LastPass {
 		store = hasty{store}
 	}
 	worker, err := rewrite.New(store, rewrite.Options{Holder: p.name, Lease: lease, Page: 2, Rate: governor.Unlimited})
@@ -165,7 +168,7 @@ func (s *simulation) rewriter(p *process) {
 }
 
 // operator takes moves back, at any time.
-func (s *simulation) operator(p *process) {
+func (s *registryWorld) operator(p *process) {
 	for {
 		s.sleep(p, time.Duration(p.random.IntN(30))*time.Second)
 		if len(s.retractions) == 0 {

@@ -29,12 +29,17 @@ func TestProofOfConvergenceByAMillionCases(t *testing.T) {
 
 func TestProofBySimulationOfManySeeds(t *testing.T) {
 	const many = 50_000
-	var all simulation.Trouble
-	for seed := uint64(1); seed <= many; seed++ {
-		trouble, err := simulation.Run(t, seed, simulation.Rules{})
-		require.NoError(t, err)
-		all.Add(trouble)
+	for name, throttle := range worlds {
+		t.Run(name, func(t *testing.T) { runSeeds(t, throttle, 1, many) })
 	}
-	t.Logf("seeds 1 to %d: %+v", many, all)
-	require.Empty(t, all.Missing())
+}
+
+func TestProofThatTheSimulationNoticesARuleThatIsLeftOut(t *testing.T) {
+	requireNoticed(t, map[string]left{
+		"the feed condition":                    {simulation.Rules{Feed: true}, 1},
+		"the overlap of the feed's cursor":      {simulation.Rules{Overlap: true}, 1},
+		"one job at a time, and a fresh ledger": {simulation.Rules{Order: true, Fresh: true}, 1},
+		"the last pass":                         {simulation.Rules{LastPass: true}, 1},
+		"the deadline of a commit":              {simulation.Rules{Deadline: true}, 1},
+	})
 }

@@ -50,25 +50,25 @@ type jobLeftOut struct {
 }
 
 // leaveOut makes a call, without the rules that are left out.
-func (s *simulation) leaveOut(p *process, c *docdbtest.Call, do func() error) error {
+func (s *registryWorld) leaveOut(p *process, c *docdbtest.Call, do func() error) error {
 	switch c.Method {
 	case "Commit":
 		c.Writes = s.withoutNotices(c.Writes)
-		if s.rules.Order {
+		if s.plan.Rules.Order {
 			c.Writes = withoutLease(c.Writes)
 		}
 	case "BatchWrite":
-		if s.rules.PathWrite && p.role == "rewriter" {
+		if s.plan.Rules.PathWrite && p.role == "rewriter" {
 			return s.writeOwners(c, do)
 		}
 	case "Query":
 		return s.query(p, c, do)
 	case "Get":
 		err := do()
-		if s.rules.Order {
+		if s.plan.Rules.Order {
 			delete(c.Found, s.db.Name(regstore.LedgerCollection, "rewriting"))
 		}
-		if s.rules.Fresh {
+		if s.plan.Rules.Fresh {
 			p.freeze(c, s.db.Name(regstore.LedgerCollection, "head"))
 		}
 		return err
@@ -76,14 +76,14 @@ func (s *simulation) leaveOut(p *process, c *docdbtest.Call, do func() error) er
 	return do()
 }
 
-func (s *simulation) stored(name string) *docdb.Document {
+func (s *registryWorld) stored(name string) *docdb.Document {
 	found, _, _ := s.db.Get(context.Background(), []string{name})
 	return found[name]
 }
 
 // withoutNotices are writes without the feed entries that are left out.
-func (s *simulation) withoutNotices(writes []docdb.Write) []docdb.Write {
-	if !s.rules.Feed && !s.rules.ClaimFeed {
+func (s *registryWorld) withoutNotices(writes []docdb.Write) []docdb.Write {
+	if !s.plan.Rules.Feed && !s.plan.Rules.ClaimFeed {
 		return writes
 	}
 	omitted := map[string]bool{} // ids of documents
@@ -91,7 +91,7 @@ func (s *simulation) withoutNotices(writes []docdb.Write) []docdb.Write {
 		before := s.stored(w.Name).GetFields()
 		moved := w.Fields["tenant_id"].GetStringValue() != before["tenant_id"].GetStringValue()
 		joined := claimed(w.Fields) && !claimed(before)
-		omitted[path.Base(w.Name)] = s.rules.Feed && !moved || s.rules.ClaimFeed && joined
+		omitted[path.Base(w.Name)] = s.plan.Rules.Feed && !moved || s.plan.Rules.ClaimFeed && joined
 	}
 	var left []docdb.Write
 	for _, w := range writes {
@@ -137,7 +137,7 @@ func withoutLease(writes []docdb.Write) []docdb.Write {
 }
 
 // writeOwners makes those writes alone that change a tenant_id.
-func (s *simulation) writeOwners(c *docdbtest.Call, do func() error) error {
+func (s *registryWorld) writeOwners(c *docdbtest.Call, do func() error) error {
 	all, made := c.Writes, []int{}
 	c.Writes = nil
 	for i, w := range all {
@@ -159,16 +159,16 @@ func (s *simulation) writeOwners(c *docdbtest.Call, do func() error) error {
 	return err
 }
 
-func (s *simulation) query(p *process, c *docdbtest.Call, do func() error) error {
+func (s *registryWorld) query(p *process, c *docdbtest.Call, do func() error) error {
 	switch {
 	case c.Query.OrderBy == "pending":
 		p.job.claiming = true
-		if s.rules.Order {
+		if s.plan.Rules.Order {
 			return s.newestFirst(p, c, do)
 		}
-	case s.rules.PathQuery && c.Query.Collection == regstore.Collection:
+	case s.plan.Rules.PathQuery && c.Query.Collection == regstore.Collection:
 		c.Query.Any = slices.DeleteFunc(slices.Clone(c.Query.Any), func(f docdb.Filter) bool { return f.Field == "path" })
-	case s.rules.Overlap && c.Query.Collection == regstore.FeedCollection:
+	case s.plan.Rules.Overlap && c.Query.Collection == regstore.FeedCollection:
 		f := c.Query.Any[0]
 		f.Value = docdb.Timestamp(f.Value.GetTimestampValue().AsTime().Add(regstore.CommitDeadline + time.Second))
 		c.Query.Any = []docdb.Filter{f}
@@ -177,12 +177,12 @@ func (s *simulation) query(p *process, c *docdbtest.Call, do func() error) error
 }
 
 // newestFirst visits pending entries that no other rewriter has, the newest first.
-func (s *simulation) newestFirst(p *process, c *docdbtest.Call, do func() error) error {
+func (s *registryWorld) newestFirst(p *process, c *docdbtest.Call, do func() error) error {
 	visit, limit := c.Visit, c.Query.Limit
 	var pending []*docdb.Document
 	c.Query.Limit, c.Visit = 0, func(d *docdb.Document) error {
 		job := d.Fields["rewriting"].GetMapValue().GetFields()
-		holder, since := job["holder"].GetStringValue(), time.Since(d.UpdateTime.AsTime())
+		holder, since := job["holder"].GetStringValue(), s.now().Sub(d.UpdateTime.AsTime())
 		if holder == "" || holder == p.name || since > lease {
 			pending = append(pending, d)
 		}

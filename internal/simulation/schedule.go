@@ -2,33 +2,41 @@ package simulation
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"math/rand/v2"
 	"slices"
 	"testing/synctest"
 	"time"
-
-	"github.com/northstar-engines/realtime-registry/internal/ownership"
 )
+
+const (
+	// mostSteps is how many steps a run may take: it must come to rest.
+	mostSteps = 200_000
+	// leastChaos and mostChaos bound for how many of them there is trouble.
+	leastChaos, mostChaos = 200, 1_700
+)
+
+// mildness is what may befall processes, and how many steps it takes on average.
+type mildness struct {
+	kill, stop int
+	days       bool // half a day may pass
+}
 
 // schedule lets one go on after the other until nothing is left to do.
 func (s *simulation) schedule() error {
-	const most = 200_000
-	chaos := 200 + s.random.IntN(1500)
-	for step := range most {
+	chaos := leastChaos + s.random.IntN(mostChaos-leastChaos)
+	day := s.random.IntN(24 * chaos) // seldom within it, since all wait for long
+	for step := range mostSteps {
 		synctest.Wait() // all stand, or sleep
-		s.trouble.Steps++
-		s.calm = step > chaos
+		s.trouble[Steps]++
+		s.setCalm(step > cmp.Or(s.plan.Steps, chaos))
 		if s.fault != nil {
 			return s.fault
 		}
-		if s.calm && s.done() {
+		if s.calm && s.allGo() && s.world.done() {
 			return nil
 		}
-		if !s.calm && s.random.IntN(60) == 0 {
-			s.kill()
-		}
+		s.befall(step == day)
 		if s.random.IntN(s.slowness) == 0 {
 			time.Sleep(time.Duration(s.random.IntN(1500)) * time.Millisecond)
 			continue
@@ -39,48 +47,119 @@ func (s *simulation) schedule() error {
 			time.Sleep(time.Duration(1+s.random.IntN(100)) * time.Millisecond) // until somebody wakes
 			continue
 		}
-		if s.heldUp(w, s.random) {
-			w.until = time.Now().Add(s.holdUp(s.random))
-		} else {
-			s.letGo(w, s.random)
-		}
+		s.letGo(w, s.random)
 	}
 	return errors.New("it never came to rest")
+}
+
+func (s *simulation) setCalm(calm bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calm = calm
+}
+
+// befall lets trouble befall processes. Chances are taken whether or not the plan
+// is without the trouble, so that the rest stays as it is.
+func (s *simulation) befall(day bool) {
+	if s.calm {
+		return
+	}
+	mild := s.world.mildness()
+	if s.random.IntN(mild.kill) == 0 {
+		s.kill(s.processes[s.random.IntN(len(s.processes))])
+	}
+	if s.random.IntN(mild.stop) == 0 {
+		s.stop(s.processes[s.random.IntN(len(s.processes))], time.Duration(1200+s.random.IntN(3600))*time.Second)
+	}
+	if s.random.IntN(100) == 0 {
+		s.allGo()
+	}
+	if day && mild.days && !s.plan.without(Days) {
+		s.met(Days)
+		s.notes("half a day passes, or more")
+		s.pass(12*time.Hour + time.Duration(s.random.IntN(16))*time.Hour)
+	}
+}
+
+// stop stops a process where it stands.
+func (s *simulation) stop(p *process, d time.Duration) {
+	if p == nil || s.plan.without(Stops) {
+		return
+	}
+	s.met(Stops)
+	s.notes("%s is stopped for %v", p.name, d)
+	p.until = time.Now().Add(d)
+}
+
+// allGo lets time pass until nobody is stopped, and reports whether nobody was.
+func (s *simulation) allGo() bool {
+	none := true
+	for _, p := range s.processes {
+		if p == nil || !p.until.After(time.Now()) {
+			continue
+		}
+		none = false
+		s.pass(time.Until(p.until))
+		s.notes("%s goes on", p.name)
+	}
+	return none
+}
+
+// pass lets time pass, more than anybody waits for.
+func (s *simulation) pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+	s.expire()
 }
 
 // letReadersGo lets readers take a few steps. They write nothing, so nobody else
 // is the wiser.
 func (s *simulation) letReadersGo() {
 	for range s.readers.IntN(4) {
-		if w := s.pick(true); w == nil {
+		w := s.pick(true)
+		if w == nil {
 			return
-		} else if s.heldUp(w, s.readers) {
-			w.until = time.Now().Add(s.holdUp(s.readers))
-		} else {
-			s.letGo(w, s.readers)
-			synctest.Wait()
 		}
+		s.letGo(w, s.readers)
+		synctest.Wait()
 	}
 }
 
+// letGo lets one go on, unless it is held up.
 func (s *simulation) letGo(w *stand, random *rand.Rand) {
+	if s.heldUp(w, random) {
+		if d := s.holdUp(random); !s.plan.without(Delays) {
+			s.met(Delays)
+			s.notes("%s is held up for %v before %s %s", w.name, d, w.what, w.key)
+			w.until = time.Now().Add(d)
+			return
+		}
+	}
 	s.mu.Lock()
 	s.waiting = slices.DeleteFunc(s.waiting, func(other *stand) bool { return other == w })
 	s.mu.Unlock()
-	w.on <- s.how(w, random)
+	how := s.how(w, random)
+	s.notes("%s %s %s%s", w.name, w.what, w.key, []string{"", ": fails", ""}[how])
+	w.on <- how
 }
 
 // how chooses how a step goes on.
 func (s *simulation) how(w *stand, random *rand.Rand) stepping {
+	kind := ""
 	switch {
 	case s.calm || w.key == "":
 	case w.what == answer && random.IntN(12) == 0:
-		s.trouble.Ambiguous++
-		return fails
+		kind = Lost
 	case w.what != answer && random.IntN(40) == 0:
-		return fails
+		kind = Errors
 	}
-	return goes
+	if kind == "" || s.plan.without(kind) {
+		return goes
+	}
+	if s.met(kind); kind == Lost {
+		s.world.lost(w.process)
+	}
+	return fails
 }
 
 // heldUp reports whether a process is held up now: most often where it matters,
@@ -107,8 +186,9 @@ func (s *simulation) holdUp(random *rand.Rand) time.Duration {
 func (s *simulation) pick(reader bool) *stand {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	now := time.Now()
 	ready := slices.DeleteFunc(slices.Clone(s.waiting), func(w *stand) bool {
-		return w.until.After(time.Now()) || (w.role == "reader") != reader
+		return (w.role == "reader") != reader || w.until.After(now) || w.process.until.After(now)
 	})
 	if len(ready) == 0 {
 		return nil
@@ -123,52 +203,19 @@ func (s *simulation) pick(reader bool) *stand {
 }
 
 // kill ends a process where it stands, and starts another one in its place.
-func (s *simulation) kill() {
-	i := s.random.IntN(len(s.processes))
-	p := s.processes[i]
-	s.trouble.Kills++
-	if p.unacked {
-		s.trouble.KilledUnacked++
+func (s *simulation) kill(p *process) {
+	if p == nil || s.plan.without(Kills) {
+		return
 	}
-	if s.hasJob(p) {
-		s.trouble.KilledRewriter++
-	}
+	s.met(Kills)
+	s.notes("%s is killed", p.name)
+	s.world.kills(p)
+	s.restart(p)
+}
+
+// restart starts a process in the place of one that ends.
+func (s *simulation) restart(p *process) {
 	s.end(p)
-	for _, m := range s.messages {
-		if m.holder == p {
-			m.holder = nil // its lease ends, some time
-		}
-	}
-	s.processes[i] = s.spawn(p.role, p.body)
+	s.processes[p.slot] = s.spawn(p.slot, p.role, p.body)
 	synctest.Wait()
-}
-
-func (s *simulation) hasJob(p *process) bool {
-	return p.role == "rewriter" && slices.ContainsFunc(s.moves(), func(m ownership.LedgerEntry) bool {
-		return m.Rewriting.State == ownership.RewritingRunning && m.Rewriting.Holder == p.name
-	})
-}
-
-func (s *simulation) moves() []ownership.LedgerEntry {
-	moves, err := s.truth.Moves(context.Background())
-	if err != nil {
-		s.fails("list moves: %w", err)
-	}
-	return moves
-}
-
-// done reports whether all messages are settled, all retractions made, and all
-// documents rewritten.
-func (s *simulation) done() bool {
-	for _, m := range s.messages {
-		if !m.acked || m.holder != nil {
-			return false
-		}
-	}
-	for _, r := range s.retractions {
-		if !r.done {
-			return false
-		}
-	}
-	return !slices.ContainsFunc(s.moves(), func(m ownership.LedgerEntry) bool { return m.Rewriting.Pending() })
 }

@@ -1,28 +1,36 @@
-// Package simulation runs workers, rewriters, an operator, create flows that
-// claim, and verifiers with their caches and watches in one process, under a
-// scheduler with a seed, and holds what comes out against the independent fold in
-// internal/reference. It is for proofs.
+// Package simulation runs many processes in one, under a scheduler with a seed, and
+// holds what they do against rules that are written down independently. It is for
+// proofs. There are two worlds: workers, rewriters, an operator, create flows that
+// claim, and verifiers with their caches and watches, held against the fold in
+// internal/reference; and transports with their throttles, an operator who resets,
+// and policies that change, held against the windows as they are stored.
 //
-// The code that runs is what ships: the store over a document database in memory
-// (internal/regstore, internal/docdb/memdb), package rewrite, package
-// verifier, package handlers' reduction. Only the loop that takes and settles
-// messages is the simulation's. Each process has the database through a gate,
-// where each call stands before it is made, and each write again before its answer
-// is taken. The scheduler alone decides which one goes on, while everything else
-// stands still: it lets others go first, moves the clock, delivers messages again,
-// loses answers after commits, and kills processes at any of these points; a
-// process that comes after a killed one knows nothing of it. What a killed process
-// has not sent by then is never made.
+// The code that runs is what ships: the stores over a document database in memory
+// (internal/regstore, internal/quotastore, internal/docdb/memdb), packages rewrite,
+// verifier and quota, package handlers' reduction. Only the loop that takes and
+// settles messages is the simulation's. Each process has the database through a
+// gate, where each call stands before it is made, and each write again before its
+// answer is taken. The scheduler alone decides which one goes on, while everything
+// else stands still: it lets others go first, moves the clock, delivers messages
+// again, fails calls, loses answers after commits, holds calls up, stops whole
+// processes for an hour, and kills them, at any of these points; a process that
+// comes after a killed one knows nothing of it. What a killed process has not sent
+// by then is never made.
 //
-// The clock is that of a testing/synctest bubble. A seed makes the run: the same
-// seed, the same steps, but for those of readers, who wait by chances of their own
-// and change nothing; and unless the collector of garbage comes by, since the store
-// keeps ledgers as long as somebody uses them.
+// The clock is that of a testing/synctest bubble. The database's own is set apart
+// from it, and what a process writes by its own clock is set apart again, for each
+// process. All else that a process does with its clock is differences.
+//
+// A Plan makes the run: the same plan, the same steps. Readers have chances of
+// their own, so that what they do changes nothing for the others. Two runs may
+// differ only in which of several timers of one moment, or goroutines of one
+// process, comes first.
 package simulation
 
 import (
 	"context"
 	"fmt"
+	mathrand "math/rand"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -30,76 +38,116 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/northstar-engines/realtime-registry/internal/docdb/docdbtest"
 	"github.com/northstar-engines/realtime-registry/internal/docdb/memdb"
-	"github.com/northstar-engines/realtime-registry/internal/ownership"
-	"github.com/northstar-engines/realtime-registry/internal/regstore"
-	"github.com/northstar-engines/realtime-registry/registry"
 )
 
-// lease is that of the rewriters.
-const lease = 30 * time.Second
+// oneAtATime: packages that wait by chance take it from math/rand's only source.
+var oneAtATime sync.Mutex
 
-// Run runs one seed to quiescence, in a bubble. The error says what did not hold.
-func Run(t *testing.T, seed uint64, rules Rules) (trouble Trouble, err error) {
-	synctest.Test(t, func(*testing.T) { trouble, err = run(seed, rules) })
-	return trouble, err
+// Run runs a plan to quiescence, in a bubble. The error says what did not hold.
+func Run(t *testing.T, plan Plan) (met Trouble, err error) {
+	oneAtATime.Lock()
+	defer oneAtATime.Unlock()
+	s := newSimulation(plan)
+	synctest.Test(t, func(*testing.T) { err = s.run() })
+	if err != nil {
+		err = &Failure{Plan: plan, Err: err, events: s.world.events()}
+	}
+	return s.trouble, err
 }
 
-func run(seed uint64, rules Rules) (Trouble, error) {
+// world is what runs, and what is held against it.
+type world interface {
+	// start makes what there is to do, and starts the processes.
+	start() error
+	// call makes a call of the database for a process.
+	call(p *process, c *docdbtest.Call, do func() error) error
+	// wrote is called after a write that was made.
+	wrote(p *process, c *docdbtest.Call)
+	// lost is called if a process is not told of its last write.
+	lost(p *process)
+	// mildness is what may befall processes.
+	mildness() mildness
+	// kills is called before a process ends where it stands.
+	kills(p *process)
+	// done reports whether nothing is left to do.
+	done() bool
+	// check holds what is left against the rules.
+	check() error
+	// events lists what there was to do.
+	events() []string
+	// parts names what the plan may leave out, beside processes.
+	parts() []string
+}
+
+type simulation struct {
+	plan    Plan
+	world   world
+	random  *rand.Rand
+	readers *rand.Rand
+	db      *memdb.DB
+	ahead   time.Duration // how much the database's clock is ahead
+	trouble Trouble
+
+	processes []*process
+	started   int
+	slowness  int // how many steps it takes until the clock moves
+
+	mu      sync.Mutex
+	waiting []*stand
+	calm    bool // no more trouble: what is left is to end
+	fault   error
+}
+
+func newSimulation(plan Plan) *simulation {
+	mathrand.Seed(int64(plan.Seed)) //nolint:staticcheck // the source of the waits of packages that have no other
 	s := &simulation{
-		random:  rand.New(rand.NewPCG(seed, 1)),
-		readers: rand.New(rand.NewPCG(seed, 4)),
-		rules:   rules,
-		db:      memdb.New(time.Now),
-		refused: map[ownership.Change]bool{},
-		owners:  map[registry.Resource][]owned{},
+		plan:    plan,
+		random:  rand.New(rand.NewPCG(plan.schedule(), 1)),
+		readers: rand.New(rand.NewPCG(plan.schedule(), 4)),
+		trouble: Trouble{},
 	}
-	s.redeliver = s.random.IntN(2) == 0
 	s.slowness = []int{4, 30, 200}[s.random.IntN(3)]
-	truth, err := regstore.Open(context.Background(), s.db, regstore.Options{})
-	if err != nil {
-		return s.trouble, err
+	if plan.Throttle {
+		s.world = newThrottleWorld(s)
+	} else {
+		s.world = newRegistryWorld(s)
 	}
-	s.truth = truth
-	s.makeEvents()
-	s.start()
-	err = s.schedule()
+	return s
+}
+
+func (s *simulation) run() error {
+	s.ahead = s.clockApart()
+	s.db = memdb.New(s.now)
+	if err := s.world.start(); err != nil {
+		return err
+	}
+	err := s.schedule()
+	s.mu.Lock()
+	s.calm = true
+	s.mu.Unlock()
 	for _, p := range s.processes {
 		s.end(p)
 	}
 	time.Sleep(time.Minute) // what waits for something in vain gives up
 	if err == nil {
-		err = s.check()
+		err = s.world.check()
 	}
-	if err != nil {
-		err = fmt.Errorf("seed %d: %w\n%s", seed, err, s.events())
-	}
-	return s.trouble, err
+	return err
 }
 
-type simulation struct {
-	random  *rand.Rand
-	readers *rand.Rand // what readers do depends on chances that are the verifier's own
-	rules   Rules
-	db      *memdb.DB
-	truth   *regstore.Store // without a gate
-	trouble Trouble
+// now is the time by the database's clock.
+func (s *simulation) now() time.Time { return time.Now().Add(s.ahead) }
 
-	messages    []*message
-	retractions []*retraction
-	claims      []claim
-	refused     map[ownership.Change]bool // as history_full, once at least
-	resources   []registry.Resource
-	owners      map[registry.Resource][]owned // since when, in order
-	processes   []*process
-	started     int
-	slowness    int  // how many steps it takes until the clock moves
-	redeliver   bool // messages that were settled come again, which repairs much
-
-	mu      sync.Mutex
-	waiting []*stand
-	calm    bool // no more kills and faults: what is left is to end
-	fault   error
+// clockApart is how much the database's clock is ahead of those of processes.
+func (s *simulation) clockApart() time.Duration {
+	apart := []time.Duration{0, 3 * time.Hour, -3 * time.Hour, 400 * 24 * time.Hour}[s.random.IntN(4)]
+	if apart == 0 || s.plan.without(Clocks) {
+		return 0
+	}
+	s.met(Clocks)
+	return apart + time.Duration(s.random.Int64N(int64(time.Hour)))
 }
 
 // process is one process of the simulation, with all its goroutines.
@@ -107,15 +155,16 @@ type process struct {
 	role   string
 	name   string // its role, and a number
 	number int
+	slot   int // its place among the processes
 	body   func(*process)
 	random *rand.Rand
-	store  *regstore.Store
 	ctx    context.Context
 	cancel context.CancelFunc
+	ahead  time.Duration // how much its clock is ahead of the others'
+	until  time.Time     // stopped
 
-	reads   map[registry.Resource]int // of documents
-	unacked bool                      // it has committed what is not acknowledged
-	job     jobLeftOut
+	registryProcess
+	throttleProcess
 }
 
 // stand is a goroutine that stands before a step.
@@ -139,11 +188,23 @@ const (
 // killed unwinds a goroutine of a process that does not go on.
 type killed struct{}
 
-func (s *simulation) spawn(role string, body func(*process)) *process {
+// add starts a process in the next place, unless the plan leaves it out.
+func (s *simulation) add(role string, body func(*process)) {
+	slot := len(s.processes)
+	if s.plan.without(place(role, slot)) {
+		s.processes = append(s.processes, nil)
+		return
+	}
+	s.processes = append(s.processes, s.spawn(slot, role, body))
+}
+
+func place(role string, slot int) string { return fmt.Sprintf("%s %d", role, slot) }
+
+func (s *simulation) spawn(slot int, role string, body func(*process)) *process {
 	s.started++
 	p := &process{
-		role: role, name: fmt.Sprintf("%s-%d", role, s.started), number: s.started, body: body,
-		random: rand.New(rand.NewPCG(s.random.Uint64(), 2)), reads: map[registry.Resource]int{},
+		role: role, name: fmt.Sprintf("%s-%d", role, s.started), number: s.started, slot: slot, body: body,
+		random: rand.New(rand.NewPCG(s.random.Uint64(), 2)),
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	go func() {
@@ -152,10 +213,6 @@ func (s *simulation) spawn(role string, body func(*process)) *process {
 				panic(r)
 			}
 		}()
-		for p.store == nil {
-			p.store, _ = regstore.Open(p.ctx, s.gate(p), regstore.Options{LedgerRate: 1e6, Chance: p.chance()})
-			s.step(p, "open")
-		}
 		body(p)
 	}()
 	return p
@@ -174,8 +231,11 @@ func (p *process) chance() func() float64 {
 
 // end ends a process where it stands.
 func (s *simulation) end(p *process) {
-	p.cancel()
+	if p == nil {
+		return
+	}
 	s.mu.Lock()
+	p.cancel()
 	s.waiting = slices.DeleteFunc(s.waiting, func(w *stand) bool {
 		if w.process == p {
 			w.on <- isKilled
@@ -202,6 +262,9 @@ func (s *simulation) stands(ctx context.Context, p *process, what, key string) s
 	case <-ctx.Done():
 		s.mu.Lock()
 		defer s.mu.Unlock()
+		if p.ctx.Err() != nil {
+			return isKilled
+		}
 		s.waiting = slices.DeleteFunc(s.waiting, func(other *stand) bool { return other == w })
 		return fails
 	}
@@ -222,16 +285,42 @@ func (s *simulation) sleep(p *process, d time.Duration) {
 	s.step(p, "awake")
 }
 
+// isCalm reports whether there is no more trouble.
+func (s *simulation) isCalm() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.calm
+}
+
+// met counts a kind of trouble.
+func (s *simulation) met(kind string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.trouble[kind]++
+}
+
 // fails notes what must not be.
 func (s *simulation) fails(format string, args ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.failed(format, args...)
+	s.failsLocked(format, args...)
 }
 
-// failed is fails with the lock held.
-func (s *simulation) failed(format string, args ...any) {
+func (s *simulation) failsLocked(format string, args ...any) {
 	if s.fault == nil {
 		s.fault = fmt.Errorf(format, args...)
 	}
 }
+
+// notes tells who traces the plan of a step.
+func (s *simulation) notes(format string, args ...any) {
+	if s.plan.Trace == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.plan.Trace(fmt.Sprintf("%10.3f  %s", time.Since(began).Seconds(), fmt.Sprintf(format, args...)))
+}
+
+// began is when the clock of a bubble begins.
+var began = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)

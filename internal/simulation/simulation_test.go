@@ -1,8 +1,11 @@
 package simulation_test
 
 import (
+	"errors"
 	"flag"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -10,73 +13,94 @@ import (
 )
 
 var (
-	seeds = flag.Uint64("simulation.seeds", 300, "how many seeds to run")
-	first = flag.Uint64("simulation.first", 1, "the first of them")
+	seeds    = flag.Uint64("simulation.seeds", 300, "how many seeds to run of each world")
+	first    = flag.Uint64("simulation.first", 1, "the first of them")
+	onePlan  = flag.String("simulation.plan", "", "the plan that TestOnePlan runs, as a failure prints it")
+	shrinkIn = flag.Duration("simulation.shrink", 30*time.Second, "how long to make a plan that fails smaller")
 )
 
-func TestWhateverTheSchedulerDoesTheRegistryEndsAsTheReferenceSays(t *testing.T) {
-	var all simulation.Trouble
-	for seed := *first; seed < *first+*seeds; seed++ {
-		trouble, err := simulation.Run(t, seed, simulation.Rules{})
-		require.NoError(t, err)
-		all.Add(trouble)
-	}
-	t.Logf("seeds %d to %d: %+v", *first, *first+*seeds-1, all)
-	require.Empty(t, all.Missing(), "the scheduler must meet every kind of trouble")
-}
+// worlds are what there is to simulate: whether it is the throttle's.
+var worlds = map[string]bool{"registry": false, "throttle": true}
 
-func TestASeedReproducesItsRun(t *testing.T) {
-	for seed := range uint64(5) {
-		one, err := simulation.Run(t, seed, simulation.Rules{})
-		require.NoError(t, err)
-		two, err := simulation.Run(t, seed, simulation.Rules{})
-		require.NoError(t, err)
-		require.Equal(t, one.WithoutReaders(), two.WithoutReaders())
+func TestWhateverTheSchedulerDoesTheRulesHold(t *testing.T) {
+	for name, throttle := range worlds {
+		t.Run(name, func(t *testing.T) { runSeeds(t, throttle, *first, *seeds) })
 	}
 }
 
-// Each search begins a little before the seed at which it ended when this was
-// written, and goes on if the code has changed what seeds do.
-func TestTheSimulationNoticesARuleThatIsLeftOut(t *testing.T) {
-	for name, c := range map[string]struct {
-		rules simulation.Rules
-		from  uint64
-	}{
-		"the feed condition":                    {simulation.Rules{Feed: true}, 4_640},
-		"the overlap of the feed's cursor":      {simulation.Rules{Overlap: true}, 950},
-		"the notice of a claim that joins":      {simulation.Rules{ClaimFeed: true}, 310},
-		"the path rule, in the query":           {simulation.Rules{PathQuery: true}, 1},
-		"the path rule, in what is rewritten":   {simulation.Rules{PathWrite: true}, 30},
-		"one job at a time, and a fresh ledger": {simulation.Rules{Order: true, Fresh: true}, 8_040},
-		"the last pass":                         {simulation.Rules{LastPass: true}, 1_715},
-		"the deadline of a commit":              {simulation.Rules{Deadline: true}, 1_330},
+func runSeeds(t *testing.T, throttle bool, first, seeds uint64) {
+	all := simulation.Trouble{}
+	began := time.Now()
+	for seed := first; seed < first+seeds; seed++ {
+		met, err := simulation.Run(t, simulation.Plan{Throttle: throttle, Seed: seed})
+		requireHolds(t, err)
+		all.Add(met)
+	}
+	t.Logf("seeds %d to %d in %v: %v", first, first+seeds-1, time.Since(began).Round(time.Second), all)
+	require.Empty(t, all.Missing(throttle), "the scheduler must meet every kind of trouble")
+}
+
+// requireHolds ends the test with the smallest plan that fails, if one does.
+func requireHolds(t *testing.T, err error) {
+	t.Helper()
+	var failure *simulation.Failure
+	if errors.As(err, &failure) {
+		t.Logf("%v fails (%v); making it smaller", failure.Plan, failure.Err)
+		t.Fatal(simulation.Shrink(t, failure, *shrinkIn))
+	}
+	require.NoError(t, err)
+}
+
+// TestOnePlan runs one plan again, and says what it has done:
+//
+//	go test ./internal/simulation -run TestOnePlan -v -simulation.plan 'registry:17'
+func TestOnePlan(t *testing.T) {
+	if *onePlan == "" {
+		t.Skip("no -simulation.plan")
+	}
+	plan, err := simulation.ParsePlan(*onePlan)
+	require.NoError(t, err)
+	plan.Trace = func(step string) { t.Log(step) }
+	met, err := simulation.Run(t, plan)
+	t.Logf("met: %v", met)
+	require.NoError(t, err)
+}
+
+// What readers do is for chances of package verifier to say too, and nobody else is
+// the wiser.
+func TestAPlanReproducesItsRun(t *testing.T) {
+	for name, throttle := range worlds {
+		t.Run(name, func(t *testing.T) {
+			for seed := range uint64(5) {
+				require.Equal(t, steps(t, throttle, seed), steps(t, throttle, seed))
+			}
+		})
+	}
+}
+
+// steps are those of all but readers.
+func steps(t *testing.T, throttle bool, seed uint64) (steps []string) {
+	_, err := simulation.Run(t, simulation.Plan{Throttle: throttle, Seed: seed, Trace: func(step string) {
+		if !strings.Contains(step, " reader-") {
+			steps = append(steps, step)
+		}
+	}})
+	require.NoError(t, err)
+	require.NotEmpty(t, steps)
+	return steps
+}
+
+func TestAPlanIsReadAsItIsWritten(t *testing.T) {
+	for _, plan := range []simulation.Plan{
+		{Seed: 17},
+		{Throttle: true, Seed: 1, Schedule: 2, Steps: 30, Without: []string{"e1", "worker 2", simulation.Kills}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			for seed := c.from; seed < c.from+20_000; seed++ {
-				if _, err := simulation.Run(t, seed, c.rules); err != nil {
-					t.Logf("noticed: %v", err)
-					_, err := simulation.Run(t, seed, simulation.Rules{})
-					require.NoError(t, err, "with all rules the same seed ends well")
-					return
-				}
-			}
-			t.Error("20,000 seeds have not noticed")
-		})
+		read, err := simulation.ParsePlan(plan.String())
+		require.NoError(t, err)
+		require.Equal(t, plan, read)
 	}
-}
-
-// Jobs in any order, at the same time, do no harm as long as every document is
-// folded with a fresh ledger; one at a time, in order, none with the ledger that
-// the job began with (docs/moves.md).
-func TestEitherOneJobAtATimeOrAFreshLedgerIsEnough(t *testing.T) {
-	for name, rules := range map[string]simulation.Rules{"order left out": {Order: true}, "fresh ledger left out": {Fresh: true}} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			for seed := *first; seed < *first+*seeds/3; seed++ {
-				_, err := simulation.Run(t, seed, rules)
-				require.NoError(t, err)
-			}
-		})
+	for _, text := range []string{"", "registry", "registry:x", "verifier:1", "registry:1;steps:many"} {
+		_, err := simulation.ParsePlan(text)
+		require.ErrorContains(t, err, text)
 	}
 }

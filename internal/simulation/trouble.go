@@ -2,68 +2,86 @@ package simulation
 
 import "slices"
 
-// Trouble counts what a run met. A run that met too little proves little.
-type Trouble struct {
-	Duplicates     int // deliveries of a message that was settled, or is being applied
-	Ambiguous      int // commits whose answer was lost
-	Conflicts      int // commits that failed on their precondition
-	KilledUnacked  int // kills between a commit and its acknowledgement
-	KilledRewriter int // kills inside a rewriting job
-	Kills          int
-	Steps          int
-	Allowed        int // checks that were answered yes
-	Checks         int // of those, by what the verifier had kept
-	Watches        int // held against the truth while they were open
-	WatchesEnded   int // of those, ended by a change, or for want of a certificate
+// Trouble counts what a run met, by kind. A run that met too little proves little.
+type Trouble map[string]int
 
-	Claims        int // claims that were answered yes
-	ClaimsJoined  int // of those, claims of what moves had named before
-	ClaimsRefused int // claims of what was somebody else's
-	NamesTwice    int // events refused because their name had another content
-	Displaced     int // events that took the place of an acknowledged one
-	Full          int // moves refused because a history was full
+// Kinds of trouble that befall processes in either world, and that a plan may be
+// without.
+const (
+	Kills   = "process killed and started again"
+	Errors  = "call failed before it was made"
+	Lost    = "answer lost after a commit"
+	Delays  = "call held up for up to a minute"
+	Stops   = "process stopped for an hour"
+	Clocks  = "clocks set apart"
+	Silence = "listener that misses changes"
+)
+
+var leavable = []string{Kills, Errors, Lost, Delays, Stops, Clocks, Silence, Duplicates, Days}
+
+// Kinds that are counted in either world.
+const (
+	Steps     = "steps"
+	Conflicts = "commit that lost a race"
+)
+
+// Kinds of the registry's world.
+const (
+	Duplicates     = "message delivered again"
+	Reordered      = "message delivered after a later one"
+	Days           = "half a day without any process"
+	Expired        = "feed entry expired"
+	KilledUnacked  = "kill between a commit and its acknowledgement"
+	KilledRewriter = "kill inside the rewriting job"
+	Allowed        = "check answered yes"
+	Remembered     = "check answered yes from memory"
+	Watches        = "watch held against the truth"
+	WatchesEnded   = "watch that ended"
+	Claims         = "claim answered 201"
+	ClaimsJoined   = "claim answered 201 beside moves"
+	ClaimsRefused  = "claim of somebody else's"
+	NamesTwice     = "name with two contents"
+	Displaced      = "displaced event"
+	Full           = "full history"
+)
+
+// Kinds of the throttle's world.
+const (
+	Admitted      = "request admitted"
+	FromMemory    = "request admitted without the store"
+	Refused       = "request refused"
+	Unavailable   = "request without an answer of the store"
+	Rolled        = "window begun after the last"
+	Resets        = "window reset by an operator"
+	PoliciesNew   = "policy changed"
+	GaveBack      = "block given back"
+	AmbiguousTake = "answer of a claim lost"
+	AmbiguousGive = "answer of a give-back lost"
+	Stranded      = "kill of a process with a block"
+	Drained       = "process drained"
+	TotalRefused  = "request refused by its action after its total"
+)
+
+// must are the kinds that each world has to meet over many seeds.
+var must = map[bool][]string{
+	false: {
+		Kills, Errors, Lost, Delays, Stops, Clocks, Silence, Conflicts, Duplicates, Reordered, Days, Expired, KilledUnacked, KilledRewriter,
+		Allowed, Remembered, Watches, WatchesEnded, Claims, ClaimsJoined, ClaimsRefused, NamesTwice, Displaced, Full,
+	},
+	true: {
+		Kills, Errors, Lost, Delays, Stops, Clocks, Silence, Conflicts, Admitted, FromMemory, Refused, Unavailable, Rolled, Resets, PoliciesNew,
+		GaveBack, AmbiguousTake, AmbiguousGive, Stranded, Drained, TotalRefused,
+	},
 }
 
 // Add sums up runs.
-func (t *Trouble) Add(u Trouble) {
-	t.Duplicates += u.Duplicates
-	t.Ambiguous += u.Ambiguous
-	t.Conflicts += u.Conflicts
-	t.KilledUnacked += u.KilledUnacked
-	t.KilledRewriter += u.KilledRewriter
-	t.Kills += u.Kills
-	t.Steps += u.Steps
-	t.Allowed += u.Allowed
-	t.Checks += u.Checks
-	t.Watches += u.Watches
-	t.WatchesEnded += u.WatchesEnded
-	t.Claims += u.Claims
-	t.ClaimsJoined += u.ClaimsJoined
-	t.ClaimsRefused += u.ClaimsRefused
-	t.NamesTwice += u.NamesTwice
-	t.Displaced += u.Displaced
-	t.Full += u.Full
-}
-
-// WithoutReaders is what all met but the readers.
-func (t Trouble) WithoutReaders() Trouble {
-	t.Allowed, t.Checks, t.Watches, t.WatchesEnded = 0, 0, 0, 0
-	return t
+func (t Trouble) Add(u Trouble) {
+	for kind, n := range u {
+		t[kind] += n
+	}
 }
 
 // Missing names the kinds of trouble that were not met.
-func (t Trouble) Missing() (kinds []string) {
-	for name, n := range map[string]int{
-		"duplicate": t.Duplicates, "ambiguous commit": t.Ambiguous, "precondition conflict": t.Conflicts,
-		"kill between commit and ack": t.KilledUnacked, "kill inside the rewriting job": t.KilledRewriter,
-		"check of a cached answer": t.Checks, "watch that ended": t.WatchesEnded, "claim": t.Claims, "claim of what moves name": t.ClaimsJoined,
-		"claim of somebody else's": t.ClaimsRefused, "name with two contents": t.NamesTwice, "displaced event": t.Displaced,
-		"full history": t.Full,
-	} {
-		if n == 0 {
-			kinds = append(kinds, name)
-		}
-	}
-	slices.Sort(kinds)
-	return kinds
+func (t Trouble) Missing(throttle bool) (kinds []string) {
+	return slices.DeleteFunc(slices.Clone(must[throttle]), func(kind string) bool { return t[kind] > 0 })
 }

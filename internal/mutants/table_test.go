@@ -1,0 +1,146 @@
+package mutants_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/northstar-engines/realtime-registry/internal/mutants"
+)
+
+// mutant leaves a rule out of what ships, and says which test must fail then.
+type mutant struct {
+	rule  string
+	edits []mutants.Edit
+	// The test, and its arguments.
+	run  string
+	args []string
+}
+
+// simulated is a mutant that the simulation must notice, beginning at a seed a
+// little before the one at which it did when this was written.
+func simulated(rule, world, first string, edits ...mutants.Edit) mutant {
+	return mutant{rule: rule, edits: edits, run: "TestWhateverTheSchedulerDoesTheRulesHold/" + world, args: []string{
+		"-simulation.first=" + first, "-simulation.seeds=20000", "-simulation.shrink=0s",
+	}}
+}
+
+var table = []mutant{
+	simulated("the feed condition", "registry", "1", mutants.Edit{
+		File: "internal/ownership/update.go",
+		Old:  "u.Feed = u.Write && r.Exists() && historyChanged && !onlyCreation(r.History, u.History)",
+		New:  "u.Feed = u.Write && r.Exists() && u.TenantID != r.TenantID && !onlyCreation(r.History, u.History)",
+	}),
+	simulated("the path, in the query", "registry", "1", mutants.Edit{
+		File: "internal/regstore/query.go",
+		Old:  "docdb.Filter{Field: fieldPath, Op: docdb.Contains, Value: docdb.Text(t)},",
+	}),
+	simulated("the path, in what is rewritten", "registry", "1", mutants.Edit{
+		File: "internal/ownership/update.go",
+		Old:  "u.TenantID != r.TenantID || !slices.Equal(u.Path, r.Path))",
+		New:  "u.TenantID != r.TenantID || slices.Equal(u.Path, nil))",
+	}),
+	simulated("the last pass waits", "registry", "1", mutants.Edit{
+		File: "internal/rewrite/run.go",
+		Old:  "if left == 0 {",
+		New:  "if left >= 0 {",
+	}),
+	simulated("a fresh ledger", "registry", "1", mutants.Edit{
+		File: "internal/regstore/ledger.go",
+		Old:  "time.Since(c.since) < s.ledgerStaleness",
+		New:  "!c.since.IsZero()",
+	}, mutants.Edit{ // with which it may be used for ever
+		File: "internal/regstore/commit.go",
+		Old:  "return ledger.since.Add(s.ledgerStaleness + s.commitDeadline)",
+		New:  "return time.Now().Add(s.commitDeadline)",
+	}),
+	simulated("the deadline of a commit", "registry", "1", mutants.Edit{
+		File: "internal/regstore/commit.go",
+		Old:  "if soon := time.Now().Add(s.commitDeadline); soon.Before(deadline) {\n\t\tdeadline = soon\n\t}\n\treturn context.WithDeadline(ctx, deadline)",
+		New:  "return context.WithCancel(ctx)",
+	}),
+	simulated("certification before use", "registry", "1", mutants.Edit{
+		File: "registry/verifier/internal/certified/certificate.go",
+		Old:  "return c != nil && now.Sub(c.since) <= maxStaleness && now.UnixNano()-c.since.UnixNano() <= int64(maxStaleness)",
+		New:  "return c != nil",
+	}),
+	simulated("the overlap of the feed's cursor", "registry", "1", mutants.Edit{
+		File: "internal/regstore/feed.go",
+		Old:  "at.Add(-s.commitDeadline-timestampSlack)",
+		New:  "at",
+	}),
+	simulated("the void mark", "registry", "1", mutants.Edit{
+		File: "registry/verifier/internal/certified/table.go",
+		Old:  "void := s.voids != m.voids",
+		New:  "void := false",
+	}),
+	simulated("a reader that has not read for half the feed's life drops what it has", "registry", "1", mutants.Edit{
+		File: "internal/regstore/feed.go",
+		Old:  "from.IsZero() || next.Sub(from) > FeedTTL/2",
+		New:  "from.IsZero()",
+	}),
+	simulated("an ambiguous claim is settled by reading, and may not be there", "registry", "1", mutants.Edit{
+		File: "internal/regstore/claim.go",
+		Old:  "if !docdb.LostTheRace(err) {\n",
+		New:  "if !docdb.LostTheRace(err) {\n\t\t\treturn true, nil\n",
+	}),
+	simulated("an ambiguous claim is settled by reading, and may be there", "registry", "1", mutants.Edit{
+		File: "internal/regstore/claim.go",
+		Old:  "return record.History.HoldsClaim(sent), nil",
+		New:  "return false, nil",
+	}),
+	simulated("a window is as it is stored (1)", "throttle", "1", mutants.Edit{
+		File: "quota/window.go",
+		Old:  "if w.Length <= 0 || w.Limit <= 0 {",
+		New:  "if p.Limit > 0 {",
+	}),
+	simulated("a window ends by the store's clock (2)", "throttle", "1", mutants.Edit{
+		File: "quota/block.go",
+		Old:  "w := s.Window.At(s.ReadTime, p)",
+		New:  "w := s.Window.At(time.Now(), p)",
+	}),
+	simulated("a block ends by when its reservation was sent (3)", "throttle", "1", mutants.Edit{
+		File: "quota/block.go",
+		Old:  "b.extend(sent + instant(c.window.Left(r.CommitTime)))",
+		New:  "b.extend(now + instant(c.window.Left(r.CommitTime)))",
+	}),
+	simulated("a new window drops the old block (3)", "throttle", "1", mutants.Edit{
+		File: "quota/block.go",
+		Old:  "b.left, b.size, b.deadline = 0, 0, 0\n",
+		New:  "b.deadline = 0\n",
+	}),
+	simulated("units go back into the window that they are of (4)", "throttle", "1", mutants.Edit{
+		File: "quota/block.go",
+		Old:  "if b.window().ID() != w {",
+		New:  "if b.version == 0 {",
+	}),
+	simulated("an ambiguous reservation is not obtained (5)", "throttle", "1", mutants.Edit{
+		File: "quota/block.go",
+		Old:  "b.version = 0\n\treturn c.units",
+		New:  "b.version = 0\n\tif c.kind == reserve {\n\t\tb.left += c.units\n\t}\n\treturn 0",
+	}),
+	simulated("an ambiguous release is not repeated (5)", "throttle", "1", mutants.Edit{
+		File: "quota/block.go",
+		Old:  "case conflict && c.kind == release:",
+		New:  "case c.kind == release:",
+	}),
+}
+
+// A rule that the table cannot leave out any more is not proven.
+func TestEveryEditApplies(t *testing.T) {
+	root, err := mutants.Root()
+	require.NoError(t, err)
+	for _, m := range table {
+		_, err := mutants.Edited(root, m.edits...)
+		require.NoError(t, err, m.rule)
+	}
+}
+
+func TestAnEditThatDoesNotApplyOnceIsAnError(t *testing.T) {
+	root, err := mutants.Root()
+	require.NoError(t, err)
+	for _, old := range []string{"package nothing", "func "} {
+		_, err := mutants.Edited(root, mutants.Edit{File: "internal/mutants/mutants.go", Old: old})
+		require.ErrorContains(t, err, old)
+	}
+}

@@ -1,0 +1,209 @@
+package simulation
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"path"
+	"slices"
+	"time"
+
+	"github.com/northstar-engines/realtime-registry/internal/docdb"
+	"github.com/northstar-engines/realtime-registry/internal/docdb/docdbtest"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
+	"github.com/northstar-engines/realtime-registry/internal/regstore"
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+// lease is that of the rewriters.
+const lease = 30 * time.Second
+
+// registryWorld is the registry, and all who have to do with it.
+type registryWorld struct {
+	*simulation
+	contents *rand.Rand // of what there is to do
+	truth    *regstore.Store
+
+	messages    []*message
+	furthest    int // the place of the latest message that was delivered
+	retractions []*retraction
+	claims      []claim
+	refused     map[ownership.Change]bool // as history_full, once at least
+	resources   []registry.Resource
+	owners      map[registry.Resource][]owned // since when, in order
+	redeliver   bool                          // messages that were settled come again, which repairs much
+	promised    bool                          // clocks are within the bound for which readers are promised theirs
+	changed     bool                          // the ledger, since it was looked for jobs
+	pending     bool                          // it had some then
+}
+
+// registryProcess is what a process of the registry has.
+type registryProcess struct {
+	store   *regstore.Store
+	reads   map[registry.Resource]int // of documents
+	unacked bool                      // it has committed what is not acknowledged
+	job     jobLeftOut
+}
+
+func newRegistryWorld(s *simulation) *registryWorld {
+	w := &registryWorld{
+		simulation: s,
+		contents:   rand.New(rand.NewPCG(s.plan.Seed, 5)),
+		refused:    map[ownership.Change]bool{},
+		owners:     map[registry.Resource][]owned{},
+		redeliver:  s.random.IntN(2) == 0,
+		promised:   s.random.IntN(16) != 0,
+	}
+	w.makeEvents()
+	return w
+}
+
+func (s *registryWorld) start() (err error) {
+	if s.truth, err = regstore.Open(context.Background(), s.db, regstore.Options{}); err != nil {
+		return err
+	}
+	for _, p := range []struct {
+		role string
+		body func(*process)
+	}{
+		{"worker", s.worker}, {"worker", s.worker}, {"worker", s.worker},
+		{"rewriter", s.rewriter}, {"rewriter", s.rewriter},
+		{"operator", s.operator}, {"reader", s.reader}, {"create flow", s.createFlow},
+	} {
+		s.add(p.role, func(q *process) { s.open(q, p.body) })
+	}
+	return nil
+}
+
+// open opens the store of a process, and sets its clock apart: by up to 11 hours,
+// since entries of the feed are kept for a day by the clocks of those who write
+// them, and readers take account of half of it; or by so much that they are gone
+// at once.
+func (s *registryWorld) open(p *process, body func(*process)) {
+	p.reads = map[registry.Resource]int{}
+	if most := int64(11 * time.Hour); !s.plan.without(Clocks) {
+		p.ahead = time.Duration(p.random.Int64N(2*most) - most)
+		if !s.promised {
+			p.ahead -= 24 * time.Hour
+		}
+	}
+	for p.store == nil {
+		p.store, _ = regstore.Open(p.ctx, s.gate(p), regstore.Options{LedgerRate: 1e6, Chance: p.chance()})
+		s.step(p, "open")
+	}
+	body(p)
+}
+
+// call implements world.
+func (s *registryWorld) call(p *process, c *docdbtest.Call, do func() error) error {
+	for _, name := range c.Names {
+		if r, err := registry.ParseDocumentID(path.Base(name)); err == nil {
+			p.reads[r]++
+		}
+	}
+	return s.leaveOut(p, c, do)
+}
+
+// wrote implements world: it takes note of who owns what from now on.
+func (s *registryWorld) wrote(_ *process, c *docdbtest.Call) {
+	snapshot, err := s.truth.Read(context.Background(), s.resources)
+	if err != nil {
+		s.fails("read: %w", err)
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.changed = s.changed || slices.ContainsFunc(c.Writes, func(w docdb.Write) bool { return path.Dir(w.Name) == regstore.LedgerCollection })
+	for i, r := range s.resources {
+		before, owner := s.owners[r], snapshot.Records[i].History.Owner(snapshot.Ledger)
+		if len(before) == 0 || before[len(before)-1].owner != owner {
+			s.owners[r] = append(before, owned{time.Now(), owner})
+		}
+	}
+}
+
+// owned is who owned a resource since a time.
+type owned struct {
+	since time.Time
+	owner string
+}
+
+func (o owned) String() string {
+	return fmt.Sprintf("%s since %.3f", o.owner, o.since.Sub(began).Seconds())
+}
+
+// owner is who owns a resource now.
+func (s *registryWorld) owner(r registry.Resource) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if all := s.owners[r]; len(all) > 0 {
+		return all[len(all)-1].owner
+	}
+	return ""
+}
+
+// ownedSince reports whether a tenant has owned a resource at any time from then
+// on.
+func (s *registryWorld) ownedSince(r registry.Resource, tenant string, since time.Time) bool {
+	all := s.owners[r]
+	for i, o := range all {
+		if o.owner == tenant && (i == len(all)-1 || !all[i+1].since.Before(since)) {
+			return true
+		}
+	}
+	return false
+}
+
+// mildness implements world.
+func (s *registryWorld) mildness() mildness { return mildness{kill: 60, stop: 900, days: true} }
+
+// lost implements world.
+func (s *registryWorld) lost(*process) {}
+
+// kills implements world.
+func (s *registryWorld) kills(p *process) {
+	if p.unacked {
+		s.met(KilledUnacked)
+	}
+	if s.hasJob(p) {
+		s.met(KilledRewriter)
+	}
+	for _, m := range s.messages {
+		if m.holder == p {
+			m.holder = nil // its lease ends, some time
+		}
+	}
+}
+
+func (s *registryWorld) hasJob(p *process) bool {
+	return p.role == "rewriter" && slices.ContainsFunc(s.moves(), func(m ownership.LedgerEntry) bool {
+		return m.Rewriting.State == ownership.RewritingRunning && m.Rewriting.Holder == p.name
+	})
+}
+
+func (s *registryWorld) moves() []ownership.LedgerEntry {
+	moves, err := s.truth.Moves(context.Background())
+	if err != nil {
+		s.fails("list moves: %w", err)
+	}
+	return moves
+}
+
+// done implements world: all messages are settled, all retractions made, and all
+// documents rewritten.
+func (s *registryWorld) done() bool {
+	for _, m := range s.messages {
+		if !m.acked || m.holder != nil {
+			return false
+		}
+	}
+	for _, r := range s.retractions {
+		if !r.done {
+			return false
+		}
+	}
+	if s.changed {
+		s.changed, s.pending = false, slices.ContainsFunc(s.moves(), func(m ownership.LedgerEntry) bool { return m.Rewriting.Pending() })
+	}
+	return !s.pending
+}
