@@ -45,7 +45,7 @@ installed = { $(1); } >/dev/null 2>&1 || \
 # summary says; with CI=true they fail.
 BESIDE_EMULATORS = bin/emulators $(if $(filter true,$(CI)),,--optional) --
 
-.PHONY: help run build image test race fuzz proofs coverage archive bench emulators python browser proxies prometheus javascript lint tools
+.PHONY: help run build image test race fuzz proofs coverage archive bench emulators python browser proxies prometheus javascript lint imports tools
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -124,6 +124,9 @@ lint: ## gofmt, go vet, staticcheck, and mypy where Python has it
 	@cd deploy/kit && go vet ./... && go run $(STATICCHECK) ./...
 	@if [[ -n "$(PYTHON)" ]]; then cd clients/python && $(PYTHON) -m mypy --no-error-summary; \
 	elif [[ "$(CI)" == true ]]; then echo "no Python has what make python installs" >&2; exit 1; fi
+
+imports: ## which package imports which, from the ground up, with its lines
+	@go run ./internal/layering/cmd/imports
 
 tools:
 	@go build -o bin/ ./emulator/cmd/emulators ./internal/testsummary

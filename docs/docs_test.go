@@ -130,3 +130,19 @@ func TestEveryDependencyHasItsReason(t *testing.T) {
 		require.True(t, imported, "%s is in dependencies.md, and not imported", module)
 	}
 }
+
+// The walks of design §11 and §12 name each file with the functions that are called
+// there, in this form: (`file.go`: `one`, `another`).
+func TestTheWalksOfTheDesignNameFunctionsThatAreThere(t *testing.T) {
+	design := pages(t)["design.md"]
+	walks := design[strings.Index(design, "\n## 11 "):strings.Index(design, "\n## 13 ")]
+	stops := regexp.MustCompile("`([\\w/.-]+\\.go)`((?:[:,] `\\w+`)+)").FindAllStringSubmatch(walks, -1)
+	require.Greater(t, len(stops), 30)
+	for _, stop := range stops {
+		text, err := os.ReadFile(filepath.Join("..", stop[1]))
+		require.NoError(t, err)
+		for _, name := range regexp.MustCompile("`(\\w+)`").FindAllStringSubmatch(stop[2], -1) {
+			require.Regexp(t, `(?m)^func (\([^)]+\) )?`+name[1]+`[\[(]`, string(text), "%s in %s", name[1], stop[1])
+		}
+	}
+}
