@@ -7,118 +7,14 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
-	"runtime"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/northstar-engines/realtime-registry/internal/ownership"
-	"github.com/northstar-engines/realtime-registry/registry"
-	"github.com/northstar-engines/realtime-registry/registry/memregistry"
-	"github.com/northstar-engines/realtime-registry/registry/verifier"
 	"github.com/northstar-engines/realtime-registry/registry/verifier/verifierhttp"
 )
-
-const patience = 300 * time.Millisecond
-
-// failing is a store that is down while it is told to be.
-type failing struct {
-	*memregistry.Store
-	down atomic.Bool
-}
-
-func (s *failing) Read(ctx context.Context, r []registry.Resource) (ownership.Snapshot, error) {
-	if s.down.Load() {
-		return ownership.Snapshot{}, registry.ErrUnavailable
-	}
-	return s.Store.Read(ctx, r)
-}
-
-func (s *failing) Changes(ctx context.Context, cursor *ownership.FeedCursor) (ownership.FeedBatch, error) {
-	if s.down.Load() {
-		return ownership.FeedBatch{}, registry.ErrUnavailable
-	}
-	return s.Store.Changes(ctx, cursor)
-}
-
-// server streams th_1, which t_ann owns, with the handler.
-func server(t *testing.T, handler http.HandlerFunc) (*failing, *httptest.Server) {
-	t.Helper()
-	store := &failing{Store: memregistry.New()}
-	require.NoError(t, registry.New(store).RegisterThread(t.Context(), "t_ann", "th_1"))
-	v, err := verifier.New(store, verifier.Options{MaxStaleness: 200 * time.Millisecond, MaxAge: verifier.Unbounded})
-	require.NoError(t, err)
-	t.Cleanup(v.Close)
-	protect, err := verifierhttp.New(v, verifierhttp.Options{
-		Tenant:   func(r *http.Request) string { return r.Header.Get("Test-Tenant") },
-		Resource: func(*http.Request) registry.Resource { return registry.Resource{Kind: registry.Thread, ID: "th_1"} },
-		Patience: patience,
-	})
-	require.NoError(t, err)
-	s := httptest.NewServer(protect(handler))
-	t.Cleanup(s.Close)
-	require.Eventually(t, func() bool { // the feed is certified
-		return !isClosed(v.Watch(t.Context(), registry.Resource{Kind: registry.Thread, ID: "th_1"}))
-	}, 10*time.Second, time.Millisecond)
-	return store, s
-}
-
-// protected is a handler of which t_ann asks for th_1.
-func protected(t *testing.T, v verifierhttp.Verifier, handler http.HandlerFunc) http.Handler {
-	t.Helper()
-	protect, err := verifierhttp.New(v, verifierhttp.Options{
-		Tenant:   func(*http.Request) string { return "t_ann" },
-		Resource: func(*http.Request) registry.Resource { return registry.Resource{Kind: registry.Thread, ID: "th_1"} },
-	})
-	require.NoError(t, err)
-	return protect(handler)
-}
-
-func isClosed(done <-chan struct{}) bool {
-	select {
-	case <-done:
-		return true
-	default:
-		return false
-	}
-}
-
-func moveAway(t *testing.T, s *failing) {
-	t.Helper()
-	now := time.Now().Add(time.Second)
-	require.Equal(t, ownership.Applied, s.Apply(t.Context(), []ownership.Change{{Entry: ownership.Entry{
-		Type: ownership.Moved, From: "t_ann", To: "t_bob", Version: ownership.Version{Time: now, Source: "test", ID: "m"},
-	}}})[0].Kind)
-}
-
-func request(t *testing.T, s *httptest.Server) *http.Response {
-	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL, nil)
-	require.NoError(t, err)
-	r.Header.Set("Test-Tenant", "t_ann")
-	r.Header.Set("Last-Event-ID", "7")
-	answer, err := s.Client().Do(r)
-	require.NoError(t, err)
-	t.Cleanup(func() { answer.Body.Close() })
-	return answer
-}
-
-// events streams until its context ends, and tells why that was.
-func events(cause chan<- error) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "text/event-stream")
-		fmt.Fprint(w, "data: hello\n\n")
-		w.(http.Flusher).Flush()
-		<-r.Context().Done()
-		cause <- context.Cause(r.Context())
-		fmt.Fprint(w, "data: secret\n\n")
-	}
-}
 
 func TestAnEventStreamEndsWithItsReasonWhenItsTenantLosesTheResource(t *testing.T) {
 	cause := make(chan error, 1)
@@ -267,17 +163,6 @@ func TestAnOrdinaryAnswerIsLeftAsItIs(t *testing.T) {
 	require.Equal(t, "tea", string(body))
 }
 
-// over2 is server over HTTP/2.
-func over2(t *testing.T, handler http.HandlerFunc) (*failing, *httptest.Server) {
-	t.Helper()
-	store, s := server(t, handler)
-	second := httptest.NewUnstartedServer(s.Config.Handler)
-	second.EnableHTTP2 = true
-	second.StartTLS()
-	t.Cleanup(second.Close)
-	return store, second
-}
-
 func TestAStreamOverHTTP2EndsWithItsReasonWhateverItsHandlerLooksAt(t *testing.T) {
 	for name, wait := range map[string]func(context.Context) bool{
 		"context": func(ctx context.Context) bool { <-ctx.Done(); return false },
@@ -305,111 +190,4 @@ func TestAStreamOverHTTP2EndsWithItsReasonWhateverItsHandlerLooksAt(t *testing.T
 			require.Equal(t, http.StatusNotFound, request(t, s).StatusCode)
 		})
 	}
-}
-
-// losing lets in, and when it has been told of a change, nobody.
-type losing chan struct{}
-
-func (l losing) Watch(context.Context, registry.Resource) <-chan struct{} { return l }
-func (losing) MaxStaleness() time.Duration                                { return time.Second }
-
-func (losing) Verify(context.Context, string, registry.Resource) error { return nil }
-func (losing) Reverify(context.Context, string, registry.Resource) error {
-	return registry.ErrNotFound
-}
-
-// mortal is a ResponseWriter that must not be touched once its request has ended.
-type mortal struct {
-	http.ResponseWriter
-	mu       sync.Mutex
-	deadline time.Time
-	dead     bool
-	touched  bool
-}
-
-func (m *mortal) SetWriteDeadline(d time.Time) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.deadline, m.touched = d, m.touched || m.dead
-	return nil
-}
-
-func TestWhatEndsByItselfWhileItIsLostIsNotTouchedAfterwards(t *testing.T) {
-	for range 1000 {
-		v := make(losing)
-		h := protected(t, v, func(w http.ResponseWriter, _ *http.Request) {
-			time.Sleep(200 * time.Microsecond) // by then it is followed
-			close(v)
-			for {
-				if _, err := w.Write(nil); err != nil {
-					return // at once
-				}
-			}
-		})
-		w := &mortal{ResponseWriter: httptest.NewRecorder()}
-		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
-		w.mu.Lock()
-		w.dead = true
-		deadline := w.deadline
-		w.mu.Unlock()
-		runtime.Gosched()
-		w.mu.Lock()
-		touched := w.touched
-		w.mu.Unlock()
-		require.False(t, touched)
-		require.True(t, deadline.IsZero(), "the connection's next answer has as long as it likes")
-	}
-}
-
-// watched is a verifier that lets everybody in and tells what is watched.
-type watched struct{ watches chan context.Context }
-
-func (watched) Verify(context.Context, string, registry.Resource) error   { return nil }
-func (watched) Reverify(context.Context, string, registry.Resource) error { return nil }
-func (watched) MaxStaleness() time.Duration                               { return time.Second }
-
-func (w watched) Watch(ctx context.Context, _ registry.Resource) <-chan struct{} {
-	w.watches <- ctx
-	return make(chan struct{})
-}
-
-func TestWhatEndsIsNotWatchedAnyMore(t *testing.T) {
-	for name, handler := range map[string]http.HandlerFunc{
-		"answered": func(http.ResponseWriter, *http.Request) {},
-		"panics":   func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
-		"hijacked and closed": func(w http.ResponseWriter, _ *http.Request) {
-			conn, _, err := http.NewResponseController(w).Hijack()
-			if err == nil {
-				go conn.Close()
-			}
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			v := watched{make(chan context.Context, 1)}
-			s := httptest.NewServer(protected(t, v, handler))
-			defer s.Close()
-			if answer, err := http.Get(s.URL); err == nil {
-				_ = answer.Body.Close()
-			}
-			select {
-			case <-(<-v.watches).Done():
-			case <-time.After(10 * time.Second):
-				require.Fail(t, "it is watched still")
-			}
-		})
-	}
-}
-
-// panicking is a watched verifier whose check does not return.
-type panicking struct{ watched }
-
-func (panicking) Verify(context.Context, string, registry.Resource) error {
-	panic(http.ErrAbortHandler)
-}
-
-func TestACheckThatPanicsLeavesNoWatchBehind(t *testing.T) {
-	v := panicking{watched{make(chan context.Context, 1)}}
-	h := protected(t, v, func(http.ResponseWriter, *http.Request) {})
-	require.Panics(t, func() { h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil)) })
-	require.Error(t, (<-v.watches).Err())
 }
