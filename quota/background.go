@@ -155,6 +155,7 @@ func (l *Limiter) takeDocuments(ctx context.Context, documents []PolicyDocument)
 
 func (l *Limiter) logPolicies(ctx context.Context, source string, p Policies) {
 	l.options.Logger.InfoContext(ctx, "throttle policies changed", "source", source, "policies", len(p.List), "actions_closed", p.ActionsClosed)
+	l.telemetry.startAt0()
 }
 
 func (l *Limiter) refusePolicy(ctx context.Context, err error) {

@@ -8,6 +8,8 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/northstar-engines/realtime-registry/internal/observe"
 )
 
 const scope = "github.com/northstar-engines/realtime-registry/quota"
@@ -44,44 +46,56 @@ func (s *shard) countLocked(label uint16, o outcome, n int64) {
 type telemetry struct {
 	tracer          trace.Tracer
 	policies        *livePolicies
-	callDuration    metric.Float64Histogram
-	unitsReserved   metric.Int64Counter
-	unitsReleased   metric.Int64Counter
-	unitsStranded   metric.Int64Counter
-	nearLimit       metric.Int64Counter
-	policiesRefused metric.Int64Counter
+	callDuration    *observe.Histogram
+	unitsReserved   *observe.Counter
+	unitsReleased   *observe.Counter
+	unitsStranded   *observe.Counter
+	nearLimit       *observe.Counter
+	policiesRefused *observe.Counter
 }
 
 func newTelemetry(l *Limiter) (*telemetry, error) {
-	meter := l.options.MeterProvider.Meter(scope)
-	t := &telemetry{tracer: l.options.TracerProvider.Tracer(scope), policies: &l.policies}
-	units, description := metric.WithUnit("{unit}"), metric.WithDescription
-	var errs [10]error
-	t.callDuration, errs[0] = meter.Float64Histogram("quota.store.duration", metric.WithUnit("s"),
-		metric.WithExplicitBucketBoundaries(.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5),
-		description("Calls of the throttle's store, by operation and outcome."))
-	t.unitsReserved, errs[1] = meter.Int64Counter("quota.units.reserved", units,
-		description("Units reserved in the store, by action."))
-	t.unitsReleased, errs[2] = meter.Int64Counter("quota.units.released", units,
-		description("Units released to the store."))
-	t.unitsStranded, errs[3] = meter.Int64Counter("quota.units.stranded", units,
-		description("Units that were reserved, or perhaps reserved, and can be spent by nobody, by action."))
-	t.nearLimit, errs[4] = meter.Int64Counter("quota.near_limit", metric.WithUnit("{window}"),
-		description("Windows of which more than four fifths were reserved, by action."))
-	t.policiesRefused, errs[5] = meter.Int64Counter("quota.policies.refused", metric.WithUnit("{policy}"),
-		description("Policy files and documents that were bad, so that the last good one stays in force."))
-	_, errs[6] = meter.Int64ObservableCounter("quota.decisions", metric.WithUnit("{decision}"),
-		description("Requests, by action and outcome."), metric.WithInt64Callback(l.observeDecisions))
-	_, errs[7] = meter.Int64ObservableGauge("quota.keys", metric.WithUnit("{key}"),
-		description("Tenants and actions in memory."), metric.WithInt64Callback(l.observeKeys))
-	_, errs[8] = meter.Int64ObservableGauge("quota.listener.connected", metric.WithUnit("{listener}"),
-		description("1 while resets and policies are told as they happen, else 0."), metric.WithInt64Callback(l.observeListener))
-	_, errs[9] = meter.Int64ObservableGauge("quota.tenants.crowded", metric.WithUnit("{tenant}"),
-		description("Tenants with a hundred live actions and more in this process."), metric.WithInt64Callback(l.observeCrowded))
-	return t, errors.Join(errs[:]...)
+	p := observe.Providers{MeterProvider: l.options.MeterProvider, TracerProvider: l.options.TracerProvider}.OrNoop()
+	i := p.Instruments(scope)
+	action := observe.Label{Name: "action"}
+	t := &telemetry{
+		tracer:   p.TracerProvider.Tracer(scope),
+		policies: &l.policies,
+		callDuration: i.Histogram("quota.store.duration", "s", "Calls of the throttle's store, by operation and outcome.",
+			[]float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
+			observe.Values("operation", callNames[:]...), observe.Values("outcome", "ok", "conflict", "error")),
+		unitsReserved: i.Counter("quota.units.reserved", "{unit}", "Units reserved in the store, by action.", action),
+		unitsReleased: i.Counter("quota.units.released", "{unit}", "Units released to the store."),
+		unitsStranded: i.Counter("quota.units.stranded", "{unit}",
+			"Units that were reserved, or perhaps reserved, and can be spent by nobody, by action.", action),
+		nearLimit: i.Counter("quota.near_limit", "{window}", "Windows of which more than four fifths were reserved, by action.", action),
+		policiesRefused: i.Counter("quota.policies.refused", "{policy}",
+			"Policy files and documents that were bad, so that the last good one stays in force."),
+	}
+	t.startAt0()
+	decisions := i.Total("quota.decisions", "{decision}", "Requests, by action and outcome.", action, observe.Values("outcome", outcomeNames[:]...))
+	keys := i.Gauge("quota.keys", "{key}", "Tenants and actions in memory.")
+	connected := i.Gauge("quota.listener.connected", "{listener}", "1 while resets and policies are told as they happen, else 0.")
+	crowded := i.Gauge("quota.tenants.crowded", "{tenant}", "Tenants with a hundred live actions and more in this process.")
+	i.Collect(func(_ context.Context, o metric.Observer) {
+		l.observeDecisions(o, decisions)
+		o.ObserveInt64(keys, int64(l.keys()))
+		o.ObserveInt64(connected, l.listening.Connected())
+		o.ObserveInt64(crowded, l.census.crowded.Load())
+	}, decisions, keys, connected, crowded)
+	return t, i.Err()
 }
 
-func (l *Limiter) observeDecisions(_ context.Context, o metric.Int64Observer) error {
+// startAt0 has the counters of the actions that are known by now exist.
+func (t *telemetry) startAt0() {
+	for _, name := range t.policies.labelNames() {
+		for _, c := range []*observe.Counter{t.unitsReserved, t.unitsStranded, t.nearLimit} {
+			c.Add(context.Background(), 0, name)
+		}
+	}
+}
+
+func (l *Limiter) observeDecisions(o metric.Observer, decisions metric.Int64Observable) {
 	names := l.policies.labelNames()
 	totals := make([]tally, len(names))
 	for i := range l.table.shards {
@@ -96,35 +110,21 @@ func (l *Limiter) observeDecisions(_ context.Context, o metric.Int64Observer) er
 	}
 	for label, t := range totals {
 		for outcome, n := range t {
-			if n > 0 {
-				o.Observe(n, metric.WithAttributes(
-					attribute.String("action", names[label]), attribute.String("outcome", outcomeNames[outcome])))
-			}
+			o.ObserveInt64(decisions, n, metric.WithAttributes(
+				attribute.String("action", names[label]), attribute.String("outcome", outcomeNames[outcome])))
 		}
 	}
-	return nil
 }
 
-func (l *Limiter) observeListener(_ context.Context, o metric.Int64Observer) error {
-	o.Observe(l.listening.Connected())
-	return nil
-}
-
-func (l *Limiter) observeKeys(_ context.Context, o metric.Int64Observer) error {
-	keys := 0
+// keys is how many keys are in memory.
+func (l *Limiter) keys() (keys int) {
 	for i := range l.table.shards {
 		s := &l.table.shards[i]
 		s.mu.Lock()
 		keys += s.n
 		s.mu.Unlock()
 	}
-	o.Observe(int64(keys))
-	return nil
-}
-
-func (l *Limiter) observeCrowded(_ context.Context, o metric.Int64Observer) error {
-	o.Observe(l.census.crowded.Load())
-	return nil
+	return keys
 }
 
 var callNames = [...]string{load: "load", reserve: "reserve", release: "release"}
@@ -140,8 +140,7 @@ func (t *telemetry) called(ctx context.Context, c call, took time.Duration, err 
 	case c.kind == release:
 		t.unitsReleased.Add(ctx, int64(c.units))
 	}
-	t.callDuration.Record(ctx, took.Seconds(), metric.WithAttributes(
-		attribute.String("operation", callNames[c.kind]), attribute.String("outcome", result)))
+	t.callDuration.Record(ctx, took.Seconds(), callNames[c.kind], result)
 }
 
 // reserved records a reservation that was obtained. Those of one window follow
@@ -161,6 +160,4 @@ func (t *telemetry) stranded(label uint16, units int32) {
 	}
 }
 
-func (t *telemetry) action(label uint16) metric.MeasurementOption {
-	return metric.WithAttributes(attribute.String("action", t.policies.labelNames()[label]))
-}
+func (t *telemetry) action(label uint16) string { return t.policies.labelNames()[label] }

@@ -35,7 +35,9 @@ func (r reader) read(t *testing.T, name string) map[string]int64 {
 			switch data := m.Data.(type) {
 			case metricdata.Sum[int64]:
 				for _, p := range data.DataPoints {
-					sums[labels(p.Attributes)] += p.Value
+					if p.Value != 0 {
+						sums[labels(p.Attributes)] += p.Value
+					}
 				}
 			case metricdata.Gauge[int64]:
 				for _, p := range data.DataPoints {
@@ -134,4 +136,27 @@ func TestTelemetryTellsReleasedAndStrandedUnits(t *testing.T) {
 		require.NoError(t, l.Close(t.Context()))
 		require.EqualValues(t, count(t, store)-9, reader.sum(t, "quota.units.stranded"), "what was reserved, and the answer lost")
 	})
+}
+
+func TestCountersOfActionsStartAt0(t *testing.T) {
+	reader, meters := newReader()
+	limiter(t, newStage(), quota.Options{MeterProvider: meters, Policies: []quota.Policy{{Action: "chat_send", Limit: 10, Window: time.Minute}}})
+	var all metricdata.ResourceMetrics
+	require.NoError(t, reader.Collect(t.Context(), &all))
+	series := map[string]bool{}
+	for _, scope := range all.ScopeMetrics {
+		for _, m := range scope.Metrics {
+			if sum, ok := m.Data.(metricdata.Sum[int64]); ok {
+				for _, p := range sum.DataPoints {
+					series[m.Name+" "+labels(p.Attributes)] = p.Value == 0
+				}
+			}
+		}
+	}
+	for _, want := range []string{
+		"quota.decisions action=chat_send outcome=refused ", "quota.decisions action=other outcome=unavailable ",
+		"quota.units.stranded action=chat_send ", "quota.near_limit action=chat_send ", "quota.units.released ", "quota.policies.refused ",
+	} {
+		require.True(t, series[want], "%s of %v", want, series)
+	}
 }

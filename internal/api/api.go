@@ -90,11 +90,10 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/metric"
-	metricnoop "go.opentelemetry.io/otel/metric/noop"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
-	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
+	"github.com/northstar-engines/realtime-registry/internal/observe"
 	"github.com/northstar-engines/realtime-registry/internal/streampath"
 	"github.com/northstar-engines/realtime-registry/registry"
 	"github.com/northstar-engines/realtime-registry/registry/verifier"
@@ -250,15 +249,8 @@ func (o Options) withDefaults() Options {
 	if o.StreamPaths == nil {
 		o.StreamPaths, _ = streampath.Parse(streampath.Defaults) // no error: a test parses them
 	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	if o.MeterProvider == nil {
-		o.MeterProvider = metricnoop.NewMeterProvider()
-	}
-	if o.TracerProvider == nil {
-		o.TracerProvider = tracenoop.NewTracerProvider()
-	}
+	p := observe.Providers{Logger: o.Logger, MeterProvider: o.MeterProvider, TracerProvider: o.TracerProvider}.OrNoop()
+	o.Logger, o.MeterProvider, o.TracerProvider = p.Logger, p.MeterProvider, p.TracerProvider
 	if o.Propagator == nil {
 		o.Propagator = propagation.NewCompositeTextMapPropagator()
 	}

@@ -43,7 +43,7 @@ func (s *Server) quick(w http.ResponseWriter, r *http.Request) bool {
 	h["Cache-Control"], h["X-Content-Type-Options"] = noStore, noSniff
 	h[askedHeader] = []string{tenants[0] + " " + string(resource.Kind) + "/" + resource.ID}
 	w.WriteHeader(http.StatusNoContent)
-	s.telemetry.checked(r, route, known, began)
+	s.telemetry.checked(w, r, route, known, began)
 	return true
 }
 
@@ -86,12 +86,12 @@ func (s *Server) checkPaths() (checks []checkPath) {
 
 // checked tells of a check that was answered from memory. It is a span where its
 // caller traces: in a trace of its own it would say nothing that is not measured.
-func (t *telemetry) checked(r *http.Request, route *route, known bool, began time.Time) {
+func (t *telemetry) checked(w http.ResponseWriter, r *http.Request, route *route, known bool, began time.Time) {
 	if !t.traces || !trace.SpanContextFromContext(t.propagator.Extract(r.Context(), propagation.HeaderCarrier(r.Header))).IsSampled() {
 		t.duration.Record(r.Context(), time.Since(began).Seconds(), t.labels.of(http.MethodGet, route.pattern, http.StatusNoContent).record...)
 		return
 	}
-	x := &exchange{telemetry: t, answer: &answer{status: http.StatusNoContent}, request: r, pattern: route.pattern, began: began}
+	x := &exchange{telemetry: t, answer: &answer{ResponseWriter: w, status: http.StatusNoContent}, request: r, pattern: route.pattern, began: began}
 	x.trace(r, known)
 	x.record()
 }

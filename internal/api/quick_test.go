@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/propagation"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
@@ -99,7 +100,8 @@ func TestACheckFromMemoryIsMeasuredAndIsASpanOfItsCallersTrace(t *testing.T) {
 			span := spans.Ended()[0]
 			require.Equal(t, "GET /v1/threads/{id}/access", span.Name())
 			require.Equal(t, "b7ad6b7169203331", span.Parent().SpanID().String())
-			require.Len(t, span.Attributes(), 3)
+			require.Len(t, span.Attributes(), 5)
+			require.Contains(t, span.Attributes(), attribute.String("registry.resource", "thread/th_1"))
 		}
 	}
 	var all metricdata.ResourceMetrics

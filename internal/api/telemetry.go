@@ -7,17 +7,20 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
-	"golang.org/x/time/rate"
 
+	"github.com/northstar-engines/realtime-registry/internal/observe"
 	"github.com/northstar-engines/realtime-registry/internal/problem"
+	"github.com/northstar-engines/realtime-registry/registry"
 )
 
 const scope = "github.com/northstar-engines/realtime-registry/internal/api"
@@ -31,9 +34,7 @@ type telemetry struct {
 	traces     bool // spans may go somewhere
 	duration   metric.Float64Histogram
 	labels     labels
-	logger     *slog.Logger
-	lines      *rate.Limiter
-	held       atomic.Int64 // log lines held back since the last one
+	log        *observe.LimitedLog
 }
 
 func newTelemetry(o Options) (*telemetry, error) {
@@ -44,7 +45,7 @@ func newTelemetry(o Options) (*telemetry, error) {
 	return &telemetry{
 		traces: !untraced,
 		tracer: o.TracerProvider.Tracer(scope), propagator: o.Propagator, duration: duration,
-		logger: o.Logger, lines: rate.NewLimiter(10, 50),
+		log: observe.NewLimitedLog(o.Logger, 10, 50),
 	}, err
 }
 
@@ -108,10 +109,22 @@ func (x *exchange) record() {
 		return
 	}
 	x.span.SetAttributes(set.attributes...)
+	x.tellResource()
 	if x.answer.code() >= 500 {
 		x.span.SetStatus(codes.Error, "")
 	}
 	x.span.End()
+}
+
+// tellResource has the span say which check or claim it was of, as its answer does.
+func (x *exchange) tellResource() {
+	if x.answer.ResponseWriter == nil || !x.span.IsRecording() {
+		return
+	}
+	tenantID, resource, _ := strings.Cut(x.answer.Header().Get(askedHeader), " ")
+	if strings.HasPrefix(resource, string(registry.Thread)+"/") || strings.HasPrefix(resource, string(registry.Canvas)+"/") {
+		x.span.SetAttributes(attribute.String("registry.tenant_id", tenantID), attribute.String("registry.resource", resource))
+	}
 }
 
 // panicked answers 500 where nothing was answered yet. http.ErrAbortHandler is a
@@ -127,11 +140,7 @@ func (t *telemetry) panicked(answer *answer, r *http.Request, fault any) {
 }
 
 func (t *telemetry) logError(r *http.Request, err error) {
-	if !t.lines.Allow() {
-		t.held.Add(1)
-		return
-	}
-	t.logger.ErrorContext(r.Context(), "request failed", "route", r.Pattern, "error", err, "suppressed", t.held.Swap(0))
+	t.log.Write(r.Context(), "", slog.LevelError, "request failed", slog.String("route", r.Pattern), slog.Any("error", err))
 }
 
 // method keeps the label bounded.

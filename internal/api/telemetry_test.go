@@ -62,6 +62,8 @@ func TestARequestIsASpanInTheTraceOfACallerWithAToken(t *testing.T) {
 	require.Equal(t, "GET /v1/threads/{id}/access", span.Name())
 	require.Equal(t, "0af7651916cd43dd8448eb211c80319c", span.SpanContext().TraceID().String())
 	require.Equal(t, "b7ad6b7169203331", span.Parent().SpanID().String())
+	require.Contains(t, span.Attributes(), attribute.String("registry.tenant_id", "t_ann"))
+	require.Contains(t, span.Attributes(), attribute.String("registry.resource", "thread/th_1"))
 }
 
 // Spans cost money: who is not let in makes none, and who has no token does not

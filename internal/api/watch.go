@@ -143,7 +143,7 @@ func (e *eventStream) open(asked int, refused []int) {
 func (e *eventStream) end() {
 	e.watching.open.Add(-1)
 	e.resources.Add(-int64(e.watched))
-	e.ended.add(endOf(e.err), 1)
+	e.ended.Add(context.Background(), 1, endOf(e.err))
 }
 
 // news sends what is lost before what is certified.
@@ -179,7 +179,7 @@ func (e *eventStream) news(n verifier.News) {
 // MaxStaleness, but not all at once.
 func (e *eventStream) closing() {
 	after := rand.N(e.most / 2).Milliseconds()
-	e.events.add("closing", 1)
+	e.events.Add(context.Background(), 1, "closing")
 	e.write(fmt.Sprintf("event: closing\nretry: %d\ndata: {}\n\n", after))
 }
 
@@ -188,7 +188,7 @@ func (e *eventStream) send(event string, data any) {
 	if err != nil {
 		panic(err) // numbers and our own texts: cannot happen
 	}
-	e.events.add(event, 1)
+	e.events.Add(context.Background(), 1, event)
 	e.write("event: " + event + "\ndata: " + string(text) + "\n\n")
 }
 
