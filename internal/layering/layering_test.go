@@ -1,4 +1,5 @@
-// Package layering holds the rules of design §10: who may import whom.
+// Package layering holds the rules of design §10: who may import whom, and what is
+// public.
 package layering
 
 import (
@@ -19,18 +20,18 @@ import (
 
 const module = "github.com/northstar-engines/realtime-registry/"
 
-// Everything that these packages import, however far down, is free of the
-// products, and they themselves of the clock.
+// pure are the packages that know neither a product nor the clock: times are
+// arguments.
 var pure = []string{"registry", "internal/ownership", "events", "schemas", "handlers", "internal/reference"}
 
 type goPackage struct {
-	ImportPath, Dir string
-	GoFiles, Deps   []string
+	ImportPath, Name, Dir string
+	GoFiles, Deps         []string
 }
 
 func list(t *testing.T, patterns ...string) map[string]goPackage {
 	t.Helper()
-	out, err := exec.Command("go", append([]string{"list", "-json=ImportPath,Dir,GoFiles,Deps"}, patterns...)...).Output()
+	out, err := exec.Command("go", append([]string{"list", "-json=ImportPath,Name,Dir,GoFiles,Deps"}, patterns...)...).Output()
 	require.NoError(t, err)
 	packages := map[string]goPackage{}
 	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
@@ -44,17 +45,81 @@ func list(t *testing.T, patterns ...string) map[string]goPackage {
 	}
 }
 
-func TestPurePackagesKnowNoProductAndNoClock(t *testing.T) {
-	packages := list(t, module+"...")
-	for _, name := range pure {
-		p, ok := packages[name]
-		require.True(t, ok, name)
-		for _, d := range p.Deps {
-			require.False(t, strings.HasPrefix(d, "cloud.google.com/") || strings.HasPrefix(d, "google.golang.org/grpc"), "%s imports %s", name, d)
+// rule says what a group of packages must not import, however far down.
+type rule struct {
+	packages []string // names, or patterns that end with ...
+	except   []string
+	never    []string // beginnings of import paths
+	why      string
+}
+
+var rules = []rule{
+	{
+		packages: pure,
+		never:    []string{"cloud.google.com/", "google.golang.org/grpc"},
+		why:      "the model is proven by properties over any input: a product in it could not be",
+	},
+	{
+		packages: []string{"registry/...", "internal/ownership", "internal/regstore"},
+		never:    []string{module + "events", module + "handlers"},
+		why:      "a check must work, and be understood, without the events that fill the registry",
+	},
+	{
+		packages: []string{"internal/docdb/..."},
+		except:   []string{module + "internal/docdb", module + "internal/observe"},
+		never:    []string{module},
+		why:      "both databases are held to one suite, which must not depend on what is kept in them",
+	},
+	{
+		packages: []string{"cmd/..."},
+		never:    []string{"testing"},
+		why:      "it is shipped, and the testing package adds flags and weight to a program",
+	},
+	{
+		packages: []string{"registry", "registry/verifier/...", "quota", "quota/quotahttp", "events", "schemas"},
+		never:    []string{module + "cmd", module + "emulator", "github.com/stretchr/testify", "pgregory.net/rapid"},
+		why:      "users build these into their own programs, and get all that they import",
+	},
+}
+
+func TestPackagesImportOnlyWhatTheyMay(t *testing.T) {
+	for _, r := range rules {
+		patterns := make([]string, len(r.packages))
+		for i, name := range r.packages {
+			patterns[i] = module + name
+		}
+		packages := list(t, patterns...)
+		require.NotEmpty(t, packages, r.packages)
+		for name, p := range packages {
+			for _, d := range p.Deps {
+				begins := func(path string) bool { return strings.HasPrefix(d, path) }
+				require.False(t, slices.ContainsFunc(r.never, begins) && !slices.ContainsFunc(r.except, begins),
+					"%s imports %s, which it must not: %s", name, d, r.why)
+			}
+		}
+	}
+}
+
+func TestPurePackagesDoNotAskTheClock(t *testing.T) {
+	for name, p := range list(t, module+"...") {
+		if !slices.Contains(pure, name) {
+			continue
 		}
 		for _, f := range p.GoFiles {
 			requireNoClock(t, filepath.Join(p.Dir, f))
 		}
+	}
+}
+
+// Two packages of one name have to be renamed by whoever imports both.
+func TestNoTwoPackagesHaveOneName(t *testing.T) {
+	paths := map[string]string{}
+	for path, p := range list(t, module+"...") {
+		if p.Name == "main" || strings.HasSuffix(p.Name, "_test") || len(p.GoFiles) == 0 {
+			continue
+		}
+		require.Empty(t, paths[p.Name], "%s has the name of another package: give it one of its own", path)
+		paths[p.Name] = path
 	}
 }
 
@@ -67,34 +132,9 @@ func requireNoClock(t *testing.T, file string) {
 		if call, ok := n.(*ast.SelectorExpr); ok {
 			if x, ok := call.X.(*ast.Ident); ok && x.Name == "time" {
 				clock := slices.Contains([]string{"Now", "Since", "Until", "Sleep", "After", "NewTimer", "NewTicker", "Tick", "AfterFunc"}, call.Sel.Name)
-				require.False(t, clock, "%s asks the clock", set.Position(call.Pos()))
+				require.False(t, clock, "%s asks the clock: a fold by the clock could not be repeated", set.Position(call.Pos()))
 			}
 		}
 		return true
 	})
-}
-
-func TestChecksKnowNothingOfEvents(t *testing.T) {
-	for name, p := range list(t, module+"registry/...") {
-		if strings.HasSuffix(name, "test") || name == "internal/simulation" { // tests of the whole
-			continue
-		}
-		for _, d := range p.Deps {
-			require.False(t, strings.HasPrefix(d, module+"events") || strings.HasPrefix(d, module+"handlers"), "%s imports %s", name, d)
-		}
-	}
-}
-
-func TestADocumentDatabaseKnowsNothingOfWhatItHolds(t *testing.T) {
-	for name, p := range list(t, module+"internal/docdb/...") {
-		for _, d := range p.Deps {
-			require.False(t, strings.HasPrefix(d, module) && !strings.HasPrefix(d, module+"internal/docdb"), "%s imports %s", name, d)
-		}
-	}
-}
-
-func TestOnlyTestsKnowTheTestingPackage(t *testing.T) {
-	for name, p := range list(t, module+"cmd/...") {
-		require.NotContains(t, p.Deps, "testing", "%s is shipped", name)
-	}
 }
