@@ -16,9 +16,17 @@ import (
 const MaxAttributeBytes = 1024
 
 var (
-	publishedTypes = map[Type]bool{ThreadCreatedType: true, CanvasCreatedType: true, TenantMovedType: true}
-	archivedTypes  = map[Type]bool{ThreadCreatedType: true, CanvasCreatedType: true, TenantMovedType: true, ClaimedType: true, AssertedType: true, RetractedType: true}
+	publishedTypes = setOf(PublishedTypes()...)
+	archivedTypes  = setOf(append(PublishedTypes(), ClaimedType, AssertedType, RetractedType)...)
 )
+
+func setOf(types ...Type) map[Type]bool {
+	set := map[Type]bool{}
+	for _, t := range types {
+		set[t] = true
+	}
+	return set
+}
 
 // envelope is an event of either mode before it was checked.
 type envelope struct {

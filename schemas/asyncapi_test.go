@@ -15,7 +15,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/schemas"
 )
 
-var publishedTypes = []events.Type{events.ThreadCreatedType, events.CanvasCreatedType, events.TenantMovedType}
+var publishedTypes = events.PublishedTypes()
 
 func TestAsyncAPIHasAChannelAndBothModesOfEveryPublishedType(t *testing.T) {
 	doc := asyncAPI(t)

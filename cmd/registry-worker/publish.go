@@ -67,9 +67,8 @@ func runPublish(ctx context.Context, in *invocation) error {
 
 func eventTopics() []string {
 	var topics []string
-	for _, t := range []events.Type{events.ThreadCreatedType, events.CanvasCreatedType, events.TenantMovedType} {
-		topic := t.Topic()
-		topics = append(topics, topic)
+	for _, t := range events.PublishedTypes() {
+		topics = append(topics, t.Topic())
 	}
 	return topics
 }
