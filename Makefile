@@ -45,7 +45,7 @@ installed = { $(1); } >/dev/null 2>&1 || \
 # summary says; with CI=true they fail.
 BESIDE_EMULATORS = bin/emulators $(if $(filter true,$(CI)),,--optional) --
 
-.PHONY: help run build image test race fuzz proofs coverage archive bench emulators python browser proxies prometheus javascript lint imports tools
+.PHONY: help run build image test race fuzz proofs coverage archive bench emulators python browser proxies prometheus javascript lint hooks api imports tools
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -127,6 +127,13 @@ lint: ## gofmt, go vet, staticcheck, and mypy where Python has it
 
 imports: ## which package imports which, from the ground up, with its lines
 	@go run ./internal/layering/cmd/imports
+
+hooks: ## have git run make lint before each commit in this clone
+	@git config core.hooksPath .ci/hooks
+
+api: ## write the public API to docs/api.txt, after CHANGELOG.md says what has changed
+	@go test -count=1 ./internal/layering -run TestThePublicAPI -args -update
+	@git --no-pager diff --stat -- docs/api.txt
 
 tools:
 	@go build -o bin/ ./emulator/cmd/emulators ./internal/testsummary

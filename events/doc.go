@@ -53,4 +53,6 @@
 //
 // It does not deduplicate, order, or know what an event means: packages registry
 // and handlers do. It emits no telemetry: its caller counts the refusals.
+//
+// The words are in docs/glossary.md.
 package events

@@ -114,4 +114,6 @@
 // are logged, and tenants with many actions. A Watch that cannot be opened is
 // logged once, and so is a store that fails so often that it is spared; the
 // recovery of each is, too.
+//
+// The words are in docs/glossary.md.
 package quota

@@ -32,4 +32,6 @@
 // # Errors
 //
 // ErrInvalid, ErrNotFound, ErrConflict, ErrUnavailable; by errors.Is.
+//
+// The words are in docs/glossary.md.
 package registry

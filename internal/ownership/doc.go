@@ -11,4 +11,6 @@
 // document database, under the suite in package storetest.
 //
 // This package is pure: it knows neither a product nor a clock.
+//
+// The words are in docs/glossary.md.
 package ownership

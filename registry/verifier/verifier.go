@@ -102,6 +102,8 @@
 // and a log line "access refused": at most one a minute for the same tenant and
 // resource, and at most ten a second in all; what was held back is counted in
 // the next line. Labels and memory are bounded whatever is asked.
+//
+// The words are in docs/glossary.md.
 package verifier
 
 import (

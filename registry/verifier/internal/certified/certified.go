@@ -29,6 +29,8 @@
 //	cache.Missed(ctx, why)                // if it has to be read
 //
 // Whoever holds a stream open uses Watch; whoever holds many, Subscribe.
+//
+// The words are in docs/glossary.md.
 package certified
 
 import (
