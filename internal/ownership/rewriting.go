@@ -118,6 +118,7 @@ type Page struct {
 	Tenants []string  // at least one
 	After   string    // names of documents greater than this; "" begins
 	Limit   int       // at least 1
+	Bytes   int       // as they are stored, about; at least one document. 0: no bound
 	At      time.Time // as of this time; zero is now. Stores that keep no past ignore it
 }
 
@@ -140,10 +141,13 @@ type Rewriter interface {
 	SaveJob(ctx context.Context, job Job) (Job, error)
 
 	// Affected returns documents on whose path, or in whose tenant_id, one of
-	// the tenants is, in the order of their names' bytes.
-	Affected(ctx context.Context, page Page) ([]Record, error)
+	// the tenants is, in the order of their names' bytes. more reports whether there
+	// may be others behind them.
+	Affected(ctx context.Context, page Page) (records []Record, more bool, err error)
 
-	// CountAffected counts the documents that Affected would return in all.
+	// CountAffected counts the documents that Affected would return in all. Of more
+	// tenants than one query asks for (15 of Firestore's) a document may be counted
+	// more than once.
 	CountAffected(ctx context.Context, tenants []string) (int64, error)
 
 	// Rewrite brings documents to what the fold says: tenant_id, path and

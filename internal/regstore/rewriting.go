@@ -159,35 +159,6 @@ func (s *Store) putJob(ctx context.Context, job ownership.Job, entry, lease docd
 	return job, nil
 }
 
-// Affected implements ownership.Rewriter.
-func (s *Store) Affected(ctx context.Context, page ownership.Page) (_ []ownership.Record, err error) {
-	ctx, done := s.telemetry.start(ctx, "affected", page.Limit)
-	defer func() { done(err) }()
-	after := ""
-	if page.After != "" {
-		after = s.db.Name(Collection, page.After)
-	}
-	var records []ownership.Record
-	query := resources(after, affected(page.Tenants)...)
-	query.Limit, query.At = page.Limit, page.At
-	err = s.query(ctx, query, func(d *docdb.Document) error {
-		records = append(records, s.decode(ctx, d))
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read affected documents: %w", err)
-	}
-	return records, nil
-}
-
-// CountAffected implements ownership.Rewriter. One read is billed for up to 1,000
-// documents.
-func (s *Store) CountAffected(ctx context.Context, tenants []string) (_ int64, err error) {
-	ctx, done := s.telemetry.start(ctx, "count_affected", 0)
-	defer func() { done(err) }()
-	return s.count(ctx, resources("", affected(tenants)...))
-}
-
 // Rewrite implements ownership.Rewriter.
 func (s *Store) Rewrite(ctx context.Context, records []ownership.Record) (written int, err error) {
 	ctx, done := s.telemetry.start(ctx, "rewrite", len(records))

@@ -26,7 +26,7 @@ func (d *defective) Rewrite(ctx context.Context, records []ownership.Record) (in
 	return d.Rewriter.Rewrite(ctx, records)
 }
 
-func (d *defective) Affected(ctx context.Context, page ownership.Page) ([]ownership.Record, error) {
+func (d *defective) Affected(ctx context.Context, page ownership.Page) ([]ownership.Record, bool, error) {
 	if page.Tenants[0] == d.tenant {
 		panic("nil map")
 	}

@@ -168,9 +168,9 @@ func (p Planner) visit(ctx context.Context, v visit) (Plan, error) {
 	}
 	plan := Plan{Owners: map[registry.Kind]int64{}, ReadTime: v.at}
 	var read int64
-	page := ownership.Page{Tenants: v.tenants, Limit: 10_000, At: v.at}
+	page := ownership.Page{Tenants: v.tenants, Limit: 10_000, Bytes: pageBytes, At: v.at}
 	for {
-		records, err := p.Store.Affected(ctx, page)
+		records, more, err := p.Store.Affected(ctx, page)
 		if err != nil {
 			return Plan{}, fmt.Errorf("plan: %w", err)
 		}
@@ -181,7 +181,7 @@ func (p Planner) visit(ctx context.Context, v visit) (Plan, error) {
 		if p.Progress != nil {
 			p.Progress(read, total)
 		}
-		if len(records) < page.Limit {
+		if !more {
 			return plan, nil
 		}
 		page.After = records[len(records)-1].Document

@@ -346,9 +346,9 @@ func (s *silent) SaveJob(ctx context.Context, job ownership.Job) (ownership.Job,
 	return s.Rewriter.SaveJob(ctx, job)
 }
 
-func (s *silent) Affected(ctx context.Context, page ownership.Page) ([]ownership.Record, error) {
+func (s *silent) Affected(ctx context.Context, page ownership.Page) ([]ownership.Record, bool, error) {
 	if err := s.wait(ctx, "Affected"); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	return s.Rewriter.Affected(ctx, page)
 }

@@ -16,6 +16,7 @@ const (
 	saveEvery   = 2 * time.Second // how much a kill can undo
 	logEvery    = 10 * time.Second
 	callTimeout = 30 * time.Second // a connection that died in silence is no reason to stand still
+	pageBytes   = 32 << 20         // of one page, as it is stored
 	atOnce      = 500              // documents in one call of Rewrite
 )
 
@@ -123,7 +124,7 @@ func (r *run) awaitSettled(ctx context.Context) error {
 func (r *run) pass(ctx context.Context) error {
 	progress := &r.job.Entry.Rewriting
 	for {
-		records, err := r.read(ctx)
+		records, more, err := r.read(ctx)
 		if err != nil {
 			return err
 		}
@@ -136,18 +137,18 @@ func (r *run) pass(ctx context.Context) error {
 			}
 			rest = rest[n:]
 		}
-		if len(records) < r.o.Page {
+		if !more {
 			return nil
 		}
 	}
 }
 
 // read returns the next page.
-func (r *run) read(ctx context.Context) ([]ownership.Record, error) {
+func (r *run) read(ctx context.Context) (records []ownership.Record, more bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	progress := r.job.Entry.Rewriting
-	return r.store.Affected(ctx, ownership.Page{Tenants: progress.Tenants, After: progress.Cursor, Limit: r.o.Page})
+	return r.store.Affected(ctx, ownership.Page{Tenants: progress.Tenants, After: progress.Cursor, Limit: r.o.Page, Bytes: pageBytes})
 }
 
 // chunk rewrites some documents, and notes that they are done.

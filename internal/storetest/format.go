@@ -140,7 +140,7 @@ func rewritingPassesOver(t *testing.T, b Backend) {
 	apply(t, s, tenantMoved("t_a", "t_b", 3, "m"))
 	b.SetFormat("thread__1", later)
 	job := claim(t, s, "worker")
-	records, err := s.Affected(ctx, ownership.Page{Tenants: job.Entry.Rewriting.Tenants, Limit: 10})
+	records, _, err := s.Affected(ctx, ownership.Page{Tenants: job.Entry.Rewriting.Tenants, Limit: 10})
 	require.NoError(t, err)
 	require.Len(t, records, 2)
 	n, err := s.Rewrite(ctx, records)

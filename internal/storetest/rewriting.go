@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -142,19 +143,7 @@ func affectedDocuments(t *testing.T, b Backend) {
 	b.SetPlain("canvas__plain", "t_a", false)
 	b.SetPlain("thread__0", "t_x", true)
 
-	var names []string
-	page := ownership.Page{Tenants: []string{"t_a"}, Limit: 3}
-	for {
-		records, err := s.Affected(context.Background(), page)
-		require.NoError(t, err)
-		if len(records) == 0 {
-			break
-		}
-		for _, r := range records {
-			names = append(names, r.Document)
-		}
-		page.After = names[len(names)-1]
-	}
+	names := affectedNames(t, s, ownership.Page{Tenants: []string{"t_a"}, Limit: 3})
 	want := []string{"canvas__plain", "thread__0", "thread__1", "thread__2", "thread__3", "thread__4", "thread__5", "thread__6"}
 	require.Equal(t, want, names, "each once, in order, also those that passed through the tenant")
 	count, err := s.CountAffected(context.Background(), []string{"t_a"})
@@ -168,9 +157,55 @@ func affectedDocuments(t *testing.T, b Backend) {
 	require.Zero(t, count)
 }
 
+// affectedNames reads page after page.
+func affectedNames(t *testing.T, s ownership.Rewriter, page ownership.Page) (names []string) {
+	t.Helper()
+	for {
+		records, more, err := s.Affected(context.Background(), page)
+		require.NoError(t, err)
+		require.LessOrEqual(t, len(records), page.Limit)
+		for _, r := range records {
+			names = append(names, r.Document)
+		}
+		if !more {
+			return names
+		}
+		page.After = names[len(names)-1]
+	}
+}
+
+// More than the tenants that one query can ask for, and documents that several of
+// them have had.
+func affectedOfMany(t *testing.T, b Backend) {
+	s := b.Open()
+	var changes []ownership.Change
+	var tenants, want []string
+	for i := range 40 {
+		tenants = append(tenants, fmt.Sprintf("t_%02d", i))
+		for j := range 2 {
+			r := thread(fmt.Sprintf("%d-%02d", j, i))
+			changes = append(changes, created(r, tenants[i], 1, "e"+r.ID))
+			want = append(want, r.DocumentID())
+		}
+	}
+	apply(t, s, changes...)
+	apply(t, s, moved(thread("0-03"), "t_03", "t_33", 2, "m"), created(thread("9"), "t_other", 1, "other"))
+	slices.Sort(want)
+	require.Equal(t, want, affectedNames(t, s, ownership.Page{Tenants: tenants, Limit: 7}))
+	require.Equal(t, want, affectedNames(t, s, ownership.Page{Tenants: tenants, Limit: 100}))
+	require.Equal(t, want, affectedNames(t, s, ownership.Page{Tenants: tenants, Limit: 100, Bytes: 1000}))
+	records, more, err := s.Affected(context.Background(), ownership.Page{Tenants: tenants, Limit: 100, Bytes: 1})
+	require.NoError(t, err)
+	require.True(t, more)
+	require.Len(t, records, 1, "one at least")
+	count, err := s.CountAffected(context.Background(), tenants)
+	require.NoError(t, err)
+	require.EqualValues(t, len(want)+1, count, "one is in two parts")
+}
+
 func affected(t *testing.T, s ownership.Rewriter, tenant string) []ownership.Record {
 	t.Helper()
-	records, err := s.Affected(context.Background(), ownership.Page{Tenants: []string{tenant}, Limit: 100})
+	records, _, err := s.Affected(context.Background(), ownership.Page{Tenants: []string{tenant}, Limit: 100})
 	require.NoError(t, err)
 	return records
 }

@@ -83,6 +83,7 @@ func Run(t *testing.T, backend func(t *testing.T) Backend) {
 		"an entry that is not understood stops all folds":         laterMove,
 		"an unreadable move stops the folds through its tenant":   unreadableMove,
 		"rewriting passes over what is not understood":            rewritingPassesOver,
+		"what many tenants have had is found in parts":            affectedOfMany,
 		"a job may be passed over for those behind it":            jobsArePassedOver,
 		"the head says who may take part":                         headSaysWho,
 		"a claim registers, once":                                 claimRegisters,
