@@ -49,7 +49,7 @@ resource "google_monitoring_alert_policy" "dead_letters" {
   }
 
   documentation {
-    content   = "They are kept for 7 days: docs/operations.md, RegistryDeadLetters."
+    content   = "They are kept for 31 days: docs/operations.md, RegistryDeadLetters."
     mime_type = "text/markdown"
   }
 }

@@ -6,10 +6,12 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/stretchr/testify/require"
 )
 
@@ -21,7 +23,7 @@ func TestProofNoPanelIsEmpty(t *testing.T) {
 	s := i.start("run", "--api")
 	p := scrape(t, s.address)
 	s.traffic()
-	s.watch(`{"tenant_id":"t_ada","resources":[{"kind":"thread","id":"th_0"}]}`)
+	s.watch(`{"resources":[{"tenant_id":"t_ada","kind":"thread","id":"th_0"}]}`)
 	i.send(moves, moved("m", time.Now(), "t_from", "t_to"))
 	stop := s.late(t)
 	defer stop()
@@ -42,6 +44,29 @@ func TestProofNoPanelIsEmpty(t *testing.T) {
 		require.Less(t, time.Since(began), soon, "no answer to:\n%s", strings.Join(empty, "\n"))
 	}
 	t.Logf("%d queries, none empty", len(shippedDashboard(t).asked("1m")))
+	p.requireLabels(shippedDashboard(t).asked("1m"))
+	var ruled []string
+	rules(t).scaled(t, faster).each(func(r *rule) { ruled = append(ruled, r.Expr) })
+	p.requireLabels(ruled)
+}
+
+// requireLabels requires that what is added up by a label has that label.
+func (p *monitor) requireLabels(queries []string) {
+	p.t.Helper()
+	for _, q := range queries {
+		parser.Inspect(parse(p.t, q), func(n parser.Node, _ []parser.Node) error {
+			sum, ok := n.(*parser.AggregateExpr)
+			if !ok || sum.Without {
+				return nil
+			}
+			samples := p.query(sum.String())
+			for _, label := range sum.Grouping {
+				has := func(s sample) bool { return s.labels[label] != "" }
+				require.True(p.t, len(samples) == 0 || slices.ContainsFunc(samples, has), "%s: no label %s", q, label)
+			}
+			return nil
+		})
+	}
 }
 
 // watch opens a watch, until the test ends.

@@ -126,6 +126,16 @@ func (p *monitor) firing() map[string]bool {
 	return names
 }
 
+// firingBut are the alerts that fire now, except these.
+func (p *monitor) firingBut(names ...string) map[string]bool {
+	p.t.Helper()
+	firing := p.firing()
+	for _, name := range names {
+		delete(firing, name)
+	}
+	return firing
+}
+
 // awaitAlerts waits until each of these has fired, and says after how long.
 func (p *monitor) awaitAlerts(within time.Duration, names ...string) {
 	p.t.Helper()
