@@ -145,3 +145,72 @@ func TestMetricsSayWhatRunsAndWithWhichSettingsButNoSecret(t *testing.T) {
 	p.Signal(syscall.SIGTERM)
 	require.Equal(t, exitDone, p.Wait(30*time.Second))
 }
+
+// exportedSpan is a span as the exporter `console` prints it.
+type exportedSpan struct {
+	Name   string
+	Parent struct{ SpanID string }
+	Status struct{ Code string }
+
+	Attributes []struct {
+		Key   string
+		Value struct{ Value any }
+	}
+}
+
+func (s exportedSpan) attribute(key string) any {
+	for _, a := range s.Attributes {
+		if a.Key == key {
+			return a.Value.Value
+		}
+	}
+	return nil
+}
+
+// What a service exports is of requests: none of its polls, once a second for ever.
+// A claim of what another tenant has is nobody's failure, and each check is found by
+// its resource, also if memory answers it.
+func TestTheTracesOfAServiceAreThoseOfItsRequests(t *testing.T) {
+	t.Parallel()
+	c := onEmulators(t)
+	c.env = []string{"OTEL_TRACES_EXPORTER=console", "REGISTRY_API_TOKEN=0123456789abcdef"}
+	p, url := c.service("serve")
+	ask := func(method, path, tenant string) int {
+		r, err := http.NewRequest(method, url+path, nil)
+		require.NoError(t, err)
+		r.Header.Set("X-Tenant-Id", tenant)
+		r.Header.Set("Authorization", "Bearer 0123456789abcdef")
+		r.Header.Set("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+		response, err := http.DefaultClient.Do(r)
+		require.NoError(t, err)
+		response.Body.Close()
+		return response.StatusCode
+	}
+	require.Equal(t, http.StatusCreated, ask(http.MethodPut, "/v1/threads/th_1", "t_a"))
+	require.Equal(t, http.StatusConflict, ask(http.MethodPut, "/v1/threads/th_1", "t_b"))
+	require.Equal(t, http.StatusNotFound, ask(http.MethodGet, "/v1/threads/th_1/access", "t_b"))
+	require.Eventually(t, func() bool {
+		require.Equal(t, http.StatusNoContent, ask(http.MethodGet, "/v1/threads/th_1/access", "t_a"))
+		return strings.Contains(scraped(t, url), `registry_verifier_cache_hits_total{kind="thread"} 1`)
+	}, 30*time.Second, 100*time.Millisecond)
+	text := scraped(t, url)
+	require.Regexp(t, `registry_store_duration_seconds_count\{operation="claim",outcome="refused"\} 1`, text)
+	require.NotContains(t, text, `operation="claim",outcome="error"`)
+	p.Signal(syscall.SIGTERM)
+	require.Equal(t, exitDone, p.Wait(30*time.Second))
+
+	checks := 0
+	for d := json.NewDecoder(strings.NewReader(p.Stdout.String())); d.More(); {
+		var s exportedSpan
+		require.NoError(t, d.Decode(&s))
+		require.NotEqual(t, "0000000000000000", s.Parent.SpanID, "%s is the root of a trace", s.Name)
+		require.NotEqual(t, "Error", s.Status.Code, s.Name)
+		if s.Name == "GET /v1/threads/{id}/access" {
+			require.Equal(t, "thread/th_1", s.attribute("registry.resource"))
+			if s.attribute("registry.tenant_id") == "t_a" {
+				checks++
+			}
+		}
+	}
+	require.GreaterOrEqual(t, checks, 2, "one that was read, and one from memory")
+}

@@ -38,15 +38,16 @@ type telemetry struct {
 }
 
 func newTelemetry(o Options) (*telemetry, error) {
-	duration, err := o.MeterProvider.Meter(scope).Float64Histogram("http.server.request.duration",
-		metric.WithUnit("s"), metric.WithDescription("HTTP requests, by method, route and status."),
-		metric.WithExplicitBucketBoundaries(.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10))
+	i := observe.Providers{MeterProvider: o.MeterProvider}.Instruments(scope)
+	duration := i.BareHistogram("http.server.request.duration", "s", "HTTP requests, by method, route and status.",
+		[]float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+		observe.Label{Name: "http.request.method"}, observe.Label{Name: "http.route"}, observe.Label{Name: "http.response.status_code"})
 	_, untraced := o.TracerProvider.(tracenoop.TracerProvider)
 	return &telemetry{
 		traces: !untraced,
 		tracer: o.TracerProvider.Tracer(scope), propagator: o.Propagator, duration: duration,
 		log: observe.NewLimitedLog(o.Logger, 10, 50),
-	}, err
+	}, i.Err()
 }
 
 // exchange is one request and its answer, as they are told of.

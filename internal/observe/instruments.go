@@ -77,13 +77,19 @@ func (i *Instruments) CounterOf(exists func(values []string) bool, name, unit, d
 
 // Histogram makes a histogram with these upper bounds of its buckets.
 func (i *Instruments) Histogram(name, unit, description string, bounds []float64, labels ...Label) *Histogram {
-	histogram, err := i.meter.Float64Histogram(name, metric.WithUnit(unit), metric.WithDescription(description),
-		metric.WithExplicitBucketBoundaries(bounds...))
-	i.made(err, Metric{name, "histogram", unit, description, labels})
-	h := &Histogram{histogram: histogram, names: namesOf(labels), series: map[key][]metric.RecordOption{}}
+	h := &Histogram{histogram: i.BareHistogram(name, unit, description, bounds, labels...), names: namesOf(labels), series: map[key][]metric.RecordOption{}}
 	for _, values := range combinations(labels) {
 		h.series[keyOf(values)] = []metric.RecordOption{attributes(h.names, values)}
 	}
+	return h
+}
+
+// BareHistogram is Histogram without the attributes made: for labels that are not
+// text, or more than three.
+func (i *Instruments) BareHistogram(name, unit, description string, bounds []float64, labels ...Label) metric.Float64Histogram {
+	h, err := i.meter.Float64Histogram(name, metric.WithUnit(unit), metric.WithDescription(description),
+		metric.WithExplicitBucketBoundaries(bounds...))
+	i.made(err, Metric{name, "histogram", unit, description, labels})
 	return h
 }
 

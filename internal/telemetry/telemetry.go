@@ -161,14 +161,21 @@ func (t *Telemetry) addMetrics(ctx context.Context, res *resource.Resource, regi
 	provider := sdkmetric.NewMeterProvider(options...)
 	t.MeterProvider = provider
 	t.shutdown = append(t.shutdown, provider.Shutdown)
-	i := t.Instruments("github.com/northstar-engines/realtime-registry/internal/telemetry")
+	return errors.Join(unfit, Observe(t.Providers, func() (int64, int64) { return t.faults.Load(), t.failures.Load() }))
+}
+
+// Observe makes the metrics of telemetry itself: how many variables cannot be
+// followed, and how often something was not exported.
+func Observe(p observe.Providers, count func() (faults, failures int64)) error {
+	i := p.Instruments("github.com/northstar-engines/realtime-registry/internal/telemetry")
 	faults := i.Gauge("registry.telemetry.faults", "{fault}", "Variables of telemetry that cannot be followed; the log says which, at the start.")
 	failures := i.Total("registry.telemetry.failures", "{failure}", "Failures to export telemetry.")
 	i.Collect(func(_ context.Context, o metric.Observer) {
-		o.ObserveInt64(faults, t.faults.Load())
-		o.ObserveInt64(failures, t.failures.Load())
+		unfit, failed := count()
+		o.ObserveInt64(faults, unfit)
+		o.ObserveInt64(failures, failed)
 	}, faults, failures)
-	return errors.Join(unfit, i.Err())
+	return i.Err()
 }
 
 func (t *Telemetry) addTraces(ctx context.Context, res *resource.Resource) error {
