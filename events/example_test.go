@@ -62,3 +62,25 @@ func ExampleEncode() {
 	// {"ce-id":"e-1","ce-source":"//nexus/threads","ce-specversion":"1.0","ce-time":"2026-03-01T12:00:00Z","ce-type":"nexus.thread.created.v1","content-type":"application/json"}
 	// {"tenant_id":"t_acme","thread_id":"th_1"}
 }
+
+// A move without resources moves everything that the tenant owns.
+func ExampleTenantMoved() {
+	move := events.Event{
+		ID: "m-1", Source: "//nexus/tenants", Time: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC),
+		Data: events.TenantMoved{FromTenantID: "t_acme", ToTenantID: "t_globex", Reason: "merger"},
+	}
+	_, data, err := events.Encode(move)
+	fmt.Println(move.Type().Topic(), string(data), err)
+	// Output: nexus-tenant-moved {"from_tenant_id":"t_acme","to_tenant_id":"t_globex","reason":"merger"} <nil>
+}
+
+// What a publisher may send, and where to.
+func ExamplePublishedTypes() {
+	for _, t := range events.PublishedTypes() {
+		fmt.Println(t, t.Topic())
+	}
+	// Output:
+	// nexus.thread.created.v1 nexus-thread-created
+	// nexus.canvas.created.v1 nexus-canvas-created
+	// nexus.tenant.moved.v1 nexus-tenant-moved
+}
