@@ -44,7 +44,7 @@ var printing = map[string][]string{
 	"dead-letters redrive": {""},
 	"quota show":           {"t_a x", "t_a x --json"},
 	"quota reset":          {"--yes t_a x"},
-	"upgrade":              {"--yes --rate unlimited"},
+	"upgrade":              {"--yes --rate unlimited", "--yes --finish"},
 	"config":               {""},
 	"version":              {"", "--licenses"},
 }

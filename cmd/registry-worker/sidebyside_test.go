@@ -159,6 +159,8 @@ func sideBySide(t *testing.T, begins, lastBinary, nextBinary string) error {
 	stop()
 	stopNext()
 	next.run(exitDone, "export", "--check")
+	require.Contains(t, next.run(exitDone, "upgrade", "--finish", "--yes").Stderr.String(), "is finished")
+	require.Contains(t, last.run(exitFault, "export").Stderr.String(), "use a later release", "no way back")
 
 	now := rawDocuments(t, c, "realtime_registry")
 	for i := range side {

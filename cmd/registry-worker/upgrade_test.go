@@ -100,6 +100,30 @@ func TestARegistryOfCommit1571751WithoutALedgerIsBroughtOver(t *testing.T) {
 	require.Equal(t, exitDone, forgotten.Wait(30*time.Second))
 }
 
+func TestOnceTheUpgradeIsFinishedTheFeedGoesIntoShards(t *testing.T) {
+	t.Parallel() // it mostly waits
+	c := onEmulators(t)
+	feed := func(of string) (n int) {
+		for _, fields := range rawDocuments(t, c, "realtime_registry_feed") {
+			if fields[of] != nil {
+				n++
+			}
+		}
+		return n
+	}
+	move := func(id string, day int) string {
+		return event(id, "nexus.tenant.moved.v1", fmt.Sprintf("2024-01-%02dT00:00:00Z", day),
+			`{"from_tenant_id":"t_a","to_tenant_id":"t_b","resources":[{"kind":"thread","id":"th_1"},{"kind":"thread","id":"th_2"}]}`)
+	}
+	c.replay(created("1", "2024-01-01T00:00:00Z", "t_a", "th_1"), created("2", "2024-01-01T00:00:00Z", "t_a", "th_2"))
+	c.replay(move("m1", 2))
+	require.Equal(t, [3]int{1, 1, 0}, [3]int{feed("resources"), feed("at"), feed("shard")}, "one entry for both, where earlier releases look")
+	require.Contains(t, c.run(exitDone, "upgrade", "--finish", "--yes").Stderr.String(), "the upgrade is finished")
+	require.Contains(t, c.run(exitDone, "upgrade", "--finish", "--yes").Stderr.String(), "was finished before")
+	c.replay(move("m2", 3))
+	require.Equal(t, [3]int{2, 1, 1}, [3]int{feed("resources"), feed("at"), feed("shard")})
+}
+
 // noted is how many documents upgrade has noted as looked at.
 func noted(t *testing.T, c program) int {
 	t.Helper()

@@ -49,3 +49,19 @@ resource "google_firestore_field" "registry" {
     content {}
   }
 }
+
+resource "google_firestore_index" "registry" {
+  for_each    = { for i in local.indexes.indexes : join(".", concat([i.collectionGroup], i.fields[*].fieldPath)) => i }
+  project     = var.project
+  database    = google_firestore_database.registry.name
+  collection  = "${var.collection_prefix}${each.value.collectionGroup}"
+  query_scope = each.value.queryScope
+
+  dynamic "fields" {
+    for_each = each.value.fields
+    content {
+      field_path = fields.value.fieldPath
+      order      = fields.value.order
+    }
+  }
+}

@@ -66,7 +66,8 @@ type DB interface {
 	// at the first error that visit returns, and returns that.
 	Query(ctx context.Context, q Query, visit func(*Document) error) error
 
-	// Count counts the documents that a query finds.
+	// Count counts the documents that a query finds, as of the time of which the
+	// query is.
 	Count(ctx context.Context, q Query) (int64, error)
 
 	// Recovers reports whether point-in-time recovery is on: then documents can be

@@ -8,6 +8,8 @@ type Query struct {
 	// Any are filters of which a document must match at least one, unless there
 	// are none. A document that matches several is found once.
 	Any []Filter
+	// All are filters of which a document must match each, too.
+	All []Filter
 	// OrderBy is the field by which documents are sorted, in growing order;
 	// those without it are not found. "": by name, byte for byte.
 	OrderBy string
@@ -30,8 +32,8 @@ type Filter struct {
 	Value *Value
 }
 
-// Op compares a field with a value. Greater and AtLeast are of the field by which
-// the query is ordered.
+// Op compares a field with a value. Greater, AtLeast and Less are of the field by
+// which the query is ordered.
 type Op int
 
 // The comparisons.
@@ -39,7 +41,9 @@ const (
 	Equal Op = iota
 	Greater
 	AtLeast
+	Less
 	Contains // the field is an array that has the value
+	In       // the value is an array that has the field
 )
 
 // Target is what a Listen is about: what a query finds, or one document.

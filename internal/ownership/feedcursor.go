@@ -17,12 +17,14 @@ type FeedCursor struct {
 
 	mu    sync.Mutex
 	floor time.Time // no entry with an earlier At needs to be told any more
-	told  map[int64]map[string]struct{}
-	count int // of names in told
+	read  time.Time // up to here a read has told everything that was committed by then
+	hears bool
+	told  map[int64]map[string]struct{} // names, by slice of time
+	count int                           // of names in told
 }
 
-// Slice is the grain in which a cursor knows what it was told. Floor and
-// Known are of whole slices.
+// Slice is the grain in which a cursor knows what it was told. All times that it
+// returns are of whole slices.
 const Slice = 250 * time.Millisecond
 
 // mostTold bounds the entries whose names are kept, some 10 MB of them. Entries
@@ -45,7 +47,7 @@ func (c *FeedCursor) Begin(at time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	clear(c.told)
-	c.floor, c.count = at.Truncate(Slice), 0
+	c.floor, c.read, c.count = at.Truncate(Slice), time.Time{}, 0
 }
 
 // Advance says that all entries with an earlier At have been told, and that no
@@ -79,6 +81,39 @@ func (c *FeedCursor) Told() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.count
+}
+
+// ReadTo says that a read has told of all entries with an earlier At that were
+// committed by then. What is committed later is for counting to find.
+func (c *FeedCursor) ReadTo(at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.read = later(c.read, at.Truncate(Slice))
+}
+
+// Hear says whether a listener tells of entries as they are committed.
+func (c *FeedCursor) Hear(hears bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.hears = hears
+}
+
+// View is what the cursor knows now: all of it has been committed by now.
+func (c *FeedCursor) View() FeedView {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	v := FeedView{Floor: c.floor, ReadTo: later(c.read, c.floor), Hears: c.hears, told: make(map[int64]int, len(c.told))}
+	for i, names := range c.told {
+		v.told[i] = len(names)
+	}
+	return v
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // Knows reports whether an entry has been told, as far as names are kept.

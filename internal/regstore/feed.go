@@ -1,16 +1,15 @@
 package regstore
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"path"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/northstar-engines/realtime-registry/internal/docdb"
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
-	"github.com/northstar-engines/realtime-registry/registry"
 )
 
 // Changes implements ownership.Feed: the ledger's head, what has changed in the
@@ -19,100 +18,167 @@ import (
 //
 // An entry's time is that of the request which wrote it, and its commit may come
 // as much later as a commit may take. So the cursor's floor lies that far before
-// its last read: what was committed after that, with a time before it, is told.
+// its last read: what was committed after that, with a time before it, must be
+// told. If the cursor has been told of nearly all entries since, they are not
+// read again but counted: as many as were told are those that were told.
 func (s *Store) Changes(ctx context.Context, cursor *ownership.FeedCursor) (_ ownership.FeedBatch, err error) {
 	ctx, done := s.telemetry.start(ctx, "changes", 0)
 	defer func() { done(err) }()
+	known := cursor.View() // before the read: all of it was committed by then
 	head, err := s.readWithHead(ctx, nil)
-	if err == nil {
-		err = s.tellUpTo(ctx, head.ReadTime, cursor)
-	}
-	if err != nil && !errors.Is(err, errBegun) {
+	if err != nil {
 		return ownership.FeedBatch{}, fmt.Errorf("read the change feed: %w", err)
 	}
-	return ownership.FeedBatch{Ledger: head.Ledger, At: head.ReadTime, Missed: err != nil}, nil
+	batch := ownership.FeedBatch{Ledger: head.Ledger, At: head.ReadTime}
+	r := feedRead{store: s, cursor: cursor, known: known, at: head.ReadTime}
+	r.floor = r.at.Add(-s.commitDeadline - timestampSlack)
+	if known.Floor.IsZero() || r.floor.Sub(known.Floor) > FeedTTL/2 {
+		cursor.Begin(r.floor)
+		batch.Missed = true
+		return batch, nil
+	}
+	r.indexes = s.feedIndexes(known.Floor)
+	if err := r.run(ctx); err != nil {
+		return ownership.FeedBatch{}, fmt.Errorf("read the change feed: %w", err)
+	}
+	return batch, nil
 }
 
-// errBegun is that the cursor could not be brought on, and was begun anew.
-var errBegun = errors.New("the feed may have missed something")
+const (
+	// worthCounting is how many entries it takes until counting them, which is
+	// one read for each 1,000, is cheaper than to read them again.
+	worthCounting = 3
+	// worthParting is how many it takes until looking for the part of them in
+	// which one is missing is better than to read them all.
+	worthParting = 100
+	// countedParts is into how many parts they are cut then.
+	countedParts = 8
+	// feedLag is for how long an entry is read again rather than counted: most
+	// commits take less, and most listeners tell sooner.
+	feedLag = 500 * time.Millisecond
+	// feedPage is how many entries are told at once.
+	feedPage = 100
+)
 
-// tellUpTo tells the cursor of what was committed up to a time.
-func (s *Store) tellUpTo(ctx context.Context, at time.Time, cursor *ownership.FeedCursor) error {
-	from, next := cursor.Floor(), at.Add(-s.commitDeadline-timestampSlack)
-	if from.IsZero() || next.Sub(from) > FeedTTL/2 {
-		cursor.Begin(next)
-		return errBegun
+// feedRead is one read of the feed.
+type feedRead struct {
+	store   *Store
+	cursor  *ownership.FeedCursor
+	known   ownership.FeedView
+	at      time.Time // as of which it reads
+	floor   time.Time // no entry from before it can be committed after at
+	indexes []feedIndex
+	counted atomic.Bool // all entries from before the tail have been told
+}
+
+// run tells of what was committed by at: of the feed's tail by reading it, of
+// what is before that by counting.
+func (r *feedRead) run(ctx context.Context) error {
+	tail := r.known.ReadTo
+	if heard := r.at.Add(-feedLag).Truncate(ownership.Slice); r.known.Hears && heard.After(tail) {
+		tail = heard
 	}
-	query := feedSince(from, 0)
-	query.Select, query.At = []string{fieldResource, fieldResources, fieldAt, fieldFormat}, at
-	if err := s.tellPages(ctx, query, cursor); err != nil {
+	before := ownership.Span{From: r.known.Floor, Before: tail}
+	if r.known.Told(before) < worthCounting {
+		tail = r.known.Floor
+	}
+	work, ctx := errgroup.WithContext(ctx)
+	if r.counted.Store(!tail.After(r.known.Floor)); !r.counted.Load() {
+		work.Go(func() error {
+			err := r.verify(ctx, before)
+			r.counted.Store(err == nil)
+			return err
+		})
+	}
+	work.Go(func() error { return r.tell(ctx, ownership.Span{From: tail}, r.passed) })
+	if err := work.Wait(); err != nil {
 		return err
 	}
-	cursor.Advance(next)
+	r.cursor.ReadTo(r.at.Add(-feedLag))
+	r.cursor.Advance(r.floor)
 	return nil
 }
 
-// pageOfFeed is how many entries are told at once.
-const pageOfFeed = 100
+// passed brings the cursor on in the middle of a read: entries come in the order
+// of their times, so all from before the last one have been told. (Those of two
+// indexes come in two orders.) A reader that is far behind, and is cut short,
+// goes on from there.
+func (r *feedRead) passed(at time.Time) {
+	if len(r.indexes) > 1 {
+		return
+	}
+	r.cursor.ReadTo(at)
+	if r.counted.Load() {
+		r.cursor.Advance(earlier(at, r.floor))
+	}
+}
 
-// tellPages tells the cursor of what a query finds, page by page: what was told
-// stays told if the query fails.
-func (s *Store) tellPages(ctx context.Context, query docdb.Query, cursor *ownership.FeedCursor) error {
-	var page []ownership.FeedEntry
-	err := s.query(ctx, query, func(d *docdb.Document) error {
-		page = append(page, s.feedEntry(ctx, d, cursor)...)
-		if len(page) >= pageOfFeed {
-			cursor.Tell(page...)
-			page = nil
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// verify makes sure that all entries of a span have been told. If their number is
+// not that of those which were told, it looks for the part in which they differ.
+func (r *feedRead) verify(ctx context.Context, span ownership.Span) error {
+	told := r.known.Told(span)
+	n, err := r.count(ctx, span)
+	if err != nil || n == int64(told) {
+		return err
+	}
+	parts := r.known.Parts(span, countedParts)
+	if told < worthParting || len(parts) < 2 {
+		return r.tell(ctx, span, func(time.Time) {})
+	}
+	work, ctx := errgroup.WithContext(ctx)
+	for _, part := range parts {
+		work.Go(func() error { return r.verify(ctx, part) })
+	}
+	return work.Wait()
+}
+
+// count is how many entries a span has.
+func (r *feedRead) count(ctx context.Context, span ownership.Span) (sum int64, err error) {
+	for _, x := range r.indexes {
+		q := x.query(span)
+		q.At = r.at
+		n, err := r.store.count(ctx, q)
+		if err != nil {
+			return 0, err
 		}
-		return nil
-	})
-	cursor.Tell(page...)
-	return err
+		sum += n
+	}
+	return sum, nil
 }
 
-// feedSince queries feed entries from a time on.
-func feedSince(from time.Time, limit int) docdb.Query {
-	return docdb.Query{
-		Collection: FeedCollection,
-		Any:        []docdb.Filter{{Field: fieldAt, Op: docdb.AtLeast, Value: docdb.Timestamp(from)}},
-		OrderBy:    fieldAt,
-		Limit:      limit,
-	}
-}
-
-// feedEntry is the entry of a document; none if the cursor knows it.
-func (s *Store) feedEntry(ctx context.Context, d *docdb.Document, cursor *ownership.FeedCursor) []ownership.FeedEntry {
-	e := ownership.FeedEntry{ID: path.Base(d.Name), At: timestamp(d.Fields[fieldAt])}
-	if cursor.Knows(e.ID, e.At) {
-		return nil
-	}
-	_, err := decodeFormat(d)
-	resources, err2 := decodeResources(d.Fields)
-	if err := cmp.Or(err, err2); err != nil {
-		e.Unread = s.tooNew(ctx, "feed", ownership.TooNew(shortName(d.Name), err))
-	} else {
-		e.Resources = resources
-	}
-	return []ownership.FeedEntry{e}
-}
-
-// decodeResources is what an entry names: in one field if it is one resource, as
-// in format 1, else in the other.
-func decodeResources(fields map[string]*docdb.Value) ([]registry.Resource, error) {
-	names, field := fields[fieldResources].GetArrayValue().GetValues(), fieldResources
-	if one := fields[fieldResource]; !docdb.Missing(one) {
-		names, field = []*docdb.Value{one}, fieldResource
-	}
-	if len(names) == 0 {
-		return nil, errors.New("it names no resource")
-	}
-	resources := make([]registry.Resource, len(names))
-	for i, name := range names {
-		var err error
-		if resources[i], err = registry.ParseDocumentID(name.GetStringValue()); err != nil {
-			return nil, named(field, err)
+// tell reads a span and tells of its entries, page by page: what was told stays
+// told if the read fails. After each page passed is called with the time of its
+// last entry.
+func (r *feedRead) tell(ctx context.Context, span ownership.Span, passed func(time.Time)) error {
+	for _, x := range r.indexes {
+		q := x.query(span)
+		q.Select, q.At = feedFields, r.at
+		var page []ownership.FeedEntry
+		read, last := 0, time.Time{}
+		turn := func() {
+			r.cursor.Tell(page...)
+			if page = nil; read > 0 {
+				passed(last)
+			}
+		}
+		err := r.store.query(ctx, q, func(d *docdb.Document) error {
+			page = append(page, r.store.feedEntry(ctx, d, r.cursor)...)
+			last = feedTime(d)
+			if read++; read%feedPage == 0 {
+				turn()
+			}
+			return nil
+		})
+		if turn(); err != nil {
+			return err
 		}
 	}
-	return resources, nil
+	return nil
 }

@@ -53,6 +53,9 @@ type headState struct {
 	at      time.Time // of that read, by the store's clock
 	exists  bool
 	writing error // why this process must not write; nil if it may
+
+	layout      feedLayout
+	layoutSince time.Time // of the first read that found this layout; zero: it has always been so
 }
 
 // look takes note of the head as it was at a time, nil if there was none, and
@@ -83,7 +86,13 @@ func (s *Store) judge(head *docdb.Document, at time.Time, before *headState) (*h
 		}
 		return before, s.mayRead(head)
 	}
-	state := &headState{at: at, exists: head != nil || before != nil && before.exists}
+	state := &headState{at: at, exists: head != nil || before != nil && before.exists, layout: layoutOf(head)}
+	switch {
+	case before != nil && before.layout == state.layout:
+		state.layoutSince = before.layoutSince
+	case before != nil || state.layout != layoutOf(nil):
+		state.layoutSince = at
+	}
 	if !state.exists {
 		return state, nil
 	}
@@ -209,4 +218,36 @@ func (s *Store) fenceWrite(position int64, existing *docdb.Document) docdb.Write
 		},
 		If: docdb.AsRead(existing),
 	}
+}
+
+// Finish ends the upgrade to this release: it says in the head that no process of
+// an earlier one may read or write, and returns whether any might before. Those
+// which run stop within MaxStaleness and LedgerStaleness (docs/upgrades.md). Then
+// the change feed is spread over shards, which an earlier release does not read.
+// A head that asks for a later release stays as it is. Errors wrap
+// registry.ErrUnavailable.
+func (s *Store) Finish(ctx context.Context) (changed bool, err error) {
+	if err := s.mayWrite(ctx); err != nil {
+		return false, fmt.Errorf("finish the upgrade: %w", err)
+	}
+	for range s.attempts(ctx) {
+		var documents map[string]*docdb.Document
+		if documents, _, err = s.get(ctx, []string{s.headName()}); err != nil {
+			break
+		}
+		w := docdb.Write{Name: s.headName(), Fields: map[string]*docdb.Value{}, If: docdb.AsRead(documents[s.headName()])}
+		for _, field := range []string{fieldMinReader, fieldMinWriter} {
+			if documents[s.headName()].GetFields()[field].GetIntegerValue() < ownership.Format {
+				w.Fields[field], w.Mask = docdb.Integer(ownership.Format), append(w.Mask, field)
+			}
+		}
+		if len(w.Mask) == 0 {
+			return changed, nil
+		}
+		if _, err = s.commit(ctx, time.Now().Add(s.commitDeadline), w); err == nil {
+			return true, nil
+		}
+		changed = changed || !docdb.LostTheRace(err) // the next read tells
+	}
+	return false, fmt.Errorf("finish the upgrade: %w", err)
 }

@@ -1,6 +1,7 @@
 package regstore_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -97,7 +98,7 @@ func feed(t *testing.T, c *client.Client) (resources []registry.Resource) {
 			require.NoError(t, err)
 			resources = append(resources, resource)
 		}
-		require.IsType(t, time.Time{}, d.Data()["at"])
+		require.IsType(t, time.Time{}, cmp.Or(d.Data()["at"], d.Data()["changed_at"]))
 		require.True(t, d.Data()["expires_at"].(time.Time).After(d.CreateTime))
 	}
 	return resources

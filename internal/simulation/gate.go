@@ -6,6 +6,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -75,7 +76,11 @@ func key(c *docdbtest.Call) string {
 			b.WriteString(" " + w.Name)
 		}
 	}
-	return b.String() + " " + c.Query.Collection + " " + c.Query.OrderBy
+	b.WriteString(" " + c.Query.Collection + " " + c.Query.OrderBy)
+	for _, f := range c.Query.All {
+		b.WriteString(" " + f.Value.GetTimestampValue().AsTime().Format(time.RFC3339Nano))
+	}
+	return b.String()
 }
 
 // expiresAt is the field of the TTL policies.

@@ -102,6 +102,42 @@ func feedNamesAll(t *testing.T, b Backend) {
 	require.Equal(t, all[:1], told)
 }
 
+// Where no earlier release may take part the feed is spread over shards. Who does
+// not know yet that this has changed writes as before.
+func feedIsSpread(t *testing.T, b Backend) {
+	early, late, f := b.Open(), b.Open(), follow(t, b.Open())
+	apply(t, early, created(thread("1"), "t_a", 1, "e1"), created(thread("2"), "t_a", 1, "e2"))
+	apply(t, late, created(thread("3"), "t_a", 1, "e3"))
+	f.read()
+	n := 1
+	moves := func(writers ...Store) {
+		t.Helper()
+		for _, w := range writers {
+			n++
+			apply(t, w, moved(thread("1"), "t_a", "t_b", n, fmt.Sprint("m", n)), moved(thread("2"), "t_a", "t_b", n, fmt.Sprint("m", n)))
+			apply(t, w, moved(thread("1"), "t_a", "t_b", n, fmt.Sprint("n", n)))
+		}
+		_, told := f.read()
+		require.Len(t, told, 3*len(writers))
+		require.Len(t, b.Feed(), 3*(n-1), "whatever the layout, a commit has one entry, of which all is told")
+	}
+	moves(early, late)
+	for _, least := range []int64{ownership.Format, 1, ownership.Format} {
+		b.SetHead("min_reader", least)
+		b.SetHead("min_writer", least)
+		read(t, late, thread("1")) // the others have not heard of it
+		moves(early, late)
+		moves(early, late)
+		read(t, early, thread("1"))
+		moves(early, late)
+	}
+	g := follow(t, b.Open()) // one that comes later
+	g.read()
+	moves(late)
+	_, told := g.read()
+	require.Len(t, told, 3)
+}
+
 // Each round changes a history, then the ledger, then the next history: a batch
 // that mixed two times would show a ledger without the change before it, or a
 // change without the ledger before it.

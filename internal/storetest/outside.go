@@ -55,7 +55,9 @@ func (o Outside) SetHead(field string, value int64) {
 
 // Feed is that of a Backend.
 func (o Outside) Feed() (resources []registry.Resource) {
-	for _, d := range o.all(docdb.Query{Collection: "realtime_registry_feed", OrderBy: "at"}) {
+	all := o.all(docdb.Query{Collection: "realtime_registry_feed"})
+	slices.SortFunc(all, func(a, b *docdb.Document) int { return a.UpdateTime.AsTime().Compare(b.UpdateTime.AsTime()) })
+	for _, d := range all {
 		names := d.Fields["resources"].GetArrayValue().GetValues()
 		if len(names) == 0 {
 			names = []*docdb.Value{d.Fields["resource"]}

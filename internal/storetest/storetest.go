@@ -108,6 +108,7 @@ func Run(t *testing.T, backend func(t *testing.T) Backend) {
 		"a feed that is begun tells nothing from before":          feedBegins,
 		"the feed tells what happened since a cursor":             feedTellsChanges,
 		"a feed entry names all that its commit changed":          feedNamesAll,
+		"the feed is spread where no earlier release takes part":  feedIsSpread,
 		"the feed and the ledger are of one time":                 feedIsOfOneTime,
 		"a listener is told of histories and of the ledger":       feedListener,
 		"export is sorted, whole and has foreign documents":       export,

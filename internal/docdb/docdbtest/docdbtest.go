@@ -33,6 +33,7 @@ func Run(t *testing.T, backend func(t *testing.T) (open func() docdb.DB)) {
 		"a query by name goes on behind a name":                            queryByName,
 		"a query by a field leaves out who does not have it":               queryByField,
 		"a query returns what it selects":                                  querySelects,
+		"a query of shards is in the order of their times":                 queryOfShards,
 		"a query as of a time finds what was there then":                   queryAt,
 		"a query ends at its visitor's error":                              queryEnds,
 		"a call whose context has ended does nothing":                      contextEnded,

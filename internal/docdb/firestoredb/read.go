@@ -86,7 +86,7 @@ func (db *DB) Count(ctx context.Context, q docdb.Query) (int64, error) {
 	const alias = "n"
 	ctx, cancel := context.WithCancel(ctx) // ends the stream
 	defer cancel()
-	stream, err := db.client.RunAggregationQuery(db.outgoing(ctx), &firestorepb.RunAggregationQueryRequest{
+	request := &firestorepb.RunAggregationQueryRequest{
 		Parent: db.root(),
 		QueryType: &firestorepb.RunAggregationQueryRequest_StructuredAggregationQuery{
 			StructuredAggregationQuery: &firestorepb.StructuredAggregationQuery{
@@ -96,7 +96,11 @@ func (db *DB) Count(ctx context.Context, q docdb.Query) (int64, error) {
 					Operator: &firestorepb.StructuredAggregationQuery_Aggregation_Count_{Count: &firestorepb.StructuredAggregationQuery_Aggregation_Count{}},
 				}},
 			}},
-	})
+	}
+	if !q.At.IsZero() {
+		request.ConsistencySelector = &firestorepb.RunAggregationQueryRequest_ReadTime{ReadTime: timestamppb.New(q.At)}
+	}
+	stream, err := db.client.RunAggregationQuery(db.outgoing(ctx), request)
 	if err != nil {
 		return 0, err
 	}
@@ -124,7 +128,7 @@ func (db *DB) Recovers(ctx context.Context) (bool, error) {
 func (db *DB) structured(q docdb.Query) *firestorepb.StructuredQuery {
 	s := &firestorepb.StructuredQuery{
 		From:  []*firestorepb.StructuredQuery_CollectionSelector{{CollectionId: db.prefix + q.Collection}},
-		Where: anyOf(q.Any),
+		Where: where(q),
 	}
 	by := q.OrderBy
 	if by == "" {
@@ -155,23 +159,36 @@ var operators = map[docdb.Op]firestorepb.StructuredQuery_FieldFilter_Operator{
 	docdb.Equal:    firestorepb.StructuredQuery_FieldFilter_EQUAL,
 	docdb.Greater:  firestorepb.StructuredQuery_FieldFilter_GREATER_THAN,
 	docdb.AtLeast:  firestorepb.StructuredQuery_FieldFilter_GREATER_THAN_OR_EQUAL,
+	docdb.Less:     firestorepb.StructuredQuery_FieldFilter_LESS_THAN,
 	docdb.Contains: firestorepb.StructuredQuery_FieldFilter_ARRAY_CONTAINS,
+	docdb.In:       firestorepb.StructuredQuery_FieldFilter_IN,
 }
 
-func anyOf(filters []docdb.Filter) *firestorepb.StructuredQuery_Filter {
-	var all []*firestorepb.StructuredQuery_Filter
-	for _, f := range filters {
+func where(q docdb.Query) *firestorepb.StructuredQuery_Filter {
+	all := filters(q.All)
+	if any := filters(q.Any); len(any) > 0 {
+		all = append(all, composite(firestorepb.StructuredQuery_CompositeFilter_OR, any))
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return composite(firestorepb.StructuredQuery_CompositeFilter_AND, all)
+}
+
+func filters(of []docdb.Filter) (all []*firestorepb.StructuredQuery_Filter) {
+	for _, f := range of {
 		all = append(all, &firestorepb.StructuredQuery_Filter{FilterType: &firestorepb.StructuredQuery_Filter_FieldFilter{
 			FieldFilter: &firestorepb.StructuredQuery_FieldFilter{Field: field(f.Field), Op: operators[f.Op], Value: f.Value}}})
 	}
-	switch len(all) {
-	case 0:
-		return nil
-	case 1:
+	return all
+}
+
+func composite(op firestorepb.StructuredQuery_CompositeFilter_Operator, all []*firestorepb.StructuredQuery_Filter) *firestorepb.StructuredQuery_Filter {
+	if len(all) == 1 {
 		return all[0]
 	}
 	return &firestorepb.StructuredQuery_Filter{FilterType: &firestorepb.StructuredQuery_Filter_CompositeFilter{
-		CompositeFilter: &firestorepb.StructuredQuery_CompositeFilter{Op: firestorepb.StructuredQuery_CompositeFilter_OR, Filters: all}}}
+		CompositeFilter: &firestorepb.StructuredQuery_CompositeFilter{Op: op, Filters: all}}}
 }
 
 func field(path string) *firestorepb.StructuredQuery_FieldReference {

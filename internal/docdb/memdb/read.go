@@ -124,12 +124,21 @@ func matches(d *docdb.Document, q docdb.Query) bool {
 	if q.OrderBy != "" && d.Fields[q.OrderBy] == nil {
 		return false
 	}
-	return len(q.Any) == 0 || slices.ContainsFunc(q.Any, func(f docdb.Filter) bool { return passes(d.Fields[f.Field], f) })
+	passed := func(f docdb.Filter) bool { return passes(d.Fields[f.Field], f) }
+	for _, f := range q.All {
+		if !passed(f) {
+			return false
+		}
+	}
+	return len(q.Any) == 0 || slices.ContainsFunc(q.Any, passed)
 }
 
 func passes(v *docdb.Value, f docdb.Filter) bool {
-	if f.Op == docdb.Contains {
+	switch f.Op {
+	case docdb.Contains:
 		return slices.ContainsFunc(v.GetArrayValue().GetValues(), func(e *docdb.Value) bool { return proto.Equal(e, f.Value) })
+	case docdb.In:
+		return slices.ContainsFunc(f.Value.GetArrayValue().GetValues(), func(e *docdb.Value) bool { return proto.Equal(e, v) })
 	}
 	order, ok := compare(v, f.Value)
 	switch f.Op {
@@ -137,6 +146,8 @@ func passes(v *docdb.Value, f docdb.Filter) bool {
 		return ok && order > 0
 	case docdb.AtLeast:
 		return ok && order >= 0
+	case docdb.Less:
+		return ok && order < 0
 	}
 	return ok && order == 0
 }

@@ -86,6 +86,7 @@ type Config struct {
 	DryRun   bool
 	Check    bool
 	Events   bool
+	Finish   bool
 	Output   string
 	Yes      bool
 	JSON     bool

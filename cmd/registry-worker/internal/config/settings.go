@@ -38,6 +38,7 @@ const (
 	JSONGroup     Group = "Output"
 	DevGroup      Group = "Dev"
 	VersionGroup  Group = "Version"
+	UpgradeGroup  Group = "Upgrade"
 )
 
 // Groups returns all groups.
@@ -45,7 +46,7 @@ func Groups() []Group { return slices.Clone(groups) }
 
 var groups = []Group{
 	ProjectGroup, RegistryGroup, PubSubGroup, EventsGroup, RunGroup, WorkerGroup, DrainGroup, APIGroup, ThrottleGroup,
-	RateGroup, ReplayGroup, DryRunGroup, ExportGroup, PlanGroup, RetractGroup, ByGroup, ConfirmGroup, JSONGroup, DevGroup, VersionGroup, LogGroup,
+	RateGroup, ReplayGroup, DryRunGroup, ExportGroup, UpgradeGroup, PlanGroup, RetractGroup, ByGroup, ConfirmGroup, JSONGroup, DevGroup, VersionGroup, LogGroup,
 }
 
 // Setting is one setting: a flag, which is also an environment variable.
@@ -232,6 +233,9 @@ var settings = complete([]Setting{
 	{Group: ReplayGroup, Name: "with-assertions", Bool: true, Default: "false", FlagOnly: true,
 		Help:  "apply the archive's plain sets too, which are otherwise left out; no variable says this",
 		parse: boolean(func(c *Config) *bool { return &c.WithAssertions })},
+	{Group: UpgradeGroup, Name: "finish", Bool: true, Default: "false", FlagOnly: true,
+		Help:  "say that no process of an earlier release will take part again; no variable says this",
+		parse: boolean(func(c *Config) *bool { return &c.Finish })},
 	{Group: ConfirmGroup, Name: "yes", Bool: true, Default: "false", FlagOnly: true,
 		Help:  "do not ask; no variable says this",
 		parse: boolean(func(c *Config) *bool { return &c.Yes })},
