@@ -223,12 +223,18 @@ func (s *Store) fenceWrite(position int64, existing *docdb.Document) docdb.Write
 // Finish ends the upgrade to this release: it says in the head that no process of
 // an earlier one may read or write, and returns whether any might before. Those
 // which run stop within MaxStaleness and LedgerStaleness (docs/upgrades.md). Then
-// the change feed is spread over shards, which an earlier release does not read.
+// the change feed is spread over shards, which an earlier release does not read;
+// their index must be there.
 // A head that asks for a later release stays as it is. Errors wrap
 // registry.ErrUnavailable.
 func (s *Store) Finish(ctx context.Context) (changed bool, err error) {
 	if err := s.mayWrite(ctx); err != nil {
 		return false, fmt.Errorf("finish the upgrade: %w", err)
+	}
+	probe := feedIndex{sharded: true}.query(ownership.Span{From: time.Now()})
+	probe.Limit = 1
+	if err := s.query(ctx, probe, func(*docdb.Document) error { return nil }); err != nil {
+		return false, fmt.Errorf("finish the upgrade: read the change feed by shards, which takes the composite index of firestore.indexes.json: %w", err)
 	}
 	for range s.attempts(ctx) {
 		var documents map[string]*docdb.Document
