@@ -9,8 +9,6 @@ func newData(typ Type, object map[string]any) (Data, error) {
 	switch typ {
 	case ThreadCreatedType:
 		return ThreadCreated{TenantID: text("tenant_id"), ThreadID: text("thread_id")}, nil
-	case ThreadImportedType:
-		return ThreadImported{TenantID: text("tenant_id"), ThreadID: text("thread_id")}, nil
 	case CanvasCreatedType:
 		return CanvasCreated{TenantID: text("tenant_id"), CanvasID: text("canvas_id")}, nil
 	case TenantMovedType:

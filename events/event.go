@@ -7,10 +7,9 @@ type Type string
 
 // The types that a publisher may send.
 const (
-	ThreadCreatedType  Type = "nexus.thread.created.v1"
-	CanvasCreatedType  Type = "nexus.canvas.created.v1"
-	TenantMovedType    Type = "nexus.tenant.moved.v1"
-	ThreadImportedType Type = "nexus.thread.imported.v1"
+	ThreadCreatedType Type = "nexus.thread.created.v1"
+	CanvasCreatedType Type = "nexus.canvas.created.v1"
+	TenantMovedType   Type = "nexus.tenant.moved.v1"
 )
 
 // The types that occur in archives only: `export --events` writes them and
@@ -31,8 +30,6 @@ func (t Type) Topic() string {
 		return "nexus-canvas-created"
 	case TenantMovedType:
 		return "nexus-tenant-moved"
-	case ThreadImportedType:
-		return "nexus-thread-imported"
 	}
 	return ""
 }
@@ -48,9 +45,7 @@ func (t Type) Subscription() string {
 }
 
 // PublishedTypes returns the types that a publisher may send.
-func PublishedTypes() []Type {
-	return []Type{ThreadCreatedType, CanvasCreatedType, TenantMovedType, ThreadImportedType}
-}
+func PublishedTypes() []Type { return []Type{ThreadCreatedType, CanvasCreatedType, TenantMovedType} }
 
 // Event is a CloudEvent that has passed every check: its type is known, its
 // data fits the type's schema, its time is not from the future.
@@ -77,12 +72,6 @@ type Data interface {
 
 // ThreadCreated says that a tenant created a thread.
 type ThreadCreated struct {
-	TenantID string `json:"tenant_id"`
-	ThreadID string `json:"thread_id"`
-}
-
-// ThreadImported says that a thread of another system is a tenant's from now on.
-type ThreadImported struct {
 	TenantID string `json:"tenant_id"`
 	ThreadID string `json:"thread_id"`
 }
@@ -136,9 +125,6 @@ type Retracted struct {
 
 // Type implements Data.
 func (ThreadCreated) Type() Type { return ThreadCreatedType }
-
-// Type implements Data.
-func (ThreadImported) Type() Type { return ThreadImportedType }
 
 // Type implements Data.
 func (CanvasCreated) Type() Type { return CanvasCreatedType }

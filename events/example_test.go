@@ -83,5 +83,4 @@ func ExamplePublishedTypes() {
 	// nexus.thread.created.v1 nexus-thread-created
 	// nexus.canvas.created.v1 nexus-canvas-created
 	// nexus.tenant.moved.v1 nexus-tenant-moved
-	// nexus.thread.imported.v1 nexus-thread-imported
 }

@@ -33,8 +33,6 @@ func Changes(e events.Event) []ownership.Change {
 	switch data := e.Data.(type) {
 	case events.ThreadCreated:
 		return created(version, data.TenantID, registry.Resource{Kind: registry.Thread, ID: data.ThreadID})
-	case events.ThreadImported:
-		return created(version, data.TenantID, registry.Resource{Kind: registry.Thread, ID: data.ThreadID})
 	case events.CanvasCreated:
 		return created(version, data.TenantID, registry.Resource{Kind: registry.Canvas, ID: data.CanvasID})
 	case events.TenantMoved:

@@ -34,10 +34,6 @@ func TestEachTypeOfEventHasItsChanges(t *testing.T) {
 			events.ThreadCreated{TenantID: "t_a", ThreadID: "th_1"},
 			[]ownership.Change{{Resource: thread, Entry: ownership.Entry{Type: ownership.Created, Version: version, Tenant: "t_a"}}},
 		},
-		"a thread imported is a created entry of the thread": {
-			events.ThreadImported{TenantID: "t_a", ThreadID: "th_1"},
-			[]ownership.Change{{Resource: thread, Entry: ownership.Entry{Type: ownership.Created, Version: version, Tenant: "t_a"}}},
-		},
 		"a canvas created is a created entry of the canvas": {
 			events.CanvasCreated{TenantID: "t_a", CanvasID: "cv_1"},
 			[]ownership.Change{{Resource: canvas, Entry: ownership.Entry{Type: ownership.Created, Version: version, Tenant: "t_a"}}},

@@ -43,7 +43,7 @@ func TestPatternsAreThoseOfTheRegistry(t *testing.T) {
 			}
 		})
 	}
-	require.Equal(t, map[string]int{registry.TenantPattern: 7, registry.ResourcePattern: 6}, seen)
+	require.Equal(t, map[string]int{registry.TenantPattern: 6, registry.ResourcePattern: 5}, seen)
 }
 
 func TestKindsAreThoseOfTheRegistry(t *testing.T) {

@@ -27,7 +27,6 @@ variable "subscriptions" {
     "nexus-thread-created.realtime-registry",
     "nexus-canvas-created.realtime-registry",
     "nexus-tenant-moved.realtime-registry",
-    "nexus-thread-imported.realtime-registry",
   ]
 }
 

@@ -25,7 +25,7 @@ var Whats = []What{Threads, Canvases, Claims, ResourceMoves, TenantMoves, PlainS
 
 func (it *item) what() What {
 	switch data := it.event.Data.(type) {
-	case events.ThreadCreated, events.ThreadImported:
+	case events.ThreadCreated:
 		return Threads
 	case events.CanvasCreated:
 		return Canvases
