@@ -37,7 +37,7 @@ func (b Brief) Owner(l *Ledger) (owner string, ok bool) {
 	if l.stopped(b.Tenant) != nil {
 		return "", false
 	}
-	moves := l.byFrom[b.Tenant]
+	moves := l.moves(b.Tenant)
 	if len(moves) == 0 {
 		return b.Tenant, true
 	}
@@ -49,8 +49,8 @@ func (b Brief) Owner(l *Ledger) (owner string, ok bool) {
 		if l.stopped(at.To) != nil {
 			return "", false
 		}
-		next, moved := l.next(at.To, at.Version, true)
-		if !moved {
+		next := l.next(at.To, at.Version, true)
+		if next == nil {
 			return at.To, true
 		}
 		at = next

@@ -107,8 +107,8 @@ func (f *fold) next() (Step, bool) {
 	for len(f.rest) > 0 && (f.rest[0].Type == Claimed || f.rest[0].Type == Created) {
 		f.rest = f.rest[1:] // the base: it logically comes first
 	}
-	move, ok := f.ledger.next(f.owner, f.at, f.after)
-	if ok && (len(f.rest) == 0 || move.Version.Compare(f.rest[0].Version) < 0) {
+	move := f.ledger.next(f.owner, f.at, f.after)
+	if move != nil && (len(f.rest) == 0 || move.Version.Compare(f.rest[0].Version) < 0) {
 		f.owner, f.at, f.after = move.To, move.Version, true
 		return Step{Entry: move.asEntry(), Ledger: true, Effective: true, Owner: f.owner}, true
 	}

@@ -20,6 +20,7 @@ func TestALedgerWithChangesIsTheLedgerOfItsEntries(t *testing.T) {
 		tenants := []string{"t_a", "t_b", "t_c"}
 		entries := map[ownership.EventName]ownership.LedgerEntry{}
 		var ledger *ownership.Ledger
+		var before []known
 		position := int64(0)
 		for range rapid.IntRange(1, 6).Draw(t, "commits") {
 			var changes []ownership.LedgerChange
@@ -42,13 +43,36 @@ func TestALedgerWithChangesIsTheLedgerOfItsEntries(t *testing.T) {
 			}
 			position += int64(len(writes))
 			ledger = ledger.With(position, writes)
+			before = append(before, known{ledger, ledger.Entries()})
 		}
 		var all []ownership.LedgerEntry
 		for _, e := range entries {
 			all = append(all, e)
 		}
-		require.Equal(t, ownership.NewLedger(position, all), ledger)
+		requireSame(t, ownership.NewLedger(position, all), ledger)
+		if len(before) > 0 { // what came later has not changed what was there
+			old := rapid.SampledFrom(before).Draw(t, "before")
+			requireSame(t, ownership.NewLedger(old.Seq(), old.entries), old.Ledger)
+		}
 	})
+}
+
+// known is a ledger with the entries that it had when it was made.
+type known struct {
+	*ownership.Ledger
+	entries []ownership.LedgerEntry
+}
+
+// requireSame requires that two ledgers hold the same, and fold alike.
+func requireSame(t *rapid.T, want, got *ownership.Ledger) {
+	require.Equal(t, want.Seq(), got.Seq())
+	require.Equal(t, want.Entries(), got.Entries())
+	for _, tenant := range []string{"t_a", "t_b", "t_c"} {
+		for at := range int64(10) {
+			h := merged(created(tenant, at, "e"))
+			require.Equal(t, h.Path(want), h.Path(got))
+		}
+	}
 }
 
 // What Between makes of two ledgers is the one that was there, and it says no only

@@ -99,8 +99,7 @@ func (u Update) outcome(l *Ledger, e Entry, changed bool, o Outcome) Outcome {
 func (h History) bornMoved(l *Ledger) *LedgerEntry {
 	f := newFold(h, l)
 	if step, ok := f.next(); ok && step.Ledger {
-		move, _ := l.next(step.From, step.Version, false)
-		return &move
+		return l.next(step.From, step.Version, false)
 	}
 	return nil
 }
@@ -219,6 +218,6 @@ func (h History) Settled(l *Ledger) bool {
 	if _, claimed := h.Claimed(); !sole || claimed {
 		return true
 	}
-	first, ok := l.next(tenant, Version{}, false)
-	return !ok || first.Version.Compare(h.start()) > 0
+	first := l.next(tenant, Version{}, false)
+	return first == nil || first.Version.Compare(h.start()) > 0
 }
