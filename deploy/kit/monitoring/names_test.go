@@ -1,124 +1,149 @@
 package monitoring
 
 import (
-	"go/ast"
-	"go/parser"
-	"go/token"
-	"io/fs"
-	"path/filepath"
+	"os"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	promql "github.com/prometheus/prometheus/promql/parser"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/stretchr/testify/require"
 )
 
-// ofOthers are metrics that programs of others have, who use the packages, and the
-// shipped processes do not.
-var ofOthers = []string{
-	"registry.middleware.report_only",   // Go transports with the middleware
-	"registry.middleware.streams.ended", // Go transports with the guard
-}
+// labelsOf is the labels of a metric, and their values if they are a
+// closed set.
+type labelsOf map[string][]string
 
-// instruments are the names of all that the program measures: of each call that
-// makes an instrument, in the sources.
-func instruments(t *testing.T) (names []string) {
+// measured are all metrics that there are, by the names that queries use: those of
+// docs/metrics.md, which a test of the program makes from the code, those of Go and
+// of the process, those that rules record, and Prometheus' own.
+func measured(t *testing.T) (all, own map[string]labelsOf) {
 	t.Helper()
-	makes := regexp.MustCompile(`(Counter|CounterOf|Gauge|Histogram|Total)$`)
-	ours := regexp.MustCompile(`^(registry|quota|http)\.[a-z_.]+$`)
-	root := "../../.."
-	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case d.IsDir() && slices.Contains([]string{"bench", "deploy", "examples", "node_modules", ".git"}, d.Name()):
-			return fs.SkipDir
-		case filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go"):
-			return nil
-		}
-		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
-		if err != nil {
-			return err
-		}
-		ast.Inspect(file, func(n ast.Node) bool {
-			call, ok := n.(*ast.CallExpr)
-			if !ok {
-				return true
-			}
-			method, ok := call.Fun.(*ast.SelectorExpr)
-			if !ok || !makes.MatchString(method.Sel.Name) {
-				return true
-			}
-			for _, arg := range call.Args[:min(2, len(call.Args))] {
-				if text, ok := arg.(*ast.BasicLit); ok && text.Kind == token.STRING {
-					if name, err := strconv.Unquote(text.Value); err == nil && ours.MatchString(name) {
-						names = append(names, name)
-					}
-				}
-			}
-			return true
-		})
-		return nil
-	})
+	page, err := os.ReadFile("../../../docs/metrics.md")
 	require.NoError(t, err)
-	require.Greater(t, len(names), 50)
-	return names
-}
-
-// measures reports whether a metric of Prometheus is that of an instrument, or one
-// of the series of it.
-func measures(metric, instrument string) bool {
-	rest, found := strings.CutPrefix(metric, strings.ReplaceAll(instrument, ".", "_"))
-	return found && regexp.MustCompile(`^(_seconds|_bytes)?(_total|_bucket|_sum|_count)?$`).MatchString(rest)
-}
-
-// asked are the metrics that rules and dashboard ask for.
-func asked(t *testing.T) map[string]bool {
-	t.Helper()
-	queries := shippedDashboard(t).asked("5m")
-	rules(t).each(func(r *rule) { queries = append(queries, r.Expr) })
-	metrics := map[string]bool{}
-	for _, q := range queries {
-		promql.Inspect(parse(t, q), func(n promql.Node, _ []promql.Node) error {
-			if v, ok := n.(*promql.VectorSelector); ok {
-				metrics[v.Name] = true
+	all, own = map[string]labelsOf{"up": {}, "ALERTS": {"alertname": nil, "alertstate": nil}}, map[string]labelsOf{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `(\\w+)` \\| (\\w+) \\| ([^|]*) \\|").FindAllStringSubmatch(string(page), -1) {
+		l := labelsOf{}
+		for label := range strings.SplitSeq(m[3], "; ") {
+			words := regexp.MustCompile("`([^`]*)`").FindAllStringSubmatch(label, -1)
+			if len(words) == 0 {
+				continue
 			}
-			return nil
-		})
+			l[words[0][1]] = nil
+			for _, value := range words[1:] {
+				l[words[0][1]] = append(l[words[0][1]], value[1])
+			}
+		}
+		own[m[1]] = l
+		if m[2] != "histogram" {
+			all[m[1]] = l
+			continue
+		}
+		for _, part := range []string{"_sum", "_count"} {
+			all[m[1]+part] = l
+		}
+		bucket := labelsOf{"le": nil}
+		for label, values := range l {
+			bucket[label] = values
+		}
+		all[m[1]+"_bucket"] = bucket
 	}
-	return metrics
-}
-
-func TestNoQueryAsksForWhatIsNotMeasured(t *testing.T) {
-	known := map[string]bool{"up": true, "ALERTS": true} // Prometheus' own
-	rules(t).each(func(r *rule) { known[r.Record] = true })
-	own := prometheus.NewRegistry()
-	own.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	families, err := own.Gather()
+	require.Greater(t, len(own), 50)
+	runtime := prometheus.NewRegistry()
+	runtime.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	families, err := runtime.Gather()
 	require.NoError(t, err)
 	for _, f := range families {
-		known[f.GetName()] = true
+		all[f.GetName()] = labelsOf{}
 	}
-	all := instruments(t)
-	for metric := range asked(t) {
-		if !known[metric] {
-			require.True(t, slices.ContainsFunc(all, func(i string) bool { return measures(metric, i) }), "nothing measures %s", metric)
+	rules(t).each(func(r *rule) {
+		if r.Record != "" {
+			l := labelsOf{}
+			for label := range r.Labels {
+				l[label] = nil
+			}
+			all[r.Record] = l
 		}
+	})
+	return all, own
+}
+
+// queries are those of rules and dashboard.
+func queries(t *testing.T) []string {
+	t.Helper()
+	all := shippedDashboard(t).asked("5m")
+	rules(t).each(func(r *rule) { all = append(all, r.Expr) })
+	return all
+}
+
+// selected calls f for each metric that is asked for below a node.
+func selected(n parser.Node, do func(*parser.VectorSelector)) {
+	parser.Inspect(n, func(n parser.Node, _ []parser.Node) error {
+		if v, ok := n.(*parser.VectorSelector); ok {
+			do(v)
+		}
+		return nil
+	})
+}
+
+// targets are the labels that Prometheus gives to all that it scrapes.
+var targets = []string{"job", "instance"}
+
+func TestNoQueryAsksForWhatIsNotMeasured(t *testing.T) {
+	all, _ := measured(t)
+	for _, q := range queries(t) {
+		e := parse(t, q)
+		selected(e, func(v *parser.VectorSelector) {
+			require.Contains(t, all, v.Name, q)
+			for _, m := range v.LabelMatchers {
+				if m.Name == labels.MetricName || slices.Contains(targets, m.Name) {
+					continue
+				}
+				require.Contains(t, all[v.Name], m.Name, q)
+				requireValues(t, m, all[v.Name][m.Name], q)
+			}
+		})
+		parser.Inspect(e, func(n parser.Node, _ []parser.Node) error {
+			sum, ok := n.(*parser.AggregateExpr)
+			if !ok || sum.Without {
+				return nil
+			}
+			for _, label := range sum.Grouping {
+				selected(sum.Expr, func(v *parser.VectorSelector) {
+					if !slices.Contains(targets, label) {
+						require.Contains(t, all[v.Name], label, "%s adds up %s by what it has not", q, v.Name)
+					}
+				})
+			}
+			return nil
+		})
+	}
+}
+
+// requireValues requires that a label of a closed set may have each of the values
+// that a query picks.
+func requireValues(t *testing.T, m *labels.Matcher, closed []string, query string) {
+	t.Helper()
+	if closed == nil {
+		return
+	}
+	for value := range strings.SplitSeq(m.Value, "|") {
+		require.Contains(t, closed, value, "%s: %s", query, m.Name)
 	}
 }
 
 func TestAllThatIsMeasuredIsOnTheDashboardOrInARule(t *testing.T) {
-	metrics := asked(t)
-	for _, i := range instruments(t) {
-		shown := false
-		for metric := range metrics {
-			shown = shown || measures(metric, i)
-		}
-		require.NotEqual(t, slices.Contains(ofOthers, i), shown, "%s", i)
+	shown := map[string]bool{}
+	for _, q := range queries(t) {
+		selected(parse(t, q), func(v *parser.VectorSelector) { shown[v.Name] = true })
+	}
+	_, own := measured(t)
+	for metric := range own {
+		seen := shown[metric] || shown[metric+"_count"] || shown[metric+"_bucket"] || shown[metric+"_sum"]
+		require.True(t, seen, metric)
 	}
 }

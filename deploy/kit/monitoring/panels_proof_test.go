@@ -6,6 +6,8 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -19,17 +21,18 @@ import (
 // can do.
 func TestProofNoPanelIsEmpty(t *testing.T) {
 	i := install(t)
-	i.replay(created("0", time.Now(), "t_ada", "th_0"), created("f", time.Now().Add(-time.Hour), "t_from", "th_from"))
-	s := i.start("run", "--api")
+	i.replay(created("0", time.Now(), "t_ada", "th_0"))
+	policies := filepath.Join(t.TempDir(), "policies.yaml")
+	require.NoError(t, os.WriteFile(policies, []byte("policies: [{action: chat_send, limit: 10, window: 10s}, {limit: 1000}]\n"), 0o600))
+	s := i.start("run", "--api", "--throttle-policies", policies)
 	p := scrape(t, s.address)
 	s.traffic()
 	s.watch(`{"resources":[{"tenant_id":"t_ada","kind":"thread","id":"th_0"}]}`)
-	i.send(moves, moved("m", time.Now(), "t_from", "t_to"))
-	stop := s.late(t)
+	stop := s.rare()
 	defer stop()
 
-	// What is rare is there once its first is. The rewriting waits for some fifteen
-	// seconds before its last pass.
+	// The rewriting waits for some fifteen seconds before its last pass, and a rate
+	// sees the second job that has ended.
 	var empty []string
 	ok := func() bool {
 		empty = nil
@@ -82,13 +85,15 @@ func (s *service) watch(body string) {
 	require.Equal(s.t, http.StatusOK, response.StatusCode)
 }
 
-// late publishes creations after their threads were asked for, again and again.
-func (s *service) late(t *testing.T) (stop func()) {
+// rare publishes creations after their threads were asked for, and moves of whole
+// tenants, again and again.
+func (s *service) rare() (stop func()) {
 	done := make(chan struct{})
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		for n := 0; ; n++ {
+			s.send(moves, moved(fmt.Sprint("move", n), time.Now(), fmt.Sprint("t_from_", n), "t_to"))
 			thread := fmt.Sprintf("th_late_%d", n)
 			s.ask(http.MethodGet, "/v1/threads/"+thread+"/access", "t_ada")
 			s.send(threads, created(thread, time.Now(), "t_ada", thread))
@@ -102,7 +107,7 @@ func (s *service) late(t *testing.T) (stop func()) {
 			select {
 			case <-done:
 				return
-			case <-time.After(time.Second):
+			case <-time.After(3 * time.Second):
 			}
 		}
 	}()

@@ -146,6 +146,7 @@ func (s *service) traffic() {
 				s.ask(http.MethodGet, "/v1/threads/th_0/access", "t_eve")
 				s.ask(http.MethodPut, fmt.Sprintf("/v1/threads/th_%d_%d", client, n), "t_ada")
 				s.ask(http.MethodPost, fmt.Sprintf("/v1/quota/action_%d/take", n), "t_ada")
+				s.ask(http.MethodPost, "/v1/quota/chat_send/take", "t_ada")
 			}
 		})
 	}
