@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/stretchr/testify/require"
@@ -100,7 +101,7 @@ func TestNoQueryAsksForWhatIsNotMeasured(t *testing.T) {
 		selected(e, func(v *parser.VectorSelector) {
 			require.Contains(t, all, v.Name, q)
 			for _, m := range v.LabelMatchers {
-				if m.Name == labels.MetricName || slices.Contains(targets, m.Name) {
+				if m.Name == model.MetricNameLabel || slices.Contains(targets, m.Name) {
 					continue
 				}
 				require.Contains(t, all[v.Name], m.Name, q)
