@@ -114,9 +114,7 @@ func exported(p *types.Package) []string {
 	return lines
 }
 
-// typeLines are a type's kind, its exported fields, and its methods. Of a type that
-// is an alias of one of ours that is internal, methods count if users can name all
-// that they take and return.
+// typeLines are a type's kind, its exported fields, and its methods.
 func typeLines(p *types.Package, o *types.TypeName) []string {
 	name := o.Name()
 	lines := []string{"type " + name + " " + kind(p, o)}
@@ -132,7 +130,7 @@ func typeLines(p *types.Package, o *types.TypeName) []string {
 	}
 	for m := range types.NewMethodSet(types.NewPointer(o.Type())).Methods() {
 		f := m.Obj().(*types.Func)
-		if f.Exported() && usable(f.Signature().Params()) && usable(f.Signature().Results()) {
+		if f.Exported() && promised(f) {
 			lines = append(lines, fmt.Sprintf("method %s.%s%s", name, f.Name(), signature(p, f.Signature())))
 		}
 	}
@@ -156,6 +154,16 @@ func kind(p *types.Package, o *types.TypeName) string {
 	default:
 		return written(p, u)
 	}
+}
+
+// promised reports whether a method is part of the API. Those that a store has from
+// an internal type are for the packages beside it, but for what registry.Store and
+// quota.Store ask, and Close.
+func promised(f *types.Func) bool {
+	if f.Pkg() == nil || !isInternal(f.Pkg().Path()) {
+		return usable(f.Signature().Params()) && usable(f.Signature().Results())
+	}
+	return slices.Contains([]string{"Close", "Claim", "Owner", "Load", "Save", "Watch"}, f.Name())
 }
 
 // usable reports whether a type names nothing that is internal to this module.

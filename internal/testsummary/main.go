@@ -18,7 +18,8 @@
 // A test with subtests counts by its subtests. What fails without any test that
 // failed (a build, a panic outside of tests, a time limit) counts as one failure.
 //
-// The exit code is 0 if go test's is 0 and nothing failed, else 1.
+// The exit code is 0 if go test's is 0, nothing failed, and each test that was
+// skipped says why; else 1.
 package main
 
 import (
@@ -73,7 +74,7 @@ func run(args []string) (passed bool, err error) {
 	if s.failed == 0 && waitErr != nil {
 		return false, fmt.Errorf("go test: %w", waitErr)
 	}
-	return s.failed == 0, readErr
+	return s.failed == 0 && !s.silent(), readErr
 }
 
 // emulators names those that the tests were given.

@@ -182,8 +182,14 @@ func reason(output string) string {
 			return line
 		}
 	}
-	return "no reason given"
+	return noReason
 }
+
+// noReason is why a test was skipped that does not say it, which is a fault.
+const noReason = "no reason given: let the test say one"
+
+// silent reports whether a test was skipped without a reason.
+func (s *summary) silent() bool { return s.skips[noReason] > 0 }
 
 // report says what was covered.
 func (s *summary) report(emulators string, took time.Duration) {

@@ -49,12 +49,13 @@ func TestSkippedInSilence(t *testing.T) { t.SkipNow() }
 func FuzzSeeds(f *testing.F) { f.Add(1); f.Add(2); f.Fuzz(func(*testing.T, int) {}) }
 `})
 	require.Equal(t, [3]int{5, 0, 2}, counts(s))
+	require.True(t, s.silent(), "which fails the run")
 	require.Regexp(t, `^ok  \tm/a\t[\d.]+s
 
 1 packages with tests, 1 without; emulators: none; 3 s
 skipped:
   1  a_test.go:5: why
-  1  no reason given
+  1  no reason given: let the test say one
 5 passed, 0 failed, 2 skipped
 $`, shown, "and of what passes, nothing but the package's line is shown")
 }
