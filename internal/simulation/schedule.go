@@ -19,13 +19,13 @@ const (
 // mildness is what may befall processes, and how many steps it takes on average.
 type mildness struct {
 	kill, stop int
-	days       bool // half a day may pass
+	days       bool // one may be stopped for half a day
 }
 
 // schedule lets one go on after the other until nothing is left to do.
 func (s *simulation) schedule() error {
 	chaos := leastChaos + s.random.IntN(mostChaos-leastChaos)
-	day := s.random.IntN(24 * chaos) // seldom within it, since all wait for long
+	day := s.random.IntN(16 * chaos) // seldom within it: it takes long to simulate
 	for step := range mostSteps {
 		synctest.Wait() // all stand, or sleep
 		s.trouble[Steps]++
@@ -69,24 +69,35 @@ func (s *simulation) befall(day bool) {
 		s.kill(s.processes[s.random.IntN(len(s.processes))])
 	}
 	if s.random.IntN(mild.stop) == 0 {
-		s.stop(s.processes[s.random.IntN(len(s.processes))], time.Duration(1200+s.random.IntN(3600))*time.Second)
+		s.stop(Stops, s.processes[s.random.IntN(len(s.processes))], time.Duration(1200+s.random.IntN(3600))*time.Second)
 	}
 	if s.random.IntN(100) == 0 {
 		s.allGo()
 	}
-	if day && mild.days && !s.plan.without(Days) {
-		s.met(Days)
-		s.notes("half a day passes, or more")
-		s.pass(12*time.Hour + time.Duration(s.random.IntN(16))*time.Hour)
+	if day && mild.days {
+		p := s.processes[s.random.IntN(len(s.processes))]
+		if s.random.IntN(2) == 0 { // nobody has more to forget than a reader
+			p = s.first("reader")
+		}
+		s.stop(Days, p, 12*time.Hour+time.Duration(s.random.IntN(16))*time.Hour)
 	}
 }
 
+func (s *simulation) first(role string) *process {
+	for _, p := range s.processes {
+		if p != nil && p.role == role {
+			return p
+		}
+	}
+	return nil
+}
+
 // stop stops a process where it stands.
-func (s *simulation) stop(p *process, d time.Duration) {
-	if p == nil || s.plan.without(Stops) {
+func (s *simulation) stop(kind string, p *process, d time.Duration) {
+	if p == nil || s.plan.without(kind) {
 		return
 	}
-	s.met(Stops)
+	s.met(kind)
 	s.notes("%s is stopped for %v", p.name, d)
 	p.until = time.Now().Add(d)
 }

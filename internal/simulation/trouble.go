@@ -29,7 +29,7 @@ const (
 const (
 	Duplicates     = "message delivered again"
 	Reordered      = "message delivered after a later one"
-	Days           = "half a day without any process"
+	Days           = "process stopped for half a day"
 	Expired        = "feed entry expired"
 	KilledUnacked  = "kill between a commit and its acknowledgement"
 	KilledRewriter = "kill inside the rewriting job"
