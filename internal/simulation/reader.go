@@ -24,13 +24,13 @@ func (s *registryWorld) reader(p *process) {
 		return
 	}
 	context.AfterFunc(p.ctx, v.Close)
+	if p.random.IntN(3) == 0 {
+		s.watcher(p, v)
+	}
 	for {
 		s.step(p, "check")
 		resource := s.resources[p.random.IntN(len(s.resources))]
-		tenant := s.owner(resource)
-		if tenant == "" || p.random.IntN(4) == 0 {
-			tenant = "t_a"
-		}
+		tenant := s.asks(p, resource)
 		began, reads := time.Now(), p.reads[resource]
 		changed := v.Watch(p.ctx, resource)
 		err := v.Verify(p.ctx, tenant, resource)
@@ -42,6 +42,18 @@ func (s *registryWorld) reader(p *process) {
 		s.allowed(resource, tenant, began, p.reads[resource] == reads)
 		s.watch(p, resource, tenant, changed)
 	}
+}
+
+// asks is a tenant that may ask for a resource: its owner, the one before, which may
+// not know yet, or any.
+func (s *registryWorld) asks(p *process, r registry.Resource) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	back := []int{1, 1, 2, 2, 3}[p.random.IntN(5)]
+	if all := s.owners[r]; len(all) >= back && all[len(all)-back].owner != "" {
+		return all[len(all)-back].owner
+	}
+	return "t_a"
 }
 
 // allowed holds a yes against the truth.

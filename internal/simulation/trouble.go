@@ -37,6 +37,8 @@ const (
 	Remembered     = "check answered yes from memory"
 	Watches        = "watch held against the truth"
 	WatchesEnded   = "watch that ended"
+	ListCertified  = "list certified"
+	ListLost       = "loss told of a list"
 	Claims         = "claim answered 201"
 	ClaimsJoined   = "claim answered 201 beside moves"
 	ClaimsRefused  = "claim of somebody else's"
@@ -66,7 +68,7 @@ const (
 var must = map[bool][]string{
 	false: {
 		Kills, Errors, Lost, Delays, Stops, Clocks, Silence, Conflicts, Duplicates, Reordered, Days, Expired, KilledUnacked, KilledRewriter,
-		Allowed, Remembered, Watches, WatchesEnded, Claims, ClaimsJoined, ClaimsRefused, NamesTwice, Displaced, Full,
+		Allowed, Remembered, Watches, WatchesEnded, ListCertified, ListLost, Claims, ClaimsJoined, ClaimsRefused, NamesTwice, Displaced, Full,
 	},
 	true: {
 		Kills, Errors, Lost, Delays, Stops, Clocks, Silence, Conflicts, Admitted, FromMemory, Refused, Unavailable, Rolled, Resets, PoliciesNew,
