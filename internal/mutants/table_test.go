@@ -60,9 +60,9 @@ var table = []mutant{
 		New:  "return context.WithCancel(ctx)",
 	}),
 	simulated("certification before use", "registry", "1", mutants.Edit{
-		File: "registry/verifier/internal/certified/certificate.go",
-		Old:  "return c != nil && now.Sub(c.since) <= maxStaleness && now.UnixNano()-c.since.UnixNano() <= int64(maxStaleness)",
-		New:  "return c != nil",
+		File: "registry/verifier/internal/certified/owns.go",
+		Old:  "if !cert.valid(now, c.certifier.maxStaleness) {",
+		New:  "if cert == nil {",
 	}),
 	simulated("the overlap of the feed's cursor", "registry", "1", mutants.Edit{
 		File: "internal/regstore/feed.go",

@@ -23,8 +23,9 @@
 //
 // A Plan makes the run: the same plan, the same steps. Readers have chances of
 // their own, so that what they do changes nothing for the others. Two runs may
-// differ only in which of several timers of one moment, or goroutines of one
-// process, comes first.
+// differ only in which of several timers of one moment, cases of one select, or
+// goroutines of one process comes first, and in when a throttle looks at a block
+// that lies idle, which is for a hash to say.
 package simulation
 
 import (
