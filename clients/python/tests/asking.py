@@ -1,6 +1,7 @@
 """Asks a transport as its clients do."""
 
 import asyncio
+import time
 
 import httpx
 
@@ -41,3 +42,14 @@ def begin(address, **more):
 async def drop(task):
     task.cancel()
     await asyncio.wait([task])
+
+
+async def until(condition, within=5.0):
+    deadline = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+
+
+def scope_of(path, **more):
+    return {"type": "http", "path": path, "headers": [], "method": "GET", **more}

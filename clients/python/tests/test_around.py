@@ -10,7 +10,7 @@ import pytest
 from realtime_registry import AsyncClient, Guard, Invalid, NotFound
 from realtime_registry.paths import by_path
 from realtime_registry.telemetry import Counts
-from asking import MINE, get, headers
+from asking import MINE, get, headers, scope_of
 from transports import PATHS, Plain, fastapi, guarded, served
 
 
@@ -82,10 +82,6 @@ async def test_without_the_guard_a_dependency_lets_nobody_in(fake_registry):
     async with httpx.AsyncClient(app=app, base_url="http://x") as http:
         with pytest.raises(RuntimeError, match="no realtime_registry.Guard"):
             await http.get("/threads/th_1/events", headers=headers())
-
-
-def scope_of(path, **more):
-    return {"type": "http", "path": path, "headers": [], "method": "GET", **more}
 
 
 def test_a_path_is_what_is_served_or_it_is_refused():

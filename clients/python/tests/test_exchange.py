@@ -5,11 +5,8 @@ import re
 
 import pytest
 
-from realtime_registry import Ownership
-from test_guard import LAST, drop, scope_of, until
+from asking import LAST, MINE, drop, scope_of, until
 from transports import Plain, guarded
-
-MINE = Ownership("t_acme", "thread", "th_1")
 
 
 class Wire:

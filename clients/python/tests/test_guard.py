@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 import websockets
 
-from asking import EVENTS, LAST, MINE, begin, drop, get, headers
+from asking import EVENTS, LAST, MINE, begin, drop, get, headers, until
 from transports import Plain, fastapi, guarded, served
 
 
@@ -62,13 +62,6 @@ async def test_a_loss_ends_the_stream_with_the_reason_and_when_to_come_back(tran
         assert (await get(address, **EVENTS)).status_code == 404
         app = apps[0]
         await until(lambda: (app.cleaned if isinstance(app, Plain) else app.state.cleaned) == 1)
-
-
-async def until(condition, within=5.0):
-    deadline = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.01)
 
 
 async def test_a_websocket_is_closed_with_the_code_and_the_reason(transport, fake_registry):

@@ -262,8 +262,9 @@ func counted(t *testing.T, reader *sdkmetric.ManualReader, name, by string) map[
 				continue
 			}
 			for _, p := range metric.Data.(metricdata.Sum[int64]).DataPoints {
-				value, _ := p.Attributes.Value(attribute.Key(by))
-				counts[value.AsString()] = p.Value
+				if value, _ := p.Attributes.Value(attribute.Key(by)); p.Value > 0 {
+					counts[value.AsString()] = p.Value
+				}
 			}
 		}
 	}
