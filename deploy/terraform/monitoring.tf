@@ -1,5 +1,7 @@
 # What the processes' own metrics cannot say: that events wait in Pub/Sub while no
 # worker takes them, and that dead letters lie there. All else is in deploy/monitoring.
+# By https://cloud.google.com/monitoring/alerts/terraform, and of filters by
+# https://cloud.google.com/monitoring/api/v3/filters.
 resource "google_monitoring_alert_policy" "backlog" {
   count                 = length(var.notification_channels) > 0 ? 1 : 0
   project               = var.project
