@@ -16,16 +16,16 @@ import (
 
 var movesCommand = command{
 	Name:    "moves",
-	Summary: "moves of whole tenants: list, plan, take back",
+	Summary: "moves of whole tenants: list, plan, take back, resume",
 	Details: "A tenant-moved event that names no resources moves everything that a tenant owns,\n" +
-		"with one write. Publish it to move; here is what such moves did, would do, and how\n" +
-		"to take one back.",
+		"with one write. Publish it to move; here is what such moves did, would do, how to\n" +
+		"take one back, and how to have its documents rewritten after that failed.",
 	Examples: []string{
 		"registry-worker moves list --project my-project",
 		"registry-worker moves plan --project my-project --from t_old --to t_new",
 		"registry-worker moves retract --project my-project move-2025-01",
 	},
-	Sub: []command{movesListCommand, movesPlanCommand, movesRetractCommand},
+	Sub: []command{movesListCommand, movesPlanCommand, movesRetractCommand, movesResumeCommand},
 }
 
 // movesRules is what must hold for all of them.
@@ -69,7 +69,7 @@ var movesRetractCommand = command{
 		"registry-worker moves retract --project my-project move-2025-01",
 		"registry-worker moves retract --project my-project move-2025-01 --source //nexus --reason 'wrong tenant' --yes",
 	},
-	Groups: []config.Group{config.RetractGroup, config.ByGroup, config.ConfirmGroup, config.RateGroup, config.ProjectGroup, config.RegistryGroup, config.LogGroup},
+	Groups: []config.Group{config.MoveGroup, config.RetractGroup, config.ByGroup, config.ConfirmGroup, config.RateGroup, config.ProjectGroup, config.RegistryGroup, config.LogGroup},
 	Rules:  movesRules,
 	Run:    runMovesRetract,
 }

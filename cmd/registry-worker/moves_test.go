@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/northstar-engines/realtime-registry/events"
-
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
 	"github.com/northstar-engines/realtime-registry/registry/fsregistry"
 )
@@ -254,6 +254,37 @@ func TestAReplayThatWasKilledGoesOn(t *testing.T) {
 	require.Equal(t, 3000, strings.Count(c.export(), "\n"))
 }
 
+func TestAParkedRewritingIsShownAndTakenUpAgain(t *testing.T) {
+	t.Parallel()
+	c := onEmulators(t)
+	c.replay(append(threads("t_a", "th", 3), tenantMoved("m", "2024-02-01T00:00:00Z", "t_a", "t_b"))...)
+	store := c.open()
+	job, err := store.ClaimJob(t.Context(), "some-worker", time.Minute)
+	require.NoError(t, err)
+	for range ownership.MostTries {
+		job.Entry.Rewriting = job.Entry.Rewriting.FailedAt(job.Now, "the query is\nrefused", false)
+	}
+	_, err = store.SaveJob(t.Context(), job)
+	require.NoError(t, err)
+
+	list := c.run(exitDone, "moves", "list").Stdout.String()
+	require.Contains(t, list, "parked "+job.Now.Format("2006-01-02T15:04"))
+	require.Contains(t, list, `after 10 tries`)
+	require.Contains(t, list, `the query is\nrefused`)
+	require.NotNil(t, c.rewriting()["m"].Rewriting.ParkedAt)
+	_, err = store.ClaimJob(t.Context(), "another", time.Minute)
+	require.ErrorIs(t, err, ownership.ErrNoJob)
+
+	require.Contains(t, c.run(exitDone, "moves", "resume", "m").Stderr.String(), "queued")
+	resumed := c.rewriting()["m"].Rewriting
+	require.Nil(t, resumed.ParkedAt)
+	require.Equal(t, ownership.RewritingQueued, resumed.State)
+	require.Contains(t, c.run(exitDone, "moves", "resume", "m").Stderr.String(), "is not parked: it is queued")
+	require.Contains(t, c.run(exitFault, "moves", "resume", "n").Stderr.String(), "no move of a whole tenant")
+	_, err = store.ClaimJob(t.Context(), "another", time.Minute)
+	require.NoError(t, err)
+}
+
 func TestReplayTakesOneWayOnly(t *testing.T) {
 	for args, want := range map[string]string{
 		"replay":                               "no FILE",
@@ -265,6 +296,7 @@ func TestReplayTakesOneWayOnly(t *testing.T) {
 		"moves plan --from t_a --to t_a":       "want another tenant",
 		"moves plan --from Bad --to t_a":       "want a tenant id",
 		"moves retract":                        "one move",
+		"moves resume":                         "one move",
 		"inspect thread":                       "want a kind",
 		"export --check --events":              "want one of them",
 		"moves list --registry-backend memory": "memory is empty",

@@ -17,7 +17,8 @@ var movesListCommand = command{
 	Summary: "print all moves of whole tenants, and how far their rewriting is",
 	Details: "Prints every move in the order in which they count, retracted ones too. For\n" +
 		"verifiers a move counts, or is retracted, at once; readers that know the documents\n" +
-		"only see it when its rewriting is done.\n\n" +
+		"only see it when its rewriting is done. One that fails over and over is parked:\n" +
+		"the others go on, and moves resume takes it up.\n\n" +
 		"A row that is displaced stands below the move that has its name now: it counted\n" +
 		"until that one came, with an earlier time. Find out which of the two is true, and\n" +
 		"publish what is missing under an id of its own.",
@@ -111,6 +112,9 @@ func rewritingText(r ownership.Rewriting, pending rewrite.Pending) string {
 		return "nothing to do"
 	case r.State == ownership.RewritingDone:
 		return fmt.Sprintf("done %s, %s written", r.FinishedAt.Format(time.RFC3339), counted(r.Written, "document", "documents"))
+	case r.Parked():
+		return fmt.Sprintf("parked %s after %d tries, at %s of %s: %s", r.ParkedAt.Format(time.RFC3339), r.Tries,
+			counted(r.Passed, "document", "documents"), counted(r.Total, "document", "documents"), terminal.Quote(r.Failure))
 	case r.StartedAt.IsZero():
 		return fmt.Sprintf("queued: %s, %s left at least", counted(pending.Documents, "document", "documents"), left)
 	}
@@ -125,8 +129,12 @@ func rewritingText(r ownership.Rewriting, pending rewrite.Pending) string {
 	case r.Passed >= pending.Documents:
 		pass = "first pass ended, waiting for late commits"
 	}
-	return fmt.Sprintf("%s: %s, %d of %d documents (%d%%), %d written, %s left at least", r.State, pass, r.Passed, pending.Documents,
+	text := fmt.Sprintf("%s: %s, %d of %d documents (%d%%), %d written, %s left at least", r.State, pass, r.Passed, pending.Documents,
 		percent, r.Written, left)
+	if r.Tries > 0 {
+		text += fmt.Sprintf("; failed %d times, again at %s: %s", r.Tries, r.RetryAt.Format(time.RFC3339), terminal.Quote(r.Failure))
+	}
+	return text
 }
 
 // listedMove is a move as `moves list --json` has it.
@@ -166,6 +174,12 @@ type listedRewriting struct {
 	StartedAt  *time.Time               `json:"started_at,omitempty"`
 	UpdatedAt  *time.Time               `json:"updated_at,omitempty"`
 	FinishedAt *time.Time               `json:"finished_at,omitempty"`
+	// Of jobs that failed: runs in a row, why the last one did, and when it is tried
+	// again, or since when it is parked.
+	Tries    int64      `json:"tries,omitempty"`
+	Failure  string     `json:"failure,omitempty"`
+	RetryAt  *time.Time `json:"retry_at,omitempty"`
+	ParkedAt *time.Time `json:"parked_at,omitempty"`
 	// Of jobs that have not ended: until it has, at least, with those before it.
 	LeftSeconds *float64 `json:"left_seconds,omitempty"`
 }
@@ -178,7 +192,8 @@ func printMovesJSON(in *invocation, all []ownership.LedgerEntry, left map[int64]
 			ID: m.ID, Source: m.Source, Time: unlessZero(m.Time), From: m.From, To: m.To, Position: m.Seq, ChangedAt: m.ChangedAt,
 			Actor: m.Actor, Reason: m.Reason, Retracted: m.Retracted(), Displaced: displacedSteps(m.Displaced),
 			Rewriting: listedRewriting{r.State, r.Last, r.Total, r.Passed, r.Read, r.Written, r.Holder,
-				unlessZero(r.StartedAt), unlessZero(r.UpdatedAt), unlessZero(r.FinishedAt), nil},
+				unlessZero(r.StartedAt), unlessZero(r.UpdatedAt), unlessZero(r.FinishedAt),
+				r.Tries, r.Failure, unlessZero(r.RetryAt), unlessZero(r.ParkedAt), nil},
 		}
 		if m.Unread != nil {
 			listed.Unread = m.Unread.Error()

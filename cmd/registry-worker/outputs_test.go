@@ -40,6 +40,7 @@ var printing = map[string][]string{
 	"moves list":           {"", "--json"},
 	"moves plan":           {"--from t_a --to t_b", "--from t_a --to t_b --json"},
 	"moves retract":        {"--yes m"},
+	"moves resume":         {"m"},
 	"dead-letters list":    {"", "--json"},
 	"dead-letters redrive": {""},
 	"quota show":           {"t_a x", "t_a x --json"},

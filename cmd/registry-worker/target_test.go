@@ -33,6 +33,7 @@ func TestEveryCommandThatWritesBeginsWithItsTarget(t *testing.T) {
 		"publish":              {file, pubsub},
 		"replay":               {"--yes " + file, firestore},
 		"moves retract":        {"m --yes", firestore},
+		"moves resume":         {"m", firestore},
 		"dead-letters redrive": {"", pubsub},
 		"quota reset":          {"--yes t_a x", firestore},
 		"upgrade":              {"--yes --rate unlimited", firestore},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -28,6 +29,12 @@ type Rewriting struct {
 	// CommittedAt is the commit time of the change; zero until the job was first
 	// claimed.
 	CommittedAt time.Time
+	// Tries counts the runs in a row that failed and came no further, Failure is why
+	// the last one did, and RetryAt when the next one may begin. ParkedAt is when the
+	// job was given up, until Resumed; zero if it was not.
+	Tries             int64
+	Failure           string
+	RetryAt, ParkedAt time.Time
 	// When, by the store's clock: zero if it has not happened.
 	StartedAt, UpdatedAt, FinishedAt time.Time
 }
@@ -42,9 +49,45 @@ const (
 	RewritingDone    RewritingState = "done"
 )
 
-// Pending reports whether there is something left to do.
+// Pending reports whether there is something left to do, also if the job is parked.
 func (r Rewriting) Pending() bool {
 	return r.State == RewritingQueued || r.State == RewritingRunning
+}
+
+// Parked reports whether nobody tries the job any more.
+func (r Rewriting) Parked() bool { return r.Pending() && !r.ParkedAt.IsZero() }
+
+// How often a job is tried that comes no further, and the pauses between: twice as
+// long after each try. So it is parked after about 45 minutes.
+const (
+	MostTries  = 10
+	firstRetry = 5 * time.Second
+	mostRetry  = time.Hour
+)
+
+// maxFailureBytes bounds what is kept of why a job failed.
+const maxFailureBytes = 1 << 10
+
+// FailedAt is the state after a run that failed for a reason which is not known to
+// pass: queued for another try, or parked. further reports whether the run came
+// further than the one before.
+func (r Rewriting) FailedAt(now time.Time, why string, further bool) Rewriting {
+	if further {
+		r.Tries = 0
+	}
+	r.State, r.Failure = RewritingQueued, strings.ToValidUTF8(why[:min(len(why), maxFailureBytes)], "")
+	r.Tries++
+	r.RetryAt = now.Add(min(firstRetry<<(r.Tries-1), mostRetry))
+	if r.Tries >= MostTries {
+		r.RetryAt, r.ParkedAt = time.Time{}, now
+	}
+	return r
+}
+
+// Resumed is the state of a job that somebody wants tried again.
+func (r Rewriting) Resumed() Rewriting {
+	r.State, r.Tries, r.Failure, r.RetryAt, r.ParkedAt = RewritingQueued, 0, "", time.Time{}, time.Time{}
+	return r
 }
 
 // Claimed is the state after a worker has taken the job, at the store's time.
@@ -66,7 +109,8 @@ func (r Rewriting) Claimed(holder string, now, updated time.Time) Rewriting {
 func (r Rewriting) Saved(now time.Time) Rewriting {
 	r.UpdatedAt = now
 	if r.State == RewritingDone {
-		r.FinishedAt, r.Cursor, r.Last = now, "", false
+		r = r.Resumed()
+		r.State, r.FinishedAt, r.Cursor, r.Last = RewritingDone, now, "", false
 	}
 	return r
 }
@@ -111,6 +155,8 @@ var (
 	// ErrLeaseLost: the job is somebody else's by now, or the ledger entry has
 	// changed. Nothing was stored.
 	ErrLeaseLost = errors.New("lease lost")
+	// ErrNotParked: the job is tried as it is, or there is nothing left to do.
+	ErrNotParked = errors.New("not parked")
 )
 
 // Page asks for documents that a change of the ledger affects.
@@ -130,8 +176,8 @@ type Rewriter interface {
 	// ledger commits. It is given if nobody has the lease, if it has run
 	// out by the store's clock, or if the holder asks again; else, and if
 	// nothing is pending, the error is ErrNoJob. Entries that are not understood
-	// are passed over, and so are changes at the positions in except: their jobs
-	// are for who understands more. If nothing can be folded with the ledger
+	// are passed over, and so are jobs that are parked or to be tried later, and
+	// changes at the positions in except: their jobs are for who understands more. If nothing can be folded with the ledger
 	// (Ledger.Blocked), no job is taken.
 	ClaimJob(ctx context.Context, holder string, lease time.Duration, except ...int64) (Job, error)
 
@@ -139,6 +185,10 @@ type Rewriter interface {
 	// state other than running gives the lease back. ErrLeaseLost ends the job
 	// for this holder.
 	SaveJob(ctx context.Context, job Job) (Job, error)
+
+	// ResumeJob has a job that is parked tried again, from where it was. ErrNotParked
+	// if it is not.
+	ResumeJob(ctx context.Context, event EventName) error
 
 	// Affected returns documents on whose path, or in whose tenant_id, one of
 	// the tenants is, in the order of their names' bytes. more reports whether there

@@ -58,6 +58,10 @@ const (
 	fieldStartedAt  = "started_at"
 	fieldUpdatedAt  = "updated_at"
 	fieldFinishedAt = "finished_at"
+	fieldTries      = "tries"
+	fieldFailure    = "failure"
+	fieldRetryAt    = "retry_at"
+	fieldParkedAt   = "parked_at" // void if the entry is pending: a release that does not know it has queued the job
 )
 
 // jobMask names the fields of a job, each for itself.
@@ -65,7 +69,7 @@ func jobMask() []string {
 	mask := []string{fieldPending}
 	for _, field := range []string{
 		fieldState, fieldTenants, fieldLast, fieldCursor, fieldTotal, fieldPassed, fieldRead, fieldWritten, fieldHolder,
-		fieldCommitted, fieldStartedAt, fieldUpdatedAt, fieldFinishedAt,
+		fieldCommitted, fieldStartedAt, fieldUpdatedAt, fieldFinishedAt, fieldTries, fieldFailure, fieldRetryAt, fieldParkedAt,
 	} {
 		mask = append(mask, fieldRewriting+"."+field)
 	}
@@ -104,7 +108,7 @@ func (s *Store) ledgerWrite(name string, e ownership.LedgerEntry, existing *docd
 }
 
 // jobFields are the fields of the entry's job. It is queried for by one field
-// that a job which is done does not have.
+// that a job which is done, or parked, does not have.
 func jobFields(e ownership.LedgerEntry) map[string]*docdb.Value {
 	r := e.Rewriting
 	job := map[string]*docdb.Value{
@@ -118,8 +122,12 @@ func jobFields(e ownership.LedgerEntry) map[string]*docdb.Value {
 		fieldWritten: docdb.Integer(r.Written),
 		fieldHolder:  docdb.Text(r.Holder),
 	}
+	if r.Tries > 0 {
+		job[fieldTries], job[fieldFailure] = docdb.Integer(r.Tries), docdb.Text(r.Failure)
+	}
 	for field, at := range map[string]time.Time{
 		fieldCommitted: r.CommittedAt, fieldStartedAt: r.StartedAt, fieldUpdatedAt: r.UpdatedAt, fieldFinishedAt: r.FinishedAt,
+		fieldRetryAt: r.RetryAt, fieldParkedAt: r.ParkedAt,
 	} {
 		if !at.IsZero() {
 			job[field] = docdb.Timestamp(at)
@@ -128,7 +136,7 @@ func jobFields(e ownership.LedgerEntry) map[string]*docdb.Value {
 	fields := map[string]*docdb.Value{
 		fieldRewriting: docdb.Map(job),
 	}
-	if r.Pending() {
+	if r.Pending() && !r.Parked() {
 		fields[fieldPending] = docdb.Integer(e.Seq)
 	}
 	return fields
@@ -164,6 +172,9 @@ func decodeMove(d *docdb.Document) (ownership.LedgerEntry, error) {
 		Reason:    f[fieldReason].GetStringValue(),
 		Actor:     f[fieldActor].GetStringValue(),
 		Rewriting: decodeRewriting(f[fieldRewriting].GetMapValue().GetFields()),
+	}
+	if f[fieldPending] != nil {
+		e.Rewriting.ParkedAt = time.Time{}
 	}
 	var err error
 	if e.RetractionOnly = f[fieldTime] == nil; !e.RetractionOnly {
@@ -243,6 +254,10 @@ func decodeRewriting(f map[string]*docdb.Value) ownership.Rewriting {
 		StartedAt:   timestamp(f[fieldStartedAt]),
 		UpdatedAt:   timestamp(f[fieldUpdatedAt]),
 		FinishedAt:  timestamp(f[fieldFinishedAt]),
+		Tries:       f[fieldTries].GetIntegerValue(),
+		Failure:     f[fieldFailure].GetStringValue(),
+		RetryAt:     timestamp(f[fieldRetryAt]),
+		ParkedAt:    timestamp(f[fieldParkedAt]),
 	}
 	for _, t := range f[fieldTenants].GetArrayValue().GetValues() {
 		r.Tenants = append(r.Tenants, t.GetStringValue())

@@ -50,7 +50,8 @@ func (s *Store) ClaimJob(ctx context.Context, holder string, lease time.Duration
 }
 
 // firstPending is the pending entry whose change was committed first, of those
-// that are understood and not among the positions in except; nil if there is none.
+// that are understood, may be tried now and are not among the positions in except;
+// nil if there is none.
 func (s *Store) firstPending(ctx context.Context, except []int64) (*docdb.Document, error) {
 	const most = 100
 	limit := 1 + min(len(except), most)
@@ -61,7 +62,8 @@ func (s *Store) firstPending(ctx context.Context, except []int64) (*docdb.Docume
 		}
 		for _, d := range pending {
 			after = d.Fields[fieldPending].GetIntegerValue()
-			if e := s.decodeLedgerEntry(ctx, d); e.Unread == nil && !slices.Contains(except, after) {
+			e := s.decodeLedgerEntry(ctx, d)
+			if e.Unread == nil && !slices.Contains(except, after) && !time.Now().Before(e.Rewriting.RetryAt) {
 				return d, nil
 			}
 		}
@@ -95,6 +97,9 @@ func (s *Store) claimJob(ctx context.Context, pending *docdb.Document, holder st
 		return ownership.Job{}, fmt.Errorf("claim a job: %w", err)
 	}
 	entry := decodeLedgerEntry(pending)
+	if now.Before(entry.Rewriting.RetryAt) { // by the store's clock
+		return ownership.Job{}, ownership.ErrNoJob
+	}
 	entry.Rewriting = entry.Rewriting.Claimed(holder, now, pending.UpdateTime.AsTime())
 	job, err := s.putJob(ctx, ownership.Job{Entry: entry, Lease: lease}, docdb.AsRead(pending), docdb.AsRead(held))
 	if docdb.LostTheRace(err) {
@@ -121,6 +126,39 @@ func (s *Store) SaveJob(ctx context.Context, job ownership.Job) (ownership.Job, 
 		return job, fmt.Errorf("save the rewriting for %s: %w", job.Entry.ID, err)
 	}
 	return saved, nil
+}
+
+// ResumeJob implements ownership.Rewriter.
+func (s *Store) ResumeJob(ctx context.Context, event ownership.EventName) error {
+	name := s.ledgerName(event)
+	err := errors.New("gave up after too many conflicting writes")
+	for range s.attempts(ctx) {
+		if _, err = s.freshLedger(ctx); err != nil { // this process may still write
+			break
+		}
+		var documents map[string]*docdb.Document
+		if documents, _, err = s.get(ctx, []string{name}); err != nil {
+			break
+		}
+		entry := s.decodeLedgerEntry(ctx, documents[name])
+		if entry.Unread != nil {
+			return entry.Unread
+		}
+		if !entry.Rewriting.Parked() {
+			return fmt.Errorf("resume the rewriting for %s: %w", event.ID, ownership.ErrNotParked)
+		}
+		entry.Rewriting = entry.Rewriting.Resumed()
+		_, err = s.commit(ctx, time.Now().Add(s.commitDeadline), docdb.Write{
+			Name: name, Fields: jobFields(entry), Mask: jobMask(), If: docdb.AsRead(documents[name]),
+		})
+		if !docdb.LostTheRace(err) {
+			break
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("resume the rewriting for %s: %w", event.ID, asUnavailable(err))
+	}
+	return nil
 }
 
 // putJob writes the entry's job and the lease, both on the condition that they

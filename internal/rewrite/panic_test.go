@@ -55,6 +55,7 @@ func TestAPanicHoldsUpItsDocumentAndNothingElse(t *testing.T) {
 		}
 		cancel()
 		<-ended
+		time.Sleep(time.Hour) // until they may be tried again
 		require.NoError(t, w.worker(w.process(nil)).RunNext(t.Context()), "a release without the defect")
 		require.NoError(t, w.worker(w.process(nil)).RunNext(t.Context()))
 		require.Empty(t, w.wrong())

@@ -20,11 +20,11 @@ type Pending struct {
 	Left time.Duration
 }
 
-// Pending lists those of the moves whose job has not ended, in the order in
-// which the jobs are done.
+// Pending lists those of the moves whose job has not ended and is not parked, in the
+// order in which the jobs are done.
 func (p Planner) Pending(ctx context.Context, moves []ownership.LedgerEntry) ([]Pending, error) {
 	moves = slices.DeleteFunc(slices.Clone(moves), func(m ownership.LedgerEntry) bool {
-		return !m.Rewriting.Pending() || m.Unread != nil
+		return !m.Rewriting.Pending() || m.Rewriting.Parked() || m.Unread != nil
 	})
 	if len(moves) == 0 {
 		return nil, nil

@@ -28,8 +28,13 @@
 // the jobs behind it, and tries it again after a minute, then after two, and so
 // on, at least once an hour.
 //
-// So it is with documents that make this version panic, which is a defect of it:
-// the process goes on.
+// # Failures
+//
+// A job that fails in any other way, a panic of this version too, is tried again
+// after 5 s, then 10 s, and so on, at least once an hour, by whichever worker comes;
+// the others go first. After 10 tries that came no further it is parked: `moves list`
+// says so, and `moves resume` has it tried again. So an outage parks nothing, unless
+// it lasts for about 45 minutes and the ledger can be written meanwhile.
 //
 // # Passes
 //
@@ -41,7 +46,7 @@
 //
 //   - registry.rewriting.documents (counter, operation: read, write)
 //   - registry.rewriting.jobs (counter, outcome: done, interrupted, lease_lost,
-//     too_new, panic, error)
+//     too_new, panic, error, parked)
 //   - registry.rewriting.lag (histogram, seconds from the change's commit to the
 //     end of its job)
 //   - registry.rewriting.remaining (gauge, documents that the pass which this
@@ -180,9 +185,9 @@ func (w *Worker) Run(ctx context.Context) {
 }
 
 // RunNext does one job to its end. Errors: ErrNoJob, ErrLeaseLost, that of ctx,
-// or ErrUnavailable; the job can be taken up again after each of them. After
-// ErrTooNew, and a panic, which is an *ownership.PanicError, it is passed over for a
-// while.
+// or those of the store and *ownership.PanicError, for a panic; the job can be taken
+// up again after each of them. If it failed, or met what is not understood
+// (registry.ErrTooNew), it is passed over for a while.
 func (w *Worker) RunNext(ctx context.Context) (err error) {
 	defer recovered(&err)
 	claimed, err := w.claim(ctx)
@@ -195,24 +200,61 @@ func (w *Worker) RunNext(ctx context.Context) (err error) {
 		Worker:   w,
 		commits:  commits,
 		job:      claimed,
+		from:     claimed.Entry.Rewriting,
 		at:       time.Now(),
 		governor: governor.New(w.o.Rate),
 		logger: w.o.Logger.With("move", claimed.Entry.ID, "source", claimed.Entry.Source,
 			"from", claimed.Entry.From, "to", claimed.Entry.To, "retracted", claimed.Entry.Retracted()),
 	}
 	err = r.do(ctx)
-	beyond := beyondUs(err)
-	if err != nil && (ctx.Err() != nil || beyond) {
+	return r.ended(ctx, err)
+}
+
+// ended gives the job back after a run, unless it is done, or another worker's, and
+// returns why it is not done. What failed is tried again later, as often as is worth
+// it; others go first.
+func (r *run) ended(ctx context.Context, err error) error {
+	outcome := outcome(ctx, err)
+	switch outcome {
+	case done, leaseLost:
+	case interrupted:
 		r.giveBack()
-	}
-	w.telemetry.ended(outcome(ctx, err), r.job)
-	if beyond {
-		again := w.passing.over(claimed.Entry.Seq, time.Now())
-		r.logger.Error("the rewriting for a move met what this version cannot rewrite: it waits for a release that can, and others go first",
-			"error", err, "stack_trace", stack(err), "again_in", again)
+	case tooNew:
+		r.giveBack()
+		again := r.passing.over(r.job.Entry.Seq, time.Now())
+		r.logger.Error("the rewriting for a move met what this version does not understand: it waits for a release that does, and others go first",
+			"error", err, "again_in", again)
 		err = fmt.Errorf("%w: %w", errPassedOver, err)
+	default:
+		if errors.Is(err, errNotSaved) {
+			break // nor could it be stored that the run failed
+		}
+		progress := &r.job.Entry.Rewriting
+		*progress = progress.FailedAt(r.now(), err.Error(), progress.Cursor != r.from.Cursor || progress.Last != r.from.Last)
+		if progress.Parked() {
+			outcome = parked
+		}
+		if r.fail(err) {
+			err = fmt.Errorf("%w: %w", errPassedOver, err)
+		}
 	}
+	r.telemetry.ended(outcome, r.job)
 	return err
+}
+
+// fail stores that the run failed, and reports whether it could.
+func (r *run) fail(why error) (stored bool) {
+	progress := r.job.Entry.Rewriting
+	level, text := slog.LevelWarn, "the rewriting for a move failed; it is tried again, and others go first"
+	if progress.Parked() {
+		level, text = slog.LevelError, "the rewriting for a move is parked: find out why, then `moves resume` takes it up"
+	}
+	r.logger.Log(context.Background(), level, text, "error", why, "stack", stack(why), "tries", progress.Tries, "again_at", progress.RetryAt)
+	err := r.save()
+	if err != nil {
+		r.logger.Warn("that it failed could not be stored; it is taken up again when the lease has run out", "error", err)
+	}
+	return err == nil
 }
 
 // beyondUs reports whether another release is needed to do better: what is stored
@@ -259,6 +301,7 @@ const (
 	panicked    = "panic"
 	interrupted = "interrupted"
 	failed      = "error"
+	parked      = "parked" // after it failed once more
 )
 
 func outcome(ctx context.Context, err error) string {
@@ -267,12 +310,12 @@ func outcome(ctx context.Context, err error) string {
 		return done
 	case errors.Is(err, ownership.ErrLeaseLost):
 		return leaseLost
+	case ctx.Err() != nil:
+		return interrupted
 	case errors.Is(err, registry.ErrTooNew):
 		return tooNew
 	case beyondUs(err):
 		return panicked
-	case ctx.Err() != nil:
-		return interrupted
 	}
 	return failed
 }

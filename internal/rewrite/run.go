@@ -25,7 +25,8 @@ type run struct {
 	*Worker
 	commits  context.Context // of all that writes: a commit under way is not cut off when the worker ends
 	job      ownership.Job
-	at       time.Time // when job.Now was learned, by this process's clock
+	from     ownership.Rewriting // as this worker took it up
+	at       time.Time           // when job.Now was learned, by this process's clock
 	logged   time.Time
 	unread   error // of documents that the last pass had to leave alone
 	governor *governor.Governor
@@ -98,11 +99,13 @@ func (r *run) count(ctx context.Context) (int64, error) {
 	return r.store.CountAffected(ctx, r.job.Entry.Rewriting.Tenants)
 }
 
+// now is the store's time, carried on by this process's clock.
+func (r *run) now() time.Time { return r.job.Now.Add(time.Since(r.at)) }
+
 // untilSettled is how long there may still be writers that do not know of the
-// change. The store's clock is carried on by this process's.
+// change.
 func (r *run) untilSettled() time.Duration {
-	now := r.job.Now.Add(time.Since(r.at))
-	return max(0, r.job.Entry.Rewriting.CommittedAt.Add(r.store.Settling()).Sub(now))
+	return max(0, r.job.Entry.Rewriting.CommittedAt.Add(r.store.Settling()).Sub(r.now()))
 }
 
 func (r *run) awaitSettled(ctx context.Context) error {
@@ -214,13 +217,16 @@ func (r *run) tell() error {
 	return r.save()
 }
 
+// errNotSaved: it is not known whether the progress was stored.
+var errNotSaved = errors.New("save the progress of the rewriting")
+
 // save stores the progress and renews the lease.
 func (r *run) save() error {
 	ctx, cancel := context.WithTimeout(r.commits, callTimeout)
 	defer cancel()
 	saved, err := r.store.SaveJob(ctx, r.job)
 	if err != nil {
-		return fmt.Errorf("rewriting: %w", err)
+		return fmt.Errorf("%w: %w", errNotSaved, err)
 	}
 	r.job, r.at = saved, time.Now()
 	return nil

@@ -26,7 +26,7 @@ func newTelemetry(p observe.Providers) (*telemetry, error) {
 		documents: i.Counter("registry.rewriting.documents", "{document}",
 			"Documents read and written after moves of whole tenants, by operation.", observe.Values("operation", "read", "write")),
 		jobs: i.Counter("registry.rewriting.jobs", "{job}",
-			"Jobs of rewriting that this process has left, by outcome.", observe.Values("outcome", done, leaseLost, tooNew, panicked, interrupted, failed)),
+			"Jobs of rewriting that this process has left, by outcome.", observe.Values("outcome", done, leaseLost, tooNew, panicked, interrupted, failed, parked)),
 		lag: i.Histogram("registry.rewriting.lag", "s", "Time from a change of the ledger to the end of its rewriting.",
 			[]float64{1, 5, 10, 20, 30, 60, 300, 900, 1800, 3600, 10800}),
 	}

@@ -33,6 +33,7 @@ const (
 	ReplayGroup   Group = "Replay"
 	ConfirmGroup  Group = "Confirmation"
 	PlanGroup     Group = "Plan"
+	MoveGroup     Group = "Move"
 	RetractGroup  Group = "Retraction"
 	ByGroup       Group = "Record"
 	JSONGroup     Group = "Output"
@@ -46,7 +47,7 @@ func Groups() []Group { return slices.Clone(groups) }
 
 var groups = []Group{
 	ProjectGroup, RegistryGroup, PubSubGroup, EventsGroup, RunGroup, WorkerGroup, DrainGroup, APIGroup, ThrottleGroup,
-	RateGroup, ReplayGroup, DryRunGroup, ExportGroup, UpgradeGroup, PlanGroup, RetractGroup, ByGroup, ConfirmGroup, JSONGroup, DevGroup, VersionGroup, LogGroup,
+	RateGroup, ReplayGroup, DryRunGroup, ExportGroup, UpgradeGroup, PlanGroup, MoveGroup, RetractGroup, ByGroup, ConfirmGroup, JSONGroup, DevGroup, VersionGroup, LogGroup,
 }
 
 // Setting is one setting: a flag, which is also an environment variable.
@@ -245,7 +246,7 @@ var settings = complete([]Setting{
 	{Group: PlanGroup, Name: "to",
 		Help:  "tenant that would own them",
 		parse: tenant(func(c *Config) *string { return &c.To })},
-	{Group: RetractGroup, Name: "source",
+	{Group: MoveGroup, Name: "source",
 		Help:  "source of the move's event, if several have the same id",
 		parse: anything(func(c *Config) *string { return &c.Source })},
 	{Group: RetractGroup, Name: "reason",
