@@ -30,8 +30,9 @@ const (
 	MaxWindow = 30 * 24 * time.Hour
 )
 
-// DefaultPolicy holds where no other does: 100 in 60 s (design §7).
-var DefaultPolicy = Policy{Limit: 100, Window: DefaultWindow}
+// DefaultPolicy returns the policy that holds if no other does: 100 in 60 s
+// (design §7).
+func DefaultPolicy() Policy { return Policy{Limit: 100, Window: DefaultWindow} }
 
 // DefaultWindow is the window of a policy that does not name one.
 const DefaultWindow = 60 * time.Second
@@ -152,7 +153,7 @@ func (s PolicySet) Of(key Key) Policy {
 			return p
 		}
 	}
-	return DefaultPolicy
+	return DefaultPolicy()
 }
 
 // Actions returns the actions that policies name, sorted.

@@ -25,7 +25,7 @@ func TestTheMoreSpecificPolicyHolds(t *testing.T) {
 	} {
 		require.Equal(t, limit, set.Of(k).Limit, k)
 	}
-	require.Equal(t, quota.DefaultPolicy, quota.PolicySet{}.Of(key))
+	require.Equal(t, quota.DefaultPolicy(), quota.PolicySet{}.Of(key))
 	require.Equal(t, []string{"b", "c"}, set.Actions())
 }
 

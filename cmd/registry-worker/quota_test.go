@@ -118,7 +118,7 @@ func TestShowPrintsADamagedWindow(t *testing.T) {
 			in := &invocation{process: process{Stdout: &stdout}, Config: &flags}
 			stored := quota.Window{LastReset: lastReset, Count: 100}
 			now := time.Now()
-			require.NoError(t, in.printWindow(quota.Status{Exists: true, Stored: stored, InForce: stored.At(now, quota.DefaultPolicy), ReadTime: now, EndsAt: now}, quota.PolicySet{}))
+			require.NoError(t, in.printWindow(quota.Status{Exists: true, Stored: stored, InForce: stored.At(now, quota.DefaultPolicy()), ReadTime: now, EndsAt: now}, quota.PolicySet{}))
 			if !flags.JSON {
 				require.Contains(t, stdout.String(), "had 100 claimed since no time (last_reset is ")
 			}
