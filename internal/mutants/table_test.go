@@ -66,8 +66,8 @@ var table = []mutant{
 	}),
 	simulated("the overlap of the feed's cursor", "registry", "1", mutants.Edit{
 		File: "internal/regstore/feed.go",
-		Old:  "at.Add(-s.commitDeadline-timestampSlack)",
-		New:  "at",
+		Old:  "r.at.Add(-s.commitDeadline - timestampSlack)",
+		New:  "r.at",
 	}),
 	simulated("the void mark", "registry", "1", mutants.Edit{
 		File: "registry/verifier/internal/certified/table.go",
@@ -76,8 +76,8 @@ var table = []mutant{
 	}),
 	simulated("a reader that has not read for half the feed's life drops what it has", "registry", "1", mutants.Edit{
 		File: "internal/regstore/feed.go",
-		Old:  "from.IsZero() || next.Sub(from) > FeedTTL/2",
-		New:  "from.IsZero()",
+		Old:  "known.Floor.IsZero() || r.floor.Sub(known.Floor) > FeedTTL/2",
+		New:  "known.Floor.IsZero()",
 	}),
 	simulated("an ambiguous claim is settled by reading, and may not be there", "registry", "1", mutants.Edit{
 		File: "internal/regstore/claim.go",

@@ -21,6 +21,10 @@ import (
 // happened.
 const answer = "answer"
 
+// arrival is the step after a reader has read: what it has seen may be old when it
+// takes the answer.
+const arrival = "arrival"
+
 // gate is the database as a process has it.
 func (s *simulation) gate(p *process) docdb.DB {
 	return docdbtest.Around(s.db, func(c *docdbtest.Call, do func() error) error {
@@ -39,6 +43,9 @@ func (s *simulation) gate(p *process) docdb.DB {
 		}
 		err := s.world.call(p, c, do)
 		if len(c.Writes) == 0 {
+			if err == nil && c.Method == "Get" && p.role == "reader" {
+				return answered(s.stands(ctx, p, arrival, about))
+			}
 			return err
 		}
 		s.countRaces(c, err)

@@ -19,10 +19,10 @@ type left struct {
 // Those that take longer are in `make proofs`.
 func TestTheSimulationNoticesARuleThatIsLeftOut(t *testing.T) {
 	requireNoticed(t, map[string]left{
-		"the feed condition":                  {simulation.Rules{Feed: true}, 180},
-		"the overlap of the feed's cursor":    {simulation.Rules{Overlap: true}, 180},
+		"the feed condition":                  {simulation.Rules{Feed: true}, 670},
+		"the overlap of the feed's cursor":    {simulation.Rules{Overlap: true}, 1_170},
 		"the deadline of a commit":            {simulation.Rules{Deadline: true}, 50},
-		"the notice of a claim that joins":    {simulation.Rules{ClaimFeed: true}, 1},
+		"the notice of a claim that joins":    {simulation.Rules{ClaimFeed: true}, 180},
 		"the path rule, in the query":         {simulation.Rules{PathQuery: true}, 1},
 		"the path rule, in what is rewritten": {simulation.Rules{PathWrite: true}, 1},
 	})

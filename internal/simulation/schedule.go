@@ -179,7 +179,7 @@ func (s *simulation) heldUp(w *stand, random *rand.Rand) bool {
 	switch {
 	case w.what == "Commit" || w.what == "BatchWrite":
 		return random.IntN(8) == 0
-	case w.role == "rewriter" && w.what == "Get":
+	case w.role == "rewriter" && w.what == "Get" || w.what == arrival:
 		return random.IntN(8) == 0
 	}
 	return !s.calm && random.IntN(25) == 0
