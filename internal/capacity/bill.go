@@ -25,8 +25,8 @@ const (
 	readsPerDuplicate = 1
 	writesPerCreation = 1
 	readsPerMove      = 1 // of one resource that the event names
-	writesPerMove     = 2 // the document and its feed entry
-	deletesPerMove    = 1 // of the feed entry, by the TTL policy
+	writesPerMove     = 2 // the document and the feed entry of its commit, which it may share with 249 others
+	deletesPerMove    = 1 // of that feed entry, by the TTL policy
 
 	// A move of a whole tenant: the entry and the head, read and written; then
 	// each document is read in up to two passes, and written once.

@@ -45,13 +45,15 @@ func TestChecksThatTheCacheAnswersCostNothing(t *testing.T) {
 
 // The figures of docs/verifier.md, which are for an hour.
 func TestCertifyingCostsWhatTheVerifiersManualSays(t *testing.T) {
-	for staleness, want := range map[time.Duration]struct{ anHour, aMove float64 }{
-		time.Second: {14_418, 24}, 2 * time.Second: {7_218, 13}, 10 * time.Second: {1_458, 4.2}, time.Minute: {258, 2.4}, 0: {},
+	for staleness, want := range map[time.Duration]struct{ anHour, whileMoving, aMove float64 }{
+		time.Second: {14_418, 7_200, 2.5}, 2 * time.Second: {7_218, 3_600, 1.75}, 10 * time.Second: {1_458, 720, 1.15}, time.Minute: {258, 120, 1.03}, 0: {},
 	} {
 		p := Parameters{Transports: 1, Checks: 1, MaxStaleness: staleness}
 		require.InDelta(t, want.anHour*24*month, line(t, p, "verifiers that certify").Reads, 1, "%v", staleness)
-		p.ResourceMoves = 1
-		require.InDelta(t, want.aMove*month, line(t, p, "verifiers that hear of moves").Reads, 0.05*month, "%v", staleness)
+		p.ResourceMoves = 10 // far apart
+		require.InDelta(t, min(1, want.aMove)*10*month, line(t, p, "verifiers that hear of moves").Reads, 0.05*10*month, "%v", staleness)
+		p.ResourceMoves = 10 * day
+		require.InDelta(t, (want.whileMoving*24+want.aMove*10*day)*month, line(t, p, "verifiers that hear of moves").Reads, 0.03*10*day*month, "%v", staleness)
 	}
 	require.Zero(t, line(t, Parameters{Transports: 1, MaxStaleness: time.Second}, "verifiers that certify").Reads, "nobody asks")
 }

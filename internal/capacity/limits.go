@@ -20,6 +20,7 @@ const (
 	perStream        = 10e6           // bytes a second; https://cloud.google.com/pubsub/quotas
 	streamsPerWorker = 2              // of one subscription; consumer.ServiceStreams
 	sequentialWrites = 500.0          // a second; https://firebase.google.com/docs/firestore/quotas
+	followed         = 5000.0         // commits a second; TestAQuietTenantIsCertifiedBeside5000ChangesASecondOfOthers
 	oneDocument      = 1.0            // writes a second, to plan with: Firestore gives no figure any more
 	regionPublish    = 50e6           // bytes a second, of a small region; https://cloud.google.com/pubsub/quotas
 	rampStart        = 500.0          // operations a second; https://firebase.google.com/docs/firestore/best-practices
@@ -37,13 +38,13 @@ func (p Parameters) Limits() []Limit {
 			"ask for more quota"},
 		{"the start of Firestore's ramp", "500 operations/s at once, 50 % more every 5 minutes", p.PeakEvents() / rampStart,
 			fmt.Sprintf("errors and latency; from cold, the peak is allowed after %v. The worker backs off and Pub/Sub keeps the rest", p.RampUp())},
-		{"the index of the change feed by time", "500 writes/s", peakMoves / sequentialWrites,
-			"moves that name their resources slow down; move whole tenants (one write), or spread the moves over time"},
+		{"the index of the change feed by time", "500 commits/s", peakMoves / sequentialWrites,
+			"moves that name their resources slow down. A commit takes up to 250 of them, if they come in one event or at once; `upgrade --finish` makes it 4,000"},
 		{"the ledger's head", "1 write/s", p.Peak * p.TenantMoves / day / oneDocument,
 			"moves of tenants queue; they are retried"},
 		{"the ledger in memory", "256 MB", p.LedgerBytes() / memoryForLedger,
 			"each process that folds holds it; give more memory"},
-		{"the feed of one verifier", "500 documents/s", feedPerVerifier / sequentialWrites,
+		{"the feed of one verifier", "5,000 commits/s", feedPerVerifier / followed,
 			"each entry is read by every transport process: fewer, larger processes"},
 		{"moves of one resource", "1,000 in its lifetime, 100 of them without effect", 0,
 			"history_full: the next one becomes a dead letter"},

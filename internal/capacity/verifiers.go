@@ -1,12 +1,16 @@
 package capacity
 
+import "math"
+
 // What processes that verify read to certify what they keep (docs/verifier.md,
 // "What it costs").
 const (
 	readsPerConfirmation   = 2             // the ledger's head; the feed, which costs one if there is nothing new
 	feedOverlap            = 11.0          // seconds: a commit's longest, and one
+	feedTail               = 0.75          // seconds at the end of the feed that are read again, at most
+	countedAtOnce          = 1000          // entries, for one read
 	readsPerListening      = 3 * day / 600 // a day; the listener begins anew every 10 minutes
-	readsPerHeardMove      = 1             // of one resource, by the listener
+	readsPerHeardMove      = 1             // of a commit, by the listener
 	readsPerHeardTenant    = 5             // of a whole tenant, whatever it owns
 	confirmationsPerWindow = 2             // in MaxStaleness
 )
@@ -26,13 +30,17 @@ func (p Parameters) certifying() Line {
 	return l
 }
 
-// hearing is what they read of changes: the listener once, confirming reads for
-// as long as they overlap.
+// hearing is what they read of changes, each a commit of its own: the listener
+// once; confirming reads the end of the feed again, and one more to count what is
+// before it if two commits or more came within the overlap. Commits come by
+// chance.
 func (p Parameters) hearing() Line {
 	l := Line{Work: "verifiers that hear of moves"}
 	if p.MaxStaleness > 0 {
-		perMove := readsPerHeardMove + (feedOverlap+p.between())/p.between()
-		l.Reads = month * p.Transports * (p.ResourceMoves*perMove + p.TenantMoves*readsPerHeardTenant)
+		within := p.ResourceMoves / day * (feedOverlap + p.between())
+		several := 1 - math.Exp(-within)*(1+within)
+		perMove := readsPerHeardMove + several*feedTail/p.between() + (feedOverlap+p.between())/countedAtOnce/p.between()
+		l.Reads = month * p.Transports * (p.ResourceMoves*perMove + several*day/p.between() + p.TenantMoves*readsPerHeardTenant)
 	}
 	return l
 }
