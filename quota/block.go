@@ -29,16 +29,18 @@ type block struct {
 	left       int32   // units of the block that are not spent yet
 	size       int32   // left, as it was after the last answer
 	want       int32   // units that this process spends in a second
+	shared     *shared // what is known of others that take of the window; nil: nobody
 }
 
 // verdict is what a block says to a request.
 type verdict int
 
 const (
-	granted verdict = iota // spent; goes on at once
-	full                   // the window has not so many units, as the store last had it
-	stale                  // full, but it is time to look again
-	unknown                // the store must be asked
+	granted   verdict = iota // spent; goes on at once
+	full                     // the window has not so many units, as the store last had it
+	stale                    // full, but it is time to look again
+	contended                // the document is written by too many to reserve of it now
+	unknown                  // the store must be asked
 )
 
 // has reports whether the block holds n units that may be spent.
@@ -58,23 +60,36 @@ func (b *block) spend(now instant, n int32) verdict {
 	case b.left >= n:
 		b.left -= n
 		return granted
+	case b.unspent() >= int64(n) && b.shared != nil && now < b.shared.refusing:
+		return contended
 	case b.unspent() >= int64(n):
 		return unknown
-	case now-b.seen >= recheckAfter(b.length):
+	case now-b.seen >= b.recheckAfter():
 		return stale
 	}
 	return full
 }
 
 // recheckAfter is how long a refusal is remembered before the store is looked at
-// again: others may give units back. Thirty looks in a window at most.
-func recheckAfter(seconds int32) instant {
-	return max(instant(time.Second), instant(seconds)*instant(time.Second)/30)
+// again: others may release units. Thirty looks in a window at most, and four if
+// so many processes share it that one of them always looks.
+func (b *block) recheckAfter() instant {
+	window := instant(b.length) * instant(time.Second)
+	after := max(instant(time.Second), window/30)
+	if b.shared != nil && b.shared.crowd() > fewTogether {
+		after = max(after, window/4)
+	}
+	return after
 }
 
-// unspent is the block and what nobody has reserved, as the store last had it.
+// unspent is the block and what nobody has reserved, as the store last had it, of
+// the window itself and of the part that this process is on.
 func (b *block) unspent() int64 {
-	return int64(b.left) + max(0, int64(b.limit)-int64(b.count))
+	units := int64(b.left) + max(0, int64(b.limit)-int64(b.count))
+	if b.shared != nil {
+		units += b.shared.part.free(b.shared.Sharing)
+	}
+	return units
 }
 
 func (b *block) window() Window {
@@ -92,7 +107,11 @@ func (b *block) decision(now instant, v verdict) (d Decision) {
 	d.Limit = int64(b.limit)
 	d.Remaining = b.unspent()
 	d.ResetAfter = max(0, time.Duration(b.deadline-now))
-	if !d.Allowed {
+	switch {
+	case v == contended:
+		d.Contended = true
+		d.RetryAfter = min(max(time.Duration(b.shared.refusing-now), leastRetryAfter), MostRetryAfter, max(leastRetryAfter, d.ResetAfter))
+	case !d.Allowed:
 		d.RetryAfter = d.ResetAfter
 	}
 	d.Length = time.Duration(b.length) * time.Second
@@ -117,7 +136,10 @@ func (b *block) adapt(now instant) {
 // call is what the store is to be asked next.
 type call struct {
 	kind   callKind
+	part   int32   // of which part's document; 0: of the window's own
 	units  int32   // reserve, release: how many
+	aside  int64   // reserve: how many are put aside for parts besides
+	until  instant // pause
 	window Window  // reserve, release: to write
 	since  Version // reserve, release: what the document must still be
 }
@@ -129,18 +151,29 @@ const (
 	load
 	reserve
 	release
+	pause // no call yet: others are to write first
+	again // no call: the requests that wait can be answered
 )
 
 // nextFor returns the call that a request for `first` units needs, which spend
 // has not decided; `need` is what all that wait need together.
-func (b *block) nextFor(now instant, first, need int32) call {
-	if b.version == 0 || now >= b.deadline || b.unspent() < int64(first) {
+//
+// chance is uniform in [0, 1), and different each time.
+func (b *block) nextFor(now instant, first, need int32, chance float64) call {
+	if b.version == 0 || now >= b.deadline {
+		return call{kind: load}
+	}
+	if b.shared != nil {
+		return b.nextShared(now, first, need, chance)
+	}
+	if b.unspent() < int64(first) {
 		return call{kind: load}
 	}
 	units := blockUnits(int64(first), int64(max(need, b.want)), int64(b.left), b.unspent())
 	w := b.window()
 	w.Count += units
-	return call{reserve, int32(units), w, b.version}
+	w.Sharing = onlyWriter
+	return call{kind: reserve, units: int32(units), window: w, since: b.version}
 }
 
 // nextRelease takes the block out of use, and returns the call that releases it;
@@ -151,12 +184,19 @@ func (b *block) nextRelease(now instant) call {
 	if b.left <= 0 || now >= b.deadline-tooLate || b.count == math.MaxInt32 {
 		return call{}
 	}
-	if b.version == 0 {
-		return call{kind: load}
+	c := b.releaseToPart()
+	if c.kind == nothing {
+		if b.version == 0 {
+			return call{kind: load}
+		}
+		w := b.window()
+		w.Count -= int64(b.left)
+		w.Sharing = onlyWriter
+		if b.shared != nil {
+			w.Sharing = b.shared.written()
+		}
+		c = call{kind: release, units: b.left, window: w, since: b.version}
 	}
-	w := b.window()
-	w.Count -= int64(b.left)
-	c := call{release, b.left, w, b.version}
 	b.left, b.size = 0, 0
 	return c
 }
@@ -173,6 +213,8 @@ type answer struct {
 // or perhaps reserved, and that nobody can spend any more.
 func (b *block) answered(now instant, c call, a answer, p Policy) (stranded int32) {
 	switch conflict := errors.Is(a.err, ErrConflict); {
+	case c.part != 0:
+		return b.answeredOfPart(now, c, a, conflict)
 	case a.err == nil && c.kind == load:
 		return b.loaded(a.sent, now, a.snapshot, p)
 	case a.err == nil && c.kind == reserve:
@@ -182,7 +224,10 @@ func (b *block) answered(now instant, c call, a answer, p Policy) (stranded int3
 		return 0
 	case conflict && c.kind == release:
 		return b.restore(c)
-	case conflict || c.kind == load:
+	case conflict:
+		b.lose()
+		return 0
+	case c.kind == load:
 		b.version = 0
 		return 0
 	}
@@ -197,10 +242,12 @@ func (b *block) answered(now instant, c call, a answer, p Policy) (stranded int3
 func (b *block) loaded(sent, now instant, s Snapshot, p Policy) (stranded int32) {
 	w := s.Window.At(s.ReadTime, p)
 	end := sent + instant(w.Left(s.ReadTime))
-	if w.ID() != b.window().ID() {
+	changed := w.ID() != b.window().ID()
+	if changed {
 		stranded = b.left
 		b.left, b.size, b.deadline = 0, 0, 0
 	}
+	b.share(now, s, w, changed)
 	b.lastReset, b.generation = w.LastReset, w.Generation
 	b.length, b.limit = int32(w.Length/time.Second), int32(min(w.Limit, MaxLimit))
 	b.count = int32(min(w.Count, math.MaxInt32))
@@ -221,6 +268,9 @@ func (b *block) reserved(sent, now instant, c call, r Receipt) (stranded int32) 
 	b.left += c.units
 	b.size = b.left
 	b.version, b.seen = r.Version, now
+	if b.shared != nil {
+		b.shared.wrote(c.window.Sharing, now)
+	}
 	return 0
 }
 
@@ -236,6 +286,9 @@ func (b *block) released(now instant, c call, r Receipt) {
 	}
 	b.count = int32(c.window.Count)
 	b.version, b.seen = r.Version, now
+	if b.shared != nil {
+		b.shared.wrote(c.window.Sharing, now)
+	}
 }
 
 // restore takes the units of a release that was certainly not written into use

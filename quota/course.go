@@ -1,6 +1,7 @@
 package quota
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -53,11 +54,20 @@ func (l *Limiter) missLocked(s *shard, e *entry, c *course, made call, err error
 	}
 	c.trying = false
 	pause = c.pause.NextBackOff()
-	race := errors.Is(err, ErrConflict)
+	crowded := made.kind != release && e.shared != nil && e.shared.crowd() > 0
+	race := errors.Is(err, ErrConflict) ||
+		crowded && c.races < patientRaces && errors.Is(err, context.DeadlineExceeded) // it was in a queue
 	if race {
 		c.races++
 	} else {
 		c.failures++
+	}
+	if race && crowded {
+		if enough := time.Duration(now-c.since)+pause >= patience; enough {
+			e.refuse(now, l.chance())
+			c.races = 0
+		}
+		return pause, false
 	}
 	if !race || c.races > patientRaces {
 		l.budget.failed(now, made.kind, err)

@@ -14,6 +14,7 @@ type flight struct {
 	// releasing: begun to release the block. Ends with the first waiter: the tenant
 	// is not idle.
 	releasing bool
+	failing   bool // the last call has failed
 }
 
 // waiter is a request that waits for the store. Once it is answered it has its
@@ -21,13 +22,14 @@ type flight struct {
 type waiter struct {
 	n        int32
 	gone     bool
-	answered chan struct{}
+	done     bool
+	answered chan struct{} // closed when done
 	decision Decision
 	err      error
 }
 
 func (w *waiter) answer(d Decision, err error) {
-	w.decision, w.err = d, err
+	w.decision, w.err, w.done = d, err, true
 	close(w.answered)
 }
 
@@ -47,11 +49,22 @@ func (l *Limiter) fly(s *shard, e *entry, f *flight) {
 	if now := l.clock(); !f.releasing && (now >= e.deadline || e.unspent() > 0) {
 		e.adapt(now)
 	}
+	if e.shared != nil {
+		e.shared.part.tried = 0
+	}
 	for {
-		next := f.nextLocked(&e.block, l.clock())
-		if next.kind == nothing {
+		next := f.nextLocked(&e.block, l.clock(), l.chance())
+		switch next.kind {
+		case nothing:
 			delete(s.flights, e)
 			return
+		case again:
+			continue
+		case pause:
+			s.mu.Unlock()
+			time.Sleep(time.Duration(next.until - l.clock()))
+			s.mu.Lock()
+			continue
 		}
 		if err := l.beginLocked(s, e, &c); err != nil {
 			f.failLocked(fmt.Errorf("reserve %s: %w", key, err))
@@ -63,9 +76,11 @@ func (l *Limiter) fly(s *shard, e *entry, f *flight) {
 		l.applyLocked(e, f, next, answer)
 		if answer.err == nil {
 			l.succeedLocked(s, e, &c, next)
+			f.failing = false
 			continue
 		}
 		pause, enough := l.missLocked(s, e, &c, next, answer.err)
+		f.failing = !errors.Is(answer.err, ErrConflict)
 		if enough {
 			f.failLocked(fmt.Errorf("reserve %s: %w", key, notInTime(answer.err)))
 			continue
@@ -87,14 +102,14 @@ func notInTime(err error) error {
 
 // nextLocked answers every waiter that can be answered, and returns the call that
 // the others need.
-func (f *flight) nextLocked(b *block, now instant) call {
+func (f *flight) nextLocked(b *block, now instant, chance float64) call {
 	waiting, need := f.waiters[:0], int64(0)
 	for _, w := range f.waiters {
 		if w.gone {
 			continue
 		}
 		switch v := b.spend(now, w.n); v {
-		case granted, full:
+		case granted, full, contended:
 			w.answer(b.decision(now, v), nil)
 		default:
 			waiting = append(waiting, w)
@@ -105,7 +120,7 @@ func (f *flight) nextLocked(b *block, now instant) call {
 	f.waiters = waiting
 	if len(waiting) > 0 {
 		f.releasing = false
-		return b.nextFor(now, waiting[0].n, int32(min(need, MaxLimit)))
+		return b.nextFor(now, waiting[0].n, int32(min(need, MaxLimit)), chance)
 	}
 	if f.releasing {
 		return b.nextRelease(now)
@@ -129,6 +144,9 @@ func (l *Limiter) call(key Key, c call) (a answer) {
 	defer cancel()
 	began := time.Now()
 	a.sent = l.clock()
+	if c.part != 0 {
+		key = partKey(key, c.part)
+	}
 	switch c.kind {
 	case load:
 		a.snapshot, a.err = l.store.Load(ctx, key)

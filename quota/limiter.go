@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,6 +31,10 @@ type Decision struct {
 	// Window is the window that the units were taken from. Zero if they were taken
 	// from none: Shadow or FailedOpen.
 	Window WindowID
+	// Contended: refused early. The window may have units left, but more processes
+	// take of it than its document can be written by; RetryAfter is at most
+	// MostRetryAfter.
+	Contended bool
 	// Total: the window is that of TotalAction, and not the action's own.
 	Total bool
 	// Shadow: the policy is a shadow. The request would have been refused.
@@ -48,8 +53,9 @@ type Limiter struct {
 	policies  livePolicies
 	telemetry *telemetry
 	listening *listening.State
-	budget    budget // of tries while the store fails
-	census    census // of tenants' actions
+	budget    budget         // of tries while the store fails
+	census    census         // of tenants' actions
+	chance    func() float64 // uniform in [0, 1)
 
 	closed     atomic.Bool    // Close was called
 	background sync.WaitGroup // watch, poll, sweep
@@ -75,7 +81,7 @@ func New(store Store, options Options) (*Limiter, error) {
 // newLimiter returns a limiter that does nothing by itself.
 func newLimiter(store Store, options Options, clock func() instant) (*Limiter, error) {
 	faults := []error{options.Validate()}
-	l := &Limiter{store: store, options: options.withDefaults(), table: newTable(), census: newCensus(), clock: clock, stop: func() {}}
+	l := &Limiter{store: store, options: options.withDefaults(), table: newTable(), census: newCensus(), clock: clock, chance: rand.Float64, stop: func() {}}
 	l.budget.logger = l.options.Logger
 	l.policies.init(Policies{options.Policies, options.ActionsClosed})
 	if file := options.PolicyFile; file != "" {
@@ -169,8 +175,10 @@ func (l *Limiter) ask(ctx context.Context, key Key, n int32, policy Policy) (Dec
 	case err == nil && d.Allowed:
 		return d, allowed, nil
 	case err == nil && policy.Shadow:
-		d.Allowed, d.Shadow, d.RetryAfter, d.Window = true, true, 0, WindowID{}
+		d.Allowed, d.Shadow, d.Contended, d.RetryAfter, d.Window = true, true, false, 0, WindowID{}
 		return d, shadowed, nil
+	case err == nil && d.Contended:
+		return d, refusedEarly, nil
 	case err == nil:
 		return d, refused, nil
 	case policy.Shadow || l.options.OnError == Allow:
@@ -190,7 +198,7 @@ func (l *Limiter) request(ctx context.Context, key Key, n int32) (Decision, erro
 	now, f := l.clock(), s.flights[e]
 	v := e.spend(now, n)
 	remembered := e.decision(now, v)
-	if v == granted || v == full || v == stale && f != nil {
+	if v == granted || v == full || v == contended || v == stale && f != nil {
 		s.mu.Unlock()
 		return remembered, nil
 	}
@@ -206,31 +214,65 @@ func (l *Limiter) request(ctx context.Context, key Key, n int32) (Decision, erro
 	f.waiters = append(f.waiters, w)
 	s.mu.Unlock()
 
-	d, err := l.wait(ctx, s, w, key)
+	d, err := l.wait(ctx, s, e, w)
 	if err != nil && v == stale {
 		return remembered, nil
 	}
 	return d, err
 }
 
+// When a request is refused early, for how long, and after which wait.
+const (
+	leastRetryAfter = time.Second
+	// MostRetryAfter is the longest RetryAfter of a Decision that is Contended.
+	MostRetryAfter = 2 * time.Second
+
+	patience = 900 * time.Millisecond
+)
+
 // wait returns the waiter's answer, or the end of its context, if that comes
-// first.
-func (l *Limiter) wait(ctx context.Context, s *shard, w *waiter, key Key) (Decision, error) {
+// first. Nobody waits for longer than a second for a document that others write:
+// then the request is refused early.
+func (l *Limiter) wait(ctx context.Context, s *shard, e *entry, w *waiter) (Decision, error) {
 	_, span := l.telemetry.tracer.Start(ctx, "quota.wait")
 	defer span.End()
-	select {
-	case <-w.answered:
-	case <-ctx.Done():
-		s.mu.Lock()
-		defer s.mu.Unlock()
+	enough := time.NewTimer(patience)
+	defer enough.Stop()
+	for {
 		select {
-		case <-w.answered: // between the two: the units are spent
-		default:
-			w.gone = true
-			return Decision{}, fmt.Errorf("reserve %s: %w: %w", key, ErrUnavailable, ctx.Err())
+		case <-w.answered:
+			return w.decision, w.err
+		case <-ctx.Done():
+			if l.leave(s, w) {
+				return Decision{}, fmt.Errorf("reserve %s: %w: %w", e.key(), ErrUnavailable, ctx.Err())
+			}
+		case <-enough.C:
+			if d, ok := l.loseInterest(s, e, w); ok {
+				return d, nil
+			}
+			enough.Reset(patience / 9)
 		}
 	}
-	return w.decision, w.err
+}
+
+// leave reports whether the waiter could leave before it was answered.
+func (l *Limiter) leave(s *shard, w *waiter) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w.gone = w.gone || !w.done
+	return w.gone
+}
+
+// loseInterest is leave for a waiter that has waited for others to write, and
+// not for a store that fails.
+func (l *Limiter) loseInterest(s *shard, e *entry, w *waiter) (d Decision, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f := s.flights[e]; w.done || e.shared == nil || e.shared.crowd() == 0 || f == nil || f.failing {
+		return Decision{}, false
+	}
+	w.gone = true
+	return e.decision(l.clock(), contended), true
 }
 
 // tally counts a decision that was not made from memory alone.

@@ -18,17 +18,18 @@ const scope = "github.com/northstar-engines/realtime-registry/quota"
 type outcome int
 
 const (
-	allowed     outcome = iota
-	refused             // the window had not so many units
-	shadowed            // would have been refused; the policy is a shadow
-	failedOpen          // let through while the store was down
-	unavailable         // ErrUnavailable
-	abandoned           // the caller went while it waited
-	invalid             // ErrInvalid
+	allowed      outcome = iota
+	refused              // the window had not so many units
+	refusedEarly         // too many processes write the window's document
+	shadowed             // would have been refused; the policy is a shadow
+	failedOpen           // let through while the store was down
+	unavailable          // ErrUnavailable
+	abandoned            // the caller went while it waited
+	invalid              // ErrInvalid
 	outcomes
 )
 
-var outcomeNames = [outcomes]string{"allowed", "refused", "shadowed", "failed_open", "unavailable", "abandoned", "invalid"}
+var outcomeNames = [outcomes]string{"allowed", "refused", "refused_early", "shadowed", "failed_open", "unavailable", "abandoned", "invalid"}
 
 // tally is decisions by outcome. It is counted under the lock that the decision
 // takes anyway: a counter shared by all cores would cost as much again.
@@ -149,7 +150,7 @@ func (t *telemetry) reserved(label uint16, c call) {
 	ctx, action := context.Background(), t.action(label)
 	t.unitsReserved.Add(ctx, int64(c.units), action)
 	near := c.window.Limit * 4 / 5
-	if after := c.window.Count; after > near && after-int64(c.units) <= near {
+	if after := c.window.Count; c.part == 0 && after > near && after-c.aside-int64(c.units) <= near {
 		t.nearLimit.Add(ctx, 1, action)
 	}
 }

@@ -22,6 +22,9 @@ type Window struct {
 	Limit  int64
 	// Generation changes with every reset by an operator; zero before the first.
 	Generation int64
+	// Sharing is what the processes that write this window tell one another. Zero
+	// if others wrote it last: the Python service, or an older release.
+	Sharing Sharing
 }
 
 // WindowID tells windows of one key apart.
@@ -62,7 +65,7 @@ func (w Window) At(readTime time.Time, p Policy) Window {
 	case !(math.Abs(elapsed) < w.Length.Seconds()-0.5e-6): // NaN too; the grain changes in 2038, and must not decide
 		return p.window(now, w.Generation)
 	case elapsed < 0:
-		w.LastReset = now
+		w.LastReset, w.Sharing = now, Sharing{}
 	}
 	return w
 }

@@ -25,6 +25,7 @@ const (
 	resetByField    = "reset_by"   // who reset it last; string
 	resetAtField    = "reset_at"   // when; timestamp
 	formatField     = "format"     // integer: the least format that a reader needs
+	sharingField    = "sharing"    // map, see sharing.go
 )
 
 // format is the highest format of windows and of resets that this version
@@ -37,7 +38,7 @@ const format = 1
 // in a document is left alone: others have put it there, a later release among
 // them.
 var (
-	windowFields = []string{lastResetField, countField, lengthField, limitField, generationField, expiresAtField, formatField}
+	windowFields = []string{lastResetField, countField, lengthField, limitField, generationField, expiresAtField, formatField, sharingField}
 	resetFields  = []string{resetByField, resetAtField}
 	noticeFields = []string{generationField, expiresAtField, formatField}
 )
@@ -67,6 +68,9 @@ func encode(c quota.Change) map[string]*docdb.Value {
 		fields[lengthField] = docdb.Integer(int64(c.Window.Length / time.Second))
 		fields[limitField] = docdb.Integer(c.Window.Limit)
 	}
+	if c.Window.Sharing != (quota.Sharing{}) {
+		fields[sharingField] = encodeSharing(c.Window)
+	}
 	if c.ResetBy != "" {
 		fields[resetByField] = &firestorepb.Value{ValueType: &firestorepb.Value_StringValue{StringValue: c.ResetBy}}
 		fields[resetAtField] = docdb.Timestamp(time.UnixMicro(int64(c.Window.LastReset * 1e6)))
@@ -93,13 +97,15 @@ func decodeReset(fields map[string]*docdb.Value) quota.ResetRecord {
 // decode reads what it can: a field that is missing, or of another type, is
 // zero, which quota.Window gives a meaning.
 func decode(fields map[string]*docdb.Value) quota.Window {
-	return quota.Window{
+	w := quota.Window{
 		LastReset:  number(fields[lastResetField]),
 		Count:      whole(fields[countField]),
 		Length:     time.Duration(max(0, min(whole(fields[lengthField]), int64(quota.MaxWindow/time.Second)))) * time.Second,
 		Limit:      min(whole(fields[limitField]), quota.MaxLimit),
 		Generation: whole(fields[generationField]),
 	}
+	w.Sharing = decodeSharing(fields[sharingField], w)
+	return w
 }
 
 // notice is the document that tells of a reset.

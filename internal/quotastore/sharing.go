@@ -1,0 +1,53 @@
+package quotastore
+
+import (
+	"cloud.google.com/go/firestore/apiv1/firestorepb"
+
+	"github.com/northstar-engines/realtime-registry/internal/docdb"
+	"github.com/northstar-engines/realtime-registry/quota"
+)
+
+// The fields of the map "sharing". The first two name the window that the others
+// are of: a release that knows nothing of them leaves them there when it begins
+// the next window.
+const (
+	ofLastResetField  = "last_reset"
+	ofGenerationField = "generation"
+	writesField       = "writes"
+	processesField    = "processes"
+	crowdField        = "crowd"
+	partsField        = "parts"
+	partLimitField    = "part_limit"
+	partedField       = "parted"
+)
+
+func encodeSharing(w quota.Window) *docdb.Value {
+	s := w.Sharing
+	fields := map[string]*docdb.Value{
+		ofLastResetField:  docdb.Double(w.LastReset),
+		ofGenerationField: docdb.Integer(w.Generation),
+	}
+	for name, n := range map[string]int64{
+		writesField: s.Writes, processesField: s.Processes, crowdField: s.Crowd,
+		partsField: s.Parts, partLimitField: s.PartLimit, partedField: s.Parted,
+	} {
+		if n != 0 {
+			fields[name] = docdb.Integer(n)
+		}
+	}
+	return &docdb.Value{ValueType: &firestorepb.Value_MapValue{MapValue: &firestorepb.MapValue{Fields: fields}}}
+}
+
+// decodeSharing reads what is of the window w; anything else is of an earlier one,
+// or damaged, and means nothing.
+func decodeSharing(v *docdb.Value, w quota.Window) quota.Sharing {
+	fields := v.GetMapValue().GetFields()
+	if fields == nil || number(fields[ofLastResetField]) != w.LastReset || whole(fields[ofGenerationField]) != w.Generation {
+		return quota.Sharing{}
+	}
+	count := func(name string) int64 { return max(0, min(whole(fields[name]), quota.MaxLimit)) }
+	return quota.Sharing{
+		Writes: count(writesField), Processes: count(processesField), Crowd: count(crowdField),
+		Parts: count(partsField), PartLimit: count(partLimitField), Parted: count(partedField),
+	}
+}

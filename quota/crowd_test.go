@@ -1,0 +1,241 @@
+package quota_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/northstar-engines/realtime-registry/quota"
+	"github.com/northstar-engines/realtime-registry/quota/memquota"
+)
+
+// far is a store that is 20 ms away, and whose documents take writes as those of
+// emulator/wire/rules do: 20 at once and five a second for long. More wait, and
+// are aborted if that takes longer than two seconds.
+type far struct {
+	*memquota.Store
+	mu    sync.Mutex
+	heats map[string]*heat
+	loads atomic.Int64
+}
+
+type heat struct {
+	spent    float64
+	at       time.Time
+	written  int
+	attempts int
+}
+
+const roundTrip = 20 * time.Millisecond
+
+func newFar() *far { return &far{Store: memquota.New(), heats: map[string]*heat{}} }
+
+func (f *far) Load(ctx context.Context, key quota.Key) (quota.Snapshot, error) {
+	f.loads.Add(1)
+	time.Sleep(roundTrip / 2)
+	s, err := f.Store.Load(ctx, key)
+	time.Sleep(roundTrip / 2)
+	return s, err
+}
+
+func (f *far) Save(ctx context.Context, key quota.Key, c quota.Change) (quota.Receipt, error) {
+	time.Sleep(roundTrip / 2)
+	defer time.Sleep(roundTrip / 2)
+	turn, late := f.reserve(key)
+	timer := time.NewTimer(turn)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+		f.done(key, false)
+		return quota.Receipt{}, fmt.Errorf("save: %w: %w", quota.ErrUnavailable, ctx.Err())
+	}
+	if late {
+		return quota.Receipt{}, fmt.Errorf("save: %w: aborted", quota.ErrConflict)
+	}
+	r, err := f.Store.Save(ctx, key, c)
+	f.done(key, err == nil)
+	return r, err
+}
+
+func (f *far) reserve(key quota.Key) (turn time.Duration, late bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	h := f.heats[key.DocumentID()]
+	if h == nil {
+		h = &heat{at: time.Now()}
+		f.heats[key.DocumentID()] = h
+	}
+	h.attempts++
+	h.spent = max(0, h.spent-5*time.Since(h.at).Seconds())
+	h.at = time.Now()
+	turn = time.Duration((h.spent + 1 - 20) / 5 * float64(time.Second))
+	if turn > 2*time.Second {
+		return 2 * time.Second, true
+	}
+	h.spent++
+	return max(0, turn), false
+}
+
+func (f *far) done(key quota.Key, written bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	h := f.heats[key.DocumentID()]
+	if written {
+		h.written++
+	} else {
+		h.spent--
+	}
+}
+
+// crowd is many processes that take units of one tenant's window.
+type crowd struct {
+	processes int
+	every     time.Duration // between the requests of one process
+	limit     int64
+	window    time.Duration
+	lasts     time.Duration
+	together  bool // all of them ask at the same moments
+}
+
+func (c crowd) String() string {
+	return fmt.Sprintf("%d processes, each %v, together %t", c.processes, c.every, c.together)
+}
+
+// outcome is what became of them.
+type outcome struct {
+	mu                sync.Mutex
+	took              []time.Duration
+	admitted          map[quota.WindowID]int64
+	refused           int // by a full window
+	early             int
+	failed            int
+	longestRetryAfter time.Duration // of an early refusal
+	wrote             float64       // the document, a second
+	attempts          float64
+	busiest           float64 // part, a second
+	reads             int64
+}
+
+func (o *outcome) p(share float64) time.Duration {
+	slices.Sort(o.took)
+	return o.took[min(len(o.took)-1, int(share*float64(len(o.took))))]
+}
+
+func (c crowd) run(t *testing.T) *outcome {
+	o := &outcome{admitted: map[quota.WindowID]int64{}}
+	store := newFar()
+	var all sync.WaitGroup
+	for i := range c.processes {
+		l := limiter(t, store, limitOf(c.limit, c.window))
+		all.Go(func() {
+			if !c.together {
+				time.Sleep(c.every * time.Duration(i) / time.Duration(c.processes))
+			}
+			began := time.Now()
+			for n := 1; time.Since(began) < c.lasts; n++ {
+				all.Go(func() { o.ask(l) })
+				time.Sleep(time.Until(began.Add(time.Duration(n) * c.every)))
+			}
+		})
+	}
+	all.Wait()
+	o.reads = store.loads.Load()
+	for id, h := range store.heats {
+		perSecond := float64(h.written) / c.lasts.Seconds()
+		if id == key.DocumentID() {
+			o.wrote, o.attempts = perSecond, float64(h.attempts)/c.lasts.Seconds()
+		} else if strings.HasPrefix(id, key.DocumentID()) {
+			o.busiest = max(o.busiest, perSecond)
+		}
+	}
+	var windows []int64
+	for _, n := range o.admitted {
+		windows = append(windows, n)
+		require.LessOrEqual(t, n, c.limit)
+	}
+	t.Logf("%v, limit %d in %v: %d requests, p50 %v p90 %v p99 %v longest %v; refused %d, early %d, failed %d; %.1f writes a second (%.1f tried), busiest part %.1f, %d documents; %d reads; admitted %v",
+		c, c.limit, c.window, len(o.took), o.p(.5), o.p(.9), o.p(.99), o.p(1), o.refused, o.early, o.failed, o.wrote, o.attempts, o.busiest, len(store.heats), o.reads, windows)
+	return o
+}
+
+func (o *outcome) ask(l *quota.Limiter) {
+	began := time.Now()
+	d, err := l.Allow(context.Background(), tenant, action)
+	took := time.Since(began)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.took = append(o.took, took)
+	switch {
+	case err != nil:
+		o.failed++
+	case d.Allowed:
+		o.admitted[d.Window]++
+	case d.Contended:
+		o.early++
+		o.longestRetryAfter = max(o.longestRetryAfter, d.RetryAfter)
+	default:
+		o.refused++
+	}
+}
+
+// The document is written as often as a document takes, however many write it.
+func TestAHotTenantsRequestsPassWhateverTheNumberOfProcesses(t *testing.T) {
+	for _, c := range []crowd{
+		{processes: 200, every: time.Second / 5},
+		{processes: 200, every: time.Second / 5, together: true},
+		{processes: 50, every: time.Second / 5},
+		{processes: 10, every: time.Second / 5},
+	} {
+		c.limit, c.window, c.lasts = 1_000_000, time.Minute, 150*time.Second
+		t.Run(c.String(), func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				o := c.run(t)
+				require.Zero(t, o.failed+o.refused+o.early)
+				require.LessOrEqual(t, o.p(.99), 150*time.Millisecond)
+				require.LessOrEqual(t, o.attempts, 4.0)
+				require.LessOrEqual(t, o.busiest, 4.0)
+			})
+		})
+	}
+}
+
+func TestASmallLimitIsUsedUpByManyProcesses(t *testing.T) {
+	for _, c := range []crowd{
+		{processes: 200, every: time.Second},
+		{processes: 20, every: time.Second / 5},
+	} {
+		c.limit, c.window, c.lasts = 100, time.Minute, 200*time.Second
+		t.Run(c.String(), func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				o := c.run(t)
+				require.Zero(t, o.failed)
+				require.Len(t, o.admitted, 4)
+				for _, n := range o.admitted {
+					require.GreaterOrEqual(t, n, int64(95))
+				}
+				require.LessOrEqual(t, o.p(1), time.Second, "nobody waits for longer")
+				require.LessOrEqual(t, o.longestRetryAfter, 2*time.Second)
+				require.LessOrEqual(t, o.wrote, 4.0)
+				require.Less(t, o.reads, int64(o.refused+o.early)/4, "refusals are remembered")
+			})
+		})
+	}
+}
+
+// A few processes wait for one another instead of being refused.
+func TestAFewProcessesShareALimitWithoutEarlyRefusals(t *testing.T) {
+	c := crowd{processes: 3, every: time.Second / 5, limit: 1000, window: time.Minute, lasts: 150 * time.Second}
+	inBubble(t, func(t *testing.T) {
+		o := c.run(t)
+		require.Zero(t, o.failed+o.refused+o.early, "900 a minute")
+		require.LessOrEqual(t, o.p(.99), 100*time.Millisecond)
+	})
+}

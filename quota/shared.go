@@ -1,0 +1,176 @@
+package quota
+
+import (
+	"time"
+)
+
+// shared is what a process knows of a window that other processes take of too.
+type shared struct {
+	Sharing
+	begin   Sharing // of a window that nobody has begun yet: what it begins with
+	part    part
+	read    instant // when the document was last read
+	turn    instant // when this process may write it; 0: not drawn
+	counted bool    // this process is among Processes
+	lost    bool    // a race, since the last write
+
+	refusing instant // requests for more than the block are refused until then
+	patience instant // for how long they will be the next time
+}
+
+// How a process behaves in a crowd.
+const (
+	// fresh is how old a read may be that a shared document is written by: an
+	// older one would lose the race.
+	fresh = instant(50 * time.Millisecond)
+	// fewTogether processes wait for one another's writes. More would wait for
+	// longer than a second: all but a few refuse what they have no units for.
+	fewTogether = 5
+	// alone is how many processes write a document that no turns are drawn for.
+	alone = 3
+	// unknownCrowd is how many there may be after a race lost to processes that
+	// were not known.
+	unknownCrowd = 16
+	// A process that has met a document which may not be written, or a faster one,
+	// looks at it again after leastPatience, then after twice that, and so on.
+	leastPatience = instant(250 * time.Millisecond)
+	mostPatience  = instant(8 * time.Second)
+)
+
+// nextShared is nextFor if others take of the window too: from a part if there are
+// parts, else from the document itself, but no faster than it says.
+func (b *block) nextShared(now instant, first, need int32, chance float64) call {
+	s := b.shared
+	if c := b.nextOfPart(now, first, need, chance); c.kind != nothing {
+		return c
+	}
+	if now-s.read > fresh {
+		return call{kind: load}
+	}
+	crowd := s.crowd()
+	if s.lost && crowd > 0 { // else the others are of an older release, and say nothing
+		crowd = max(crowd, unknownCrowd)
+	}
+	if number, _ := parts(b.unspent()); s.lost && s.crowd() > fewTogether && number == 0 && s.Parts == 0 {
+		b.refuse(now, chance)
+		return call{kind: again}
+	}
+	if crowd > alone {
+		if s.turn == 0 {
+			s.turn = now + instant(turn(crowd, chance))
+		}
+		if now < s.turn {
+			return call{kind: pause, until: min(s.turn, now+fresh)}
+		}
+	}
+	passed := time.Duration(b.length)*time.Second - time.Duration(b.deadline-now)
+	if wait := instant(s.wait(b.length, passed)); wait > 0 {
+		if s.crowd() > fewTogether {
+			b.refuse(now, chance)
+			return call{kind: again}
+		}
+		return call{kind: pause, until: now + wait}
+	}
+	return b.reserveShared(first, need, passed)
+}
+
+// reserveShared reserves of the document itself, so long after the window began. If
+// more processes want to write it than may, it also puts units aside for parts.
+func (b *block) reserveShared(first, need int32, passed time.Duration) call {
+	s := b.shared
+	w := b.window()
+	w.Sharing = s.written()
+	free := b.unspent() - s.part.free(s.Sharing) // and what this process holds
+	aside := int64(0)
+	switch {
+	case s.begin.Parts > 0:
+		w.Sharing.Parts, w.Sharing.PartLimit, w.Sharing.Parted = s.begin.Parts, s.begin.PartLimit, s.begin.Parted
+		aside = s.begin.Parts * s.begin.PartLimit
+	case s.Parts > 0:
+		if more := free / 4 / s.Parts; more >= leastOfPart {
+			w.Sharing.PartLimit += more
+			aside = s.Parts * more
+		}
+	case w.Sharing.Processes > alone && (w.Sharing.Processes > fewTogether || w.Sharing.wait(b.length, passed) > 0):
+		if number, limit := parts(free); number > 0 {
+			w.Sharing.Parts, w.Sharing.PartLimit, w.Sharing.Parted = number, limit, 1
+			aside = number * limit
+		}
+	}
+	if free-aside < int64(first) { // one request asks for nearly all
+		w.Sharing, aside = s.written(), 0
+	}
+	want := max(int64(need), min(int64(b.want)*max(1, s.crowd()), MaxLimit)) // until its turn comes again
+	units := blockUnits(int64(first), want, int64(b.left), free-aside)
+	w.Count += units + aside
+	return call{kind: reserve, units: int32(units), aside: aside, window: w, since: b.version}
+}
+
+// written is the Sharing after one more write by this process.
+func (s *shared) written() Sharing {
+	w := s.Sharing
+	w.Writes++
+	if !s.counted {
+		w.Processes++
+	}
+	return w
+}
+
+// refuse refuses requests for more than the block holds for a while, longer each
+// time: the document cannot be written by everybody who wants to.
+func (b *block) refuse(now instant, chance float64) {
+	s := b.shared
+	s.patience = min(max(leastPatience, 2*s.patience), mostPatience, instant(b.length)*instant(time.Second)/8)
+	s.refusing = now + s.patience/2 + instant(chance*float64(s.patience))
+	s.turn, s.lost = 0, false
+}
+
+// share takes note of what a read of the document has told of others: it was
+// stored, and w is in force. changed: w is not the window that was known.
+func (b *block) share(now instant, s Snapshot, w Window, changed bool) {
+	if changed && b.shared != nil {
+		b.shared = &shared{lost: b.shared.lost, part: part{number: b.shared.part.number, version: b.shared.part.version}}
+	}
+	rolls := w.ID() != s.Window.ID()
+	told := w.Sharing
+	if rolls {
+		longAgo := s.ReadTime.Sub(time.UnixMicro(int64(s.Window.LastReset*1e6))) > 2*s.Window.Length
+		told = s.Window.Sharing.next(w.Limit, longAgo)
+	}
+	if b.shared == nil {
+		if told.crowd() == 0 || s.Version == b.version {
+			return // nobody else has written it
+		}
+		b.shared = &shared{}
+	}
+	sh := b.shared
+	sh.read = now
+	sh.Sharing, sh.begin = told, Sharing{}
+	if rolls {
+		sh.Sharing, sh.begin = Sharing{Crowd: told.Crowd}, told
+		if told.Crowd == 0 && !sh.lost {
+			b.shared = nil
+		}
+	}
+}
+
+// onlyWriter is the Sharing of a window that one process writes, as far as it
+// knows. If it is wrong its write fails.
+var onlyWriter = Sharing{Writes: 1, Processes: 1}
+
+// wrote takes note of this process's own write.
+func (s *shared) wrote(now Sharing, at instant) {
+	s.Sharing, s.begin, s.read = now, Sharing{}, at
+	s.counted, s.lost, s.part.tried = true, false, 0
+	s.turn, s.refusing, s.patience = 0, 0, 0
+}
+
+// lose takes note of a lost race: another process has written the document, and
+// it must be read.
+func (b *block) lose() {
+	b.version = 0
+	if b.shared == nil {
+		b.shared = &shared{counted: b.count > 0} // by this process's own write
+	}
+	b.shared.lost, b.shared.turn = true, 0
+}

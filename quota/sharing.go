@@ -1,0 +1,90 @@
+package quota
+
+import (
+	"math"
+	"time"
+)
+
+// Sharing is what a window's document says of how many processes write it, so
+// that they write it as often as a document takes, however many they are (design
+// §7). It is of one window: a window that begins has none.
+type Sharing struct {
+	// Writes is how often the document was written in this window, if more than
+	// one process has.
+	Writes int64
+	// Processes is how many processes have written it in this window: at least so
+	// many want units. One that has lost a race may be in it twice.
+	Processes int64
+	// Crowd is how many wrote the window before: so many may want the next one at
+	// the moment that it begins.
+	Crowd int64
+	// Parts is the number of parts, each a document of its own, that units were put
+	// aside for: PartLimit for each, all of them in the window's Count. Zero: none.
+	Parts, PartLimit int64
+	// Parted is how many windows in a row, this one included, began with parts.
+	Parted int64
+}
+
+// How often the processes together write a window's document. Google plans with
+// one write a second to a document for long, and tells of contention above
+// (https://firebase.google.com/docs/firestore/best-practices#updates_to_a_single_document).
+const (
+	sharedWrites = 3 // a second, for long
+	sharedBurst  = 4 // at once; fewer in windows of less than four seconds
+)
+
+// What parts are made of.
+const (
+	mostParts   = 128
+	leastParts  = 8
+	unitsOfPart = 16 // unspent units of a window for each part that it gets
+	leastOfPart = 2  // units more that a part must get, else they are reserved directly
+	mostParted  = 8  // windows in a row that begin with parts; the next one begins without
+)
+
+// crowd is how many processes may want units of the document at once.
+func (s Sharing) crowd() int64 { return max(s.Processes, s.Crowd) }
+
+// next is the Sharing of a window that follows on this one, before anybody has
+// written it, with limit units in all. What was long ago says nothing.
+func (s Sharing) next(limit int64, longAgo bool) Sharing {
+	if longAgo || s.Processes <= 2 && s.Parts == 0 {
+		return Sharing{}
+	}
+	n := Sharing{Crowd: max(s.Processes, s.Parts)}
+	if s.Parts > 0 && s.Parted < mostParted {
+		n.Parts, n.PartLimit = parts(limit)
+		n.Parted = s.Parted + 1
+	}
+	return n
+}
+
+// parts returns how a window with so many unspent units is parted: a quarter of
+// them is put aside, as for one block. It returns zeros if they are too few.
+func parts(unspent int64) (number, limit int64) {
+	number = min(mostParts, unspent/unitsOfPart)
+	if number < leastParts {
+		return 0, 0
+	}
+	return number, unspent / 4 / number
+}
+
+// wait is how long to wait until the document may be written once more, in a
+// window of so many seconds of which so much has passed.
+func (s Sharing) wait(length int32, passed time.Duration) time.Duration {
+	burst := min(sharedBurst, float64(length))
+	missing := float64(s.Writes) + 1 - burst - sharedWrites*max(0, passed.Seconds())
+	return max(0, time.Duration(missing/sharedWrites*float64(time.Second)))
+}
+
+// turnWithin is how long at most a process of a crowd waits before it writes.
+const turnWithin = 150 * time.Millisecond
+
+// turn draws how long a process of a crowd waits before it writes, so that about
+// one of them writes at once, a few soon after, and most of them only if nobody
+// has: by then they have seen that one has. chance is uniform in [0, 1). It is the
+// suppression of feedback in groups, RFC 5401 §4.
+func turn(crowd int64, chance float64) time.Duration {
+	wait := 1 + math.Log(1-chance)/math.Log(float64(max(2, crowd)))
+	return time.Duration(max(0, wait) * float64(turnWithin))
+}
