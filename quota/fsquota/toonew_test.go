@@ -100,3 +100,30 @@ func TestANoticeOfAResetOfALaterReleaseIsLeftAlone(t *testing.T) {
 	_, err = quota.Reset(t.Context(), store, quota.Key{Tenant: "t_b", Action: "send"}, "alice")
 	require.NoError(t, err, "others go on")
 }
+
+// An older release begins a window, and leaves what it does not know where it is:
+// what others said of the window before.
+func TestWhatWasSaidOfAnotherWindowMeansNothing(t *testing.T) {
+	project := emulatortest.Firestore(t)
+	store, window := open(t, project, ""), outsider(t, project).Collection("rate_limit_counters").Doc("t_a__send")
+	key := quota.Key{Tenant: "t_a", Action: "send"}
+	w := quota.Window{LastReset: 1795441715.5, Count: 90, Length: time.Minute, Limit: 100, Generation: 3,
+		Sharing: quota.Sharing{Writes: 100, Processes: 50, Parts: 8, PartLimit: 10, Parted: 1}}
+	_, err := store.Save(t.Context(), key, quota.Change{Window: w, Since: quota.Absent, ExpiresAt: time.Now()})
+	require.NoError(t, err)
+	for name, update := range map[string][]gcp.Update{
+		"the next window": {{Path: "last_reset", Value: 1795441775.5}, {Path: "count", Value: 1}},
+		"a reset one":     {{Path: "last_reset", Value: 1795441715.5}, {Path: "generation", Value: 4}},
+	} {
+		_, err = window.Update(t.Context(), update)
+		require.NoError(t, err)
+		s, err := store.Load(t.Context(), key)
+		require.NoError(t, err)
+		require.Zero(t, s.Window.Sharing, name)
+	}
+	_, err = window.Update(t.Context(), []gcp.Update{{Path: "generation", Value: 3}, {Path: "count", Value: 91}})
+	require.NoError(t, err)
+	s, err := store.Load(t.Context(), key)
+	require.NoError(t, err)
+	require.Equal(t, w.Sharing, s.Window.Sharing, "an older release has reserved of this one")
+}

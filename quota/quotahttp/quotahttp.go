@@ -29,7 +29,9 @@
 //
 // A refusal is 429 with a problem body and with Retry-After: when the window
 // ends, and at random up to a tenth of the window later, so that the refused do
-// not come back all at once. 400: the tenant, the action or n is no such thing,
+// not come back all at once. If more processes take of a window than its document
+// can be written by, a refusal may be early, and its Retry-After is two seconds at
+// most. 400: the tenant, the action or n is no such thing,
 // the query has something else in it, or the list of actions is closed and does
 // not have this one.
 // 503: the store did not answer; it has a Retry-After too, and no RateLimit.
@@ -213,6 +215,9 @@ func refusal(d quota.Decision, n int) string {
 	if d.Total {
 		what = "all actions together"
 	}
+	if d.Contended {
+		return "too many processes take of the tenant's quota for " + what + " at once: try again soon"
+	}
 	if d.Remaining > 0 {
 		return fmt.Sprintf("fewer than the %d units asked for are left of the tenant's quota for %s", n, what)
 	}
@@ -228,8 +233,12 @@ func setFields(h http.Header, action string, d quota.Decision) {
 	h.Set("RateLimit", fmt.Sprintf("%q;r=%d;t=%d", action, d.Remaining, ceilSeconds(d.ResetAfter)))
 }
 
-// retryAfter adds up to a tenth of the window, and up to a second at least.
+// retryAfter adds up to a tenth of the window, and up to a second at least. An
+// early refusal is of a moment, and drawn at random as it is.
 func retryAfter(d quota.Decision) time.Duration {
+	if d.Contended {
+		return d.RetryAfter
+	}
 	jitter := max(time.Second, d.Length/10)
 	return d.RetryAfter + rand.N(jitter)
 }

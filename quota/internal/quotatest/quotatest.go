@@ -37,6 +37,7 @@ func Run(t *testing.T, open func(t *testing.T) Backend) {
 		"what is not there is absent, with the time of the read":     absent,
 		"what was saved is loaded bit for bit":                       roundTrip,
 		"a save is refused where the document has changed":           compareAndSet,
+		"what processes tell one another is of one window":           sharingOfOneWindow,
 		"of many saves since one version one wins":                   oneWins,
 		"times of the store do not go back":                          timesGrow,
 		"no two keys share a document":                               injective,
@@ -104,6 +105,31 @@ func compareAndSet(t *testing.T, b Backend) {
 	never := quota.Key{Tenant: "t_never", Action: "seen"}
 	_, err = b.Store.Save(t.Context(), never, change(window, first.Version))
 	require.ErrorIs(t, err, quota.ErrConflict, "the document is gone")
+}
+
+func sharingOfOneWindow(t *testing.T, b Backend) {
+	shared := window
+	shared.Sharing = quota.Sharing{Writes: 7, Processes: 5, Crowd: 9, Parts: 12, PartLimit: 3, Parted: 2}
+	receipt, err := b.Store.Save(t.Context(), key, change(shared, quota.Absent))
+	require.NoError(t, err)
+	s, err := b.Other.Load(t.Context(), key)
+	require.NoError(t, err)
+	require.Equal(t, shared, s.Window)
+
+	alone := shared
+	alone.Sharing = quota.Sharing{}
+	receipt, err = b.Store.Save(t.Context(), key, change(alone, receipt.Version))
+	require.NoError(t, err)
+	s, err = b.Other.Load(t.Context(), key)
+	require.NoError(t, err)
+	require.Equal(t, alone, s.Window, "a write that tells nothing takes it away")
+
+	part := quota.Key{Tenant: key.Tenant, Action: key.Action + ".7"}
+	_, err = b.Store.Save(t.Context(), part, change(window, quota.Absent))
+	require.NoError(t, err)
+	s, err = b.Store.Load(t.Context(), key)
+	require.NoError(t, err)
+	require.Equal(t, receipt.Version, s.Version, "a part is a document of its own")
 }
 
 func oneWins(t *testing.T, b Backend) {
