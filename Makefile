@@ -45,7 +45,7 @@ installed = { $(1); } >/dev/null 2>&1 || \
 # summary says; with CI=true they fail.
 BESIDE_EMULATORS = bin/emulators $(if $(filter true,$(CI)),,--optional) --
 
-.PHONY: help run build image test race fuzz proofs coverage archive bench emulators python browser proxies prometheus javascript lint hooks api imports tools
+.PHONY: help run build image test race fuzz proofs coverage archive bench scale emulators python browser proxies prometheus javascript lint hooks api imports tools
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -97,6 +97,9 @@ archive: tools ## publish and replay an archive (ARCHIVE=FILE, else one that is 
 
 bench: ## compare with the alternatives, beside the emulators
 	@$(MAKE) -C bench
+
+scale: ## measure what must hold at the target's size: many processes, under the services' rules; BENCH=-write notes it
+	@$(MAKE) -C bench BENCH="-suites scale $(BENCH)"
 
 emulators: ## install the emulators, or say what to type
 	@emulator/install.sh

@@ -123,6 +123,7 @@ func (b *bench) run(ctx context.Context) error {
 		{"distance", b.distance},
 		{"far-sweep", b.farSweep},
 		{"ledger", b.ledger},
+		{"scale", b.scale},
 		{"profile", b.profile},
 	} {
 		if !slices.Contains(b.options.Suites, s.name) {

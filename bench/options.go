@@ -27,7 +27,7 @@ type options struct {
 	Write      bool
 }
 
-var suites = []string{"compare", "bill", "latency", "serve", "memory", "growth", "workers", "sweep", "distance", "far-sweep", "ledger"}
+var suites = []string{"compare", "bill", "latency", "serve", "memory", "growth", "workers", "sweep", "distance", "far-sweep", "ledger", "scale"}
 
 func parseOptions(args []string) (options, error) {
 	o := options{
