@@ -237,6 +237,6 @@ func useThrottle(t *testing.T, p emulatortest.Project) {
 		require.NoError(t, err)
 	}
 	now := float64(time.Now().Unix())
-	save("t_a", quota.Change{Window: quota.Window{LastReset: now, Count: 1, Length: time.Minute, Limit: 100}})
+	save("t_a", quota.Change{Window: quota.Window{LastReset: now, Count: 1, Length: time.Minute, Limit: 100, Sharing: quota.Sharing{Writes: 1}}})
 	save("t_b", quota.Change{Window: quota.Window{LastReset: now, Generation: 1}, ResetBy: "alice"})
 }

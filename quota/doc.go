@@ -21,6 +21,10 @@
 //     is meant to last for a second, and is at most a quarter of what is unspent.
 //  5. Idle blocks, and all at Close, are released (background.go, close.go).
 //
+// A window that several processes take of is written by all of them together four
+// times a second at most: its document says how many they are, and what was put
+// aside in parts, which are documents of their own (sharing.go, shared.go, part.go).
+//
 // # Guarantees
 //
 // In no window do all processes together admit more than the limit, whatever is
@@ -39,7 +43,12 @@
 //   - A block that is not used up in ten seconds is released within another
 //     sixteen, unless the window ends first.
 //   - A refusal is remembered for a thirtieth of the window, and for a second at
-//     least, before the store is asked whether others have released units.
+//     least, before the store is asked whether others have released units; for a
+//     quarter of the window if more than five processes share it.
+//   - If more than five processes share a window that cannot be parted, because it
+//     is small, a request may be refused while there are units: Decision.Contended,
+//     with a RetryAfter of two seconds at most. Nobody waits for others to write for
+//     longer than a second.
 //
 // Exceptions, in which more than the limit may be admitted:
 //
@@ -96,9 +105,10 @@
 // Metrics, never with a tenant in a label; action is one that a policy names, or
 // "other":
 //
-//   - quota.decisions, by action and outcome: allowed, refused, shadowed (let
-//     through by a shadow policy), failed_open (let through while the store was
-//     down), unavailable, abandoned (the caller had gone), invalid
+//   - quota.decisions, by action and outcome: allowed, refused, refused_early
+//     (Decision.Contended), shadowed (let through by a shadow policy), failed_open
+//     (let through while the store was down), unavailable, abandoned (the caller
+//     had gone), invalid
 //   - quota.store.duration, seconds, by operation (load, reserve, release) and
 //     outcome (ok, conflict, error): its count is the calls of the store
 //   - quota.units.reserved by action, quota.units.released, and

@@ -221,60 +221,6 @@ func (l *Limiter) request(ctx context.Context, key Key, n int32) (Decision, erro
 	return d, err
 }
 
-// When a request is refused early, for how long, and after which wait.
-const (
-	leastRetryAfter = time.Second
-	// MostRetryAfter is the longest RetryAfter of a Decision that is Contended.
-	MostRetryAfter = 2 * time.Second
-
-	patience = 900 * time.Millisecond
-)
-
-// wait returns the waiter's answer, or the end of its context, if that comes
-// first. Nobody waits for longer than a second for a document that others write:
-// then the request is refused early.
-func (l *Limiter) wait(ctx context.Context, s *shard, e *entry, w *waiter) (Decision, error) {
-	_, span := l.telemetry.tracer.Start(ctx, "quota.wait")
-	defer span.End()
-	enough := time.NewTimer(patience)
-	defer enough.Stop()
-	for {
-		select {
-		case <-w.answered:
-			return w.decision, w.err
-		case <-ctx.Done():
-			if l.leave(s, w) {
-				return Decision{}, fmt.Errorf("reserve %s: %w: %w", e.key(), ErrUnavailable, ctx.Err())
-			}
-		case <-enough.C:
-			if d, ok := l.loseInterest(s, e, w); ok {
-				return d, nil
-			}
-			enough.Reset(patience / 9)
-		}
-	}
-}
-
-// leave reports whether the waiter could leave before it was answered.
-func (l *Limiter) leave(s *shard, w *waiter) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	w.gone = w.gone || !w.done
-	return w.gone
-}
-
-// loseInterest is leave for a waiter that has waited for others to write, and
-// not for a store that fails.
-func (l *Limiter) loseInterest(s *shard, e *entry, w *waiter) (d Decision, ok bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if f := s.flights[e]; w.done || e.shared == nil || e.shared.crowd() == 0 || f == nil || f.failing {
-		return Decision{}, false
-	}
-	w.gone = true
-	return e.decision(l.clock(), contended), true
-}
-
 // tally counts a decision that was not made from memory alone.
 func (l *Limiter) tally(key Key, o outcome) {
 	s, _ := l.table.shard(key)

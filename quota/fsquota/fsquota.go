@@ -3,7 +3,8 @@
 //
 //	rate_limit_counters/{tenant}__{action}   a window: last_reset and count, which the Python service
 //	                                         reads and writes (design §3); length, limit, generation,
-//	                                         expires_at, reset_by and reset_at, which are ours
+//	                                         expires_at, sharing, reset_by and reset_at, which are ours
+//	rate_limit_counters/{tenant}__{action}.7 a part of that window, with a limit of its own
 //	rate_limit_policies/{any name}           a policy: tenant, action, limit, window, shadow; written by people
 //	rate_limit_resets/{tenant}__{action}     the last reset by an operator: generation, expires_at
 //
