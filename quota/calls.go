@@ -120,7 +120,7 @@ func (b *block) loaded(sent, now instant, s Snapshot, p Policy) (stranded int32)
 		stranded = b.left
 		b.left, b.size, b.deadline = 0, 0, 0
 	}
-	b.share(now, s, w, changed)
+	b.share(sent, now, s, w, changed)
 	b.lastReset, b.generation = w.LastReset, w.Generation
 	b.length, b.limit = int32(w.Length/time.Second), int32(min(w.Limit, MaxLimit))
 	b.count = int32(min(w.Count, math.MaxInt32))

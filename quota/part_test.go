@@ -103,7 +103,7 @@ func TestFewOfACrowdHaveTheirTurnAtOnce(t *testing.T) {
 	const crowd = 200
 	soon := 0
 	for i := range crowd {
-		wait := turn(crowd, (float64(i)+0.5)/crowd)
+		wait := turn(crowd, 20*time.Millisecond, (float64(i)+0.5)/crowd)
 		require.LessOrEqual(t, wait, turnWithin)
 		if wait < 40*time.Millisecond {
 			soon++

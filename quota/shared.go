@@ -10,7 +10,9 @@ type shared struct {
 	begin   Sharing // of a window that nobody has begun yet: what it begins with
 	part    part
 	read    instant // when the document was last read
+	took    instant // that read
 	turn    instant // when this process may write it; 0: not drawn
+	rolls   bool    // the window begins with the next write
 	counted bool    // this process is among Processes
 	lost    bool    // a race, since the last write
 
@@ -47,63 +49,89 @@ func (b *block) nextShared(now instant, first, need int32, chance float64) call 
 	if now-s.read > fresh {
 		return call{kind: load}
 	}
+	if c := b.takeTurns(now, chance); c.kind != nothing {
+		return c
+	}
+	return b.reserveShared(first, need)
+}
+
+// takeTurns is nothing if this process may write the document now, after a read
+// that is fresh.
+func (b *block) takeTurns(now instant, chance float64) call {
+	s := b.shared
 	crowd := s.crowd()
+	many := crowd > fewTogether
+	if s.lost && many && b.aside(s.written()) == (Sharing{}) {
+		b.refuse(now, chance) // and others have not made parts either
+		return call{kind: again}
+	}
 	if s.lost && crowd > 0 { // else the others are of an older release, and say nothing
 		crowd = max(crowd, unknownCrowd)
 	}
-	if number, _ := parts(b.unspent()); s.lost && s.crowd() > fewTogether && number == 0 && s.Parts == 0 {
-		b.refuse(now, chance)
-		return call{kind: again}
-	}
 	if crowd > alone {
 		if s.turn == 0 {
-			s.turn = now + instant(turn(crowd, chance))
+			s.turn = now + instant(turn(crowd, time.Duration(s.took), chance))
 		}
 		if now < s.turn {
 			return call{kind: pause, until: min(s.turn, now+fresh)}
 		}
 	}
-	passed := time.Duration(b.length)*time.Second - time.Duration(b.deadline-now)
-	if wait := instant(s.wait(b.length, passed)); wait > 0 {
-		if s.crowd() > fewTogether {
-			b.refuse(now, chance)
-			return call{kind: again}
-		}
-		return call{kind: pause, until: now + wait}
+	switch wait := instant(s.wait(b.length, b.passed(now))); {
+	case wait > 0 && many:
+		b.refuse(now, chance)
+		return call{kind: again}
+	case wait > 0:
+		return call{kind: pause, until: now + min(wait, 2*fresh)} // others may part the window
 	}
-	return b.reserveShared(first, need, passed)
+	return call{}
 }
 
-// reserveShared reserves of the document itself, so long after the window began. If
-// more processes want to write it than may, it also puts units aside for parts.
-func (b *block) reserveShared(first, need int32, passed time.Duration) call {
+// passed is how much of the window has passed, at the least.
+func (b *block) passed(now instant) time.Duration {
+	return time.Duration(b.length)*time.Second - time.Duration(b.deadline-now)
+}
+
+// reserveShared reserves of the document itself. If more processes want to write
+// it than may, it also puts units aside for parts.
+func (b *block) reserveShared(first, need int32) call {
 	s := b.shared
 	w := b.window()
 	w.Sharing = s.written()
 	free := b.unspent() - s.part.free(s.Sharing) // and what this process holds
 	aside := int64(0)
-	switch {
-	case s.begin.Parts > 0:
-		w.Sharing.Parts, w.Sharing.PartLimit, w.Sharing.Parted = s.begin.Parts, s.begin.PartLimit, s.begin.Parted
-		aside = s.begin.Parts * s.begin.PartLimit
-	case s.Parts > 0:
-		if more := free / 4 / s.Parts; more >= leastOfPart {
-			w.Sharing.PartLimit += more
-			aside = s.Parts * more
+	if more := b.aside(w.Sharing); free-more.Parts*more.PartLimit >= int64(first) {
+		aside = more.Parts * more.PartLimit
+		if more.Parts > 0 {
+			w.Sharing.Parts = more.Parts
+			w.Sharing.PartLimit += more.PartLimit
+			w.Sharing.Parted = max(w.Sharing.Parted, more.Parted)
 		}
-	case w.Sharing.Processes > alone && (w.Sharing.Processes > fewTogether || w.Sharing.wait(b.length, passed) > 0):
-		if number, limit := parts(free); number > 0 {
-			w.Sharing.Parts, w.Sharing.PartLimit, w.Sharing.Parted = number, limit, 1
-			aside = number * limit
-		}
-	}
-	if free-aside < int64(first) { // one request asks for nearly all
-		w.Sharing, aside = s.written(), 0
 	}
 	want := max(int64(need), min(int64(b.want)*max(1, s.crowd()), MaxLimit)) // until its turn comes again
 	units := blockUnits(int64(first), want, int64(b.left), free-aside)
 	w.Count += units + aside
 	return call{kind: reserve, units: int32(units), aside: aside, window: w, since: b.version}
+}
+
+// aside returns the parts, and how much more for each of them, that units are put
+// aside for by the write that leaves the document with w; zero if by none.
+func (b *block) aside(w Sharing) Sharing {
+	s := b.shared
+	free := b.unspent() - s.part.free(s.Sharing)
+	switch {
+	case s.begin.Parts > 0:
+		return Sharing{Parts: s.begin.Parts, PartLimit: s.begin.PartLimit, Parted: s.begin.Parted}
+	case w.Parts > 0:
+		if more := free / 4 / w.Parts; more >= leastOfPart {
+			return Sharing{Parts: w.Parts, PartLimit: more}
+		}
+	}
+	number, limit := parts(free)
+	short := w.wait(b.length, b.passed(s.read)) > 0 // the next write would have to wait
+	if w.Processes > fewTogether || w.Processes > alone && (s.lost || limit >= plenty) || w.Processes == alone && short {
+		return Sharing{Parts: number, PartLimit: limit, Parted: min(number, 1)}
+	}
+	return Sharing{}
 }
 
 // written is the Sharing after one more write by this process.
@@ -127,11 +155,14 @@ func (b *block) refuse(now instant, chance float64) {
 
 // share takes note of what a read of the document has told of others: it was
 // stored, and w is in force. changed: w is not the window that was known.
-func (b *block) share(now instant, s Snapshot, w Window, changed bool) {
-	if changed && b.shared != nil {
-		b.shared = &shared{lost: b.shared.lost, part: part{number: b.shared.part.number, version: b.shared.part.version}}
-	}
+func (b *block) share(sent, now instant, s Snapshot, w Window, changed bool) {
 	rolls := w.ID() != s.Window.ID()
+	if before := b.shared; changed && before != nil {
+		b.shared = &shared{lost: before.lost, part: part{number: before.part.number, version: before.part.version}}
+		if rolls && before.rolls { // the same as before, but for the moment of the read
+			b.shared.turn = before.turn
+		}
+	}
 	told := w.Sharing
 	if rolls {
 		longAgo := s.ReadTime.Sub(time.UnixMicro(int64(s.Window.LastReset*1e6))) > 2*s.Window.Length
@@ -144,8 +175,8 @@ func (b *block) share(now instant, s Snapshot, w Window, changed bool) {
 		b.shared = &shared{}
 	}
 	sh := b.shared
-	sh.read = now
-	sh.Sharing, sh.begin = told, Sharing{}
+	sh.read, sh.took = now, now-sent
+	sh.Sharing, sh.begin, sh.rolls = told, Sharing{}, rolls
 	if rolls {
 		sh.Sharing, sh.begin = Sharing{Crowd: told.Crowd}, told
 		if told.Crowd == 0 && !sh.lost {
@@ -161,7 +192,7 @@ var onlyWriter = Sharing{Writes: 1, Processes: 1}
 // wrote takes note of this process's own write.
 func (s *shared) wrote(now Sharing, at instant) {
 	s.Sharing, s.begin, s.read = now, Sharing{}, at
-	s.counted, s.lost, s.part.tried = true, false, 0
+	s.counted, s.rolls, s.lost, s.part.tried = true, false, false, 0
 	s.turn, s.refusing, s.patience = 0, 0, 0
 }
 

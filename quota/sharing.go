@@ -30,13 +30,14 @@ type Sharing struct {
 // (https://firebase.google.com/docs/firestore/best-practices#updates_to_a_single_document).
 const (
 	sharedWrites = 3 // a second, for long
-	sharedBurst  = 4 // at once; fewer in windows of less than four seconds
+	sharedBurst  = 6 // at once; fewer in windows of less than six seconds
 )
 
 // What parts are made of.
 const (
 	mostParts   = 128
 	leastParts  = 8
+	plenty      = 64 // units of a part, for which a window is parted without need
 	unitsOfPart = 16 // unspent units of a window for each part that it gets
 	leastOfPart = 2  // units more that a part must get, else they are reserved directly
 	mostParted  = 8  // windows in a row that begin with parts; the next one begins without
@@ -77,14 +78,22 @@ func (s Sharing) wait(length int32, passed time.Duration) time.Duration {
 	return max(0, time.Duration(missing/sharedWrites*float64(time.Second)))
 }
 
-// turnWithin is how long at most a process of a crowd waits before it writes.
-const turnWithin = 150 * time.Millisecond
+// turnWithin is how long at most a process of a crowd waits before it writes, if
+// the store is near. What one has written the others see after a write and a read:
+// if a call takes long, the turns are as much further apart, up to mostTurn.
+const (
+	turnWithin = 150 * time.Millisecond
+	turnCalls  = 7
+	mostTurn   = 700 * time.Millisecond
+)
 
 // turn draws how long a process of a crowd waits before it writes, so that about
 // one of them writes at once, a few soon after, and most of them only if nobody
-// has: by then they have seen that one has. chance is uniform in [0, 1). It is the
-// suppression of feedback in groups, RFC 5401 §4.
-func turn(crowd int64, chance float64) time.Duration {
+// has: by then they have seen that one has. A call of the store takes so long;
+// chance is uniform in [0, 1). It is the suppression of feedback in groups, RFC 5401
+// §4.
+func turn(crowd int64, call time.Duration, chance float64) time.Duration {
+	within := min(max(turnWithin, turnCalls*call), mostTurn)
 	wait := 1 + math.Log(1-chance)/math.Log(float64(max(2, crowd)))
-	return time.Duration(max(0, wait) * float64(turnWithin))
+	return time.Duration(max(0, wait) * float64(within))
 }
