@@ -64,7 +64,7 @@ func (l *Limiter) missLocked(s *shard, e *entry, c *course, made call, err error
 	}
 	if race && crowded {
 		if enough := time.Duration(now-c.since)+pause >= patience; enough {
-			e.refuse(now, l.chance())
+			e.refuse(now, l.chance(e, now))
 			c.races = 0
 		}
 		return pause, false

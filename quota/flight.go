@@ -53,7 +53,8 @@ func (l *Limiter) fly(s *shard, e *entry, f *flight) {
 		e.shared.part.tried = 0
 	}
 	for {
-		next := f.nextLocked(&e.block, l.clock(), l.chance())
+		now := l.clock()
+		next := f.nextLocked(&e.block, now, l.chance(e, now))
 		switch next.kind {
 		case nothing:
 			delete(s.flights, e)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -53,9 +52,8 @@ type Limiter struct {
 	policies  livePolicies
 	telemetry *telemetry
 	listening *listening.State
-	budget    budget         // of tries while the store fails
-	census    census         // of tenants' actions
-	chance    func() float64 // uniform in [0, 1)
+	budget    budget // of tries while the store fails
+	census    census // of tenants' actions
 
 	closed     atomic.Bool    // Close was called
 	background sync.WaitGroup // watch, poll, sweep
@@ -81,7 +79,7 @@ func New(store Store, options Options) (*Limiter, error) {
 // newLimiter returns a limiter that does nothing by itself.
 func newLimiter(store Store, options Options, clock func() instant) (*Limiter, error) {
 	faults := []error{options.Validate()}
-	l := &Limiter{store: store, options: options.withDefaults(), table: newTable(), census: newCensus(), clock: clock, chance: rand.Float64, stop: func() {}}
+	l := &Limiter{store: store, options: options.withDefaults(), table: newTable(), census: newCensus(), clock: clock, stop: func() {}}
 	l.budget.logger = l.options.Logger
 	l.policies.init(Policies{options.Policies, options.ActionsClosed})
 	if file := options.PolicyFile; file != "" {

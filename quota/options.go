@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"time"
 
 	"go.opentelemetry.io/otel/metric"
@@ -46,6 +47,10 @@ type Options struct {
 	// requests that wait for it get ErrUnavailable. Default 1 s.
 	Timeout time.Duration
 
+	// Seed is of the draws by which processes take turns; each needs its own.
+	// Default: one at random. A simulation that is to be repeated gives it.
+	Seed uint64
+
 	// Where telemetry goes. Default: nowhere.
 	Logger         *slog.Logger
 	MeterProvider  metric.MeterProvider
@@ -73,6 +78,9 @@ func (o Options) Validate() error {
 func (o Options) withDefaults() Options {
 	if o.OnError == "" {
 		o.OnError = Deny
+	}
+	for o.Seed == 0 {
+		o.Seed = rand.Uint64()
 	}
 	if o.Timeout == 0 {
 		o.Timeout = time.Second

@@ -3,6 +3,9 @@ package quota
 import (
 	"context"
 	"fmt"
+	"hash/fnv"
+	"io"
+	"math/rand/v2"
 	"time"
 )
 
@@ -58,4 +61,12 @@ func (l *Limiter) loseInterest(s *shard, e *entry, w *waiter) (d Decision, ok bo
 	}
 	w.gone = true
 	return e.decision(l.clock(), contended), true
+}
+
+// chance draws a number in [0, 1) for a key at a time, the same one for the same
+// seed: so what a limiter does depends on nothing else.
+func (l *Limiter) chance(e *entry, now instant) float64 {
+	hash := fnv.New64a()
+	_, _ = io.WriteString(hash, e.name)
+	return rand.New(rand.NewPCG(l.options.Seed, hash.Sum64()^uint64(now))).Float64()
 }

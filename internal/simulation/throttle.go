@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path"
+	"strings"
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/internal/docdb"
@@ -88,7 +89,7 @@ func (w *throttleWorld) transport(p *process) {
 			w.fails("throttle: %w", err)
 			return
 		}
-		l, err := quota.New(store, quota.Options{Policies: w.policies})
+		l, err := quota.New(store, quota.Options{Policies: w.policies, Seed: p.random.Uint64() | 1})
 		if err != nil {
 			w.fails("throttle: %w", err)
 			return
@@ -245,7 +246,11 @@ func (w *throttleWorld) wrote(p *process, c *docdbtest.Call) {
 		if path.Dir(write.Name) != quotastore.Collection {
 			continue
 		}
-		key, err := quota.ParseDocumentID(path.Base(write.Name))
+		name := path.Base(write.Name)
+		if strings.Contains(name, ".") { // a part: its units are in the window's count
+			continue
+		}
+		key, err := quota.ParseDocumentID(name)
 		if err != nil {
 			w.failsLocked("window: %w", err)
 			continue
