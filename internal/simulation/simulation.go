@@ -102,7 +102,8 @@ type simulation struct {
 }
 
 func newSimulation(plan Plan) *simulation {
-	mathrand.Seed(int64(plan.Seed)) //nolint:staticcheck // the source of the waits of packages that have no other
+	//lint:ignore SA1019 it is the source of the waits of packages that have no other
+	mathrand.Seed(int64(plan.Seed))
 	s := &simulation{
 		plan:    plan,
 		random:  rand.New(rand.NewPCG(plan.schedule(), 1)),

@@ -23,7 +23,8 @@ var pings = keepalive.ClientParameters{Time: 30 * time.Second, Timeout: 10 * tim
 // Connection is a pool of connections to Firestore, which any number of databases
 // may share. It repeats nothing.
 type Connection struct {
-	client *apiv1.Client
+	client  *apiv1.Client
+	options []option.ClientOption // of another client of the same database
 }
 
 // Dial makes a connection. Without options it follows FIRESTORE_EMULATOR_HOST, as
@@ -43,7 +44,7 @@ func Dial(ctx context.Context, options []option.ClientOption) (*Connection, erro
 	client.CallOptions.RunQuery = nil
 	client.CallOptions.RunAggregationQuery = nil
 	client.CallOptions.Listen = nil
-	return &Connection{client}, nil
+	return &Connection{client, options}, nil
 }
 
 // Close closes the connections.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	admin "cloud.google.com/go/firestore/apiv1/admin"
 	"cloud.google.com/go/firestore/apiv1/admin/adminpb"
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
 	"google.golang.org/grpc/codes"
@@ -116,8 +117,12 @@ func (db *DB) Count(ctx context.Context, q docdb.Query) (int64, error) {
 // (https://cloud.google.com/firestore/docs/reference/rpc/google.firestore.admin.v1#getdatabaserequest).
 // The emulator, which has no such method, answers reads of any age.
 func (db *DB) Recovers(ctx context.Context) (bool, error) {
-	database, err := adminpb.NewFirestoreAdminClient(db.client.Connection()).
-		GetDatabase(db.outgoing(ctx), &adminpb.GetDatabaseRequest{Name: db.database})
+	client, err := admin.NewFirestoreAdminClient(ctx, db.options...)
+	if err != nil {
+		return false, err
+	}
+	defer client.Close()
+	database, err := client.GetDatabase(ctx, &adminpb.GetDatabaseRequest{Name: db.database})
 	if status.Code(err) == codes.Unimplemented {
 		return false, nil
 	}
