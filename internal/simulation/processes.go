@@ -167,10 +167,16 @@ func (s *registryWorld) rewriter(p *process) {
 	}
 }
 
-// operator takes moves back, at any time.
+// operator takes moves back, at any time, and has jobs tried again that are parked.
 func (s *registryWorld) operator(p *process) {
 	for {
 		s.sleep(p, time.Duration(p.random.IntN(30))*time.Second)
+		for _, m := range s.moves() {
+			if m.Rewriting.Parked() {
+				_ = p.store.ResumeJob(p.ctx, m.EventName()) // or later
+				s.met(Parked)
+			}
+		}
 		if len(s.retractions) == 0 {
 			continue
 		}

@@ -33,6 +33,7 @@ const (
 	Expired        = "feed entry expired"
 	KilledUnacked  = "kill between a commit and its acknowledgement"
 	KilledRewriter = "kill inside the rewriting job"
+	Parked         = "parked job resumed"
 	Allowed        = "check answered yes"
 	Remembered     = "check answered yes from memory"
 	Watches        = "watch held against the truth"
