@@ -3,7 +3,7 @@
 // need, which deploy/firestore.indexes.json lists, and changes what differs.
 //
 // It adds and takes away indexes of fields that the file names, and looks at no
-// others. It never turns an expiry off.
+// others. It never turns an expiry off, nor takes an index over several fields away.
 package firestoreadmin
 
 import (
@@ -48,16 +48,28 @@ const (
 	Contains  Index = "array-contains"
 )
 
+// file is deploy/firestore.indexes.json.
+type file struct {
+	Indexes []struct {
+		CollectionGroup string
+		Fields          []struct{ FieldPath, Order string }
+	}
+	FieldOverrides []struct {
+		CollectionGroup, FieldPath string
+		TTL                        bool
+		Indexes                    []struct{ Order, ArrayConfig string }
+	}
+}
+
+func read() (f file, err error) {
+	err = json.Unmarshal(deploy.FirestoreIndexes, &f)
+	return f, err
+}
+
 // Wanted returns what all fields are to be.
 func (d Database) Wanted() ([]Field, error) {
-	var file struct {
-		FieldOverrides []struct {
-			CollectionGroup, FieldPath string
-			TTL                        bool
-			Indexes                    []struct{ Order, ArrayConfig string }
-		}
-	}
-	if err := json.Unmarshal(deploy.FirestoreIndexes, &file); err != nil {
+	file, err := read()
+	if err != nil {
 		return nil, err
 	}
 	var fields []Field
@@ -76,15 +88,20 @@ func (d Database) Wanted() ([]Field, error) {
 	return fields, nil
 }
 
-// Change is what a field has to become.
+// Change is what a field has to become, or an index over several of them that has
+// to be.
 type Change struct {
 	Field
 	database      Database
 	index, expiry bool // what differs
 	was           string
+	composite     *Composite // the index; nil for a change of a field
 }
 
 func (c Change) String() string {
+	if c.composite != nil {
+		return c.composite.String()
+	}
 	var to []string
 	if c.index {
 		to = append(to, fmt.Sprintf("%s (has %s)", c.Index, c.was))
@@ -99,6 +116,9 @@ func (c Change) String() string {
 // (https://cloud.google.com/sdk/gcloud/reference/firestore/indexes/fields/update,
 // https://cloud.google.com/sdk/gcloud/reference/firestore/fields/ttls/update).
 func (c Change) Commands() (commands []string) {
+	if c.composite != nil {
+		return []string{c.composite.command(c.database)}
+	}
 	where := fmt.Sprintf("--collection-group='%s' --database='%s' --project='%s' --async", c.Collection, c.database.ID, c.database.Project)
 	if c.index {
 		flag := map[Index]string{None: "--disable-indexes", Ascending: "--index=order=ascending", Contains: "--index=array-config=contains"}[c.Index]
@@ -116,7 +136,11 @@ func (d Database) All() (changes []Change, err error) {
 	for _, f := range wanted {
 		changes = append(changes, Change{Field: f, database: d, index: true, expiry: f.Expires, was: "what is not known"})
 	}
-	return changes, err
+	composites, failed := d.Composites()
+	for i := range composites {
+		changes = append(changes, Change{database: d, composite: &composites[i]})
+	}
+	return changes, errors.Join(err, failed)
 }
 
 // Differences returns what has to change. It takes the permission
@@ -137,7 +161,8 @@ func (d Database) Differences(ctx context.Context, client *admin.FirestoreAdminC
 			changes = append(changes, c)
 		}
 	}
-	return changes, nil
+	missing, err := d.missingComposites(ctx, client)
+	return append(changes, missing...), err
 }
 
 // overridden returns a collection's fields that have settings of their own.
@@ -203,6 +228,9 @@ func (f Field) indexes() []string {
 // Apply begins a change, which Firestore then makes in the background, and returns
 // the name of the operation. It takes the permission datastore.indexes.update.
 func (c Change) Apply(ctx context.Context, client *admin.FirestoreAdminClient) (operations []string, err error) {
+	if c.composite != nil {
+		return c.composite.create(ctx, client, c.database)
+	}
 	name := fmt.Sprintf("%s/collectionGroups/%s/fields/%s", c.database.name(), c.Collection, c.Path)
 	var updates []*adminpb.UpdateFieldRequest
 	if c.index {

@@ -1,7 +1,6 @@
 package firestoreadmin_test
 
 import (
-	"strings"
 	"testing"
 
 	admin "cloud.google.com/go/firestore/apiv1/admin"
@@ -30,9 +29,11 @@ func TestWhatDiffersIsChangedOnceWithThePrefix(t *testing.T) {
 	require.NoError(t, err)
 	changes, err := staging.Differences(t.Context(), client)
 	require.NoError(t, err)
-	require.Len(t, changes, len(all), "a new database has none")
+	composites, err := staging.Composites()
+	require.NoError(t, err)
+	require.Len(t, changes, len(all)+len(composites), "a new database has none")
 	for _, c := range changes {
-		require.True(t, strings.HasPrefix(c.Collection, "staging_"))
+		require.Contains(t, c.String(), " staging_")
 		_, err := c.Apply(t.Context(), client)
 		require.NoError(t, err)
 	}
@@ -71,6 +72,7 @@ func TestAChangeCanBeMadeByHand(t *testing.T) {
 		"gcloud firestore indexes fields update 'path' --collection-group='staging_realtime_registry' --database='(default)' --project='p' --async --index=array-config=contains",
 		"gcloud firestore indexes fields update 'history' --collection-group='staging_realtime_registry' --database='(default)' --project='p' --async --disable-indexes",
 		"gcloud firestore fields ttls update 'expires_at' --collection-group='staging_rate_limit_counters' --database='(default)' --project='p' --async --enable-ttl",
+		"gcloud firestore indexes composite create --collection-group='staging_realtime_registry_feed' --database='(default)' --project='p' --async --field-config=field-path='shard',order=ascending --field-config=field-path='changed_at',order=ascending",
 	} {
 		require.Contains(t, commands, want)
 	}

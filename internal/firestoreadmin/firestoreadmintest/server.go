@@ -28,6 +28,8 @@ type Server struct {
 
 	mu     sync.Mutex
 	Fields map[string]*adminpb.Field // by name; not to be used while it is asked
+	// Indexes over several fields, by their collections.
+	Indexes map[string][]*adminpb.Index
 }
 
 var errDenied = status.Error(codes.PermissionDenied, "Missing or insufficient permissions.")
@@ -86,4 +88,32 @@ func (s *Server) Start(t *testing.T) []option.ClientOption {
 		option.WithEndpoint(listener.Addr().String()), option.WithoutAuthentication(),
 		option.WithGRPCDialOption(grpc.WithTransportCredentials(insecure.NewCredentials())),
 	}
+}
+
+// ListIndexes returns the indexes over several fields.
+func (s *Server) ListIndexes(_ context.Context, r *adminpb.ListIndexesRequest) (*adminpb.ListIndexesResponse, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.MayNotLook {
+		return nil, errDenied
+	}
+	return &adminpb.ListIndexesResponse{Indexes: s.Indexes[path.Base(r.Parent)]}, nil
+}
+
+// CreateIndex makes an index at once, and adds the document's name to it, as
+// Firestore does.
+func (s *Server) CreateIndex(_ context.Context, r *adminpb.CreateIndexRequest) (*longrunningpb.Operation, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.MayNotChange {
+		return nil, errDenied
+	}
+	if s.Indexes == nil {
+		s.Indexes = map[string][]*adminpb.Index{}
+	}
+	r.Index.Fields = append(r.Index.Fields, &adminpb.Index_IndexField{
+		FieldPath: "__name__", ValueMode: &adminpb.Index_IndexField_Order_{Order: adminpb.Index_IndexField_ASCENDING},
+	})
+	s.Indexes[path.Base(r.Parent)] = append(s.Indexes[path.Base(r.Parent)], r.Index)
+	return &longrunningpb.Operation{Name: r.Parent + "/operations/2"}, nil
 }
