@@ -34,7 +34,7 @@ func (s *registryWorld) worker(p *process) {
 		s.step(p, "take")
 		batch := s.take(p)
 		if len(batch) == 0 {
-			s.sleep(p, time.Second)
+			s.idle(p)
 			continue
 		}
 		var changes []ownership.Change
@@ -111,6 +111,16 @@ func (s *registryWorld) createFlow(p *process) {
 	}
 }
 
+// idle waits for something to do: once there is no more trouble, for long, since a
+// job that has failed is tried again after minutes.
+func (s *registryWorld) idle(p *process) {
+	if s.isCalm() {
+		s.sleep(p, 20*time.Second)
+		return
+	}
+	s.sleep(p, time.Second)
+}
+
 // take leases up to four messages, in any order. Now and then one is among them
 // that another worker has, or that was settled long ago.
 func (s *registryWorld) take(p *process) (batch []*message) {
@@ -161,7 +171,7 @@ func (s *registryWorld) rewriter(p *process) {
 	}
 	for {
 		if err := worker.RunNext(p.ctx); errors.Is(err, ownership.ErrNoJob) {
-			s.sleep(p, time.Second)
+			s.idle(p)
 		}
 		s.step(p, "next job")
 	}

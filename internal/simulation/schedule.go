@@ -44,7 +44,11 @@ func (s *simulation) schedule() error {
 		s.letReadersGo()
 		w := s.pick(false)
 		if w == nil {
-			time.Sleep(time.Duration(1+s.random.IntN(100)) * time.Millisecond) // until somebody wakes
+			d := time.Duration(1+s.random.IntN(100)) * time.Millisecond // until somebody wakes
+			if s.calm {
+				d *= 20
+			}
+			time.Sleep(d)
 			continue
 		}
 		s.letGo(w, s.random)
