@@ -54,6 +54,7 @@ func (s *Store) ClaimJob(ctx context.Context, holder string, lease time.Duration
 // nil if there is none.
 func (s *Store) firstPending(ctx context.Context, except []int64) (*docdb.Document, error) {
 	const most = 100
+	var now time.Time
 	limit := 1 + min(len(except), most)
 	for after := int64(0); ; limit = most {
 		pending, err := s.queryLedger(ctx, fieldPending, after, limit, time.Time{})
@@ -63,7 +64,12 @@ func (s *Store) firstPending(ctx context.Context, except []int64) (*docdb.Docume
 		for _, d := range pending {
 			after = d.Fields[fieldPending].GetIntegerValue()
 			e := s.decodeLedgerEntry(ctx, d)
-			if e.Unread == nil && !slices.Contains(except, after) && !time.Now().Before(e.Rewriting.RetryAt) {
+			if now.IsZero() && !e.Rewriting.RetryAt.IsZero() { // which is by the store's clock
+				if _, now, err = s.get(ctx, []string{s.leaseName()}); err != nil {
+					return nil, err
+				}
+			}
+			if e.Unread == nil && !slices.Contains(except, after) && !now.Before(e.Rewriting.RetryAt) {
 				return d, nil
 			}
 		}
