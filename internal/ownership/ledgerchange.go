@@ -16,9 +16,10 @@ func (v Version) EventName() EventName { return EventName{v.Source, v.ID} }
 type LedgerChange struct {
 	// Event names the entry.
 	Event EventName
-	// Update is pure: all it knows is what it is given, and the time at which it
-	// was first called. exists says whether there is an entry; now is the store's
-	// time.
+	// Update says what becomes of the entry. It depends on its arguments alone,
+	// with one exception: it may keep the time of its first call, so that the
+	// change is known again if it is tried again. exists says whether there is an
+	// entry; now is the store's time.
 	Update func(before LedgerEntry, exists bool, now time.Time) LedgerUpdate
 	// First says that it goes before the others of its commit.
 	First bool

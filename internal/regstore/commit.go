@@ -76,6 +76,7 @@ func (s *Store) attempts(ctx context.Context) iter.Seq[int] {
 }
 
 // worthRereading reports whether the document is to be read again after a failed
-// write: where a race was lost, always; where the answer may have been lost,
-// once, to learn whether the write happened.
+// write: always if a race was lost. If the answer may have been lost, only after
+// the first attempt, to learn whether the write happened: a database that fails
+// later too is for the caller to wait for.
 func worthRereading(err error, attempt int) bool { return docdb.LostTheRace(err) || attempt == 0 }

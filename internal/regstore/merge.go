@@ -39,7 +39,7 @@ func (b *batch) merge(ctx context.Context, targets []*target) error {
 		var transport error
 		if targets, transport = b.write(ctx, targets, records, ledger, size); transport != nil {
 			lost = transport
-			if attempt > 0 { // the first time, a look whether it was committed
+			if attempt > 0 { // after the first attempt, read whether it was committed
 				break
 			}
 		}
