@@ -35,7 +35,7 @@ func (s *Store) Apply(ctx context.Context, changes []ownership.Change) []ownersh
 	b := &batch{store: s, changes: changes, outcomes: make([]ownership.Outcome, len(changes))}
 	targets, ledger := b.split()
 	var lane sync.WaitGroup
-	lane.Go(func() { b.changeLedger(ctx, ledger) })
+	lane.Go(func() { b.sendToLane(ctx, ledger) })
 	fresh, seen := s.guess.split(targets)
 	left := append(b.create(ctx, fresh), seen...)
 	_ = b.merge(ctx, inOrder(left)) // the outcomes tell
@@ -78,8 +78,8 @@ func (b *batch) split() (_ []*target, ledger []int) {
 	return inOrder(targets), ledger
 }
 
-// changeLedger brings changes, by their indexes, into the ledger.
-func (b *batch) changeLedger(ctx context.Context, indexes []int) {
+// sendToLane has the ledger's lane make the changes with these indexes.
+func (b *batch) sendToLane(ctx context.Context, indexes []int) {
 	if len(indexes) == 0 {
 		return
 	}
