@@ -7,6 +7,7 @@ import "fmt"
 type Reason string
 
 // The reasons. The first seven come from decoding, the rest from applying.
+// CONTRIBUTING.md says what a new one brings with it.
 const (
 	Malformed     Reason = "malformed"      // the envelope: mode, id, source, time, JSON
 	Schema        Reason = "schema"         // the data: fields, patterns, from = to
