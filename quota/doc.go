@@ -6,6 +6,14 @@
 //	defer limiter.Close(ctx)
 //	decision, err := limiter.Allow(ctx, tenantID, "chat_send")
 //
+// # Who needs what
+//
+// A program that limits needs New, Options, Limiter, Decision and the errors, and
+// a store that package fsquota or memquota opens. Policy and ParsePolicies are for
+// programs that make policies; Show, Reset and PoliciesNow are for operators' tools.
+// Store, Snapshot, Change, Receipt, Version, Watcher, PolicyDocument and the
+// methods of Window are between a Limiter and its store.
+//
 // # How
 //
 // A process reserves a block of the window's budget with one compare-and-set on

@@ -23,7 +23,7 @@ var (
 	ErrTooNew = registry.ErrTooNew
 )
 
-// ErrConflict is what Store.Save returns where the document has changed since it
-// was read. Nothing was written. Callers of a Limiter never see it
-// without ErrUnavailable.
+// ErrConflict is what Store.Save returns if the document has changed since it was
+// read. Nothing was written. Callers of a Limiter never see it without
+// ErrUnavailable.
 var ErrConflict = errors.New("window changed meanwhile")

@@ -41,9 +41,9 @@ func Show(ctx context.Context, store Store, policies PolicySet, key Key) (Status
 	}, nil
 }
 
-// PoliciesNow returns the policies that a limiter with this policy file (none
-// where empty) has in force once it has read the store's documents. Documents
-// that are refused hold nowhere, and are faults. Errors: a bad file, as of New;
+// PoliciesNow returns the policies that a limiter with this policy file (none if
+// empty) has in force once it has read the store's documents. A document that is
+// refused is a fault, and no limiter uses it. Errors: a bad file, as of New;
 // ErrUnavailable.
 func PoliciesNow(ctx context.Context, store Store, file string) (set PolicySet, faults []error, err error) {
 	var layers []Policies
@@ -78,10 +78,10 @@ func PoliciesNow(ctx context.Context, store Store, file string) (set PolicySet, 
 
 // Reset begins a window anew: nothing is counted, and the policy in force counts
 // at once. Every process hears of it within seconds; blocks that are out may be
-// spent on top of the new window's limit. by says who does it (see
-// ownership.ValidateBy); it is kept with the window, and shown by Show. Reset
-// returns the new window. Errors: ErrInvalid, ErrUnavailable (then it is not known
-// whether it was reset: repeat it).
+// spent on top of the new window's limit. by says who does it, in 1 to 256 bytes
+// of printable text; it is kept with the window, and shown by Show. Reset returns
+// the new window. Errors: ErrInvalid, ErrUnavailable (then it is not known whether
+// it was reset: repeat it).
 func Reset(ctx context.Context, store Store, key Key, by string) (Window, error) {
 	if err := errors.Join(key.Validate(), ownership.ValidateBy(by)); err != nil {
 		return Window{}, err

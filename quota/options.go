@@ -35,7 +35,7 @@ type Options struct {
 	ActionsClosed bool
 
 	// PolicyFile is a YAML file of policies (see ParsePolicies), read again every
-	// two seconds. Default: none. New fails where it is bad; later a bad one is
+	// two seconds. Default: none. New fails if it is bad; later a bad one is
 	// logged and counted, and the last good one stays in force.
 	PolicyFile string
 

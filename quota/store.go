@@ -61,8 +61,8 @@ type Watcher struct {
 	Policies func([]PolicyDocument)
 }
 
-// Store keeps windows. Implementations pass the suite in quotatest; they are
-// safe for concurrent use, by any number of processes.
+// Store keeps windows. Packages fsquota and memquota open one. It is safe for
+// concurrent use, by any number of processes.
 type Store interface {
 	// Load reads a window strongly: the answer holds every write that ended
 	// before the call. Errors wrap ErrUnavailable.

@@ -11,7 +11,7 @@ import (
 type Window struct {
 	// LastReset is when the window began, in seconds since 1970 by the store's
 	// clock. Microseconds fit into the float64; windows are the same window
-	// where it is bit for bit equal, and Generation too.
+	// if it is bit for bit equal, and Generation too.
 	LastReset float64
 	// Count is the units that were reserved: spent, held by processes, or lost
 	// with them.
@@ -37,8 +37,8 @@ type WindowID struct {
 // ID returns the window's identity.
 func (w Window) ID() WindowID { return WindowID{w.LastReset, w.Length, w.Generation} }
 
-// Left returns how long after server time t the window ends; zero or less where
-// it has ended.
+// Left returns how long after server time t the window ends; zero or less if it
+// has ended.
 func (w Window) Left(t time.Time) time.Duration {
 	left := w.Length.Seconds() - (unixSeconds(t) - w.LastReset)
 	return time.Duration(math.Round(left*1e6)) * time.Microsecond

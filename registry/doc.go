@@ -8,13 +8,15 @@
 //
 //   - What was claimed, and answered yes, is not undone by any creation, nor by
 //     an older move of a whole tenant.
-//   - An id cannot be stolen by creating it again: of two creations the smaller
-//     version counts, whichever comes first.
-//   - A second content of an event's name is never taken for the first one again:
-//     it is a conflict, or displaces the first, which is said.
-//   - A move of a whole tenant is one write, from whose commit on every answer is
-//     by it.
-//   - Register* that returned nil made the tenant the owner, or found it so: every
+//   - Of two creations of one id the one with the earlier time counts, whichever
+//     arrives first. So a later creation takes nothing; against an earlier one
+//     only a claim helps.
+//   - A source and an id name one event. If a second event with the same name says
+//     something else, it is refused as a conflict, or takes the place of the first,
+//     which is logged and counted. It is never taken for a repetition.
+//   - A move of a whole tenant is one write. Every answer after its commit takes
+//     account of it.
+//   - When a Register function has returned nil, the tenant is the owner: every
 //     check that begins later sees it.
 //
 // # What is not
@@ -22,11 +24,11 @@
 //   - A program that writes {"tenant_id": …} with a plain set overrides the fold
 //     and erases the document's history. For such documents there is no
 //     convergence, no exact retraction, and no protection from theft.
-//   - A resource takes 1,000 moves that name it, 100 of them without effect, and no
-//     more.
-//   - That one source and id are used for one event only is held per resource
-//     (and in the ledger), not across resources: that would cost a write per
-//     event.
+//   - A resource takes at most 1,000 moves that name it, and at most 100 of them
+//     without effect.
+//   - That a source and an id name one event is checked for each resource, and
+//     for moves of whole tenants, but not across resources: that would cost a write
+//     for each event.
 //   - Deleting: an ownership outlives its resource.
 //
 // # Errors

@@ -14,15 +14,15 @@ var (
 	// does not understand, and is left alone. Such an error also wraps
 	// ErrUnavailable, and names the document.
 	ErrTooNew = errors.New("not understood by this version")
-	// ErrNotUpgraded: what is stored is of commit 1571751, which nothing can run
-	// beside. Its text says what to do.
+	// ErrNotUpgraded: the registry was written by commit 1571751, beside which this
+	// version cannot run. Its text says what to do.
 	ErrNotUpgraded = errors.New("it is of commit 1571751: stop every process of that, then run `registry-worker upgrade`")
 	// ErrIncompatible: the registry says that this version, or this process's
 	// settings, must not take part. Such an error also wraps ErrUnavailable.
 	ErrIncompatible = errors.New("this version may not take part")
 )
 
-// What reading an owner may get.
+// What reading an owner, or checking one (package verifier), may get.
 var (
 	// ErrNotFound: nobody owns the resource, or somebody else does. The two are
 	// not told apart, so that nobody learns which ids exist.

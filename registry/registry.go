@@ -2,9 +2,9 @@ package registry
 
 import "context"
 
-// Store is what a registry needs of a store: those that package fsregistry and
-// package memregistry open have it. Every error wraps ErrUnavailable, or
-// ErrInvalid if an id breaks its pattern, if nothing else is said.
+// Store is what a Registry needs of a store. Packages fsregistry and memregistry
+// open one. An error wraps ErrInvalid if an id breaks its pattern, one of the
+// errors that the method names, or ErrUnavailable.
 type Store interface {
 	// Claim registers a resource for a tenant with the store's time. It returns
 	// true if the tenant became the owner by this call, false if it was the owner

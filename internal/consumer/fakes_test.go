@@ -15,7 +15,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
-// store is a ownership.Store of which the consumer uses Apply only.
+// store is an ownership.Store of which the consumer uses Apply only.
 type store struct {
 	ownership.Store
 	apply func(ctx context.Context, changes []ownership.Change) []ownership.Outcome

@@ -1,5 +1,6 @@
-// Package quotastore keeps throttle windows in a document database. It is the one
-// quota.Store; packages firestore and memory open it over their databases.
+// Package quotastore keeps throttle windows in a document database (internal/docdb).
+// It has the one quota.Store. Packages fsquota and memquota open it, each over its
+// database.
 //
 // Documents:
 //

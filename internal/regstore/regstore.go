@@ -1,6 +1,6 @@
 // Package regstore keeps the registry in a document database (internal/docdb). It
-// is the one ownership.Store, whose promises are its own; packages firestore and
-// memory open it over their databases.
+// has the one ownership.Store, where the promises are documented. Packages
+// fsregistry and memregistry open it, each over its database.
 //
 // Documents:
 //
@@ -9,7 +9,7 @@
 //	realtime_registry_ledger/head      the ledger's position, raised by every change to it, and who may take part
 //	realtime_registry_ledger/fence     keeps commit 1571751 out
 //	realtime_registry_ledger/rewriting who rewrites documents now
-//	realtime_registry_feed/{random}    a resource whose history changed; expires by TTL policy
+//	realtime_registry_feed/{random}    the resources whose history one commit changed; expires by TTL policy
 //
 // Outsiders read tenant_id of the first; all else is ours. Every document says the
 // least format that a reader needs (ownership.Format). What is of a later one, or
@@ -27,9 +27,9 @@
 // # Errors
 //
 // Whatever the database says other than an answer wraps registry.ErrUnavailable.
-// A commit whose answer was lost is settled by reading again. Calls are not
-// retried here beyond that and beyond lost races for a document: how long to go
-// on is for the caller to say.
+// If the answer to a commit was lost, the document is read again (design §4, "A
+// lost answer"). A lost race for a document is run again. Nothing else is retried
+// here: the caller decides how long to go on.
 package regstore
 
 import (
@@ -108,7 +108,7 @@ func (o Options) Validate() error {
 	return nil
 }
 
-// Store is a ownership.Store, a ownership.Rewriter and a ownership.Feed.
+// Store is an ownership.Store, an ownership.Rewriter and an ownership.Feed.
 type Store struct {
 	db        docdb.DB
 	telemetry *telemetry

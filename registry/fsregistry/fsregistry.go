@@ -1,5 +1,5 @@
-// Package fsregistry opens the registry in Google Cloud Firestore. It is a
-// ownership.Store, whose promises are its own.
+// Package fsregistry opens the registry in Google Cloud Firestore. A Store is what
+// registry.New and verifier.New take.
 //
 // Documents, all below a collection prefix that may be empty:
 //
@@ -8,7 +8,7 @@
 //	realtime_registry_ledger/head      the ledger's position, raised by every change to it, and who may take part
 //	realtime_registry_ledger/fence     keeps commit 1571751 out
 //	realtime_registry_ledger/rewriting who rewrites documents now
-//	realtime_registry_feed/{random}    a resource whose history changed; expires by TTL policy
+//	realtime_registry_feed/{random}    the resources whose history one commit changed; expires by TTL policy
 //
 // Outsiders read tenant_id of the first; all else is ours. Every document says the
 // least format that a reader needs (ownership.Format). What is of a later one, or
@@ -26,9 +26,9 @@
 // # Errors
 //
 // Whatever the service says other than an answer wraps registry.ErrUnavailable.
-// A commit whose answer was lost is settled by reading again. Calls are not
-// retried here beyond that and beyond lost races for a document: how long to go
-// on is for the caller to say.
+// If the answer to a commit was lost, the document is read again. A lost race for
+// a document is run again. Nothing else is retried here: the caller decides how
+// long to go on.
 package fsregistry
 
 import (
@@ -110,7 +110,7 @@ func (o Options) store() regstore.Options {
 	}
 }
 
-// Store is a ownership.Store, a ownership.Rewriter and a ownership.Feed on one
+// Store is an ownership.Store, an ownership.Rewriter and an ownership.Feed on one
 // Firestore database.
 type Store = regstore.Store
 

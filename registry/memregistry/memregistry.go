@@ -31,7 +31,7 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// Store is a ownership.Store, a ownership.Rewriter and a ownership.Feed in memory. It
+// Store is an ownership.Store, an ownership.Rewriter and an ownership.Feed in memory. It
 // is safe for concurrent use.
 type Store struct {
 	*regstore.Store

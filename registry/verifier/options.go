@@ -14,18 +14,18 @@ import (
 
 // Options of a Verifier. The zero value is ready for use.
 type Options struct {
-	// MaxStaleness makes the verifier keep positive answers in memory, and is
-	// the bound on how old they may be: a check that begins later than a move's
-	// commit and MaxStaleness is by the move. Default 0: every check reads the
-	// store. Else at least 100 ms; the store must be a ownership.Feed, which both
-	// stores are. It costs two reads of the store every MaxStaleness/2 while
-	// anybody asks.
+	// MaxStaleness makes the verifier keep positive answers in memory, and bounds
+	// how old they may be: a check that begins more than MaxStaleness after the
+	// commit of a move sees the move. Default 0: every check reads the store. Any
+	// other value is at least 100 ms, and needs a store with a change feed; those
+	// of fsregistry and memregistry have one. It costs two reads of the store every
+	// MaxStaleness/2 while anybody asks.
 	MaxStaleness time.Duration
 
 	// MaxAge bounds what the change feed does not tell of: programs that write
 	// documents with plain sets. A kept answer is used for so long after its
 	// read was sent, and a Watch lasts no more than a second longer. Default
-	// 30 s. Unbounded where no such programs are left.
+	// 30 s. Unbounded if no such programs are left.
 	MaxAge time.Duration
 
 	// CacheEntries and CacheBytes bound, about, what is kept in memory. Defaults

@@ -27,9 +27,9 @@
 // fold of the two (design §4), not the document's tenant_id, which may lag behind
 // a move of a whole tenant.
 //
-// With MaxStaleness a yes may come from memory: a check that begins later than a
-// move's commit and MaxStaleness is by the move (design §6 shows why). A no is
-// always read. While the change feed cannot be certified, everything is read.
+// With MaxStaleness a yes may come from memory: a check that begins more than
+// MaxStaleness after the commit of a move sees the move (design §6 shows why). A
+// no is always read. While the change feed cannot be certified, everything is read.
 // Programs that write documents with plain sets are seen after MaxAge.
 //
 // Checks that arrive while all reads are busy share the next one. Each waits no
@@ -37,8 +37,8 @@
 // it was sent for.
 //
 // A refusal takes a whole number of steps of 10 ms, or until the caller's
-// deadline: what it takes to read shall not tell a missing resource from
-// somebody else's.
+// deadline, so that its duration does not tell a missing resource from somebody
+// else's.
 //
 // # What it does not do
 //
@@ -130,7 +130,8 @@ type Verifier struct {
 	telemetry    *telemetry
 }
 
-// Store is what a verifier reads: what packages fsregistry and memregistry open.
+// Store is what a verifier reads. Packages fsregistry and memregistry open one;
+// programs outside this module cannot implement it.
 type Store = ownership.Store
 
 // New returns a verifier over the store, which works until Close. The error lists
@@ -213,9 +214,9 @@ func (v *Verifier) Verify(ctx context.Context, tenantID string, resource registr
 	return v.verify(ctx, tenantID, resource, why, v.decide)
 }
 
-// VerifyCached is a Verify that reads nothing: true is its nil, as fresh as that, and
-// false says nothing, so that Verify has to be asked. It is for callers that would
-// otherwise set up at some cost what only a read needs.
+// VerifyCached is Verify without a read. If it returns true, Verify would return
+// nil. If it returns false, nothing is known, and the caller asks Verify. It is for
+// callers that can save the cost of what only a read needs, such as a deadline.
 func (v *Verifier) VerifyCached(tenantID string, resource registry.Resource) bool {
 	owned, _ := v.fromMemory(tenantID, resource)
 	return owned

@@ -7,14 +7,17 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry/verifier/internal/certified"
 )
 
-// Watch returns a channel that is closed when the owner of the resource may have
-// changed, within MaxStaleness of the change, and when that can no longer be
-// known: the change feed is not certified, or, with a MaxAge, the last read is too
-// old. The holder of an open stream calls it before Verify, so that nothing falls
-// between the two, and when it is closed calls it again, and then Reverify.
+// Watch returns a channel that is closed within MaxStaleness of any change of the
+// resource's owner. It is also closed when changes can no longer be seen: the
+// change feed is not certified, or, with a MaxAge, the last read is too old.
 //
-// It is closed already if nothing is certified now: with MaxStaleness 0, and while
-// the feed cannot be read. It holds memory until ctx ends or it is closed.
+// The holder of an open stream calls Watch before Verify, so that no change falls
+// between the two. When the channel is closed, it calls Watch again, and then
+// Reverify.
+//
+// The channel is closed from the start if nothing is certified: with MaxStaleness
+// 0, and while the feed cannot be read. It holds memory until ctx ends or it is
+// closed.
 func (v *Verifier) Watch(ctx context.Context, resource registry.Resource) <-chan struct{} {
 	if resource.Validate() != nil {
 		return (*certified.Cache)(nil).Watch(ctx, resource)

@@ -83,8 +83,8 @@ type News struct {
 	At        time.Time
 	Age       time.Duration
 
-	// Uncertain is why nothing is certified until further News, if it is not
-	// empty: one of the constants below.
+	// Uncertain, if it is not empty, says why nothing is certified until further
+	// News: Uncertified, FeedGap or Unverified.
 	Uncertain string
 }
 
