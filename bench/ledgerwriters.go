@@ -12,7 +12,8 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry/fsregistry"
 )
 
-// moveWriters lets several writers make moves one after the other.
+// moveWriters measures moves of whole tenants by several writers at once. Each
+// makes its next move when the one before is applied.
 func (b *bench) moveWriters(ctx context.Context, s *ledgerStage) (string, error) {
 	const lasting = 10 * time.Second
 	t := table{title: "Moves of whole tenants by many writers, 20ms away", header: []string{"writers", "moves/s", "commits of the ledger/s", "slowest", "failed"},

@@ -11,8 +11,8 @@ import (
 	"github.com/northstar-engines/realtime-registry/emulator/wire"
 )
 
-// bill counts what each contender is billed for each event, on the wire. It is
-// not timed: the proxy costs time.
+// bill counts on the wire what each contender is billed for each event. It takes no
+// times: the proxy would be part of them.
 func (b *bench) bill(ctx context.Context) (string, error) {
 	if err := b.fresh(ctx); err != nil {
 		return "", err

@@ -29,8 +29,8 @@ func relations(dataType string, data any) Faults {
 	return faults
 }
 
-// repeats finds the first resource that is named twice, also where the two
-// differ in an unknown property: uniqueItems would not see those.
+// repeats finds the first resource that is named twice, even if the two items
+// differ in an unknown property, which uniqueItems would allow.
 func repeats(resources []any) Faults {
 	type name struct{ kind, id any }
 	first := make(map[name]int, len(resources))

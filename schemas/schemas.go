@@ -5,21 +5,19 @@
 // is what the registry does.
 //
 // It guarantees that Validate accepts exactly the data that design §2 allows.
-// Three rules are beyond JSON Schema and are checked beside it, in relations.go:
-// a move's tenants differ, its resources do not repeat, and its texts are bounded
-// in bytes.
+// Three rules cannot be said in JSON Schema, and relations.go checks them: a move's
+// tenants differ, its resources do not repeat, and its texts are bounded in bytes.
 //
 // It does not look at the envelope (id, source, time, size): package events
 // does.
 //
 // A released schema does not become stricter. The directory released holds what
-// was published, with examples; a test refuses edits that could make an event
-// invalid which used to be valid: required fields, limits, patterns, types. New
-// optional properties are allowed, since names are the contract's to give. A
-// stricter contract is a new type, with its own file. There is one exception,
-// named in that test: moves were closed to unknown members, since one that was
-// misspelt moved everything (design §2, §13). Archived says what becomes of those
-// in archives from before.
+// was published, with examples. A test refuses edits that would make a valid event
+// invalid: required fields, limits, patterns, types. New optional properties are
+// allowed. A stricter contract is a new type, with its own file. There is one
+// exception, named in that test: a move now has no unknown members, because a
+// misspelt "resources" moved everything (design §2, §13). Archived says how a move
+// in an older archive is read.
 //
 // It emits no telemetry.
 package schemas
@@ -61,8 +59,8 @@ var compiled = sync.OnceValue(func() map[string]*jsonschema.Schema {
 	if err != nil {
 		panic(err)
 	}
-	// Instead of uniqueItems, repeats is asked, which refuses more. uniqueItems
-	// compares unknown properties too: 256 KiB of numbers took it 1.5 s.
+	// repeats takes the place of uniqueItems, and refuses more. uniqueItems compares
+	// unknown properties too, and took 1.5 s for 256 KiB of numbers.
 	schemas[tenantMoved].Properties["resources"].UniqueItems = false
 	return schemas
 })

@@ -25,14 +25,15 @@ import (
 // reported by then (design §8 gives 10 s).
 const startTimeout = 9 * time.Second
 
-// registryStore is a registry with what moves of whole tenants take.
+// registryStore is a registry that also rewrites documents after moves of whole
+// tenants.
 type registryStore interface {
 	ownership.Store
 	ownership.Rewriter
 }
 
-// openStore opens the registry that was asked for, never another one. It has
-// answered when this returns. t may be nil.
+// openStore opens the registry that the configuration names, and never falls back
+// to another. The registry has answered when openStore returns. t may be nil.
 func (in *invocation) openStore(ctx context.Context, t *telemetry.Telemetry) (registryStore, error) {
 	if in.Config.RegistryBackend == config.Memory {
 		return memregistry.New().Open(memregistry.Options{Logger: in.Logger}), nil
@@ -82,8 +83,7 @@ func (in *invocation) explainFirestore(err error) error {
 	})
 }
 
-// openPubSub returns a client. That it returns proves nothing but that there
-// are credentials: Pub/Sub is asked nothing yet.
+// openPubSub returns a client. It finds credentials, but does not call Pub/Sub yet.
 func (in *invocation) openPubSub(ctx context.Context) (*pubsub.Client, error) {
 	return in.openPubSubFor(ctx, consumer.PubSubOptions{})
 }
@@ -123,7 +123,7 @@ type backend struct {
 	hint     string // what to do if it answers that there is no such thing
 }
 
-// explain says which backend is missing, and what that takes.
+// explain adds to an error which backend it is about and what to do about it.
 func (in *invocation) explain(err error, b backend) error {
 	emulator, _ := in.LookupEnv(b.emulator)
 	answer, answered := status.FromError(err)
@@ -153,9 +153,8 @@ func (in *invocation) explain(err error, b backend) error {
 	return fmt.Errorf("%s: %s: %w", b.name, advice, err)
 }
 
-// bounded returns f's result, or an error when ctx ends, also if f does not
-// look at ctx: Google's clients look for credentials on the network, and take
-// the time that they take.
+// bounded returns f's result, or an error when ctx ends, even if f ignores ctx:
+// Google's clients look for credentials on the network, however long it takes.
 func bounded[T any](ctx context.Context, f func(context.Context) (T, error)) (T, error) {
 	type result struct {
 		value T

@@ -94,8 +94,8 @@ func (u Update) outcome(l *Ledger, e Entry, changed bool, o Outcome) Outcome {
 	return o
 }
 
-// bornMoved returns the move of a whole tenant that is the first thing which
-// happened to a created resource, nil if it is something else.
+// bornMoved returns the move of a whole tenant if that is the first step after the
+// creation; nil if it is any other step, or there is none.
 func (h History) bornMoved(l *Ledger) *LedgerEntry {
 	f := newFold(h, l)
 	if step, ok := f.next(); ok && step.Ledger {
@@ -107,6 +107,7 @@ func (h History) bornMoved(l *Ledger) *LedgerEntry {
 // Exists reports whether there is a document.
 func (r Record) Exists() bool { return !r.UpdateTime.IsZero() }
 
+// order returns the indexes of entries in the order in which they are taken.
 func order(entries []Entry) []int {
 	indexes := make([]int, len(entries))
 	for i := range indexes {
@@ -116,8 +117,8 @@ func order(entries []Entry) []int {
 		slices.SortStableFunc(indexes, func(i, j int) int {
 			a, b := entries[i], entries[j]
 			if a.registers() != b.registers() {
-				// What registers the resource first: what moves it counts, or not,
-				// by that.
+				// Entries that register the resource go first: whether a move
+				// counts depends on them.
 				if a.registers() {
 					return -1
 				}
@@ -148,9 +149,9 @@ func (h History) take(e Entry, l *Ledger) (History, bool, Outcome) {
 	return merged, true, Outcome{}
 }
 
-// rival returns the entry beside which e cannot be, since the two say different
-// things under one name, or name different tenants as the first. Of the two
-// merged holds the smaller.
+// rival returns the entry of h that e contradicts: a move under the same name with
+// other tenants, or a claim or creation that names another tenant as the first
+// owner. merged holds the smaller of the two.
 func (h History) rival(merged History, e Entry) (rival Entry, ok bool) {
 	switch e.Type {
 	case Moved:
@@ -174,11 +175,11 @@ func conflictDetail(base, e Entry) string {
 		e.Tenant, base.Tenant, base.Time.Format(timeFormat), excerpt.Quote(base.ID), excerpt.Quote(base.Source))
 }
 
-// onlyCreation reports whether all that happened is that a creation joined
-// creations and assertions of the same tenant alone: the one change of an
-// existing history that no reader needs to hear of. It may lower the start,
-// though, which is what Settled is for. A claim that joins is another matter: it
-// may raise the start, and a history that was settled would be wrong for ever.
+// onlyCreation reports whether the one change is that a creation joined creations
+// and assertions of the same tenant. It is the only change of an existing history
+// that needs no notice. It may lower the start, though, which is what Settled is
+// for. A claim that joins needs a notice: it may raise the start, and a
+// history that was settled would be wrong for ever.
 func onlyCreation(before, after History) bool {
 	t, ok := before.soleTenant()
 	u, ok2 := after.soleTenant()
@@ -203,13 +204,13 @@ func (h History) soleTenant() (string, bool) {
 	return h[0].Tenant, true
 }
 
-// Settled reports whether the owner by a history that was read some time ago can
-// be relied on although a creation by the same tenant, with a smaller version,
-// may have joined it since without a notice. Such a creation moves the start
-// back, so a move away from that tenant with a version up to the start that we
-// know of may count by now: then the answer is to be read again. Histories with
-// other entries, a claim among them, never change without a notice. Nor can it be
-// relied on if an entry of the ledger that is not understood stands in the way.
+// Settled reports whether the owner by a history that was read some time ago still
+// holds, whatever has joined the history since without a notice. Only a creation
+// can join so, by the same tenant and with a smaller version (onlyCreation), and
+// only if all entries are creations and assertions of that tenant. It moves the
+// start back. Then a move away from the tenant may count whose version is up to the
+// start that we know: if there is one, the history has to be read again. Settled is
+// also false if the ledger has an entry in the way that is not understood.
 func (h History) Settled(l *Ledger) bool {
 	if l.Unfoldable(h) != nil {
 		return false

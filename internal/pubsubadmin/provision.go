@@ -18,7 +18,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/subscription"
 )
 
-// ProvisionOptions say what is to exist.
+// ProvisionOptions say what must exist.
 type ProvisionOptions struct {
 	// Subscriptions, each named {topic}.{consumer}; their topics are created
 	// too.
@@ -26,9 +26,9 @@ type ProvisionOptions struct {
 	// DeadLetterTopic gets a subscription of the same name, in which dead
 	// letters wait.
 	DeadLetterTopic string
-	// NoRetryPolicy leaves the retry policy out. For the emulator: with one, it
-	// keeps messages that a worker held when it ended to itself for minutes, and
-	// takes time with the square of their number (measured).
+	// NoRetryPolicy leaves the retry policy out. It is for the emulator, which with
+	// a retry policy keeps the messages of a worker that has ended for minutes, and
+	// takes time that grows with the square of their number (measured).
 	NoRetryPolicy bool
 	// DryRun plans and changes nothing.
 	DryRun bool
@@ -85,7 +85,8 @@ func Provision(ctx context.Context, client *pubsub.Client, opts ProvisionOptions
 	return p.actions, errors.Join(faults...)
 }
 
-// plan puts the dead letters first: what refuses must find somebody who keeps.
+// plan returns the subscriptions that are wanted. Dead letters come first: before a
+// worker can refuse a message there must be somewhere to keep it.
 func (o ProvisionOptions) plan() ([]subscription.Wanted, error) {
 	var faults []error
 	if o.DeadLetterTopic == "" {
@@ -151,8 +152,8 @@ func (p *provisioning) look(ctx context.Context, want subscription.Wanted) (*pub
 	return have, want.Fault(have)
 }
 
-// topic creates the topic of a subscription, or brings it to what is wanted. The
-// one of a subscription that exists may be another project's, and is let be.
+// topic creates the topic of a subscription, or brings it to what is wanted. If the
+// subscription exists and its topic is in another project, it leaves that alone.
 func (p *provisioning) topic(ctx context.Context, want subscription.Wanted, of *pubsubpb.Subscription) (created bool, err error) {
 	target := &pubsubpb.Topic{Name: p.client.Publisher(want.Topic).String()}
 	if want.DeadLetters {
@@ -206,8 +207,8 @@ func (p *provisioning) ownTopic(ctx context.Context, target *pubsubpb.Topic, act
 	return action, err
 }
 
-// create makes a subscription. Of a dead-letter topic that has been there
-// already it says how to get at what was published meanwhile.
+// create makes a subscription. If its topic is that of the dead letters and has
+// existed before it, the action says how to get at the letters from before.
 func (p *provisioning) create(ctx context.Context, want subscription.Wanted, newTopic bool) error {
 	action := Action{Verb: Create, Kind: "subscription", Name: want.Name, Detail: want.Describe()}
 	if want.DeadLetters && !newTopic {
@@ -257,7 +258,7 @@ func (p *provisioning) update(ctx context.Context, want subscription.Wanted, hav
 		if err != nil {
 			return err
 		}
-		if len(changes) == 0 { // on the emulator, which has no more to give
+		if len(changes) == 0 { // on the emulator, which supports none of them
 			action.Verb = Keep
 		}
 	}
@@ -284,7 +285,7 @@ func (p *provisioning) change(ctx context.Context, want subscription.Wanted, cha
 	return err
 }
 
-// settings are those of the subscription, with its names.
+// settings returns the settings that the subscription should have, with full names.
 func (p *provisioning) settings(want subscription.Wanted) *pubsubpb.Subscription {
 	s := want.Settings()
 	s.Name, s.Topic = p.client.Subscriber(want.Name).String(), p.client.Publisher(want.Topic).String()

@@ -29,11 +29,13 @@ const (
 
 // visit calls f with the messages of a subscription, batch by batch, until none
 // has come for the idle time, f says stop, or maxHeld are held. f returns the
-// acknowledgement ids of what is done. The rest is held until the end, or it
-// would come again and again, and is then given back.
+// acknowledgement ids of the messages that it is done with. visit holds the others
+// until it returns, so that they are not delivered to it again, and then gives
+// them back.
 //
-// It pulls and does not stream: what is given back while a stream is open may
-// be delivered to that very stream, and is out of sight for a lease.
+// It pulls instead of opening a stream: a message that is given back while a
+// stream is open may be delivered to that stream, and is lost to others for a
+// lease.
 func visit(ctx context.Context, client *pubsub.Client, name string, idle time.Duration,
 	f func([]*pubsubpb.ReceivedMessage) (ack []string, stop bool)) (err error) {
 	s := leases{client: client, subscription: client.Subscriber(name).String(), held: map[string]bool{}}
@@ -76,9 +78,9 @@ func (s *leases) count() int {
 	return len(s.held)
 }
 
-// exists tells an empty subscription from one that is missing or cannot be
-// reached, which a pull that is repeated until it is over cannot. An identity
-// that may pull but not look is let pass.
+// exists returns an error if the subscription is missing or cannot be reached. A
+// pull does not tell these from an empty subscription, since the client repeats it
+// until its time is over. An identity that may pull but not look passes.
 func (s *leases) exists(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()

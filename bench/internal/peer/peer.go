@@ -49,8 +49,8 @@ func byName(name string) program {
 	return nil
 }
 
-// Run runs a program until ctx ends. Where it listens goes to out, in the form
-// in which registry-worker says it.
+// Run runs a program until ctx ends. It writes the address at which it listens to
+// out, as registry-worker logs it.
 func Run(ctx context.Context, name string, o Options, out io.Writer) error {
 	run := byName(name)
 	if run == nil {
@@ -88,8 +88,8 @@ func bare(ctx context.Context, _ Options, _ *atomic.Int64) error {
 	return nil
 }
 
-// emulated reports whether this process is sent to emulators: nothing here is to
-// run up a bill.
+// emulated returns an error unless this process talks to both emulators: nothing
+// here may cost money.
 func emulated() error {
 	for _, name := range []string{"FIRESTORE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST"} {
 		if os.Getenv(name) == "" {

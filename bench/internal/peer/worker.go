@@ -15,8 +15,8 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry/fsregistry"
 )
 
-// worker is ours, put together as `registry-worker run` does, for one thing
-// that the real program has no flag for: a CPU profile. The comparison runs the
+// worker is our worker, put together as `registry-worker run` does it. It can write
+// a CPU profile, for which the real program has no flag. The comparison runs the
 // real program.
 func worker(ctx context.Context, o Options, done *atomic.Int64) error {
 	if o.Profile != "" {
@@ -63,7 +63,7 @@ func worker(ctx context.Context, o Options, done *atomic.Int64) error {
 	return c.Run(ctx)
 }
 
-// counted counts what the store has done.
+// counted counts the changes that its store was given.
 type counted struct {
 	ownership.Store
 	done *atomic.Int64

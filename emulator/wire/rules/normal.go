@@ -22,7 +22,7 @@ const (
 // an OR adds up what it joins, an AND multiplies it, and IN and
 // array-contains-any are an OR of their values
 // (https://firebase.google.com/docs/firestore/query-data/queries#limits_on_or_queries).
-// Beyond enough it says enough or more.
+// If there are more than enough, it stops counting.
 func disjunctions(f *firestorepb.StructuredQuery_Filter, enough int) int {
 	switch f := f.GetFilterType().(type) {
 	case *firestorepb.StructuredQuery_Filter_FieldFilter:
@@ -51,9 +51,9 @@ func disjunctions(f *firestorepb.StructuredQuery_Filter, enough int) int {
 	return 1
 }
 
-// conjunctions are the disjunctions of a filter, each as what it demands of
-// which field; of IN and array-contains-any one for all values, since they need
-// the same index.
+// conjunctions returns a filter in disjunctive normal form: for each disjunction
+// its conditions. IN and array-contains-any are one condition each, whatever the
+// number of their values, since all values need the same index.
 func conjunctions(f *firestorepb.StructuredQuery_Filter) [][]condition {
 	switch f := f.GetFilterType().(type) {
 	case *firestorepb.StructuredQuery_Filter_FieldFilter:

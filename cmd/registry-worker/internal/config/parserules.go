@@ -11,9 +11,9 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/streampath"
 )
 
-// The parsers of who may say what, and of which paths are streams.
+// The parsers of --accept, --sources and --stream-paths.
 
-// pairs calls f with the left and the right of each LEFT=RIGHT.
+// pairs calls f with both sides of each LEFT=RIGHT in a list with commas.
 func pairs(value, want string, f func(left, right string) error) error {
 	if value == "" {
 		return nil
@@ -71,7 +71,7 @@ func publishedType(name string) (events.Type, error) {
 }
 
 // Accepted is the types that each subscription carries: those of --accept, else
-// the one that a default name stands for. A subscription that is not in it
+// the one that a default name stands for. A subscription that is not in the map
 // carries every type.
 func (c *Config) Accepted() map[string][]events.Type {
 	accepted := map[string][]events.Type{}
@@ -84,8 +84,9 @@ func (c *Config) Accepted() map[string][]events.Type {
 	return accepted
 }
 
-// NeedAcceptedSubscriptions refuses an --accept of what is not consumed: it is a
-// misspelt name, and the right one would carry every type.
+// NeedAcceptedSubscriptions refuses an --accept that names none of --subscriptions.
+// The name is probably misspelt, and the subscription that was meant would carry
+// every type.
 func NeedAcceptedSubscriptions(c *Config) (faults []Fault) {
 	for subscription := range c.Accept {
 		if !slices.Contains(c.Subscriptions, subscription) {
@@ -96,11 +97,11 @@ func NeedAcceptedSubscriptions(c *Config) (faults []Fault) {
 	return faults
 }
 
-// maxPathsFile bounds a file of paths: some thousands of them.
+// maxPathsFile bounds a file of paths, in bytes: room for some thousands.
 const maxPathsFile = 1 << 20
 
-// streamPaths takes patterns by comma, or by line from a file, where a line that is
-// empty or begins with # is none.
+// streamPaths takes patterns with commas between them, or one a line from a file.
+// Lines that are empty or begin with # are skipped.
 func streamPaths(c *Config, value string) error {
 	texts := strings.Split(value, ",")
 	if name, ok := strings.CutPrefix(value, "@"); ok {

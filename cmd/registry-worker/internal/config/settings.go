@@ -12,7 +12,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/telemetry"
 )
 
-// Group is the settings that belong together: a command takes whole groups.
+// Group names settings that belong together. A command takes whole groups.
 type Group string
 
 // The groups, in the order in which help shows them.
@@ -61,8 +61,8 @@ type Setting struct {
 	Help       string
 	Bool       bool // the flag may stand without a value
 	Secret     bool // never shown
-	// FlagOnly: no variable sets it. What answers a question must be given with
-	// the question's own command, and not lie about in a profile or a manifest.
+	// FlagOnly: no variable sets it. The answer to a question is given with the
+	// command that asks, and must not be left in a profile or a manifest.
 	FlagOnly bool
 
 	// parse checks the value and keeps it in the configuration. Its error says
@@ -81,8 +81,8 @@ func (s Setting) shown(value string) string {
 // Settings returns the table of all settings.
 func Settings() []Setting { return slices.Clone(settings) }
 
-// settings has names and defaults as in design §8; Env is given if it is not
-// EnvName of the name.
+// settings has names and defaults as in design §8. Env is only set here if it
+// differs from EnvName of the name; complete fills in the others.
 var settings = complete([]Setting{
 	{Group: ProjectGroup, Name: "project", Env: "GOOGLE_CLOUD_PROJECT",
 		Help:  "Google Cloud project of Pub/Sub and Firestore",
@@ -277,6 +277,7 @@ func EnvName(flag string) string {
 	return "REGISTRY_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
+// complete sets the Env of every setting that has one by rule.
 func complete(settings []Setting) []Setting {
 	for i, s := range settings {
 		if s.Env == "" && !s.FlagOnly {
