@@ -11,8 +11,8 @@
 // A program that limits needs New, Options, Limiter, Decision and the errors, and
 // a store that package fsquota or memquota opens. Policy and ParsePolicies are for
 // programs that make policies; Show, Reset and PoliciesNow are for operators' tools.
-// Store, Snapshot, Change, Receipt, Version, Watcher, PolicyDocument and the
-// methods of Window are between a Limiter and its store.
+// Store, Snapshot, Change, Receipt, Version, Sharing, Watcher, PolicyDocument and
+// the methods of Window are between a Limiter and its store.
 //
 // # How
 //
