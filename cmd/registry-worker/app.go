@@ -20,7 +20,8 @@ import (
 
 const programName = "registry-worker"
 
-// process is what the program has of the outside.
+// process is the program's surroundings: its arguments, its variables and its
+// standard streams.
 type process struct {
 	Args      []string // without the program's name
 	LookupEnv func(name string) (string, bool)

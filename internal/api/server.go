@@ -195,11 +195,11 @@ func discardBody(w http.ResponseWriter, r *http.Request) bool {
 // perhaps with a request on its way. It may be called more than once.
 func (s *Server) Drain() { s.draining.Store(true) }
 
-// Serve answers on the listener, which it closes, until ctx ends; then it takes
-// no more connections and returns nil when all requests in progress have been
-// answered, or an error if that took longer than Options.DrainTimeout. Any
-// other end is an error too. Call Drain some time before ctx ends. An address off loopback without Options.Tokens is
-// refused at once.
+// Serve answers on the listener, which it closes, until ctx ends. Then it takes no
+// more connections, and returns nil when all requests in progress have been
+// answered, or an error if that took longer than Options.DrainTimeout. Any other
+// end is an error too. Call Drain some time before ctx ends. An address off loopback
+// without Options.Tokens is refused at once.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	if s.options.Verifier != nil && len(s.options.Tokens) == 0 && !onLoopback(listener.Addr()) {
 		return errors.Join(

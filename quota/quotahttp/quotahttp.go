@@ -36,7 +36,7 @@
 // not have this one.
 // 503: the store did not answer; it has a Retry-After too, and no RateLimit.
 //
-// A browser's EventSource gives up for good on each of these. So where a request
+// A browser's EventSource gives up for good on each of these. So if a request
 // accepts text/event-stream, the middleware answers 200 in place of 429 and 503, with a
 // stream of one event, "registry.closed", whose data is "throttled" or
 // "registry_unavailable", and with a field "retry" that is never below Retry-After
@@ -224,7 +224,7 @@ func refusal(d quota.Decision, n int) string {
 	return "the tenant has used up its quota for " + what
 }
 
-// setFields tells the window; nothing where it is not known.
+// setFields sets the fields that tell the window, unless it is not known.
 func setFields(h http.Header, action string, d quota.Decision) {
 	if d.FailedOpen {
 		return

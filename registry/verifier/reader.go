@@ -87,7 +87,7 @@ func (r *reader) close(stop context.CancelFunc) {
 }
 
 // read returns what a read that is sent after this call sees of the resource.
-// Every error wraps ErrUnavailable, and the context's where that ended first.
+// Every error wraps ErrUnavailable, and the context's error if that ended first.
 func (r *reader) read(ctx context.Context, resource registry.Resource) (sighting, error) {
 	seen, err := r.readAll(ctx, []registry.Resource{resource})
 	if err != nil {

@@ -11,17 +11,21 @@
 //
 // # Answers
 //
-// The handler runs only where the tenant owns the resource at that moment.
-// Otherwise it does not, nothing has been upgraded or streamed, and the answer
-// is application/problem+json, the same as that of the HTTP API: 404 in constant
-// bytes whether nobody owns the resource or somebody else does, 503 with
-// Retry-After where the store did not answer, 400 where the tenant or the id
-// breaks its pattern. A browser's EventSource gives up for good on each of them; it
-// comes back by itself only when a stream ends that had begun. So a request that
-// accepts text/event-stream is not answered 503: it gets 200, and the last event
-// alone, with a field "retry" of three seconds and a random part of
-// Options.ReturnOver, which is not below the Retry-After that others get.
-// Options.PlainStatus is for clients that look at the status.
+// The handler runs only if the tenant owns the resource at that moment.
+// Otherwise nothing is upgraded or streamed, and the answer is
+// application/problem+json, the same as that of the HTTP API:
+//
+//   - 404, in constant bytes, whether nobody owns the resource or somebody else
+//     does;
+//   - 503, with Retry-After, if the store did not answer;
+//   - 400, if the tenant or the id breaks its pattern.
+//
+// A browser's EventSource gives up for good on each of them; it comes back by
+// itself only when a stream ends that had begun. So a request that accepts
+// text/event-stream is not answered 503: it gets 200, and the last event alone. Its
+// field "retry" is three seconds and a random part of Options.ReturnOver, never
+// less than the Retry-After that others get. Options.PlainStatus is for clients
+// that look at the status.
 //
 // A resume is a request as any other, with Last-Event-ID or without, and is
 // verified again.
@@ -36,41 +40,43 @@
 // Two seconds later at the latest the client has been told, or cannot be, and its
 // stream is closed, whatever handler and client do:
 //
-//   - A handler that waits for its client in a write is let go after a second.
-//   - The client is told at once where no write is under way: an event stream by a
+//   - A write that is blocked on a slow client fails after a second.
+//   - If no write is under way, the client is told at once. An event stream gets a
 //     last event, CloseEvent ("registry.closed"), whose data is ReasonLost
-//     ("ownership_lost"), and which says when to come back; a WebSocket by a close frame with code 4404 and the
-//     reason; a request that has no answer yet by a 404 without the handler's
-//     headers. Anything else ends.
+//     ("ownership_lost"), and which says when to come back. A WebSocket gets a close
+//     frame with code 4404 and the reason. A request that has no answer yet gets a
+//     404 without the handler's headers. Any other stream just ends.
 //   - A handler that has not returned after a second has the connection closed
 //     under it (HTTP/1.1), or the stream reset (HTTP/2).
 //
-// An EventSource that comes back gets a 404, and gives up. It is not told why in the
-// middle of an event: to complete that would dispatch it, with its id, and a
-// client that resumes would miss the rest; it is told when to come back. Nothing is
-// told where the answer is encoded by the handler, or has a length that was promised.
+// An EventSource that comes back gets a 404, and gives up. If the handler has left
+// an event unfinished, the client is told when to come back, but not why: the last
+// event would complete the unfinished one and dispatch it with its id, and a client
+// that resumes would miss the rest. If the handler encodes the answer, or has
+// promised its length, the client is told nothing.
 //
 // A move of a large tenant ends all its streams at once. Each end that the guard
 // makes has the field "retry", of a second and a random part of Options.ReturnOver,
-// so that they do not come back at once too. Ends that the handler makes are its own.
+// so that the clients do not all come back at once. The guard adds nothing to an end
+// that the handler makes.
 //
-// A close frame goes between two of the handler's writes: frames should be one
-// write each. Packages that buffer take several for a frame above their buffer,
-// often 4 KB; where the loss falls between these, the client sees the connection
-// break off within a frame, without the reason. A write that the loss has cut
-// short is followed by none.
+// A close frame goes between two of the handler's writes, so each frame should be
+// one write. A package that buffers makes several writes of a frame that is larger
+// than its buffer, often 4 KB. If the loss falls between these, the client sees the
+// connection break off within a frame, without the reason. After a write that the
+// loss has cut short there is no close frame.
 //
-// A connection that the handler took over is closed too where its handler has
-// returned long before, where reading or writing it fails, and where the handler
-// forgets it: when it is collected.
+// A connection that the handler has hijacked is closed in the same way, even if the
+// handler returned long ago. It is also closed if reading or writing it fails, and
+// if the handler forgets it: when it is garbage-collected.
 //
-// Where nobody can tell, since the change feed is not certified, each open stream
-// is verified by reading the store, at least every MaxStaleness; one that gets no
-// answer for Options.Patience ends with ErrUncertain: ReasonUncertain
-// ("registry_unavailable"), in WebSocket code 1013. With a verifier whose
+// While the change feed is not certified, nobody can tell of a loss. Then each open
+// stream is verified by reading the store, at least every MaxStaleness. One that
+// gets no answer for Options.Patience ends with ErrUncertain: ReasonUncertain
+// ("registry_unavailable"), in a WebSocket code 1013. With a verifier whose
 // MaxStaleness is 0 every open stream costs a read about every 5 s. With a MaxAge
-// its resource is read once in that time. A Verifier that is no Watcher leaves
-// open streams alone.
+// its resource is read once in that time. If the Verifier is no Watcher, open
+// streams are left alone.
 //
 // Put it after what authenticates (it trusts Options.Tenant) and after what
 // answers CORS preflights, which carry no credentials.
@@ -86,10 +92,9 @@
 //
 // The verifier's own; the counter registry.middleware.streams.ended (open streams
 // that were ended), by reason (ownership_lost, registry_unavailable); and with
-// ReportOnly the counter
-// registry.middleware.report_only (requests that passed and would not have), by
-// outcome (refused, invalid, unavailable), and a log line each, ten a second at
-// most; what was held back is counted in the next line.
+// ReportOnly the counter registry.middleware.report_only (requests that passed and
+// would not have), by outcome (refused, invalid, unavailable), and a log line each,
+// ten a second at most; what was held back is counted in the next line.
 package verifierhttp
 
 import (
@@ -128,7 +133,7 @@ type Options struct {
 	Patience time.Duration
 
 	// ReturnOver is over how long the clients of streams that end together come
-	// back: each after a second (three, where it was not let in), and a random
+	// back: each after a second (three, if it was not let in), and a random
 	// part of this. Default 10 s.
 	ReturnOver time.Duration
 
