@@ -33,7 +33,7 @@ var next = []emulatortest.Edit{
 	{File: "internal/regstore/ledgerentry.go", Old: "fields[fieldFormat] = docdb.Integer(entryFormat)", New: `fields[fieldFormat], fields["region"] = docdb.Integer(entryFormat), docdb.Text("eu")`},
 	{File: "internal/regstore/ledgerentry.go", Old: "fieldRetractions, fieldFormat,", New: `fieldRetractions, fieldFormat, "region",`},
 	{File: "internal/quotastore/codec.go", Old: "expiresAtField:  docdb.Timestamp(c.ExpiresAt),", New: `expiresAtField: docdb.Timestamp(c.ExpiresAt), "region": docdb.Text("eu"),`},
-	{File: "internal/quotastore/codec.go", Old: "generationField, expiresAtField, formatField}\n\tresetFields", New: "generationField, expiresAtField, formatField, \"region\"}\n\tresetFields"},
+	{File: "internal/quotastore/codec.go", Old: "generationField, expiresAtField, formatField, sharingField}\n\tresetFields", New: "generationField, expiresAtField, formatField, sharingField, \"region\"}\n\tresetFields"},
 }
 
 // In both orders: an installation that is upgraded, and one that the next release

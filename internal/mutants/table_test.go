@@ -95,17 +95,17 @@ var table = []mutant{
 		New:  "if p.Limit > 0 {",
 	}),
 	simulated("a window ends by the store's clock (2)", "throttle", "1", mutants.Edit{
-		File: "quota/block.go",
+		File: "quota/calls.go",
 		Old:  "w := s.Window.At(s.ReadTime, p)",
 		New:  "w := s.Window.At(time.Now(), p)",
 	}),
 	simulated("a block ends by when its reservation was sent (3)", "throttle", "1", mutants.Edit{
-		File: "quota/block.go",
+		File: "quota/calls.go",
 		Old:  "b.extend(sent + instant(c.window.Left(r.CommitTime)))",
 		New:  "b.extend(now + instant(c.window.Left(r.CommitTime)))",
 	}),
 	simulated("a new window drops the old block (3)", "throttle", "1", mutants.Edit{
-		File: "quota/block.go",
+		File: "quota/calls.go",
 		Old:  "b.left, b.size, b.deadline = 0, 0, 0\n",
 		New:  "b.deadline = 0\n",
 	}),
@@ -115,12 +115,12 @@ var table = []mutant{
 		New:  "if b.version == 0 {",
 	}),
 	simulated("an ambiguous reservation is not obtained (5)", "throttle", "1", mutants.Edit{
-		File: "quota/block.go",
+		File: "quota/calls.go",
 		Old:  "b.version = 0\n\treturn c.units",
 		New:  "b.version = 0\n\tif c.kind == reserve {\n\t\tb.left += c.units\n\t}\n\treturn 0",
 	}),
 	simulated("an ambiguous release is not repeated (5)", "throttle", "1", mutants.Edit{
-		File: "quota/block.go",
+		File: "quota/calls.go",
 		Old:  "case conflict && c.kind == release:",
 		New:  "case c.kind == release:",
 	}),
