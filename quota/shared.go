@@ -125,6 +125,7 @@ func (b *block) aside(w Sharing) Sharing {
 		if more := free / 4 / w.Parts; more >= leastOfPart {
 			return Sharing{Parts: w.Parts, PartLimit: more}
 		}
+		return Sharing{} // with another number of parts, what is in some could not be found
 	}
 	number, limit := parts(free)
 	short := w.wait(b.length, b.passed(s.read)) > 0 // the next write would have to wait
