@@ -64,6 +64,10 @@ func runInspect(ctx context.Context, in *invocation) error {
 		lines.SetIndent("", "  ")
 		return lines.Encode(found)
 	}
+	if found.Owner == "" {
+		_, err := fmt.Fprintf(in.Stdout, "%s: nobody has registered it in %s\n", resource, in.firestoreTarget())
+		return err
+	}
 	return found.print(in.Stdout)
 }
 
@@ -154,10 +158,6 @@ func eventName(s ownership.Step) string {
 
 func (i inspection) print(out io.Writer) error {
 	name := registry.Resource{Kind: i.Kind, ID: i.ID}
-	if i.Owner == "" {
-		_, err := fmt.Fprintf(out, "%s: nobody has registered it\n", name)
-		return err
-	}
 	fmt.Fprintf(out, "%s: owned by %s\n\n", name, terminal.Quote(i.Owner))
 	t := terminal.NewTable(out, "TIME", "EVENT", "SAYS", "OWNER AFTER", "SOURCE", "ID", "ACTOR", "REASON")
 	for _, s := range i.Steps {

@@ -49,7 +49,7 @@ func runMovesList(ctx context.Context, in *invocation) error {
 			return printMovesJSON(in, all, left)
 		}
 		if len(all) == 0 {
-			fmt.Fprintln(in.Stderr, "no moves of whole tenants")
+			fmt.Fprintf(in.Stderr, "no moves of whole tenants in %s\n", in.firestoreTarget())
 			return nil
 		}
 		t := terminal.NewTable(in.Stdout, "TIME", "FROM", "TO", "STATE", "REWRITING", "ID", "SOURCE", "ACTOR", "REASON")
