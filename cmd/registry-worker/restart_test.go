@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -91,9 +92,12 @@ func (r *replica) restart() {
 func (r *replica) awaitRequests() {
 	r.t.Helper()
 	require.Eventually(r.t, func() bool {
-		return strings.Contains(metrics(r.t, r.url()), `http_route="/v1/threads/{id}/access"`)
+		return gotChecks.MatchString(metrics(r.t, r.url()))
 	}, 30*time.Second, 50*time.Millisecond)
 }
+
+// gotChecks is in the metrics once there was a check.
+var gotChecks = regexp.MustCompile(`(?m)^http_server_request_duration_seconds_count\{.*http_route="/v1/threads/\{id\}/access".*\} [1-9]`)
 
 // load is clients that ask without a pause for longer than a few milliseconds, and
 // repeat nothing.
