@@ -41,7 +41,7 @@
 // Options.Worker has nothing against it. /readyz/api and /readyz/worker are its
 // parts, for a process that is both: checks are answered though no event comes.
 // That the store does not answer takes no server out of service: all of them would
-// go at once, those that still answer from memory too. Whoever wants to know asks
+// go at once, those that still answer from memory too. A caller that wants to know asks
 // /readyz?store.
 //
 // # Limits

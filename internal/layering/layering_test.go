@@ -111,7 +111,7 @@ func TestPurePackagesDoNotAskTheClock(t *testing.T) {
 	}
 }
 
-// Two packages of one name have to be renamed by whoever imports both.
+// A file that imports two packages of one name has to rename one.
 func TestNoTwoPackagesHaveOneName(t *testing.T) {
 	paths := map[string]string{}
 	for path, p := range list(t, module+"...") {

@@ -69,7 +69,7 @@ func allShards() (shards []*docdb.Value) {
 // feedLayout is in which indexes the feed's entries are written, which follows
 // from who may take part.
 type feedLayout struct {
-	sharded   bool // by those who know of shards: whoever may read does
+	sharded   bool // by processes that know of shards, as all do that may read
 	unsharded bool // by those who may not know of them
 }
 

@@ -59,67 +59,15 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"runtime/debug"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
-	"github.com/google/uuid"
-	"go.opentelemetry.io/otel/metric"
 
 	"github.com/northstar-engines/realtime-registry/internal/governor"
 	"github.com/northstar-engines/realtime-registry/internal/observe"
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
-
-// Options of a worker. The zero Options are good.
-type Options struct {
-	Holder string        // names this worker in the ledger; default: host, process and a random part
-	Lease  time.Duration // default 30 s; it is renewed after a third of it
-	Poll   time.Duration // how often to look for a job; default 2 s; costs one read
-	Rate   governor.Rate // documents a second; default: Firestore's ramp
-	Page   int           // documents of one query, which a kill may have read in vain; default 10,000
-	Drain  time.Duration // how long what is under way, and giving the job back, may go on when ctx ends; default 20 s
-
-	Logger        *slog.Logger         // nil: silence
-	MeterProvider metric.MeterProvider // nil: no metrics
-}
-
-// Validate reports every fault at once.
-func (o Options) Validate() error {
-	var faults []error
-	if o.Lease < 0 || o.Poll < 0 || o.Drain < 0 {
-		faults = append(faults, errors.New("rewrite: Lease, Poll and Drain are not negative"))
-	}
-	if o.Page < 0 {
-		faults = append(faults, errors.New("rewrite: Page is not negative"))
-	}
-	return errors.Join(faults...)
-}
-
-func (o Options) withDefaults() Options {
-	if o.Holder == "" {
-		host, _ := os.Hostname()
-		o.Holder = fmt.Sprintf("%s/%d/%s", host, os.Getpid(), uuid.NewString()[:8])
-	}
-	if o.Lease == 0 {
-		o.Lease = 30 * time.Second
-	}
-	if o.Poll == 0 {
-		o.Poll = 2 * time.Second
-	}
-	if o.Page == 0 {
-		o.Page = 10_000
-	}
-	if o.Drain == 0 {
-		o.Drain = 20 * time.Second
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	return o
-}
 
 // sleep waits; the error is that of ctx.
 func sleep(ctx context.Context, d time.Duration) error {
@@ -257,29 +205,6 @@ func (r *run) fail(why error) (stored bool) {
 	return err == nil
 }
 
-// beyondUs reports whether another release is needed to do better: what is stored
-// is not understood, or this one has a defect.
-func beyondUs(err error) bool {
-	var panicked *ownership.PanicError
-	return errors.Is(err, registry.ErrTooNew) || errors.As(err, &panicked)
-}
-
-// recovered, deferred, makes an error of a panic.
-func recovered(err *error) {
-	if p := recover(); p != nil {
-		*err = &ownership.PanicError{Value: p, Stack: debug.Stack()}
-	}
-}
-
-// stack is that of a panic; "" if the error is none.
-func stack(err error) string {
-	var panicked *ownership.PanicError
-	if !errors.As(err, &panicked) {
-		return ""
-	}
-	return string(panicked.Stack)
-}
-
 // outlasting returns a context that ends so long after ctx.
 func outlasting(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -291,31 +216,4 @@ func (w *Worker) claim(ctx context.Context) (ownership.Job, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	return w.store.ClaimJob(ctx, w.o.Holder, w.o.Lease, w.passing.positions(time.Now())...)
-}
-
-// How a job was left.
-const (
-	done        = "done"
-	leaseLost   = "lease_lost" // another worker has it
-	tooNew      = "too_new"
-	panicked    = "panic"
-	interrupted = "interrupted"
-	failed      = "error"
-	parked      = "parked" // after it failed once more
-)
-
-func outcome(ctx context.Context, err error) string {
-	switch {
-	case err == nil:
-		return done
-	case errors.Is(err, ownership.ErrLeaseLost):
-		return leaseLost
-	case ctx.Err() != nil:
-		return interrupted
-	case errors.Is(err, registry.ErrTooNew):
-		return tooNew
-	case beyondUs(err):
-		return panicked
-	}
-	return failed
 }

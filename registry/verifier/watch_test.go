@@ -197,7 +197,7 @@ func TestRequestsThatComeAndGoDoNotMakeTheFeedBeReadMoreOften(t *testing.T) {
 	})
 }
 
-// Whoever watches just when the certifier goes idle keeps it awake.
+// A watch that begins just when the certifier goes idle keeps it awake.
 func TestAWatchThatComesLateIsCertifiedOn(t *testing.T) {
 	bubble(t, func(t *testing.T, store *feedStore) {
 		v := keeping(t, store, verifier.Options{})

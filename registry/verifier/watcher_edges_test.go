@@ -129,7 +129,7 @@ func TestAWatcherKeepsTheFeedCertified(t *testing.T) {
 	}
 }
 
-// Whoever watches just when the certifier goes idle keeps it awake.
+// A watch that begins just when the certifier goes idle keeps it awake.
 func TestAWatcherThatComesLateIsCertifiedOn(t *testing.T) {
 	bubble(t, func(t *testing.T, store *feedStore) {
 		claim(t, store, "t_ann", thread("th_1"))

@@ -6,16 +6,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/northstar-engines/realtime-registry/deploy/kit/internal/program"
+	"github.com/northstar-engines/realtime-registry/deploy/kit/internal/program/programtest"
 )
 
 // start is the program as a manifest starts it.
@@ -107,7 +105,7 @@ func setting(t *testing.T, command, flag string) string {
 // output runs the program, which must succeed and warn of nothing.
 func output(t *testing.T, environ []string, args ...string) string {
 	t.Helper()
-	cmd := exec.Command(built(t), args...)
+	cmd := exec.Command(programtest.Binary(t), args...)
 	cmd.Env = append([]string{"HOME=" + t.TempDir()}, environ...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -132,28 +130,4 @@ func durationOf(t *testing.T, text string) time.Duration {
 
 func portOf(address string) string { return address[strings.LastIndexByte(address, ':')+1:] }
 
-func built(t *testing.T) string {
-	t.Helper()
-	path, err := buildOnce()
-	require.NoError(t, err)
-	return path
-}
-
-var (
-	buildDir  string // removed by TestMain
-	buildOnce = sync.OnceValues(func() (string, error) {
-		path := filepath.Join(buildDir, "registry-worker")
-		return path, program.Build("../../..", runtime.GOARCH, "v0.0.0", path)
-	})
-)
-
-func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "registry-manifests-")
-	if err != nil {
-		panic(err)
-	}
-	buildDir = dir
-	code := m.Run()
-	os.RemoveAll(dir)
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { programtest.Main(m) }

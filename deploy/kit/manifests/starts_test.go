@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/northstar-engines/realtime-registry/deploy/kit/internal/program/programtest"
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -166,7 +167,7 @@ func TestSystemdTakesTheUnitsAndFindsThemConfined(t *testing.T) {
 		require.NoError(t, err)
 		// Where nothing is installed: the program that was built.
 		here := filepath.Join(t.TempDir(), filepath.Base(file))
-		text := strings.ReplaceAll(string(unit), "/usr/local/bin/registry-worker", built(t))
+		text := strings.ReplaceAll(string(unit), "/usr/local/bin/registry-worker", programtest.Binary(t))
 		require.NoError(t, os.WriteFile(here, []byte(text), 0o600))
 		out, err := exec.Command(analyze, "verify", "--man=no", here).CombinedOutput()
 		require.NoError(t, err, "%s", out)

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -17,7 +16,7 @@ import (
 	"cloud.google.com/go/pubsub/v2"
 	"github.com/stretchr/testify/require"
 
-	"github.com/northstar-engines/realtime-registry/deploy/kit/internal/program"
+	"github.com/northstar-engines/realtime-registry/deploy/kit/internal/program/programtest"
 	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
 	"github.com/northstar-engines/realtime-registry/emulator/wire"
 )
@@ -46,37 +45,12 @@ func link(t *testing.T, to string) *wire.Link {
 	return l
 }
 
-// binary is the program, which is built once, from the repository's own go.mod.
-func binary(t *testing.T) string {
-	t.Helper()
-	path, err := buildOnce()
-	require.NoError(t, err)
-	return path
-}
-
-var (
-	buildDir  string // removed by TestMain
-	buildOnce = sync.OnceValues(func() (string, error) {
-		path := filepath.Join(buildDir, "registry-worker")
-		return path, program.Build("../../..", runtime.GOARCH, "v0.0.0", path)
-	})
-)
-
-func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "registry-monitoring-")
-	if err != nil {
-		panic(err)
-	}
-	buildDir = dir
-	code := m.Run()
-	os.RemoveAll(dir)
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { programtest.Main(m) }
 
 // command runs a command to its end, past the links.
 func (i *installation) command(args ...string) {
 	i.t.Helper()
-	p := emulatortest.Run(i.t, i.project.Environ(), binary(i.t), args...)
+	p := emulatortest.Run(i.t, i.project.Environ(), programtest.Binary(i.t), args...)
 	require.Zero(i.t, p.Wait(5*time.Minute), "%v: %s", args, p.Stderr)
 }
 
@@ -101,7 +75,7 @@ func (s *service) begin() {
 		"GOOGLE_CLOUD_PROJECT=" + s.project.ID, "REGISTRY_SHUTDOWN_DELAY=0s",
 		"FIRESTORE_EMULATOR_HOST=" + s.toStore.Addr(), "PUBSUB_EMULATOR_HOST=" + s.toPubSub.Addr(),
 	}
-	s.process = emulatortest.Run(s.t, environ, binary(s.t),
+	s.process = emulatortest.Run(s.t, environ, programtest.Binary(s.t),
 		append(s.args, "--listen", s.address, "--log-format", "json")...)
 	s.process.AwaitLine(`"listening"`, time.Minute)
 	require.Eventually(s.t, func() bool { return s.ask(http.MethodGet, "/readyz", "") == http.StatusOK }, time.Minute, 50*time.Millisecond)

@@ -28,7 +28,7 @@
 //	owned, why := cache.Owns(tenant, resource)
 //	cache.Missed(ctx, why)                // if it has to be read
 //
-// Whoever holds a stream open uses Watch; whoever holds many, Subscribe.
+// Watch is for one open stream, Subscribe for many.
 //
 // The words are in docs/glossary.md.
 package certified
