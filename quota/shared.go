@@ -49,6 +49,9 @@ func (b *block) nextShared(now instant, first, need int32, chance float64) call 
 	if now-s.read > fresh {
 		return call{kind: load}
 	}
+	if b.unspent()-s.part.free(s.Sharing) < int64(first) {
+		return call{kind: again} // a request behind this one has spent what it counted on
+	}
 	if c := b.takeTurns(now, chance); c.kind != nothing {
 		return c
 	}
