@@ -15,6 +15,9 @@ type Sharing struct {
 	// Processes is how many processes have written it in this window: at least so
 	// many want units. One that has lost a race may be in it twice.
 	Processes int64
+	// Writer is a number of the process that wrote it last, so that one which has
+	// forgotten a window does not take itself for another. Zero: not known.
+	Writer int64
 	// Crowd is how many wrote the window before: so many may want the next one at
 	// the moment that it begins.
 	Crowd int64

@@ -15,6 +15,7 @@ const (
 	ofGenerationField = "generation"
 	writesField       = "writes"
 	processesField    = "processes"
+	writerField       = "writer"
 	crowdField        = "crowd"
 	partsField        = "parts"
 	partLimitField    = "part_limit"
@@ -28,7 +29,7 @@ func encodeSharing(w quota.Window) *docdb.Value {
 		ofGenerationField: docdb.Integer(w.Generation),
 	}
 	for name, n := range map[string]int64{
-		writesField: s.Writes, processesField: s.Processes, crowdField: s.Crowd,
+		writesField: s.Writes, processesField: s.Processes, writerField: s.Writer, crowdField: s.Crowd,
 		partsField: s.Parts, partLimitField: s.PartLimit, partedField: s.Parted,
 	} {
 		if n != 0 {
@@ -47,7 +48,7 @@ func decodeSharing(v *docdb.Value, w quota.Window) quota.Sharing {
 	}
 	count := func(name string) int64 { return max(0, min(whole(fields[name]), quota.MaxLimit)) }
 	return quota.Sharing{
-		Writes: count(writesField), Processes: count(processesField), Crowd: count(crowdField),
+		Writes: count(writesField), Processes: count(processesField), Writer: count(writerField), Crowd: count(crowdField),
 		Parts: count(partsField), PartLimit: count(partLimitField), Parted: count(partedField),
 	}
 }

@@ -109,7 +109,7 @@ func compareAndSet(t *testing.T, b Backend) {
 
 func sharingOfOneWindow(t *testing.T, b Backend) {
 	shared := window
-	shared.Sharing = quota.Sharing{Writes: 7, Processes: 5, Crowd: 9, Parts: 12, PartLimit: 3, Parted: 2}
+	shared.Sharing = quota.Sharing{Writes: 7, Processes: 5, Writer: 11, Crowd: 9, Parts: 12, PartLimit: 3, Parted: 2}
 	receipt, err := b.Store.Save(t.Context(), key, change(shared, quota.Absent))
 	require.NoError(t, err)
 	s, err := b.Other.Load(t.Context(), key)
