@@ -111,15 +111,18 @@ func TestWhatWasSaidOfAnotherWindowMeansNothing(t *testing.T) {
 		Sharing: quota.Sharing{Writes: 100, Processes: 50, Parts: 8, PartLimit: 10, Parted: 1}}
 	_, err := store.Save(t.Context(), key, quota.Change{Window: w, Since: quota.Absent, ExpiresAt: time.Now()})
 	require.NoError(t, err)
-	for name, update := range map[string][]gcp.Update{
-		"the next window": {{Path: "last_reset", Value: 1795441775.5}, {Path: "count", Value: 1}},
-		"a reset one":     {{Path: "last_reset", Value: 1795441715.5}, {Path: "generation", Value: 4}},
+	for _, c := range []struct {
+		name   string
+		update []gcp.Update
+	}{
+		{"the next window", []gcp.Update{{Path: "last_reset", Value: 1795441775.5}, {Path: "count", Value: 1}}},
+		{"a reset one", []gcp.Update{{Path: "last_reset", Value: 1795441715.5}, {Path: "generation", Value: 4}}},
 	} {
-		_, err = window.Update(t.Context(), update)
+		_, err = window.Update(t.Context(), c.update)
 		require.NoError(t, err)
 		s, err := store.Load(t.Context(), key)
 		require.NoError(t, err)
-		require.Zero(t, s.Window.Sharing, name)
+		require.Zero(t, s.Window.Sharing, c.name)
 	}
 	_, err = window.Update(t.Context(), []gcp.Update{{Path: "generation", Value: 3}, {Path: "count", Value: 91}})
 	require.NoError(t, err)

@@ -144,27 +144,28 @@ async def test_the_servers_own_cancellation_passes_and_leaves_nothing(near, fake
     await until(lambda: wire.sent)
     wire.task.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await wire.task
+        await asyncio.wait_for(wire.task, 5)
     assert cleaned == [True]
     await until(lambda: fake_registry.watched == [])
 
 
 async def test_what_an_application_receives_and_raises_passes(near):
-    seen = []
+    seen, cancelled = [], asyncio.Event()
 
     async def app(scope, receive, send):
         waiting = asyncio.ensure_future(receive())
         await asyncio.sleep(0.01)
         waiting.cancel()
         await asyncio.sleep(0)
+        cancelled.set()
         seen.append(await receive())
         raise ZeroDivisionError
 
     wire = near(app)
-    await asyncio.sleep(0.1)
+    await asyncio.wait_for(cancelled.wait(), 5)
     wire.inbox.put_nowait({"type": "http.request", "body": b"x", "more_body": False})
     with pytest.raises(ZeroDivisionError):
-        await wire.task
+        await asyncio.wait_for(wire.task, 5)
     assert seen == [{"type": "http.request", "body": b"x", "more_body": False}]
 
 
@@ -195,7 +196,7 @@ async def test_a_trace_of_the_request_is_continued(client, fake_registry):
 
     parent = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     scope = scope_of("/threads/th_1/events", headers=[(b"x-authenticated-tenant", b"t_acme"), (b"traceparent", parent)])
-    await Wire(guarded(app, client, throttle=True), scope).task
+    await asyncio.wait_for(Wire(guarded(app, client, throttle=True), scope).task, 5)
     sent = {path.split("?")[0]: h.get("traceparent") for _, path, h in fake_registry.requests}
     assert sent == {"/v1/quota/stream_connect/take": parent.decode(), "/v1/watch": None}
 
