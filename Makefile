@@ -98,7 +98,7 @@ archive: tools ## publish and replay an archive (ARCHIVE=FILE, else one that is 
 bench: ## compare with the alternatives, beside the emulators
 	@$(MAKE) -C bench
 
-scale: ## measure what must hold at the target's size: many processes, under the services' rules; BENCH=-write notes it
+scale: ## measure what must hold at the target's size, under the services' rules, and compare; BENCH=-write notes it
 	@$(MAKE) -C bench BENCH="-suites scale $(BENCH)"
 
 emulators: ## install the emulators, or say what to type

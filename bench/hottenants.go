@@ -4,11 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -30,7 +29,7 @@ const (
 // hotTenant is one tenant whose requests spread over many processes.
 type hotTenant struct {
 	processes int
-	perSecond int // requests of each process
+	rate      int // requests a second, of each process
 	limit     int64
 }
 
@@ -40,30 +39,55 @@ var hotRows = []hotTenant{
 
 // hotTenants measures one tenant over more and more processes: what its document
 // is written at, and what its requests wait for.
-func (b *bench) hotTenants(ctx context.Context) (table, error) {
-	t := table{title: "One tenant over many processes", header: []string{
-		"processes × requests/s, limit a minute", "admitted in a window", "refused early", "failed", "p50", "p90", "p99", "longest",
-		"writes/s to its document (tried)", "to its busiest part", "reads per refusal", "writes per 1,000 admitted",
-	}, notes: []string{
-		fmt.Sprintf("Under the services' rules, %v away, for %v, from windows that nobody had asked for, the beginnings of two windows among them. A process is a limiter of its own; they share a machine.", hotRoundTrip, hotLasts),
-		"The documents take five writes a second for long (package emulator/wire/rules). The last window is cut off.",
-		"*Refused early*: 429 with a Retry-After of at most two seconds, while the window may have units (docs/throttle.md).",
-	}}
+func (b *bench) hotTenants(ctx context.Context) ([]hotFigures, error) {
+	var all []hotFigures
 	for _, row := range hotRows {
-		r, err := b.hotTenant(ctx, row)
+		f, err := b.hotTenant(ctx, row)
 		if err != nil {
-			return t, err
+			return nil, err
 		}
-		b.say("hot tenant  %s", strings.Join(r, "  "))
-		t.rows = append(t.rows, r)
+		b.say("hot tenant  %s", strings.Join(f.cells(), "  "))
+		all = append(all, f)
 	}
-	return t, nil
+	return all, nil
 }
 
-func (b *bench) hotTenant(ctx context.Context, row hotTenant) ([]string, error) {
+// scaleThrottle is the throttle's part of what must hold.
+func (b *bench) scaleThrottle(ctx context.Context) (scaled, error) {
+	all, err := b.hotTenants(ctx)
+	if err != nil {
+		return scaled{}, err
+	}
+	t := table{title: "One tenant over many processes", header: []string{
+		"processes × requests/s, limit a minute", "admitted in a window", "refused early", "failed", "p50", "p90", "p99", "longest",
+		"writes/s to its document (tried)", "to its busiest part", "reads per refusal", "writes per 1,000 admitted", "cores",
+	}, notes: []string{
+		fmt.Sprintf("%v away, for %v, from windows that nobody had asked for, the beginnings of two windows among them. A process is a limiter of its own; all share one machine with the emulator, and %d stores with their connections.", hotRoundTrip, hotLasts, hotStores),
+		"The documents take five writes a second for long (package emulator/wire/rules). The last window is cut off.",
+		"*Refused early*: 429 with a Retry-After of at most two seconds, while the window may have units (docs/throttle.md).",
+		"*Cores*: what the limiters, the clients and the rules took of this machine's, without the emulator.",
+	}}
+	for _, f := range all {
+		t.rows = append(t.rows, f.cells())
+	}
+	busy, small := all[0], all[1]
+	whole := small.admitted[:max(0, len(small.admitted)-1)] // the last one is cut off
+	least, most := slices.Min(append(whole, math.MaxInt64)), slices.Max(append(whole, 0))
+	return scaled{tables: []table{t}, rows: []scaleRow{
+		{busy.what() + ": failed", "30 %", "0", fmt.Sprint(busy.failed), busy.failed == 0},
+		{busy.what() + ": p99", "p50 10.7 s", "≤ 150 ms", milliseconds(busy.wait(99)), busy.wait(99) <= 150*time.Millisecond},
+		{busy.what() + ": writes/s to its document", "748", "≤ 4", fmt.Sprintf("%.2f", busy.perSecond(busy.own.done)), busy.perSecond(busy.own.done) <= 4},
+		{small.what() + ": admitted in a window", "", "95 to 100", fmt.Sprintf("%d to %d", least, most), least >= 95 && most <= 100},
+		{small.what() + ": failed", "", "0", fmt.Sprint(small.failed), small.failed == 0},
+		{small.what() + ": reads per refusal", "1", "≤ 0.1", fmt.Sprintf("%.3f", small.readsPerRefusal()), small.readsPerRefusal() <= 0.1},
+		{small.what() + ": longest wait", "", "≤ 1 s", milliseconds(small.wait(100)), small.wait(100) <= time.Second},
+	}}, nil
+}
+
+func (b *bench) hotTenant(ctx context.Context, row hotTenant) (f hotFigures, err error) {
 	a, err := newAway(b.emulators, hotRoundTrip)
 	if err != nil {
-		return nil, err
+		return f, err
 	}
 	defer func() { _ = a.close() }()
 	project := fmt.Sprintf("bench-%08x", rand.Uint32())
@@ -72,7 +96,7 @@ func (b *bench) hotTenant(ctx context.Context, row hotTenant) ([]string, error) 
 	for range min(hotStores, row.processes) {
 		s, err := fsquota.Open(ctx, fsquota.Options{ProjectID: project, ClientOptions: a.options()})
 		if err != nil {
-			return nil, err
+			return f, err
 		}
 		defer s.Close()
 		stores = append(stores, &hotStore{s, m})
@@ -81,40 +105,27 @@ func (b *bench) hotTenant(ctx context.Context, row hotTenant) ([]string, error) 
 	for i := range row.processes {
 		l, err := quota.New(stores[i%len(stores)], quota.Options{Policies: []quota.Policy{{Limit: row.limit, Window: hotWindow}}})
 		if err != nil {
-			return nil, err
+			return f, err
 		}
 		limiters = append(limiters, l)
 	}
 	if err := warmUp(ctx, stores); err != nil {
-		return nil, err
+		return f, err
 	}
 	m.reset()
+	spent := processCPU()
 	if err := m.load(ctx, row, limiters); err != nil {
-		return nil, err
+		return f, err
 	}
-	cells := m.cells(row) // before what closing writes
+	f = m.figures(row, processCPU()-spent) // before what closing writes
 	closing, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	var group errgroup.Group
 	for _, l := range limiters {
 		group.Go(func() error { _ = l.Close(closing); return nil }) // what is not released in time ends with its window
 	}
-	return cells, errors.Join(group.Wait(), ctx.Err())
+	return f, errors.Join(group.Wait(), ctx.Err())
 }
-
-// hotMeter counts what the processes of a row are told, and what they write.
-type hotMeter struct {
-	mu       sync.Mutex
-	writes   map[string]*hotWrites // by document
-	reads    int
-	took     []time.Duration
-	admitted map[quota.WindowID]int64
-	refused  int
-	early    int
-	failed   int
-}
-
-type hotWrites struct{ tried, done int }
 
 // warmUp uses the connections, and lets Java compile, with windows of others.
 func warmUp(ctx context.Context, stores []quota.Store) error {
@@ -137,122 +148,4 @@ func warmUp(ctx context.Context, stores []quota.Store) error {
 		}
 	}
 	return group.Wait()
-}
-
-func (m *hotMeter) reset() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.writes, m.reads = map[string]*hotWrites{}, 0
-}
-
-// load asks at the row's rate, each process at moments of its own.
-func (m *hotMeter) load(ctx context.Context, row hotTenant, limiters []*quota.Limiter) error {
-	ctx, cancel := context.WithTimeout(ctx, hotLasts)
-	defer cancel()
-	var all sync.WaitGroup
-	every := time.Second / time.Duration(row.perSecond)
-	for _, l := range limiters {
-		all.Go(func() {
-			time.Sleep(rand.N(every))
-			ticker := time.NewTicker(every)
-			defer ticker.Stop()
-			for ctx.Err() == nil {
-				all.Go(func() { m.ask(l) })
-				select {
-				case <-ticker.C:
-				case <-ctx.Done():
-				}
-			}
-		})
-	}
-	all.Wait()
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return nil
-	}
-	return ctx.Err()
-}
-
-func (m *hotMeter) ask(l *quota.Limiter) {
-	began := time.Now()
-	d, err := l.Allow(context.Background(), "t_hot", "chat_send")
-	took := time.Since(began)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.took = append(m.took, took)
-	switch {
-	case err != nil:
-		m.failed++
-	case d.Allowed:
-		m.admitted[d.Window]++
-	case d.Contended:
-		m.early++
-	default:
-		m.refused++
-	}
-}
-
-func (m *hotMeter) cells(row hotTenant) []string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	slices.Sort(m.took)
-	var windows []string
-	var admitted int64
-	for _, id := range slices.SortedFunc(maps.Keys(m.admitted), func(a, b quota.WindowID) int { return int(a.LastReset - b.LastReset) }) {
-		windows = append(windows, fmt.Sprint(m.admitted[id]))
-		admitted += m.admitted[id]
-	}
-	var own, busiest hotWrites
-	writes := 0
-	for name, w := range m.writes {
-		writes += w.done
-		if !strings.Contains(name, ".") {
-			own = *w
-		} else if w.done > busiest.done {
-			busiest = *w
-		}
-	}
-	seconds := hotLasts.Seconds()
-	perRefusal := "–"
-	if n := m.refused + m.early; n > 0 {
-		perRefusal = fmt.Sprintf("%.2f", float64(m.reads)/float64(n))
-	}
-	return []string{
-		fmt.Sprintf("%d × %d, %d", row.processes, row.perSecond, row.limit), strings.Join(windows, ", "), fmt.Sprint(m.early), fmt.Sprint(m.failed),
-		milliseconds(percentile(m.took, 50)), milliseconds(percentile(m.took, 90)), milliseconds(percentile(m.took, 99)), milliseconds(percentile(m.took, 100)),
-		fmt.Sprintf("**%.2f** (%.2f)", float64(own.done)/seconds, float64(own.tried)/seconds), fmt.Sprintf("%.2f", float64(busiest.done)/seconds),
-		perRefusal, fmt.Sprintf("%.1f", float64(writes)*1000/float64(max(1, admitted))),
-	}
-}
-
-func milliseconds(d time.Duration) string {
-	return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000)
-}
-
-// hotStore is a store whose calls are counted.
-type hotStore struct {
-	quota.Store
-	m *hotMeter
-}
-
-func (s *hotStore) Load(ctx context.Context, key quota.Key) (quota.Snapshot, error) {
-	s.m.mu.Lock()
-	s.m.reads++
-	s.m.mu.Unlock()
-	return s.Store.Load(ctx, key)
-}
-
-func (s *hotStore) Save(ctx context.Context, key quota.Key, c quota.Change) (quota.Receipt, error) {
-	r, err := s.Store.Save(ctx, key, c)
-	s.m.mu.Lock()
-	defer s.m.mu.Unlock()
-	w := s.m.writes[key.DocumentID()]
-	if w == nil {
-		w = &hotWrites{}
-		s.m.writes[key.DocumentID()] = w
-	}
-	w.tried++
-	if err == nil {
-		w.done++
-	}
-	return r, err
 }

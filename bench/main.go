@@ -31,8 +31,9 @@
 //
 //	go run . -suites distance,far-sweep,ledger -rtt 0,20ms,100ms -runs 1 -limit 4s -seconds 10 -write
 //
-// The suite scale measures what must hold at the target's size, with counts and
-// durations that are fixed; `make scale` runs it.
+// The suites scale-… measure what must hold at the target's size, with counts and
+// durations that are fixed; scale stands for all of them, and `make scale` runs
+// them. If a figure does not hold, the benchmark fails.
 //
 // Billed operations are counted on the wire, by a proxy between the contender
 // and Firestore, in runs of their own that are not timed.

@@ -61,7 +61,7 @@ func parseOptions(args []string) (options, error) {
 		}
 		o.RoundTrips = append(o.RoundTrips, d)
 	}
-	o.Suites = strings.Split(*chosen, ",")
+	o.Suites = expand(strings.Split(*chosen, ","))
 	if *loads != "" {
 		o.Workloads = strings.Split(*loads, ",")
 	}
@@ -92,8 +92,8 @@ func (o *options) quick(flags *flag.FlagSet) {
 func (o options) validate() error {
 	var faults []error
 	for _, s := range o.Suites {
-		if !slices.Contains(append(suites, "profile"), s) {
-			faults = append(faults, fmt.Errorf("%w: no suite %q: want some of %s,profile", errUsage, s, strings.Join(suites, ",")))
+		if all := slices.Concat(suites, scaleNames(), []string{"profile"}); !slices.Contains(all, s) {
+			faults = append(faults, fmt.Errorf("%w: no suite %q: want some of %s", errUsage, s, strings.Join(all, ",")))
 		}
 	}
 	var names []string
