@@ -183,7 +183,7 @@ func useRegistry(t *testing.T, p emulatortest.Project) {
 		require.Equal(t, ownership.Applied, o.Kind, o.Err)
 	}
 	require.Equal(t, ownership.Applied, s.Apply(ctx, []ownership.Change{ownership.Retraction(ownership.Version{Source: "//test", ID: "e4"}, "somebody", "")})[0].Kind)
-	_, err = s.ClaimJob(ctx, "worker", time.Minute)
+	_, err = s.LeaseJob(ctx, "worker", time.Minute)
 	require.NoError(t, err)
 	_, err = s.Finish(ctx) // from now on the feed goes into shards
 	require.NoError(t, err)

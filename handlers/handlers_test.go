@@ -91,14 +91,14 @@ func TestAMessageIsTransientElseRefusedElseDone(t *testing.T) {
 		outcomes []ownership.Outcome
 		want     handlers.Result
 	}{
-		"applied":                           {[]ownership.Outcome{applied}, handlers.Result{Verdict: handlers.Applied}},
-		"duplicate":                         {[]ownership.Outcome{duplicate}, handlers.Result{Verdict: handlers.Duplicate}},
-		"inapplicable":                      {[]ownership.Outcome{inapplicable}, handlers.Result{Verdict: handlers.Inapplicable}},
+		"applied":                           {[]ownership.Outcome{applied}, handlers.Result{Outcome: handlers.Applied}},
+		"duplicate":                         {[]ownership.Outcome{duplicate}, handlers.Result{Outcome: handlers.Duplicate}},
+		"inapplicable":                      {[]ownership.Outcome{inapplicable}, handlers.Result{Outcome: handlers.Inapplicable}},
 		"conflict":                          {[]ownership.Outcome{conflict}, refused(events.Conflict, "thread/th_1 is t_b's")},
 		"history full":                      {[]ownership.Outcome{full}, refused(events.HistoryFull, "thread/th_2 is full")},
 		"failed":                            {[]ownership.Outcome{failed}, handlers.Retry(down)},
-		"the applied one names the rest":    {[]ownership.Outcome{duplicate, applied, inapplicable}, handlers.Result{Verdict: handlers.Applied}},
-		"inapplicable outranks a duplicate": {[]ownership.Outcome{duplicate, inapplicable}, handlers.Result{Verdict: handlers.Inapplicable}},
+		"the applied one names the rest":    {[]ownership.Outcome{duplicate, applied, inapplicable}, handlers.Result{Outcome: handlers.Applied}},
+		"inapplicable outranks a duplicate": {[]ownership.Outcome{duplicate, inapplicable}, handlers.Result{Outcome: handlers.Inapplicable}},
 		"refused outranks applied":          {[]ownership.Outcome{applied, conflict}, refused(events.Conflict, "thread/th_1 is t_b's")},
 		"the first refusal is told":         {[]ownership.Outcome{full, conflict}, refused(events.HistoryFull, "thread/th_2 is full")},
 		"transient outranks refused":        {[]ownership.Outcome{conflict, applied, failed}, handlers.Retry(down)},
@@ -112,14 +112,14 @@ func TestAMessageIsTransientElseRefusedElseDone(t *testing.T) {
 func TestWhatTheStoreCallsInvalidIsRefusedAndNotRetriedForEver(t *testing.T) {
 	err := fmt.Errorf("%w: tenant %q", registry.ErrInvalid, "T")
 	got := handlers.Reduce([]ownership.Outcome{{Kind: ownership.Failed, Err: err}})
-	require.Equal(t, handlers.Refused, got.Verdict)
+	require.Equal(t, handlers.Refused, got.Outcome)
 	require.Equal(t, events.Schema, got.Refusal.Reason)
 	require.Equal(t, err.Error(), got.Refusal.Detail)
 }
 
 func TestAChangeThatPanickedIsRefusedAndNotTriedForEver(t *testing.T) {
 	got := handlers.Reduce([]ownership.Outcome{{Kind: ownership.Failed, Err: fmt.Errorf("change the ledger: %w", &ownership.PanicError{Value: "nil map"})}})
-	require.Equal(t, handlers.Refused, got.Verdict)
+	require.Equal(t, handlers.Refused, got.Outcome)
 	require.Equal(t, events.Panic, got.Refusal.Reason)
 	require.Equal(t, "nil map", got.Refusal.Detail)
 }
@@ -127,7 +127,7 @@ func TestAChangeThatPanickedIsRefusedAndNotTriedForEver(t *testing.T) {
 func TestAnOutcomeThatSaysNothingIsNeverAcked(t *testing.T) {
 	for _, o := range []ownership.Outcome{{}, {Kind: "new"}, {Kind: ownership.Failed}} {
 		got := handlers.Reduce([]ownership.Outcome{o})
-		require.Equal(t, handlers.Transient, got.Verdict, "%+v", o)
+		require.Equal(t, handlers.Transient, got.Outcome, "%+v", o)
 		require.True(t, errors.Is(got.Err, registry.ErrUnavailable), "%+v", o)
 	}
 }

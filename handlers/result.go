@@ -9,30 +9,30 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
-// Verdict is what became of a message as a whole. It is a metric label.
-type Verdict string
+// Outcome is what became of a message as a whole. It is a metric label.
+type Outcome string
 
-// The verdicts (design §5).
+// The outcomes (design §5).
 const (
-	Applied      Verdict = "applied"      // something was committed that counts
-	Duplicate    Verdict = "duplicate"    // the registry already took account of all of it
-	Inapplicable Verdict = "inapplicable" // committed, and has no effect for now
-	Refused      Verdict = "refused"      // can never succeed: Refusal says why
-	Transient    Verdict = "transient"    // may succeed when it is tried again: Err says why
+	Applied      Outcome = "applied"      // something was committed that counts
+	Duplicate    Outcome = "duplicate"    // the registry already took account of all of it
+	Inapplicable Outcome = "inapplicable" // committed, and has no effect for now
+	Refused      Outcome = "refused"      // can never succeed: Refusal says why
+	Transient    Outcome = "transient"    // may succeed when it is tried again: Err says why
 )
 
-// Result is the verdict on a message, with its reason.
+// Result is the outcome of a message, with its reason.
 type Result struct {
-	Verdict Verdict
+	Outcome Outcome
 	Refusal *events.Refusal // Refused only
 	Err     error           // Transient only
 }
 
 // Refuse is the result of a message that can never succeed.
-func Refuse(r *events.Refusal) Result { return Result{Verdict: Refused, Refusal: r} }
+func Refuse(r *events.Refusal) Result { return Result{Outcome: Refused, Refusal: r} }
 
 // Retry is the result of a message that may succeed later.
-func Retry(err error) Result { return Result{Verdict: Transient, Err: err} }
+func Retry(err error) Result { return Result{Outcome: Transient, Err: err} }
 
 // Reduce turns the outcomes of one event's changes into the result of its
 // message (design §5): any transient outcome makes the message transient; else
@@ -40,29 +40,29 @@ func Retry(err error) Result { return Result{Verdict: Transient, Err: err} }
 // duplicate, the first of these that occurs. What was applied stays, whatever
 // became of the rest: repeating it is harmless.
 func Reduce(outcomes []ownership.Outcome) Result {
-	result := Result{Verdict: Duplicate}
+	result := Result{Outcome: Duplicate}
 	for _, o := range outcomes {
-		if r := one(o); rank[r.Verdict] > rank[result.Verdict] {
+		if r := one(o); rank[r.Outcome] > rank[result.Outcome] {
 			result = r
 		}
 	}
 	return result
 }
 
-// rank orders verdicts: of several, the highest is the message's.
-var rank = map[Verdict]int{Duplicate: 0, Inapplicable: 1, Applied: 2, Refused: 3, Transient: 4}
+// rank orders outcomes: of several, the highest is the message's.
+var rank = map[Outcome]int{Duplicate: 0, Inapplicable: 1, Applied: 2, Refused: 3, Transient: 4}
 
 // Final reports whether trying the change again could not end otherwise.
-func Final(o ownership.Outcome) bool { return one(o).Verdict != Transient }
+func Final(o ownership.Outcome) bool { return one(o).Outcome != Transient }
 
 func one(o ownership.Outcome) Result {
 	switch o.Kind {
 	case ownership.Applied:
-		return Result{Verdict: Applied}
+		return Result{Outcome: Applied}
 	case ownership.Duplicate:
-		return Result{Verdict: Duplicate}
+		return Result{Outcome: Duplicate}
 	case ownership.Inapplicable:
-		return Result{Verdict: Inapplicable}
+		return Result{Outcome: Inapplicable}
 	case ownership.Conflict:
 		return Refuse(&events.Refusal{Reason: events.Conflict, Detail: o.Detail})
 	case ownership.HistoryFull:

@@ -31,15 +31,15 @@ type block struct {
 	shared     *shared // what is known of others that take of the window; nil: nobody
 }
 
-// verdict is what a block says to a request.
-type verdict int
+// reply is what a block says to a request.
+type reply int
 
 const (
-	granted   verdict = iota // spent; goes on at once
-	full                     // the window has not so many units, as the store last had it
-	stale                    // full, but it is time to look again
-	contended                // the document is written by too many to reserve of it now
-	unknown                  // the store must be asked
+	granted   reply = iota // spent; goes on at once
+	full                   // the window has not so many units, as the store last had it
+	stale                  // full, but it is time to look again
+	contended              // the document is written by too many to reserve of it now
+	unknown                // the store must be asked
 )
 
 // has reports whether the block holds n units that may be spent.
@@ -52,7 +52,7 @@ func (b *block) grant(now instant, n int32) Decision {
 }
 
 // spend takes n units of the block, or says why not.
-func (b *block) spend(now instant, n int32) verdict {
+func (b *block) spend(now instant, n int32) reply {
 	switch {
 	case now >= b.deadline:
 		return unknown
@@ -101,7 +101,7 @@ func (b *block) window() Window {
 	}
 }
 
-func (b *block) decision(now instant, v verdict) (d Decision) {
+func (b *block) decision(now instant, v reply) (d Decision) {
 	d.Allowed = v == granted
 	d.Limit = int64(b.limit)
 	d.Remaining = b.unspent()

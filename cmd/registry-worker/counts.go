@@ -13,20 +13,20 @@ import (
 func printCounts(out io.Writer, counts replay.Counts, changed, unchanged string) {
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "what\tlines\tapplied\tinapplicable\tduplicate\trefused\t")
-	row := func(what string, v map[handlers.Verdict]int) {
+	row := func(what string, v map[handlers.Outcome]int) {
 		total := 0
 		for _, n := range v {
 			total += n
 		}
 		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%d\t\n", what, total, v[handlers.Applied], v[handlers.Inapplicable], v[handlers.Duplicate], v[handlers.Refused])
 	}
-	sum := map[handlers.Verdict]int{}
+	sum := map[handlers.Outcome]int{}
 	for _, what := range replay.Whats {
 		if counts[what] != nil {
 			row(string(what), counts[what])
 		}
-		for verdict, n := range counts[what] {
-			sum[verdict] += n
+		for outcome, n := range counts[what] {
+			sum[outcome] += n
 		}
 	}
 	row("all", sum)

@@ -58,7 +58,7 @@ func TestExportWritesTheOwnerByTheFoldAndNamesForeignDocuments(t *testing.T) {
 			stored("thread__th_~.:@+=-_4", "t_bob", "t_bob"),
 		},
 		ledger: ownership.NewLedger(1, []ownership.LedgerEntry{{
-			Version: ownership.Version{Time: noon.Add(time.Hour), Source: "s", ID: "m"}, From: "t_ada", To: "t_bob", Seq: 1,
+			Version: ownership.Version{Time: noon.Add(time.Hour), Source: "s", ID: "m"}, From: "t_ada", To: "t_bob", Position: 1,
 		}}),
 	}
 	var out, foreign bytes.Buffer
@@ -78,7 +78,7 @@ func TestCheckPrintsWhatDocumentsSayOtherwiseAndFails(t *testing.T) {
 	store := documents{
 		records: []ownership.Record{stored("thread__th_1", "t_ada", "t_ada"), stored("thread__th_2", "t_bob", "t_bob"), plain("chat__1", "t_eve")},
 		ledger: ownership.NewLedger(1, []ownership.LedgerEntry{{
-			Version: ownership.Version{Time: noon.Add(time.Hour), Source: "s", ID: "m"}, From: "t_ada", To: "t_bob", Seq: 1,
+			Version: ownership.Version{Time: noon.Add(time.Hour), Source: "s", ID: "m"}, From: "t_ada", To: "t_bob", Position: 1,
 		}}),
 	}
 	var out, told bytes.Buffer

@@ -134,7 +134,7 @@ type document struct {
 func inspect(r ownership.Record, l *ownership.Ledger, at time.Time) inspection {
 	found := inspection{
 		Kind: r.Resource.Kind, ID: r.Resource.ID, Owner: r.History.Owner(l),
-		Steps: []step{}, Ledger: l.Seq(), ReadTime: at,
+		Steps: []step{}, Ledger: l.Position(), ReadTime: at,
 	}
 	for _, s := range r.History.Explain(l) {
 		found.Steps = append(found.Steps, newStep(s))

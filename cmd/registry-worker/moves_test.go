@@ -259,7 +259,7 @@ func TestAParkedRewritingIsShownAndTakenUpAgain(t *testing.T) {
 	c := onEmulators(t)
 	c.replay(append(threads("t_a", "th", 3), tenantMoved("m", "2024-02-01T00:00:00Z", "t_a", "t_b"))...)
 	store := c.open()
-	job, err := store.ClaimJob(t.Context(), "some-worker", time.Minute)
+	job, err := store.LeaseJob(t.Context(), "some-worker", time.Minute)
 	require.NoError(t, err)
 	for range ownership.MostTries {
 		job.Entry.Rewriting = job.Entry.Rewriting.FailedAt(job.Now, "the query is\nrefused", false)
@@ -272,7 +272,7 @@ func TestAParkedRewritingIsShownAndTakenUpAgain(t *testing.T) {
 	require.Contains(t, list, `after 10 tries`)
 	require.Contains(t, list, `the query is\nrefused`)
 	require.NotNil(t, c.rewriting()["m"].Rewriting.ParkedAt)
-	_, err = store.ClaimJob(t.Context(), "another", time.Minute)
+	_, err = store.LeaseJob(t.Context(), "another", time.Minute)
 	require.ErrorIs(t, err, ownership.ErrNoJob)
 
 	require.Contains(t, c.run(exitDone, "moves", "resume", "m").Stderr.String(), "queued")
@@ -281,7 +281,7 @@ func TestAParkedRewritingIsShownAndTakenUpAgain(t *testing.T) {
 	require.Equal(t, ownership.RewritingQueued, resumed.State)
 	require.Contains(t, c.run(exitDone, "moves", "resume", "m").Stderr.String(), "is not parked: it is queued")
 	require.Contains(t, c.run(exitFault, "moves", "resume", "n").Stderr.String(), "no move of a whole tenant")
-	_, err = store.ClaimJob(t.Context(), "another", time.Minute)
+	_, err = store.LeaseJob(t.Context(), "another", time.Minute)
 	require.NoError(t, err)
 }
 

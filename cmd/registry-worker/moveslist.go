@@ -43,7 +43,7 @@ func runMovesList(ctx context.Context, in *invocation) error {
 		}
 		left := map[int64]rewrite.Pending{} // by position in the ledger
 		for _, p := range pending {
-			left[p.Move.Seq] = p
+			left[p.Move.Position] = p
 		}
 		if in.Config.JSON {
 			return printMovesJSON(in, all, left)
@@ -58,7 +58,7 @@ func runMovesList(ctx context.Context, in *invocation) error {
 			if !m.Time.IsZero() {
 				at = m.Time.Format(time.RFC3339Nano)
 			}
-			t.Row(at, m.From, m.To, moveState(m), rewritingText(m.Rewriting, left[m.Seq]), m.ID, m.Source, m.Actor, m.Reason)
+			t.Row(at, m.From, m.To, moveState(m), rewritingText(m.Rewriting, left[m.Position]), m.ID, m.Source, m.Actor, m.Reason)
 			for _, d := range m.Displaced {
 				t.Row(d.Time.Format(time.RFC3339Nano), d.From, d.To, "displaced, does not count", "", d.ID, d.Source, d.Actor, d.Reason)
 			}
@@ -189,7 +189,7 @@ func printMovesJSON(in *invocation, all []ownership.LedgerEntry, left map[int64]
 	for _, m := range all {
 		r := m.Rewriting
 		listed := listedMove{
-			ID: m.ID, Source: m.Source, Time: unlessZero(m.Time), From: m.From, To: m.To, Position: m.Seq, ChangedAt: m.ChangedAt,
+			ID: m.ID, Source: m.Source, Time: unlessZero(m.Time), From: m.From, To: m.To, Position: m.Position, ChangedAt: m.ChangedAt,
 			Actor: m.Actor, Reason: m.Reason, Retracted: m.Retracted(), Displaced: displacedSteps(m.Displaced),
 			Rewriting: listedRewriting{r.State, r.Last, r.Total, r.Passed, r.Read, r.Written, r.Holder,
 				unlessZero(r.StartedAt), unlessZero(r.UpdatedAt), unlessZero(r.FinishedAt),
@@ -204,7 +204,7 @@ func printMovesJSON(in *invocation, all []ownership.LedgerEntry, left map[int64]
 		if m.Retracted() {
 			listed.RetractedBy, listed.RetractedAt = m.Retractions[0].By, &m.Retractions[0].At
 		}
-		if p, ok := left[m.Seq]; ok {
+		if p, ok := left[m.Position]; ok {
 			seconds := p.Left.Seconds()
 			listed.Rewriting.Documents, listed.Rewriting.LeftSeconds = p.Documents, &seconds
 		}

@@ -291,7 +291,7 @@ func TestProofOfALargeTenantsMove(t *testing.T) {
 	decoy := ownership.Entry{Type: ownership.Moved, From: "t_nobody", To: "t_neither",
 		Version: ownership.Version{Time: time.Unix(1, 0), Source: "//test", ID: "decoy"}}
 	require.Equal(t, ownership.Applied, store.Apply(t.Context(), []ownership.Change{{Entry: decoy}})[0].Kind)
-	held, err := store.ClaimJob(t.Context(), "nobody", 5*time.Minute)
+	held, err := store.LeaseJob(t.Context(), "nobody", 5*time.Minute)
 	require.NoError(t, err)
 	first, _ := metered.service("run", "--rate", strconv.Itoa(max(50, n/20)))
 	v, err := verifier.New(metered.open(), verifier.Options{})

@@ -61,14 +61,14 @@ func (in *invocation) openWindows(ctx context.Context, t *telemetry.Telemetry) (
 	return windows, nil
 }
 
-// giveBackTimeout bounds how long an ending process tries to give back what it
+// releaseTimeout bounds how long an ending process tries to release what it
 // has claimed and not spent.
-const giveBackTimeout = 5 * time.Second
+const releaseTimeout = 5 * time.Second
 
 // close gives back what was claimed and not spent, so that other processes may
 // spend it. ctx may have ended.
 func (t *throttle) close(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), giveBackTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()
 	err := t.Limiter.Close(ctx)
 	if closing := t.windows.Close(); err == nil {

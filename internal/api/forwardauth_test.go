@@ -50,8 +50,8 @@ var asks = map[string]func(query, target string) string{
 	},
 }
 
-// verdict is the status that the answer stands for.
-func verdict(t *testing.T, proxy string, a answer) string {
+// statusOf returns the status that the answer stands for.
+func statusOf(t *testing.T, proxy string, a answer) string {
 	t.Helper()
 	if proxy != "nginx" || a.StatusCode == http.StatusOK {
 		require.Empty(t, a.Header.Get("X-Error-Status"))
@@ -81,34 +81,34 @@ func TestEachProxyIsAnsweredInItsOwnStatuses(t *testing.T) {
 			// Missing and foreign are the same bytes.
 			require.NoError(t, s.RegisterThread(t.Context(), "t_bob", "th_bob"))
 			missing, foreign := question("", "/sse/chat/th_no"), question("", "/sse/chat/th_bob")
-			require.Equal(t, "404", verdict(t, proxy, missing))
-			require.Equal(t, "404", verdict(t, proxy, foreign))
+			require.Equal(t, "404", statusOf(t, proxy, missing))
+			require.Equal(t, "404", statusOf(t, proxy, foreign))
 			require.Equal(t, missing.body, foreign.body)
-			require.Equal(t, "404", verdict(t, proxy, question("", "/sse/canvas/th_1")), "a canvas is no thread")
+			require.Equal(t, "404", statusOf(t, proxy, question("", "/sse/canvas/th_1")), "a canvas is no thread")
 
 			// What matches nothing, and what readers could differ about.
 			for _, target := range []string{"/", "/admin", "/sse/chat/th_1/", "//sse/chat/th_1", "/sse/chat//th_1", "/sse/x/../chat/th_1", "/sse/chat/./th_1", "/sse/chat/a%2Fb", "/sse/chat/a%2fb", "/sse/chat/a%5Cb", "/sse/chat/th%2E1", "/sse/chat/%2574h_1", "/sse/ch%61t/th_1", "/sse/chat/_x"} {
 				refused := question("", target)
-				require.Equal(t, "404", verdict(t, proxy, refused), target)
+				require.Equal(t, "404", statusOf(t, proxy, refused), target)
 				require.Contains(t, refused.body, "no stream: ", target)
 			}
 
 			// First the throttle, then the check: two units are taken, also of what
 			// is refused then.
-			require.Equal(t, "404", verdict(t, proxy, question("&action=x", "/sse/chat/th_no")))
+			require.Equal(t, "404", statusOf(t, proxy, question("&action=x", "/sse/chat/th_no")))
 			last := question("&action=x", "/sse/chat/th_1")
-			require.Equal(t, "200", verdict(t, proxy, last))
+			require.Equal(t, "200", statusOf(t, proxy, last))
 			require.Equal(t, `"x";r=0;t=3600`, last.Header.Get("RateLimit"))
 			for _, target := range []string{"/sse/chat/th_1", "/sse/chat/th_no"} {
 				throttled := question("&action=x", target)
-				require.Equal(t, "429", verdict(t, proxy, throttled))
+				require.Equal(t, "429", statusOf(t, proxy, throttled))
 				require.NotEmpty(t, throttled.Header.Get("Retry-After"))
 			}
-			require.Equal(t, "400", verdict(t, proxy, question("&action=y", "/sse/chat/th_1")), "the list is closed")
+			require.Equal(t, "400", statusOf(t, proxy, question("&action=y", "/sse/chat/th_1")), "the list is closed")
 
 			s.down.Store(true)
 			down := question("", "/sse/chat/th_1")
-			require.Equal(t, "503", verdict(t, proxy, down))
+			require.Equal(t, "503", statusOf(t, proxy, down))
 			require.NotEmpty(t, down.Header.Get("Retry-After"))
 		})
 	}
@@ -119,7 +119,7 @@ func TestATenantThatIsNotOneIsRefused(t *testing.T) {
 	require.NoError(t, s.RegisterThread(t.Context(), "t_ann", "th_1"))
 	for proxy, ask := range asks {
 		for _, tenants := range []string{"", asAnn + "\nX-Tenant-Id: t_bob", asAnn + "\nx-tenant-id: t_ann", "\nX-Tenant-Id: t_ann, t_ann", "\nX-Tenant-Id:", "\nX-Tenant-Id: T_ANN"} {
-			require.Equal(t, "400", verdict(t, proxy, s.ask(t, ask("", "/sse/chat/th_1")+tenants)), "%s %q", proxy, tenants)
+			require.Equal(t, "400", statusOf(t, proxy, s.ask(t, ask("", "/sse/chat/th_1")+tenants)), "%s %q", proxy, tenants)
 		}
 	}
 }
@@ -151,7 +151,7 @@ func TestAQuestionThatIsNoneIsRefused(t *testing.T) {
 		require.Contains(t, strings.ReplaceAll(a.body, `\"`, `"`), says, request)
 	}
 	missing := s.ask(t, "GET /v1/forward-auth?for=nginx"+asAnn)
-	require.Equal(t, "400", verdict(t, "nginx", missing))
+	require.Equal(t, "400", statusOf(t, "nginx", missing))
 	require.Contains(t, missing.body, "X-Original-URI is there 0 times")
 	for _, request := range []string{"POST /v1/forward-auth?for=nginx" + nginx, "PUT /v1/forward-auth?for=caddy" + forwarded, "POST /v1/forward-auth"} {
 		require.Equal(t, http.StatusMethodNotAllowed, s.ask(t, request+asAnn+"\nContent-Length: 0").StatusCode, request)
@@ -185,7 +185,7 @@ func TestABodyThatIsAnnouncedHoldsUpNoProxy(t *testing.T) {
 		for _, length := range []string{"5", "5000", "11534336"} {
 			question := strings.Replace(ask("", "/sse/chat/th_1"), "\nContent-Length: 0", "", 1) + asAnn
 			a := s.ask(t, question+"\nContent-Length: "+length)
-			require.Equal(t, "200", verdict(t, proxy, a), proxy)
+			require.Equal(t, "200", statusOf(t, proxy, a), proxy)
 			require.True(t, a.Close, "what comes behind it is no request")
 		}
 	}
@@ -196,11 +196,11 @@ func TestRefusalsBeforeTheQuestionAreTheProxysToo(t *testing.T) {
 	require.NoError(t, s.RegisterThread(t.Context(), "t_ann", "th_1"))
 	for proxy, ask := range asks {
 		question := ask("", "/sse/chat/th_1") + asAnn
-		require.Equal(t, "401", verdict(t, proxy, s.ask(t, question)), proxy)
-		require.Equal(t, "401", verdict(t, proxy, s.ask(t, question+"\nAuthorization: Bearer other")), proxy)
-		require.Equal(t, "200", verdict(t, proxy, s.ask(t, question+"\nAuthorization: Bearer api")), proxy)
+		require.Equal(t, "401", statusOf(t, proxy, s.ask(t, question)), proxy)
+		require.Equal(t, "401", statusOf(t, proxy, s.ask(t, question+"\nAuthorization: Bearer other")), proxy)
+		require.Equal(t, "200", statusOf(t, proxy, s.ask(t, question+"\nAuthorization: Bearer api")), proxy)
 		panics := ask("", "/sse/chat/panics") + asAnn
-		require.Equal(t, "500", verdict(t, proxy, s.ask(t, panics+"\nAuthorization: Bearer api")), proxy)
+		require.Equal(t, "500", statusOf(t, proxy, s.ask(t, panics+"\nAuthorization: Bearer api")), proxy)
 	}
 }
 

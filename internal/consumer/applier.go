@@ -117,7 +117,7 @@ func (a *Applier) attempt(works []*Work) (rest []*Work) {
 	}
 	for _, w := range works {
 		w.Result = handlers.Reduce(w.Outcomes)
-		if w.Result.Verdict == handlers.Transient && !hopeless(w.Result.Err) {
+		if w.Result.Outcome == handlers.Transient && !hopeless(w.Result.Err) {
 			rest = append(rest, w)
 			continue
 		}

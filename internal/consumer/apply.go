@@ -12,7 +12,7 @@ import (
 // lane. At the end of a drain it gives back what has no result yet, though a commit
 // may be in flight.
 func (c *Consumer) apply(l *lane, works []*work) {
-	stop := context.AfterFunc(c.killed, func() { c.giveBack(works...) })
+	stop := context.AfterFunc(c.killed, func() { c.nackDraining(works...) })
 	defer stop()
 	inner := make([]*Work, len(works))
 	for i, w := range works {
@@ -39,7 +39,7 @@ func (c *Consumer) reportUnusual(w *work, result handlers.Result) {
 			c.telemetry.displaced()
 			c.log.displaced(w, w.Changes[i], *o.Displaced)
 		}
-		if o.WouldCount && result.Verdict != handlers.Transient {
+		if o.WouldCount && result.Outcome != handlers.Transient {
 			c.telemetry.wouldCount()
 			c.log.wouldCount(w, w.Changes[i])
 		}

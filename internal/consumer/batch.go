@@ -76,11 +76,11 @@ func (c *Consumer) fits(b batch, w *work) bool {
 
 // abandon gives back what no applier has taken, and what still comes.
 func (c *Consumer) abandon(l *lane, works []*work) {
-	c.giveBack(works...)
+	c.nackDraining(works...)
 	for {
 		select {
 		case w := <-l.queue:
-			c.giveBack(w)
+			c.nackDraining(w)
 		case <-c.over:
 			return
 		}

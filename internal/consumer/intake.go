@@ -35,7 +35,7 @@ func (c *Consumer) deliver(ctx context.Context, m Message) {
 	w := &work{message: m, size: m.size(), received: time.Now()}
 	c.progress.received(w.received)
 	if !c.admission.admit(ctx, w.size) {
-		c.giveBack(w)
+		c.nackDraining(w)
 		return
 	}
 	w.admitted = &c.admission
@@ -71,8 +71,8 @@ func (c *Consumer) pass(w *work, next chan<- *work) {
 	}
 }
 
-// giveBack nacks what has not been settled, because of a shutdown.
-func (c *Consumer) giveBack(works ...*work) {
+// nackDraining nacks what has not been settled, because of a shutdown.
+func (c *Consumer) nackDraining(works ...*work) {
 	for _, w := range works {
 		c.settle(w, handlers.Retry(errDraining))
 	}

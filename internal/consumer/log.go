@@ -21,7 +21,7 @@ const (
 type messageLog struct{ *observe.LimitedLog }
 
 func (l messageLog) settled(w *work, r handlers.Result) {
-	switch r.Verdict {
+	switch r.Outcome {
 	case handlers.Refused:
 		l.write("refused "+string(r.Refusal.Reason), w, slog.LevelWarn, "message refused and dead-lettered",
 			slog.String("reason", string(r.Refusal.Reason)), slog.String("detail", truncate(r.Refusal.Detail, maxAttributeValue)))

@@ -13,13 +13,13 @@ import (
 type settlement int
 
 const (
-	nack       settlement = iota // deliver it again: also what an unknown verdict gets
+	nack       settlement = iota // deliver it again: also what an unknown outcome gets
 	ack                          // done
 	deadLetter                   // published to the dead-letter topic, confirmed; then ack, else nack
 )
 
 // settlements is the whole policy (design §5).
-var settlements = map[handlers.Verdict]settlement{
+var settlements = map[handlers.Outcome]settlement{
 	handlers.Applied:      ack,
 	handlers.Duplicate:    ack,
 	handlers.Inapplicable: ack,
@@ -34,7 +34,7 @@ func (c *Consumer) settle(w *work, result handlers.Result) {
 	if w.settled.Swap(true) {
 		return
 	}
-	if settlements[result.Verdict] == deadLetter {
+	if settlements[result.Outcome] == deadLetter {
 		go c.finish(w, result)
 		return
 	}
@@ -43,7 +43,7 @@ func (c *Consumer) settle(w *work, result handlers.Result) {
 
 // finish is the one place that acks and nacks.
 func (c *Consumer) finish(w *work, result handlers.Result) {
-	what := settlements[result.Verdict]
+	what := settlements[result.Outcome]
 	if what == deadLetter {
 		what = ack
 		if err := c.bury(w, result.Refusal); err != nil {

@@ -99,8 +99,8 @@ func (t *telemetry) settled(w *work, r handlers.Result, now time.Time) {
 	if r.Refusal != nil {
 		reason = string(r.Refusal.Reason)
 	}
-	t.events.Add(ctx, 1, string(typeOf(w)), string(r.Verdict), reason)
-	if r.Verdict != handlers.Transient {
+	t.events.Add(ctx, 1, string(typeOf(w)), string(r.Outcome), reason)
+	if r.Outcome != handlers.Transient {
 		t.messageLag.Record(ctx, now.Sub(w.message.PublishTime).Seconds())
 		if w.event.Data != nil {
 			t.eventLag.Record(ctx, now.Sub(w.event.Time).Seconds())
@@ -109,8 +109,8 @@ func (t *telemetry) settled(w *work, r handlers.Result, now time.Time) {
 	if w.span == nil {
 		return
 	}
-	w.span.SetAttributes(attribute.String("registry.outcome", string(r.Verdict)))
-	switch r.Verdict {
+	w.span.SetAttributes(attribute.String("registry.outcome", string(r.Outcome)))
+	switch r.Outcome {
 	case handlers.Refused:
 		w.span.SetStatus(codes.Error, r.Refusal.Error())
 	case handlers.Transient:

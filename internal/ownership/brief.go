@@ -28,7 +28,7 @@ func (h History) Brief() (b Brief, ok bool) {
 // Owner is the owner by the fold of the history that the brief was made of. It
 // is not ok if a move of everything that the tenant had is not later than the
 // latest entry: then telling takes the whole history, or may not rest on it (see
-// History.Settled). Nor is it if an entry of the ledger that is not understood
+// History.Reliable). Nor is it if an entry of the ledger that is not understood
 // stands in the way. It does not allocate.
 func (b Brief) Owner(l *Ledger) (owner string, ok bool) {
 	if l == nil {

@@ -26,7 +26,7 @@ func TestABriefNamesTheOwnerOfItsHistoryOrNone(t *testing.T) {
 		}
 		told++
 		require.Equal(t, h.Owner(l), owner)
-		require.True(t, h.Settled(l), "what may be joined quietly is not told")
+		require.True(t, h.Reliable(l), "what may be joined quietly is not told")
 	})
 	require.NotZero(t, told)
 }

@@ -25,7 +25,7 @@ func record(h ownership.History, l *ownership.Ledger) ownership.Record {
 	if len(h) == 0 {
 		return ownership.NewRecord(thread.DocumentID(), "", nil, nil, 0, time.Time{})
 	}
-	return ownership.NewRecord(thread.DocumentID(), h.Owner(l), h, h.Path(l), l.Seq(), time.Unix(100, 0))
+	return ownership.NewRecord(thread.DocumentID(), h.Owner(l), h, h.Path(l), l.Position(), time.Unix(100, 0))
 }
 
 func TestAClaimIsAnsweredYesIfItWinsOverMovesAlone(t *testing.T) {
@@ -95,7 +95,7 @@ func TestAClaimIsNotUndoneByAnOlderCreationNorByAnOlderMoveOfAWholeTenant(t *tes
 		}
 		older := move(t, ownership.Entry{Version: ownership.Version{Time: at.Add(-time.Duration(rapid.IntRange(0, 9).Draw(t, "older")) * time.Second), Source: "", ID: "older"}})
 		entry, _, _ := ownership.LedgerEntry{}.Merge(older, false)
-		with := ownership.NewLedger(l.Seq()+1, append(slices.Clone(l.Entries()), entry))
+		with := ownership.NewLedger(l.Position()+1, append(slices.Clone(l.Entries()), entry))
 		require.Equal(t, r.History.Owner(l), r.History.Owner(with))
 	})
 	require.NotZero(t, met)
@@ -160,7 +160,7 @@ func TestClaimsInArchivesMergeWhateverIsThere(t *testing.T) {
 	require.Equal(t, "t_c", u.Outcomes[0].Displaced.Tenant)
 }
 
-// A cached history that was settled would say yes for ever: the claim raises the
+// A cached history that was reliable would say yes for ever: the claim raises the
 // start above a move that counted.
 func TestAClaimThatJoinsCreationsOfTheSameTenantIsToldOf(t *testing.T) {
 	l := ledgerOf(moved("t_a", "t_b", 5, "m"))

@@ -95,7 +95,7 @@ func TestUnderTheNameOfARetractedMoveNothingElseIsTaken(t *testing.T) {
 // it is a duplicate then.
 func TestARepetitionHearsOfWhatItHasDisplaced(t *testing.T) {
 	record := func(u ownership.Update) ownership.Record {
-		r := ownership.NewRecord(thread.DocumentID(), u.TenantID, u.History, u.Path, u.LedgerSeq, time.Unix(100, 0))
+		r := ownership.NewRecord(thread.DocumentID(), u.TenantID, u.History, u.Path, u.LedgerPosition, time.Unix(100, 0))
 		r.Displaced = u.Displaced
 		return r
 	}

@@ -187,24 +187,24 @@ func TestAMoveOfATenantThatIsNotOnThePathChangesNothing(t *testing.T) {
 			t.Skip("it is on the path")
 		}
 		added, _, _ := ownership.LedgerEntry{}.Merge(m, false)
-		with := ownership.NewLedger(l.Seq()+1, append(slices.Clone(l.Entries()), added))
+		with := ownership.NewLedger(l.Position()+1, append(slices.Clone(l.Entries()), added))
 		require.Equal(t, h.Owner(l), h.Owner(with))
 		require.Equal(t, h.Path(l), h.Path(with))
 	})
 }
 
 // What serving from a cached history rests on: whatever joins without a notice
-// either leaves the answer, or Settled says to read again.
-func TestWhatJoinsWithoutANoticeDoesNotChangeASettledAnswer(t *testing.T) {
+// either leaves the answer, or Reliable says to read again.
+func TestWhatJoinsWithoutANoticeDoesNotChangeAReliableAnswer(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l := ledger(t, &reference.Registry{})
 		cached := merged(entries().Draw(t, "entries")...)
 		if len(cached) == 0 {
 			t.Skip("absences are not cached")
 		}
-		record := ownership.NewRecord(thread.DocumentID(), cached.Owner(l), cached, cached.Path(l), l.Seq(), time.Unix(100, 0))
+		record := ownership.NewRecord(thread.DocumentID(), cached.Owner(l), cached, cached.Path(l), l.Position(), time.Unix(100, 0))
 		update := record.Update([]ownership.Entry{entry().Draw(t, "entry")}, l)
-		if !update.Feed && cached.Settled(l) {
+		if !update.Feed && cached.Reliable(l) {
 			require.Equal(t, cached.Owner(l), update.History.Owner(l))
 		}
 	})

@@ -17,7 +17,7 @@ const MaxRetractions = 100
 type LedgerEntry struct {
 	Version        // of the event
 	From, To       string
-	Seq            int64     // ledger position of the last change to this entry
+	Position       int64     // ledger position of the last change to this entry
 	ChangedAt      time.Time // time of that change's request; its commit may come a deadline later
 	Reason, Actor  string    // as the event says; may be empty
 	Displaced      []Entry   // what had this name and lost it; at most MaxDisplaced, the first first
@@ -26,7 +26,7 @@ type LedgerEntry struct {
 	Rewriting      Rewriting // as it was when the entry was read
 	// Unread is why the entry is not understood; nil if it is. Then it counts
 	// for no fold, stops those that it may concern (see Ledger.Unfoldable), and
-	// must not be changed. Source, ID and Seq are as far as they can be read; so
+	// must not be changed. Source, ID and Position are as far as they can be read; so
 	// is From, which is "" if it may concern any tenant.
 	Unread error
 }

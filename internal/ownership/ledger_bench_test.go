@@ -10,10 +10,10 @@ import (
 )
 
 // wholeMove is the n-th of many moves of whole tenants: ids of 12 bytes, events of 36.
-func wholeMove(n int, seq int64) ownership.LedgerEntry {
+func wholeMove(n int, position int64) ownership.LedgerEntry {
 	return ownership.LedgerEntry{
 		Version: ownership.Version{Time: time.Unix(1.7e9, int64(n)).UTC(), Source: "//nexus/tenants", ID: fmt.Sprintf("01234567-89ab-cdef-0123-%012d", n)},
-		From:    fmt.Sprintf("t_%010d", n), To: fmt.Sprintf("t_%010d", n+1_000_000_000), Seq: seq,
+		From:    fmt.Sprintf("t_%010d", n), To: fmt.Sprintf("t_%010d", n+1_000_000_000), Position: position,
 	}
 }
 
@@ -38,7 +38,7 @@ func BenchmarkLedger(b *testing.B) {
 			b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/float64(n), "B/entry")
 			b.ReportMetric(made.Seconds(), "s/make")
 			for i := range b.N {
-				l = l.With(l.Seq()+1, []ownership.LedgerEntry{wholeMove(n+i, l.Seq()+1)})
+				l = l.With(l.Position()+1, []ownership.LedgerEntry{wholeMove(n+i, l.Position()+1)})
 			}
 		})
 		runtime.KeepAlive(entries)

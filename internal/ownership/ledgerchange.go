@@ -28,7 +28,7 @@ type LedgerChange struct {
 // LedgerUpdate is what a store must write so that an entry takes account of a
 // change.
 type LedgerUpdate struct {
-	Entry   LedgerEntry // as it is to be; its Seq is the store's to give
+	Entry   LedgerEntry // as it is to be; its Position is the store's to give
 	Write   bool        // false: the entry stays as it is
 	Outcome Outcome     // true once committed
 }
@@ -91,10 +91,10 @@ func (u *ledgerUpdates) apply(c LedgerChange) Outcome {
 	switch {
 	case !after.Write:
 	case written:
-		after.Entry.Seq = before.Seq
+		after.Entry.Position = before.Position
 		u.writes[at] = after.Entry
 	default:
-		after.Entry.Seq = u.position + int64(len(u.writes)) + 1
+		after.Entry.Position = u.position + int64(len(u.writes)) + 1
 		u.index[c.Event] = len(u.writes)
 		u.writes = append(u.writes, after.Entry)
 	}

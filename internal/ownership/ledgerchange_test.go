@@ -38,7 +38,7 @@ func TestALedgerWithChangesIsTheLedgerOfItsEntries(t *testing.T) {
 			writes, outcomes := ownership.UpdateLedger(position, time.Unix(99, 0), entries, changes)
 			require.Len(t, outcomes, len(changes))
 			for i, e := range writes {
-				require.Equal(t, position+int64(i)+1, e.Seq, "positions follow one another")
+				require.Equal(t, position+int64(i)+1, e.Position, "positions follow one another")
 				entries[e.EventName()] = e
 			}
 			position += int64(len(writes))
@@ -52,7 +52,7 @@ func TestALedgerWithChangesIsTheLedgerOfItsEntries(t *testing.T) {
 		requireSame(t, ownership.NewLedger(position, all), ledger)
 		if len(before) > 0 { // what came later has not changed what was there
 			old := rapid.SampledFrom(before).Draw(t, "before")
-			requireSame(t, ownership.NewLedger(old.Seq(), old.entries), old.Ledger)
+			requireSame(t, ownership.NewLedger(old.Position(), old.entries), old.Ledger)
 		}
 	})
 }
@@ -65,7 +65,7 @@ type known struct {
 
 // requireSame requires that two ledgers hold the same, and fold alike.
 func requireSame(t *rapid.T, want, got *ownership.Ledger) {
-	require.Equal(t, want.Seq(), got.Seq())
+	require.Equal(t, want.Position(), got.Position())
 	require.Equal(t, want.Entries(), got.Entries())
 	for _, tenant := range []string{"t_a", "t_b", "t_c"} {
 		for at := range int64(10) {
@@ -98,12 +98,12 @@ func TestALedgerBetweenTwoIsTheOneThatWasThere(t *testing.T) {
 		position := rapid.IntRange(low, high).Draw(t, "position")
 		hidden := false
 		for at := low + 1; at <= position; at++ {
-			hidden = hidden || !slices.ContainsFunc(ledgers[high].Entries(), func(e ownership.LedgerEntry) bool { return e.Seq == int64(at) })
+			hidden = hidden || !slices.ContainsFunc(ledgers[high].Entries(), func(e ownership.LedgerEntry) bool { return e.Position == int64(at) })
 		}
 		between, ok := ledgers[low].Between(int64(position), ledgers[high])
 		require.Equal(t, !hidden, ok)
 		if ok {
-			require.Equal(t, ledgers[position].Seq(), between.Seq())
+			require.Equal(t, ledgers[position].Position(), between.Position())
 			require.Equal(t, ledgers[position].Entries(), between.Entries())
 		}
 	})
@@ -120,7 +120,7 @@ func TestChangesOfOneLedgerEntryInOneCommitAreOneWrite(t *testing.T) {
 	retract := ownership.Retraction(ownership.Version{Source: "s", ID: "m"}, "", "").Entry.LedgerChange()
 	writes, outcomes := ownership.UpdateLedger(7, time.Unix(50, 0), nil, []ownership.LedgerChange{move(3), other, move(3), move(2), retract, retract})
 	require.Len(t, writes, 2)
-	require.Equal(t, []int64{8, 9}, []int64{writes[0].Seq, writes[1].Seq})
+	require.Equal(t, []int64{8, 9}, []int64{writes[0].Position, writes[1].Position})
 	require.True(t, writes[0].Retracted())
 	require.Equal(t, at(2), writes[0].Version)
 	require.True(t, time.Unix(50, 0).Equal(writes[0].Retractions[0].At), "a retraction without a time bears the store's")
@@ -151,7 +151,7 @@ func TestAChangeThatPanicsIsRefusedAndTheOthersOfItsCommitGoOn(t *testing.T) {
 	}
 	writes, outcomes := ownership.UpdateLedger(0, time.Unix(9, 0), nil, []ownership.LedgerChange{move("a"), defect, move("c")})
 	require.Len(t, writes, 2)
-	require.Equal(t, []int64{1, 2}, []int64{writes[0].Seq, writes[1].Seq}, "it takes no position")
+	require.Equal(t, []int64{1, 2}, []int64{writes[0].Position, writes[1].Position}, "it takes no position")
 	require.Equal(t, []ownership.OutcomeKind{ownership.Applied, ownership.Failed, ownership.Applied},
 		[]ownership.OutcomeKind{outcomes[0].Kind, outcomes[1].Kind, outcomes[2].Kind})
 	var panicked *ownership.PanicError

@@ -16,9 +16,9 @@ import (
 // Ledgers at different positions share what they have in common: what changes
 // costs the logarithm of what there is (see With).
 type Ledger struct {
-	seq     int64
-	entries *entryTrees
-	unread  []LedgerEntry // those that are not understood, in version order
+	position int64
+	entries  *entryTrees
+	unread   []LedgerEntry // those that are not understood, in version order
 }
 
 // entryTrees are the entries that are understood. Nobody changes an entry.
@@ -46,25 +46,25 @@ func compareNames(a, b *LedgerEntry) int {
 }
 
 func byPosition(a, b *LedgerEntry) bool {
-	if a.Seq != b.Seq {
-		return a.Seq < b.Seq
+	if a.Position != b.Position {
+		return a.Position < b.Position
 	}
 	return byName(a, b)
 }
 
-// NewLedger makes a snapshot at position seq from entries in any order, of which
+// NewLedger makes a snapshot at position from entries in any order, of which
 // no two have one name.
-func NewLedger(seq int64, entries []LedgerEntry) *Ledger {
-	return (*Ledger)(nil).With(seq, entries)
+func NewLedger(position int64, entries []LedgerEntry) *Ledger {
+	return (*Ledger)(nil).With(position, entries)
 }
 
 // With returns the ledger at a later position, with the entries that have changed
 // since. Each costs the logarithm of the number of entries.
-func (l *Ledger) With(seq int64, changed []LedgerEntry) *Ledger {
+func (l *Ledger) With(position int64, changed []LedgerEntry) *Ledger {
 	if l == nil {
 		l = &Ledger{entries: newEntryTrees()}
 	}
-	next := &Ledger{seq: seq, entries: l.entries, unread: l.unread}
+	next := &Ledger{position: position, entries: l.entries, unread: l.unread}
 	if len(changed) == 0 {
 		return next
 	}
@@ -140,13 +140,13 @@ func (t *entryTrees) forget(e *LedgerEntry) {
 
 func versionOf(e *LedgerEntry, v Version) int { return e.Version.Compare(v) }
 
-// Seq is the position: it grows by one with every change to the ledger, in the
+// Position grows by one with every change to the ledger, in the
 // order in which the changes were committed.
-func (l *Ledger) Seq() int64 {
+func (l *Ledger) Position() int64 {
 	if l == nil {
 		return 0
 	}
-	return l.seq
+	return l.position
 }
 
 // Entries returns all entries in version order, retracted ones too. It costs a
@@ -172,25 +172,25 @@ func (l *Ledger) Entries() []LedgerEntry {
 // ledger, and reports whether it follows from the two. It does not if an entry
 // has changed up to the position, and again behind it: the later ledger has only
 // what came of both.
-func (l *Ledger) Between(seq int64, later *Ledger) (*Ledger, bool) {
+func (l *Ledger) Between(position int64, later *Ledger) (*Ledger, bool) {
 	var changed []LedgerEntry
 	if later != nil {
-		if slices.ContainsFunc(later.unread, func(e LedgerEntry) bool { return e.Seq > l.Seq() && e.Seq <= seq }) {
+		if slices.ContainsFunc(later.unread, func(e LedgerEntry) bool { return e.Position > l.Position() && e.Position <= position }) {
 			return nil, false // who knows which position it has
 		}
-		later.entries.byPosition.Ascend(&LedgerEntry{Seq: l.Seq() + 1}, func(e *LedgerEntry) bool {
-			if e.Seq <= seq {
+		later.entries.byPosition.Ascend(&LedgerEntry{Position: l.Position() + 1}, func(e *LedgerEntry) bool {
+			if e.Position <= position {
 				changed = append(changed, *e)
 			}
-			return e.Seq < seq
+			return e.Position < position
 		})
 	}
 	// Each change has a position of its own, so if all positions are there, no
 	// change is hidden by a later one.
-	if int64(len(changed)) != seq-l.Seq() {
+	if int64(len(changed)) != position-l.Position() {
 		return nil, false
 	}
-	return l.With(seq, changed), true
+	return l.With(position, changed), true
 }
 
 // moves returns the entries that count and move away from a tenant, in version

@@ -27,7 +27,7 @@ type Rewriting struct {
 	// Holder is the worker that has, or had, the job.
 	Holder string
 	// CommittedAt is the commit time of the change; zero until the job was first
-	// claimed.
+	// leased.
 	CommittedAt time.Time
 	// Tries counts the runs in a row that failed and came no further, Failure is why
 	// the last one did, and RetryAt when the next one may begin. ParkedAt is when the
@@ -90,10 +90,10 @@ func (r Rewriting) Resumed() Rewriting {
 	return r
 }
 
-// Claimed is the state after a worker has taken the job, at the store's time.
+// Leased is the state after a worker has taken the job, at the store's time.
 // What another one has done already counts. The entry was written last at
 // updated: at the first claim that was its change.
-func (r Rewriting) Claimed(holder string, now, updated time.Time) Rewriting {
+func (r Rewriting) Leased(holder string, now, updated time.Time) Rewriting {
 	r.State, r.Holder = RewritingRunning, holder
 	if r.StartedAt.IsZero() {
 		r.StartedAt = now
@@ -140,7 +140,7 @@ func (r Rewriting) queue(before, after []string) Rewriting {
 // Job is the rewriting of one ledger entry, as the worker that holds it has it.
 type Job struct {
 	Entry LedgerEntry // Rewriting is what SaveJob stores
-	// Now is the store's time at which the job was claimed or last saved.
+	// Now is the store's time at which the job was leased or last saved.
 	Now time.Time
 	// Lease is how long after Now the job stays the holder's.
 	Lease time.Duration
@@ -171,7 +171,7 @@ type Page struct {
 // Rewriter is what the rewriting takes of a store. Errors wrap ErrUnavailable,
 // or are those that a method names.
 type Rewriter interface {
-	// ClaimJob takes the lease of all rewriting, and the pending job whose
+	// LeaseJob takes the lease of all rewriting, and the pending job whose
 	// change was committed first: there is one job at a time, in the order of
 	// ledger commits. It is given if nobody has the lease, if it has run
 	// out by the store's clock, or if the holder asks again; else, and if
@@ -179,7 +179,7 @@ type Rewriter interface {
 	// are passed over, and so are jobs that are parked or to be tried later, and
 	// changes at the positions in except: their jobs are for who understands more. If nothing can be folded with the ledger
 	// (Ledger.Blocked), no job is taken.
-	ClaimJob(ctx context.Context, holder string, lease time.Duration, except ...int64) (Job, error)
+	LeaseJob(ctx context.Context, holder string, lease time.Duration, except ...int64) (Job, error)
 
 	// SaveJob stores the job's Rewriting and renews the lease, in one commit. A
 	// state other than running gives the lease back. ErrLeaseLost ends the job
@@ -202,12 +202,12 @@ type Rewriter interface {
 
 	// Rewrite brings documents to what the fold says: tenant_id, path and
 	// history, if one of them differs. It folds with a ledger that was read
-	// after the call of ClaimJob. Records that have changed since they were read
+	// after the call of LeaseJob. Records that have changed since they were read
 	// are read again. Those that cannot be folded are left alone; the others are
 	// written, and the error wraps ErrTooNew.
 	Rewrite(ctx context.Context, records []Record) (written int, err error)
 
-	// Settling is how long after a change of the ledger was committed a writer
+	// WriterHorizon is how long after a change of the ledger was committed a writer
 	// that did not know of it may still commit a document.
-	Settling() time.Duration
+	WriterHorizon() time.Duration
 }

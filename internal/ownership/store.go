@@ -24,16 +24,16 @@ type Record struct {
 	// Displaced is what lost its place, at most MaxDisplaced, the first first.
 	// The fold takes no account of it.
 	Displaced []Entry
-	// Path and LedgerSeq are the fold's path and the ledger position as they
+	// Path and LedgerPosition are the fold's path and the ledger position as they
 	// were when the document was last written by us.
-	Path      []string
-	LedgerSeq int64
+	Path           []string
+	LedgerPosition int64
 	// UpdateTime is the document's; zero if there is no document.
 	UpdateTime time.Time
 	// Format is what the document says; 0 if it says none.
 	Format int64
 	// Unread is why the document is not understood; nil if it is. History is
-	// then empty, and Path and LedgerSeq may be.
+	// then empty, and Path and LedgerPosition may be.
 	Unread error
 }
 
@@ -41,8 +41,8 @@ type Record struct {
 // what we last wrote, which is the end of the path, was set by somebody else: it
 // is taken as an assertion at the document's update time (design §4). A document
 // without a tenant id asserts nothing.
-func NewRecord(document, tenantID string, stored History, path []string, ledgerSeq int64, updateTime time.Time) Record {
-	r := Record{Document: document, TenantID: tenantID, History: stored, Path: path, LedgerSeq: ledgerSeq, UpdateTime: updateTime}
+func NewRecord(document, tenantID string, stored History, path []string, ledgerPosition int64, updateTime time.Time) Record {
+	r := Record{Document: document, TenantID: tenantID, History: stored, Path: path, LedgerPosition: ledgerPosition, UpdateTime: updateTime}
 	if resource, err := registry.ParseDocumentID(document); err == nil {
 		r.Resource = resource
 	}

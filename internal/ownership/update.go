@@ -19,21 +19,21 @@ type Update struct {
 	Feed bool
 
 	// What the document must hold. TenantID is the owner by the fold.
-	TenantID  string
-	History   History
-	Path      []string
-	Displaced []Entry // what lost its place, for people to see; no part of the fold
-	LedgerSeq int64
-	Format    int64 // the least that a reader needs
+	TenantID       string
+	History        History
+	Path           []string
+	Displaced      []Entry // what lost its place, for people to see; no part of the fold
+	LedgerPosition int64
+	Format         int64 // the least that a reader needs
 }
 
 // Update merges entries into the record and folds the result with the ledger,
-// which must not be older than the record's LedgerSeq. With no entries it says
+// which must not be older than the record's LedgerPosition. With no entries it says
 // what repairs the document. If the record cannot be folded (see Unfoldable)
 // nothing is to be written, and all outcomes are Failed. It is pure: the caller
 // commits what it says, with the record's update time as the precondition.
 func (r Record) Update(entries []Entry, l *Ledger) Update {
-	u := Update{Outcomes: make([]Outcome, len(entries)), History: r.History, Displaced: r.Displaced, LedgerSeq: l.Seq()}
+	u := Update{Outcomes: make([]Outcome, len(entries)), History: r.History, Displaced: r.Displaced, LedgerPosition: l.Position()}
 	if err := r.Unfoldable(l); err != nil {
 		return r.untouched(entries, err)
 	}
@@ -67,7 +67,7 @@ func (r Record) Update(entries []Entry, l *Ledger) Update {
 func (r Record) untouched(entries []Entry, err error) Update {
 	u := Update{
 		Outcomes: make([]Outcome, len(entries)), Displaced: r.Displaced,
-		TenantID: r.TenantID, History: r.History, Path: r.Path, LedgerSeq: r.LedgerSeq, Format: r.Format,
+		TenantID: r.TenantID, History: r.History, Path: r.Path, LedgerPosition: r.LedgerPosition, Format: r.Format,
 	}
 	for i := range u.Outcomes {
 		u.Outcomes[i] = Outcome{Kind: Failed, Err: err}
@@ -177,9 +177,9 @@ func conflictDetail(base, e Entry) string {
 
 // onlyCreation reports whether the one change is that a creation joined creations
 // and assertions of the same tenant. It is the only change of an existing history
-// that needs no notice. It may lower the start, though, which is what Settled is
+// that needs no notice. It may lower the start, though, which is what Reliable is
 // for. A claim that joins needs a notice: it may raise the start, and a
-// history that was settled would be wrong for ever.
+// history that was reliable would be wrong for ever.
 func onlyCreation(before, after History) bool {
 	t, ok := before.soleTenant()
 	u, ok2 := after.soleTenant()
@@ -204,14 +204,14 @@ func (h History) soleTenant() (string, bool) {
 	return h[0].Tenant, true
 }
 
-// Settled reports whether the owner by a history that was read some time ago still
+// Reliable reports whether the owner by a history that was read some time ago still
 // holds, whatever has joined the history since without a notice. Only a creation
 // can join so, by the same tenant and with a smaller version (onlyCreation), and
 // only if all entries are creations and assertions of that tenant. It moves the
 // start back. Then a move away from the tenant may count whose version is up to the
-// start that we know: if there is one, the history has to be read again. Settled is
+// start that we know: if there is one, the history has to be read again. Reliable is
 // also false if the ledger has an entry in the way that is not understood.
-func (h History) Settled(l *Ledger) bool {
+func (h History) Reliable(l *Ledger) bool {
 	if l.Unfoldable(h) != nil {
 		return false
 	}

@@ -48,7 +48,7 @@ func visit(ctx context.Context, client *pubsub.Client, name string, idle time.Du
 		return err
 	}
 	stopRenewing := s.renew()
-	defer s.giveBack()
+	defer s.release()
 	defer stopRenewing()
 	for s.count() < maxHeld {
 		messages, err := s.pull(ctx, idle)
@@ -166,7 +166,7 @@ func (s *leases) renew() (stop func()) {
 	}
 }
 
-func (s *leases) giveBack() { s.modify(0) }
+func (s *leases) release() { s.modify(0) }
 
 // modify sets how long the held messages stay leased. If that fails the lease
 // ends by itself: it is no error.

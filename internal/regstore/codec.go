@@ -40,7 +40,7 @@ func encode(u ownership.Update) map[string]*docdb.Value {
 		fieldTenantID: docdb.Text(u.TenantID),
 		fieldPath:     docdb.Texts(u.Path),
 		fieldHistory:  encodeEntries(u.History),
-		fieldLedger:   docdb.Integer(u.LedgerSeq),
+		fieldLedger:   docdb.Integer(u.LedgerPosition),
 		fieldFormat:   docdb.Integer(u.Format),
 	}
 	if len(u.Displaced) > 0 {
@@ -113,9 +113,9 @@ func decodeAny(d *docdb.Document) ownership.Record {
 	format, err := decodeFormat(d)
 	history, err2 := decodeHistory(d.Fields[fieldHistory])
 	tenants, err3 := decodePath(d.Fields[fieldPath])
-	seq, err4 := decodeInteger(d.Fields[fieldLedger])
+	position, err4 := decodeInteger(d.Fields[fieldLedger])
 	displaced, err5 := decodeEntries(d.Fields[fieldDisplaced])
-	r := ownership.NewRecord(path.Base(d.Name), d.Fields[fieldTenantID].GetStringValue(), history, tenants, seq, d.UpdateTime.AsTime())
+	r := ownership.NewRecord(path.Base(d.Name), d.Fields[fieldTenantID].GetStringValue(), history, tenants, position, d.UpdateTime.AsTime())
 	if err := cmp.Or(err, err2, err3, named(fieldLedger, err4), named(fieldDisplaced, err5)); err != nil {
 		return ownership.UnreadRecord(r, format, err)
 	}

@@ -85,7 +85,7 @@ func layoutOf(head *docdb.Document) feedLayout {
 // until nothing that was written by who did not know of it is among these.
 func (s *Store) feedIndexes(floor time.Time) (indexes []feedIndex) {
 	head := s.head.Load()
-	settled := floor.After(head.layoutSince.Add(s.Settling()))
+	settled := floor.After(head.layoutSince.Add(s.WriterHorizon()))
 	if !settled || !head.layout.sharded || head.layout.unsharded {
 		indexes = append(indexes, feedIndex{})
 	}

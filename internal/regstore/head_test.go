@@ -151,7 +151,7 @@ func TestWritesLeaveTheFieldsOfOthersAlone(t *testing.T) {
 	outcomes := s.Apply(ctx, []ownership.Change{named, plain})
 	require.Equal(t, ownership.Applied, outcomes[0].Kind)
 	require.NotEqual(t, ownership.Failed, outcomes[1].Kind)
-	job, err := s.ClaimJob(ctx, "worker", time.Minute)
+	job, err := s.LeaseJob(ctx, "worker", time.Minute)
 	require.NoError(t, err)
 	job.Entry.Rewriting.State = ownership.RewritingDone
 	_, err = s.SaveJob(ctx, job)

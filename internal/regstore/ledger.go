@@ -28,7 +28,7 @@ func (s *Store) advance(to *certifiedLedger) *certifiedLedger {
 	for {
 		known := s.cached.Load()
 		newest := &certifiedLedger{known.Ledger, later(known.since, to.since)}
-		if to.Seq() > known.Seq() {
+		if to.Position() > known.Position() {
 			newest.Ledger = to.Ledger
 		}
 		if s.cached.CompareAndSwap(known, newest) {
@@ -48,8 +48,8 @@ func later(a, b time.Time) time.Time {
 // sent at sent has found the head, as of a time. base is a ledger that was known
 // before the read was sent.
 func (s *Store) ledgerAt(ctx context.Context, base *certifiedLedger, position int64, at, sent time.Time) (*ownership.Ledger, error) {
-	if base.Seq() > position {
-		return nil, unavailable("read the ledger", fmt.Errorf("its head was at position %d and is at %d: the database has gone back in time, so start this process anew", base.Seq(), position))
+	if base.Position() > position {
+		return nil, unavailable("read the ledger", fmt.Errorf("its head was at position %d and is at %d: the database has gone back in time, so start this process anew", base.Position(), position))
 	}
 	ledger, err := s.reads.ledger(ctx, base.Ledger, position, at)
 	if err != nil {
@@ -111,7 +111,7 @@ func (s *Store) ledgerFor(ctx context.Context, records []ownership.Record) (*cer
 		return nil, err
 	}
 	for _, r := range records {
-		if r.LedgerSeq > ledger.Seq() {
+		if r.LedgerPosition > ledger.Position() {
 			return s.refreshLedger(ctx)
 		}
 	}
@@ -145,8 +145,8 @@ func (s *Store) ledgerEntries(ctx context.Context, after int64, at time.Time) (e
 	}
 	last = after
 	for _, d := range documents {
-		if seq := d.Fields[fieldSeq].GetIntegerValue(); seq < fenceBeyond {
-			last = max(last, seq)
+		if at := d.Fields[fieldSeq].GetIntegerValue(); at < fenceBeyond {
+			last = max(last, at)
 		}
 		if path.Base(d.Name) != fenceID {
 			entries = append(entries, s.decodeLedgerEntry(ctx, d))

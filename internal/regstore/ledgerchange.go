@@ -117,7 +117,7 @@ func (s *Store) readLedger(ctx context.Context, changes []*queuedChange) (ledger
 // commitLedger commits entries and the head, on the condition that all are as
 // they were read. Then this process folds with them at once.
 func (s *Store) commitLedger(ctx context.Context, read ledgerDocuments, entries []ownership.LedgerEntry) error {
-	last := entries[len(entries)-1].Seq
+	last := entries[len(entries)-1].Position
 	writes := []docdb.Write{s.headWrite(last, read.documents[s.headName()])}
 	for _, e := range entries {
 		name := s.ledgerName(e.EventName())
@@ -140,9 +140,9 @@ func (s *Store) commitLedger(ctx context.Context, read ledgerDocuments, entries 
 // that fails it goes on as the others do, who do not know of the commit yet.
 func (s *Store) appended(ctx context.Context, before, last int64, entries []ownership.LedgerEntry, sent time.Time) {
 	switch known := s.cached.Load(); {
-	case known.Seq() == before:
+	case known.Position() == before:
 		s.advance(&certifiedLedger{known.With(last, entries), sent})
-	case known.Seq() < before:
+	case known.Position() < before:
 		_, _ = s.refreshLedger(ctx)
 	}
 }

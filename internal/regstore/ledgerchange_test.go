@@ -61,10 +61,10 @@ func TestAllMovesOfABatchAreOneCommit(t *testing.T) {
 	for _, reader := range []*fsregistry.Store{s, open(t, p)} {
 		snapshot, err := reader.Read(t.Context(), nil)
 		require.NoError(t, err)
-		require.EqualValues(t, n, snapshot.Ledger.Seq())
+		require.EqualValues(t, n, snapshot.Ledger.Position())
 		require.Len(t, snapshot.Ledger.Entries(), n)
 		for _, e := range snapshot.Ledger.Entries() {
-			require.Equal(t, fmt.Sprint("m", e.Seq-1), e.ID, "positions are in the order of the changes")
+			require.Equal(t, fmt.Sprint("m", e.Position-1), e.ID, "positions are in the order of the changes")
 		}
 	}
 	meter.Reset()
@@ -160,7 +160,7 @@ func TestALostRaceForTheHeadIsRunAgain(t *testing.T) {
 	requireAll(t, ownership.Applied, s.Apply(t.Context(), tenantMoves("m", 5)))
 	snapshot, err := s.Read(t.Context(), nil)
 	require.NoError(t, err)
-	require.EqualValues(t, 3*2+5, snapshot.Ledger.Seq())
+	require.EqualValues(t, 3*2+5, snapshot.Ledger.Position())
 	require.Len(t, snapshot.Ledger.Entries(), 3*2+5)
 }
 
@@ -182,5 +182,5 @@ func TestAMoveIsGivenUpWithItsCaller(t *testing.T) {
 	requireAll(t, ownership.Applied, s.Apply(t.Context(), tenantMoves("next", 1)))
 	snapshot, err := s.Read(t.Context(), nil)
 	require.NoError(t, err)
-	require.EqualValues(t, 2, snapshot.Ledger.Seq(), "and is not committed behind its back")
+	require.EqualValues(t, 2, snapshot.Ledger.Position(), "and is not committed behind its back")
 }

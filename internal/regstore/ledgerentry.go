@@ -78,7 +78,7 @@ func jobMask() []string {
 
 func (s *Store) ledgerWrite(name string, e ownership.LedgerEntry, existing *docdb.Document) docdb.Write {
 	fields := jobFields(e)
-	fields[fieldSource], fields[fieldID], fields[fieldSeq] = docdb.Text(e.Source), docdb.Text(e.ID), docdb.Integer(e.Seq)
+	fields[fieldSource], fields[fieldID], fields[fieldSeq] = docdb.Text(e.Source), docdb.Text(e.ID), docdb.Integer(e.Position)
 	fields[fieldFormat] = docdb.Integer(entryFormat)
 	if !e.RetractionOnly {
 		fields[fieldTime], fields[fieldFrom], fields[fieldTo] = docdb.Text(e.Time.Format(time.RFC3339Nano)), docdb.Text(e.From), docdb.Text(e.To)
@@ -137,7 +137,7 @@ func jobFields(e ownership.LedgerEntry) map[string]*docdb.Value {
 		fieldRewriting: docdb.Map(job),
 	}
 	if r.Pending() && !r.Parked() {
-		fields[fieldPending] = docdb.Integer(e.Seq)
+		fields[fieldPending] = docdb.Integer(e.Position)
 	}
 	return fields
 }
@@ -167,7 +167,7 @@ func decodeMove(d *docdb.Document) (ownership.LedgerEntry, error) {
 		Version:   ownership.Version{Source: f[fieldSource].GetStringValue(), ID: f[fieldID].GetStringValue()},
 		From:      f[fieldFrom].GetStringValue(),
 		To:        f[fieldTo].GetStringValue(),
-		Seq:       f[fieldSeq].GetIntegerValue(),
+		Position:  f[fieldSeq].GetIntegerValue(),
 		ChangedAt: f[fieldChangedAt].GetTimestampValue().AsTime(),
 		Reason:    f[fieldReason].GetStringValue(),
 		Actor:     f[fieldActor].GetStringValue(),

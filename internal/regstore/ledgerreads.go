@@ -82,7 +82,7 @@ func (r *ledgerReads) keepLocked(l *ownership.Ledger) {
 	if r.underWay == 0 || l == nil {
 		return
 	}
-	r.kept = slices.DeleteFunc(r.kept, func(k *ownership.Ledger) bool { return k.Seq() == l.Seq() })
+	r.kept = slices.DeleteFunc(r.kept, func(k *ownership.Ledger) bool { return k.Position() == l.Position() })
 	r.kept = append(r.kept, l)
 	if extra := len(r.kept) - mostKept; extra > 0 {
 		r.kept = slices.Delete(r.kept, 0, extra)
@@ -92,7 +92,7 @@ func (r *ledgerReads) keepLocked(l *ownership.Ledger) {
 // ledger returns the ledger at a position, where the head was at a time. It waits
 // for no longer than ctx.
 func (r *ledgerReads) ledger(ctx context.Context, base *ownership.Ledger, position int64, at time.Time) (*ownership.Ledger, error) {
-	if base.Seq() == position {
+	if base.Position() == position {
 		return base, nil
 	}
 	if ledger, _, ok := r.find(base, position); ok {
@@ -124,12 +124,12 @@ func (r *ledgerReads) find(base *ownership.Ledger, position int64) (ledger, befo
 	before = base
 	var after *ownership.Ledger
 	for _, l := range append(slices.Clone(r.kept), newest) {
-		switch seq := l.Seq(); {
-		case seq == position:
+		switch at := l.Position(); {
+		case at == position:
 			return l, nil, true
-		case seq < position && seq > before.Seq():
+		case at < position && at > before.Position():
 			before = l
-		case seq > position && (after == nil || seq < after.Seq()):
+		case at > position && (after == nil || at < after.Position()):
 			after = l
 		}
 	}
@@ -200,7 +200,7 @@ func (r *ledgerReads) findOrQuery(ctx context.Context, w *wantedLedger) (*owners
 	if ok {
 		return ledger, nil
 	}
-	changed, last, err := r.store.ledgerEntries(ctx, before.Seq(), w.at)
+	changed, last, err := r.store.ledgerEntries(ctx, before.Position(), w.at)
 	if err != nil {
 		return nil, err
 	}

@@ -62,8 +62,8 @@ func (o *overtaken) read(owner string) {
 		snapshot, err := o.reader.Read(context.Background(), []registry.Resource{oldThread})
 		if err != nil {
 			o.t.Errorf("at position %d: %v", at, err)
-		} else if got := snapshot.Records[0].History.Owner(snapshot.Ledger); snapshot.Ledger.Seq() != at || got != owner {
-			o.t.Errorf("position %d and owner %s, want %d and %s", snapshot.Ledger.Seq(), got, at, owner)
+		} else if got := snapshot.Records[0].History.Owner(snapshot.Ledger); snapshot.Ledger.Position() != at || got != owner {
+			o.t.Errorf("position %d and owner %s, want %d and %s", snapshot.Ledger.Position(), got, at, owner)
 		}
 	})
 	<-o.seen
@@ -72,7 +72,7 @@ func (o *overtaken) read(owner string) {
 func (o *overtaken) position() int64 {
 	snapshot, err := o.writer.Read(context.Background(), nil)
 	require.NoError(o.t, err)
-	return snapshot.Ledger.Seq()
+	return snapshot.Ledger.Position()
 }
 
 func (o *overtaken) queries() int64 { return o.meter.Calls("RunQuery") }
@@ -137,7 +137,7 @@ func TestAQueryOfTheLedgerThatHangsHoldsUpNoOther(t *testing.T) {
 
 	snapshot, err := s.Read(t.Context(), nil)
 	require.NoError(t, err)
-	require.EqualValues(t, 1, snapshot.Ledger.Seq())
+	require.EqualValues(t, 1, snapshot.Ledger.Position())
 	select {
 	case <-cancelled:
 		t.Fatal("somebody waits for it")
@@ -184,5 +184,5 @@ func TestAQueryOfTheLedgerThatFailsIsTheErrorOfAllThatWaitForIt(t *testing.T) {
 	failing.Store(false)
 	snapshot, err := s.Read(t.Context(), nil)
 	require.NoError(t, err)
-	require.EqualValues(t, 1, snapshot.Ledger.Seq())
+	require.EqualValues(t, 1, snapshot.Ledger.Position())
 }

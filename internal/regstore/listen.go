@@ -69,7 +69,7 @@ func (s *Store) listenOnce(ctx context.Context, cursor *ownership.FeedCursor, la
 	}
 	l := listening{
 		store: s, cursor: cursor, heard: heard, end: end, last: last, began: time.Now(),
-		position: start.Ledger.Seq(), layout: s.head.Load().layout, whole: func() { connecting.Stop() },
+		position: start.Ledger.Position(), layout: s.head.Load().layout, whole: func() { connecting.Stop() },
 	}
 	return s.db.Listen(ctx, targets, func(e docdb.Event) { l.take(ctx, e) })
 }

@@ -82,7 +82,7 @@ func TestAReadTakesOneMoreRequestAtMostWhateverTheHeadDoes(t *testing.T) {
 			at := position + 1 // one move before the read is sent
 			snapshot, err := s.Read(t.Context(), []registry.Resource{old, resource})
 			require.NoError(t, err)
-			require.EqualValues(t, at, snapshot.Ledger.Seq(), "the ledger of the read's own time")
+			require.EqualValues(t, at, snapshot.Ledger.Position(), "the ledger of the read's own time")
 			require.Equal(t, fmt.Sprint("t_", at), snapshot.Records[0].History.Owner(snapshot.Ledger))
 			require.Equal(t, "t_0", snapshot.Records[1].History.Owner(snapshot.Ledger))
 		}))
@@ -98,7 +98,7 @@ func TestAReadTakesOneMoreRequestAtMostWhateverTheHeadDoes(t *testing.T) {
 		cursor.Begin(time.Now())
 		batch, err := s.Changes(t.Context(), cursor)
 		require.NoError(t, err)
-		require.EqualValues(t, at, batch.Ledger.Seq())
+		require.EqualValues(t, at, batch.Ledger.Position())
 	}), "the change feed, whose entries are one of the queries")
 }
 
@@ -122,7 +122,7 @@ func TestAReadThatIsOvertakenByAnotherFoldsWithTheLedgerOfItsOwnTime(t *testing.
 		position++
 		snapshot, err := s.Read(context.Background(), nil) // what the process knows is later than what the first read saw
 		require.NoError(t, err)
-		require.EqualValues(t, position, snapshot.Ledger.Seq())
+		require.EqualValues(t, position, snapshot.Ledger.Position())
 		nested = false
 	}))
 	nested = false
@@ -132,7 +132,7 @@ func TestAReadThatIsOvertakenByAnotherFoldsWithTheLedgerOfItsOwnTime(t *testing.
 		at := position + 1
 		snapshot, err := s.Read(t.Context(), []registry.Resource{old})
 		require.NoError(t, err)
-		require.EqualValues(t, at, snapshot.Ledger.Seq())
+		require.EqualValues(t, at, snapshot.Ledger.Position())
 		require.Equal(t, fmt.Sprint("t_", at), snapshot.Records[0].History.Owner(snapshot.Ledger))
 	}
 }

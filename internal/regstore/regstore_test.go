@@ -240,7 +240,7 @@ func TestAmbiguousCommitsAreSettledByReading(t *testing.T) {
 			snapshot, err := s.Read(t.Context(), []registry.Resource{creations("old", 1)[0].Resource})
 			require.NoError(t, err)
 			require.LessOrEqual(t, len(snapshot.Records[0].History), 2, "nothing is there twice")
-			require.Len(t, snapshot.Ledger.Entries(), int(snapshot.Ledger.Seq()), "no position is taken twice")
+			require.Len(t, snapshot.Ledger.Entries(), int(snapshot.Ledger.Position()), "no position is taken twice")
 			require.LessOrEqual(t, len(feed(t, outside(t, p))), 1)
 		})
 	}

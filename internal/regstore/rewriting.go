@@ -29,18 +29,18 @@ const leaseFormat = 1
 
 func (s *Store) leaseName() string { return s.db.Name(LedgerCollection, rewritingID) }
 
-// ClaimJob implements ownership.Rewriter. Where nothing is pending it costs the
+// LeaseJob implements ownership.Rewriter. Where nothing is pending it costs the
 // one read that a query is billed at least.
-func (s *Store) ClaimJob(ctx context.Context, holder string, lease time.Duration, except ...int64) (ownership.Job, error) {
+func (s *Store) LeaseJob(ctx context.Context, holder string, lease time.Duration, except ...int64) (ownership.Job, error) {
 	pending, err := s.firstPending(ctx, except)
 	if err != nil {
-		return ownership.Job{}, fmt.Errorf("claim a job: %w", err)
+		return ownership.Job{}, fmt.Errorf("lease a job: %w", err)
 	}
 	if pending == nil {
 		return ownership.Job{}, ownership.ErrNoJob
 	}
 	ctx, done := s.telemetry.start(ctx, "lease_job", 1)
-	job, err := s.claimJob(ctx, pending, holder, lease)
+	job, err := s.leaseJob(ctx, pending, holder, lease)
 	if errors.Is(err, ownership.ErrNoJob) { // another worker has it
 		done(nil)
 	} else {
@@ -79,10 +79,10 @@ func (s *Store) firstPending(ctx context.Context, except []int64) (*docdb.Docume
 	}
 }
 
-func (s *Store) claimJob(ctx context.Context, pending *docdb.Document, holder string, lease time.Duration) (ownership.Job, error) {
+func (s *Store) leaseJob(ctx context.Context, pending *docdb.Document, holder string, lease time.Duration) (ownership.Job, error) {
 	documents, now, err := s.get(ctx, []string{s.leaseName()})
 	if err != nil {
-		return ownership.Job{}, fmt.Errorf("claim a job: %w", err)
+		return ownership.Job{}, fmt.Errorf("lease a job: %w", err)
 	}
 	held := documents[s.leaseName()]
 	if h := held.GetFields()[fieldHolder].GetStringValue(); h != "" && h != holder {
@@ -92,7 +92,7 @@ func (s *Store) claimJob(ctx context.Context, pending *docdb.Document, holder st
 		}
 	}
 	if _, err := decodeFormat(held); err != nil {
-		return ownership.Job{}, fmt.Errorf("claim a job: %w", s.tooNew(ctx, "ledger", ownership.TooNew(shortName(s.leaseName()), err)))
+		return ownership.Job{}, fmt.Errorf("lease a job: %w", s.tooNew(ctx, "ledger", ownership.TooNew(shortName(s.leaseName()), err)))
 	}
 	// What this process knows of the ledger may be from before the change.
 	ledger, err := s.refreshLedger(ctx)
@@ -100,19 +100,19 @@ func (s *Store) claimJob(ctx context.Context, pending *docdb.Document, holder st
 		err = cmp.Or(ledger.Blocked(), s.mayWrite(ctx))
 	}
 	if err != nil {
-		return ownership.Job{}, fmt.Errorf("claim a job: %w", err)
+		return ownership.Job{}, fmt.Errorf("lease a job: %w", err)
 	}
 	entry := decodeLedgerEntry(pending)
 	if now.Before(entry.Rewriting.RetryAt) { // by the store's clock
 		return ownership.Job{}, ownership.ErrNoJob
 	}
-	entry.Rewriting = entry.Rewriting.Claimed(holder, now, pending.UpdateTime.AsTime())
+	entry.Rewriting = entry.Rewriting.Leased(holder, now, pending.UpdateTime.AsTime())
 	job, err := s.putJob(ctx, ownership.Job{Entry: entry, Lease: lease}, docdb.AsRead(pending), docdb.AsRead(held))
 	if docdb.LostTheRace(err) {
 		return ownership.Job{}, ownership.ErrNoJob
 	}
 	if err != nil {
-		return ownership.Job{}, fmt.Errorf("claim a job: %w", err)
+		return ownership.Job{}, fmt.Errorf("lease a job: %w", err)
 	}
 	return job, nil
 }
@@ -235,7 +235,7 @@ func (s *Store) Rewrite(ctx context.Context, records []ownership.Record) (writte
 	return int(b.written.Load()), named("rewrite", unread)
 }
 
-// Settling implements ownership.Rewriter.
-func (s *Store) Settling() time.Duration {
+// WriterHorizon implements ownership.Rewriter.
+func (s *Store) WriterHorizon() time.Duration {
 	return s.ledgerStaleness + s.commitDeadline
 }

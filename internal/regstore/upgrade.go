@@ -124,7 +124,7 @@ func (u *upgrade) fence(ctx context.Context) error {
 	} else if since, err = u.putUpFence(ctx, head); err != nil {
 		return err
 	}
-	wait := u.Settling() - max(0, now.Sub(since))
+	wait := u.WriterHorizon() - max(0, now.Sub(since))
 	if wait <= 0 {
 		return nil
 	}
@@ -178,8 +178,8 @@ func (u *upgrade) entries(ctx context.Context) error {
 	var entries []ownership.LedgerEntry
 	position := int64(0)
 	for _, d := range documents {
-		if seq := d.Fields[fieldSeq].GetIntegerValue(); seq < fenceBeyond {
-			position = max(position, seq)
+		if at := d.Fields[fieldSeq].GetIntegerValue(); at < fenceBeyond {
+			position = max(position, at)
 		}
 		if path.Base(d.Name) == fenceID {
 			continue
@@ -217,7 +217,7 @@ func (u *upgrade) finish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	head, position := documents[u.headName()], u.ledger.Seq()
+	head, position := documents[u.headName()], u.ledger.Position()
 	if head == nil && !u.over {
 		u.o.Tell(fmt.Sprintf("the ledger's head is made anew, at position %d", position))
 	} else if before := head.Fields[fieldPosition].GetIntegerValue(); !u.over && before != position {

@@ -31,7 +31,7 @@ func (r *replay) apply(ctx context.Context, b *batch) error {
 func (b *batch) works() (ledger, rest []*consumer.Work) {
 	for _, it := range b.items {
 		switch {
-		case it.Result.Verdict == handlers.Refused: // it was not understood, or not asked for
+		case it.Result.Outcome == handlers.Refused: // it was not understood, or not asked for
 		case it.OfLedger():
 			ledger = append(ledger, &it.Work)
 		default:
@@ -44,7 +44,7 @@ func (b *batch) works() (ledger, rest []*consumer.Work) {
 // failed returns why a line could not be applied, nil if all could so far.
 func (b *batch) failed() error {
 	for _, it := range b.items {
-		if it.Result.Verdict == handlers.Transient {
+		if it.Result.Outcome == handlers.Transient {
 			return fmt.Errorf("%s: %w", it.at, it.Result.Err)
 		}
 	}
@@ -54,7 +54,7 @@ func (b *batch) failed() error {
 // settle tells what became of the lines of a batch, and counts them.
 func (r *replay) settle(b *batch) error {
 	for _, it := range b.items {
-		if it.Result.Verdict == handlers.Refused && r.o.Refused != nil {
+		if it.Result.Outcome == handlers.Refused && r.o.Refused != nil {
 			refusal := Refusal{it.at.File, it.at.Line, it.Result.Refusal.Reason, it.Result.Refusal.Detail, it.text}
 			if err := r.watermark.locked(func() error { return r.o.Refused(refusal) }); err != nil {
 				return fmt.Errorf("note refused line %s: %w", it.at, err)

@@ -61,7 +61,7 @@ func (w *watermark) done(b *batch) Counts {
 	o := w.open[i]
 	o.done = true
 	for _, it := range b.items {
-		o.after.Counts.add(it.what(), it.Result.Verdict, 1)
+		o.after.Counts.add(it.what(), it.Result.Outcome, 1)
 	}
 	for len(w.open) > 0 && w.open[0].done {
 		w.at.Position, w.at.Digest = w.open[0].after.Position, w.open[0].after.Digest

@@ -46,28 +46,28 @@ func (it *item) what() What {
 
 // Counts says how many lines there were, by what they say and what became of
 // them.
-type Counts map[What]map[handlers.Verdict]int
+type Counts map[What]map[handlers.Outcome]int
 
-func (c Counts) add(what What, verdict handlers.Verdict, n int) {
+func (c Counts) add(what What, outcome handlers.Outcome, n int) {
 	if c[what] == nil {
-		c[what] = map[handlers.Verdict]int{}
+		c[what] = map[handlers.Outcome]int{}
 	}
-	c[what][verdict] += n
+	c[what][outcome] += n
 }
 
 // merge adds the counts of d to c.
 func (c Counts) merge(d Counts) {
-	for what, verdicts := range d {
-		for verdict, n := range verdicts {
-			c.add(what, verdict, n)
+	for what, outcomes := range d {
+		for outcome, n := range outcomes {
+			c.add(what, outcome, n)
 		}
 	}
 }
 
 // Total is how many lines there were.
 func (c Counts) Total() (n int) {
-	for _, verdicts := range c {
-		for _, count := range verdicts {
+	for _, outcomes := range c {
+		for _, count := range outcomes {
 			n += count
 		}
 	}
@@ -75,9 +75,9 @@ func (c Counts) Total() (n int) {
 }
 
 // Of is how many lines ended so.
-func (c Counts) Of(verdict handlers.Verdict) (n int) {
-	for _, verdicts := range c {
-		n += verdicts[verdict]
+func (c Counts) Of(outcome handlers.Outcome) (n int) {
+	for _, outcomes := range c {
+		n += outcomes[outcome]
 	}
 	return n
 }

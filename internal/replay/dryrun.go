@@ -105,14 +105,14 @@ func (d *DryRun) changeLedger(changes []ownership.Change, indexes []int, outcome
 	for j, i := range indexes {
 		pure[j] = changes[i].Entry.LedgerChange()
 	}
-	writes, became := ownership.UpdateLedger(d.ledger.Seq(), time.Now(), d.entries, pure)
+	writes, became := ownership.UpdateLedger(d.ledger.Position(), time.Now(), d.entries, pure)
 	for j, i := range indexes {
 		outcomes[i] = became[j]
 	}
 	for _, e := range writes {
 		d.entries[e.EventName()] = e
 	}
-	d.ledger = d.ledger.With(d.ledger.Seq()+int64(len(writes)), writes)
+	d.ledger = d.ledger.With(d.ledger.Position()+int64(len(writes)), writes)
 }
 
 // load gets the resources of changes into memory. Those that are named for the first

@@ -84,7 +84,7 @@ func TestTheRetractionOfAMoveTakesItsParkedJobUp(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		w.create(w.store, "t_p", ids(3)...)
 		w.move(w.store, "t_p", "t_q", "bad")
-		job, err := w.store.ClaimJob(t.Context(), "w", time.Minute)
+		job, err := w.store.LeaseJob(t.Context(), "w", time.Minute)
 		require.NoError(t, err)
 		for range ownership.MostTries {
 			job.Entry.Rewriting = job.Entry.Rewriting.FailedAt(job.Now, errors.New("no").Error(), false)

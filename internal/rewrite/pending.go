@@ -29,7 +29,7 @@ func (p Planner) Pending(ctx context.Context, moves []ownership.LedgerEntry) ([]
 	if len(moves) == 0 {
 		return nil, nil
 	}
-	slices.SortFunc(moves, func(a, b ownership.LedgerEntry) int { return cmp.Compare(a.Seq, b.Seq) })
+	slices.SortFunc(moves, func(a, b ownership.LedgerEntry) int { return cmp.Compare(a.Position, b.Position) })
 	start, err := p.Store.Read(ctx, nil) // for the store's time
 	if err != nil {
 		return nil, fmt.Errorf("pending jobs: %w", err)
@@ -63,7 +63,7 @@ func (p Planner) left(m ownership.LedgerEntry, documents int64, now time.Time, t
 	if committed.IsZero() {
 		committed = m.ChangedAt
 	}
-	last := max(turn, committed.Add(p.Store.Settling()).Sub(now)) // its last pass begins
+	last := max(turn, committed.Add(p.Store.WriterHorizon()).Sub(now)) // its last pass begins
 	if r.Passed > 0 {
 		last = max(last, turn+rest)
 	}

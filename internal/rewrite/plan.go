@@ -80,7 +80,7 @@ func (p Planner) Move(ctx context.Context, from, to string) (Plan, error) {
 	move := ownership.LedgerEntry{From: from, To: to, Version: ownership.Version{Time: start.ReadTime, Source: "plan", ID: "plan"}}
 	plan, err := p.visit(ctx, visit{
 		tenants: []string{from}, job: []string{from}, at: start.ReadTime,
-		before: start.Ledger, after: ownership.NewLedger(start.Ledger.Seq()+1, append(slices.Clone(start.Ledger.Entries()), move)),
+		before: start.Ledger, after: ownership.NewLedger(start.Ledger.Position()+1, append(slices.Clone(start.Ledger.Entries()), move)),
 	})
 	if err != nil {
 		return plan, err
@@ -103,7 +103,7 @@ func (p Planner) Retraction(ctx context.Context, move ownership.LedgerEntry) (Pl
 	}
 	plan, err := p.visit(ctx, visit{
 		tenants: []string{move.From, move.To}, job: []string{move.From}, at: start.ReadTime,
-		before: start.Ledger, after: ownership.NewLedger(start.Ledger.Seq()+1, entries), retracted: &move,
+		before: start.Ledger, after: ownership.NewLedger(start.Ledger.Position()+1, entries), retracted: &move,
 	})
 	if err != nil {
 		return plan, err
@@ -242,12 +242,12 @@ func (p Planner) lag(ctx context.Context, plan *Plan, retracted *ownership.Ledge
 	if plan.Pending, err = p.Pending(ctx, moves); err != nil {
 		return err
 	}
-	settling, work := p.Store.Settling(), p.Rate.Duration(plan.Reads)
-	plan.Lag = settling
+	horizon, work := p.Store.WriterHorizon(), p.Rate.Duration(plan.Reads)
+	plan.Lag = horizon
 	if n := len(plan.Pending); n > 0 {
-		plan.Lag = max(settling, plan.Pending[n-1].Left)
+		plan.Lag = max(horizon, plan.Pending[n-1].Left)
 	}
-	if plan.Lag += work; 0 < settling && work <= settling {
+	if plan.Lag += work; 0 < horizon && work <= horizon {
 		plan.Reads *= 2 // a first and a last pass
 	}
 	return nil

@@ -72,7 +72,7 @@ func TestPendingJobsSayHowLongTheyTakeWithTheWaitAndThePassesToCome(t *testing.T
 		require.Len(t, plan.Pending, 2)
 		require.Equal(t, 26*time.Second, plan.Lag.Round(time.Second), "a plan stands behind both")
 
-		job, err := w.store.ClaimJob(t.Context(), "w", time.Hour)
+		job, err := w.store.LeaseJob(t.Context(), "w", time.Hour)
 		require.NoError(t, err)
 		job.Entry.Rewriting.Total, job.Entry.Rewriting.Passed = 20, 20
 		job, err = w.store.SaveJob(t.Context(), job)
@@ -89,7 +89,7 @@ func TestPendingJobsSayHowLongTheyTakeWithTheWaitAndThePassesToCome(t *testing.T
 func TestTheRampIsFollowedFromWhereTheWorkerIs(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		w.move(w.store, "t_a", "t_b", "m")
-		job, err := w.store.ClaimJob(t.Context(), "w", time.Hour)
+		job, err := w.store.LeaseJob(t.Context(), "w", time.Hour)
 		require.NoError(t, err)
 		r := &job.Entry.Rewriting
 		r.Last, r.Total, r.Passed = true, 10_000_000, 9_000_000

@@ -39,7 +39,7 @@
 // # Passes
 //
 // A job ends with a pass that begins when no writer can be left that does not
-// know of the change: Store.Settling after its commit. If all documents can
+// know of the change: Store.WriterHorizon after its commit. If all documents can
 // be done before that, a first pass serves readers sooner.
 //
 // # Telemetry
@@ -138,7 +138,7 @@ func (w *Worker) Run(ctx context.Context) {
 // (registry.ErrTooNew), it is passed over for a while.
 func (w *Worker) RunNext(ctx context.Context) (err error) {
 	defer recovered(&err)
-	claimed, err := w.claim(ctx)
+	leased, err := w.leaseJob(ctx)
 	if err != nil {
 		return err
 	}
@@ -147,12 +147,12 @@ func (w *Worker) RunNext(ctx context.Context) (err error) {
 	r := &run{
 		Worker:   w,
 		commits:  commits,
-		job:      claimed,
-		from:     claimed.Entry.Rewriting,
+		job:      leased,
+		from:     leased.Entry.Rewriting,
 		at:       time.Now(),
 		governor: governor.New(w.o.Rate),
-		logger: w.o.Logger.With("move", claimed.Entry.ID, "source", claimed.Entry.Source,
-			"from", claimed.Entry.From, "to", claimed.Entry.To, "retracted", claimed.Entry.Retracted()),
+		logger: w.o.Logger.With("move", leased.Entry.ID, "source", leased.Entry.Source,
+			"from", leased.Entry.From, "to", leased.Entry.To, "retracted", leased.Entry.Retracted()),
 	}
 	err = r.do(ctx)
 	return r.ended(ctx, err)
@@ -166,10 +166,10 @@ func (r *run) ended(ctx context.Context, err error) error {
 	switch outcome {
 	case done, leaseLost:
 	case interrupted:
-		r.giveBack()
+		r.release()
 	case tooNew:
-		r.giveBack()
-		again := r.passing.over(r.job.Entry.Seq, time.Now())
+		r.release()
+		again := r.passing.over(r.job.Entry.Position, time.Now())
 		r.logger.Error("the rewriting for a move met what this version does not understand: it waits for a release that does, and others go first",
 			"error", err, "again_in", again)
 		err = fmt.Errorf("%w: %w", errPassedOver, err)
@@ -212,8 +212,8 @@ func outlasting(ctx context.Context, d time.Duration) (context.Context, context.
 	return longer, func() { stop(); cancel() }
 }
 
-func (w *Worker) claim(ctx context.Context) (ownership.Job, error) {
+func (w *Worker) leaseJob(ctx context.Context) (ownership.Job, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	return w.store.ClaimJob(ctx, w.o.Holder, w.o.Lease, w.passing.positions(time.Now())...)
+	return w.store.LeaseJob(ctx, w.o.Holder, w.o.Lease, w.passing.positions(time.Now())...)
 }

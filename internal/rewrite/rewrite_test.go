@@ -283,7 +283,7 @@ func TestAWorkerThatLostItsLeaseStops(t *testing.T) {
 		soon(func() {
 			stopped.Store(true)
 			time.Sleep(time.Hour)
-			_, err := w.store.ClaimJob(t.Context(), "another", time.Minute)
+			_, err := w.store.LeaseJob(t.Context(), "another", time.Minute)
 			assert.NoError(t, err)
 			stopped.Store(false)
 		})
@@ -332,11 +332,11 @@ func (s *silent) wait(ctx context.Context, method string) error {
 	return fmt.Errorf("%s: %w: %w", method, registry.ErrUnavailable, ctx.Err())
 }
 
-func (s *silent) ClaimJob(ctx context.Context, holder string, lease time.Duration, except ...int64) (ownership.Job, error) {
-	if err := s.wait(ctx, "ClaimJob"); err != nil {
+func (s *silent) LeaseJob(ctx context.Context, holder string, lease time.Duration, except ...int64) (ownership.Job, error) {
+	if err := s.wait(ctx, "LeaseJob"); err != nil {
 		return ownership.Job{}, err
 	}
-	return s.Rewriter.ClaimJob(ctx, holder, lease, except...)
+	return s.Rewriter.LeaseJob(ctx, holder, lease, except...)
 }
 
 func (s *silent) SaveJob(ctx context.Context, job ownership.Job) (ownership.Job, error) {
@@ -368,7 +368,7 @@ func (s *silent) Rewrite(ctx context.Context, records []ownership.Record) (int, 
 }
 
 func TestACallThatIsNeverAnsweredDoesNotHoldUpTheWorkerForEver(t *testing.T) {
-	for _, method := range []string{"ClaimJob", "SaveJob", "Affected", "Rewrite"} {
+	for _, method := range []string{"LeaseJob", "SaveJob", "Affected", "Rewrite"} {
 		t.Run(method, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
@@ -388,7 +388,7 @@ func TestACallThatIsNeverAnsweredDoesNotHoldUpTheWorkerForEver(t *testing.T) {
 }
 
 func TestAWorkerThatIsToEndDoesSoWithinItsTimeThoughTheStoreIsSilent(t *testing.T) {
-	for _, method := range []string{"ClaimJob", "CountAffected", "SaveJob", "Affected", "Rewrite"} {
+	for _, method := range []string{"LeaseJob", "CountAffected", "SaveJob", "Affected", "Rewrite"} {
 		t.Run(method, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)

@@ -43,7 +43,7 @@ func (r *run) do(ctx context.Context) (err error) {
 				return err
 			}
 		}
-		if err := r.awaitSettled(ctx); err != nil {
+		if err := r.awaitHorizon(ctx); err != nil {
 			return err
 		}
 		progress.Last, progress.Cursor, progress.Passed = true, "", 0
@@ -71,7 +71,7 @@ func (r *run) do(ctx context.Context) (err error) {
 // firstPassFits reports whether all documents can be visited in the time that
 // there is to wait.
 func (r *run) firstPassFits() bool {
-	total, wait := r.job.Entry.Rewriting.Total, r.untilSettled()
+	total, wait := r.job.Entry.Rewriting.Total, r.untilHorizon()
 	return total > 0 && wait > 0 && r.o.Rate.Duration(total) <= wait
 }
 
@@ -87,7 +87,7 @@ func (r *run) begin(ctx context.Context) {
 			return
 		}
 		progress.Total = total
-		r.logger.Info("rewriting begins", "documents", total, "at_least", (r.o.Rate.Duration(total) + r.untilSettled()).Round(time.Millisecond))
+		r.logger.Info("rewriting begins", "documents", total, "at_least", (r.o.Rate.Duration(total) + r.untilHorizon()).Round(time.Millisecond))
 		return
 	}
 	r.logger.Info("rewriting is taken up", "documents", progress.Total, "passed", progress.Passed, "last_pass", progress.Last)
@@ -102,15 +102,15 @@ func (r *run) count(ctx context.Context) (int64, error) {
 // now is the store's time, carried on by this process's clock.
 func (r *run) now() time.Time { return r.job.Now.Add(time.Since(r.at)) }
 
-// untilSettled is how long there may still be writers that do not know of the
+// untilHorizon is how long there may still be writers that do not know of the
 // change.
-func (r *run) untilSettled() time.Duration {
-	return max(0, r.job.Entry.Rewriting.CommittedAt.Add(r.store.Settling()).Sub(r.now()))
+func (r *run) untilHorizon() time.Duration {
+	return max(0, r.job.Entry.Rewriting.CommittedAt.Add(r.store.WriterHorizon()).Sub(r.now()))
 }
 
-func (r *run) awaitSettled(ctx context.Context) error {
+func (r *run) awaitHorizon(ctx context.Context) error {
 	for {
-		left := r.untilSettled()
+		left := r.untilHorizon()
 		if left == 0 {
 			return nil
 		}
@@ -232,8 +232,8 @@ func (r *run) save() error {
 	return nil
 }
 
-// giveBack stores the progress and lets another worker have the job at once.
-func (r *run) giveBack() {
+// release stores the progress and lets another worker have the job at once.
+func (r *run) release() {
 	r.job.Entry.Rewriting.State = ownership.RewritingQueued
 	if err := r.save(); err != nil {
 		r.logger.Warn("the job of rewriting was not given back; another worker takes it up when the lease has run out", "error", err)

@@ -49,7 +49,7 @@ func (s *registryWorld) worker(p *process) {
 			s.learn(m, outcomes[:len(m.changes)])
 			result := handlers.Reduce(outcomes[:len(m.changes)])
 			outcomes = outcomes[len(m.changes):]
-			if result.Verdict != handlers.Transient {
+			if result.Outcome != handlers.Transient {
 				m.acked = true
 			}
 			if m.holder == p {

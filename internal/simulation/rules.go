@@ -232,4 +232,4 @@ func (p *process) freeze(c *docdbtest.Call, name string) {
 // hasty is a store that waits for nobody to settle.
 type hasty struct{ ownership.Rewriter }
 
-func (hasty) Settling() time.Duration { return 0 }
+func (hasty) WriterHorizon() time.Duration { return 0 }

@@ -49,7 +49,7 @@ func feedBegins(t *testing.T, b Backend) {
 	batch, told := f.read()
 	require.True(t, batch.Missed, "nothing from before may be relied on")
 	require.Empty(t, told)
-	require.EqualValues(t, 1, batch.Ledger.Seq())
+	require.EqualValues(t, 1, batch.Ledger.Position())
 	require.False(t, batch.At.IsZero())
 	batch, _ = f.read()
 	require.False(t, batch.Missed)
@@ -73,10 +73,10 @@ func feedTellsChanges(t *testing.T, b Backend) {
 	apply(t, writer, tenantMoved("t_b", "t_c", 3, "m2"))
 	batch, told = f.read()
 	require.Empty(t, told)
-	require.EqualValues(t, 1, batch.Ledger.Seq())
+	require.EqualValues(t, 1, batch.Ledger.Position())
 	require.Equal(t, kinds(ownership.Applied)[0], writer.Apply(context.Background(), []ownership.Change{ownership.Retraction(ownership.Version{Source: "//nexus", ID: "m2"}, "", "")})[0].Kind)
 	batch, _ = f.read()
-	require.EqualValues(t, 2, batch.Ledger.Seq())
+	require.EqualValues(t, 2, batch.Ledger.Position())
 }
 
 // One commit is one entry, whatever it changes.
@@ -170,8 +170,8 @@ func feedIsOfOneTime(t *testing.T, b Backend) {
 		for _, e := range f.told {
 			told[e.ID] = true
 		}
-		require.GreaterOrEqual(t, len(told), int(batch.Ledger.Seq()))
-		require.LessOrEqual(t, len(told), int(batch.Ledger.Seq())+1)
+		require.GreaterOrEqual(t, len(told), int(batch.Ledger.Position()))
+		require.LessOrEqual(t, len(told), int(batch.Ledger.Position())+1)
 	}
 	require.Len(t, told, rounds, "nothing that was acknowledged is missing")
 	running.Wait()

@@ -28,10 +28,10 @@ func ledgerBatch(t *testing.T, b Backend) {
 	require.Equal(t, want, apply(t, s, changes...), "each has the outcome that it would have alone")
 
 	_, ledger := read(t, b.Open(), thread("1"))
-	require.EqualValues(t, rows+1, ledger.Seq(), "an entry takes one position, whatever is in the batch")
+	require.EqualValues(t, rows+1, ledger.Position(), "an entry takes one position, whatever is in the batch")
 	positions := map[int64]string{}
 	for _, e := range ledger.Entries() {
-		positions[e.Seq] = e.ID
+		positions[e.Position] = e.ID
 	}
 	require.Len(t, positions, rows+1)
 	require.Equal(t, "known", positions[1])
@@ -63,7 +63,7 @@ func besideMoves(t *testing.T, b Backend) {
 		default:
 		}
 		record, ledger := read(t, reader, thread("1"))
-		require.Equal(t, fmt.Sprint("t_", ledger.Seq()), record.History.Owner(ledger), "a read is of one time")
+		require.Equal(t, fmt.Sprint("t_", ledger.Position()), record.History.Owner(ledger), "a read is of one time")
 		made, err := reader.Claim(context.Background(), "t_x", canvas(fmt.Sprint(i)))
 		require.NoError(t, err, "claims go on")
 		require.True(t, made)

@@ -46,7 +46,7 @@ func retractedForEver(t *testing.T, b Backend) {
 	require.Len(t, after.Entries()[0].Retractions, 2, "who was second is known too")
 	require.Equal(t, before.Entries()[0].Retractions[0], after.Entries()[0].Retractions[0])
 	require.Equal(t, "somebody", after.Entries()[0].Retractions[0].By)
-	require.Greater(t, after.Seq(), before.Seq())
+	require.Greater(t, after.Position(), before.Position())
 }
 
 func retractionFirst(t *testing.T, b Backend) {
@@ -87,7 +87,7 @@ func retractionInABatch(t *testing.T, b Backend) {
 		require.ErrorIs(t, o.Err, registry.ErrInvalid)
 	}
 	_, after := read(t, s, thread("1"))
-	require.Equal(t, before.Seq(), after.Seq(), "what is not valid is stored nowhere")
+	require.Equal(t, before.Position(), after.Position(), "what is not valid is stored nowhere")
 }
 
 func moves(t *testing.T, b Backend) {
@@ -105,5 +105,5 @@ func moves(t *testing.T, b Backend) {
 	said := all[1].Retractions[0]
 	require.Equal(t, "ops@example.com", said.By)
 	require.True(t, at.Equal(said.At), "to the nanosecond: %s", said.At)
-	require.Equal(t, []int64{2, 3}, []int64{all[0].Seq, all[1].Seq}, "positions are in the order of commits")
+	require.Equal(t, []int64{2, 3}, []int64{all[0].Position, all[1].Position}, "positions are in the order of commits")
 }

@@ -129,7 +129,7 @@ func operatorsAtOnce(t *testing.T, b Backend) {
 	require.Equal(t, ownership.Duplicate, b.Open().Apply(context.Background(), []ownership.Change{earlier})[0].Kind)
 	again, err := b.Open().Moves(context.Background())
 	require.NoError(t, err)
-	require.Equal(t, after[0].Seq, again[0].Seq, "what was said before is not even written")
+	require.Equal(t, after[0].Position, again[0].Position, "what was said before is not even written")
 }
 
 func textsAreKept(t *testing.T, b Backend) {

@@ -188,15 +188,15 @@ func tenantMoves(t *testing.T, b Backend) {
 func ledgerPositions(t *testing.T, b Backend) {
 	s := b.Open()
 	_, l := read(t, s, thread("1"))
-	require.Zero(t, l.Seq())
+	require.Zero(t, l.Position())
 	apply(t, s, tenantMoved("t_a", "t_b", 5, "m1"))
 	apply(t, b.Open(), tenantMoved("t_c", "t_d", 4, "m2"))
 	apply(t, s, tenantMoved("t_c", "t_d", 4, "m2"))
 	_, l = read(t, s, thread("1"))
-	require.EqualValues(t, 2, l.Seq())
+	require.EqualValues(t, 2, l.Position())
 	require.Len(t, l.Entries(), 2)
 	require.Equal(t, "m2", l.Entries()[0].ID, "in version order")
-	require.EqualValues(t, 2, l.Entries()[0].Seq)
+	require.EqualValues(t, 2, l.Entries()[0].Position)
 	require.False(t, l.Entries()[0].ChangedAt.IsZero())
 }
 

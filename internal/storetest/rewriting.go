@@ -14,7 +14,7 @@ import (
 
 func claim(t *testing.T, s ownership.Rewriter, holder string) ownership.Job {
 	t.Helper()
-	job, err := s.ClaimJob(context.Background(), holder, time.Minute)
+	job, err := s.LeaseJob(context.Background(), holder, time.Minute)
 	require.NoError(t, err)
 	require.Equal(t, ownership.RewritingRunning, job.Entry.Rewriting.State)
 	require.Equal(t, holder, job.Entry.Rewriting.Holder)
@@ -23,7 +23,7 @@ func claim(t *testing.T, s ownership.Rewriter, holder string) ownership.Job {
 
 func requireNoJob(t *testing.T, s ownership.Rewriter, holder string) {
 	t.Helper()
-	_, err := s.ClaimJob(context.Background(), holder, time.Minute)
+	_, err := s.LeaseJob(context.Background(), holder, time.Minute)
 	require.ErrorIs(t, err, ownership.ErrNoJob)
 }
 
@@ -85,7 +85,7 @@ func leases(t *testing.T, b Backend) {
 	short := save(t, s, again, func(r *ownership.Rewriting) { r.Read = 7 })
 	var taken ownership.Job
 	require.Eventually(t, func() bool {
-		taken, err = other.ClaimJob(context.Background(), "two", time.Minute)
+		taken, err = other.LeaseJob(context.Background(), "two", time.Minute)
 		return err == nil
 	}, 10*time.Second, time.Millisecond, "a lease runs out by the store's clock")
 	require.Equal(t, job.Entry.ID, taken.Entry.ID)

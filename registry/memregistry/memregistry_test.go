@@ -23,5 +23,5 @@ func TestHandlesShareTheDocuments(t *testing.T) {
 	for i, owner := range []string{"t_ann", "t_bob"} {
 		require.Equal(t, owner, snapshot.Records[i].History.Owner(snapshot.Ledger))
 	}
-	require.LessOrEqual(t, store.Settling(), 2*time.Second, "rewriting is soon over")
+	require.LessOrEqual(t, store.WriterHorizon(), 2*time.Second, "rewriting is soon over")
 }

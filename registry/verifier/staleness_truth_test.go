@@ -39,7 +39,7 @@ func (x *trouble) change(c ownership.Change) {
 			return l
 		}
 		e, _, _ := ownership.LedgerEntry{}.Merge(c.Entry, false)
-		return ownership.NewLedger(l.Seq()+1, append(slices.Clone(entries), e))
+		return ownership.NewLedger(l.Position()+1, append(slices.Clone(entries), e))
 	}, func(ctx context.Context) bool {
 		return x.writer.Apply(ctx, []ownership.Change{c})[0].Kind != ownership.Failed
 	})
@@ -64,7 +64,7 @@ func (x *trouble) retract() {
 				entries[i], _, _ = e.Merge(retraction.Entry, true)
 			}
 		}
-		return ownership.NewLedger(l.Seq()+1, entries)
+		return ownership.NewLedger(l.Position()+1, entries)
 	}, func(ctx context.Context) bool {
 		return x.writer.Apply(ctx, []ownership.Change{retraction})[0].Kind != ownership.Failed
 	})

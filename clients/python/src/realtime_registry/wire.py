@@ -13,7 +13,7 @@ from .settings import Settings
 
 T = TypeVar("T")
 
-#: What an answer may have; 500 verdicts are 3 KB.
+#: What an answer may have; 500 answers are 3 KB.
 MOST_BYTES = 1 << 20
 
 

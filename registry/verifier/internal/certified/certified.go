@@ -137,7 +137,7 @@ func (c *Cache) Keep(r registry.Resource, history ownership.History, l *ownershi
 		return
 	}
 	c.telemetry.closed(c.table.insert(r, history, l, m), plainSet)
-	if cert := c.certifier.current.Load(); cert == nil || l.Seq() > cert.ledger.Seq() {
+	if cert := c.certifier.current.Load(); cert == nil || l.Position() > cert.ledger.Position() {
 		c.certifier.want() // the feed has not told of this ledger yet
 	}
 }

@@ -14,22 +14,22 @@ type facts struct {
 // everything that it had was moved away.
 func factsOf(history ownership.History, l *ownership.Ledger) facts {
 	if brief, ok := history.Brief(); ok {
-		if _, told := brief.Owner(l); told || !history.Settled(l) {
-			return facts{Brief: brief, position: l.Seq()}
+		if _, told := brief.Owner(l); told || !history.Reliable(l) {
+			return facts{Brief: brief, position: l.Position()}
 		}
 	}
-	return facts{history: history, position: l.Seq()}
+	return facts{history: history, position: l.Position()}
 }
 
 // owner folds with a ledger. It is not ok if the facts may not be relied on with
 // this one.
 func (f *facts) owner(l *ownership.Ledger) (owner string, ok bool) {
 	switch {
-	case f.position > l.Seq(): // read later than the ledger: the two may never have been true together
+	case f.position > l.Position(): // read later than the ledger: the two may never have been true together
 		return "", false
 	case f.history == nil:
 		return f.Brief.Owner(l)
-	case !f.history.Settled(l):
+	case !f.history.Reliable(l):
 		return "", false
 	}
 	return f.history.Owner(l), true
@@ -39,7 +39,7 @@ func (f *facts) owner(l *ownership.Ledger) (owner string, ok bool) {
 // may change without a notice: a creation may join the history (design §4,
 // exemptions). Checks of such a resource are read each time.
 func (f *facts) silent(l *ownership.Ledger) bool {
-	if f.position > l.Seq() {
+	if f.position > l.Position() {
 		return false
 	}
 	_, ok := f.owner(l)

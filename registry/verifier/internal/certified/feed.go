@@ -43,13 +43,13 @@ func (c *certifier) take(batch ownership.FeedBatch, sent time.Time) {
 		cert.generation = before.generation + 1
 	}
 	switch {
-	case batch.Missed, before != nil && (suspended(before.since, sent) || batch.Ledger.Seq() < before.ledger.Seq()):
+	case batch.Missed, before != nil && (suspended(before.since, sent) || batch.Ledger.Position() < before.ledger.Position()):
 		c.drop()
-	case before != nil && before.ledger.Seq() == batch.Ledger.Seq():
+	case before != nil && before.ledger.Position() == batch.Ledger.Position():
 		cert.generation = before.generation
 	}
 	c.current.Store(cert)
-	if before != nil && before.ledger.Seq() != batch.Ledger.Seq() {
+	if before != nil && before.ledger.Position() != batch.Ledger.Position() {
 		c.telemetry.closed(c.table.flip(before.ledger, batch.Ledger), tenantMoved)
 		c.table.turn(cert).deliver()
 	}
@@ -90,7 +90,7 @@ func (c *certifier) listen(ctx context.Context) {
 		began := time.Now()
 		err := c.feed.Listen(ctx, c.cursor, func(position int64) {
 			c.listening.Lives(ctx)
-			if cert := c.current.Load(); cert != nil && position > cert.ledger.Seq() {
+			if cert := c.current.Load(); cert != nil && position > cert.ledger.Position() {
 				c.want()
 			}
 		})

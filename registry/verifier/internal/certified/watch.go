@@ -135,7 +135,7 @@ func (t *table) closeWatches(match func(*watch) bool) (closed int) {
 // may differ.
 func (t *table) flip(from, to *ownership.Ledger) (closed int) {
 	return t.closeWatches(func(w *watch) bool {
-		return w.position > from.Seq() || w.facts == nil || !w.facts.same(from, to)
+		return w.position > from.Position() || w.facts == nil || !w.facts.same(from, to)
 	})
 }
 
