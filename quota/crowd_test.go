@@ -18,11 +18,17 @@ import (
 
 // far is a store that is 20 ms away, and whose documents take writes as those of
 // emulator/wire/rules do: 20 at once and five a second for long. More wait, and
-// are aborted if that takes longer than two seconds.
+// are aborted if that takes longer than two seconds. It answers so many calls a
+// second, one after another; 0: any number.
 type far struct {
 	*memquota.Store
+	answers int
+	began   time.Time
+
 	mu    sync.Mutex
 	heats map[string]*heat
+	free  time.Time   // when it can begin with the next call
+	calls map[int]int // by second
 	loads atomic.Int64
 }
 
@@ -35,18 +41,36 @@ type heat struct {
 
 const roundTrip = 20 * time.Millisecond
 
-func newFar() *far { return &far{Store: memquota.New(), heats: map[string]*heat{}} }
+func newFar(answers int) *far {
+	return &far{Store: memquota.New(), answers: answers, began: time.Now(), heats: map[string]*heat{}, calls: map[int]int{}}
+}
+
+// arrive takes a call there, and waits until it is its turn.
+func (f *far) arrive() {
+	time.Sleep(roundTrip / 2)
+	f.mu.Lock()
+	now := time.Now()
+	f.calls[int(now.Sub(f.began)/time.Second)]++
+	if f.answers == 0 {
+		f.mu.Unlock()
+		return
+	}
+	f.free = now.Add(max(0, f.free.Sub(now)) + time.Second/time.Duration(f.answers))
+	turn := f.free.Sub(now)
+	f.mu.Unlock()
+	time.Sleep(turn)
+}
 
 func (f *far) Load(ctx context.Context, key quota.Key) (quota.Snapshot, error) {
 	f.loads.Add(1)
-	time.Sleep(roundTrip / 2)
+	f.arrive()
 	s, err := f.Store.Load(ctx, key)
 	time.Sleep(roundTrip / 2)
 	return s, err
 }
 
 func (f *far) Save(ctx context.Context, key quota.Key, c quota.Change) (quota.Receipt, error) {
-	time.Sleep(roundTrip / 2)
+	f.arrive()
 	defer time.Sleep(roundTrip / 2)
 	turn, late := f.reserve(key)
 	timer := time.NewTimer(turn)
@@ -103,10 +127,11 @@ type crowd struct {
 	window    time.Duration
 	lasts     time.Duration
 	together  bool // all of them ask at the same moments
+	answers   int  // of the store, a second; 0: any number
 }
 
 func (c crowd) String() string {
-	return fmt.Sprintf("%d processes, each %v, together %t", c.processes, c.every, c.together)
+	return fmt.Sprintf("%d processes, each %v, together %t, the store %d", c.processes, c.every, c.together, c.answers)
 }
 
 // outcome is what became of them.
@@ -121,7 +146,9 @@ type outcome struct {
 	wrote             float64       // the document, a second
 	attempts          float64
 	busiest           float64 // part, a second
+	written, lost     int     // of parts: writes, and races
 	reads             int64
+	calls             map[int]int // by second
 }
 
 func (o *outcome) p(share float64) time.Duration {
@@ -131,7 +158,7 @@ func (o *outcome) p(share float64) time.Duration {
 
 func (c crowd) run(t *testing.T) *outcome {
 	o := &outcome{admitted: map[quota.WindowID]int64{}}
-	store := newFar()
+	store := newFar(c.answers)
 	var all sync.WaitGroup
 	for i := range c.processes {
 		l := limiter(t, store, limitOf(c.limit, c.window))
@@ -147,13 +174,14 @@ func (c crowd) run(t *testing.T) *outcome {
 		})
 	}
 	all.Wait()
-	o.reads = store.loads.Load()
+	o.reads, o.calls = store.loads.Load(), store.calls
 	for id, h := range store.heats {
 		perSecond := float64(h.written) / c.lasts.Seconds()
 		if id == key.DocumentID() {
 			o.wrote, o.attempts = perSecond, float64(h.attempts)/c.lasts.Seconds()
 		} else if strings.HasPrefix(id, key.DocumentID()) {
 			o.busiest = max(o.busiest, perSecond)
+			o.written, o.lost = o.written+h.written, o.lost+h.attempts-h.written
 		}
 	}
 	var windows []int64
@@ -191,6 +219,7 @@ func TestAHotTenantsRequestsPassWhateverTheNumberOfProcesses(t *testing.T) {
 	for _, c := range []crowd{
 		{processes: 200, every: time.Second / 5},
 		{processes: 200, every: time.Second / 5, together: true},
+		{processes: 200, every: time.Second / 5, answers: 2000},
 		{processes: 50, every: time.Second / 5},
 		{processes: 10, every: time.Second / 5},
 	} {
@@ -205,6 +234,21 @@ func TestAHotTenantsRequestsPassWhateverTheNumberOfProcesses(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What begins together does not go on together, and a process whose part others
+// reserve of too looks before it writes.
+func TestProcessesThatBeginTogetherSpreadTheirCalls(t *testing.T) {
+	c := crowd{processes: 200, every: time.Second / 5, limit: 1_000_000, window: time.Minute, lasts: 60 * time.Second}
+	inBubble(t, func(t *testing.T) {
+		o := c.run(t)
+		for second, n := range o.calls {
+			if second > 3 {
+				require.LessOrEqual(t, n, 200, "calls in second %d", second)
+			}
+		}
+		require.Less(t, o.lost, o.written/2, "lost races for parts, beside %d writes", o.written)
+	})
 }
 
 func TestASmallLimitIsUsedUpByManyProcesses(t *testing.T) {

@@ -2,8 +2,10 @@ package quota
 
 import "strconv"
 
-// secondsOfPart is how long a block of a part is meant to last: nobody waits for
-// what is put aside, so it may last longer than one of the window itself.
+// secondsOfPart is how long a block of a part is meant to last on the average:
+// nobody waits for what is put aside, so it may last longer than one of the window
+// itself. Each lasts for half as long to half as long again, by chance: processes
+// that began together at the window's beginning would go on reserving together.
 const secondsOfPart = 8
 
 // lastParts is how many other parts are looked at before a request is refused.
@@ -18,6 +20,8 @@ type part struct {
 	count   int32   // as its document has it
 	tried   int32   // so many others were dry before, in this flight
 	avoid   bool    // its document is of a window that the process does not know
+	read    instant // when its document was last read or written
+	common  bool    // others reserve of it too, so that a version from a while ago is an old one
 }
 
 // partKey is the key of a part's document. No caller can ask for it, since it does
@@ -47,12 +51,12 @@ func (b *block) nextOfPart(now instant, first, need int32, chance float64) call 
 	if p.number == 0 || int64(p.number) > s.Parts {
 		*p = part{number: drawPart(s.Parts, chance)}
 	}
-	if p.version == 0 {
+	if p.version == 0 || p.common && now-p.read > fresh {
 		return call{kind: load, part: p.number}
 	}
 	own, free := int64(b.left), p.free(s.Sharing)
 	if free > 0 && (own+free >= int64(first) || b.unspent()-free < int64(first)) {
-		want := max(int64(need), min(int64(b.want)*secondsOfPart, MaxLimit))
+		want := max(int64(need), min(int64(float64(b.want)*secondsOfPart*(0.5+chance)), MaxLimit))
 		units := min(free, blockUnits(int64(first), want, own, own+free))
 		w := b.windowOfPart(int64(p.count) + units)
 		return call{kind: reserve, part: p.number, units: int32(units), window: w, since: p.version}
@@ -97,19 +101,21 @@ func (b *block) answeredOfPart(now instant, c call, a answer, conflict bool) (st
 	case !known: // the operator has reset the window meanwhile
 		return c.units
 	case a.err == nil && c.kind == load:
-		b.loadedPart(a.snapshot)
+		b.loadedPart(now, a.snapshot)
 	case a.err == nil && c.kind == reserve:
 		b.extend(a.sent + instant(c.window.Left(a.receipt.CommitTime)))
 		b.left += c.units
 		b.size, b.seen = b.left, now
-		s.part.count, s.part.version, s.part.tried = int32(c.window.Count), a.receipt.Version, 0
+		s.part.count, s.part.version, s.part.tried, s.part.read = int32(c.window.Count), a.receipt.Version, 0, now
 	case a.err == nil:
 		s.part.count, s.part.version = int32(c.window.Count), a.receipt.Version
 	case conflict && c.kind == release:
 		b.left += c.units
 		b.size = b.left
-		s.part.version = 0
-	case conflict || c.kind == load:
+		s.part.version, s.part.common = 0, true
+	case conflict:
+		s.part.version, s.part.common = 0, true
+	case c.kind == load:
 		s.part.version = 0
 	default: // as for the window itself (design §7, rule 5)
 		s.part.version = 0
@@ -121,9 +127,10 @@ func (b *block) answeredOfPart(now instant, c call, a answer, conflict bool) (st
 // loadedPart applies a read of the part's document. One of an earlier window has
 // all its units. One of a later window tells that this process's is over; it is
 // left alone until the process knows the later one (design §7, rule 6).
-func (b *block) loadedPart(s Snapshot) {
+func (b *block) loadedPart(now instant, s Snapshot) {
 	p := &b.shared.part
-	p.version, p.count = s.Version, 0
+	p.common = p.common && p.version != s.Version
+	p.version, p.count, p.read = s.Version, 0, now
 	switch w := s.Window; {
 	case w.LastReset == b.lastReset && w.Generation == b.generation:
 		p.count = int32(min(max(0, w.Count), MaxLimit))
