@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 	"github.com/northstar-engines/realtime-registry/quota"
 )
 
@@ -154,14 +155,14 @@ type hotStore struct {
 	m *hotMeter
 }
 
-func (s *hotStore) Load(ctx context.Context, key quota.Key) (quota.Snapshot, error) {
+func (s *hotStore) Load(ctx context.Context, key limits.Key) (limits.Snapshot, error) {
 	s.m.mu.Lock()
 	s.m.reads++
 	s.m.mu.Unlock()
 	return s.Store.Load(ctx, key)
 }
 
-func (s *hotStore) Save(ctx context.Context, key quota.Key, c quota.Change) (quota.Receipt, error) {
+func (s *hotStore) Save(ctx context.Context, key limits.Key, c limits.Change) (limits.Receipt, error) {
 	r, err := s.Store.Save(ctx, key, c)
 	s.m.mu.Lock()
 	defer s.m.mu.Unlock()

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 	"github.com/northstar-engines/realtime-registry/quota"
 	"github.com/northstar-engines/realtime-registry/quota/fsquota"
 )
@@ -164,11 +165,11 @@ func warmUp(ctx context.Context, stores []quota.Store) error {
 	for i, s := range stores {
 		for j := range 25 {
 			group.Go(func() error {
-				key := quota.Key{Tenant: fmt.Sprintf("t_warm_%d_%d", i, j), Action: "chat_send"}
+				key := limits.Key{Tenant: fmt.Sprintf("t_warm_%d_%d", i, j), Action: "chat_send"}
 				for range 20 {
 					w, err := s.Load(ctx, key)
 					if err == nil {
-						_, err = s.Save(ctx, key, quota.Change{Window: w.Window, Since: w.Version, ExpiresAt: time.Now()})
+						_, err = s.Save(ctx, key, limits.Change{Window: w.Window, Since: w.Version, ExpiresAt: time.Now()})
 					}
 					if err != nil {
 						return fmt.Errorf("warm up: %w", err)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 	"github.com/northstar-engines/realtime-registry/quota"
 )
 
@@ -28,7 +29,7 @@ func loneReads(ctx context.Context, s quota.Store) []time.Duration {
 	defer ticker.Stop()
 	for {
 		began := time.Now()
-		_, err := s.Load(ctx, quota.Key{Tenant: "t_lone", Action: "chat_send"})
+		_, err := s.Load(ctx, limits.Key{Tenant: "t_lone", Action: "chat_send"})
 		if ctx.Err() != nil {
 			slices.Sort(took)
 			return took

@@ -15,8 +15,8 @@ import (
 	"github.com/northstar-engines/realtime-registry/deploy"
 	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
 	"github.com/northstar-engines/realtime-registry/internal/governor"
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
-	"github.com/northstar-engines/realtime-registry/quota"
 	quotastore "github.com/northstar-engines/realtime-registry/quota/fsquota"
 	"github.com/northstar-engines/realtime-registry/registry"
 	registrystore "github.com/northstar-engines/realtime-registry/registry/fsregistry"
@@ -230,13 +230,13 @@ func useThrottle(t *testing.T, p emulatortest.Project) {
 	s, err := quotastore.Open(ctx, quotastore.Options{ProjectID: p.ID, ClientOptions: p.FirestoreOptions()})
 	require.NoError(t, err)
 	defer s.Close()
-	save := func(tenant string, c quota.Change) {
+	save := func(tenant string, c limits.Change) {
 		t.Helper()
-		c.Since, c.ExpiresAt = quota.Absent, time.Now().Add(time.Hour)
-		_, err := s.Save(ctx, quota.Key{Tenant: tenant, Action: "send"}, c)
+		c.Since, c.ExpiresAt = limits.Absent, time.Now().Add(time.Hour)
+		_, err := s.Save(ctx, limits.Key{Tenant: tenant, Action: "send"}, c)
 		require.NoError(t, err)
 	}
 	now := float64(time.Now().Unix())
-	save("t_a", quota.Change{Window: quota.Window{LastReset: now, Count: 1, Length: time.Minute, Limit: 100, Sharing: quota.Sharing{Writes: 1}}})
-	save("t_b", quota.Change{Window: quota.Window{LastReset: now, Generation: 1}, ResetBy: "alice"})
+	save("t_a", limits.Change{Window: limits.Window{LastReset: now, Count: 1, Length: time.Minute, Limit: 100, Sharing: limits.Sharing{Writes: 1}}})
+	save("t_b", limits.Change{Window: limits.Window{LastReset: now, Generation: 1}, ResetBy: "alice"})
 }

@@ -11,7 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/northstar-engines/realtime-registry/quota"
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
@@ -56,15 +56,15 @@ func TestTheExampleOfPoliciesGivesNobodyLessThanEverybody(t *testing.T) {
 	_, text, found := strings.Cut(pages(t)["throttle.md"], "```yaml\n")
 	require.True(t, found)
 	text, _, _ = strings.Cut(text, "```")
-	policies, err := quota.ParsePolicies("throttle.md", []byte(text))
+	policies, err := limits.ParsePolicies("throttle.md", []byte(text))
 	require.NoError(t, err)
-	set := quota.NewPolicySet(policies)
+	set := limits.NewPolicySet(policies)
 	for _, p := range policies.List {
 		if p.Tenant == "" || p.Action != "" {
 			continue
 		}
 		for _, action := range []string{"chat_send", "stream_connect", "stream_resume"} {
-			his, everybodys := set.Of(quota.Key{Tenant: p.Tenant, Action: action}), set.Of(quota.Key{Tenant: "t_other", Action: action})
+			his, everybodys := set.Of(limits.Key{Tenant: p.Tenant, Action: action}), set.Of(limits.Key{Tenant: "t_other", Action: action})
 			require.Greater(t, his.Limit, everybodys.Limit, "%s %s", p.Tenant, action)
 		}
 	}

@@ -3,6 +3,8 @@ package quota
 import (
 	"context"
 	"time"
+
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 )
 
 // How state leaves memory. The store knows all that is dropped.
@@ -35,7 +37,7 @@ func (l *Limiter) start() {
 	l.background.Go(func() { l.watch(ctx) })
 	if file := l.options.PolicyFile; file != "" {
 		l.background.Go(func() {
-			watchPolicyFile(ctx, file, l.policies.fileText, func(p Policies) {
+			limits.WatchPolicyFile(ctx, file, l.policies.fileText, func(p limits.Policies) {
 				l.policies.replace(fileLayer, p)
 				l.logPolicies(ctx, file, p)
 			}, func(err error) { l.refusePolicy(ctx, err) })
@@ -116,11 +118,11 @@ func (l *Limiter) releaseIdleLocked(s *shard, e *entry) {
 // watch hears of resets and of policy documents. A watch that ends soon after it
 // began is begun again later and later: each reads all documents.
 func (l *Limiter) watch(ctx context.Context) {
-	pause := newPause()
+	pause := limits.NewPause()
 	pause.MaxInterval = 30 * time.Second
-	w := Watcher{
+	w := limits.Watcher{
 		Reset: l.forget,
-		Policies: func(documents []PolicyDocument) {
+		Policies: func(documents []limits.PolicyDocument) {
 			l.listening.Lives(ctx)
 			l.takeDocuments(ctx, documents)
 		},
@@ -143,17 +145,17 @@ func (l *Limiter) watch(ctx context.Context) {
 	}
 }
 
-func (l *Limiter) takeDocuments(ctx context.Context, documents []PolicyDocument) {
-	policies, faults := l.policies.documents.replace(documents)
+func (l *Limiter) takeDocuments(ctx context.Context, documents []limits.PolicyDocument) {
+	policies, faults := l.policies.documents.Replace(documents)
 	if l.policies.replace(documentsLayer, policies) {
-		l.logPolicies(ctx, PolicyCollection, policies)
+		l.logPolicies(ctx, limits.PolicyCollection, policies)
 	}
 	for _, err := range faults {
 		l.refusePolicy(ctx, err)
 	}
 }
 
-func (l *Limiter) logPolicies(ctx context.Context, source string, p Policies) {
+func (l *Limiter) logPolicies(ctx context.Context, source string, p limits.Policies) {
 	l.options.Logger.InfoContext(ctx, "throttle policies changed", "source", source, "policies", len(p.List), "actions_closed", p.ActionsClosed)
 	l.telemetry.startAt0()
 }
@@ -165,7 +167,7 @@ func (l *Limiter) refusePolicy(ctx context.Context, err error) {
 
 // forget drops what is known of a key's window, unless that knows of the reset
 // already.
-func (l *Limiter) forget(key Key, generation int64) {
+func (l *Limiter) forget(key limits.Key, generation int64) {
 	s, hash := l.table.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()

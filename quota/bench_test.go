@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 	"github.com/northstar-engines/realtime-registry/quota"
 	"github.com/northstar-engines/realtime-registry/quota/memquota"
 )
@@ -59,15 +60,15 @@ func BenchmarkAllow(b *testing.B) {
 // measured is the limiter's memory alone.
 type forgetful struct{ quota.Store }
 
-func (forgetful) Load(context.Context, quota.Key) (quota.Snapshot, error) {
-	return quota.Snapshot{Version: quota.Absent, ReadTime: time.Now()}, nil
+func (forgetful) Load(context.Context, limits.Key) (limits.Snapshot, error) {
+	return limits.Snapshot{Version: limits.Absent, ReadTime: time.Now()}, nil
 }
 
-func (forgetful) Save(context.Context, quota.Key, quota.Change) (quota.Receipt, error) {
-	return quota.Receipt{Version: 1, CommitTime: time.Now()}, nil
+func (forgetful) Save(context.Context, limits.Key, limits.Change) (limits.Receipt, error) {
+	return limits.Receipt{Version: 1, CommitTime: time.Now()}, nil
 }
 
-func (forgetful) Watch(ctx context.Context, _ quota.Watcher) error { <-ctx.Done(); return ctx.Err() }
+func (forgetful) Watch(ctx context.Context, _ limits.Watcher) error { <-ctx.Done(); return ctx.Err() }
 
 func TestAMillionTenantsFitInto160MB(t *testing.T) {
 	if testing.Short() || raceEnabled {

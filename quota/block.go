@@ -3,6 +3,8 @@ package quota
 import (
 	"math"
 	"time"
+
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 )
 
 // instant is local monotonic time, in nanoseconds since some moment of this
@@ -19,16 +21,16 @@ type instant int64
 type block struct {
 	lastReset  float64
 	generation int64
-	version    Version // of the document; 0: not known, so that it must be read
-	deadline   instant // the window may be over from here on: nothing is spent
-	seen       instant // when the store last answered
-	length     int32   // of the window, in seconds
-	limit      int32   // of the window
-	count      int32   // as the store has it, with what this process holds
-	left       int32   // units of the block that are not spent yet
-	size       int32   // left, as it was after the last answer
-	want       int32   // units that this process spends in a second
-	shared     *shared // what is known of others that take of the window; nil: nobody
+	version    limits.Version // of the document; 0: not known, so that it must be read
+	deadline   instant        // the window may be over from here on: nothing is spent
+	seen       instant        // when the store last answered
+	length     int32          // of the window, in seconds
+	limit      int32          // of the window
+	count      int32          // as the store has it, with what this process holds
+	left       int32          // units of the block that are not spent yet
+	size       int32          // left, as it was after the last answer
+	want       int32          // units that this process spends in a second
+	shared     *shared        // what is known of others that take of the window; nil: nobody
 }
 
 // reply is what a block says to a request.
@@ -75,7 +77,7 @@ func (b *block) spend(now instant, n int32) reply {
 func (b *block) recheckAfter() instant {
 	window := instant(b.length) * instant(time.Second)
 	after := max(instant(time.Second), window/30)
-	if b.shared != nil && b.shared.crowd() > fewTogether {
+	if b.shared != nil && crowdOf(b.shared.Sharing) > fewTogether {
 		after = max(after, window/4)
 	}
 	return after
@@ -91,8 +93,8 @@ func (b *block) unspent() int64 {
 	return units
 }
 
-func (b *block) window() Window {
-	return Window{
+func (b *block) window() limits.Window {
+	return limits.Window{
 		LastReset:  b.lastReset,
 		Length:     time.Duration(b.length) * time.Second,
 		Limit:      int64(b.limit),
@@ -147,4 +149,13 @@ func (b *block) forget() (stranded int32) {
 	stranded = b.left
 	*b = block{want: b.want, seen: b.seen}
 	return stranded
+}
+
+// blockUnits returns how many units a process reserves whose first request waits
+// for `first` units, that wants `want` in all, and that holds `held` of the
+// window's unspent `unspent` units: at most a quarter of what is unspent, unless
+// the first request alone needs more (design §7). It is at least one.
+func blockUnits(first, want, held, unspent int64) int64 {
+	most := max(first, unspent/4)
+	return max(1, min(want, most)-held)
 }

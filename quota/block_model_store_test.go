@@ -5,6 +5,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 )
 
 // What the model's store does, and who else writes its documents.
@@ -16,38 +18,38 @@ func (m *model) execute(c *pending) {
 		return
 	}
 	if c.kind == load {
-		c.answer.snapshot = Snapshot{Window: m.document, Version: m.version, ReadTime: m.now}
+		c.answer.snapshot = limits.Snapshot{Window: m.document, Version: m.version, ReadTime: m.now}
 		return
 	}
 	if m.version != c.since {
-		c.answer.err = ErrConflict
+		c.answer.err = limits.ErrConflict
 		return
 	}
 	m.store(c.window)
-	c.answer.receipt = Receipt{Version: m.version, CommitTime: m.now}
+	c.answer.receipt = limits.Receipt{Version: m.version, CommitTime: m.now}
 }
 
 func (m *model) executeOfPart(c *pending) {
 	d := m.parts[c.part]
 	if d == nil {
-		d = &partDocument{version: Absent}
+		d = &partDocument{version: limits.Absent}
 		m.parts[c.part] = d
 	}
 	switch {
 	case c.kind == load:
-		c.answer.snapshot = Snapshot{Window: d.window, Version: d.version, ReadTime: m.now}
+		c.answer.snapshot = limits.Snapshot{Window: d.window, Version: d.version, ReadTime: m.now}
 	case d.version != c.since:
-		c.answer.err = ErrConflict
+		c.answer.err = limits.ErrConflict
 	default:
 		require.LessOrEqual(m.t, c.window.Count, c.window.Limit)
 		require.GreaterOrEqual(m.t, c.window.LastReset, d.window.LastReset, "a part does not go back to an earlier window")
 		m.versions++
 		d.window, d.version = c.window, m.versions
-		c.answer.receipt = Receipt{Version: d.version, CommitTime: m.now}
+		c.answer.receipt = limits.Receipt{Version: d.version, CommitTime: m.now}
 	}
 }
 
-func (m *model) store(w Window) {
+func (m *model) store(w limits.Window) {
 	m.versions++
 	m.document, m.version = w, m.versions
 	if n := len(m.seen); !m.reset && n > 0 && m.seen[n-1].ID() != w.ID() {
@@ -70,7 +72,7 @@ func (m *model) putAside() {
 		number = w.Sharing.Parts
 	}
 	each := rapid.Int64Range(1, 5).Draw(m.t, "units of each")
-	if m.version == Absent || w.Count+number*each > w.Limit {
+	if m.version == limits.Absent || w.Count+number*each > w.Limit {
 		return
 	}
 	w.Sharing.Writes++
@@ -84,7 +86,7 @@ func (m *model) putAside() {
 // has a Sharing of another one then, which is none.
 func (m *model) oldRelease() {
 	w := m.document.At(m.now, m.policy)
-	if m.version == Absent || w.Count >= w.Limit {
+	if m.version == limits.Absent || w.Count >= w.Limit {
 		return
 	}
 	w.Count++
@@ -102,7 +104,7 @@ func (m *model) interfere(plain bool) {
 		return
 	}
 	m.reset = true
-	w := m.document.reset(m.now)
+	w := m.document.Restarted(m.now)
 	w.Length, w.Limit = m.policy.Window, m.policy.Limit
 	m.store(w)
 	for _, p := range m.processes {

@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 )
 
 // The model: a document, processes that know it by blocks, and everything that
@@ -18,18 +20,18 @@ type model struct {
 	t        *rapid.T
 	random   *rand.Rand
 	now      time.Time
-	document Window
-	version  Version
-	versions Version
-	policy   Policy
+	document limits.Window
+	version  limits.Version
+	versions limits.Version
+	policy   limits.Policy
 
 	parts     map[int32]*partDocument
 	processes []*process
 	orphans   []*pending // calls of processes that were killed, still on their way
 	admitted  map[WindowID]int64
 	limits    map[WindowID]int64
-	seen      []Window // every window that was ever stored, in order
-	reset     bool     // an operator or the Python service has interfered
+	seen      []limits.Window // every window that was ever stored, in order
+	reset     bool            // an operator or the Python service has interfered
 }
 
 type process struct {
@@ -41,8 +43,8 @@ type process struct {
 
 // partDocument is what a part's document holds.
 type partDocument struct {
-	window  Window
-	version Version
+	window  limits.Window
+	version limits.Version
 }
 
 // pending is a call under way: sent, then perhaps executed, then perhaps
@@ -197,8 +199,8 @@ func (m *model) uniform(least, most int) int { return least + m.random.IntN(most
 func runModel(t *rapid.T, resets bool) {
 	random := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "random"), rapid.Uint64().Draw(t, "random")))
 	m := &model{
-		t: t, random: random, now: time.UnixMicro(1795441715427782), version: Absent,
-		policy:   Policy{Limit: 1 + random.Int64N(60), Window: time.Duration(rapid.IntRange(1, 60).Draw(t, "seconds")) * time.Second},
+		t: t, random: random, now: time.UnixMicro(1795441715427782), version: limits.Absent,
+		policy:   limits.Policy{Limit: 1 + random.Int64N(60), Window: time.Duration(rapid.IntRange(1, 60).Draw(t, "seconds")) * time.Second},
 		admitted: map[WindowID]int64{}, limits: map[WindowID]int64{}, parts: map[int32]*partDocument{},
 	}
 	for range m.uniform(1, 4) {
@@ -235,18 +237,18 @@ func TestABlockIsAtMostAQuarterOfWhatIsUnspent(t *testing.T) {
 
 func TestUnitsOfAnotherWindowAreNotRefunded(t *testing.T) {
 	now := time.UnixMicro(1795441715427782)
-	policy := Policy{Limit: 10, Window: time.Minute}
-	read := func(b *block, w Window, at time.Time) {
-		b.answered(1, call{kind: load}, answer{sent: 1, snapshot: Snapshot{Window: w, Version: 1, ReadTime: at}}, policy)
+	policy := limits.Policy{Limit: 10, Window: time.Minute}
+	read := func(b *block, w limits.Window, at time.Time) {
+		b.answered(1, call{kind: load}, answer{sent: 1, snapshot: limits.Snapshot{Window: w, Version: 1, ReadTime: at}}, policy)
 	}
 	var b block
-	read(&b, Window{}, now)
+	read(&b, limits.Window{}, now)
 	spent := b.window().ID()
 	require.Zero(t, b.refund(spent, 3))
 	require.EqualValues(t, 3, b.left)
-	for name, w := range map[string]Window{
-		"the next window": policy.window(unixSeconds(now.Add(time.Minute)), 0),
-		"a reset one":     policy.window(spent.LastReset, 1),
+	for name, w := range map[string]limits.Window{
+		"the next window": policy.NewWindow(limits.UnixSeconds(now.Add(time.Minute)), 0),
+		"a reset one":     policy.NewWindow(spent.LastReset, 1),
 	} {
 		next := b
 		read(&next, w, now.Add(time.Minute))

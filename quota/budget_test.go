@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 	"github.com/northstar-engines/realtime-registry/quota"
 )
 
@@ -48,7 +49,7 @@ func TestAllowOnErrorAnswersWithinTheTries(t *testing.T) {
 		took  time.Duration
 	}{
 		"failures":   {errDown, 3, 100 * time.Millisecond},
-		"lost races": {quota.ErrConflict, 15, 3 * time.Second},
+		"lost races": {limits.ErrConflict, 15, 3 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
@@ -70,7 +71,7 @@ func TestALostRaceIsNoFailureOfTheStore(t *testing.T) {
 		store := newStage()
 		store.fault = func(operation string) (before, after error) {
 			if operation == "save" && store.saves.Load() <= 6 {
-				return quota.ErrConflict, nil
+				return limits.ErrConflict, nil
 			}
 			return nil, nil
 		}
@@ -85,7 +86,7 @@ func TestALostRaceIsNoFailureOfTheStore(t *testing.T) {
 func TestALostRaceIsWaitedForWithABackoffThatASuccessfulReadDoesNotEnd(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store := newStage()
-		store.fault = writesFail(quota.ErrConflict)
+		store.fault = writesFail(limits.ErrConflict)
 		l := limiter(t, store, quota.Options{Timeout: 20 * time.Second})
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
@@ -115,7 +116,7 @@ func TestAStoreThatFailsIsNotStormed(t *testing.T) {
 	for name, fault := range map[string]func(string) (before, after error){
 		"down":                              down,
 		"reads succeed, and writes fail":    writesFail(errDown),
-		"reads succeed, and races are lost": writesFail(quota.ErrConflict),
+		"reads succeed, and races are lost": writesFail(limits.ErrConflict),
 	} {
 		for _, keys := range []int{1, 200} {
 			t.Run(fmt.Sprint(name, ", keys: ", keys), func(t *testing.T) {
@@ -145,7 +146,7 @@ func TestAStoreThatFailsIsNotStormed(t *testing.T) {
 func TestAKeyThatFailsAloneIsNotStormed(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store := newStage()
-		store.faultFor = func(k quota.Key, operation string) error {
+		store.faultFor = func(k limits.Key, operation string) error {
 			if k == key && operation == "save" {
 				return errDown
 			}
@@ -192,7 +193,7 @@ func TestAFailingStoreIsLoggedOnceAndItsRecovery(t *testing.T) {
 }
 
 func TestUnitsThatCannotBeReleasedAreNoReasonToWaitForEver(t *testing.T) {
-	for name, err := range map[string]error{"failure": errDown, "lost races": quota.ErrConflict} {
+	for name, err := range map[string]error{"failure": errDown, "lost races": limits.ErrConflict} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
 				store := newStage()
@@ -204,9 +205,9 @@ func TestUnitsThatCannotBeReleasedAreNoReasonToWaitForEver(t *testing.T) {
 				began := time.Now()
 				closed := l.Close(t.Context())
 				require.LessOrEqual(t, time.Since(began), 3*time.Second)
-				if errors.Is(err, quota.ErrConflict) {
+				if errors.Is(err, limits.ErrConflict) {
 					require.ErrorContains(t, closed, "7 units not released")
-					require.ErrorIs(t, closed, quota.ErrConflict)
+					require.ErrorIs(t, closed, limits.ErrConflict)
 				}
 			})
 		})

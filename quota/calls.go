@@ -4,17 +4,19 @@ import (
 	"errors"
 	"math"
 	"time"
+
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 )
 
 // call is what the store is to be asked next.
 type call struct {
 	kind   callKind
-	part   int32   // of which part's document; 0: of the window's own
-	units  int32   // reserve, release: how many
-	aside  int64   // reserve: how many are put aside for parts besides
-	until  instant // pause
-	window Window  // reserve, release: to write
-	since  Version // reserve, release: what the document must still be
+	part   int32          // of which part's document; 0: of the window's own
+	units  int32          // reserve, release: how many
+	aside  int64          // reserve: how many are put aside for parts besides
+	until  instant        // pause
+	window limits.Window  // reserve, release: to write
+	since  limits.Version // reserve, release: what the document must still be
 }
 
 type callKind int
@@ -77,15 +79,15 @@ func (b *block) nextRelease(now instant) call {
 // answer is what the store said to a call.
 type answer struct {
 	sent     instant // before the call
-	snapshot Snapshot
-	receipt  Receipt
+	snapshot limits.Snapshot
+	receipt  limits.Receipt
 	err      error
 }
 
 // answered applies the answer to a call. It returns the units that were reserved,
 // or perhaps reserved, and that nobody can spend any more.
-func (b *block) answered(now instant, c call, a answer, p Policy) (stranded int32) {
-	switch conflict := errors.Is(a.err, ErrConflict); {
+func (b *block) answered(now instant, c call, a answer, p limits.Policy) (stranded int32) {
+	switch conflict := errors.Is(a.err, limits.ErrConflict); {
 	case c.part != 0:
 		return b.answeredOfPart(now, c, a, conflict)
 	case a.err == nil && c.kind == load:
@@ -112,7 +114,7 @@ func (b *block) answered(now instant, c call, a answer, p Policy) (stranded int3
 
 // loaded applies a read that was sent at `sent`. A block of another window is
 // dropped (design §7, rule 3): the units are returned.
-func (b *block) loaded(sent, now instant, s Snapshot, p Policy) (stranded int32) {
+func (b *block) loaded(sent, now instant, s limits.Snapshot, p limits.Policy) (stranded int32) {
 	w := s.Window.At(s.ReadTime, p)
 	end := sent + instant(w.Left(s.ReadTime))
 	changed := w.ID() != b.window().ID()
@@ -132,7 +134,7 @@ func (b *block) loaded(sent, now instant, s Snapshot, p Policy) (stranded int32)
 // reserved applies the receipt of a reservation that was sent at `sent`, and
 // returns the units that came too late to be of use: the operator has reset the
 // window meanwhile.
-func (b *block) reserved(sent, now instant, c call, r Receipt) (stranded int32) {
+func (b *block) reserved(sent, now instant, c call, r limits.Receipt) (stranded int32) {
 	if b.version != c.since {
 		return c.units
 	}
@@ -153,7 +155,7 @@ func (b *block) reserved(sent, now instant, c call, r Receipt) (stranded int32) 
 func (b *block) extend(end instant) { b.deadline = max(b.deadline, end) }
 
 // released applies the receipt of a release.
-func (b *block) released(now instant, c call, r Receipt) {
+func (b *block) released(now instant, c call, r limits.Receipt) {
 	if b.version != c.since {
 		return
 	}

@@ -7,6 +7,8 @@ import (
 	"math/bits"
 	"sync/atomic"
 	"time"
+
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 )
 
 // When a tenant is reported for the number of its actions: a program that puts
@@ -39,7 +41,7 @@ func newCensus() census {
 }
 
 // see counts a key.
-func (c *census) see(key Key) {
+func (c *census) see(key limits.Key) {
 	if key.Action == TotalAction {
 		return
 	}

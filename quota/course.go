@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
+
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 )
 
 // course counts a flight's failures since its last write: a store that can be
@@ -54,8 +56,8 @@ func (l *Limiter) missLocked(s *shard, e *entry, c *course, made call, err error
 	}
 	c.trying = false
 	pause = c.pause.NextBackOff()
-	crowded := made.kind != release && e.shared != nil && e.shared.crowd() > 0
-	race := errors.Is(err, ErrConflict) ||
+	crowded := made.kind != release && e.shared != nil && crowdOf(e.shared.Sharing) > 0
+	race := errors.Is(err, limits.ErrConflict) ||
 		crowded && c.races < patientRaces && errors.Is(err, context.DeadlineExceeded) // it was in a queue
 	if race {
 		c.races++
@@ -79,14 +81,4 @@ func (l *Limiter) missLocked(s *shard, e *entry, c *course, made call, err error
 		return pause, time.Duration(now-c.since)+pause >= attempts*l.options.Timeout
 	}
 	return pause, c.failures == attempts
-}
-
-// newPause is the pauses between tries.
-func newPause() *backoff.ExponentialBackOff {
-	return backoff.NewExponentialBackOff(
-		backoff.WithInitialInterval(5*time.Millisecond),
-		backoff.WithMultiplier(2),
-		backoff.WithRandomizationFactor(0.9),
-		backoff.WithMaxInterval(time.Second),
-		backoff.WithMaxElapsedTime(0))
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 	"github.com/northstar-engines/realtime-registry/quota"
 	"github.com/northstar-engines/realtime-registry/quota/memquota"
 )
@@ -61,7 +62,7 @@ func (f *far) arrive() {
 	time.Sleep(turn)
 }
 
-func (f *far) Load(ctx context.Context, key quota.Key) (quota.Snapshot, error) {
+func (f *far) Load(ctx context.Context, key limits.Key) (limits.Snapshot, error) {
 	f.loads.Add(1)
 	f.arrive()
 	s, err := f.Store.Load(ctx, key)
@@ -69,7 +70,7 @@ func (f *far) Load(ctx context.Context, key quota.Key) (quota.Snapshot, error) {
 	return s, err
 }
 
-func (f *far) Save(ctx context.Context, key quota.Key, c quota.Change) (quota.Receipt, error) {
+func (f *far) Save(ctx context.Context, key limits.Key, c limits.Change) (limits.Receipt, error) {
 	f.arrive()
 	defer time.Sleep(roundTrip / 2)
 	turn, late := f.reserve(key)
@@ -79,17 +80,17 @@ func (f *far) Save(ctx context.Context, key quota.Key, c quota.Change) (quota.Re
 	case <-timer.C:
 	case <-ctx.Done():
 		f.done(key, false)
-		return quota.Receipt{}, fmt.Errorf("save: %w: %w", quota.ErrUnavailable, ctx.Err())
+		return limits.Receipt{}, fmt.Errorf("save: %w: %w", quota.ErrUnavailable, ctx.Err())
 	}
 	if late {
-		return quota.Receipt{}, fmt.Errorf("save: %w: aborted", quota.ErrConflict)
+		return limits.Receipt{}, fmt.Errorf("save: %w: aborted", limits.ErrConflict)
 	}
 	r, err := f.Store.Save(ctx, key, c)
 	f.done(key, err == nil)
 	return r, err
 }
 
-func (f *far) reserve(key quota.Key) (turn time.Duration, late bool) {
+func (f *far) reserve(key limits.Key) (turn time.Duration, late bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	h := f.heats[key.DocumentID()]
@@ -108,7 +109,7 @@ func (f *far) reserve(key quota.Key) (turn time.Duration, late bool) {
 	return max(0, turn), false
 }
 
-func (f *far) done(key quota.Key, written bool) {
+func (f *far) done(key limits.Key, written bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	h := f.heats[key.DocumentID()]

@@ -9,10 +9,9 @@
 // # Who needs what
 //
 // A program that limits needs New, Options, Limiter, Decision and the errors, and
-// a store that package fsquota or memquota opens. Policy and ParsePolicies are for
-// programs that make policies; Show, Reset and PoliciesNow are for operators' tools.
-// Store, Snapshot, Change, Receipt, Version, Sharing, Watcher, PolicyDocument and
-// the methods of Window are between a Limiter and its store.
+// a store that package fsquota or memquota opens. Policies come from Options, from
+// a file, or from documents in the store. To look at a window, to reset it, or to
+// see the policies in force, operators have `registry-worker quota`.
 //
 // # How
 //

@@ -1,8 +1,7 @@
 package quota
 
 import (
-	"errors"
-
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
@@ -16,14 +15,9 @@ var (
 	// ErrUnavailable: a reservation was needed, and the store did not grant or refuse
 	// it in time; or the limiter is closed. Nothing is known: it is neither an
 	// allow nor a refusal.
-	ErrUnavailable = errors.New("throttle unavailable")
+	ErrUnavailable = limits.ErrUnavailable
 	// ErrTooNew: the window is stored in a way that this version does not
 	// understand, and is left alone. Such an error also wraps ErrUnavailable, and
 	// names the document. It is registry.ErrTooNew.
 	ErrTooNew = registry.ErrTooNew
 )
-
-// ErrConflict is what Store.Save returns if the document has changed since it was
-// read. Nothing was written. Callers of a Limiter never see it without
-// ErrUnavailable.
-var ErrConflict = errors.New("window changed meanwhile")

@@ -2,7 +2,10 @@ package quota_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/quota"
@@ -27,12 +30,13 @@ func ExampleLimiter_AllowN() {
 	// 3 true 0 <nil>
 }
 
-// The more specific policy holds.
-func ExampleParsePolicies() {
-	policies, err := quota.ParsePolicies("policies.yaml", []byte(`
+// A policy file is read anew when it changes. The more specific policy holds.
+func ExampleOptions_policyFile() {
+	file := filepath.Join(os.TempDir(), "policies.yaml")
+	defer os.Remove(file)
+	if err := os.WriteFile(file, []byte(`
+actions: closed           # an action that no policy names is refused
 policies:
-  - limit: 100
-    window: 60s
   - action: export
     limit: 5
     window: 1h
@@ -40,47 +44,23 @@ policies:
     action: export
     limit: 50
     window: 1h
-`))
-	if err != nil {
+`), 0o600); err != nil {
 		panic(err)
 	}
-	set := quota.NewPolicySet(policies)
-	for _, key := range []quota.Key{{Tenant: "t_acme", Action: "export"}, {Tenant: "t_globex", Action: "export"}, {Tenant: "t_globex", Action: "chat_send"}} {
-		p := set.Of(key)
-		fmt.Println(key, p.Limit, p.Window)
-	}
-	_, err = quota.ParsePolicies("policies.yaml", []byte("policies:\n  - limt: 5\n"))
-	fmt.Println(err)
-	// Output:
-	// t_acme export 50 1h0m0s
-	// t_globex export 5 1h0m0s
-	// t_globex chat_send 100 1m0s
-	// policies.yaml:2: invalid: limt: not a field of a policy: those are tenant, action, limit, window, shadow
-}
-
-// An operator looks at a window, and empties it.
-func ExampleReset() {
 	ctx := context.Background()
-	store, key := memquota.New(), quota.Key{Tenant: "t_acme", Action: "export"}
-	policies := quota.Policies{List: []quota.Policy{{Action: "export", Limit: 2, Window: time.Hour}}}
-	limiter, err := quota.New(store, quota.Options{Policies: policies.List})
+	limiter, err := quota.New(memquota.New(), quota.Options{PolicyFile: file})
 	if err != nil {
 		panic(err)
 	}
-	for range 2 {
-		_, _ = limiter.Allow(ctx, key.Tenant, key.Action)
+	defer limiter.Close(ctx)
+	for _, tenant := range []string{"t_acme", "t_globex"} {
+		d, err := limiter.Allow(ctx, tenant, "export")
+		fmt.Println(tenant, d.Limit, d.Remaining, err)
 	}
-	limiter.Close(ctx) // writes back what it has not used
-	show := func() {
-		status, err := quota.Show(ctx, store, quota.NewPolicySet(policies), key)
-		fmt.Println(status.InForce.Count, "of", status.InForce.Limit, err)
-	}
-	show()
-	if _, err := quota.Reset(ctx, store, key, "ops@example.com"); err != nil {
-		panic(err)
-	}
-	show()
+	_, err = limiter.Allow(ctx, "t_acme", "import")
+	fmt.Println(errors.Is(err, quota.ErrInvalid))
 	// Output:
-	// 2 of 2 <nil>
-	// 0 of 2 <nil>
+	// t_acme 50 49 <nil>
+	// t_globex 5 4 <nil>
+	// true
 }

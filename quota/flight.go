@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 )
 
 // flight makes the calls of the store for one key, one at a time, for all requests
@@ -43,7 +45,7 @@ func (l *Limiter) boardLocked(s *shard, e *entry, f *flight) *flight {
 // fly calls the store until no request waits any more.
 func (l *Limiter) fly(s *shard, e *entry, f *flight) {
 	defer l.underWay.Done()
-	key, c := e.key(), course{pause: newPause()}
+	key, c := e.key(), course{pause: limits.NewPause()}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if now := l.clock(); !f.releasing && (now >= e.deadline || e.unspent() > 0) {
@@ -81,7 +83,7 @@ func (l *Limiter) fly(s *shard, e *entry, f *flight) {
 			continue
 		}
 		pause, enough := l.missLocked(s, e, &c, next, answer.err)
-		f.failing = !errors.Is(answer.err, ErrConflict)
+		f.failing = !errors.Is(answer.err, limits.ErrConflict)
 		if enough {
 			f.failLocked(fmt.Errorf("reserve %s: %w", key, notInTime(answer.err)))
 			continue
@@ -95,7 +97,7 @@ func (l *Limiter) fly(s *shard, e *entry, f *flight) {
 // notInTime is the store's error as requests get it. Races that others have won are
 // no news for them: the store did not answer in time.
 func notInTime(err error) error {
-	if errors.Is(err, ErrConflict) {
+	if errors.Is(err, limits.ErrConflict) {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	return err
@@ -140,7 +142,7 @@ func (f *flight) failLocked(err error) {
 }
 
 // call asks the store, with a deadline of its own: those who wait have theirs.
-func (l *Limiter) call(key Key, c call) (a answer) {
+func (l *Limiter) call(key limits.Key, c call) (a answer) {
 	ctx, cancel := context.WithTimeout(context.Background(), l.options.Timeout)
 	defer cancel()
 	began := time.Now()
@@ -152,11 +154,11 @@ func (l *Limiter) call(key Key, c call) (a answer) {
 	case load:
 		a.snapshot, a.err = l.store.Load(ctx, key)
 		if s := &a.snapshot.Window.Sharing; s.Writer == l.number() && s.Processes == 1 && s.Parts == 0 {
-			*s = Sharing{} // nobody else has written it
+			*s = limits.Sharing{} // nobody else has written it
 		}
 	case reserve, release:
 		c.window.Sharing.Writer = l.number()
-		a.receipt, a.err = l.store.Save(ctx, key, Change{Window: c.window, Since: c.since, ExpiresAt: expiry(c.window)})
+		a.receipt, a.err = l.store.Save(ctx, key, limits.Change{Window: c.window, Since: c.since, ExpiresAt: expiry(c.window)})
 	}
 	l.telemetry.called(ctx, c, time.Since(began), a.err)
 	return a
@@ -174,13 +176,13 @@ func (l *Limiter) applyLocked(e *entry, f *flight, c call, a answer) {
 	if c.kind == reserve && a.err == nil {
 		l.telemetry.reserved(label, c)
 	}
-	if c.kind == release && !errors.Is(a.err, ErrConflict) {
+	if c.kind == release && !errors.Is(a.err, limits.ErrConflict) {
 		f.releasing = false
 	}
 }
 
 // expiry is when a window's document may be deleted: well after its end, by the
 // clock that deletes.
-func expiry(w Window) time.Time {
+func expiry(w limits.Window) time.Time {
 	return time.UnixMicro(int64(w.LastReset * 1e6)).Add(w.Length + time.Hour)
 }

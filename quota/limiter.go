@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 	"github.com/northstar-engines/realtime-registry/internal/listening"
 )
 
@@ -81,9 +82,9 @@ func newLimiter(store Store, options Options, clock func() instant) (*Limiter, e
 	faults := []error{options.Validate()}
 	l := &Limiter{store: store, options: options.withDefaults(), table: newTable(), census: newCensus(), clock: clock, stop: func() {}}
 	l.budget.logger = l.options.Logger
-	l.policies.init(Policies{options.Policies, options.ActionsClosed})
+	l.policies.init(limits.Policies{List: limitsOf(options.Policies), ActionsClosed: options.ActionsClosed})
 	if file := options.PolicyFile; file != "" {
-		policies, text, err := readPolicies(file)
+		policies, text, err := limits.ReadPoliciesText(file)
 		faults = append(faults, err)
 		l.policies.fileText = text
 		l.policies.replace(fileLayer, policies)
@@ -112,7 +113,7 @@ func (l *Limiter) Allow(ctx context.Context, tenantID, action string) (Decision,
 // ErrUnavailable; a refusal is none. n is 1 to the policy's limit; to MaxLimit
 // if the policy is a shadow, which refuses nothing.
 func (l *Limiter) AllowN(ctx context.Context, tenantID, action string, n int) (Decision, error) {
-	key := Key{tenantID, action}
+	key := limits.Key{Tenant: tenantID, Action: action}
 	if d, ok := l.fromMemory(key, n); ok {
 		return d, nil
 	}
@@ -121,7 +122,7 @@ func (l *Limiter) AllowN(ctx context.Context, tenantID, action string, n int) (D
 
 // fromMemory takes n units of the blocks that this process holds; not ok: they do
 // not have them. It is all that most requests need.
-func (l *Limiter) fromMemory(key Key, n int) (d Decision, ok bool) {
+func (l *Limiter) fromMemory(key limits.Key, n int) (d Decision, ok bool) {
 	if n < 1 || n > MaxLimit || key.Action == TotalAction {
 		return Decision{}, false
 	}
@@ -152,9 +153,9 @@ func (l *Limiter) fromMemory(key Key, n int) (d Decision, ok bool) {
 }
 
 // decide is AllowN if the blocks do not have the units.
-func (l *Limiter) decide(ctx context.Context, key Key, n int) (Decision, error) {
+func (l *Limiter) decide(ctx context.Context, key limits.Key, n int) (Decision, error) {
 	set := l.policies.current()
-	if err := set.validate(key, n); err != nil {
+	if err := set.Validate(key, n); err != nil {
 		l.tally(key, invalid)
 		return Decision{}, err
 	}
@@ -167,7 +168,7 @@ func (l *Limiter) decide(ctx context.Context, key Key, n int) (Decision, error) 
 }
 
 // ask asks one window, and makes of its answer what the policy and OnError say.
-func (l *Limiter) ask(ctx context.Context, key Key, n int32, policy Policy) (Decision, outcome, error) {
+func (l *Limiter) ask(ctx context.Context, key limits.Key, n int32, policy limits.Policy) (Decision, outcome, error) {
 	d, err := l.request(ctx, key, n)
 	switch {
 	case err == nil && d.Allowed:
@@ -189,7 +190,7 @@ func (l *Limiter) ask(ctx context.Context, key Key, n int32, policy Policy) (Dec
 
 // request decides at once if this process knows enough, else together with all
 // requests that wait for the same call of the store.
-func (l *Limiter) request(ctx context.Context, key Key, n int32) (Decision, error) {
+func (l *Limiter) request(ctx context.Context, key limits.Key, n int32) (Decision, error) {
 	s, hash := l.table.shard(key)
 	s.mu.Lock()
 	e := l.table.entryLocked(s, hash, key)
@@ -220,7 +221,7 @@ func (l *Limiter) request(ctx context.Context, key Key, n int32) (Decision, erro
 }
 
 // tally counts a decision that was not made from memory alone.
-func (l *Limiter) tally(key Key, o outcome) {
+func (l *Limiter) tally(key limits.Key, o outcome) {
 	s, _ := l.table.shard(key)
 	s.mu.Lock()
 	s.countLocked(l.policies.label(key.Action), o, 1)

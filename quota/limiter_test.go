@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 	"github.com/northstar-engines/realtime-registry/quota"
 	"github.com/northstar-engines/realtime-registry/quota/memquota"
 )
@@ -39,7 +40,7 @@ func TestTheDefaultIsAHundredAMinute(t *testing.T) {
 func TestTenantsAndActionsDoNotShareAWindow(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		l := limiter(t, memquota.New(), limitOf(1, time.Minute))
-		for _, k := range []quota.Key{{Tenant: "t_a", Action: "b"}, {Tenant: "t_b", Action: "b"}, {Tenant: "t_a", Action: "c"}, {Tenant: "t_a__b", Action: "b"}, {Tenant: "t_a_", Action: "b"}} {
+		for _, k := range []limits.Key{{Tenant: "t_a", Action: "b"}, {Tenant: "t_b", Action: "b"}, {Tenant: "t_a", Action: "c"}, {Tenant: "t_a__b", Action: "b"}, {Tenant: "t_a_", Action: "b"}} {
 			d, err := l.Allow(t.Context(), k.Tenant, k.Action)
 			require.NoError(t, err)
 			require.True(t, d.Allowed, k)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 	"github.com/northstar-engines/realtime-registry/quota"
 )
 
@@ -22,7 +23,7 @@ type deafStore struct {
 	deaf atomic.Bool
 }
 
-func (s *deafStore) Watch(ctx context.Context, w quota.Watcher) error {
+func (s *deafStore) Watch(ctx context.Context, w limits.Watcher) error {
 	if s.deaf.Load() {
 		return fmt.Errorf("watch: %w", quota.ErrUnavailable)
 	}
@@ -57,7 +58,7 @@ type fleetingStore struct {
 	watches atomic.Int64
 }
 
-func (s *fleetingStore) Watch(_ context.Context, w quota.Watcher) error {
+func (s *fleetingStore) Watch(_ context.Context, w limits.Watcher) error {
 	s.watches.Add(1)
 	w.Policies(nil)
 	return fmt.Errorf("watch: %w", quota.ErrUnavailable)

@@ -4,6 +4,8 @@ import (
 	"math"
 	"sync"
 	"sync/atomic"
+
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 )
 
 // livePolicies are the policies in force, from their layers.
@@ -11,14 +13,14 @@ type livePolicies struct {
 	set atomic.Pointer[policiesInForce]
 
 	mu        sync.Mutex
-	layers    [3]Policies
+	layers    [3]limits.Policies
 	fileText  []byte // of the file layer
-	documents policyDocuments
+	documents limits.PolicyDocuments
 	labels    []string // of actions, in the order in which they were first named
 }
 
 type policiesInForce struct {
-	PolicySet
+	limits.PolicySet
 	labels map[string]uint16
 	names  []string
 }
@@ -34,13 +36,13 @@ const (
 // callers could invent any number of them.
 const otherAction = "other"
 
-func (p *livePolicies) init(policies Policies) {
+func (p *livePolicies) init(policies limits.Policies) {
 	p.labels = []string{otherAction}
 	p.replace(optionsLayer, policies)
 }
 
 // current returns the policies in force.
-func (p *livePolicies) current() PolicySet { return p.set.Load().PolicySet }
+func (p *livePolicies) current() limits.PolicySet { return p.set.Load().PolicySet }
 
 // label returns the number of an action's metric label; 0 is "other".
 func (p *livePolicies) label(action string) uint16 { return p.set.Load().labels[action] }
@@ -49,14 +51,14 @@ func (p *livePolicies) label(action string) uint16 { return p.set.Load().labels[
 func (p *livePolicies) labelNames() []string { return p.set.Load().names }
 
 // replace replaces a layer, and reports whether that changes anything.
-func (p *livePolicies) replace(layer int, policies Policies) (changed bool) {
+func (p *livePolicies) replace(layer int, policies limits.Policies) (changed bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.set.Load() != nil && p.layers[layer].equal(policies) {
+	if p.set.Load() != nil && p.layers[layer].Equal(policies) {
 		return false
 	}
 	p.layers[layer] = policies
-	set := NewPolicySet(p.layers[:]...)
+	set := limits.NewPolicySet(p.layers[:]...)
 	p.addLabels(set.Actions())
 	inForce := &policiesInForce{PolicySet: set, labels: map[string]uint16{}, names: p.labels}
 	for i, name := range p.labels {

@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 	"github.com/northstar-engines/realtime-registry/internal/observe"
 )
 
@@ -61,7 +62,7 @@ type Options struct {
 // It does not read PolicyFile.
 func (o Options) Validate() error {
 	var faults []error
-	if err := validateAll(o.Policies, func(i int) string { return fmt.Sprintf("Policies[%d]", i) }); err != nil {
+	if err := limits.ValidateAll(limitsOf(o.Policies), func(i int) string { return fmt.Sprintf("Policies[%d]", i) }); err != nil {
 		faults = append(faults, err)
 	}
 	switch o.OnError {

@@ -18,6 +18,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 )
 
 // oracle is the throttle as one would write it for one process that never ends:
@@ -26,7 +28,7 @@ type oracle struct {
 	limit   int64
 	total   int64 // of all actions of a tenant together; 0: none
 	window  time.Duration
-	windows map[Key]*oracleWindow
+	windows map[limits.Key]*oracleWindow
 }
 
 type oracleWindow struct {
@@ -34,7 +36,7 @@ type oracleWindow struct {
 	count int64
 }
 
-func (o *oracle) at(now time.Time, key Key) *oracleWindow {
+func (o *oracle) at(now time.Time, key limits.Key) *oracleWindow {
 	w := o.windows[key]
 	if w == nil || now.Sub(w.began) >= o.window {
 		w = &oracleWindow{began: now}
@@ -45,10 +47,10 @@ func (o *oracle) at(now time.Time, key Key) *oracleWindow {
 
 // allow tells the units that are left of the window that refuses, or of the one
 // with less.
-func (o *oracle) allow(now time.Time, key Key, n int64) (allowed bool, remaining int64) {
+func (o *oracle) allow(now time.Time, key limits.Key, n int64) (allowed bool, remaining int64) {
 	all := &oracleWindow{count: math.MinInt64 / 2}
 	if o.total > 0 {
-		if all = o.at(now, Key{key.Tenant, TotalAction}); all.count+n > o.total {
+		if all = o.at(now, limits.Key{Tenant: key.Tenant, Action: TotalAction}); all.count+n > o.total {
 			return false, o.total - all.count
 		}
 	}
@@ -66,35 +68,38 @@ func (o *oracle) allow(now time.Time, key Key, n int64) (allowed bool, remaining
 type memoryStore struct {
 	now          time.Time
 	mu           sync.Mutex
-	documents    map[Key]Snapshot
+	documents    map[limits.Key]limits.Snapshot
 	loads, saves int
 }
 
-func (s *memoryStore) Load(_ context.Context, key Key) (Snapshot, error) {
+func (s *memoryStore) Load(_ context.Context, key limits.Key) (limits.Snapshot, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.loads++
 	d, ok := s.documents[key]
 	if !ok {
-		d.Version = Absent
+		d.Version = limits.Absent
 	}
 	d.ReadTime = s.now
 	return d, nil
 }
 
-func (s *memoryStore) Save(_ context.Context, key Key, c Change) (Receipt, error) {
+func (s *memoryStore) Save(_ context.Context, key limits.Key, c limits.Change) (limits.Receipt, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.saves++
 	if d, ok := s.documents[key]; ok && d.Version != c.Since {
-		return Receipt{}, ErrConflict
+		return limits.Receipt{}, limits.ErrConflict
 	}
-	s.documents[key] = Snapshot{Window: c.Window, Version: Version(s.saves)}
-	return Receipt{Version: Version(s.saves), CommitTime: s.now}, nil
+	s.documents[key] = limits.Snapshot{Window: c.Window, Version: limits.Version(s.saves)}
+	return limits.Receipt{Version: limits.Version(s.saves), CommitTime: s.now}, nil
 }
 
-func (s *memoryStore) Watch(ctx context.Context, _ Watcher) error { <-ctx.Done(); return ctx.Err() }
-func (s *memoryStore) Close() error                               { return nil }
+func (s *memoryStore) Watch(ctx context.Context, _ limits.Watcher) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+func (s *memoryStore) Close() error { return nil }
 
 // pair is a limiter and an oracle at the same time.
 type pair struct {
@@ -105,8 +110,8 @@ type pair struct {
 
 func newPair(t require.TestingT, limit, total int64, window time.Duration) *pair {
 	p := &pair{
-		store:  &memoryStore{now: time.Unix(1519660000, 0), documents: map[Key]Snapshot{}},
-		oracle: &oracle{limit, total, window, map[Key]*oracleWindow{}},
+		store:  &memoryStore{now: time.Unix(1519660000, 0), documents: map[limits.Key]limits.Snapshot{}},
+		oracle: &oracle{limit, total, window, map[limits.Key]*oracleWindow{}},
 	}
 	policies := []Policy{{Limit: limit, Window: window}}
 	if total > 0 {
@@ -120,7 +125,7 @@ func newPair(t require.TestingT, limit, total int64, window time.Duration) *pair
 	return p
 }
 
-func (p *pair) ask(t require.TestingT, key Key, n int) Decision {
+func (p *pair) ask(t require.TestingT, key limits.Key, n int) Decision {
 	d, err := p.limiter.AllowN(context.Background(), key.Tenant, key.Action, n)
 	require.NoError(t, err)
 	want, remaining := p.oracle.allow(p.store.now, key, int64(n))
@@ -150,7 +155,7 @@ func TestOneProcessDecidesAsTheOracle(t *testing.T) {
 			if rapid.IntRange(0, 20).Draw(t, "sweep") == 0 {
 				p.sweep()
 			}
-			key := Key{rapid.SampledFrom([]string{"t_a", "t_b"}).Draw(t, "tenant"), rapid.SampledFrom([]string{"x", "y"}).Draw(t, "action")}
+			key := limits.Key{Tenant: rapid.SampledFrom([]string{"t_a", "t_b"}).Draw(t, "tenant"), Action: rapid.SampledFrom([]string{"x", "y"}).Draw(t, "action")}
 			p.ask(t, key, rapid.IntRange(1, int(min(3, limit))).Draw(t, "n"))
 		}
 	})
@@ -188,7 +193,7 @@ func replayTrace(t *testing.T, folder string, policy Policy) {
 			p.sweep()
 		}
 		decisions++
-		if d := p.ask(t, Key{owner(at, thread), "connect"}, 1); !d.Allowed {
+		if d := p.ask(t, limits.Key{Tenant: owner(at, thread), Action: "connect"}, 1); !d.Allowed {
 			refusals++
 		}
 	}

@@ -1,6 +1,10 @@
 package quota
 
-import "strconv"
+import (
+	"strconv"
+
+	"github.com/northstar-engines/realtime-registry/internal/limits"
+)
 
 // secondsOfPart is how long a block of a part is meant to last on the average:
 // nobody waits for what is put aside, so it may last longer than one of the window
@@ -15,23 +19,23 @@ const lastParts = 4
 // its own, with the window's identity and a limit of its own. Its units are in the
 // window's Count already.
 type part struct {
-	number  int32   // 1 to Parts; 0: none chosen yet
-	version Version // of its document; 0: not known, so that it must be read
-	count   int32   // as its document has it
-	tried   int32   // so many others were dry before, in this flight
-	avoid   bool    // its document is of a window that the process does not know
-	read    instant // when its document was last read or written
-	common  bool    // others reserve of it too, so that a version from a while ago is an old one
+	number  int32          // 1 to Parts; 0: none chosen yet
+	version limits.Version // of its document; 0: not known, so that it must be read
+	count   int32          // as its document has it
+	tried   int32          // so many others were dry before, in this flight
+	avoid   bool           // its document is of a window that the process does not know
+	read    instant        // when its document was last read or written
+	common  bool           // others reserve of it too, so that a version from a while ago is an old one
 }
 
 // partKey is the key of a part's document. No caller can ask for it, since it does
 // not match ActionPattern.
-func partKey(key Key, number int32) Key {
-	return Key{key.Tenant, key.Action + "." + strconv.Itoa(int(number))}
+func partKey(key limits.Key, number int32) limits.Key {
+	return limits.Key{Tenant: key.Tenant, Action: key.Action + "." + strconv.Itoa(int(number))}
 }
 
 // free is what the part has left, as far as this process knows.
-func (p part) free(s Sharing) int64 {
+func (p part) free(s limits.Sharing) int64 {
 	switch {
 	case s.Parts == 0 || p.avoid:
 		return 0
@@ -85,7 +89,7 @@ func (b *block) releaseToPart() call {
 }
 
 // windowOfPart is what the part's document is to hold.
-func (b *block) windowOfPart(count int64) Window {
+func (b *block) windowOfPart(count int64) limits.Window {
 	w := b.window()
 	w.Limit, w.Count = b.shared.PartLimit, count
 	return w
@@ -127,7 +131,7 @@ func (b *block) answeredOfPart(now instant, c call, a answer, conflict bool) (st
 // loadedPart applies a read of the part's document. One of an earlier window has
 // all its units. One of a later window tells that this process's is over; it is
 // left alone until the process knows the later one (design §7, rule 6).
-func (b *block) loadedPart(now instant, s Snapshot) {
+func (b *block) loadedPart(now instant, s limits.Snapshot) {
 	p := &b.shared.part
 	p.common = p.common && p.version != s.Version
 	p.version, p.count, p.read = s.Version, 0, now

@@ -6,17 +6,19 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 )
 
-var crowdPolicy = Policy{Limit: 1000, Window: time.Minute}
+var crowdPolicy = limits.Policy{Limit: 1000, Window: time.Minute}
 
 // parted is a block of a window with three parts of ten units each, which began at
 // noon, and of which nothing else was reserved.
 func parted(noon time.Time) *block {
-	w := crowdPolicy.window(unixSeconds(noon), 0)
-	w.Count, w.Sharing = 30, Sharing{Writes: 5, Processes: 5, Parts: 3, PartLimit: 10, Parted: 1}
+	w := crowdPolicy.NewWindow(limits.UnixSeconds(noon), 0)
+	w.Count, w.Sharing = 30, limits.Sharing{Writes: 5, Processes: 5, Parts: 3, PartLimit: 10, Parted: 1}
 	b := &block{}
-	b.answered(1, call{kind: load}, answer{sent: 1, snapshot: Snapshot{Window: w, Version: 1, ReadTime: noon}}, crowdPolicy)
+	b.answered(1, call{kind: load}, answer{sent: 1, snapshot: limits.Snapshot{Window: w, Version: 1, ReadTime: noon}}, crowdPolicy)
 	return b
 }
 
@@ -25,14 +27,14 @@ func TestAPartHasWhatWasPutAsideForIt(t *testing.T) {
 	b := parted(noon)
 	next := func() call { return b.nextFor(2, 1, 1, 0.5) }
 	require.Equal(t, call{kind: load, part: 2}, next(), "the middle one, by chance")
-	b.answered(2, next(), answer{sent: 2, snapshot: Snapshot{Version: Absent, ReadTime: noon}}, crowdPolicy)
+	b.answered(2, next(), answer{sent: 2, snapshot: limits.Snapshot{Version: limits.Absent, ReadTime: noon}}, crowdPolicy)
 	reserved := int32(0)
-	for version := Version(10); next().kind == reserve && next().part == 2; version++ {
+	for version := limits.Version(10); next().kind == reserve && next().part == 2; version++ {
 		c := next()
 		require.LessOrEqual(t, c.window.Count, int64(10))
 		require.EqualValues(t, 10, c.window.Limit)
 		reserved += c.units
-		b.answered(2, c, answer{sent: 2, receipt: Receipt{Version: version, CommitTime: noon}}, crowdPolicy)
+		b.answered(2, c, answer{sent: 2, receipt: limits.Receipt{Version: version, CommitTime: noon}}, crowdPolicy)
 		b.left = 0
 	}
 	require.EqualValues(t, 10, reserved)
@@ -44,13 +46,13 @@ func TestAPartHasWhatWasPutAsideForIt(t *testing.T) {
 func TestAPartThatIsOfALaterWindowIsReadAgain(t *testing.T) {
 	noon := time.UnixMicro(1795441715427782)
 	b := parted(noon)
-	later := crowdPolicy.window(unixSeconds(noon.Add(time.Minute)), 0)
+	later := crowdPolicy.NewWindow(limits.UnixSeconds(noon.Add(time.Minute)), 0)
 	ofPart := later
 	ofPart.Limit, ofPart.Count = 10, 9
-	b.answered(2, b.nextFor(2, 1, 1, 0.5), answer{sent: 2, snapshot: Snapshot{Window: ofPart, Version: 7, ReadTime: noon.Add(time.Minute)}}, crowdPolicy)
+	b.answered(2, b.nextFor(2, 1, 1, 0.5), answer{sent: 2, snapshot: limits.Snapshot{Window: ofPart, Version: 7, ReadTime: noon.Add(time.Minute)}}, crowdPolicy)
 	require.Equal(t, call{kind: load}, b.nextFor(2, 1, 1, 0.5), "the window itself first")
-	later.Count, later.Sharing = 30, Sharing{Writes: 1, Processes: 1, Crowd: 5, Parts: 3, PartLimit: 10, Parted: 2}
-	b.answered(2, call{kind: load}, answer{sent: 2, snapshot: Snapshot{Window: later, Version: 8, ReadTime: noon.Add(time.Minute)}}, crowdPolicy)
+	later.Count, later.Sharing = 30, limits.Sharing{Writes: 1, Processes: 1, Crowd: 5, Parts: 3, PartLimit: 10, Parted: 2}
+	b.answered(2, call{kind: load}, answer{sent: 2, snapshot: limits.Snapshot{Window: later, Version: 8, ReadTime: noon.Add(time.Minute)}}, crowdPolicy)
 	require.Equal(t, load, b.nextFor(2, 1, 1, 0.5).kind, "nine of its ten units are gone")
 }
 
@@ -59,7 +61,7 @@ func TestAWindowThatNobodyHasBegunHasNoParts(t *testing.T) {
 	b := parted(noon)
 	ended := b.window()
 	ended.Sharing = b.shared.Sharing
-	b.answered(2, call{kind: load}, answer{sent: 2, snapshot: Snapshot{Window: ended, Version: 1, ReadTime: noon.Add(time.Minute)}}, crowdPolicy)
+	b.answered(2, call{kind: load}, answer{sent: 2, snapshot: limits.Snapshot{Window: ended, Version: 1, ReadTime: noon.Add(time.Minute)}}, crowdPolicy)
 	c := b.nextFor(2, 1, 1, 0)
 	require.Equal(t, pause, c.kind, "it is another's turn")
 	b.shared.turn = 1
@@ -73,23 +75,23 @@ func TestAWindowThatNobodyHasBegunHasNoParts(t *testing.T) {
 }
 
 func TestEveryNinthWindowBeginsWithoutParts(t *testing.T) {
-	s := Sharing{Processes: 5, Parts: 10, PartLimit: 10, Parted: 1}
+	s := limits.Sharing{Processes: 5, Parts: 10, PartLimit: 10, Parted: 1}
 	for range mostParted - 1 {
-		s = s.next(1000, false)
+		s = sharingAfter(s, 1000, false)
 		require.NotZero(t, s.Parts)
 	}
-	require.Zero(t, s.next(1000, false).Parts)
-	require.Zero(t, s.next(1000, true), "what was long ago says nothing")
-	require.Zero(t, Sharing{Processes: 2}.next(1000, false))
-	require.Equal(t, Sharing{Crowd: 7}, Sharing{Processes: 7}.next(1000, false))
+	require.Zero(t, sharingAfter(s, 1000, false).Parts)
+	require.Zero(t, sharingAfter(s, 1000, true), "what was long ago says nothing")
+	require.Zero(t, sharingAfter(limits.Sharing{Processes: 2}, 1000, false))
+	require.Equal(t, limits.Sharing{Crowd: 7}, sharingAfter(limits.Sharing{Processes: 7}, 1000, false))
 }
 
 func TestASharedDocumentIsWrittenFourTimesASecondAtMost(t *testing.T) {
 	for _, seconds := range []int32{1, 2, 3, 5, 60, 3600} {
 		t.Run(fmt.Sprint(seconds), func(t *testing.T) {
-			var s Sharing
+			var s limits.Sharing
 			for now, end := time.Duration(0), time.Duration(seconds)*time.Second; now < end; now += time.Millisecond {
-				for s.wait(seconds, now) == 0 {
+				for untilWrite(s, seconds, now) == 0 {
 					s.Writes++
 				}
 			}

@@ -12,54 +12,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 	"github.com/northstar-engines/realtime-registry/quota"
 )
-
-func TestTheMoreSpecificPolicyHolds(t *testing.T) {
-	set := quota.NewPolicySet(quota.Policies{List: []quota.Policy{
-		{Limit: 1}, {Action: "b", Limit: 2}, {Tenant: "t_a", Limit: 3}, {Tenant: "t_a", Action: "b", Limit: 4},
-	}}, quota.Policies{List: []quota.Policy{{Action: "c", Limit: 5}}})
-	for k, limit := range map[quota.Key]int64{
-		{Tenant: "t_x", Action: "x"}: 1, {Tenant: "t_x", Action: "b"}: 2, {Tenant: "t_a", Action: "x"}: 3,
-		{Tenant: "t_a", Action: "b"}: 4, {Tenant: "t_x", Action: "c"}: 5, {Tenant: "t_a", Action: "c"}: 3,
-	} {
-		require.Equal(t, limit, set.Of(k).Limit, k)
-	}
-	require.Equal(t, quota.DefaultPolicy(), quota.PolicySet{}.Of(key))
-	require.Equal(t, []string{"b", "c"}, set.Actions())
-}
-
-func TestAPolicyFileIsReadWhole(t *testing.T) {
-	policies, err := quota.ParsePolicies("policies.yaml", []byte(`
-policies:
-  - limit: 50
-  - {action: stream_resume, limit: 1000, window: 10s}
-  - tenant: t_acme
-    action: chat_send
-    limit: 5000
-    window: 1h30m
-    shadow: true
-`))
-	require.NoError(t, err)
-	require.Equal(t, []quota.Policy{
-		{Limit: 50, Window: time.Minute},
-		{Action: "stream_resume", Limit: 1000, Window: 10 * time.Second},
-		{Tenant: "t_acme", Action: "chat_send", Limit: 5000, Window: 90 * time.Minute, Shadow: true},
-	}, policies.List)
-	require.False(t, policies.ActionsClosed)
-	policies, err = quota.ParsePolicies("closed", []byte("actions: closed\npolicies:\n  - {action: \"on\", limit: 0000001}\n"))
-	require.Error(t, err)
-	require.Zero(t, policies)
-	policies, err = quota.ParsePolicies("closed", []byte("actions: closed\npolicies:\n  - {action: \"on\", limit: 1}\n  - {action: all-actions, limit: &n 100}\n  - {action: x, limit: *n}\n"))
-	require.NoError(t, err)
-	require.True(t, policies.ActionsClosed)
-	require.Equal(t, []quota.Policy{
-		{Action: "on", Limit: 1, Window: time.Minute}, {Action: quota.TotalAction, Limit: 100, Window: time.Minute}, {Action: "x", Limit: 100, Window: time.Minute},
-	}, policies.List)
-	policies, err = quota.ParsePolicies("none", []byte("policies: []\n"))
-	require.NoError(t, err)
-	require.Empty(t, policies.List)
-}
 
 // logged is a limiter's log.
 func logged(options quota.Options) (quota.Options, *bytes.Buffer) {
@@ -111,14 +66,14 @@ func TestPolicyDocumentsAreFollowedAndABadOneRefused(t *testing.T) {
 		store := newStage()
 		options, log := logged(limitOf(1, 10*time.Second))
 		l := limiter(t, store, options)
-		nextWindow := func(documents ...quota.PolicyDocument) int {
-			store.SetPolicies(documents...)
+		nextWindow := func(documents ...limits.PolicyDocument) int {
+			store.setPolicies(documents...)
 			time.Sleep(10 * time.Second)
 			synctest.Wait()
 			return drain(t, l)
 		}
-		document := func(name string, fields map[string]any) quota.PolicyDocument {
-			return quota.PolicyDocument{Name: name, Fields: fields}
+		document := func(name string, fields map[string]any) limits.PolicyDocument {
+			return limits.PolicyDocument{Name: name, Fields: fields}
 		}
 		require.Equal(t, 1, drain(t, l))
 		everybody := document("everybody", map[string]any{"limit": int64(2), "window": "10s"})
@@ -186,7 +141,7 @@ func TestAResetIsHeardByAllProcesses(t *testing.T) {
 		before := allow(t, first).Window
 		time.Sleep(time.Second)
 
-		w, err := quota.Reset(t.Context(), store, key, "alice")
+		w, err := limits.Reset(t.Context(), store, key, "alice")
 		require.NoError(t, err)
 		require.NotEqual(t, before.LastReset, w.LastReset)
 		require.NotEqual(t, before.Generation, w.Generation)
@@ -205,7 +160,7 @@ func TestABlockFromBeforeAResetDoesNotGoBackIntoTheNewWindow(t *testing.T) {
 		for range 8 { // of 15 reserved
 			require.True(t, allow(t, l).Allowed)
 		}
-		_, err := quota.Reset(t.Context(), store, key, "alice")
+		_, err := limits.Reset(t.Context(), store, key, "alice")
 		require.NoError(t, err)
 		require.NoError(t, l.Close(t.Context()))
 		require.Zero(t, count(t, store))
@@ -215,14 +170,14 @@ func TestABlockFromBeforeAResetDoesNotGoBackIntoTheNewWindow(t *testing.T) {
 func TestShowTellsTheWindowInForce(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store := newStage()
-		status, err := quota.Show(t.Context(), store, quota.PolicySet{}, key)
+		status, err := limits.Show(t.Context(), store, limits.PolicySet{}, key)
 		require.NoError(t, err)
 		require.False(t, status.Exists)
 		require.EqualValues(t, 100, status.InForce.Remaining())
 
 		l := limiter(t, store, limitOf(5, time.Minute))
 		require.Equal(t, 5, drain(t, l))
-		status, err = quota.Show(t.Context(), store, quota.PolicySet{}, key)
+		status, err = limits.Show(t.Context(), store, limits.PolicySet{}, key)
 		require.NoError(t, err)
 		require.True(t, status.Exists)
 		require.Equal(t, status.Stored, status.InForce)
@@ -231,11 +186,11 @@ func TestShowTellsTheWindowInForce(t *testing.T) {
 		require.WithinDuration(t, status.ReadTime.Add(time.Minute), status.EndsAt, time.Millisecond)
 
 		time.Sleep(time.Minute)
-		status, err = quota.Show(t.Context(), store, quota.PolicySet{}, key)
+		status, err = limits.Show(t.Context(), store, limits.PolicySet{}, key)
 		require.NoError(t, err)
 		require.EqualValues(t, 5, status.Stored.Count)
 		require.EqualValues(t, 100, status.InForce.Remaining())
-		_, err = quota.Show(t.Context(), store, quota.PolicySet{}, quota.Key{Tenant: "acme", Action: action})
+		_, err = limits.Show(t.Context(), store, limits.PolicySet{}, limits.Key{Tenant: "acme", Action: action})
 		require.ErrorIs(t, err, quota.ErrInvalid)
 	})
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 	"github.com/northstar-engines/realtime-registry/quota"
 )
 
@@ -16,15 +17,15 @@ func python(t *testing.T, store *stage) (allowed bool) {
 	t.Helper()
 	s, err := store.Store.Load(t.Context(), key)
 	require.NoError(t, err)
-	now := seconds(time.Now())
+	now := limits.UnixSeconds(time.Now())
 	lastReset, count := s.Window.LastReset, s.Window.Count
-	if s.Version == quota.Absent || now-lastReset > 60 {
+	if s.Version == limits.Absent || now-lastReset > 60 {
 		lastReset, count = now, 0
 	}
 	if count >= 100 {
 		return false
 	}
-	store.SetPlain(key, lastReset, count+1)
+	store.SetPlain(key.Tenant, key.Action, lastReset, count+1)
 	return true
 }
 
@@ -65,7 +66,7 @@ func TestSwitchingBackToPythonContinuesTheWindow(t *testing.T) {
 func TestAPythonClockThatIsAheadDoesNotLengthenTheWindow(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store := newStage()
-		store.SetPlain(key, seconds(time.Now().Add(50*time.Second)), 40)
+		store.SetPlain(key.Tenant, key.Action, limits.UnixSeconds(time.Now().Add(50*time.Second)), 40)
 		l := limiter(t, store, quota.Options{})
 		d := allow(t, l)
 		require.True(t, d.Allowed)
@@ -77,7 +78,7 @@ func TestAPythonClockThatIsAheadDoesNotLengthenTheWindow(t *testing.T) {
 func TestAPythonClockThatIsFarAheadLocksNobodyOut(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store := newStage()
-		store.SetPlain(key, seconds(time.Now().Add(24*time.Hour)), 100)
+		store.SetPlain(key.Tenant, key.Action, limits.UnixSeconds(time.Now().Add(24*time.Hour)), 100)
 		l := limiter(t, store, quota.Options{})
 		d := allow(t, l)
 		require.True(t, d.Allowed)

@@ -2,12 +2,14 @@ package quota
 
 import (
 	"time"
+
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 )
 
 // shared is what a process knows of a window that other processes take of too.
 type shared struct {
-	Sharing
-	begin   Sharing // of a window that nobody has begun yet: what it begins with
+	limits.Sharing
+	begin   limits.Sharing // of a window that nobody has begun yet: what it begins with
 	part    part
 	read    instant // when the document was last read
 	took    instant // that read
@@ -62,9 +64,9 @@ func (b *block) nextShared(now instant, first, need int32, chance float64) call 
 // that is fresh.
 func (b *block) takeTurns(now instant, chance float64) call {
 	s := b.shared
-	crowd := s.crowd()
+	crowd := crowdOf(s.Sharing)
 	many := crowd > fewTogether
-	if s.lost && many && b.aside(s.written()) == (Sharing{}) {
+	if s.lost && many && b.aside(s.written()) == (limits.Sharing{}) {
 		b.refuse(now, chance) // and others have not made parts either
 		return call{kind: again}
 	}
@@ -79,7 +81,7 @@ func (b *block) takeTurns(now instant, chance float64) call {
 			return call{kind: pause, until: min(s.turn, now+fresh)}
 		}
 	}
-	switch wait := instant(s.wait(b.length, b.passed(now))); {
+	switch wait := instant(untilWrite(s.Sharing, b.length, b.passed(now))); {
 	case wait > 0 && many:
 		b.refuse(now, chance)
 		return call{kind: again}
@@ -110,7 +112,7 @@ func (b *block) reserveShared(first, need int32) call {
 			w.Sharing.Parted = max(w.Sharing.Parted, more.Parted)
 		}
 	}
-	want := max(int64(need), min(int64(b.want)*max(1, s.crowd()), MaxLimit)) // until its turn comes again
+	want := max(int64(need), min(int64(b.want)*max(1, crowdOf(s.Sharing)), MaxLimit)) // until its turn comes again
 	units := blockUnits(int64(first), want, int64(b.left), free-aside)
 	w.Count += units + aside
 	return call{kind: reserve, units: int32(units), aside: aside, window: w, since: b.version}
@@ -118,28 +120,28 @@ func (b *block) reserveShared(first, need int32) call {
 
 // aside returns the parts, and how much more for each of them, that units are put
 // aside for by the write that leaves the document with w; zero if by none.
-func (b *block) aside(w Sharing) Sharing {
+func (b *block) aside(w limits.Sharing) limits.Sharing {
 	s := b.shared
 	free := b.unspent() - s.part.free(s.Sharing)
 	switch {
 	case s.begin.Parts > 0:
-		return Sharing{Parts: s.begin.Parts, PartLimit: s.begin.PartLimit, Parted: s.begin.Parted}
+		return limits.Sharing{Parts: s.begin.Parts, PartLimit: s.begin.PartLimit, Parted: s.begin.Parted}
 	case w.Parts > 0:
 		if more := free / 4 / w.Parts; more >= leastOfPart {
-			return Sharing{Parts: w.Parts, PartLimit: more}
+			return limits.Sharing{Parts: w.Parts, PartLimit: more}
 		}
-		return Sharing{} // with another number of parts, what is in some could not be found
+		return limits.Sharing{} // with another number of parts, what is in some could not be found
 	}
 	number, limit := parts(free)
-	short := w.wait(b.length, b.passed(s.read)) > 0 // the next write would have to wait
+	short := untilWrite(w, b.length, b.passed(s.read)) > 0 // the next write would have to wait
 	if w.Processes > fewTogether || w.Processes > alone && (s.lost || limit >= plenty) || w.Processes == alone && short {
-		return Sharing{Parts: number, PartLimit: limit, Parted: min(number, 1)}
+		return limits.Sharing{Parts: number, PartLimit: limit, Parted: min(number, 1)}
 	}
-	return Sharing{}
+	return limits.Sharing{}
 }
 
 // written is the Sharing after one more write by this process.
-func (s *shared) written() Sharing {
+func (s *shared) written() limits.Sharing {
 	w := s.Sharing
 	w.Writes++
 	if !s.counted {
@@ -159,7 +161,7 @@ func (b *block) refuse(now instant, chance float64) {
 
 // share takes note of what a read of the document has told of others: it was
 // stored, and w is in force. changed: w is not the window that was known.
-func (b *block) share(sent, now instant, s Snapshot, w Window, changed bool) {
+func (b *block) share(sent, now instant, s limits.Snapshot, w limits.Window, changed bool) {
 	rolls := w.ID() != s.Window.ID()
 	if before := b.shared; changed && before != nil {
 		b.shared = &shared{lost: before.lost, part: part{number: before.part.number, version: before.part.version, common: before.part.common}}
@@ -170,19 +172,19 @@ func (b *block) share(sent, now instant, s Snapshot, w Window, changed bool) {
 	told := w.Sharing
 	if rolls {
 		longAgo := s.ReadTime.Sub(time.UnixMicro(int64(s.Window.LastReset*1e6))) > 2*s.Window.Length
-		told = s.Window.Sharing.next(w.Limit, longAgo)
+		told = sharingAfter(s.Window.Sharing, w.Limit, longAgo)
 	}
 	if b.shared == nil {
-		if told.crowd() == 0 || s.Version == b.version {
+		if crowdOf(told) == 0 || s.Version == b.version {
 			return // nobody else has written it
 		}
 		b.shared = &shared{}
 	}
 	sh := b.shared
 	sh.read, sh.took = now, now-sent
-	sh.Sharing, sh.begin, sh.rolls = told, Sharing{}, rolls
+	sh.Sharing, sh.begin, sh.rolls = told, limits.Sharing{}, rolls
 	if rolls {
-		sh.Sharing, sh.begin = Sharing{Crowd: told.Crowd}, told
+		sh.Sharing, sh.begin = limits.Sharing{Crowd: told.Crowd}, told
 		if told.Crowd == 0 && !sh.lost {
 			b.shared = nil
 		}
@@ -191,11 +193,11 @@ func (b *block) share(sent, now instant, s Snapshot, w Window, changed bool) {
 
 // onlyWriter is the Sharing of a window that one process writes, as far as it
 // knows. If it is wrong its write fails.
-var onlyWriter = Sharing{Writes: 1, Processes: 1}
+var onlyWriter = limits.Sharing{Writes: 1, Processes: 1}
 
 // wrote takes note of this process's own write.
-func (s *shared) wrote(now Sharing, at instant) {
-	s.Sharing, s.begin, s.read = now, Sharing{}, at
+func (s *shared) wrote(now limits.Sharing, at instant) {
+	s.Sharing, s.begin, s.read = now, limits.Sharing{}, at
 	s.counted, s.rolls, s.lost, s.part.tried = true, false, false, 0
 	s.turn, s.refusing, s.patience = 0, 0, 0
 }

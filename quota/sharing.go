@@ -3,30 +3,9 @@ package quota
 import (
 	"math"
 	"time"
-)
 
-// Sharing is what a window's document says of how many processes write it, so
-// that they write it as often as a document takes, however many they are (design
-// §7). It is of one window: a window that begins has none.
-type Sharing struct {
-	// Writes is how often the document was written in this window, if more than
-	// one process has.
-	Writes int64
-	// Processes is how many processes have written it in this window: at least so
-	// many want units. One that has lost a race may be in it twice.
-	Processes int64
-	// Writer is a number of the process that wrote it last, so that one which has
-	// forgotten a window does not take itself for another. Zero: not known.
-	Writer int64
-	// Crowd is how many wrote the window before: so many may want the next one at
-	// the moment that it begins.
-	Crowd int64
-	// Parts is the number of parts, each a document of its own, that units were put
-	// aside for: PartLimit for each, all of them in the window's Count. Zero: none.
-	Parts, PartLimit int64
-	// Parted is how many windows in a row, this one included, began with parts.
-	Parted int64
-}
+	"github.com/northstar-engines/realtime-registry/internal/limits"
+)
 
 // How often the processes together write a window's document. Google plans with
 // one write a second to a document for long, and tells of contention above
@@ -46,16 +25,16 @@ const (
 	mostParted  = 8  // windows in a row that begin with parts; the next one begins without
 )
 
-// crowd is how many processes may want units of the document at once.
-func (s Sharing) crowd() int64 { return max(s.Processes, s.Crowd) }
+// crowdOf returns how many processes may want units of the document at once.
+func crowdOf(s limits.Sharing) int64 { return max(s.Processes, s.Crowd) }
 
-// next is the Sharing of a window that follows on this one, before anybody has
+// sharingAfter returns the Sharing of a window that follows on one with s, before anybody has
 // written it, with limit units in all. What was long ago says nothing.
-func (s Sharing) next(limit int64, longAgo bool) Sharing {
+func sharingAfter(s limits.Sharing, limit int64, longAgo bool) limits.Sharing {
 	if longAgo || s.Processes <= 2 && s.Parts == 0 {
-		return Sharing{}
+		return limits.Sharing{}
 	}
-	n := Sharing{Crowd: max(s.Processes, s.Parts)}
+	n := limits.Sharing{Crowd: max(s.Processes, s.Parts)}
 	if s.Parts > 0 && s.Parted < mostParted {
 		n.Parts, n.PartLimit = parts(limit)
 		n.Parted = s.Parted + 1
@@ -73,9 +52,9 @@ func parts(unspent int64) (number, limit int64) {
 	return number, unspent / 4 / number
 }
 
-// wait is how long to wait until the document may be written once more, in a
+// untilWrite returns how long to wait until the document may be written once more, in a
 // window of so many seconds of which so much has passed.
-func (s Sharing) wait(length int32, passed time.Duration) time.Duration {
+func untilWrite(s limits.Sharing, length int32, passed time.Duration) time.Duration {
 	burst := min(sharedBurst, float64(length))
 	missing := float64(s.Writes) + 1 - burst - sharedWrites*max(0, passed.Seconds())
 	return max(0, time.Duration(missing/sharedWrites*float64(time.Second)))

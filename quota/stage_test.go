@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 	"github.com/northstar-engines/realtime-registry/quota"
 	"github.com/northstar-engines/realtime-registry/quota/memquota"
 )
@@ -20,7 +21,7 @@ const (
 	action = "chat_send"
 )
 
-var key = quota.Key{Tenant: tenant, Action: action}
+var key = limits.Key{Tenant: tenant, Action: action}
 
 // stage is a store whose calls are counted, take time, and go wrong as a test
 // says.
@@ -28,26 +29,26 @@ type stage struct {
 	*memquota.Store
 	latency      atomic.Int64 // of each call; nanoseconds
 	fault        func(operation string) (before, after error)
-	faultFor     func(key quota.Key, operation string) error
+	faultFor     func(key limits.Key, operation string) error
 	failed       atomic.Int64 // calls that faultFor made fail
 	loads, saves atomic.Int64
 }
 
 func newStage() *stage { return &stage{Store: memquota.New()} }
 
-func (s *stage) Load(ctx context.Context, key quota.Key) (snapshot quota.Snapshot, err error) {
+func (s *stage) Load(ctx context.Context, key limits.Key) (snapshot limits.Snapshot, err error) {
 	s.loads.Add(1)
 	err = s.around(ctx, key, "load", func() { snapshot, err = s.Store.Load(ctx, key) }, &err)
 	return snapshot, err
 }
 
-func (s *stage) Save(ctx context.Context, key quota.Key, c quota.Change) (receipt quota.Receipt, err error) {
+func (s *stage) Save(ctx context.Context, key limits.Key, c limits.Change) (receipt limits.Receipt, err error) {
 	s.saves.Add(1)
 	err = s.around(ctx, key, "save", func() { receipt, err = s.Store.Save(ctx, key, c) }, &err)
 	return receipt, err
 }
 
-func (s *stage) around(ctx context.Context, key quota.Key, operation string, call func(), result *error) error {
+func (s *stage) around(ctx context.Context, key limits.Key, operation string, call func(), result *error) error {
 	var before, after error
 	if s.fault != nil {
 		before, after = s.fault(operation)
@@ -66,7 +67,7 @@ func (s *stage) around(ctx context.Context, key quota.Key, operation string, cal
 		return fmt.Errorf("%s: %w: %w", operation, quota.ErrUnavailable, ctx.Err())
 	}
 	switch err := errors.Join(before, after); {
-	case errors.Is(err, quota.ErrConflict):
+	case errors.Is(err, limits.ErrConflict):
 		return err
 	case err != nil:
 		return fmt.Errorf("%s: %w: %w", operation, quota.ErrUnavailable, err)
@@ -122,4 +123,13 @@ func count(t *testing.T, store quota.Store) int64 {
 	s, err := store.Load(t.Context(), key)
 	require.NoError(t, err)
 	return s.Window.Count
+}
+
+// setPolicies replaces the policy documents.
+func (s *stage) setPolicies(documents ...limits.PolicyDocument) {
+	all := map[string]map[string]any{}
+	for _, d := range documents {
+		all[d.Name] = d.Fields
+	}
+	s.SetPolicies(all)
 }

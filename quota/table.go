@@ -6,6 +6,8 @@ import (
 	"math/bits"
 	"strings"
 	"sync"
+
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 )
 
 // shards is the number of locks. A power of two.
@@ -48,7 +50,7 @@ func newTable() *table {
 }
 
 // shard returns the shard of a key, and the key's hash in there.
-func (t *table) shard(key Key) (*shard, uint64) {
+func (t *table) shard(key limits.Key) (*shard, uint64) {
 	tenant := maphash.String(t.seed, key.Tenant)
 	hash := tenant ^ bits.RotateLeft64(maphash.String(t.seed, key.Action), 32)
 	return &t.shards[tenant%shards], hash * 0x9e3779b97f4a7c15 >> 32
@@ -56,7 +58,7 @@ func (t *table) shard(key Key) (*shard, uint64) {
 
 // findLocked returns the entry of a key, or nil. It is exact for any two strings:
 // only valid names are ever inserted.
-func (s *shard) findLocked(hash uint64, key Key) *entry {
+func (s *shard) findLocked(hash uint64, key limits.Key) *entry {
 	if len(s.buckets) == 0 {
 		return nil
 	}
@@ -67,18 +69,18 @@ func (s *shard) findLocked(hash uint64, key Key) *entry {
 	return e
 }
 
-func (e *entry) is(key Key) bool {
+func (e *entry) is(key limits.Key) bool {
 	n := len(key.Tenant)
 	return len(e.name) == n+1+len(key.Action) && e.name[n] == 0 && e.name[:n] == key.Tenant && e.name[n+1:] == key.Action
 }
 
-func (e *entry) key() Key {
+func (e *entry) key() limits.Key {
 	tenant, action, _ := strings.Cut(e.name, "\x00")
-	return Key{tenant, action}
+	return limits.Key{Tenant: tenant, Action: action}
 }
 
 // entryLocked returns the entry of a key, a new one if there is none.
-func (t *table) entryLocked(s *shard, hash uint64, key Key) *entry {
+func (t *table) entryLocked(s *shard, hash uint64, key limits.Key) *entry {
 	e := s.findLocked(hash, key)
 	if e == nil {
 		if s.n >= len(s.buckets) {

@@ -10,17 +10,19 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 )
 
 func TestAnEntryIsOfOneKeyOnly(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		part := rapid.StringMatching("[ab_]{1,4}")
-		own := Key{part.Draw(t, "tenant"), part.Draw(t, "action")}
+		own := limits.Key{Tenant: part.Draw(t, "tenant"), Action: part.Draw(t, "action")}
 		e := &entry{name: own.Tenant + "\x00" + own.Action}
 		require.Equal(t, own, e.key())
 		cut := rapid.IntRange(0, len(e.name)-1).Draw(t, "cut")
-		require.Equal(t, cut == len(own.Tenant), e.is(Key{e.name[:cut], e.name[cut+1:]}), "cut elsewhere")
-		other := Key{part.Draw(t, "other tenant"), part.Draw(t, "other action")}
+		require.Equal(t, cut == len(own.Tenant), e.is(limits.Key{Tenant: e.name[:cut], Action: e.name[cut+1:]}), "cut elsewhere")
+		other := limits.Key{Tenant: part.Draw(t, "other tenant"), Action: part.Draw(t, "other action")}
 		require.Equal(t, own == other, e.is(other), "%q %q", own, other)
 	})
 }
@@ -28,9 +30,9 @@ func TestAnEntryIsOfOneKeyOnly(t *testing.T) {
 func TestATableFindsWhatWasInsertedAndShrinks(t *testing.T) {
 	table := newTable()
 	s := &table.shards[0] // all in one
-	hash := func(k Key) uint64 { _, hash := table.shard(k); return hash }
+	hash := func(k limits.Key) uint64 { _, hash := table.shard(k); return hash }
 	const keys = 5000
-	key := func(i int) Key { return Key{fmt.Sprintf("t_%d", i), "x"} }
+	key := func(i int) limits.Key { return limits.Key{Tenant: fmt.Sprintf("t_%d", i), Action: "x"} }
 	for i := range keys {
 		require.Nil(t, s.findLocked(hash(key(i)), key(i)))
 		table.entryLocked(s, hash(key(i)), key(i)).want = int32(i)
@@ -58,7 +60,7 @@ func TestRequestsAreCountedOnceWhileTheTableChanges(t *testing.T) {
 	l, err := newLimiter(&generous{}, Options{}, func() instant { return instant(clock.Load()) })
 	require.NoError(t, err)
 	const tenants, requests = 2000, 10_000
-	key := func(i int) Key { return Key{fmt.Sprint("t_", i%tenants), "chat_send"} }
+	key := func(i int) limits.Key { return limits.Key{Tenant: fmt.Sprint("t_", i%tenants), Action: "chat_send"} }
 	var admitted, running atomic.Int64
 	var all sync.WaitGroup
 	for range 4 {
@@ -109,10 +111,10 @@ type generous struct {
 	versions atomic.Int64
 }
 
-func (*generous) Load(context.Context, Key) (Snapshot, error) {
-	return Snapshot{Version: Absent, ReadTime: time.Now()}, nil
+func (*generous) Load(context.Context, limits.Key) (limits.Snapshot, error) {
+	return limits.Snapshot{Version: limits.Absent, ReadTime: time.Now()}, nil
 }
 
-func (g *generous) Save(context.Context, Key, Change) (Receipt, error) {
-	return Receipt{Version: Version(g.versions.Add(1)), CommitTime: time.Now()}, nil
+func (g *generous) Save(context.Context, limits.Key, limits.Change) (limits.Receipt, error) {
+	return limits.Receipt{Version: limits.Version(g.versions.Add(1)), CommitTime: time.Now()}, nil
 }

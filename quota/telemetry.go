@@ -9,6 +9,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 	"github.com/northstar-engines/realtime-registry/internal/observe"
 )
 
@@ -134,7 +135,7 @@ var callNames = [...]string{load: "load", reserve: "reserve", release: "release"
 func (t *telemetry) called(ctx context.Context, c call, took time.Duration, err error) {
 	result := "ok"
 	switch {
-	case errors.Is(err, ErrConflict):
+	case errors.Is(err, limits.ErrConflict):
 		result = "conflict"
 	case err != nil:
 		result = "error"

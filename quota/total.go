@@ -1,14 +1,18 @@
 package quota
 
-import "context"
+import (
+	"context"
 
-func totalOf(key Key) Key { return Key{key.Tenant, TotalAction} }
+	"github.com/northstar-engines/realtime-registry/internal/limits"
+)
+
+func totalOf(key limits.Key) limits.Key { return limits.Key{Tenant: key.Tenant, Action: TotalAction} }
 
 // decideBoth takes n units of the tenant's total, then of the action's own window,
 // or of none. The total comes first: a tenant that has used it up, and invents
 // actions, makes no documents. What the other refuses goes back into the block that
 // it came from.
-func (l *Limiter) decideBoth(ctx context.Context, key Key, n int32, policy, total Policy) (Decision, error) {
+func (l *Limiter) decideBoth(ctx context.Context, key limits.Key, n int32, policy, total limits.Policy) (Decision, error) {
 	all, o, err := l.ask(ctx, totalOf(key), n, total)
 	all.Total = true
 	if err != nil || !all.Allowed {
@@ -37,7 +41,7 @@ func (d Decision) with(total Decision) Decision {
 
 // refund returns units to the block that a request took them of and does not use.
 // If the window is not this process's any more, nobody can spend them.
-func (l *Limiter) refund(key Key, window WindowID, n int32) {
+func (l *Limiter) refund(key limits.Key, window WindowID, n int32) {
 	if window == (WindowID{}) {
 		return
 	}

@@ -12,10 +12,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 	"github.com/northstar-engines/realtime-registry/quota"
 )
 
-var totalKey = quota.Key{Tenant: tenant, Action: quota.TotalAction}
+var totalKey = limits.Key{Tenant: tenant, Action: quota.TotalAction}
 
 func totalOf(limit, each int64) quota.Options {
 	return quota.Options{Policies: []quota.Policy{
@@ -30,7 +31,7 @@ func ask(t *testing.T, l *quota.Limiter, action string, n int) quota.Decision {
 	return d
 }
 
-func countOf(t *testing.T, store quota.Store, key quota.Key) int64 {
+func countOf(t *testing.T, store quota.Store, key limits.Key) int64 {
 	t.Helper()
 	s, err := store.Load(t.Context(), key)
 	require.NoError(t, err)
@@ -39,13 +40,13 @@ func countOf(t *testing.T, store quota.Store, key quota.Key) int64 {
 
 // spentOf is what a window counts, without what is put aside for its parts and
 // nobody has taken.
-func spentOf(t *testing.T, store quota.Store, key quota.Key) int64 {
+func spentOf(t *testing.T, store quota.Store, key limits.Key) int64 {
 	t.Helper()
 	s, err := store.Load(t.Context(), key)
 	require.NoError(t, err)
 	spent := s.Window.Count - s.Window.Sharing.Parts*s.Window.Sharing.PartLimit
 	for i := range s.Window.Sharing.Parts {
-		spent += countOf(t, store, quota.Key{Tenant: key.Tenant, Action: fmt.Sprintf("%s.%d", key.Action, i+1)})
+		spent += countOf(t, store, limits.Key{Tenant: key.Tenant, Action: fmt.Sprintf("%s.%d", key.Action, i+1)})
 	}
 	return spent
 }
@@ -98,8 +99,8 @@ func TestATotalIsAllOrNothing(t *testing.T) {
 		require.True(t, ask(t, l, "b", 5).Allowed, "neither refusal took anything")
 		require.NoError(t, l.Close(t.Context()))
 		require.EqualValues(t, 10, countOf(t, store, totalKey))
-		require.EqualValues(t, 5, countOf(t, store, quota.Key{Tenant: tenant, Action: "a"}))
-		require.EqualValues(t, 5, countOf(t, store, quota.Key{Tenant: tenant, Action: "b"}))
+		require.EqualValues(t, 5, countOf(t, store, limits.Key{Tenant: tenant, Action: "a"}))
+		require.EqualValues(t, 5, countOf(t, store, limits.Key{Tenant: tenant, Action: "b"}))
 	})
 }
 
@@ -185,7 +186,7 @@ func TestAStoreThatIsDownForTheActionTakesNothingOfTheTotal(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store := newStage()
 		l := limiter(t, store, totalOf(10, 10))
-		store.faultFor = func(k quota.Key, _ string) error {
+		store.faultFor = func(k limits.Key, _ string) error {
 			if k.Action == "broken" {
 				return errDown
 			}
@@ -206,7 +207,7 @@ func TestATotalThatIsAddedHoldsFromTheNextWindow(t *testing.T) {
 		store := newStage()
 		l := limiter(t, store, limitOf(100, 10*time.Second))
 		require.True(t, ask(t, l, "a", 50).Allowed)
-		store.SetPolicies(quota.PolicyDocument{Name: "all", Fields: map[string]any{"action": "all-actions", "limit": int64(2), "window": "10s"}})
+		store.setPolicies(limits.PolicyDocument{Name: "all", Fields: map[string]any{"action": "all-actions", "limit": int64(2), "window": "10s"}})
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		admitted := 0
@@ -286,12 +287,12 @@ func TestADocumentClosesTheListOfActions(t *testing.T) {
 		options, log := logged(limitOf(100, time.Minute))
 		l := limiter(t, store, options)
 		require.True(t, ask(t, l, "invented", 1).Allowed)
-		list := func(value any) quota.PolicyDocument {
-			return quota.PolicyDocument{Name: "actions", Fields: map[string]any{"actions": value}}
+		list := func(value any) limits.PolicyDocument {
+			return limits.PolicyDocument{Name: "actions", Fields: map[string]any{"actions": value}}
 		}
-		a := quota.PolicyDocument{Name: "a", Fields: map[string]any{"action": "a", "limit": int64(5)}}
-		set := func(documents ...quota.PolicyDocument) error {
-			store.SetPolicies(documents...)
+		a := limits.PolicyDocument{Name: "a", Fields: map[string]any{"action": "a", "limit": int64(5)}}
+		set := func(documents ...limits.PolicyDocument) error {
+			store.setPolicies(documents...)
 			synctest.Wait()
 			time.Sleep(time.Minute)
 			_, err := l.Allow(t.Context(), tenant, "invented")
@@ -302,7 +303,7 @@ func TestADocumentClosesTheListOfActions(t *testing.T) {
 		require.ErrorIs(t, set(list("shut"), a), quota.ErrInvalid, "the last good version stays in force")
 		require.Contains(t, log.String(), "rate_limit_policies/actions: invalid: actions: is the string")
 		require.NoError(t, set(a), "removed, it is open again")
-		require.NoError(t, set(quota.PolicyDocument{Name: "mixed", Fields: map[string]any{"actions": "closed", "limit": int64(3)}}))
+		require.NoError(t, set(limits.PolicyDocument{Name: "mixed", Fields: map[string]any{"actions": "closed", "limit": int64(3)}}))
 		require.Contains(t, log.String(), "it is the one field of a document")
 	})
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 	"github.com/northstar-engines/realtime-registry/quota"
 	"github.com/northstar-engines/realtime-registry/quota/memquota"
 )
@@ -56,7 +57,7 @@ func TestRacesThatAreAlwaysLostAreAStoreThatDoesNotAnswerInTime(t *testing.T) {
 		store := newStage()
 		store.fault = func(operation string) (before, after error) {
 			if operation == "save" {
-				return quota.ErrConflict, nil
+				return limits.ErrConflict, nil
 			}
 			return nil, nil
 		}

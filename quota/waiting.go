@@ -56,7 +56,7 @@ func (l *Limiter) leave(s *shard, w *waiter) bool {
 func (l *Limiter) loseInterest(s *shard, e *entry, w *waiter) (d Decision, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if f := s.flights[e]; w.done || e.shared == nil || e.shared.crowd() == 0 || f == nil || f.failing {
+	if f := s.flights[e]; w.done || e.shared == nil || crowdOf(e.shared.Sharing) == 0 || f == nil || f.failing {
 		return Decision{}, false
 	}
 	w.gone = true

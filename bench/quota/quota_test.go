@@ -22,6 +22,7 @@ import (
 	"github.com/throttled/throttled/v2/store/memstore"
 	"golang.org/x/time/rate"
 
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 	"github.com/northstar-engines/realtime-registry/quota"
 	"github.com/northstar-engines/realtime-registry/quota/memquota"
 )
@@ -191,15 +192,15 @@ func oursWithoutStore(tb testing.TB) allow {
 // grantAll is a store that keeps nothing.
 type grantAll struct{ quota.Store }
 
-func (grantAll) Load(context.Context, quota.Key) (quota.Snapshot, error) {
-	return quota.Snapshot{Version: quota.Absent, ReadTime: time.Now()}, nil
+func (grantAll) Load(context.Context, limits.Key) (limits.Snapshot, error) {
+	return limits.Snapshot{Version: limits.Absent, ReadTime: time.Now()}, nil
 }
 
-func (grantAll) Save(context.Context, quota.Key, quota.Change) (quota.Receipt, error) {
-	return quota.Receipt{Version: 1, CommitTime: time.Now()}, nil
+func (grantAll) Save(context.Context, limits.Key, limits.Change) (limits.Receipt, error) {
+	return limits.Receipt{Version: 1, CommitTime: time.Now()}, nil
 }
 
-func (grantAll) Watch(ctx context.Context, _ quota.Watcher) error { <-ctx.Done(); return ctx.Err() }
+func (grantAll) Watch(ctx context.Context, _ limits.Watcher) error { <-ctx.Done(); return ctx.Err() }
 
 func heap() uint64 {
 	runtime.GC()

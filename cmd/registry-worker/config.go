@@ -8,10 +8,10 @@ import (
 	"strings"
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 	"github.com/northstar-engines/realtime-registry/internal/redact"
 	"github.com/northstar-engines/realtime-registry/internal/telemetry"
 	"github.com/northstar-engines/realtime-registry/internal/terminal"
-	"github.com/northstar-engines/realtime-registry/quota"
 )
 
 var configCommand = command{
@@ -64,7 +64,7 @@ func checkPolicies(file string) error {
 	if file == "" {
 		return nil
 	}
-	if _, err := quota.ReadPolicies(file); err != nil {
+	if _, err := limits.ReadPolicies(file); err != nil {
 		return usageError{fmt.Errorf("--throttle-policies: %w", err)}
 	}
 	return nil

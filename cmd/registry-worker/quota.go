@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 	"github.com/northstar-engines/realtime-registry/internal/terminal"
 	"github.com/northstar-engines/realtime-registry/quota"
 )
@@ -51,17 +52,17 @@ var quotaShowCommand = command{
 		if err != nil {
 			return err
 		}
-		return in.withWindows(ctx, func(windows quota.Store) error {
+		return in.withWindows(ctx, func(windows limits.Store) error {
 			ctx, cancel := context.WithTimeout(ctx, startTimeout)
 			defer cancel()
-			policies, faults, err := quota.PoliciesNow(ctx, windows, in.Config.ThrottlePolicies)
+			policies, faults, err := limits.PoliciesNow(ctx, windows, in.Config.ThrottlePolicies)
 			if err != nil {
 				return err
 			}
 			for _, fault := range faults {
 				fmt.Fprintln(in.Stderr, terminal.Plain(fmt.Sprint("refused policy: ", fault)))
 			}
-			status, err := quota.Show(ctx, windows, policies, key)
+			status, err := limits.Show(ctx, windows, policies, key)
 			if err != nil {
 				return err
 			}
@@ -99,7 +100,7 @@ func runQuotaReset(ctx context.Context, in *invocation) error {
 	}
 	target := in.firestoreTarget()
 	in.tellTarget(target)
-	return in.withWindows(ctx, func(windows quota.Store) error {
+	return in.withWindows(ctx, func(windows limits.Store) error {
 		status, err := shown(ctx, windows, key)
 		if err != nil {
 			return err
@@ -117,7 +118,7 @@ func runQuotaReset(ctx context.Context, in *invocation) error {
 		by := in.who()
 		ctx, cancel := context.WithTimeout(ctx, startTimeout)
 		defer cancel()
-		w, err := quota.Reset(ctx, windows, key, by)
+		w, err := limits.Reset(ctx, windows, key, by)
 		if err != nil {
 			return err
 		}
@@ -129,26 +130,26 @@ func runQuotaReset(ctx context.Context, in *invocation) error {
 }
 
 // shown is a window as it is now. What the next one's policy is does not matter.
-func shown(ctx context.Context, windows quota.Store, key quota.Key) (quota.Status, error) {
+func shown(ctx context.Context, windows limits.Store, key limits.Key) (limits.Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	return quota.Show(ctx, windows, quota.PolicySet{}, key)
+	return limits.Show(ctx, windows, limits.PolicySet{}, key)
 }
 
 // windowKey is the window that the arguments name.
-func (in *invocation) windowKey() (quota.Key, error) {
+func (in *invocation) windowKey() (limits.Key, error) {
 	if len(in.Args) != 2 {
-		return quota.Key{}, usagef("want a tenant and an action")
+		return limits.Key{}, usagef("want a tenant and an action")
 	}
-	key := quota.Key{Tenant: in.Args[0], Action: in.Args[1]}
+	key := limits.Key{Tenant: in.Args[0], Action: in.Args[1]}
 	if err := key.Validate(); err != nil {
-		return quota.Key{}, usageError{err}
+		return limits.Key{}, usageError{err}
 	}
 	return key, nil
 }
 
 // withWindows opens where windows are kept.
-func (in *invocation) withWindows(ctx context.Context, f func(quota.Store) error) error {
+func (in *invocation) withWindows(ctx context.Context, f func(limits.Store) error) error {
 	start, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	windows, err := in.openWindows(start, nil)
@@ -177,7 +178,7 @@ type windowReport struct {
 	ReadTime   time.Time  `json:"read_time"`
 }
 
-func (in *invocation) printWindow(s quota.Status, policies quota.PolicySet) error {
+func (in *invocation) printWindow(s limits.Status, policies limits.PolicySet) error {
 	p := policies.Of(s.Key)
 	r := windowReport{
 		Tenant: s.Key.Tenant, Action: s.Key.Action, Exists: s.Exists,

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 	"github.com/northstar-engines/realtime-registry/internal/telemetry"
 	"github.com/northstar-engines/realtime-registry/quota"
 )
@@ -96,7 +97,7 @@ func TestAResetAsksWithTheTargetAndTheWindow(t *testing.T) {
 func TestShowTellsOfTheTotalAndOfAClosedList(t *testing.T) {
 	var stdout strings.Builder
 	in := &invocation{process: process{Stdout: &stdout}, Config: &config.Config{ThrottlePolicies: "policies.yaml"}}
-	policies := quota.NewPolicySet(quota.Policies{ActionsClosed: true, List: []quota.Policy{
+	policies := limits.NewPolicySet(limits.Policies{ActionsClosed: true, List: []limits.Policy{
 		{Action: quota.TotalAction, Limit: 7, Window: time.Hour}, {Action: "a", Limit: 5, Window: time.Minute},
 	}})
 	for action, want := range map[string]string{
@@ -105,7 +106,7 @@ func TestShowTellsOfTheTotalAndOfAClosedList(t *testing.T) {
 		quota.TotalAction: "policy   * all-actions: 7 per 1h0m0s\n",
 	} {
 		stdout.Reset()
-		require.NoError(t, in.printWindow(quota.Status{Key: quota.Key{Tenant: "t_a", Action: action}}, policies))
+		require.NoError(t, in.printWindow(limits.Status{Key: limits.Key{Tenant: "t_a", Action: action}}, policies))
 		require.Contains(t, stdout.String(), want)
 		require.Equal(t, action == "b", strings.Contains(stdout.String(), "closed"), action)
 	}
@@ -116,9 +117,9 @@ func TestShowPrintsADamagedWindow(t *testing.T) {
 		for _, flags := range []config.Config{{}, {JSON: true}} {
 			var stdout strings.Builder
 			in := &invocation{process: process{Stdout: &stdout}, Config: &flags}
-			stored := quota.Window{LastReset: lastReset, Count: 100}
+			stored := limits.Window{LastReset: lastReset, Count: 100}
 			now := time.Now()
-			require.NoError(t, in.printWindow(quota.Status{Exists: true, Stored: stored, InForce: stored.At(now, quota.DefaultPolicy()), ReadTime: now, EndsAt: now}, quota.PolicySet{}))
+			require.NoError(t, in.printWindow(limits.Status{Exists: true, Stored: stored, InForce: stored.At(now, limits.DefaultPolicy()), ReadTime: now, EndsAt: now}, limits.PolicySet{}))
 			if !flags.JSON {
 				require.Contains(t, stdout.String(), "had 100 claimed since no time (last_reset is ")
 			}
@@ -133,7 +134,7 @@ func TestShowSaysWhereItHasReadNoPolicyFile(t *testing.T) {
 	} {
 		var stdout strings.Builder
 		in := &invocation{process: process{Stdout: &stdout}, Config: &config.Config{ThrottlePolicies: file}}
-		require.NoError(t, in.printWindow(quota.Status{}, quota.PolicySet{}))
+		require.NoError(t, in.printWindow(limits.Status{}, limits.PolicySet{}))
 		require.Contains(t, stdout.String(), want)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 	"github.com/northstar-engines/realtime-registry/internal/telemetry"
 	"github.com/northstar-engines/realtime-registry/quota"
 	"github.com/northstar-engines/realtime-registry/quota/fsquota"
@@ -14,7 +15,7 @@ import (
 // throttle is a limiter with the store that it claims from.
 type throttle struct {
 	*quota.Limiter
-	windows quota.Store
+	windows limits.Store
 }
 
 // openThrottle opens the throttle that was asked for, never another one.
@@ -39,7 +40,7 @@ func (in *invocation) openThrottle(ctx context.Context, t *telemetry.Telemetry) 
 
 // openWindows opens where throttle windows are kept. It has answered when this
 // returns. t may be nil.
-func (in *invocation) openWindows(ctx context.Context, t *telemetry.Telemetry) (quota.Store, error) {
+func (in *invocation) openWindows(ctx context.Context, t *telemetry.Telemetry) (limits.Store, error) {
 	if in.Config.ThrottleBackend == config.Memory {
 		return memquota.New(), nil
 	}
@@ -54,7 +55,7 @@ func (in *invocation) openWindows(ctx context.Context, t *telemetry.Telemetry) (
 	if t != nil {
 		o.MeterProvider = t.MeterProvider
 	}
-	windows, err := bounded(ctx, func(ctx context.Context) (quota.Store, error) { return fsquota.Open(ctx, o) })
+	windows, err := bounded(ctx, func(ctx context.Context) (limits.Store, error) { return fsquota.Open(ctx, o) })
 	if err != nil {
 		return nil, in.explainFirestore(err)
 	}

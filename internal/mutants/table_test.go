@@ -90,7 +90,7 @@ var table = []mutant{
 		New:  "return false, nil",
 	}),
 	simulated("a window is as it is stored (1)", "throttle", "1", mutants.Edit{
-		File: "quota/window.go",
+		File: "internal/limits/window.go",
 		Old:  "if w.Length <= 0 || w.Limit <= 0 {",
 		New:  "if p.Limit > 0 {",
 	}),

@@ -10,7 +10,7 @@ import (
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
 
 	"github.com/northstar-engines/realtime-registry/internal/docdb"
-	"github.com/northstar-engines/realtime-registry/quota"
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 )
 
 // The fields of a window's document. The first two are fixed (design §3); the
@@ -53,10 +53,10 @@ func understood(d *docdb.Document) error {
 	}
 	collection, id := path.Split(d.Name)
 	return fmt.Errorf("document %s/%s: %w, %w: its format is %v, and this version knows those up to %d: use the release that wrote it; if none did, mend the document (docs/upgrades.md)",
-		path.Base(collection), id, quota.ErrUnavailable, quota.ErrTooNew, plain(v), format)
+		path.Base(collection), id, limits.ErrUnavailable, limits.ErrTooNew, plain(v), format)
 }
 
-func encode(c quota.Change) map[string]*docdb.Value {
+func encode(c limits.Change) map[string]*docdb.Value {
 	fields := map[string]*docdb.Value{
 		lastResetField:  docdb.Double(c.Window.LastReset),
 		countField:      docdb.Integer(c.Window.Count),
@@ -68,7 +68,7 @@ func encode(c quota.Change) map[string]*docdb.Value {
 		fields[lengthField] = docdb.Integer(int64(c.Window.Length / time.Second))
 		fields[limitField] = docdb.Integer(c.Window.Limit)
 	}
-	if c.Window.Sharing != (quota.Sharing{}) {
+	if c.Window.Sharing != (limits.Sharing{}) {
 		fields[sharingField] = encodeSharing(c.Window)
 	}
 	if c.ResetBy != "" {
@@ -79,29 +79,29 @@ func encode(c quota.Change) map[string]*docdb.Value {
 }
 
 // replaced are the fields that a change replaces.
-func replaced(c quota.Change) []string {
+func replaced(c limits.Change) []string {
 	if c.ResetBy == "" {
 		return windowFields
 	}
 	return slices.Concat(windowFields, resetFields)
 }
 
-func decodeReset(fields map[string]*docdb.Value) quota.ResetRecord {
+func decodeReset(fields map[string]*docdb.Value) limits.ResetRecord {
 	by, at := fields[resetByField].GetStringValue(), fields[resetAtField].GetTimestampValue()
 	if by == "" || !at.IsValid() {
-		return quota.ResetRecord{}
+		return limits.ResetRecord{}
 	}
-	return quota.ResetRecord{By: by, At: at.AsTime()}
+	return limits.ResetRecord{By: by, At: at.AsTime()}
 }
 
 // decode reads what it can: a field that is missing, or of another type, is
-// zero, which quota.Window gives a meaning.
-func decode(fields map[string]*docdb.Value) quota.Window {
-	w := quota.Window{
+// zero, which limits.Window gives a meaning.
+func decode(fields map[string]*docdb.Value) limits.Window {
+	w := limits.Window{
 		LastReset:  number(fields[lastResetField]),
 		Count:      whole(fields[countField]),
-		Length:     time.Duration(max(0, min(whole(fields[lengthField]), int64(quota.MaxWindow/time.Second)))) * time.Second,
-		Limit:      min(whole(fields[limitField]), quota.MaxLimit),
+		Length:     time.Duration(max(0, min(whole(fields[lengthField]), int64(limits.MaxWindow/time.Second)))) * time.Second,
+		Limit:      min(whole(fields[limitField]), limits.MaxLimit),
 		Generation: whole(fields[generationField]),
 	}
 	w.Sharing = decodeSharing(fields[sharingField], w)
@@ -109,7 +109,7 @@ func decode(fields map[string]*docdb.Value) quota.Window {
 }
 
 // notice is the document that tells of a reset.
-func notice(c quota.Change) map[string]*docdb.Value {
+func notice(c limits.Change) map[string]*docdb.Value {
 	return map[string]*docdb.Value{
 		generationField: docdb.Integer(c.Window.Generation),
 		expiresAtField:  docdb.Timestamp(time.UnixMicro(int64(c.Window.LastReset * 1e6)).Add(noticeKept)),

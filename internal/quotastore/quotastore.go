@@ -25,14 +25,14 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/northstar-engines/realtime-registry/internal/docdb"
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 	"github.com/northstar-engines/realtime-registry/internal/observe"
-	"github.com/northstar-engines/realtime-registry/quota"
 )
 
 // The names of collections. The first is fixed (design §3).
 const (
 	Collection       = "rate_limit_counters"
-	PolicyCollection = quota.PolicyCollection
+	PolicyCollection = limits.PolicyCollection
 	ResetCollection  = "rate_limit_resets"
 )
 
@@ -50,7 +50,7 @@ type Store struct {
 	unread *observe.LimitedLog
 }
 
-var _ quota.Store = (*Store)(nil)
+var _ limits.Store = (*Store)(nil)
 
 const scope = "github.com/northstar-engines/realtime-registry/quota/fsquota"
 
@@ -68,7 +68,7 @@ func New(db docdb.DB, o Options) (*Store, error) {
 	}, i.Err()
 }
 
-// Ping proves that the database answers. Errors wrap quota.ErrUnavailable.
+// Ping proves that the database answers. Errors wrap limits.ErrUnavailable.
 func (s *Store) Ping(ctx context.Context) error {
 	_, _, err := s.get(ctx, s.db.Name(PolicyCollection, "open"))
 	return err
@@ -78,28 +78,28 @@ func (s *Store) Ping(ctx context.Context) error {
 func (s *Store) Close() error { return s.db.Close() }
 
 // Load implements quota.Store.
-func (s *Store) Load(ctx context.Context, key quota.Key) (quota.Snapshot, error) {
+func (s *Store) Load(ctx context.Context, key limits.Key) (limits.Snapshot, error) {
 	d, at, err := s.get(ctx, s.counter(key))
 	switch {
 	case err != nil:
-		return quota.Snapshot{}, fmt.Errorf("load %s: %w", key, err)
+		return limits.Snapshot{}, fmt.Errorf("load %s: %w", key, err)
 	case d == nil:
-		return quota.Snapshot{Version: quota.Absent, ReadTime: at}, nil
+		return limits.Snapshot{Version: limits.Absent, ReadTime: at}, nil
 	}
 	fields := d.GetFields()
-	return quota.Snapshot{
+	return limits.Snapshot{
 		Window: decode(fields), Version: version(d.GetUpdateTime().AsTime()), ReadTime: at, Reset: decodeReset(fields),
 	}, nil
 }
 
 // Save implements quota.Store.
-func (s *Store) Save(ctx context.Context, key quota.Key, c quota.Change) (quota.Receipt, error) {
+func (s *Store) Save(ctx context.Context, key limits.Key, c limits.Change) (limits.Receipt, error) {
 	writes := []docdb.Write{{Name: s.counter(key), Fields: encode(c), Mask: replaced(c), If: since(c.Since)}}
 	if c.ResetBy != "" {
 		name := s.db.Name(ResetCollection, key.DocumentID())
 		before, _, err := s.get(ctx, name)
 		if err != nil {
-			return quota.Receipt{}, fmt.Errorf("save %s: %w", key, err)
+			return limits.Receipt{}, fmt.Errorf("save %s: %w", key, err)
 		}
 		writes = append(writes, docdb.Write{Name: name, Fields: notice(c), Mask: noticeFields, If: asRead(before)})
 	}
@@ -110,11 +110,11 @@ func (s *Store) Save(ctx context.Context, key quota.Key, c quota.Change) (quota.
 	receipt, err := s.db.Commit(ctx, writes...)
 	switch {
 	case err == nil:
-		return quota.Receipt{Version: version(receipt.Updated[0]), CommitTime: receipt.At}, nil
+		return limits.Receipt{Version: version(receipt.Updated[0]), CommitTime: receipt.At}, nil
 	case docdb.LostTheRace(err):
-		return quota.Receipt{}, fmt.Errorf("save %s: %w: %w", key, quota.ErrConflict, err)
+		return limits.Receipt{}, fmt.Errorf("save %s: %w: %w", key, limits.ErrConflict, err)
 	}
-	return quota.Receipt{}, fmt.Errorf("save %s: %w", key, unavailable(err))
+	return limits.Receipt{}, fmt.Errorf("save %s: %w", key, unavailable(err))
 }
 
 // get reads one document, nil if there is none. What is not understood is an
@@ -138,13 +138,13 @@ func (s *Store) understood(ctx context.Context, d *docdb.Document) error {
 	return err
 }
 
-func (s *Store) counter(key quota.Key) string { return s.db.Name(Collection, key.DocumentID()) }
+func (s *Store) counter(key limits.Key) string { return s.db.Name(Collection, key.DocumentID()) }
 
 // A version is an update time.
-func version(t time.Time) quota.Version { return quota.Version(t.UnixNano()) }
+func version(t time.Time) limits.Version { return limits.Version(t.UnixNano()) }
 
-func since(v quota.Version) docdb.Condition {
-	if v == quota.Absent {
+func since(v limits.Version) docdb.Condition {
+	if v == limits.Absent {
 		return docdb.Absent
 	}
 	return docdb.Condition{Updated: time.Unix(0, int64(v))}
@@ -159,4 +159,4 @@ func asRead(d *docdb.Document) docdb.Condition {
 	return docdb.Condition{Updated: d.GetUpdateTime().AsTime()}
 }
 
-func unavailable(err error) error { return fmt.Errorf("%w: %w", quota.ErrUnavailable, err) }
+func unavailable(err error) error { return fmt.Errorf("%w: %w", limits.ErrUnavailable, err) }

@@ -4,7 +4,7 @@ import (
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
 
 	"github.com/northstar-engines/realtime-registry/internal/docdb"
-	"github.com/northstar-engines/realtime-registry/quota"
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 )
 
 // The fields of the map "sharing". The first two name the window that the others
@@ -22,7 +22,7 @@ const (
 	partedField       = "parted"
 )
 
-func encodeSharing(w quota.Window) *docdb.Value {
+func encodeSharing(w limits.Window) *docdb.Value {
 	s := w.Sharing
 	fields := map[string]*docdb.Value{
 		ofLastResetField:  docdb.Double(w.LastReset),
@@ -41,13 +41,13 @@ func encodeSharing(w quota.Window) *docdb.Value {
 
 // decodeSharing reads what is of the window w; anything else is of an earlier one,
 // or damaged, and means nothing.
-func decodeSharing(v *docdb.Value, w quota.Window) quota.Sharing {
+func decodeSharing(v *docdb.Value, w limits.Window) limits.Sharing {
 	fields := v.GetMapValue().GetFields()
 	if fields == nil || number(fields[ofLastResetField]) != w.LastReset || whole(fields[ofGenerationField]) != w.Generation {
-		return quota.Sharing{}
+		return limits.Sharing{}
 	}
-	count := func(name string) int64 { return max(0, min(whole(fields[name]), quota.MaxLimit)) }
-	return quota.Sharing{
+	count := func(name string) int64 { return max(0, min(whole(fields[name]), limits.MaxLimit)) }
+	return limits.Sharing{
 		Writes: count(writesField), Processes: count(processesField), Writer: count(writerField), Crowd: count(crowdField),
 		Parts: count(partsField), PartLimit: count(partLimitField), Parted: count(partedField),
 	}

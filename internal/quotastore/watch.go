@@ -6,7 +6,7 @@ import (
 	"path"
 
 	"github.com/northstar-engines/realtime-registry/internal/docdb"
-	"github.com/northstar-engines/realtime-registry/quota"
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 )
 
 // The targets of a Watch. Resets first: who has been told of policies is told of
@@ -17,8 +17,8 @@ const (
 )
 
 // Watch implements quota.Store.
-func (s *Store) Watch(ctx context.Context, w quota.Watcher) error {
-	v := view{store: s, watcher: w, policies: map[string]quota.PolicyDocument{}, changed: true}
+func (s *Store) Watch(ctx context.Context, w limits.Watcher) error {
+	v := view{store: s, watcher: w, policies: map[string]limits.PolicyDocument{}, changed: true}
 	targets := make([]docdb.Target, 2)
 	targets[resets].Query.Collection = ResetCollection
 	targets[policies].Query.Collection = PolicyCollection
@@ -28,9 +28,9 @@ func (s *Store) Watch(ctx context.Context, w quota.Watcher) error {
 // view is what a Watch has been told so far.
 type view struct {
 	store    *Store
-	watcher  quota.Watcher
-	policies map[string]quota.PolicyDocument // by id
-	changed  bool                            // policies, since they were passed on
+	watcher  limits.Watcher
+	policies map[string]limits.PolicyDocument // by id
+	changed  bool                             // policies, since they were passed on
 }
 
 // take passes on policies when all that has changed was told, and resets at once.
@@ -38,7 +38,7 @@ func (v *view) take(ctx context.Context, e docdb.Event) {
 	switch {
 	case e.Whole && v.changed:
 		v.changed = false
-		documents := make([]quota.PolicyDocument, 0, len(v.policies))
+		documents := make([]limits.PolicyDocument, 0, len(v.policies))
 		for _, d := range v.policies {
 			documents = append(documents, d)
 		}
@@ -56,8 +56,8 @@ func (v *view) take(ctx context.Context, e docdb.Event) {
 	}
 }
 
-func policy(id string, d *docdb.Document) quota.PolicyDocument {
-	p := quota.PolicyDocument{Name: id, Fields: map[string]any{}}
+func policy(id string, d *docdb.Document) limits.PolicyDocument {
+	p := limits.PolicyDocument{Name: id, Fields: map[string]any{}}
 	for name, value := range d.GetFields() {
 		p.Fields[name] = plain(value)
 	}
@@ -69,7 +69,7 @@ func policy(id string, d *docdb.Document) quota.PolicyDocument {
 const unknownGeneration = -1
 
 func (v *view) reset(ctx context.Context, d *docdb.Document) {
-	key, err := quota.ParseDocumentID(path.Base(d.GetName()))
+	key, err := limits.ParseDocumentID(path.Base(d.GetName()))
 	if err != nil {
 		v.store.logger.Warn("a reset for no valid key", "document", d.GetName(), "error", err)
 		return

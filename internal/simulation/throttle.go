@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/internal/docdb/docdbtest"
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 	"github.com/northstar-engines/realtime-registry/internal/quotastore"
 	"github.com/northstar-engines/realtime-registry/quota"
 )
@@ -66,7 +67,7 @@ func (w *throttleWorld) parts() []string { return []string{"resets", "changed po
 
 func (w *throttleWorld) events() (all []string) {
 	for _, p := range w.policies {
-		all = append(all, fmt.Sprintf("policy %s: %d in %v", p.Scope(), p.Limit, p.Window))
+		all = append(all, fmt.Sprintf("policy %s: %d in %v", limits.Policy(p).Scope(), p.Limit, p.Window))
 	}
 	return append(all, fmt.Sprintf("%d requests of %s for %v", w.began, w.tenant, w.actions))
 }
@@ -134,7 +135,7 @@ func (w *throttleWorld) crowd(p *process, l *quota.Limiter) {
 
 // ask makes a request, and holds the answer against the windows.
 func (w *throttleWorld) ask(p *process, l *quota.Limiter, random *rand.Rand) {
-	key := quota.Key{Tenant: w.tenant, Action: w.actions[random.IntN(len(w.actions))]}
+	key := limits.Key{Tenant: w.tenant, Action: w.actions[random.IntN(len(w.actions))]}
 	n := 1
 	if random.IntN(4) == 0 {
 		n += random.IntN(3)
@@ -174,8 +175,8 @@ func (w *throttleWorld) ask(p *process, l *quota.Limiter, random *rand.Rand) {
 // admitLocked counts units that a request was given: in the window that the answer
 // names; and, of a tenant with a total, in the other one as well, unless that has
 // ended since the request began.
-func (w *throttleWorld) admitLocked(key quota.Key, n int64, d quota.Decision, asked time.Time) {
-	named, other := key, quota.Key{Tenant: key.Tenant, Action: quota.TotalAction}
+func (w *throttleWorld) admitLocked(key limits.Key, n int64, d quota.Decision, asked time.Time) {
+	named, other := key, limits.Key{Tenant: key.Tenant, Action: quota.TotalAction}
 	if d.Total {
 		named, other = other, key
 	}
@@ -211,7 +212,7 @@ func (w *throttleWorld) wrote(p *process, c *docdbtest.Call) {
 		if strings.Contains(name, ".") { // a part: its units are in the window's count
 			continue
 		}
-		key, err := quota.ParseDocumentID(name)
+		key, err := limits.ParseDocumentID(name)
 		if err != nil {
 			w.failsLocked("window: %w", err)
 			continue

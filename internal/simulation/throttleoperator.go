@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/internal/docdb"
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 	"github.com/northstar-engines/realtime-registry/internal/quotastore"
 	"github.com/northstar-engines/realtime-registry/quota"
 )
@@ -22,8 +23,8 @@ func (w *throttleWorld) operator(p *process) {
 		switch {
 		case w.isCalm():
 		case reset && w.resets:
-			key := quota.Key{Tenant: w.tenant, Action: w.actions[p.random.IntN(len(w.actions))]}
-			if _, err := quota.Reset(p.ctx, store, key, "operator"); err == nil {
+			key := limits.Key{Tenant: w.tenant, Action: w.actions[p.random.IntN(len(w.actions))]}
+			if _, err := limits.Reset(p.ctx, store, key, "operator"); err == nil {
 				w.met(Resets)
 			}
 		case !reset && !w.plan.without("changed policies"):

@@ -5,16 +5,16 @@ import (
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/internal/docdb"
-	"github.com/northstar-engines/realtime-registry/quota"
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 )
 
 // windows are those that were ever stored, and what was admitted in each, by key.
-type windows map[quota.Key]*keyWindows
+type windows map[limits.Key]*keyWindows
 
 type keyWindows struct {
-	latest   quota.Window // as stored
-	limits   map[quota.WindowID]int64
-	admitted map[quota.WindowID]int64
+	latest   limits.Window // as stored
+	limits   map[limits.WindowID]int64
+	admitted map[limits.WindowID]int64
 }
 
 // windowChange is what a write has changed.
@@ -24,8 +24,8 @@ type windowChange struct {
 }
 
 // stored is the window of a document.
-func stored(fields map[string]*docdb.Value) quota.Window {
-	return quota.Window{
+func stored(fields map[string]*docdb.Value) limits.Window {
+	return limits.Window{
 		LastReset:  fields["last_reset"].GetDoubleValue(),
 		Count:      fields["count"].GetIntegerValue(),
 		Length:     time.Duration(fields["length"].GetIntegerValue()) * time.Second,
@@ -34,9 +34,9 @@ func stored(fields map[string]*docdb.Value) quota.Window {
 	}
 }
 
-func (w windows) of(key quota.Key) *keyWindows {
+func (w windows) of(key limits.Key) *keyWindows {
 	if w[key] == nil {
-		w[key] = &keyWindows{limits: map[quota.WindowID]int64{}, admitted: map[quota.WindowID]int64{}}
+		w[key] = &keyWindows{limits: map[limits.WindowID]int64{}, admitted: map[limits.WindowID]int64{}}
 	}
 	return w[key]
 }
@@ -44,7 +44,7 @@ func (w windows) of(key quota.Key) *keyWindows {
 // store takes note of a window that was written. A window keeps its limit, and the
 // next one begins when it has ended, unless an operator resets it: that has neither
 // length nor limit until somebody asks.
-func (w windows) store(key quota.Key, next quota.Window) (windowChange, error) {
+func (w windows) store(key limits.Key, next limits.Window) (windowChange, error) {
 	k := w.of(key)
 	before := k.latest
 	k.latest = next
@@ -65,7 +65,7 @@ func (w windows) store(key quota.Key, next quota.Window) (windowChange, error) {
 }
 
 // admit counts units in a window.
-func (w windows) admit(key quota.Key, id quota.WindowID, n int64) error {
+func (w windows) admit(key limits.Key, id limits.WindowID, n int64) error {
 	k := w.of(key)
 	limit, known := k.limits[id]
 	if !known {
@@ -79,26 +79,26 @@ func (w windows) admit(key quota.Key, id quota.WindowID, n int64) error {
 }
 
 // lasts returns an error if a window has ended at a time of the store's.
-func (w windows) lasts(key quota.Key, id quota.WindowID, now time.Time) error {
+func (w windows) lasts(key limits.Key, id limits.WindowID, now time.Time) error {
 	if left(id, now) <= 0 {
 		return fmt.Errorf("units of %s were admitted at %v in %v, a window that had ended", key, now.Format(time.RFC3339Nano), id)
 	}
 	return nil
 }
 
-func left(id quota.WindowID, t time.Time) time.Duration {
-	return quota.Window{LastReset: id.LastReset, Length: id.Length}.Left(t)
+func left(id limits.WindowID, t time.Time) time.Duration {
+	return limits.Window{LastReset: id.LastReset, Length: id.Length}.Left(t)
 }
 
 // only is the window that was the only one since a time of the store's; not ok if
 // there was another.
-func (w windows) only(key quota.Key, since time.Time) (id quota.WindowID, ok bool) {
+func (w windows) only(key limits.Key, since time.Time) (id limits.WindowID, ok bool) {
 	for known := range w.of(key).limits {
 		if left(known, since) <= 0 {
 			continue
 		}
 		if ok {
-			return quota.WindowID{}, false
+			return limits.WindowID{}, false
 		}
 		id, ok = known, true
 	}

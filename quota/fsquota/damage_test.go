@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 	"github.com/northstar-engines/realtime-registry/quota"
 )
 
@@ -50,7 +51,7 @@ func TestADamagedWindowLocksNobodyOut(t *testing.T) {
 		"generation of text":        {map[string]any{"last_reset": now, "count": 4, "generation": "x"}, limit - 4},
 	} {
 		t.Run(name, func(t *testing.T) {
-			key := quota.Key{Tenant: "t_" + time.Now().Format("150405.000000000")[7:], Action: "x"}
+			key := limits.Key{Tenant: "t_" + time.Now().Format("150405.000000000")[7:], Action: "x"}
 			_, err := client.Collection("rate_limit_counters").Doc(key.DocumentID()).Set(t.Context(), c.document)
 			require.NoError(t, err)
 			l := limiter(t, store, quota.Policy{Limit: limit, Window: time.Minute})
@@ -58,7 +59,7 @@ func TestADamagedWindowLocksNobodyOut(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, c.left > 0, d.Allowed)
 			require.Equal(t, max(0, c.left-1), d.Remaining)
-			status, err := quota.Show(t.Context(), store, quota.NewPolicySet(), key)
+			status, err := limits.Show(t.Context(), store, limits.NewPolicySet(), key)
 			require.NoError(t, err)
 			require.WithinDuration(t, time.Now(), status.EndsAt, 2*time.Minute)
 		})

@@ -25,9 +25,9 @@
 //
 // # Errors
 //
-// Load and Save wrap quota.ErrUnavailable, except quota.ErrConflict. Nothing is
-// repeated here, neither by this package nor by the transport: a Save that is
-// repeated would meet itself.
+// All wrap quota.ErrUnavailable, except for a lost race. Nothing is repeated here,
+// neither by this package nor by the transport: a Save that is repeated would meet
+// itself.
 package fsquota
 
 import (

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 	"github.com/northstar-engines/realtime-registry/quota"
 	"github.com/northstar-engines/realtime-registry/quota/fsquota"
 	"github.com/northstar-engines/realtime-registry/quota/internal/quotatest"
@@ -34,16 +35,16 @@ func TestStore(t *testing.T) {
 	quotatest.Run(t, func(t *testing.T) quotatest.Backend {
 		project := emulatortest.Firestore(t)
 		client := outsider(t, project)
-		counter := func(key quota.Key) *gcp.DocumentRef {
+		counter := func(key limits.Key) *gcp.DocumentRef {
 			return client.Collection("dev_rate_limit_counters").Doc(key.Tenant + "__" + key.Action)
 		}
 		return quotatest.Backend{
 			Store: open(t, project, "dev_"), Other: open(t, project, "dev_"),
-			SetPlain: func(key quota.Key, lastReset float64, count int64) {
+			SetPlain: func(key limits.Key, lastReset float64, count int64) {
 				_, err := counter(key).Set(t.Context(), map[string]any{"last_reset": lastReset, "count": count})
 				require.NoError(t, err)
 			},
-			GetPlain: func(key quota.Key) (float64, int64) {
+			GetPlain: func(key limits.Key) (float64, int64) {
 				d, err := counter(key).Get(t.Context())
 				require.NoError(t, err)
 				return d.Data()["last_reset"].(float64), d.Data()["count"].(int64)

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 	"github.com/northstar-engines/realtime-registry/quota"
 )
 
@@ -50,7 +51,7 @@ func TestACleanStopReleasesTheRest(t *testing.T) {
 	p.Signal(syscall.SIGTERM)
 	require.Zero(t, p.Wait(soon))
 	store := open(t, project, "")
-	s, err := store.Load(t.Context(), quota.Key{Tenant: "t_acme", Action: childAction})
+	s, err := store.Load(t.Context(), limits.Key{Tenant: "t_acme", Action: childAction})
 	require.NoError(t, err)
 	require.EqualValues(t, len(decisions(t, p)), s.Window.Count)
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
 	"github.com/northstar-engines/realtime-registry/emulator/wire/rules"
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 	"github.com/northstar-engines/realtime-registry/quota"
 	"github.com/northstar-engines/realtime-registry/quota/fsquota"
 )
@@ -78,8 +79,8 @@ func TestADatabaseThatCanBeReadAndNotWrittenIsTriedThreeTimes(t *testing.T) {
 
 func TestAnAbortedCommitIsALostRace(t *testing.T) {
 	made, store, _ := refusing(t, codes.Aborted)
-	_, err := store.Save(t.Context(), key, quota.Change{Since: quota.Absent})
-	require.ErrorIs(t, err, quota.ErrConflict)
+	_, err := store.Save(t.Context(), key, limits.Change{Since: limits.Absent})
+	require.ErrorIs(t, err, limits.ErrConflict)
 	require.NotErrorIs(t, err, quota.ErrUnavailable)
 
 	made.commits.Store(0)

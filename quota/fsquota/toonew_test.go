@@ -8,13 +8,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 	"github.com/northstar-engines/realtime-registry/quota"
 )
 
 func TestAWindowOfALaterReleaseIsLeftAlone(t *testing.T) {
 	project := emulatortest.Firestore(t)
 	store, window := open(t, project, ""), outsider(t, project).Collection("rate_limit_counters").Doc("t_a__send")
-	key := quota.Key{Tenant: "t_a", Action: "send"}
+	key := limits.Key{Tenant: "t_a", Action: "send"}
 	_, err := window.Set(t.Context(), map[string]any{"last_reset": float64(time.Now().Unix()), "count": 1, "format": 9})
 	require.NoError(t, err)
 	before, err := window.Get(t.Context())
@@ -28,7 +29,7 @@ func TestAWindowOfALaterReleaseIsLeftAlone(t *testing.T) {
 	_, err = store.Load(t.Context(), key)
 	require.ErrorIs(t, err, quota.ErrTooNew)
 	require.ErrorContains(t, err, "rate_limit_counters/t_a__send")
-	_, err = quota.Show(t.Context(), store, quota.PolicySet{}, key)
+	_, err = limits.Show(t.Context(), store, limits.PolicySet{}, key)
 	require.ErrorIs(t, err, quota.ErrTooNew)
 	after, err := window.Get(t.Context())
 	require.NoError(t, err)
@@ -59,7 +60,7 @@ func TestAWriteOfAWindowLeavesTheFieldsOfOthersAlone(t *testing.T) {
 func TestANoticeOfAResetOfALaterReleaseIsLeftAlone(t *testing.T) {
 	project := emulatortest.Firestore(t)
 	store, c := open(t, project, ""), outsider(t, project)
-	key := quota.Key{Tenant: "t_a", Action: "send"}
+	key := limits.Key{Tenant: "t_a", Action: "send"}
 	notice, window := c.Collection("rate_limit_resets").Doc("t_a__send"), c.Collection("rate_limit_counters").Doc("t_a__send")
 	limiter, err := quota.New(store, quota.Options{Policies: []quota.Policy{{Limit: 1, Window: time.Hour}}})
 	require.NoError(t, err)
@@ -74,8 +75,8 @@ func TestANoticeOfAResetOfALaterReleaseIsLeftAlone(t *testing.T) {
 
 	snapshot, err := store.Load(t.Context(), key)
 	require.NoError(t, err)
-	anew := quota.Window{LastReset: float64(time.Now().Unix()), Generation: snapshot.Window.Generation + 1}
-	_, err = store.Save(t.Context(), key, quota.Change{Window: anew, Since: snapshot.Version, ExpiresAt: time.Now().Add(time.Hour)})
+	anew := limits.Window{LastReset: float64(time.Now().Unix()), Generation: snapshot.Window.Generation + 1}
+	_, err = store.Save(t.Context(), key, limits.Change{Window: anew, Since: snapshot.Version, ExpiresAt: time.Now().Add(time.Hour)})
 	require.NoError(t, err)
 	_, err = notice.Set(t.Context(), map[string]any{"generations": []int64{1, 2}, "format": 9})
 	require.NoError(t, err)
@@ -85,7 +86,7 @@ func TestANoticeOfAResetOfALaterReleaseIsLeftAlone(t *testing.T) {
 	require.NoError(t, err)
 	counted, err := window.Get(t.Context())
 	require.NoError(t, err)
-	_, err = quota.Reset(t.Context(), store, key, "alice")
+	_, err = limits.Reset(t.Context(), store, key, "alice")
 	require.ErrorIs(t, err, quota.ErrTooNew)
 	require.ErrorIs(t, err, quota.ErrUnavailable)
 	require.ErrorContains(t, err, "rate_limit_resets/t_a__send")
@@ -97,7 +98,7 @@ func TestANoticeOfAResetOfALaterReleaseIsLeftAlone(t *testing.T) {
 			require.Equal(t, was.UpdateTime, is.UpdateTime)
 		}
 	}
-	_, err = quota.Reset(t.Context(), store, quota.Key{Tenant: "t_b", Action: "send"}, "alice")
+	_, err = limits.Reset(t.Context(), store, limits.Key{Tenant: "t_b", Action: "send"}, "alice")
 	require.NoError(t, err, "others go on")
 }
 
@@ -106,10 +107,10 @@ func TestANoticeOfAResetOfALaterReleaseIsLeftAlone(t *testing.T) {
 func TestWhatWasSaidOfAnotherWindowMeansNothing(t *testing.T) {
 	project := emulatortest.Firestore(t)
 	store, window := open(t, project, ""), outsider(t, project).Collection("rate_limit_counters").Doc("t_a__send")
-	key := quota.Key{Tenant: "t_a", Action: "send"}
-	w := quota.Window{LastReset: 1795441715.5, Count: 90, Length: time.Minute, Limit: 100, Generation: 3,
-		Sharing: quota.Sharing{Writes: 100, Processes: 50, Parts: 8, PartLimit: 10, Parted: 1}}
-	_, err := store.Save(t.Context(), key, quota.Change{Window: w, Since: quota.Absent, ExpiresAt: time.Now()})
+	key := limits.Key{Tenant: "t_a", Action: "send"}
+	w := limits.Window{LastReset: 1795441715.5, Count: 90, Length: time.Minute, Limit: 100, Generation: 3,
+		Sharing: limits.Sharing{Writes: 100, Processes: 50, Parts: 8, PartLimit: 10, Parted: 1}}
+	_, err := store.Save(t.Context(), key, limits.Change{Window: w, Since: limits.Absent, ExpiresAt: time.Now()})
 	require.NoError(t, err)
 	for _, c := range []struct {
 		name   string

@@ -11,13 +11,14 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
 	"github.com/northstar-engines/realtime-registry/emulator/wire"
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 	"github.com/northstar-engines/realtime-registry/quota"
 	"github.com/northstar-engines/realtime-registry/quota/fsquota"
 )
 
-var key = quota.Key{Tenant: "t_acme", Action: "chat_send"}
+var key = limits.Key{Tenant: "t_acme", Action: "chat_send"}
 
-func limiter(t *testing.T, store quota.Store, policy quota.Policy) *quota.Limiter {
+func limiter(t *testing.T, store limits.Store, policy quota.Policy) *quota.Limiter {
 	l, err := quota.New(store, quota.Options{Policies: []quota.Policy{policy}, Timeout: 5 * time.Second})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = l.Close(context.Background()) })
@@ -100,9 +101,9 @@ func TestTheTransportRepeatsNothing(t *testing.T) {
 	store := open(t, emulatortest.Firestore(t), "", append(faults.DialOptions(), meter.DialOptions()...)...)
 	for _, code := range []codes.Code{codes.Unavailable, codes.ResourceExhausted, codes.Internal, codes.DeadlineExceeded} {
 		faults.Fail("Commit", code, 1)
-		_, err := store.Save(t.Context(), key, quota.Change{Since: quota.Absent})
+		_, err := store.Save(t.Context(), key, limits.Change{Since: limits.Absent})
 		require.ErrorIs(t, err, quota.ErrUnavailable, code)
-		require.NotErrorIs(t, err, quota.ErrConflict, code)
+		require.NotErrorIs(t, err, limits.ErrConflict, code)
 		faults.Fail("BatchGetDocuments", code, 1)
 		_, err = store.Load(t.Context(), key)
 		require.ErrorIs(t, err, quota.ErrUnavailable, code)
@@ -125,7 +126,7 @@ func TestAResetIsHeardThroughAStreamThatBroke(t *testing.T) {
 	}
 	require.False(t, allowed())
 	faults.Down(true)
-	_, err := quota.Reset(t.Context(), operator, key, "alice")
+	_, err := limits.Reset(t.Context(), operator, key, "alice")
 	require.NoError(t, err)
 	require.False(t, allowed(), "not heard of yet")
 	faults.Down(false)

@@ -10,8 +10,8 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/internal/docdb"
 	"github.com/northstar-engines/realtime-registry/internal/docdb/memdb"
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 	"github.com/northstar-engines/realtime-registry/internal/quotastore"
-	"github.com/northstar-engines/realtime-registry/quota"
 )
 
 // Store is a quota.Store in memory. It is safe for concurrent use.
@@ -33,16 +33,17 @@ func NewAt(now func() time.Time) *Store {
 
 // SetPlain writes a document as the Python service does, which knows of
 // last_reset and count alone: our fields are gone.
-func (s *Store) SetPlain(key quota.Key, lastReset float64, count int64) {
+func (s *Store) SetPlain(tenantID, action string, lastReset float64, count int64) {
+	key := limits.Key{Tenant: tenantID, Action: action}
 	s.commit(s.plain(quotastore.Collection, key.DocumentID(), map[string]any{"last_reset": lastReset, "count": count}))
 }
 
-// SetPolicies replaces the policy documents.
-func (s *Store) SetPolicies(documents ...quota.PolicyDocument) {
+// SetPolicies replaces the policy documents: the fields of each, by its name.
+func (s *Store) SetPolicies(documents map[string]map[string]any) {
 	var writes []docdb.Write
 	given := map[string]bool{}
-	for _, d := range documents {
-		w := s.plain(quotastore.PolicyCollection, d.Name, d.Fields)
+	for name, fields := range documents {
+		w := s.plain(quotastore.PolicyCollection, name, fields)
 		writes, given[w.Name] = append(writes, w), true
 	}
 	must(s.db.Query(context.Background(), docdb.Query{Collection: quotastore.PolicyCollection}, func(d *docdb.Document) error {
@@ -62,7 +63,7 @@ func (s *Store) commit(writes ...docdb.Write) {
 	must(err)
 }
 
-// plain replaces a document by fields as PolicyDocument has them.
+// plain replaces a document by fields of these types.
 func (s *Store) plain(collection, id string, fields map[string]any) docdb.Write {
 	w := docdb.Write{Name: s.db.Name(collection, id), Fields: map[string]*docdb.Value{}}
 	for name, v := range fields {

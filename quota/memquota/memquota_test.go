@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/northstar-engines/realtime-registry/quota"
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 	"github.com/northstar-engines/realtime-registry/quota/internal/quotatest"
 	"github.com/northstar-engines/realtime-registry/quota/memquota"
 )
@@ -17,21 +17,19 @@ func TestStore(t *testing.T) {
 		store := memquota.New()
 		policies := map[string]map[string]any{}
 		return quotatest.Backend{
-			Store: store, Other: store, SetPlain: store.SetPlain,
-			GetPlain: func(key quota.Key) (float64, int64) {
+			Store: store, Other: store, SetPlain: func(key limits.Key, lastReset float64, count int64) {
+				store.SetPlain(key.Tenant, key.Action, lastReset, count)
+			},
+			GetPlain: func(key limits.Key) (float64, int64) {
 				s, err := store.Load(t.Context(), key)
 				require.NoError(t, err)
 				return s.Window.LastReset, s.Window.Count
 			},
 			SetPolicy: func(name string, fields map[string]any) {
-				policies[name] = fields
-				var documents []quota.PolicyDocument
-				for name, fields := range policies {
-					if fields != nil {
-						documents = append(documents, quota.PolicyDocument{Name: name, Fields: fields})
-					}
+				if policies[name] = fields; fields == nil {
+					delete(policies, name)
 				}
-				store.SetPolicies(documents...)
+				store.SetPolicies(policies)
 			},
 		}
 	})
@@ -42,8 +40,8 @@ func TestExpiredDocumentsAreDropped(t *testing.T) {
 	store := memquota.NewAt(func() time.Time { return now })
 	for i := range 100_000 {
 		now = now.Add(time.Second)
-		key := quota.Key{Tenant: fmt.Sprintf("t_%d", i), Action: "x"}
-		_, err := store.Save(t.Context(), key, quota.Change{Since: quota.Absent, ExpiresAt: now.Add(time.Minute)})
+		key := limits.Key{Tenant: fmt.Sprintf("t_%d", i), Action: "x"}
+		_, err := store.Save(t.Context(), key, limits.Change{Since: limits.Absent, ExpiresAt: now.Add(time.Minute)})
 		require.NoError(t, err)
 	}
 	require.Less(t, store.Len(), 2048)

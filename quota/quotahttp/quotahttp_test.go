@@ -14,12 +14,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 	"github.com/northstar-engines/realtime-registry/quota"
 	"github.com/northstar-engines/realtime-registry/quota/memquota"
 	"github.com/northstar-engines/realtime-registry/quota/quotahttp"
 )
 
-func limiter(t testing.TB, store quota.Store, policies ...quota.Policy) *quota.Limiter {
+func limiter(t testing.TB, store limits.Store, policies ...quota.Policy) *quota.Limiter {
 	l, err := quota.New(store, quota.Options{Policies: policies})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = l.Close(context.Background()) })
@@ -181,8 +182,8 @@ func TestWhatIsNoRequestIs400(t *testing.T) {
 // downStore answers nothing.
 type downStore struct{ *memquota.Store }
 
-func (downStore) Load(context.Context, quota.Key) (quota.Snapshot, error) {
-	return quota.Snapshot{}, errors.Join(quota.ErrUnavailable, errors.New("down"))
+func (downStore) Load(context.Context, limits.Key) (limits.Snapshot, error) {
+	return limits.Snapshot{}, errors.Join(quota.ErrUnavailable, errors.New("down"))
 }
 
 func TestAStoreThatIsDownIs503NotA429(t *testing.T) {

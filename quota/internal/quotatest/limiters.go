@@ -6,12 +6,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/northstar-engines/realtime-registry/quota"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/northstar-engines/realtime-registry/internal/limits"
+	"github.com/northstar-engines/realtime-registry/quota"
 )
 
-func limiter(t *testing.T, store quota.Store, limit int64) *quota.Limiter {
+func limiter(t *testing.T, store limits.Store, limit int64) *quota.Limiter {
 	l, err := quota.New(store, quota.Options{Policies: []quota.Policy{{Limit: limit, Window: time.Hour}}, Timeout: Soon})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = l.Close(context.Background()) })
@@ -22,9 +24,9 @@ func neverMore(t *testing.T, b Backend) {
 	const limit = 60
 	var group sync.WaitGroup
 	var mu sync.Mutex
-	admitted := map[quota.WindowID]int{}
+	admitted := map[limits.WindowID]int{}
 	for i := range 4 {
-		l := limiter(t, []quota.Store{b.Store, b.Other}[i%2], limit)
+		l := limiter(t, []limits.Store{b.Store, b.Other}[i%2], limit)
 		group.Go(func() {
 			for range 2 * limit {
 				d, err := l.Allow(t.Context(), key.Tenant, key.Action)
@@ -52,7 +54,7 @@ func neverMoreInAll(t *testing.T, b Backend) {
 	admitted, sum := map[string]int{}, 0
 	var limiters []*quota.Limiter
 	for i := range 4 {
-		l, err := quota.New([]quota.Store{b.Store, b.Other}[i%2], quota.Options{Timeout: Soon, Policies: []quota.Policy{
+		l, err := quota.New([]limits.Store{b.Store, b.Other}[i%2], quota.Options{Timeout: Soon, Policies: []quota.Policy{
 			{Limit: each, Window: time.Hour}, {Action: quota.TotalAction, Limit: total, Window: time.Hour},
 		}})
 		require.NoError(t, err)
@@ -78,11 +80,11 @@ func neverMoreInAll(t *testing.T, b Backend) {
 	}
 	for action, n := range admitted {
 		require.LessOrEqual(t, n, each)
-		s, err := b.Store.Load(t.Context(), quota.Key{Tenant: key.Tenant, Action: action})
+		s, err := b.Store.Load(t.Context(), limits.Key{Tenant: key.Tenant, Action: action})
 		require.NoError(t, err)
 		require.EqualValues(t, n, s.Window.Count)
 	}
-	s, err := b.Store.Load(t.Context(), quota.Key{Tenant: key.Tenant, Action: quota.TotalAction})
+	s, err := b.Store.Load(t.Context(), limits.Key{Tenant: key.Tenant, Action: quota.TotalAction})
 	require.NoError(t, err)
 	require.EqualValues(t, sum, s.Window.Count, "what one of the two windows refused was not counted in the other")
 }

@@ -12,18 +12,19 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 	"github.com/northstar-engines/realtime-registry/quota"
 )
 
 // Backend is a store under test, empty, and what others do to its documents.
 type Backend struct {
-	Store quota.Store
+	Store limits.Store
 	// Other is the same documents, as another process has them.
-	Other quota.Store
+	Other limits.Store
 	// SetPlain writes exactly last_reset and count, as the Python service does.
-	SetPlain func(key quota.Key, lastReset float64, count int64)
+	SetPlain func(key limits.Key, lastReset float64, count int64)
 	// GetPlain reads last_reset and count, as the Python service does.
-	GetPlain func(key quota.Key) (lastReset float64, count int64)
+	GetPlain func(key limits.Key) (lastReset float64, count int64)
 	// SetPolicy writes a policy document; nil removes it.
 	SetPolicy func(name string, fields map[string]any)
 }
@@ -56,26 +57,26 @@ func Run(t *testing.T, open func(t *testing.T) Backend) {
 }
 
 var (
-	key    = quota.Key{Tenant: "t_acme", Action: "chat_send"}
-	window = quota.Window{LastReset: 1795441715.427782, Length: 90 * time.Second, Limit: 1000, Count: 25, Generation: 1795441000000001}
+	key    = limits.Key{Tenant: "t_acme", Action: "chat_send"}
+	window = limits.Window{LastReset: 1795441715.427782, Length: 90 * time.Second, Limit: 1000, Count: 25, Generation: 1795441000000001}
 )
 
-func change(w quota.Window, since quota.Version) quota.Change {
-	return quota.Change{Window: w, Since: since, ExpiresAt: time.Now().Add(time.Hour)}
+func change(w limits.Window, since limits.Version) limits.Change {
+	return limits.Change{Window: w, Since: since, ExpiresAt: time.Now().Add(time.Hour)}
 }
 
 func absent(t *testing.T, b Backend) {
 	s, err := b.Store.Load(t.Context(), key)
 	require.NoError(t, err)
-	require.Equal(t, quota.Absent, s.Version)
-	require.Equal(t, quota.Window{}, s.Window)
+	require.Equal(t, limits.Absent, s.Version)
+	require.Equal(t, limits.Window{}, s.Window)
 	require.WithinDuration(t, time.Now(), s.ReadTime, time.Minute)
 }
 
 func roundTrip(t *testing.T, b Backend) {
-	receipt, err := b.Store.Save(t.Context(), key, change(window, quota.Absent))
+	receipt, err := b.Store.Save(t.Context(), key, change(window, limits.Absent))
 	require.NoError(t, err)
-	for _, store := range []quota.Store{b.Store, b.Other} {
+	for _, store := range []limits.Store{b.Store, b.Other} {
 		s, err := store.Load(t.Context(), key)
 		require.NoError(t, err)
 		require.Equal(t, window, s.Window)
@@ -84,10 +85,10 @@ func roundTrip(t *testing.T, b Backend) {
 }
 
 func compareAndSet(t *testing.T, b Backend) {
-	first, err := b.Store.Save(t.Context(), key, change(window, quota.Absent))
+	first, err := b.Store.Save(t.Context(), key, change(window, limits.Absent))
 	require.NoError(t, err)
-	_, err = b.Store.Save(t.Context(), key, change(window, quota.Absent))
-	require.ErrorIs(t, err, quota.ErrConflict)
+	_, err = b.Store.Save(t.Context(), key, change(window, limits.Absent))
+	require.ErrorIs(t, err, limits.ErrConflict)
 	require.NotErrorIs(t, err, quota.ErrUnavailable)
 
 	second := window
@@ -97,35 +98,35 @@ func compareAndSet(t *testing.T, b Backend) {
 	third := window
 	third.Count += 100
 	_, err = b.Store.Save(t.Context(), key, change(third, first.Version))
-	require.ErrorIs(t, err, quota.ErrConflict)
+	require.ErrorIs(t, err, limits.ErrConflict)
 	s, err := b.Store.Load(t.Context(), key)
 	require.NoError(t, err)
 	require.Equal(t, second, s.Window)
 
-	never := quota.Key{Tenant: "t_never", Action: "seen"}
+	never := limits.Key{Tenant: "t_never", Action: "seen"}
 	_, err = b.Store.Save(t.Context(), never, change(window, first.Version))
-	require.ErrorIs(t, err, quota.ErrConflict, "the document is gone")
+	require.ErrorIs(t, err, limits.ErrConflict, "the document is gone")
 }
 
 func sharingOfOneWindow(t *testing.T, b Backend) {
 	shared := window
-	shared.Sharing = quota.Sharing{Writes: 7, Processes: 5, Writer: 11, Crowd: 9, Parts: 12, PartLimit: 3, Parted: 2}
-	receipt, err := b.Store.Save(t.Context(), key, change(shared, quota.Absent))
+	shared.Sharing = limits.Sharing{Writes: 7, Processes: 5, Writer: 11, Crowd: 9, Parts: 12, PartLimit: 3, Parted: 2}
+	receipt, err := b.Store.Save(t.Context(), key, change(shared, limits.Absent))
 	require.NoError(t, err)
 	s, err := b.Other.Load(t.Context(), key)
 	require.NoError(t, err)
 	require.Equal(t, shared, s.Window)
 
 	alone := shared
-	alone.Sharing = quota.Sharing{}
+	alone.Sharing = limits.Sharing{}
 	receipt, err = b.Store.Save(t.Context(), key, change(alone, receipt.Version))
 	require.NoError(t, err)
 	s, err = b.Other.Load(t.Context(), key)
 	require.NoError(t, err)
 	require.Equal(t, alone, s.Window, "a write that tells nothing takes it away")
 
-	part := quota.Key{Tenant: key.Tenant, Action: key.Action + ".7"}
-	_, err = b.Store.Save(t.Context(), part, change(window, quota.Absent))
+	part := limits.Key{Tenant: key.Tenant, Action: key.Action + ".7"}
+	_, err = b.Store.Save(t.Context(), part, change(window, limits.Absent))
 	require.NoError(t, err)
 	s, err = b.Store.Load(t.Context(), key)
 	require.NoError(t, err)
@@ -136,7 +137,7 @@ func oneWins(t *testing.T, b Backend) {
 	const writers, rounds = 4, 5
 	var group sync.WaitGroup
 	for i := range writers {
-		store := []quota.Store{b.Store, b.Other}[i%2]
+		store := []limits.Store{b.Store, b.Other}[i%2]
 		group.Go(func() {
 			for range rounds {
 				increment(t, store)
@@ -149,7 +150,7 @@ func oneWins(t *testing.T, b Backend) {
 	require.EqualValues(t, writers*rounds, s.Window.Count)
 }
 
-func increment(t *testing.T, store quota.Store) {
+func increment(t *testing.T, store limits.Store) {
 	for {
 		s, err := store.Load(t.Context(), key)
 		if !assert.NoError(t, err) {
@@ -158,7 +159,7 @@ func increment(t *testing.T, store quota.Store) {
 		w := s.Window
 		w.Count++
 		_, err = store.Save(t.Context(), key, change(w, s.Version))
-		if !errors.Is(err, quota.ErrConflict) {
+		if !errors.Is(err, limits.ErrConflict) {
 			assert.NoError(t, err)
 			return
 		}
@@ -166,7 +167,7 @@ func increment(t *testing.T, store quota.Store) {
 }
 
 func timesGrow(t *testing.T, b Backend) {
-	since, last := quota.Absent, time.Time{}
+	since, last := limits.Absent, time.Time{}
 	for range 5 {
 		s, err := b.Store.Load(t.Context(), key)
 		require.NoError(t, err)
@@ -180,14 +181,14 @@ func timesGrow(t *testing.T, b Backend) {
 }
 
 func injective(t *testing.T, b Backend) {
-	keys := []quota.Key{
+	keys := []limits.Key{
 		{Tenant: "t_a", Action: "b"}, {Tenant: "t_a__b", Action: "c"}, {Tenant: "t_a", Action: "b_c"},
 		{Tenant: "t_a_", Action: "b"}, {Tenant: "t_a__b__c", Action: "c"}, {Tenant: "t_a__b_", Action: "c"},
 	}
 	for i, k := range keys {
 		w := window
 		w.Count = int64(i)
-		_, err := b.Store.Save(t.Context(), k, change(w, quota.Absent))
+		_, err := b.Store.Save(t.Context(), k, change(w, limits.Absent))
 		require.NoError(t, err)
 	}
 	for i, k := range keys {
@@ -198,16 +199,16 @@ func injective(t *testing.T, b Backend) {
 }
 
 func plainSet(t *testing.T, b Backend) {
-	_, err := b.Store.Save(t.Context(), key, change(window, quota.Absent))
+	_, err := b.Store.Save(t.Context(), key, change(window, limits.Absent))
 	require.NoError(t, err)
 	b.SetPlain(key, 1795441715.4277821, 7)
 	s, err := b.Store.Load(t.Context(), key)
 	require.NoError(t, err)
-	require.Equal(t, quota.Window{LastReset: 1795441715.4277821, Count: 7}, s.Window)
+	require.Equal(t, limits.Window{LastReset: 1795441715.4277821, Count: 7}, s.Window)
 }
 
 func plainGet(t *testing.T, b Backend) {
-	_, err := b.Store.Save(t.Context(), key, change(window, quota.Absent))
+	_, err := b.Store.Save(t.Context(), key, change(window, limits.Absent))
 	require.NoError(t, err)
 	lastReset, count := b.GetPlain(key)
 	require.Equal(t, window.LastReset, lastReset)
@@ -215,7 +216,7 @@ func plainGet(t *testing.T, b Backend) {
 }
 
 func keepsReset(t *testing.T, b Backend) {
-	since, err := b.Store.Save(t.Context(), key, change(window, quota.Absent))
+	since, err := b.Store.Save(t.Context(), key, change(window, limits.Absent))
 	require.NoError(t, err)
 	s, err := b.Store.Load(t.Context(), key)
 	require.NoError(t, err)
@@ -223,7 +224,7 @@ func keepsReset(t *testing.T, b Backend) {
 	require.Equal(t, since.Version, s.Version)
 
 	for _, by := range []string{"alice", "bob@example.com, for ticket 7"} {
-		_, err = quota.Reset(t.Context(), b.Store, key, by)
+		_, err = limits.Reset(t.Context(), b.Store, key, by)
 		require.NoError(t, err)
 		s, err = b.Other.Load(t.Context(), key)
 		require.NoError(t, err)
@@ -237,12 +238,12 @@ func keepsReset(t *testing.T, b Backend) {
 	require.NoError(t, err)
 	require.Equal(t, window, s.Window)
 	require.Equal(t, before, s.Reset, "a reservation leaves the record as it is")
-	status, err := quota.Show(t.Context(), b.Store, quota.PolicySet{}, key)
+	status, err := limits.Show(t.Context(), b.Store, limits.PolicySet{}, key)
 	require.NoError(t, err)
 	require.Equal(t, before, status.Reset)
 
 	for _, by := range []string{"", "a\nb", "\x1b[2J", "\u202eecila", string([]byte{0xff}), strings.Repeat("a", 257)} {
-		_, err = quota.Reset(t.Context(), b.Store, key, by)
+		_, err = limits.Reset(t.Context(), b.Store, key, by)
 		require.ErrorIs(t, err, quota.ErrInvalid, "%q", by)
 	}
 }
@@ -252,7 +253,7 @@ func ended(t *testing.T, b Backend) {
 	cancel()
 	_, err := b.Store.Load(ctx, key)
 	require.ErrorIs(t, err, quota.ErrUnavailable)
-	_, err = b.Store.Save(ctx, key, change(window, quota.Absent))
+	_, err = b.Store.Save(ctx, key, change(window, limits.Absent))
 	require.ErrorIs(t, err, quota.ErrUnavailable)
-	require.NotErrorIs(t, err, quota.ErrConflict)
+	require.NotErrorIs(t, err, limits.ErrConflict)
 }

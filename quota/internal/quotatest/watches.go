@@ -5,25 +5,26 @@ import (
 	"testing"
 	"time"
 
-	"github.com/northstar-engines/realtime-registry/quota"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 )
 
 type reset struct {
-	key        quota.Key
+	key        limits.Key
 	generation int64
 }
 
 // watch passes on what a Watch tells.
-func watch(t *testing.T, store quota.Store) (chan map[string]map[string]any, chan reset) {
+func watch(t *testing.T, store limits.Store) (chan map[string]map[string]any, chan reset) {
 	policies, resets := make(chan map[string]map[string]any, 100), make(chan reset, 100)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
 	go func() {
-		ended <- store.Watch(ctx, quota.Watcher{
-			Reset: func(k quota.Key, generation int64) { resets <- reset{k, generation} },
-			Policies: func(documents []quota.PolicyDocument) {
+		ended <- store.Watch(ctx, limits.Watcher{
+			Reset: func(k limits.Key, generation int64) { resets <- reset{k, generation} },
+			Policies: func(documents []limits.PolicyDocument) {
 				told := map[string]map[string]any{}
 				for _, d := range documents {
 					told[d.Name] = d.Fields
@@ -69,10 +70,10 @@ func watchPolicies(t *testing.T, b Backend) {
 func watchResets(t *testing.T, b Backend) {
 	policies, resets := watch(t, b.Other)
 	require.Empty(t, next(t, policies), "told at once, even where there are none")
-	w, err := quota.Reset(t.Context(), b.Store, key, "alice")
+	w, err := limits.Reset(t.Context(), b.Store, key, "alice")
 	require.NoError(t, err)
 	require.Equal(t, reset{key, w.Generation}, next(t, resets))
-	again, err := quota.Reset(t.Context(), b.Store, key, "alice")
+	again, err := limits.Reset(t.Context(), b.Store, key, "alice")
 	require.NoError(t, err)
 	require.Greater(t, again.Generation, w.Generation)
 	require.Equal(t, reset{key, again.Generation}, next(t, resets))

@@ -1,4 +1,4 @@
-package quota
+package limits
 
 import (
 	"bytes"
@@ -55,7 +55,7 @@ func ParsePolicies(file string, text []byte) (Policies, error) {
 	if err := errors.Join(faults...); err != nil {
 		return Policies{}, err
 	}
-	if err := validateAll(parsed.List, func(i int) string { return place(file, top.policies[i]) }); err != nil {
+	if err := ValidateAll(parsed.List, func(i int) string { return place(file, top.policies[i]) }); err != nil {
 		return Policies{}, err
 	}
 	return parsed, nil
@@ -134,7 +134,7 @@ func place(file string, node *yaml.Node) string { return fmt.Sprintf("%s:%d", fi
 // watchPolicyFile calls changed with each new text of the file that parses, and
 // refused with the fault of each that does not, once per text, until ctx ends.
 // before is the text that is in force already.
-func watchPolicyFile(ctx context.Context, file string, before []byte, changed func(Policies), refused func(error)) {
+func WatchPolicyFile(ctx context.Context, file string, before []byte, changed func(Policies), refused func(error)) {
 	ticker := time.NewTicker(filePoll)
 	defer ticker.Stop()
 	missing := false

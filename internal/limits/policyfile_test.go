@@ -1,4 +1,4 @@
-package quota_test
+package limits_test
 
 import (
 	"strings"
@@ -6,7 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/northstar-engines/realtime-registry/quota"
+	"github.com/northstar-engines/realtime-registry/internal/limits"
 )
 
 func TestABadPolicyFileIsRefusedWithPlaceAndReason(t *testing.T) {
@@ -73,16 +73,16 @@ func TestABadPolicyFileIsRefusedWithPlaceAndReason(t *testing.T) {
 		"two documents":   {"policies: []\n---\npolicies: []\n", "f.yaml: invalid: more than one"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			policies, err := quota.ParsePolicies("f.yaml", []byte(c.text))
+			policies, err := limits.ParsePolicies("f.yaml", []byte(c.text))
 			require.ErrorContains(t, err, c.fault)
-			require.ErrorIs(t, err, quota.ErrInvalid)
+			require.ErrorIs(t, err, limits.ErrInvalid)
 			require.Empty(t, policies)
 		})
 	}
-	_, err := quota.ParsePolicies("f.yaml", []byte("policies:\n  - limit: 0\n    x: 1\n  - limit: 1\n  - y: 2\n"))
+	_, err := limits.ParsePolicies("f.yaml", []byte("policies:\n  - limit: 0\n    x: 1\n  - limit: 1\n  - y: 2\n"))
 	require.ErrorContains(t, err, ":3:")
 	require.ErrorContains(t, err, ":5:", "every fault at once")
-	_, err = quota.ParsePolicies("f.yaml", []byte("policies:\n  - {limit: 0, window: 0s, tenant: acme, action: a__b}\n"))
+	_, err = limits.ParsePolicies("f.yaml", []byte("policies:\n  - {limit: 0, window: 0s, tenant: acme, action: a__b}\n"))
 	lines := strings.Split(err.Error(), "\n")
 	require.Len(t, lines, 4)
 	for _, line := range lines {

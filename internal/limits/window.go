@@ -1,4 +1,4 @@
-package quota
+package limits
 
 import (
 	"math"
@@ -40,7 +40,7 @@ func (w Window) ID() WindowID { return WindowID{w.LastReset, w.Length, w.Generat
 // Left returns how long after server time t the window ends; zero or less if it
 // has ended.
 func (w Window) Left(t time.Time) time.Duration {
-	left := w.Length.Seconds() - (unixSeconds(t) - w.LastReset)
+	left := w.Length.Seconds() - (UnixSeconds(t) - w.LastReset)
 	return time.Duration(math.Round(left*1e6)) * time.Microsecond
 }
 
@@ -60,25 +60,16 @@ func (w Window) At(readTime time.Time, p Policy) Window {
 		w.Length, w.Limit = p.Window, p.Limit
 	}
 	w.Count = max(0, w.Count)
-	now := unixSeconds(readTime)
+	now := UnixSeconds(readTime)
 	switch elapsed := now - w.LastReset; {
 	case !(math.Abs(elapsed) < w.Length.Seconds()-0.5e-6): // NaN too; the grain changes in 2038, and must not decide
-		return p.window(now, w.Generation)
+		return p.NewWindow(now, w.Generation)
 	case elapsed < 0:
 		w.LastReset, w.Sharing = now, Sharing{}
 	}
 	return w
 }
 
-// blockUnits returns how many units a process reserves whose first request waits
-// for `first` units, that wants `want` in all, and that holds `held` of the
-// window's unspent `unspent` units: at most a quarter of what is unspent, unless
-// the first request alone needs more (design §7). It is at least one.
-func blockUnits(first, want, held, unspent int64) int64 {
-	most := max(first, unspent/4)
-	return max(1, min(want, most)-held)
-}
-
 // unixSeconds is t in the unit of last_reset: microseconds as a float64, which
 // has a grain of a quarter of a microsecond there.
-func unixSeconds(t time.Time) float64 { return float64(t.UnixMicro()) / 1e6 }
+func UnixSeconds(t time.Time) float64 { return float64(t.UnixMicro()) / 1e6 }

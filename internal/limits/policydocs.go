@@ -1,4 +1,4 @@
-package quota
+package limits
 
 import (
 	"cmp"
@@ -12,7 +12,7 @@ const PolicyCollection = "rate_limit_policies"
 
 // policyDocuments keeps, of every policy document, the last version that was
 // good.
-type policyDocuments struct{ good map[string]goodDocument }
+type PolicyDocuments struct{ good map[string]goodDocument }
 
 // goodDocument is a policy, or closes the list of actions.
 type goodDocument struct {
@@ -24,7 +24,7 @@ type goodDocument struct {
 // force. A document that is refused leaves its last good version in force; of
 // two for the same tenant and action the one with the smaller name holds.
 // Faults say which document was refused, and why.
-func (d *policyDocuments) replace(documents []PolicyDocument) (inForce Policies, faults []error) {
+func (d *PolicyDocuments) Replace(documents []PolicyDocument) (inForce Policies, faults []error) {
 	documents = slices.SortedFunc(slices.Values(documents), func(a, b PolicyDocument) int { return cmp.Compare(a.Name, b.Name) })
 	good := make(map[string]goodDocument, len(documents))
 	holder := map[Key]string{}

@@ -1,4 +1,4 @@
-package quota
+package limits
 
 import (
 	"context"
@@ -65,7 +65,7 @@ func PoliciesNow(ctx context.Context, store Store, file string) (set PolicySet, 
 			}
 			told = true
 			var inForce Policies
-			inForce, faults = new(policyDocuments).replace(documents)
+			inForce, faults = new(PolicyDocuments).Replace(documents)
 			layers = append(layers, inForce)
 			enough()
 		},
@@ -86,12 +86,12 @@ func Reset(ctx context.Context, store Store, key Key, by string) (Window, error)
 	if err := errors.Join(key.Validate(), ownership.ValidateBy(by)); err != nil {
 		return Window{}, err
 	}
-	for pause := newPause(); ; {
+	for pause := NewPause(); ; {
 		s, err := store.Load(ctx, key)
 		if err != nil {
 			return Window{}, fmt.Errorf("reset %s: %w", key, err)
 		}
-		w := s.Window.reset(s.ReadTime)
+		w := s.Window.Restarted(s.ReadTime)
 		_, err = store.Save(ctx, key, Change{
 			Window: w, Since: s.Version, ResetBy: by,
 			ExpiresAt: s.ReadTime.Add(MaxWindow + time.Hour), // its length is not known yet
@@ -113,6 +113,6 @@ func Reset(ctx context.Context, store Store, key Key, by string) (Window, error)
 // reset is the window after a reset at readTime. Its generation is one that the
 // key has never had, even if the Python service has erased the last one: the
 // store's time in microseconds.
-func (w Window) reset(readTime time.Time) Window {
-	return Window{LastReset: unixSeconds(readTime), Generation: max(w.Generation+1, readTime.UnixMicro())}
+func (w Window) Restarted(readTime time.Time) Window {
+	return Window{LastReset: UnixSeconds(readTime), Generation: max(w.Generation+1, readTime.UnixMicro())}
 }

@@ -1,4 +1,4 @@
-package quota
+package limits
 
 import (
 	"errors"
@@ -15,11 +15,11 @@ const maxPolicyFile = 4 << 20
 // ReadPolicies reads and parses a policy file. Errors: of reading, and those of
 // ParsePolicies.
 func ReadPolicies(file string) (Policies, error) {
-	policies, _, err := readPolicies(file)
+	policies, _, err := ReadPoliciesText(file)
 	return policies, err
 }
 
-func readPolicies(file string) (policies Policies, text []byte, err error) {
+func ReadPoliciesText(file string) (policies Policies, text []byte, err error) {
 	if text, err = readPolicyFile(file); err != nil {
 		return Policies{}, nil, err
 	}
