@@ -129,7 +129,7 @@ func TestWhoMaySayWhat(t *testing.T) {
 
 	got := map[string]string{}
 	require.Eventually(t, func() bool {
-		letters, _, err := admin.ListDeadLetters(t.Context(), client, "realtime-registry-dead-letters", admin.ListOptions{Idle: 2 * time.Second})
+		letters, _, err := admin.ListDeadLetters(t.Context(), client, "realtime-registry-dead-letters", admin.Selection{Idle: 2 * time.Second})
 		require.NoError(t, err)
 		for _, l := range letters {
 			got[l.EventID] = string(l.Reason)

@@ -17,17 +17,17 @@ import (
 var configCommand = command{
 	Name:    "config",
 	Summary: "check and print the effective configuration, secrets redacted",
-	Details: "Prints every setting with its value and where the value came from: a flag, a\n" +
-		"variable, or the default. What is wrong is reported, all of it, and the exit code\n" +
-		"is 2; the files of --throttle-policies and of tokens are read for that, and what\n" +
-		"OpenTelemetry's variables ask for is tried. Rules that differ by command (which\n" +
-		"backend may be memory, when a token is demanded) are checked as for run, with\n" +
-		"--api as given.",
+	Details: "Prints every setting that a variable can give, with its value and where the value\n" +
+		"came from: a flag, a variable, or the default. What is wrong is reported, all of it,\n" +
+		"and the exit code is 2; the files of --throttle-policies and of tokens are read for\n" +
+		"that, and what OpenTelemetry's variables ask for is tried. Rules that differ by\n" +
+		"command (which backend may be memory, when a token is demanded) are checked as for\n" +
+		"run, with --api as given.",
 	Examples: []string{
 		"registry-worker config",
 		"GOOGLE_CLOUD_PROJECT=prod registry-worker config --listen 0.0.0.0:8080",
 	},
-	Groups: config.Groups(),
+	Groups: config.Lasting(),
 	Rules:  runRules,
 	Port:   true,
 	Faulty: true, // what is wrong is seen best beside what is right

@@ -5,49 +5,118 @@ import (
 	"fmt"
 	"time"
 
+	"cloud.google.com/go/pubsub/v2"
+
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+	"github.com/northstar-engines/realtime-registry/events"
 	"github.com/northstar-engines/realtime-registry/internal/pubsubadmin"
+	"github.com/northstar-engines/realtime-registry/internal/subscription"
 	"github.com/northstar-engines/realtime-registry/internal/terminal"
 )
 
 var deadLettersCommand = command{
 	Name:    "dead-letters",
-	Summary: "look at refused messages, or publish them again",
+	Summary: "refused messages: count, list, publish again, discard",
 	Details: "Messages that the worker refused wait in the subscription of --dead-letter-topic,\n" +
-		"for 31 days: the longest that Pub/Sub keeps a message.",
+		"for 31 days: the longest that Pub/Sub keeps a message. Begin with count: it says\n" +
+		"what there is, and what to do about each sort.",
 	Examples: []string{
-		"registry-worker dead-letters list --project my-project",
-		"registry-worker dead-letters redrive --project my-project",
+		"registry-worker dead-letters count --project my-project",
+		"registry-worker dead-letters list --project my-project --reason conflict --after 24h",
+		"registry-worker dead-letters redrive --project my-project --reason unknown_type --dry-run",
+		"registry-worker dead-letters purge --project my-project --reason malformed --before 168h",
 	},
-	Sub: []command{deadLettersListCommand, deadLettersRedriveCommand},
+	Sub: []command{deadLettersCountCommand, deadLettersListCommand, deadLettersRedriveCommand, deadLettersPurgeCommand},
 }
 
-var deadLettersListCommand = command{
-	Name:    "dead-letters list",
-	Summary: "print refused messages without consuming them",
-	Details: "Prints why each message was refused, the oldest first. None is consumed: they are\n" +
-		"leased while this runs, and come back at its end. Text of strangers is quoted if\n" +
-		"it is not plain, and shortened; --json has all of it.",
-	Examples: []string{
-		"registry-worker dead-letters list --project my-project",
-		"registry-worker dead-letters list --project my-project --json",
-	},
-	Groups: []config.Group{config.JSONGroup, config.ProjectGroup, config.PubSubGroup, config.LogGroup},
-	Rules:  []config.Rule{config.NeedProject},
-	Run:    runDeadLettersList,
+// letterGroups are the settings of every command on dead letters.
+func letterGroups(more ...config.Group) []config.Group {
+	return append([]config.Group{config.LetterGroup, config.JSONGroup, config.ProjectGroup, config.PubSubGroup, config.LogGroup}, more...)
 }
 
-func runDeadLettersList(ctx context.Context, in *invocation) error {
+// leasing is what all of them do to the letters that they look at.
+const leasing = "While it runs, the letters that it looks at are leased, so that another of these\n" +
+	"commands does not see them; they come back at its end, or within 20 s after a kill."
+
+// letters are the dead letters that the flags mean.
+func (in *invocation) letters() pubsubadmin.Selection {
+	s := pubsubadmin.Selection{
+		Reasons: in.Config.LetterReasons, Subscriptions: in.Config.LetterSubscriptions,
+		After: in.Config.After, Before: in.Config.Before, Limit: in.Config.Limit,
+	}
+	for _, t := range in.Config.LetterTypes {
+		s.Types = append(s.Types, events.Type(t))
+	}
+	if in.Config.LetterID != "" {
+		s.IDs = []string{in.Config.LetterID}
+	}
+	return s
+}
+
+// withLetters calls f with a client, and says how the end of the letters is known.
+func (in *invocation) withLetters(ctx context.Context, f func(*pubsub.Client) error) error {
 	client, err := in.openPubSub(ctx)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
 	fmt.Fprintln(in.Stderr, "looking for dead letters until none has come for", pubsubadmin.DefaultIdle)
-	letters, more, err := pubsubadmin.ListDeadLetters(ctx, client, in.Config.DeadLetterTopic, pubsubadmin.ListOptions{})
-	if err != nil {
-		return in.explainPubSub(err)
+	return f(client)
+}
+
+// tellExtent says what was not looked at, and until when the letters are there.
+func (in *invocation) tellExtent(e pubsubadmin.Extent, oldest time.Time) {
+	if e.More {
+		fmt.Fprintln(in.Stderr, "there are more")
 	}
+	switch {
+	case oldest.IsZero():
+	case e.Kept == 0:
+		fmt.Fprintf(in.Stderr, "letters are kept for %s after they were refused, if `%s provision` made the subscription\n",
+			subscription.Days(subscription.DeadLetterRetention), programName)
+	default:
+		fmt.Fprintf(in.Stderr, "letters are kept for %s after they were refused: the oldest of these until %s\n",
+			subscription.Days(e.Kept), oldest.Add(e.Kept).Format(time.RFC3339))
+	}
+}
+
+var deadLettersListCommand = command{
+	Name:    "dead-letters list",
+	Summary: "print refused messages without consuming them",
+	Details: "Prints why each message was refused, the oldest first; of more than --limit, which\n" +
+		"ones is for Pub/Sub to choose. None is consumed. Text of strangers is quoted if it is\n" +
+		"not plain, and shortened; --json has all of it, a line each. REDRIVES is how often a\n" +
+		"message was published again, and refused again.\n\n" + leasing,
+	Examples: []string{
+		"registry-worker dead-letters list --project my-project",
+		"registry-worker dead-letters list --project my-project --reason conflict,history_full --after 24h",
+		"registry-worker dead-letters list --project my-project --id e-4711 --json",
+	},
+	Groups: letterGroups(),
+	Rules:  []config.Rule{config.NeedProject},
+	Run:    runDeadLettersList,
+}
+
+func runDeadLettersList(ctx context.Context, in *invocation) error {
+	return in.withLetters(ctx, func(client *pubsub.Client) error {
+		letters, extent, err := pubsubadmin.ListDeadLetters(ctx, client, in.Config.DeadLetterTopic, in.letters())
+		if err != nil {
+			return in.explainPubSub(err)
+		}
+		if err := in.printLetters(letters); err != nil {
+			return err
+		}
+		fmt.Fprintln(in.Stderr, counted(len(letters), "dead letter", "dead letters"))
+		var oldest time.Time
+		if len(letters) > 0 {
+			oldest = letters[0].RefusedAt
+		}
+		in.tellExtent(extent, oldest)
+		return nil
+	})
+}
+
+func (in *invocation) printLetters(letters []pubsubadmin.DeadLetter) error {
 	if in.Config.JSON {
 		lines := terminal.JSON(in.Stdout)
 		for _, l := range letters {
@@ -55,55 +124,14 @@ func runDeadLettersList(ctx context.Context, in *invocation) error {
 				return err
 			}
 		}
-	} else if len(letters) > 0 {
-		t := terminal.NewTable(in.Stdout, "REFUSED", "REASON", "DETAIL", "EVENT", "SUBSCRIPTION", "MESSAGE")
-		for _, l := range letters {
-			t.Row(l.RefusedAt.Format(time.RFC3339), string(l.Reason), l.Detail, l.EventID, l.Subscription, l.MessageID)
-		}
-		if err := t.Flush(); err != nil {
-			return err
-		}
+		return nil
 	}
-	and := ""
-	if more {
-		and = ", and there are more"
+	if len(letters) == 0 {
+		return nil
 	}
-	fmt.Fprintf(in.Stderr, "%d dead letters%s\n", len(letters), and)
-	return nil
-}
-
-var deadLettersRedriveCommand = command{
-	Name:    "dead-letters redrive",
-	Summary: "publish refused messages again to the topics they came from",
-	Details: "Each is published as it was, and leaves the dead letters once its topic has\n" +
-		"confirmed it. One that is refused again comes back. Repeating is harmless.",
-	Examples: []string{"registry-worker dead-letters redrive --project my-project"},
-	Groups:   []config.Group{config.ProjectGroup, config.PubSubGroup, config.LogGroup},
-	Rules:    []config.Rule{config.NeedProject},
-	Run:      runDeadLettersRedrive,
-}
-
-func runDeadLettersRedrive(ctx context.Context, in *invocation) error {
-	in.tellTarget(in.pubsubTarget())
-	client, err := in.openPubSub(ctx)
-	if err != nil {
-		return err
+	t := terminal.NewTable(in.Stdout, "REFUSED", "REASON", "REDRIVES", "EVENT", "SUBSCRIPTION", "MESSAGE", "DETAIL")
+	for _, l := range letters {
+		t.Row(l.RefusedAt.Format(time.RFC3339), string(l.Reason), fmt.Sprint(l.Redrives), l.EventID, l.Subscription, l.MessageID, l.Detail)
 	}
-	defer client.Close()
-	fmt.Fprintln(in.Stderr, "looking for dead letters until none has come for", pubsubadmin.DefaultIdle)
-	progress := newProgress(in.Stderr, "dead letters published again")
-	report, err := pubsubadmin.Redrive(ctx, client, in.Config.DeadLetterTopic, pubsubadmin.RedriveOptions{
-		Progress: func(r pubsubadmin.RedriveReport) { progress.at(r.Redriven, 0, -1) },
-	})
-	progress.end(report.Redriven)
-	if report.Again > 0 {
-		fmt.Fprintf(in.Stderr, "%d of them were refused again\n", report.Again)
-	}
-	if report.Left > 0 {
-		fmt.Fprintf(in.Stderr, "%d are left\n", report.Left)
-	}
-	if err != nil {
-		return in.explainPubSub(err)
-	}
-	return nil
+	return t.Flush()
 }

@@ -314,7 +314,7 @@ func TestACommandWithoutItsSecondWordSaysWhichThereAre(t *testing.T) {
 	for args, want := range map[string]string{
 		"moves frob":   `unknown command "frob"`,
 		"moves retact": `did you mean "retract"?`,
-		"dead-letters": "want list, redrive",
+		"dead-letters": "want count, list, redrive, purge",
 	} {
 		r := call(t, nil, strings.Fields(args)...)
 		require.Equal(t, exitUsage, r.code, r.stderr)
@@ -353,12 +353,12 @@ func TestDeadLettersAreListedAndPublishedAgain(t *testing.T) {
 	require.Eventually(t, func() bool { return dead() == 1 }, 30*time.Second, 20*time.Millisecond)
 	list := c.run(exitDone, "dead-letters", "list")
 	require.Contains(t, list.Stdout.String(), "conflict")
-	require.Contains(t, list.Stderr.String(), "1 dead letters")
+	require.Contains(t, list.Stderr.String(), "1 dead letter\n")
 	var letter map[string]any
 	require.NoError(t, json.Unmarshal([]byte(c.run(exitDone, "dead-letters", "list", "--json").Stdout.String()), &letter))
 	require.Equal(t, "conflict", letter["reason"])
 	require.Equal(t, "2", letter["event_id"], "it was published as a line of a file, not in attributes")
-	require.Contains(t, c.run(exitDone, "dead-letters", "redrive").Stderr.String(), "1 dead letters published again")
+	require.Contains(t, c.run(exitDone, "dead-letters", "redrive", "--yes").Stderr.String(), "1 dead letters published again")
 	require.Eventually(t, func() bool { return dead() == 2 }, 30*time.Second, 20*time.Millisecond, "refused again")
 }
 

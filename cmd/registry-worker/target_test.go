@@ -34,11 +34,12 @@ func TestEveryCommandThatWritesBeginsWithItsTarget(t *testing.T) {
 		"replay":               {"--yes " + file, firestore},
 		"moves retract":        {"m --yes", firestore},
 		"moves resume":         {"m", firestore},
-		"dead-letters redrive": {"", pubsub},
+		"dead-letters redrive": {"--yes", pubsub},
+		"dead-letters purge":   {"--yes", pubsub},
 		"quota reset":          {"--yes t_a x", firestore},
 		"upgrade":              {"--yes --rate unlimited", firestore},
 	}
-	reads := []string{"inspect", "export", "moves list", "moves plan", "dead-letters list", "quota show", "config", "version"}
+	reads := []string{"inspect", "export", "moves list", "moves plan", "dead-letters list", "dead-letters count", "quota show", "config", "version"}
 	services := []string{"run", "serve", "dev"} // they log it; dev names its emulators
 	for _, name := range leaves(commands()) {
 		if w, ok := writes[name]; ok {

@@ -22,6 +22,19 @@ const (
 	DroppedAttribute      = "dead-letter-dropped"      // only if attributes were left out: how many
 )
 
+// The attributes that a redrive adds to the message that it publishes again. They
+// stay in it if it is refused again, however many others it has: else it would be
+// published for ever.
+const (
+	RedriveAttribute    = "registry-redrive"     // a name for the run that published it
+	RedrivesAttribute   = "registry-redrives"    // how often it was published again, decimal
+	RedrivenByAttribute = "registry-redriven-by" // who did it last, if that was said
+)
+
+func isRedriveAttribute(name string) bool {
+	return name == RedriveAttribute || name == RedrivesAttribute || name == RedrivenByAttribute
+}
+
 // IsDeadLetterAttribute reports whether dead-lettering adds an attribute of this
 // name. Redriving a dead letter takes these away again.
 func IsDeadLetterAttribute(name string) bool {
@@ -42,6 +55,7 @@ const (
 	messageOverhead    = 1024 // topic name and framing, generously
 	attributeOverhead  = 16   // framing of one attribute, generously
 	deadLetterHeadroom = 7    // attributes that dead-lettering may add
+	redriveHeadroom    = 3    // and a redrive
 )
 
 // newDeadLetter is the message with the reason for its refusal. A message that
@@ -50,7 +64,7 @@ const (
 // and attributes too many to leave room are left out, those of CloudEvents last;
 // both are noted in an attribute.
 func newDeadLetter(m Message, refusal *events.Refusal) DeadLetter {
-	attributes, dropped := keepAttributes(m.Attributes, maxAttributes-deadLetterHeadroom)
+	attributes, dropped := keepAttributes(m.Attributes, maxAttributes-deadLetterHeadroom-redriveHeadroom)
 	attributes[ReasonAttribute] = string(refusal.Reason)
 	attributes[DetailAttribute] = truncate(strings.ToValidUTF8(refusal.Detail, "\uFFFD"), maxAttributeValue)
 	attributes[MessageIDAttribute] = m.ID
@@ -72,18 +86,26 @@ func newDeadLetter(m Message, refusal *events.Refusal) DeadLetter {
 	return DeadLetter{Attributes: attributes, Data: data}
 }
 
-// keepAttributes copies at most limit attributes, without those of an earlier
-// dead-lettering, and returns how many it left out for want of room.
+// keepAttributes copies at most limit attributes, and those of a redrive, without
+// those of an earlier dead-lettering. It returns how many it left out for want of
+// room.
 func keepAttributes(original map[string]string, limit int) (kept map[string]string, dropped int) {
-	names := slices.DeleteFunc(slices.Sorted(maps.Keys(original)), IsDeadLetterAttribute)
+	names := slices.DeleteFunc(slices.Sorted(maps.Keys(original)), func(name string) bool {
+		return IsDeadLetterAttribute(name) || isRedriveAttribute(name)
+	})
 	if len(names) > limit {
 		slices.SortStableFunc(names, func(a, b string) int { return importance(a) - importance(b) })
 		dropped = len(names) - limit
 		names = names[:limit]
 	}
-	kept = make(map[string]string, len(names)+deadLetterHeadroom)
+	kept = make(map[string]string, len(names)+deadLetterHeadroom+redriveHeadroom)
 	for _, name := range names {
 		kept[name] = original[name]
+	}
+	for name, value := range original {
+		if isRedriveAttribute(name) {
+			kept[name] = value
+		}
 	}
 	return kept, dropped
 }

@@ -51,7 +51,7 @@ func TestADeadLetterAlwaysFitsIntoAMessage(t *testing.T) {
 	letter := newDeadLetter(m, &events.Refusal{Reason: events.TooLarge, Detail: strings.Repeat("d", 5000)})
 
 	require.LessOrEqual(t, len(letter.Attributes), maxAttributes)
-	require.Equal(t, "7", letter.Attributes[DroppedAttribute])
+	require.Equal(t, "10", letter.Attributes[DroppedAttribute])
 	require.Equal(t, "kept", letter.Attributes["ce-id"])
 	require.Equal(t, "kept", letter.Attributes["Content-Type"])
 	require.NotContains(t, letter.Attributes, "zz")
@@ -62,4 +62,25 @@ func TestADeadLetterAlwaysFitsIntoAMessage(t *testing.T) {
 	}
 	require.Less(t, size, maxMessageBytes)
 	require.Greater(t, size, maxMessageBytes-10_000, "cut off more than was needed")
+}
+
+// Else a message with many attributes would be redriven for ever.
+func TestALetterKeepsWhatARedriveHasNotedAndIsNotCutOffByIt(t *testing.T) {
+	attributes := map[string]string{}
+	for i := range 120 {
+		attributes[fmt.Sprintf("a%03d", i)] = "v"
+	}
+	letter := newDeadLetter(Message{Attributes: attributes}, &events.Refusal{Reason: events.Schema})
+	require.Equal(t, "30", letter.Attributes[DroppedAttribute])
+
+	delete(letter.Attributes, DroppedAttribute)
+	for _, name := range []string{RedriveAttribute, RedrivesAttribute, RedrivenByAttribute} {
+		letter.Attributes[name] = "noted"
+	}
+	again := newDeadLetter(Message{Attributes: letter.Attributes}, &events.Refusal{Reason: events.Schema})
+	require.NotContains(t, again.Attributes, DroppedAttribute)
+	require.Equal(t, "noted", again.Attributes[RedriveAttribute])
+	require.Equal(t, "noted", again.Attributes[RedrivesAttribute])
+	require.Equal(t, "noted", again.Attributes[RedrivenByAttribute])
+	require.LessOrEqual(t, len(again.Attributes), maxAttributes)
 }

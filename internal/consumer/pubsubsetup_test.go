@@ -109,7 +109,7 @@ func owners(t testing.TB, store ownership.Store) map[string]int {
 
 func letters(t testing.TB, client *pubsub.Client) []admin.DeadLetter {
 	t.Helper()
-	all, _, err := admin.ListDeadLetters(t.Context(), client, deadLetters, admin.ListOptions{Idle: 2 * time.Second})
+	all, _, err := admin.ListDeadLetters(t.Context(), client, deadLetters, admin.Selection{Idle: 2 * time.Second})
 	require.NoError(t, err)
 	return all
 }

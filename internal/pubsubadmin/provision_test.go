@@ -74,7 +74,7 @@ func TestALetterOfATopicThatWasDeletedIsPublishedToItsNamesake(t *testing.T) {
 	require.NoError(t, c.TopicAdminClient.DeleteTopic(t.Context(), &pubsubpb.DeleteTopicRequest{Topic: full}))
 	_, err := c.TopicAdminClient.CreateTopic(t.Context(), &pubsubpb.Topic{Name: full})
 	require.NoError(t, err)
-	report, err := admin.Redrive(t.Context(), c, deadLetters, admin.RedriveOptions{Idle: idle})
+	report, err := admin.Redrive(t.Context(), c, deadLetters, redriving(idle))
 	require.NoError(t, err)
-	require.Equal(t, 1, report.Redriven)
+	require.Equal(t, 1, report.Total)
 }

@@ -14,9 +14,7 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
 	"github.com/northstar-engines/realtime-registry/events"
-	"github.com/northstar-engines/realtime-registry/internal/consumer"
 	admin "github.com/northstar-engines/realtime-registry/internal/pubsubadmin"
-	"github.com/northstar-engines/realtime-registry/registry/memregistry"
 )
 
 const (
@@ -214,130 +212,6 @@ func TestALineIsPublishedWithAllThatItSays(t *testing.T) {
 	require.Equal(t, event, again)
 }
 
-// refuse publishes messages that a worker will refuse, and runs it until it has.
-func refuse(t *testing.T, c *pubsub.Client, n int) {
-	t.Helper()
-	topic := c.Publisher("nexus-thread-created")
-	defer topic.Stop()
-	for i := range n {
-		_, err := topic.Publish(t.Context(), &pubsub.Message{
-			Data: []byte("not an event"), Attributes: map[string]string{"n": fmt.Sprint(i)},
-		}).Get(t.Context())
-		require.NoError(t, err)
-	}
-}
-
-// work runs a worker until the test ends, or stop is called.
-func work(t *testing.T, c *pubsub.Client) (stop func()) {
-	t.Helper()
-	transport, err := consumer.NewPubSub(c, consumer.PubSubOptions{
-		Subscriptions: []string{threads, moves}, DeadLetterTopic: deadLetters, Streams: 1,
-	})
-	require.NoError(t, err)
-	worker, err := consumer.New(memregistry.New(), transport, consumer.Options{})
-	require.NoError(t, err)
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- worker.Run(ctx) }()
-	stopped := false
-	stop = func() {
-		if stopped {
-			return
-		}
-		stopped = true
-		cancel()
-		require.NoError(t, <-ended)
-		transport.Close()
-	}
-	t.Cleanup(stop)
-	return stop
-}
-
-func list(t *testing.T, c *pubsub.Client, limit int) ([]admin.DeadLetter, bool) {
-	t.Helper()
-	letters, more, err := admin.ListDeadLetters(t.Context(), c, deadLetters, admin.ListOptions{Idle: idle, Limit: limit})
-	require.NoError(t, err)
-	return letters, more
-}
-
-func TestListingDeadLettersConsumesNone(t *testing.T) {
-	c := provisioned(t)
-	refuse(t, c, 5)
-	work(t, c)
-	require.Eventually(t, func() bool { letters, _ := list(t, c, 100); return len(letters) == 5 }, time.Minute, time.Millisecond)
-
-	for range 2 {
-		letters, more := list(t, c, 100)
-		require.False(t, more)
-		require.Len(t, letters, 5)
-		require.Equal(t, events.Malformed, letters[0].Reason)
-		require.NotEmpty(t, letters[0].Detail)
-		require.Equal(t, threads, letters[0].Subscription)
-		require.Equal(t, []byte("not an event"), letters[0].Data)
-		require.Equal(t, map[string]string{"n": letters[0].Attributes["n"]}, letters[0].Attributes)
-	}
-	letters, more := list(t, c, 3)
-	require.Len(t, letters, 3)
-	require.True(t, more)
-}
-
-func TestRedrivingPublishesEachAgainAsItWasAndOnce(t *testing.T) {
-	c := provisioned(t)
-	refuse(t, c, 20)
-	stop := work(t, c)
-	require.Eventually(t, func() bool { letters, _ := list(t, c, 100); return len(letters) == 20 }, time.Minute, time.Millisecond)
-	stop()
-
-	report, err := admin.Redrive(t.Context(), c, deadLetters, admin.RedriveOptions{Idle: idle})
-	require.NoError(t, err)
-	require.Equal(t, admin.RedriveReport{Redriven: 20}, report)
-	letters, _ := list(t, c, 100)
-	require.Empty(t, letters)
-
-	numbers := map[string]int{}
-	for _, m := range receive(t, c, threads, 20) {
-		require.Equal(t, []byte("not an event"), m.Data)
-		require.NotEmpty(t, m.Attributes[admin.RedriveAttribute])
-		require.Len(t, m.Attributes, 2)
-		numbers[m.Attributes["n"]]++
-	}
-	require.Len(t, numbers, 20)
-}
-
-func TestRedrivingEndsThoughTheWorkerRefusesEverythingAgain(t *testing.T) {
-	c := provisioned(t)
-	refuse(t, c, 10)
-	work(t, c)
-	require.Eventually(t, func() bool { letters, _ := list(t, c, 100); return len(letters) == 10 }, time.Minute, time.Millisecond)
-
-	report, err := admin.Redrive(t.Context(), c, deadLetters, admin.RedriveOptions{Idle: 2 * time.Second})
-	require.NoError(t, err)
-	require.Equal(t, admin.RedriveReport{Redriven: 10, Again: 10}, report)
-	letters, _ := list(t, c, 100)
-	require.Len(t, letters, 10)
-}
-
-func TestADeadLetterThatCannotBePublishedAgainIsLeft(t *testing.T) {
-	c := provisioned(t)
-	topic := c.Publisher(deadLetters)
-	defer topic.Stop()
-	for _, attributes := range []map[string]string{
-		{consumer.SubscriptionAttribute: threads, consumer.MessageIDAttribute: "7", consumer.TruncatedAttribute: "9999999"},
-		{consumer.SubscriptionAttribute: "gone", consumer.MessageIDAttribute: "8"},
-		{consumer.SubscriptionAttribute: "gone", "ce-type": "nexus.tenant.moved.v1", "n": "by its type"},
-	} {
-		_, err := topic.Publish(t.Context(), &pubsub.Message{Data: []byte("x"), Attributes: attributes}).Get(t.Context())
-		require.NoError(t, err)
-	}
-	report, err := admin.Redrive(t.Context(), c, deadLetters, admin.RedriveOptions{Idle: idle})
-	require.ErrorContains(t, err, "message 7: it was too big")
-	require.ErrorContains(t, err, "message 8: it is not known from which topic it came")
-	require.Equal(t, admin.RedriveReport{Redriven: 1, Left: 2}, report)
-	require.Equal(t, "by its type", receive(t, c, moves, 1)[0].Attributes["n"])
-	letters, _ := list(t, c, 100)
-	require.Len(t, letters, 2)
-}
-
 func TestRewindingDeliversAgainWhatWasAcknowledged(t *testing.T) {
 	c := provisioned(t)
 	since := time.Now().Add(-time.Minute)
@@ -350,12 +224,4 @@ func TestRewindingDeliversAgainWhatWasAcknowledged(t *testing.T) {
 	require.NoError(t, admin.Rewind(t.Context(), c, []string{threads}, since))
 	receive(t, c, threads, 10)
 	require.ErrorContains(t, admin.Rewind(t.Context(), c, []string{"missing.one", threads, "missing.two"}, since), "missing.one")
-}
-
-func TestWhatIsMissingIsNamed(t *testing.T) {
-	c := client(t)
-	_, _, err := admin.ListDeadLetters(t.Context(), c, deadLetters, admin.ListOptions{Idle: idle})
-	require.ErrorContains(t, err, "list dead letters: subscription "+deadLetters)
-	_, err = admin.Redrive(t.Context(), c, deadLetters, admin.RedriveOptions{Idle: idle})
-	require.ErrorContains(t, err, "redrive: subscription "+deadLetters)
 }

@@ -2,6 +2,7 @@ package pubsubadmin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -18,7 +19,7 @@ import (
 
 const (
 	pullMessages = 500              // in one pull, at most
-	maxHeld      = 10_000           // leased at the same time, about
+	maxHeld      = 100_000          // leased at the same time, about: 30 MB of ids
 	lease        = 20 * time.Second // of what is held
 	renewal      = 4 * time.Second  // how often leases are extended
 	// How many acknowledgement ids fit into one request: ids have some 200
@@ -27,40 +28,52 @@ const (
 	lookTimeout   = 8 * time.Second
 )
 
+// errEnough ends a visit, and is no error of it.
+var errEnough = errors.New("enough")
+
 // visit calls f with the messages of a subscription, batch by batch, until none
-// has come for the idle time, f says stop, or maxHeld are held. f returns the
-// acknowledgement ids of the messages that it is done with. visit holds the others
-// until it returns, so that they are not delivered to it again, and then gives
-// them back.
+// has come for the idle time, f says stop or returns an error, or maxHeld are
+// held. f returns the acknowledgement ids of the messages that it is done with,
+// also with an error. visit holds the others until it returns, so that they are not
+// delivered to it again, and then gives them back.
 //
 // It pulls instead of opening a stream: a message that is given back while a
 // stream is open may be delivered to that stream, and is lost to others for a
 // lease.
 func visit(ctx context.Context, client *pubsub.Client, name string, idle time.Duration,
-	f func([]*pubsubpb.ReceivedMessage) (ack []string, stop bool)) (err error) {
+	f func([]*pubsubpb.ReceivedMessage) (ack []string, stop bool, err error)) (extent Extent, err error) {
 	s := leases{client: client, subscription: client.Subscriber(name).String(), held: map[string]bool{}}
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("subscription %s: %w", subscription.Short(name), err)
 		}
 	}()
-	if err := s.exists(ctx); err != nil {
-		return err
+	have, err := s.look(ctx)
+	if err != nil {
+		return Extent{}, err
 	}
+	extent.Kept = have.GetMessageRetentionDuration().AsDuration()
 	stopRenewing := s.renew()
 	defer s.release()
 	defer stopRenewing()
 	for s.count() < maxHeld {
 		messages, err := s.pull(ctx, idle)
 		if err != nil || len(messages) == 0 {
-			return err
+			return extent, err
 		}
-		ack, stop := f(messages)
-		if err := s.acknowledge(ack); err != nil || stop {
-			return err
+		ack, stop, ended := f(messages)
+		if err := s.acknowledge(ack); err != nil {
+			return extent, err
+		}
+		if errors.Is(ended, errEnough) {
+			return extent, nil
+		}
+		if ended != nil || stop {
+			return extent, ended
 		}
 	}
-	return nil
+	extent.More = true
+	return extent, nil
 }
 
 // leases are the messages that are held.
@@ -78,17 +91,27 @@ func (s *leases) count() int {
 	return len(s.held)
 }
 
-// exists returns an error if the subscription is missing or cannot be reached. A
-// pull does not tell these from an empty subscription, since the client repeats it
-// until its time is over. An identity that may pull but not look passes.
-func (s *leases) exists(ctx context.Context) error {
+// look returns the subscription, or an error if it is missing or cannot be
+// reached. A pull does not tell these from an empty subscription, since the client
+// repeats it until its time is over. An identity that may pull but not look gets
+// nil.
+//
+// A subscription with a dead-letter policy is refused: each visit is a delivery
+// attempt of what it gives back, and after the policy's number of them Pub/Sub
+// moves the message away (pubsub.proto, DeadLetterPolicy.max_delivery_attempts).
+func (s *leases) look(ctx context.Context) (*pubsubpb.Subscription, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	_, err := s.client.SubscriptionAdminClient.GetSubscription(ctx, &pubsubpb.GetSubscriptionRequest{Subscription: s.subscription}, once)
-	if status.Code(err) == codes.PermissionDenied {
-		return nil
+	have, err := s.client.SubscriptionAdminClient.GetSubscription(ctx, &pubsubpb.GetSubscriptionRequest{Subscription: s.subscription}, once)
+	switch {
+	case status.Code(err) == codes.PermissionDenied:
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case have.DeadLetterPolicy != nil:
+		return nil, errors.New("it has a dead-letter policy of Pub/Sub's own, which takes away what is looked at several times; `registry-worker provision` removes it")
 	}
-	return err
+	return have, nil
 }
 
 // once turns off the client's own retries, which go on until the context ends

@@ -79,6 +79,14 @@ type Config struct {
 
 	WithRetractions, WithAssertions bool // of archives
 
+	// Which dead letters.
+	LetterReasons                    []events.Reason
+	LetterTypes, LetterSubscriptions []string
+	LetterID                         string
+	After, Before                    time.Time // zero: not given
+	Limit                            int       // 0: not given
+	MaxRedrives                      int
+
 	From, To   string // tenants
 	Source, By string
 	Reason     string

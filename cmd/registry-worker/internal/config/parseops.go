@@ -3,9 +3,13 @@ package config
 import (
 	"errors"
 	"fmt"
+	"iter"
+	"slices"
+	"strings"
 	"time"
 	"unicode/utf8"
 
+	"github.com/northstar-engines/realtime-registry/events"
 	"github.com/northstar-engines/realtime-registry/internal/governor"
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
@@ -66,6 +70,48 @@ func note(to func(*Config) *string) parser {
 		}
 		*to(c) = value
 		return nil
+	}
+}
+
+func reasons(to func(*Config) *[]events.Reason) parser {
+	return func(c *Config, value string) error {
+		for word := range list(value) {
+			reason := events.Reason(strings.ToLower(word))
+			if !slices.Contains(events.Reasons(), reason) {
+				return fmt.Errorf("%s: want reasons, by comma: %s", quote(word), join(events.Reasons()))
+			}
+			*to(c) = append(*to(c), reason)
+		}
+		return nil
+	}
+}
+
+func join[S ~string](all []S) string {
+	texts := make([]string, len(all))
+	for i, s := range all {
+		texts[i] = string(s)
+	}
+	return strings.Join(texts, ", ")
+}
+
+func words(to func(*Config) *[]string) parser {
+	return func(c *Config, value string) error {
+		if !utf8.ValidString(value) {
+			return errors.New("want UTF-8")
+		}
+		*to(c) = slices.Collect(list(value))
+		return nil
+	}
+}
+
+// list yields the parts of a list with commas.
+func list(value string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for word := range strings.SplitSeq(value, ",") {
+			if word = strings.TrimSpace(word); word != "" && !yield(word) {
+				return
+			}
+		}
 	}
 }
 

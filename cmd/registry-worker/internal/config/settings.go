@@ -6,7 +6,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/northstar-engines/realtime-registry/events"
 	"github.com/northstar-engines/realtime-registry/internal/consumer"
+	"github.com/northstar-engines/realtime-registry/internal/pubsubadmin"
 	"github.com/northstar-engines/realtime-registry/internal/redact"
 	"github.com/northstar-engines/realtime-registry/internal/streampath"
 	"github.com/northstar-engines/realtime-registry/internal/telemetry"
@@ -40,14 +42,24 @@ const (
 	DevGroup      Group = "Dev"
 	VersionGroup  Group = "Version"
 	UpgradeGroup  Group = "Upgrade"
+	LetterGroup   Group = "Dead letters"
+	RedriveGroup  Group = "Redrive"
 )
 
 // Groups returns all groups.
 func Groups() []Group { return slices.Clone(groups) }
 
+// Lasting returns the groups with settings that a variable can give. What only flags
+// say is of one call of one command, and a name may mean something else at another.
+func Lasting() []Group {
+	return slices.DeleteFunc(Groups(), func(g Group) bool {
+		return !slices.ContainsFunc(settings, func(s Setting) bool { return s.Group == g && !s.FlagOnly })
+	})
+}
+
 var groups = []Group{
 	ProjectGroup, RegistryGroup, PubSubGroup, EventsGroup, RunGroup, WorkerGroup, DrainGroup, APIGroup, ThrottleGroup,
-	RateGroup, ReplayGroup, DryRunGroup, ExportGroup, UpgradeGroup, PlanGroup, MoveGroup, RetractGroup, ByGroup, ConfirmGroup, JSONGroup, DevGroup, VersionGroup, LogGroup,
+	LetterGroup, RedriveGroup, RateGroup, ReplayGroup, DryRunGroup, ExportGroup, UpgradeGroup, PlanGroup, MoveGroup, RetractGroup, ByGroup, ConfirmGroup, JSONGroup, DevGroup, VersionGroup, LogGroup,
 }
 
 // Setting is one setting: a flag, which is also an environment variable.
@@ -192,6 +204,31 @@ var settings = complete([]Setting{
 	{Group: ThrottleGroup, Name: "throttle-on-error", Default: "deny",
 		Help:  "what a throttled request gets while the store is down: deny (503), or allow (not counted)",
 		parse: oneOf(func(c *Config) *string { return &c.ThrottleOnError }, "deny", "allow")},
+
+	{Group: LetterGroup, Name: "reason", FlagOnly: true,
+		Help:  "only those refused for these reasons, by comma",
+		parse: reasons(func(c *Config) *[]events.Reason { return &c.LetterReasons })},
+	{Group: LetterGroup, Name: "type", FlagOnly: true,
+		Help:  "only those whose events have these types, by comma",
+		parse: words(func(c *Config) *[]string { return &c.LetterTypes })},
+	{Group: LetterGroup, Name: "subscription", FlagOnly: true,
+		Help:  "only those that came from these subscriptions, by comma",
+		parse: words(func(c *Config) *[]string { return &c.LetterSubscriptions })},
+	{Group: LetterGroup, Name: "id", FlagOnly: true,
+		Help:  "only those with this id, of the event or of the message that was refused",
+		parse: anything(func(c *Config) *string { return &c.LetterID })},
+	{Group: LetterGroup, Name: "after", FlagOnly: true,
+		Help:  "only those refused at this time or later (RFC 3339, or an age such as 2h)",
+		parse: pointInTime(func(c *Config) *time.Time { return &c.After })},
+	{Group: LetterGroup, Name: "before", FlagOnly: true,
+		Help:  "only those refused before this time (RFC 3339, or an age such as 2h)",
+		parse: pointInTime(func(c *Config) *time.Time { return &c.Before })},
+	{Group: LetterGroup, Name: "limit", Default: "0", FlagOnly: true,
+		Help:  "at most so many of them; 0 is as many as there are, in a list 1,000",
+		parse: integer(0, 1_000_000, func(c *Config) *int { return &c.Limit })},
+	{Group: RedriveGroup, Name: "max-redrives", Default: strconv.Itoa(pubsubadmin.DefaultMaxRedrives), FlagOnly: true,
+		Help:  "leave those that were published again so often, and refused each time",
+		parse: integer(1, 10_000, func(c *Config) *int { return &c.MaxRedrives })},
 
 	{Group: DryRunGroup, Name: "dry-run", Bool: true, Default: "false",
 		Help:  "print what would be done, and do nothing",

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"cloud.google.com/go/pubsub/v2"
+
+	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+	"github.com/northstar-engines/realtime-registry/internal/pubsubadmin"
+	"github.com/northstar-engines/realtime-registry/internal/subscription"
+	"github.com/northstar-engines/realtime-registry/internal/terminal"
+)
+
+var deadLettersRedriveCommand = command{
+	Name:    "dead-letters redrive",
+	Summary: "publish refused messages again to the topics they came from",
+	Details: "Counts the letters that are meant, asks (or --yes), and publishes each as it was.\n" +
+		"A letter leaves the dead letters once its topic has confirmed it, so that none is\n" +
+		"lost if this is stopped or killed; repeating is harmless. Letters that come while it\n" +
+		"asks are not meant.\n\n" +
+		"A message that is refused again comes back, and its attributes say how often it was\n" +
+		"published again (registry-redrives) and by whom (registry-redriven-by). After\n" +
+		"--max-redrives it is left: mend what it is refused for, publish its event anew, and\n" +
+		"purge it. A letter from a subscription that is none of --subscriptions is left too.\n\n" +
+		"With --json it prints a line for each letter that is meant: what was done with it,\n" +
+		"to which topic, or why it was left.\n\n" + leasing,
+	Examples: []string{
+		"registry-worker dead-letters redrive --project my-project --reason unknown_type --dry-run",
+		"registry-worker dead-letters redrive --project my-project --reason unknown_type --limit 10",
+		"registry-worker dead-letters redrive --project my-project --after 24h --yes",
+	},
+	Groups: letterGroups(config.RedriveGroup, config.ByGroup, config.DryRunGroup, config.ConfirmGroup),
+	Rules:  []config.Rule{config.NeedProject},
+	Run:    runDeadLettersRedrive,
+}
+
+func runDeadLettersRedrive(ctx context.Context, in *invocation) error {
+	if err := in.canAskUnlessDry(); err != nil {
+		return err
+	}
+	in.tellTarget(in.pubsubTarget())
+	return in.withLetters(ctx, func(client *pubsub.Client) error {
+		which := in.letters()
+		if in.Config.DryRun || !in.Config.Yes {
+			report, err := in.redrive(ctx, client, which, in.Config.DryRun && in.Config.JSON, true)
+			if err != nil && report.Total == 0 || in.Config.DryRun {
+				return err
+			}
+			if report.Total == 0 {
+				return nil
+			}
+			if err := in.confirm(ctx, in.pubsubTarget(), fmt.Sprintf("publish %s again?", those(report.Total))); err != nil {
+				return err
+			}
+			which.Before = report.Newest.Add(time.Nanosecond)
+		}
+		_, err := in.redrive(ctx, client, which, in.Config.JSON, false)
+		return err
+	})
+}
+
+// canAskUnlessDry is canAsk for a command that may be a dry run.
+func (in *invocation) canAskUnlessDry() error {
+	if in.Config.DryRun {
+		return nil
+	}
+	return in.canAsk()
+}
+
+// redrive publishes the letters again, or only says what it would do, and tells
+// how it went.
+func (in *invocation) redrive(ctx context.Context, client *pubsub.Client, which pubsubadmin.Selection, lines, dry bool) (pubsubadmin.RedriveReport, error) {
+	options := pubsubadmin.RedriveOptions{
+		Selection: which, MaxRedrives: in.Config.MaxRedrives, By: in.who(), DryRun: dry,
+	}
+	for _, name := range in.Config.Subscriptions {
+		options.To = append(options.To, subscription.Short(name))
+	}
+	var printing error
+	if lines {
+		out := terminal.JSON(in.Stdout)
+		options.Each = func(l pubsubadmin.DeadLetter, topic string, left error) {
+			printing = errors.Join(printing, out.Encode(newFate(l, topic, left, dry)))
+		}
+	}
+	what := "dead letters published again"
+	if dry {
+		what = "dead letters would be published again"
+	}
+	progress := newProgress(in.Stderr, what)
+	options.Progress = func(r pubsubadmin.RedriveReport) { progress.at(r.Total, 0, -1) }
+	report, err := pubsubadmin.Redrive(ctx, client, in.Config.DeadLetterTopic, options)
+	if !dry {
+		progress.end(report.Total)
+	} else {
+		progress.clear()
+		fmt.Fprintf(in.Stderr, "%d %s\n", report.Total, what)
+		if !lines {
+			printing = printSorts(in.Stderr, report.Tally)
+		}
+	}
+	in.tellRedrive(report)
+	if err != nil {
+		return report, in.explainPubSub(err)
+	}
+	return report, printing
+}
+
+// tellRedrive says what became of the letters that were not published, and what to
+// do next.
+func (in *invocation) tellRedrive(r pubsubadmin.RedriveReport) {
+	if r.Again > 0 {
+		fmt.Fprintf(in.Stderr, "%d of them were refused again so far: `%s dead-letters count` says why\n", r.Again, programName)
+	}
+	if r.Exhausted > 0 {
+		fmt.Fprintf(in.Stderr, "%s left that %d redrives have not helped: mend what the letters are refused for, and purge them; or raise --max-redrives\n",
+			are(r.Exhausted), in.Config.MaxRedrives)
+	}
+	if r.Left > 0 {
+		fmt.Fprintf(in.Stderr, "%s left that cannot be published again\n", are(r.Left))
+	}
+	in.tellExtent(r.Extent, time.Time{})
+}
+
+func are(n int) string {
+	if n == 1 {
+		return "1 is"
+	}
+	return fmt.Sprintf("%d are", n)
+}
+
+func those(n int) string {
+	if n == 1 {
+		return "this dead letter"
+	}
+	return fmt.Sprintf("these %d dead letters", n)
+}
+
+// fate is what became of a letter, as --json has it.
+type fate struct {
+	Did    string                 `json:"did"` // redriven, left or purged; with --dry-run would_redrive, would_leave or would_purge
+	Topic  string                 `json:"topic,omitempty"`
+	Why    string                 `json:"why,omitempty"` // it was left
+	Letter pubsubadmin.DeadLetter `json:"letter"`
+}
+
+func newFate(l pubsubadmin.DeadLetter, topic string, left error, dry bool) fate {
+	f := fate{Did: "redriven", Topic: topic, Letter: l}
+	switch {
+	case left != nil && dry:
+		f.Did, f.Why = "would_leave", left.Error()
+	case left != nil:
+		f.Did, f.Why = "left", left.Error()
+	case dry:
+		f.Did = "would_redrive"
+	}
+	return f
+}
