@@ -190,7 +190,7 @@ func useRegistry(t *testing.T, p emulatortest.Project) {
 	_, err = s.Read(ctx, []registry.Resource{thread})
 	require.NoError(t, err)
 	require.NoError(t, s.Apply(ctx, []ownership.Change{{Resource: thread, Entry: ownership.Entry{Type: ownership.Moved, Version: at(9), From: "t_d", To: "t_e"}}})[0].Err)
-	_, err = s.Claim(ctx, "t_a", registry.Resource{Kind: registry.Canvas, ID: "ca_1"})
+	_, err = s.Claim(ctx, "t_a", registry.Resource{Kind: registry.Canvas, ID: "ca_1"}, registry.ForEvent("//test", "claimed"))
 	require.NoError(t, err)
 }
 

@@ -25,8 +25,8 @@ func NewAsserted(tenantID string, resource ResourceRef, at time.Time) Event {
 
 // NewClaimed returns the archive event of a claim at a time. Its source is
 // "registry" and its id "{kind}__{id}__{tenant}", as in the registry's history.
-func NewClaimed(tenantID string, resource ResourceRef, at time.Time) Event {
-	return Event{Source: ArchiveSource, ID: claimID(tenantID, resource), Time: at.UTC().Round(0), Data: Claimed{TenantID: tenantID, Resource: resource}}
+func NewClaimed(claim Claimed, at time.Time) Event {
+	return Event{Source: ArchiveSource, ID: claimID(claim.TenantID, claim.Resource), Time: at.UTC().Round(0), Data: claim}
 }
 
 func claimID(tenantID string, resource ResourceRef) string {
@@ -40,9 +40,9 @@ func (e Event) asClaim() Event {
 	var claim Claimed
 	switch data := e.Data.(type) {
 	case ThreadCreated:
-		claim = Claimed{data.TenantID, ResourceRef{"thread", data.ThreadID}}
+		claim = Claimed{TenantID: data.TenantID, Resource: ResourceRef{"thread", data.ThreadID}}
 	case CanvasCreated:
-		claim = Claimed{data.TenantID, ResourceRef{"canvas", data.CanvasID}}
+		claim = Claimed{TenantID: data.TenantID, Resource: ResourceRef{"canvas", data.CanvasID}}
 	default:
 		return e
 	}

@@ -21,7 +21,7 @@ func newData(typ Type, object map[string]any) (Data, error) {
 		}
 		return moved, nil
 	case ClaimedType:
-		return Claimed{TenantID: text("tenant_id"), Resource: newResourceRef(object["resource"])}, nil
+		return Claimed{TenantID: text("tenant_id"), Resource: newResourceRef(object["resource"]), EventSource: text("event_source"), EventID: text("event_id")}, nil
 	case AssertedType:
 		return Asserted{TenantID: text("tenant_id"), Resource: newResourceRef(object["resource"])}, nil
 	case RetractedType:

@@ -101,10 +101,13 @@ type ResourceRef struct {
 
 // Claimed says that the registry itself told a tenant that the resource is its
 // own. In archives only; the event's source and id are those of the claim in the
-// registry's history.
+// registry's history. EventSource and EventID name the event that the same
+// creation publishes, as who claimed it said; both may be empty.
 type Claimed struct {
-	TenantID string      `json:"tenant_id"`
-	Resource ResourceRef `json:"resource"`
+	TenantID    string      `json:"tenant_id"`
+	Resource    ResourceRef `json:"resource"`
+	EventSource string      `json:"event_source,omitempty"`
+	EventID     string      `json:"event_id,omitempty"`
 }
 
 // Asserted says that somebody outside wrote the document with a plain set. In

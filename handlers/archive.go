@@ -17,7 +17,7 @@ func Archive(resource registry.Resource, history ownership.History) []events.Eve
 		event := events.Event{ID: e.ID, Source: e.Source, Time: e.Time}
 		switch {
 		case e.Type == ownership.Claimed:
-			event = events.NewClaimed(e.Tenant, ref, e.Time)
+			event = events.NewClaimed(events.Claimed{TenantID: e.Tenant, Resource: ref, EventSource: e.Event.Source, EventID: e.Event.ID}, e.Time)
 		case e.Type == ownership.Asserted:
 			event = events.NewAsserted(e.Tenant, ref, e.Time)
 		case e.Type == ownership.Moved:

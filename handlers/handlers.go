@@ -39,7 +39,9 @@ func Changes(e events.Event) []ownership.Change {
 		return moved(version, data)
 	case events.Claimed:
 		r := resource(data.Resource)
-		return []ownership.Change{{Resource: r, Entry: ownership.ClaimEntry(data.TenantID, r, e.Time)}}
+		claim := ownership.ClaimEntry(data.TenantID, r, e.Time)
+		claim.Event = ownership.EventName{Source: data.EventSource, ID: data.EventID}
+		return []ownership.Change{{Resource: r, Entry: claim}}
 	case events.Asserted:
 		entry := ownership.Entry{
 			Type:    ownership.Asserted,

@@ -10,7 +10,7 @@ type Store interface {
 	// true if the tenant became the owner by this call, false if it was the owner
 	// already, and an error that wraps ErrConflict if another tenant owns the
 	// resource; in the last two cases nothing is stored.
-	Claim(ctx context.Context, tenantID string, resource Resource) (created bool, err error)
+	Claim(ctx context.Context, tenantID string, resource Resource, options ...ClaimOption) (created bool, err error)
 
 	// Owner returns the tenant that owns the resource, as of a time that is not
 	// before the call; ErrNotFound if nobody registered it.
@@ -28,27 +28,30 @@ func New(store Store) *Registry { return &Registry{store: store} }
 // a thread that somebody else owns is ErrConflict, and stores nothing. Other
 // errors: ErrInvalid, ErrUnavailable (then it is not known whether the claim
 // was stored: repeat it).
-func (r *Registry) RegisterThread(ctx context.Context, tenantID, threadID string) error {
-	_, err := r.Claim(ctx, tenantID, Resource{Thread, threadID})
+func (r *Registry) RegisterThread(ctx context.Context, tenantID, threadID string, options ...ClaimOption) error {
+	_, err := r.Claim(ctx, tenantID, Resource{Thread, threadID}, options...)
 	return err
 }
 
 // RegisterCanvas is RegisterThread for a canvas.
-func (r *Registry) RegisterCanvas(ctx context.Context, tenantID, canvasID string) error {
-	_, err := r.Claim(ctx, tenantID, Resource{Canvas, canvasID})
+func (r *Registry) RegisterCanvas(ctx context.Context, tenantID, canvasID string, options ...ClaimOption) error {
+	_, err := r.Claim(ctx, tenantID, Resource{Canvas, canvasID}, options...)
 	return err
 }
 
 // Claim is what the Register functions do; created reports whether this call made
 // the tenant the owner.
-func (r *Registry) Claim(ctx context.Context, tenantID string, resource Resource) (created bool, err error) {
+func (r *Registry) Claim(ctx context.Context, tenantID string, resource Resource, options ...ClaimOption) (created bool, err error) {
 	if err := ValidateTenant(tenantID); err != nil {
 		return false, err
 	}
 	if err := resource.Validate(); err != nil {
 		return false, err
 	}
-	return r.store.Claim(ctx, tenantID, resource)
+	if err := NewClaimOptions(options...).Event.Validate(); err != nil {
+		return false, err
+	}
+	return r.store.Claim(ctx, tenantID, resource, options...)
 }
 
 // ThreadTenant returns the tenant that owns a thread now, read from the store:

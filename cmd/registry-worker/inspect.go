@@ -21,7 +21,7 @@ var inspectCommand = command{
 		"which were written by somebody outside (plain sets). Says, too, what readers see\n" +
 		"that know the document only. What nobody registered is said, and is no fault.\n\n" +
 		"A claim and the event of the same creation are one step: the claim stands for\n" +
-		"both. What is displaced was acknowledged once, and does not count: another event of\n" +
+		"both, and names the event if who claimed it did. What is displaced was acknowledged once, and does not count: another event of\n" +
 		"its name, or an older creation, has its place. Moves of whole tenants that do not\n" +
 		"count for it are not listed, nor those that were retracted: see moves list.",
 	Examples: []string{
@@ -96,8 +96,15 @@ type step struct {
 	To     string    `json:"to,omitempty"`
 	Actor  string    `json:"actor,omitempty"`
 	Reason string    `json:"reason,omitempty"`
-	Effect bool      `json:"effect"`
-	Owner  string    `json:"owner"` // after it; "" of what was displaced
+	// ForEvent is the event of the same creation, as who claimed it named it.
+	ForEvent *forEvent `json:"for_event,omitempty"`
+	Effect   bool      `json:"effect"`
+	Owner    string    `json:"owner"` // after it; "" of what was displaced
+}
+
+type forEvent struct {
+	Source string `json:"source"`
+	ID     string `json:"event_id"`
 }
 
 // says is what a step says of tenants.
@@ -116,8 +123,13 @@ func displacedSteps(displaced []ownership.Entry) (all []step) {
 }
 
 func newStep(s ownership.Step) step {
+	var event *forEvent
+	if s.Entry.Event != (registry.EventName{}) {
+		event = &forEvent{s.Entry.Event.Source, s.Entry.Event.ID}
+	}
 	return step{
-		Event: eventName(s), Time: s.Time, Source: s.Source, ID: s.Version.ID, Tenant: s.Tenant, From: s.From, To: s.To,
+		ForEvent: event,
+		Event:    eventName(s), Time: s.Time, Source: s.Source, ID: s.Version.ID, Tenant: s.Tenant, From: s.From, To: s.To,
 		Actor: s.Actor, Reason: s.Reason, Effect: s.Effective, Owner: s.Owner,
 	}
 }
@@ -172,6 +184,11 @@ func (i inspection) print(out io.Writer) error {
 	}
 	if err := t.Flush(); err != nil {
 		return err
+	}
+	for _, s := range i.Steps {
+		if e := s.ForEvent; e != nil {
+			fmt.Fprintf(out, "\nclaimed for event %s of %s\n", terminal.Quote(e.ID), terminal.Quote(e.Source))
+		}
 	}
 	if d := i.Document; d != nil {
 		fmt.Fprintf(out, "\ndocument: tenant_id %s, written %s", terminal.Quote(d.TenantID), d.UpdateTime.Format(time.RFC3339Nano))

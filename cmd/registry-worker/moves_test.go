@@ -237,6 +237,21 @@ func TestInspectSaysWhoOwnsAndWhy(t *testing.T) {
 	require.True(t, found.Document.Plain)
 }
 
+func TestInspectNamesTheEventOfAClaim(t *testing.T) {
+	t.Parallel()
+	c := onEmulators(t)
+	store, err := fsregistry.Open(t.Context(), fsregistry.Options{ProjectID: c.project.ID, ClientOptions: c.project.FirestoreOptions()})
+	require.NoError(t, err)
+	defer store.Close()
+	_, err = registry.New(store).Claim(t.Context(), "t_a", registry.Resource{Kind: registry.Thread, ID: "th_1"}, registry.ForEvent("//nexus/threads", "ev-1"))
+	require.NoError(t, err)
+	require.Contains(t, c.run(exitDone, "inspect", "thread", "th_1").Stdout.String(), "claimed for event ev-1 of //nexus/threads")
+	var found inspection
+	require.NoError(t, json.Unmarshal([]byte(c.run(exitDone, "inspect", "thread", "th_1", "--json").Stdout.String()), &found))
+	require.Equal(t, &forEvent{"//nexus/threads", "ev-1"}, found.Steps[0].ForEvent)
+	require.Contains(t, c.export("--events"), `"event_id":"ev-1","event_source":"//nexus/threads"`)
+}
+
 func TestAReplayThatWasKilledGoesOn(t *testing.T) {
 	t.Parallel()
 	c := onEmulators(t)

@@ -110,7 +110,7 @@ type Verifier interface {
 
 // Claimer registers resources: a *registry.Registry.
 type Claimer interface {
-	Claim(ctx context.Context, tenantID string, resource registry.Resource) (created bool, err error)
+	Claim(ctx context.Context, tenantID string, resource registry.Resource, options ...registry.ClaimOption) (created bool, err error)
 }
 
 // Options of a Server.

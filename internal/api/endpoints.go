@@ -1,12 +1,14 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 
 	"github.com/northstar-engines/realtime-registry/internal/problem"
 	"github.com/northstar-engines/realtime-registry/registry"
@@ -65,8 +67,9 @@ func (s *Server) claim(kind registry.Kind) http.HandlerFunc {
 		created := false
 		resource := registry.Resource{Kind: kind, ID: r.PathValue("id")}
 		tenantID, err := tenant(r)
-		if err == nil {
-			created, err = s.options.Registry.Claim(r.Context(), tenantID, resource)
+		event, err2 := claimedEvent(r)
+		if err = cmp.Or(err, err2); err == nil {
+			created, err = s.options.Registry.Claim(r.Context(), tenantID, resource, registry.ForEvent(event.Source, event.ID))
 		}
 		switch {
 		case err != nil:
@@ -77,6 +80,25 @@ func (s *Server) claim(kind registry.Kind) http.HandlerFunc {
 			w.WriteHeader(http.StatusNoContent)
 		}
 	}
+}
+
+// claimedEvent is the event that a claim goes with, as the headers Ce-Source and
+// Ce-Id name it: those of CloudEvents over HTTP, in which what is not printable
+// ASCII, and the percent sign, are percent-encoded. Zero if neither is there.
+func claimedEvent(r *http.Request) (registry.EventName, error) {
+	var name registry.EventName
+	for header, into := range map[string]*string{"Ce-Source": &name.Source, "Ce-Id": &name.ID} {
+		values := r.Header.Values(header)
+		if len(values) == 0 {
+			continue
+		}
+		text, err := url.PathUnescape(values[0])
+		if len(values) > 1 || err != nil {
+			return registry.EventName{}, fmt.Errorf("%w: header %s: must be there once, percent-encoded", registry.ErrInvalid, header)
+		}
+		*into = text
+	}
+	return name, name.Validate()
 }
 
 func (s *Server) quota(w http.ResponseWriter, r *http.Request) {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -102,6 +103,36 @@ func TestAClaimIsFoundByTheNextCheckEveryTime(t *testing.T) {
 		require.Equal(t, 204, s.ask(t, fmt.Sprintf("PUT /v1/canvases/cv_%d%s", i, asAnn)).StatusCode)
 		require.Equal(t, 409, s.ask(t, fmt.Sprintf("PUT /v1/canvases/cv_%d\nX-Tenant-Id: t_bob", i)).StatusCode)
 	}
+}
+
+func TestAClaimMayNameItsEvent(t *testing.T) {
+	s := serve(t, api.Options{})
+	event := func(id string) registry.EventName {
+		snapshot, err := s.store.Read(t.Context(), []registry.Resource{{Kind: registry.Thread, ID: id}})
+		require.NoError(t, err)
+		claim, _ := snapshot.Records[0].History.Claimed()
+		return claim.Event
+	}
+	require.Equal(t, 201, s.ask(t, "PUT /v1/threads/named"+asAnn+"\nCe-Source: //nexus/threads\nCe-Id: caf%C3%A9%20100%25").StatusCode)
+	require.Equal(t, registry.EventName{Source: "//nexus/threads", ID: "café 100%"}, event("named"))
+	require.Equal(t, 201, s.ask(t, "PUT /v1/threads/plain"+asAnn).StatusCode)
+	require.Zero(t, event("plain"))
+
+	long := strings.Repeat("x", 1025)
+	for name, headers := range map[string]string{
+		"no id":          "\nCe-Source: //n",
+		"no source":      "\nCe-Id: e",
+		"twice":          "\nCe-Source: //n\nCe-Id: e\nCe-Id: f",
+		"no encoding":    "\nCe-Source: //n\nCe-Id: 100%",
+		"no UTF-8":       "\nCe-Source: //n\nCe-Id: %FF",
+		"too long":       "\nCe-Source: //n\nCe-Id: " + long,
+		"that of claims": "\nCe-Source: registry\nCe-Id: e",
+	} {
+		a := s.ask(t, "PUT /v1/threads/refused"+asAnn+headers)
+		require.Equal(t, 400, a.StatusCode, name)
+		require.NotContains(t, a.body, long)
+	}
+	require.Equal(t, 201, s.ask(t, "PUT /v1/threads/refused"+asAnn).StatusCode, "none of them claimed it")
 }
 
 func TestOfTwoClaimsAtOnceExactlyOneWins(t *testing.T) {

@@ -69,11 +69,11 @@ func (s *served) WatchAll(ctx context.Context, all []verifier.Ownership) (*verif
 
 func (s *served) MaxStaleness() time.Duration { return s.verifier.MaxStaleness() }
 
-func (s *served) Claim(ctx context.Context, tenantID string, resource registry.Resource) (bool, error) {
+func (s *served) Claim(ctx context.Context, tenantID string, resource registry.Resource, options ...registry.ClaimOption) (bool, error) {
 	if s.down.Load() {
 		return false, fmt.Errorf("claim: %w: connection refused by 10.0.0.7", registry.ErrUnavailable)
 	}
-	return s.Registry.Claim(ctx, tenantID, resource)
+	return s.Registry.Claim(ctx, tenantID, resource, options...)
 }
 
 // serve starts a server that drains when the test ends. Options without a

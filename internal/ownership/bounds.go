@@ -20,7 +20,7 @@ const (
 func (h History) Full() bool {
 	size := 0
 	for _, e := range h {
-		size += len(e.Source) + len(e.ID) + len(e.Tenant) + len(e.From) + len(e.To) + len(e.Reason) + len(e.Actor)
+		size += len(e.Source) + len(e.ID) + len(e.Tenant) + len(e.From) + len(e.To) + len(e.Reason) + len(e.Actor) + len(e.Event.Source) + len(e.Event.ID)
 	}
 	return h.moves() > MaxMoves || size > MaxHistoryBytes
 }

@@ -133,7 +133,7 @@ func TestAClaimIsTakenByAHistoryThatIsFull(t *testing.T) {
 
 func TestAClaimJoinsAsManyMovesOfStrangersAsAreKept(t *testing.T) {
 	u := record(nil, nil).Update(strangers(ownership.MaxIdleMoves), nil)
-	u, created, err := record(u.History, nil).Claim("t_a", at(9, "").Time, nil)
+	u, created, err := record(u.History, nil).Claim(ownership.ClaimEntry("t_a", thread, at(9, "").Time), nil)
 	require.NoError(t, err)
 	require.True(t, created)
 	require.Equal(t, "t_a", u.TenantID)

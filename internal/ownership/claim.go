@@ -32,28 +32,28 @@ func (e *ConflictError) Error() string { return registry.ErrConflict.Error() }
 // Unwrap makes it ErrConflict.
 func (e *ConflictError) Unwrap() error { return registry.ErrConflict }
 
-// Claim says what becomes of a claim at the store's time at, by the ledger,
+// Claim says what becomes of a claim at the store's time, a ClaimEntry, by the ledger,
 // which must be of the same time as the record: an update to commit if the
 // tenant becomes the owner by it; no update if the tenant is already; a
 // *ConflictError in any other case; the error of Unfoldable if that cannot be
 // told. Moves alone do not stand in a claim's way, but a move that waits for the
 // resource does: the claim must win by the fold with it. It is pure.
-func (r Record) Claim(tenantID string, at time.Time, l *Ledger) (u Update, created bool, err error) {
+func (r Record) Claim(claim Entry, l *Ledger) (u Update, created bool, err error) {
 	owner, err := r.Owner(l)
 	if err != nil {
 		return Update{}, false, err
 	}
-	if owner == tenantID {
+	if owner == claim.Tenant {
 		return Update{}, false, nil
 	}
 	if r.History.registered() {
 		return Update{}, false, &ConflictError{owner}
 	}
-	u = r.Update([]Entry{ClaimEntry(tenantID, r.Resource, at)}, l)
+	u = r.Update([]Entry{claim}, l)
 	if o := u.Outcomes[0]; o.Kind == Failed {
 		return Update{}, false, o.Err
 	}
-	if u.TenantID != tenantID {
+	if u.TenantID != claim.Tenant {
 		return Update{}, false, &ConflictError{u.TenantID}
 	}
 	return u, true, nil

@@ -17,7 +17,7 @@ import (
 func claim(t *rapid.T, h ownership.History, l *ownership.Ledger) (tenant string, at time.Time, u ownership.Update, created bool, err error) {
 	tenant = rapid.SampledFrom(tenants).Draw(t, "claims")
 	at = time.Unix(rapid.Int64Range(0, 9).Draw(t, "claimed at"), 0).UTC()
-	u, created, err = record(h, l).Claim(tenant, at, l)
+	u, created, err = record(h, l).Claim(ownership.ClaimEntry(tenant, thread, at), l)
 	return tenant, at, u, created, err
 }
 
@@ -105,7 +105,7 @@ func TestAClaimIsNotUndoneByAnOlderCreationNorByAnOlderMoveOfAWholeTenant(t *tes
 // claims something new, and its event bears a time from before the move.
 func TestAnEventWithAWrongClockDoesNotHandItsClaimToWhoeverTookOverTheTenant(t *testing.T) {
 	moved := ledgerOf(moved("t_a", "t_b", 5, "m"))
-	u, created1, err := record(nil, moved).Claim("t_a", time.Unix(9, 0), moved)
+	u, created1, err := record(nil, moved).Claim(ownership.ClaimEntry("t_a", thread, time.Unix(9, 0)), moved)
 	require.NoError(t, err)
 	require.True(t, created1)
 	event := record(u.History, moved).Update([]ownership.Entry{created("t_a", 1, "e")}, moved)

@@ -30,6 +30,9 @@ type Entry struct {
 	// Why and by whom, as the event or the operator says it: moved and retracted
 	// only, may be empty. The fold takes no account of them.
 	Reason, Actor string
+	// Event names the event of the same creation, as who claimed it says: claimed
+	// only, may be zero. It is for people: no comparison takes account of it.
+	Event EventName
 }
 
 // compare orders entries for the fold: by version; the rest only makes the
@@ -43,7 +46,8 @@ func (e Entry) compareData(f Entry) int {
 		strings.Compare(e.Reason, f.Reason), strings.Compare(e.Actor, f.Actor))
 }
 
-// Equal reports whether the two are the same entry. Times compare as instants.
+// Equal reports whether the two are the same entry, whatever their Event. Times
+// compare as instants.
 func (e Entry) Equal(f Entry) bool { return e.compare(f) == 0 }
 
 // sameTenants reports whether the two say the same of the same tenants. Two

@@ -3,13 +3,15 @@ package ownership
 import (
 	"runtime/debug"
 	"time"
+
+	"github.com/northstar-engines/realtime-registry/registry"
 )
 
 // EventName names an event: two deliveries with the same source and id are one.
-type EventName struct{ Source, ID string }
+type EventName = registry.EventName
 
 // EventName is the name of the event whose version it is.
-func (v Version) EventName() EventName { return EventName{v.Source, v.ID} }
+func (v Version) EventName() EventName { return EventName{Source: v.Source, ID: v.ID} }
 
 // LedgerChange is one event's, or one operator's, effect on one entry of the
 // ledger.

@@ -10,9 +10,12 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
-// Claim implements ownership.Store. The store's time is that of the read which
-// found no owner; the create then holds only if there is still none.
-func (s *Store) Claim(ctx context.Context, tenantID string, resource registry.Resource) (created bool, err error) {
+// Claim implements ownership.Store. The store's time is that of the read of the
+// ledger's head, or, if the resource is thought to exist, of its document and the
+// head; what is written holds only if the document is still what was read, or not
+// there. So a claim of what nobody has takes one read and one write.
+func (s *Store) Claim(ctx context.Context, tenantID string, resource registry.Resource, options ...registry.ClaimOption) (created bool, err error) {
+	event := registry.NewClaimOptions(options...).Event
 	ctx, done := s.telemetry.start(ctx, "claim", 1)
 	defer func() {
 		done(err)
@@ -22,13 +25,17 @@ func (s *Store) Claim(ctx context.Context, tenantID string, resource registry.Re
 	lost := fmt.Errorf("the document never stood still")
 	for attempt := range s.attempts(ctx) {
 		asked := time.Now()
-		snapshot, err := s.Read(ctx, []registry.Resource{resource})
+		blind := attempt == 0 && s.claimed.probablyNew(resource)
+		snapshot, record, err := s.readToClaim(ctx, resource, blind)
 		if err != nil {
 			return false, fmt.Errorf("claim %s: %w", resource, err)
 		}
-		record := snapshot.Records[0]
-		update, created, err := record.Claim(tenantID, snapshot.ReadTime, snapshot.Ledger)
+		claim := ownership.ClaimEntry(tenantID, resource, snapshot.ReadTime)
+		claim.Event = event
+		update, created, err := record.Claim(claim, snapshot.Ledger)
 		switch {
+		case err != nil && blind: // a move waits for it, unless there is a document
+			continue
 		case err != nil:
 			return false, fmt.Errorf("claim %s: %w", resource, err)
 		case !created:
@@ -44,15 +51,37 @@ func (s *Store) Claim(ctx context.Context, tenantID string, resource registry.Re
 			writes = append(writes, s.feedWrite(resource))
 		}
 		_, err = s.commit(ctx, s.deadline(&certifiedLedger{snapshot.Ledger, asked}), writes...)
+		if blind && (err == nil || docdb.LostTheRace(err)) {
+			s.claimed.learnOne(err != nil)
+		}
 		if err == nil {
+			s.claimed.remember(resource)
 			return true, nil
 		}
 		if !docdb.LostTheRace(err) {
-			sent, lost = append(sent, ownership.ClaimEntry(tenantID, resource, snapshot.ReadTime)), err
+			sent, lost = append(sent, claim), err
 			if !worthRereading(err, attempt) {
 				break
 			}
 		}
 	}
 	return false, fmt.Errorf("claim %s: %w", resource, asUnavailable(lost))
+}
+
+// readToClaim reads the resource's document and the ledger's head; if blind, the
+// head alone, and the record is that of a document which is not there.
+func (s *Store) readToClaim(ctx context.Context, r registry.Resource, blind bool) (ownership.Snapshot, ownership.Record, error) {
+	if err := r.Validate(); err != nil {
+		return ownership.Snapshot{}, ownership.Record{}, err
+	}
+	if blind {
+		snapshot, err := s.Read(ctx, nil)
+		return snapshot, s.decodeOrMissing(ctx, r, nil), err
+	}
+	snapshot, err := s.Read(ctx, []registry.Resource{r})
+	if err != nil {
+		return snapshot, ownership.Record{}, err
+	}
+	s.claimed.learnOne(snapshot.Records[0].Exists())
+	return snapshot, snapshot.Records[0], nil
 }

@@ -23,6 +23,10 @@ const (
 	// fieldDisplaced is an array of maps as those of the history: what lost its
 	// place there, for people to see. A ledger entry may have it too.
 	fieldDisplaced = "displaced"
+	// fieldClaimEvent is a map: the source and id of the event that the history's
+	// claim goes with, and the claim's time. It is not in the history, from which
+	// the release before would drop it with its next write.
+	fieldClaimEvent = "claim_event"
 )
 
 // fieldFormat is of every document that this program writes: the least format
@@ -31,7 +35,7 @@ const fieldFormat = "format"
 
 // resourceFields are ours. A write to a document that exists names them, and so
 // leaves fields alone that others have put there, a later release among them.
-var resourceFields = []string{fieldTenantID, fieldPath, fieldHistory, fieldLedger, fieldDisplaced, fieldFormat}
+var resourceFields = []string{fieldTenantID, fieldPath, fieldHistory, fieldLedger, fieldDisplaced, fieldClaimEvent, fieldFormat}
 
 // encode makes the fields of an update. Times are text, since a database's
 // timestamps end at microseconds and versions go to the nanosecond.
@@ -45,6 +49,11 @@ func encode(u ownership.Update) map[string]*docdb.Value {
 	}
 	if len(u.Displaced) > 0 {
 		fields[fieldDisplaced] = encodeEntries(u.Displaced)
+	}
+	if claim, ok := u.History.Claimed(); ok && claim.Event != (ownership.EventName{}) {
+		fields[fieldClaimEvent] = docdb.Map(map[string]*docdb.Value{
+			"source": docdb.Text(claim.Event.Source), "id": docdb.Text(claim.Event.ID), "claimed_at": docdb.Text(claim.Time.Format(time.RFC3339Nano)),
+		})
 	}
 	return fields
 }
@@ -115,12 +124,25 @@ func decodeAny(d *docdb.Document) ownership.Record {
 	tenants, err3 := decodePath(d.Fields[fieldPath])
 	position, err4 := decodeInteger(d.Fields[fieldLedger])
 	displaced, err5 := decodeEntries(d.Fields[fieldDisplaced])
+	history = withClaimEvent(history, d.Fields[fieldClaimEvent])
 	r := ownership.NewRecord(path.Base(d.Name), d.Fields[fieldTenantID].GetStringValue(), history, tenants, position, d.UpdateTime.AsTime())
 	if err := cmp.Or(err, err2, err3, named(fieldLedger, err4), named(fieldDisplaced, err5)); err != nil {
 		return ownership.UnreadRecord(r, format, err)
 	}
 	r.Format, r.Displaced = format, displaced
 	return r
+}
+
+// withClaimEvent gives the claim its event. One of another claim, which a release
+// that does not know the field has replaced, is left out.
+func withClaimEvent(h ownership.History, v *docdb.Value) ownership.History {
+	fields := v.GetMapValue().GetFields()
+	for i, e := range h {
+		if e.Type == ownership.Claimed && fields["claimed_at"].GetStringValue() == e.Time.Format(time.RFC3339Nano) {
+			h[i].Event = ownership.EventName{Source: fields["source"].GetStringValue(), ID: fields["id"].GetStringValue()}
+		}
+	}
+	return h
 }
 
 // decodeFormat is 0 if the document says none.

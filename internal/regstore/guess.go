@@ -84,6 +84,22 @@ func (g *guess) learn(existed, of int) {
 	g.existing += weight * (float64(existed)/float64(of) - g.existing)
 }
 
+// learnOne is learn of one document that was asked for by itself.
+func (g *guess) learnOne(existed bool) {
+	n := 0
+	if existed {
+		n = 1
+	}
+	g.learn(n, 1)
+}
+
+// probablyNew reports whether a document is better created without a look.
+func (g *guess) probablyNew(r registry.Resource) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return !g.wroteLately(r) && !g.readFirst()
+}
+
 func (g *guess) readFirst() bool { return g.existing > 0.5 }
 
 func (g *guess) remember(r registry.Resource) {

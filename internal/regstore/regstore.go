@@ -113,7 +113,8 @@ type Store struct {
 	db        docdb.DB
 	telemetry *telemetry
 	logger    *slog.Logger
-	guess     guess
+	guess     guess // of changes
+	claimed   guess // of claims
 	chance    func() float64
 	claims    *claimlog.Log
 

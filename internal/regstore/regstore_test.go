@@ -185,6 +185,39 @@ func TestTheEventOfAClaimCostsOneReadAndNoWrite(t *testing.T) {
 	require.Zero(t, meter.Writes(documents))
 }
 
+// A claim reads the head, its event the document.
+func TestAClaimAndItsEventCostTwoReadsAndOneWrite(t *testing.T) {
+	p, meter := emulatortest.Firestore(t), wire.NewMeter()
+	s := open(t, p, meter.DialOptions()...)
+	const n = 100
+	claim := func(name string) {
+		for _, c := range creations(name, n) {
+			created, err := s.Claim(t.Context(), c.Entry.Tenant, c.Resource, registry.ForEvent(c.Entry.Source, c.Entry.ID))
+			require.NoError(t, err)
+			require.True(t, created)
+		}
+	}
+	claim("before") // the first write to a registry makes its head
+	meter.Reset()
+	claim("claimed")
+	require.EqualValues(t, n, meter.Reads(""), "the head")
+	require.EqualValues(t, n, meter.Writes(""))
+
+	w := open(t, p, meter.DialOptions()...)
+	requireAll(t, ownership.Duplicate, w.Apply(t.Context(), creations("before", n))) // it has seen events of claims
+	meter.Reset()
+	requireAll(t, ownership.Duplicate, w.Apply(t.Context(), creations("claimed", n)))
+	require.EqualValues(t, n, meter.Reads(""), "the document")
+	require.Zero(t, meter.Writes(""))
+
+	// Claims of what others have are looked up after a few.
+	for _, c := range creations("claimed", n) {
+		_, err := w.Claim(t.Context(), "t_other", c.Resource)
+		require.ErrorIs(t, err, registry.ErrConflict)
+	}
+	require.LessOrEqual(t, meter.Writes(""), int64(16))
+}
+
 func TestWhatAMoveCosts(t *testing.T) {
 	p, meter := emulatortest.Firestore(t), wire.NewMeter()
 	s := open(t, p, meter.DialOptions()...)

@@ -36,6 +36,26 @@ func claimRegisters(t *testing.T, b Backend) {
 	require.False(t, claim.Time.After(record.UpdateTime), "the store's time")
 }
 
+func claimKeepsItsEvent(t *testing.T, b Backend) {
+	s := b.Open()
+	_, err := s.Claim(context.Background(), "t_a", thread("1"), registry.ForEvent("//nexus/threads", "e1"))
+	require.NoError(t, err)
+	again, err := s.Claim(context.Background(), "t_a", thread("1"), registry.ForEvent("//nexus/threads", "e2"))
+	require.NoError(t, err)
+	require.False(t, again)
+	want := registry.EventName{Source: "//nexus/threads", ID: "e1"}
+	record, _ := read(t, b.Open(), thread("1"))
+	require.Equal(t, want, record.History[0].Event, "that of the claim that stands")
+
+	event := apply(t, s, created(thread("1"), "t_a", 1, "e1"))[0]
+	require.Equal(t, ownership.Duplicate, event)
+	apply(t, b.Open(), moved(thread("1"), "t_a", "t_b", 5, "m"))
+	record, _ = read(t, s, thread("1"))
+	require.Equal(t, "t_b", record.TenantID)
+	claim, _ := record.History.Claimed()
+	require.Equal(t, want, claim.Event, "what is written again keeps it")
+}
+
 func claimConflict(t *testing.T, b Backend) {
 	s := b.Open()
 	apply(t, s, created(thread("1"), "t_a", 1, "e1"), created(thread("2"), "t_a", 1, "e2"))

@@ -87,6 +87,7 @@ func Run(t *testing.T, backend func(t *testing.T) Backend) {
 		"a job may be passed over for those behind it":            jobsArePassedOver,
 		"the head says who may take part":                         headSaysWho,
 		"a claim registers, once":                                 claimRegisters,
+		"a claim keeps the name of its event":                     claimKeepsItsEvent,
 		"a claim of somebody else's stores nothing":               claimConflict,
 		"claims and refused claims are logged, both tenants":      claimsAreLogged,
 		"two claims at once: one wins":                            claimRace,

@@ -53,6 +53,15 @@ async def test_a_claim_says_whether_it_is_new_and_does_not_take(ask):
         await ask("claim", "t_globex", "thread", "th_1")
 
 
+async def test_a_claim_may_name_its_event(ask, fake_registry):
+    assert await ask("claim", "t_acme", "thread", "th_1", event=("//nexus/threads", "café 100%")) is True
+    headers = fake_registry.requests[-1][2]
+    assert (headers["ce-source"], headers["ce-id"]) == ("//nexus/threads", "caf%C3%A9%20100%25")
+    for event in (("", "e"), ("//n", ""), ("//n", "x" * 1025), ("//n", None)):
+        with pytest.raises(Invalid, match="event"):
+            await ask("claim", "t_acme", "thread", "th_2", event=event)
+
+
 async def test_units_are_taken_until_there_are_none(ask, fake_registry):
     fake_registry.limit("chat_send", 3, 30)
     quota = await ask("take", "t_acme", "chat_send", 2)

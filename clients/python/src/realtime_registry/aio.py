@@ -70,10 +70,19 @@ class AsyncClient(Configured):
             owned += answered
         return owned
 
-    async def claim(self, tenant: str, kind: str, id: str, *, within: Optional[float] = None) -> bool:
+    async def claim(
+        self,
+        tenant: str,
+        kind: str,
+        id: str,
+        *,
+        event: Optional[questions.EventName] = None,
+        within: Optional[float] = None,
+    ) -> bool:
         """Makes the tenant the owner: True if it was nobody's, False if the tenant owned
-        it already; else raises Conflict. Repeat it after Unavailable."""
-        return await self._ask(questions.claim(ownership(tenant, kind, id)), within)
+        it already; else raises Conflict. Repeat it after Unavailable. event is the source
+        and the id of the event that the same creation publishes: operators see it."""
+        return await self._ask(questions.claim(ownership(tenant, kind, id), event), within)
 
     async def take(self, tenant: str, action: str, n: int = 1, *, within: Optional[float] = None) -> Quota:
         """Takes n units of the tenant's quota for the action, all or none; else raises

@@ -8,12 +8,15 @@ import json
 import re
 import urllib.parse
 from dataclasses import dataclass, field
-from typing import Callable, Dict, Generic, List, Mapping, Optional, Sequence, TypeVar
+from typing import Callable, Dict, Generic, List, Mapping, Optional, Sequence, Tuple, TypeVar
 
 from .errors import Conflict, Invalid, NotFound, RegistryError, Throttled, Unavailable, Unwatchable
 from .ownership import KINDS, Ownership, Resource, valid_action, valid_tenant
 
 T = TypeVar("T")
+
+#: The source and the id of an event.
+EventName = Tuple[str, str]
 
 #: Resources in one question about many; the registry takes no more.
 MOST_RESOURCES = 500
@@ -84,7 +87,7 @@ def check(asked: Ownership) -> Question[None]:
     return Question("GET", path, read, {"X-Tenant-Id": asked.tenant})
 
 
-def claim(asked: Ownership) -> Question[bool]:
+def claim(asked: Ownership, event: Optional[EventName] = None) -> Question[bool]:
     def read(answer: Answer) -> bool:
         _ours(answer, asked)
         if answer.status == 409:
@@ -94,7 +97,18 @@ def claim(asked: Ownership) -> Question[bool]:
         return answer.status == 201
 
     path = f"/v1/{KINDS[asked.kind]}/{urllib.parse.quote(asked.id, safe='')}"
-    return Question("PUT", path, read, {"X-Tenant-Id": asked.tenant}, is_claim=True)
+    headers = {"X-Tenant-Id": asked.tenant}
+    if event is not None:
+        source, id = event
+        headers["Ce-Source"], headers["Ce-Id"] = _event_text("source", source), _event_text("id", id)
+    return Question("PUT", path, read, headers, is_claim=True)
+
+
+def _event_text(name: str, text: object) -> str:
+    """As a header of CloudEvents over HTTP has it."""
+    if not isinstance(text, str) or not 1 <= len(text.encode("utf-8", "replace")) <= 1024:
+        raise Invalid(f"event {name}: want a text of 1 to 1,024 bytes")
+    return urllib.parse.quote(text, safe="/:;,.?@&=+$!*'()#~|^`{}[]<>-_")
 
 
 def _ours(answer: Answer, asked: object) -> None:

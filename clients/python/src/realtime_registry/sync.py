@@ -15,7 +15,7 @@ from . import aio, trace
 from .aio import AsyncClient
 from .errors import Unavailable
 from .ownership import AnyResource, Ownership
-from .questions import Quota
+from .questions import EventName, Quota
 from .settings import Configured, Settings
 from .watching import WatchEvent
 
@@ -49,9 +49,17 @@ class Client(Configured):
         """See :meth:`AsyncClient.check_all`."""
         return self._run(self._client.check_all(tenant, resources, within=within), within, 1 + len(resources) // 500)
 
-    def claim(self, tenant: str, kind: str, id: str, *, within: Optional[float] = None) -> bool:
+    def claim(
+        self,
+        tenant: str,
+        kind: str,
+        id: str,
+        *,
+        event: Optional[EventName] = None,
+        within: Optional[float] = None,
+    ) -> bool:
         """See :meth:`AsyncClient.claim`."""
-        return self._run(self._client.claim(tenant, kind, id, within=within), within)
+        return self._run(self._client.claim(tenant, kind, id, event=event, within=within), within)
 
     def take(self, tenant: str, action: str, n: int = 1, *, within: Optional[float] = None) -> Quota:
         """See :meth:`AsyncClient.take`."""
