@@ -42,7 +42,7 @@ func (l messageLog) wouldCount(w *work, change ownership.Change) {
 		what(change), slog.String("move", change.Entry.Says()))
 }
 
-func (l messageLog) bornMoved(w *work, change ownership.Change, move ownership.LedgerEntry) {
+func (l messageLog) bornMoved(w *work, change ownership.Change, move ownership.Move) {
 	l.write("born moved", w, slog.LevelWarn, "what was created belongs to somebody else from the first: a move of the whole tenant lies between its time and its publication",
 		what(change), slog.String("tenant_id", change.Entry.Tenant), slog.String("owner", move.To), slog.Time("created", change.Entry.Time),
 		slog.Time("published", w.message.PublishTime), slog.Time("moved", move.Time), slog.String("move_source", move.Source), slog.String("move_id", move.ID))

@@ -37,21 +37,20 @@ func (b Brief) Owner(l *Ledger) (owner string, ok bool) {
 	if l.stopped(b.Tenant) != nil {
 		return "", false
 	}
-	moves := l.moves(b.Tenant)
-	if len(moves) == 0 {
+	at := l.first(b.Tenant)
+	if at == nil {
 		return b.Tenant, true
 	}
-	if !moves[0].Time.After(time.Unix(0, b.Last)) {
+	if !at.time().After(time.Unix(0, b.Last)) {
 		return "", false
 	}
-	at := moves[0]
 	for {
-		if l.stopped(at.To) != nil {
+		if l.stopped(at.toTenant()) != nil {
 			return "", false
 		}
-		next := l.next(at.To, at.Version, true)
+		next := l.next(at.toTenant(), at.version(), true)
 		if next == nil {
-			return at.To, true
+			return at.toTenant(), true
 		}
 		at = next
 	}

@@ -78,7 +78,7 @@ type Outcome struct {
 	Displaced *Entry
 	// BornMoved is the move of a whole tenant that is the first thing which
 	// happened to what this change created; nil for none.
-	BornMoved *LedgerEntry
+	BornMoved *Move
 	// WouldCount says that a move was refused as HistoryFull although it would
 	// have changed the owner.
 	WouldCount bool

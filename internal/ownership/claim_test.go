@@ -95,7 +95,7 @@ func TestAClaimIsNotUndoneByAnOlderCreationNorByAnOlderMoveOfAWholeTenant(t *tes
 		}
 		older := move(t, ownership.Entry{Version: ownership.Version{Time: at.Add(-time.Duration(rapid.IntRange(0, 9).Draw(t, "older")) * time.Second), Source: "", ID: "older"}})
 		entry, _, _ := ownership.LedgerEntry{}.Merge(older, false)
-		with := ownership.NewLedger(l.Position()+1, append(slices.Clone(l.Entries()), entry))
+		with := l.With(l.Position()+1, []ownership.LedgerEntry{entry})
 		require.Equal(t, r.History.Owner(l), r.History.Owner(with))
 	})
 	require.NotZero(t, met)

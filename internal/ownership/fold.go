@@ -45,7 +45,8 @@ func (h History) Path(l *Ledger) []string {
 }
 
 // Explain returns the fold step by step, the base first. Moves of whole tenants
-// that concern none of the owners are left out.
+// that concern none of the owners are left out; the others are without what people
+// said of them, which the ledger's entries have.
 func (h History) Explain(l *Ledger) []Step {
 	if len(h) == 0 {
 		return nil
@@ -108,8 +109,8 @@ func (f *fold) next() (Step, bool) {
 		f.rest = f.rest[1:] // the base: it logically comes first
 	}
 	move := f.ledger.next(f.owner, f.at, f.after)
-	if move != nil && (len(f.rest) == 0 || move.Version.Compare(f.rest[0].Version) < 0) {
-		f.owner, f.at, f.after = move.To, move.Version, true
+	if move != nil && (len(f.rest) == 0 || move.version().Compare(f.rest[0].Version) < 0) {
+		f.owner, f.at, f.after = move.toTenant(), move.version(), true
 		return Step{Entry: move.asEntry(), Ledger: true, Effective: true, Owner: f.owner}, true
 	}
 	if len(f.rest) == 0 {

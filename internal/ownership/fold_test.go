@@ -187,7 +187,7 @@ func TestAMoveOfATenantThatIsNotOnThePathChangesNothing(t *testing.T) {
 			t.Skip("it is on the path")
 		}
 		added, _, _ := ownership.LedgerEntry{}.Merge(m, false)
-		with := ownership.NewLedger(l.Position()+1, append(slices.Clone(l.Entries()), added))
+		with := l.With(l.Position()+1, []ownership.LedgerEntry{added})
 		require.Equal(t, h.Owner(l), h.Owner(with))
 		require.Equal(t, h.Path(l), h.Path(with))
 	})

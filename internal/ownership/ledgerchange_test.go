@@ -43,7 +43,7 @@ func TestALedgerWithChangesIsTheLedgerOfItsEntries(t *testing.T) {
 			}
 			position += int64(len(writes))
 			ledger = ledger.With(position, writes)
-			before = append(before, known{ledger, ledger.Entries()})
+			before = append(before, known{ledger, slices.Collect(ledger.Moves())})
 		}
 		var all []ownership.LedgerEntry
 		for _, e := range entries {
@@ -52,21 +52,22 @@ func TestALedgerWithChangesIsTheLedgerOfItsEntries(t *testing.T) {
 		requireSame(t, ownership.NewLedger(position, all), ledger)
 		if len(before) > 0 { // what came later has not changed what was there
 			old := rapid.SampledFrom(before).Draw(t, "before")
-			requireSame(t, ownership.NewLedger(old.Position(), old.entries), old.Ledger)
+			requireSame(t, ownership.LedgerOf(old.Position(), old.moves, nil), old.Ledger)
 		}
 	})
 }
 
-// known is a ledger with the entries that it had when it was made.
+// known is a ledger with the moves that it had when it was made.
 type known struct {
 	*ownership.Ledger
-	entries []ownership.LedgerEntry
+	moves []ownership.Move
 }
 
 // requireSame requires that two ledgers hold the same, and fold alike.
 func requireSame(t *rapid.T, want, got *ownership.Ledger) {
 	require.Equal(t, want.Position(), got.Position())
-	require.Equal(t, want.Entries(), got.Entries())
+	require.Equal(t, slices.Collect(want.Moves()), slices.Collect(got.Moves()))
+	require.Equal(t, slices.Collect(want.Counting()), slices.Collect(got.Counting()))
 	for _, tenant := range []string{"t_a", "t_b", "t_c"} {
 		for at := range int64(10) {
 			h := merged(created(tenant, at, "e"))
@@ -98,13 +99,13 @@ func TestALedgerBetweenTwoIsTheOneThatWasThere(t *testing.T) {
 		position := rapid.IntRange(low, high).Draw(t, "position")
 		hidden := false
 		for at := low + 1; at <= position; at++ {
-			hidden = hidden || !slices.ContainsFunc(ledgers[high].Entries(), func(e ownership.LedgerEntry) bool { return e.Position == int64(at) })
+			hidden = hidden || !slices.ContainsFunc(slices.Collect(ledgers[high].Moves()), func(m ownership.Move) bool { return m.Position == int64(at) })
 		}
 		between, ok := ledgers[low].Between(int64(position), ledgers[high])
 		require.Equal(t, !hidden, ok)
 		if ok {
 			require.Equal(t, ledgers[position].Position(), between.Position())
-			require.Equal(t, ledgers[position].Entries(), between.Entries())
+			require.Equal(t, slices.Collect(ledgers[position].Moves()), slices.Collect(between.Moves()))
 		}
 	})
 }

@@ -101,7 +101,7 @@ type Store interface {
 	registry.Store
 
 	// Moves returns all entries of the ledger in version order, retracted ones
-	// too, with the state of their rewriting, read now.
+	// too, with the state of their rewriting, read now. Each is a read.
 	Moves(ctx context.Context) ([]LedgerEntry, error)
 
 	// Export visits every document of the collection in the order of its name's
@@ -111,4 +111,24 @@ type Store interface {
 
 	// Close gives back what the store holds.
 	Close() error
+}
+
+// LedgerReader reads entries of the ledger as they are stored, with what a Ledger
+// leaves out. Each is a read. Errors wrap ErrUnavailable.
+type LedgerReader interface {
+	// MovesAsOf is Store.Moves as of a time of a read that has been answered.
+	MovesAsOf(ctx context.Context, at time.Time) ([]LedgerEntry, error)
+
+	// MovesNamed returns the entries with these names, in their order, without
+	// those that there are not.
+	MovesNamed(ctx context.Context, names []EventName) ([]LedgerEntry, error)
+
+	// MovesBetween returns the entries that have changed last behind a position, up
+	// to another one, in the order of these positions.
+	MovesBetween(ctx context.Context, after, upTo int64) ([]LedgerEntry, error)
+
+	// PendingMoves returns the entries whose rewriting has not ended and is not
+	// parked, in the order in which they are rewritten; at most limit. Those that
+	// are not understood are left out.
+	PendingMoves(ctx context.Context, limit int) ([]LedgerEntry, error)
 }

@@ -96,10 +96,11 @@ func (u Update) outcome(l *Ledger, e Entry, changed bool, o Outcome) Outcome {
 
 // bornMoved returns the move of a whole tenant if that is the first step after the
 // creation; nil if it is any other step, or there is none.
-func (h History) bornMoved(l *Ledger) *LedgerEntry {
+func (h History) bornMoved(l *Ledger) *Move {
 	f := newFold(h, l)
 	if step, ok := f.next(); ok && step.Ledger {
-		return l.next(step.From, step.Version, false)
+		move := l.next(step.From, step.Version, false).unpacked()
+		return &move
 	}
 	return nil
 }
@@ -219,6 +220,6 @@ func (h History) Reliable(l *Ledger) bool {
 	if _, claimed := h.Claimed(); !sole || claimed {
 		return true
 	}
-	first := l.next(tenant, Version{}, false)
-	return first == nil || first.Version.Compare(h.start()) > 0
+	first := l.first(tenant)
+	return first == nil || first.version().Compare(h.start()) > 0
 }

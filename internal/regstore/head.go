@@ -48,6 +48,8 @@ func (s *Store) headName() string { return s.db.Name(LedgerCollection, headID) }
 
 func (s *Store) fenceName() string { return s.db.Name(LedgerCollection, fenceID) }
 
+func (s *Store) isFence(d *docdb.Document) bool { return d.Name == s.fenceName() }
+
 // headState is what the latest read of the head said.
 type headState struct {
 	at      time.Time // of that read, by the store's clock

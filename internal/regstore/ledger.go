@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
-	"path"
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/internal/docdb"
@@ -148,7 +147,7 @@ func (s *Store) ledgerEntries(ctx context.Context, after int64, at time.Time) (e
 		if at := d.Fields[fieldSeq].GetIntegerValue(); at < fenceBeyond {
 			last = max(last, at)
 		}
-		if path.Base(d.Name) != fenceID {
+		if !s.isFence(d) {
 			entries = append(entries, s.decodeLedgerEntry(ctx, d))
 		}
 	}
@@ -162,10 +161,3 @@ func (s *Store) decodeLedgerEntry(ctx context.Context, d *docdb.Document) owners
 	return e
 }
 
-// Moves implements ownership.Store.
-func (s *Store) Moves(ctx context.Context) (_ []ownership.LedgerEntry, err error) {
-	ctx, done := s.telemetry.start(ctx, "moves", 0)
-	defer func() { done(err) }()
-	entries, _, err := s.ledgerEntries(ctx, 0, time.Time{})
-	return ownership.NewLedger(0, entries).Entries(), err
-}

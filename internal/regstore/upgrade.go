@@ -181,7 +181,7 @@ func (u *upgrade) entries(ctx context.Context) error {
 		if at := d.Fields[fieldSeq].GetIntegerValue(); at < fenceBeyond {
 			position = max(position, at)
 		}
-		if path.Base(d.Name) == fenceID {
+		if u.isFence(d) {
 			continue
 		}
 		e := decodeLedgerEntry(d)

@@ -1,0 +1,80 @@
+package regstore
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/northstar-engines/realtime-registry/internal/docdb"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
+)
+
+var _ ownership.LedgerReader = (*Store)(nil)
+
+// Moves implements ownership.Store.
+func (s *Store) Moves(ctx context.Context) ([]ownership.LedgerEntry, error) {
+	return s.MovesAsOf(ctx, time.Time{})
+}
+
+// MovesAsOf implements ownership.LedgerReader; the zero time is now.
+func (s *Store) MovesAsOf(ctx context.Context, at time.Time) (_ []ownership.LedgerEntry, err error) {
+	ctx, done := s.telemetry.start(ctx, "moves", 0)
+	defer func() { done(err) }()
+	entries, _, err := s.ledgerEntries(ctx, 0, at)
+	slices.SortFunc(entries, func(a, b ownership.LedgerEntry) int { return a.Version.Compare(b.Version) })
+	return entries, err
+}
+
+// MovesNamed implements ownership.LedgerReader.
+func (s *Store) MovesNamed(ctx context.Context, names []ownership.EventName) (entries []ownership.LedgerEntry, err error) {
+	ctx, done := s.telemetry.start(ctx, "moves", len(names))
+	defer func() { done(err) }()
+	for part := range slices.Chunk(names, docdb.MaxReads) {
+		documents := make([]string, len(part))
+		for i, name := range part {
+			documents[i] = s.ledgerName(name)
+		}
+		found, _, err := s.get(ctx, documents)
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range documents {
+			if d := found[name]; d != nil {
+				entries = append(entries, s.decodeLedgerEntry(ctx, d))
+			}
+		}
+	}
+	return entries, nil
+}
+
+// MovesBetween implements ownership.LedgerReader.
+func (s *Store) MovesBetween(ctx context.Context, after, upTo int64) (entries []ownership.LedgerEntry, err error) {
+	ctx, done := s.telemetry.start(ctx, "moves", 0)
+	defer func() { done(err) }()
+	documents, err := s.queryLedger(ctx, fieldSeq, after, max(0, int(upTo-after))+1, time.Time{}) // the fence may be among them
+	if err != nil {
+		return nil, unavailable("read the ledger", err)
+	}
+	for _, d := range documents {
+		if !s.isFence(d) && d.Fields[fieldSeq].GetIntegerValue() <= upTo {
+			entries = append(entries, s.decodeLedgerEntry(ctx, d))
+		}
+	}
+	return entries, nil
+}
+
+// PendingMoves implements ownership.LedgerReader.
+func (s *Store) PendingMoves(ctx context.Context, limit int) (entries []ownership.LedgerEntry, err error) {
+	ctx, done := s.telemetry.start(ctx, "moves", 0)
+	defer func() { done(err) }()
+	documents, err := s.queryLedger(ctx, fieldPending, 0, limit, time.Time{})
+	if err != nil {
+		return nil, unavailable("read the ledger", err)
+	}
+	for _, d := range documents {
+		if e := s.decodeLedgerEntry(ctx, d); e.Unread == nil {
+			entries = append(entries, e)
+		}
+	}
+	return entries, nil
+}
