@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/northstar-engines/realtime-registry/events"
 	"github.com/northstar-engines/realtime-registry/handlers"
 	"github.com/northstar-engines/realtime-registry/internal/archive"
+	"github.com/northstar-engines/realtime-registry/internal/export"
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/internal/terminal"
 	"github.com/northstar-engines/realtime-registry/registry"
@@ -21,12 +23,12 @@ import (
 // that they are all. Both bear the store's time, not this machine's: whatever was
 // acknowledged before it is in the archive. What no event can say is named in
 // foreign.
-func exportEvents(ctx context.Context, store ownership.Store, from target, out, foreign io.Writer) error {
-	before, err := store.Read(ctx, nil)
+func exportEvents(ctx context.Context, store archiveSource, from target, out, foreign io.Writer) error {
+	snapshot, err := store.AsOf(ctx, time.Time{})
 	if err != nil {
 		return err
 	}
-	at := before.ReadTime
+	at := snapshot.ReadTime
 	w, err := archive.Create("-", out)
 	if err != nil {
 		return err
@@ -34,34 +36,38 @@ func exportEvents(ctx context.Context, store ownership.Store, from target, out, 
 	if err := w.Begin(archive.Origin{Project: from.Project, Database: from.Database, Prefix: from.Prefix, Emulator: from.Emulator, Time: at}); err != nil {
 		return err
 	}
-	began, left := false, leftOut{out: foreign}
-	err = store.Export(ctx, func(r ownership.Record, l *ownership.Ledger) error {
-		if !began {
-			began = true
-			if err := writeLedger(w, l); err != nil {
-				return err
-			}
-		}
-		if _, err := ownerOf(r, l); err != nil {
+	if err := writeLedger(ctx, w, store, snapshot); err != nil {
+		return errors.Join(err, w.Close())
+	}
+	left := leftOut{out: foreign}
+	err = store.Range(ctx, snapshot, "", "", 0, func(r ownership.Record) error {
+		if _, err := ownerOf(r, snapshot.Ledger); err != nil {
 			left.tell(err)
 			return nil
 		}
 		return writeEvents(w, foreign, handlers.Archive(r.Resource, r.History))
 	})
-	if err == nil && !began { // no documents: perhaps a ledger
-		err = writeLedger(w, before.Ledger)
-	}
 	if err = errors.Join(err, left.fault()); err == nil { // only what is whole has an end
 		err = w.End(at)
 	}
 	return errors.Join(err, w.Close())
 }
 
-func writeLedger(w *archive.Writer, l *ownership.Ledger) error {
-	for _, e := range l.Unread() {
+// archiveSource is a registry that an archive is made of.
+type archiveSource interface {
+	export.Source
+	ownership.LedgerReader
+}
+
+func writeLedger(ctx context.Context, w *archive.Writer, store archiveSource, at ownership.Snapshot) error {
+	for _, e := range at.Ledger.Unread() {
 		return e.Unread // without it the archive would be of another registry
 	}
-	for _, e := range l.Entries() {
+	entries, err := store.MovesAsOf(ctx, at.ReadTime)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
 		if err := writeEvents(w, io.Discard, handlers.ArchiveMove(e)); err != nil {
 			return err
 		}

@@ -30,6 +30,7 @@ const startTimeout = 9 * time.Second
 type registryStore interface {
 	ownership.Store
 	ownership.Rewriter
+	exportSource
 }
 
 // openStore opens the registry that the configuration names, and never falls back

@@ -57,11 +57,7 @@ func runExport(ctx context.Context, in *invocation) error {
 	}
 	defer store.Close()
 	if in.Config.Output != "" {
-		source, ok := store.(exportSource)
-		if !ok {
-			return errors.New("this registry cannot be read in ranges: leave --output out")
-		}
-		return exportFile(ctx, in, source, in.exportFormat())
+		return exportFile(ctx, in, store, in.exportFormat())
 	}
 	if in.Config.Events {
 		return exportEvents(ctx, store, in.firestoreTarget(), in.Stdout, in.Stderr)

@@ -16,7 +16,7 @@ import (
 
 // exportSource is a registry that can be read in ranges.
 type exportSource interface {
-	export.Source
+	archiveSource
 	Documents(ctx context.Context) (int64, error)
 	Recovers(ctx context.Context) (bool, error)
 }
@@ -62,7 +62,7 @@ func exportFile(ctx context.Context, in *invocation, source exportSource, f form
 		return e.interrupted(err)
 	}
 	bar.end(int(result.Documents))
-	lines, err := e.write(name, from, result)
+	lines, err := e.write(ctx, name, from, result)
 	if err != nil {
 		return err
 	}
@@ -141,7 +141,7 @@ func (e *fileExport) interrupted(err error) error {
 }
 
 // write makes one file of the parts, and returns how many lines they have.
-func (e *fileExport) write(name string, from target, result export.Result) (lines int, err error) {
+func (e *fileExport) write(ctx context.Context, name string, from target, result export.Result) (lines int, err error) {
 	w, err := archive.Create(name, nil)
 	if err != nil {
 		return 0, err
@@ -156,7 +156,7 @@ func (e *fileExport) write(name string, from target, result export.Result) (line
 		if err := w.Begin(archive.Origin{Project: from.Project, Database: from.Database, Prefix: from.Prefix, Emulator: from.Emulator, Time: result.At.ReadTime}); err != nil {
 			return 0, err
 		}
-		if err := writeLedger(w, result.At.Ledger); err != nil {
+		if err := writeLedger(ctx, w, e.source, result.At); err != nil {
 			return 0, err
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
@@ -59,6 +61,9 @@ func runInspect(ctx context.Context, in *invocation) error {
 		return err
 	}
 	found := inspect(snapshot.Records[0], snapshot.Ledger, snapshot.ReadTime)
+	if err := found.sayWhy(ctx, store); err != nil {
+		return err
+	}
 	if in.Config.JSON {
 		lines := terminal.JSON(in.Stdout)
 		lines.SetIndent("", "  ")
@@ -158,10 +163,32 @@ func inspect(r ownership.Record, l *ownership.Ledger, at time.Time) inspection {
 	return found
 }
 
+// sayWhy adds to the moves of whole tenants who gave them, and why.
+func (i *inspection) sayWhy(ctx context.Context, store ownership.LedgerReader) error {
+	moves := map[ownership.EventName]*step{}
+	for at := range i.Steps {
+		if s := &i.Steps[at]; s.Event == wholeTenant {
+			moves[ownership.EventName{Source: s.Source, ID: s.ID}] = s
+		}
+	}
+	if len(moves) == 0 {
+		return nil
+	}
+	entries, err := store.MovesNamed(ctx, slices.Collect(maps.Keys(moves)))
+	for _, e := range entries {
+		if s := moves[e.EventName()]; s != nil {
+			s.Actor, s.Reason = e.Actor, e.Reason
+		}
+	}
+	return err
+}
+
+const wholeTenant = "tenant moved"
+
 func eventName(s ownership.Step) string {
 	switch {
 	case s.Ledger:
-		return "tenant moved"
+		return wholeTenant
 	case s.Type == ownership.Asserted:
 		return "plain set"
 	}

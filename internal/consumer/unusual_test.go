@@ -19,8 +19,8 @@ import (
 func TestWhatChangesHandsUnexpectedlyIsCountedAndLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		long, soon := time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
-		moved := func(at time.Time) *ownership.LedgerEntry {
-			return &ownership.LedgerEntry{To: "t_new", Version: ownership.Version{Time: at, Source: "//n", ID: "the-move"}}
+		moved := func(at time.Time) *ownership.Move {
+			return &ownership.Move{To: "t_new", Version: ownership.Version{Time: at, Source: "//n", ID: "the-move"}}
 		}
 		lost := &ownership.Entry{Type: ownership.Created, Tenant: "t_lost", Version: ownership.Version{ID: "lost"}}
 		s := each(func(c ownership.Change) ownership.Outcome {

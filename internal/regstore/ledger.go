@@ -160,4 +160,3 @@ func (s *Store) decodeLedgerEntry(ctx context.Context, d *docdb.Document) owners
 	_ = s.tooNew(ctx, "ledger", e.Unread)
 	return e
 }
-

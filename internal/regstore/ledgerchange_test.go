@@ -62,8 +62,8 @@ func TestAllMovesOfABatchAreOneCommit(t *testing.T) {
 		snapshot, err := reader.Read(t.Context(), nil)
 		require.NoError(t, err)
 		require.EqualValues(t, n, snapshot.Ledger.Position())
-		require.Len(t, snapshot.Ledger.Entries(), n)
-		for _, e := range snapshot.Ledger.Entries() {
+		require.Equal(t, n, snapshot.Ledger.Len())
+		for e := range snapshot.Ledger.Moves() {
 			require.Equal(t, fmt.Sprint("m", e.Position-1), e.ID, "positions are in the order of the changes")
 		}
 	}
@@ -161,7 +161,7 @@ func TestALostRaceForTheHeadIsRunAgain(t *testing.T) {
 	snapshot, err := s.Read(t.Context(), nil)
 	require.NoError(t, err)
 	require.EqualValues(t, 3*2+5, snapshot.Ledger.Position())
-	require.Len(t, snapshot.Ledger.Entries(), 3*2+5)
+	require.Equal(t, 3*2+5, snapshot.Ledger.Len())
 }
 
 func TestAMoveIsGivenUpWithItsCaller(t *testing.T) {

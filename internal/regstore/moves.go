@@ -38,10 +38,14 @@ func (s *Store) MovesNamed(ctx context.Context, names []ownership.EventName) (en
 		if err != nil {
 			return nil, err
 		}
-		for _, name := range documents {
-			if d := found[name]; d != nil {
-				entries = append(entries, s.decodeLedgerEntry(ctx, d))
+		for i, name := range documents {
+			d := found[name]
+			if d == nil {
+				continue
 			}
+			e := s.decodeLedgerEntry(ctx, d)
+			e.Source, e.ID = part[i].Source, part[i].ID // also of one that is not understood
+			entries = append(entries, e)
 		}
 	}
 	return entries, nil

@@ -273,7 +273,7 @@ func TestAmbiguousCommitsAreSettledByReading(t *testing.T) {
 			snapshot, err := s.Read(t.Context(), []registry.Resource{creations("old", 1)[0].Resource})
 			require.NoError(t, err)
 			require.LessOrEqual(t, len(snapshot.Records[0].History), 2, "nothing is there twice")
-			require.Len(t, snapshot.Ledger.Entries(), int(snapshot.Ledger.Position()), "no position is taken twice")
+			require.Equal(t, int(snapshot.Ledger.Position()), snapshot.Ledger.Len(), "no position is taken twice")
 			require.LessOrEqual(t, len(feed(t, outside(t, p))), 1)
 		})
 	}

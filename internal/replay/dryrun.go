@@ -18,28 +18,32 @@ import (
 // those that it named last; what takes more than 16 MiB is put aside into files for
 // temporary ones. It is safe for concurrent use.
 type DryRun struct {
-	store ownership.Store
+	store DryStore
 
 	mu      sync.Mutex
 	ledger  *ownership.Ledger // with what would be appended
 	before  *ownership.Ledger
-	entries map[ownership.EventName]ownership.LedgerEntry
+	entries map[ownership.EventName]ownership.LedgerEntry // that the archive names; without a name: there is none
+	named   map[ownership.EventName]bool                  // they were looked for
 	states  *states
 	fault   error // the first of Names
 }
 
+// DryStore is what a dry run reads from.
+type DryStore interface {
+	ownership.Store
+	ownership.LedgerReader
+}
+
 // NewDryRun reads the ledger. Close the dry run in the end.
-func NewDryRun(ctx context.Context, store ownership.Store) (*DryRun, error) {
+func NewDryRun(ctx context.Context, store DryStore) (*DryRun, error) {
 	snapshot, err := store.Read(ctx, nil)
 	if err != nil {
 		return nil, fmt.Errorf("dry run: %w", err)
 	}
 	d := &DryRun{
 		store: store, ledger: snapshot.Ledger, before: snapshot.Ledger,
-		entries: map[ownership.EventName]ownership.LedgerEntry{}, states: newStates(mostInMemory),
-	}
-	for _, e := range snapshot.Ledger.Entries() {
-		d.entries[e.EventName()] = e
+		entries: map[ownership.EventName]ownership.LedgerEntry{}, named: map[ownership.EventName]bool{}, states: newStates(mostInMemory),
 	}
 	return d, nil
 }
@@ -115,9 +119,37 @@ func (d *DryRun) changeLedger(changes []ownership.Change, indexes []int, outcome
 	d.ledger = d.ledger.With(d.ledger.Position()+int64(len(writes)), writes)
 }
 
+// loadLedger reads the entries of changes of the ledger that are named for the first
+// time.
+func (d *DryRun) loadLedger(ctx context.Context, changes []ownership.Change) error {
+	var names []ownership.EventName
+	for _, c := range changes {
+		if name := c.Entry.EventName(); c.OfLedger() && !d.named[name] {
+			names, d.named[name] = append(names, name), true
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	entries, err := d.store.MovesNamed(ctx, names)
+	if err != nil {
+		for _, name := range names {
+			delete(d.named, name)
+		}
+		return err
+	}
+	for _, e := range entries {
+		d.entries[e.EventName()] = e
+	}
+	return nil
+}
+
 // load gets the resources of changes into memory. Those that are named for the first
 // time are read.
 func (d *DryRun) load(ctx context.Context, changes []ownership.Change) error {
+	if err := d.loadLedger(ctx, changes); err != nil {
+		return err
+	}
 	unknown := map[registry.Resource]bool{}
 	for _, c := range changes {
 		if c.OfLedger() || unknown[c.Resource] {

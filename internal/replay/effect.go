@@ -63,15 +63,12 @@ func (d *DryRun) Effect(sample int) (Effect, error) {
 		return Effect{}, fmt.Errorf("dry run: %w", err)
 	}
 	e.RegisteredSample, e.Moves = first(e.RegisteredSample, sample), first(e.Moves, sample)
-	was := map[[2]string]bool{}
-	for _, m := range d.before.Entries() {
-		was[[2]string{m.Source, m.ID}] = m.Counts()
-	}
-	for _, m := range d.ledger.Entries() {
-		if m.Counts() != was[[2]string{m.Source, m.ID}] {
+	for name, m := range d.entries {
+		if was, _ := d.before.Find(name); m.Counts() != (was.ID != "" && was.Counts()) {
 			e.TenantMoves = append(e.TenantMoves, m)
 		}
 	}
+	slices.SortFunc(e.TenantMoves, func(a, b ownership.LedgerEntry) int { return a.Version.Compare(b.Version) })
 	return e, nil
 }
 

@@ -13,12 +13,21 @@ import (
 // Pending is a job that has not ended.
 type Pending struct {
 	Move ownership.LedgerEntry
-	// Documents is how many it concerns: counted by its worker, or now.
+	// Documents is how many it concerns: counted by its worker, or now. Of jobs
+	// behind the first MostCounted that nobody has counted it is the average of the
+	// others.
 	Documents int64
 	// Left is how long it takes, at least, until it has ended, with the jobs
 	// before it, the wait in each, and the passes to come, while a worker runs.
 	Left time.Duration
 }
+
+// MostCounted is how many jobs are counted for one answer: each takes a query.
+// mostPending is how many jobs a plan looks at: each is a read.
+const (
+	MostCounted = 20
+	mostPending = 500
+)
 
 // Pending lists those of the moves whose job has not ended and is not parked, in the
 // order in which the jobs are done.
@@ -36,13 +45,19 @@ func (p Planner) Pending(ctx context.Context, moves []ownership.LedgerEntry) ([]
 	}
 	var pending []Pending
 	var before time.Duration
-	for _, m := range moves {
+	var all int64
+	counted := 0
+	for i, m := range moves {
 		documents := m.Rewriting.Total
-		if documents == 0 {
+		if documents == 0 && counted == MostCounted {
+			documents = all / int64(i)
+		} else if documents == 0 {
 			if documents, err = p.Store.CountAffected(ctx, m.Rewriting.Tenants); err != nil {
 				return nil, fmt.Errorf("pending jobs: %w", err)
 			}
+			counted++
 		}
+		all += documents
 		before = p.left(m, documents, start.ReadTime, before)
 		pending = append(pending, Pending{m, documents, before})
 	}

@@ -63,6 +63,7 @@ type Planner struct {
 	Store interface {
 		ownership.Store
 		ownership.Rewriter
+		ownership.LedgerReader
 	}
 	Rate   governor.Rate // of the rewriting; for the lag
 	Sample int           // how many resources to name; default 10
@@ -80,7 +81,7 @@ func (p Planner) Move(ctx context.Context, from, to string) (Plan, error) {
 	move := ownership.LedgerEntry{From: from, To: to, Version: ownership.Version{Time: start.ReadTime, Source: "plan", ID: "plan"}}
 	plan, err := p.visit(ctx, visit{
 		tenants: []string{from}, job: []string{from}, at: start.ReadTime,
-		before: start.Ledger, after: ownership.NewLedger(start.Ledger.Position()+1, append(slices.Clone(start.Ledger.Entries()), move)),
+		before: start.Ledger, after: start.Ledger.With(start.Ledger.Position()+1, []ownership.LedgerEntry{move}),
 	})
 	if err != nil {
 		return plan, err
@@ -95,15 +96,11 @@ func (p Planner) Retraction(ctx context.Context, move ownership.LedgerEntry) (Pl
 	if err != nil {
 		return Plan{}, fmt.Errorf("plan: %w", err)
 	}
-	entries := slices.Clone(start.Ledger.Entries())
-	for i, e := range entries {
-		if e.SameEvent(move.Version) {
-			entries[i].Retractions = []ownership.Said{{By: "plan"}}
-		}
-	}
+	retracted := move
+	retracted.Retractions = []ownership.Said{{By: "plan"}}
 	plan, err := p.visit(ctx, visit{
 		tenants: []string{move.From, move.To}, job: []string{move.From}, at: start.ReadTime,
-		before: start.Ledger, after: ownership.NewLedger(start.Ledger.Position()+1, entries), retracted: &move,
+		before: start.Ledger, after: start.Ledger.With(start.Ledger.Position()+1, []ownership.LedgerEntry{retracted}), retracted: &move,
 	})
 	if err != nil {
 		return plan, err
@@ -129,21 +126,11 @@ func (p Planner) Between(ctx context.Context, before, after *ownership.Ledger, s
 // movedDifferently are the tenants away from whom one ledger has a move that the
 // other has not.
 func movedDifferently(before, after *ownership.Ledger) (tenants []string) {
-	type move struct {
-		ownership.Version
-		from, to string
-	}
-	counting := map[move]int{}
-	for i, l := range []*ownership.Ledger{before, after} {
-		for _, e := range l.Entries() {
-			if e.Counts() {
-				counting[move{e.Version, e.From, e.To}] += 1 + i
+	for _, two := range [][2]*ownership.Ledger{{before, after}, {after, before}} {
+		for m := range two[0].Counting() {
+			if other, ok := two[1].Find(m.EventName()); !ok || !other.Counts() || m.Version.Compare(other.Version) != 0 || m.From != other.From || m.To != other.To {
+				tenants = append(tenants, m.From)
 			}
-		}
-	}
-	for m, n := range counting {
-		if n != 3 {
-			tenants = append(tenants, m.from)
 		}
 	}
 	slices.Sort(tenants)
@@ -232,11 +219,11 @@ func (p Planner) add(plan *Plan, r ownership.Record, v visit) {
 // lag finds the jobs that come before, except the one that a retraction of its
 // move would end, and how long all take.
 func (p Planner) lag(ctx context.Context, plan *Plan, retracted *ownership.LedgerEntry) error {
-	moves, err := p.Store.Moves(ctx)
+	moves, err := p.Store.PendingMoves(ctx, mostPending)
 	if err != nil {
 		return fmt.Errorf("plan: %w", err)
 	}
-	moves = slices.DeleteFunc(slices.Clone(moves), func(m ownership.LedgerEntry) bool {
+	moves = slices.DeleteFunc(moves, func(m ownership.LedgerEntry) bool {
 		return retracted != nil && m.SameEvent(retracted.Version)
 	})
 	if plan.Pending, err = p.Pending(ctx, moves); err != nil {

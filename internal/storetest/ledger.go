@@ -30,7 +30,7 @@ func ledgerBatch(t *testing.T, b Backend) {
 	_, ledger := read(t, b.Open(), thread("1"))
 	require.EqualValues(t, rows+1, ledger.Position(), "an entry takes one position, whatever is in the batch")
 	positions := map[int64]string{}
-	for _, e := range ledger.Entries() {
+	for e := range ledger.Moves() {
 		positions[e.Position] = e.ID
 	}
 	require.Len(t, positions, rows+1)

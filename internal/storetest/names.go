@@ -139,9 +139,9 @@ func textsAreKept(t *testing.T, b Backend) {
 		c.Entry.Reason, c.Entry.Actor = "OPS-7: größer", "kim@example.com"
 	}
 	apply(t, s, created(thread("1"), "t_a", 1, "e"), named, whole)
-	record, ledger := read(t, b.Open(), thread("1"))
+	record, _ := read(t, b.Open(), thread("1"))
 	require.True(t, record.History[1].Equal(named.Entry), "%+v", record.History[1])
-	m := ledger.Entries()[0]
+	m := stored(t, s)[0]
 	require.Equal(t, []string{"OPS-7: größer", "kim@example.com"}, []string{m.Reason, m.Actor})
 }
 

@@ -194,10 +194,12 @@ func ledgerPositions(t *testing.T, b Backend) {
 	apply(t, s, tenantMoved("t_c", "t_d", 4, "m2"))
 	_, l = read(t, s, thread("1"))
 	require.EqualValues(t, 2, l.Position())
-	require.Len(t, l.Entries(), 2)
-	require.Equal(t, "m2", l.Entries()[0].ID, "in version order")
-	require.EqualValues(t, 2, l.Entries()[0].Position)
-	require.False(t, l.Entries()[0].ChangedAt.IsZero())
+	require.Equal(t, 2, l.Len())
+	entries := stored(t, s)
+	require.Len(t, entries, 2)
+	require.Equal(t, "m2", entries[0].ID, "in version order")
+	require.EqualValues(t, 2, entries[0].Position)
+	require.False(t, entries[0].ChangedAt.IsZero())
 }
 
 func createdAfterTenantMove(t *testing.T, b Backend) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
@@ -33,13 +32,13 @@ func (x *trouble) version() ownership.Version {
 
 // change applies one change, until it is acknowledged, and keeps the truth.
 func (x *trouble) change(c ownership.Change) {
-	x.begin(func(l *ownership.Ledger, entries []ownership.LedgerEntry) *ownership.Ledger {
+	x.begin(func(l *ownership.Ledger) *ownership.Ledger {
 		if c.Resource != (registry.Resource{}) {
 			x.histories[c.Resource], _ = x.histories[c.Resource].Merge(c.Entry)
 			return l
 		}
 		e, _, _ := ownership.LedgerEntry{}.Merge(c.Entry, false)
-		return ownership.NewLedger(l.Position()+1, append(slices.Clone(entries), e))
+		return l.With(l.Position()+1, []ownership.LedgerEntry{e})
 	}, func(ctx context.Context) bool {
 		return x.writer.Apply(ctx, []ownership.Change{c})[0].Kind != ownership.Failed
 	})
@@ -47,24 +46,19 @@ func (x *trouble) change(c ownership.Change) {
 
 // retract takes the latest move of a tenant back.
 func (x *trouble) retract() {
-	var last ownership.LedgerEntry
-	for _, e := range x.ledger.Entries() {
-		if e.Counts() {
-			last = e
+	var last ownership.Move
+	for m := range x.ledger.Counting() {
+		if m.Version.Compare(last.Version) > 0 {
+			last = m
 		}
 	}
 	if last.ID == "" {
 		return
 	}
 	retraction := ownership.Retraction(ownership.Version{Time: time.Now(), Source: last.Source, ID: last.ID}, "", "")
-	x.begin(func(l *ownership.Ledger, entries []ownership.LedgerEntry) *ownership.Ledger {
-		entries = slices.Clone(entries)
-		for i, e := range entries {
-			if e.SameEvent(last.Version) {
-				entries[i], _, _ = e.Merge(retraction.Entry, true)
-			}
-		}
-		return ownership.NewLedger(l.Position()+1, entries)
+	x.begin(func(l *ownership.Ledger) *ownership.Ledger {
+		e, _, _ := ownership.LedgerEntry{Version: last.Version, From: last.From, To: last.To}.Merge(retraction.Entry, true)
+		return l.With(l.Position()+1, []ownership.LedgerEntry{e})
 	}, func(ctx context.Context) bool {
 		return x.writer.Apply(ctx, []ownership.Change{retraction})[0].Kind != ownership.Failed
 	})
@@ -72,9 +66,9 @@ func (x *trouble) retract() {
 
 // begin does one write. The new owners may be seen from before it is sent, the
 // old ones until it is acknowledged.
-func (x *trouble) begin(apply func(*ownership.Ledger, []ownership.LedgerEntry) *ownership.Ledger, write func(context.Context) bool) {
+func (x *trouble) begin(apply func(*ownership.Ledger) *ownership.Ledger, write func(context.Context) bool) {
 	x.mu.Lock()
-	x.ledger = apply(x.ledger, x.ledger.Entries())
+	x.ledger = apply(x.ledger)
 	sent := time.Now()
 	lost := map[registry.Resource]int{}
 	for r, h := range x.histories {
