@@ -160,7 +160,8 @@ class FakeRegistry:
 
         self.requests.append((request.method, request.target, request.headers))
         if self._trouble == 0:
-            await asyncio.Event().wait()
+            await connection.gone()
+            return
         if self._trouble:
             headers = {"Retry-After": str(self._retry_after)}
             reply(_problem(self._trouble, "the registry did not answer in time", headers, _asked(request)))

@@ -58,6 +58,12 @@ class Connection:
         self.writer.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
         await self.writer.drain()
 
+    async def gone(self) -> None:
+        """Returns when the client has closed its side."""
+        with contextlib.suppress(ConnectionError):
+            while await self.reader.read(1 << 16):
+                pass
+
     def cut(self) -> None:
         self.writer.transport.abort()
 

@@ -59,11 +59,12 @@ class Watches:
             refused = Response(400, {"Content-Type": "text/plain"}, str(error).encode())
             connection.answer(echoing(request, refused))
             return
-        head = Response(200, {"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
-        connection.answer(echoing(request, head), True)
         watch = _Watch(self._fake, connection, asked, received)
-        self._open.add(watch)
+        self._open.add(watch)  # before anything is written: who has read it finds it here
         try:
+            head = Response(200, {"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
+            connection.answer(echoing(request, head), True)
+            watch.begin()
             watch.certify(self._certified)
             await watch.run(self._fake.max_staleness / 2)
         finally:
@@ -77,11 +78,13 @@ class _Watch:
         self._certified = True
         self.hung = False
         self._indexes: Dict[Tuple[str, str], List[int]] = {}
-        refused = [i for i, o in enumerate(asked) if not fake.owns(o)]
-        self.watched = set(range(len(asked))) - set(refused)
+        self._refused = [i for i, o in enumerate(asked) if not fake.owns(o)]
+        self.watched = set(range(len(asked))) - set(self._refused)
         for i in self.watched:
             self._indexes.setdefault((asked[i].kind, asked[i].id), []).append(i)
-        self.tell("state", {"refused": refused})
+
+    def begin(self) -> None:
+        self.tell("state", {"refused": self._refused})
 
     def tell(self, name: str, data: Dict[str, object], retry: float = 0.0) -> None:
         if self.hung:
