@@ -24,8 +24,9 @@ type Options struct {
 
 	// MaxAge bounds what the change feed does not tell of: programs that write
 	// documents with plain sets. A kept answer is used for so long after its
-	// read was sent, and a Watch lasts no more than a second longer. Default
-	// 30 s. Unbounded if no such programs are left.
+	// read was sent, and a Watch lasts no more than a second longer. What is asked
+	// for at nine tenths of that is read again in the background. Default 30 s.
+	// Unbounded if no such programs are left.
 	MaxAge time.Duration
 
 	// CacheEntries and CacheBytes bound, about, what is kept in memory. Defaults

@@ -40,11 +40,12 @@ type reader struct {
 
 	running sync.WaitGroup // reads
 
-	mu      sync.Mutex
-	reads   int        // under way
-	waiting int        // checks in the queue or in a read
-	queue   *list.List // of *place, the oldest first
-	queued  map[registry.Resource]*place
+	mu       sync.Mutex
+	reads    int        // under way
+	waiting  int        // checks in the queue or in a read
+	renewals int        // of these, the ones of renew
+	queue    *list.List // of *place, the oldest first
+	queued   map[registry.Resource]*place
 }
 
 // place is one resource in one read, and the checks that share it; or a list of
@@ -53,6 +54,7 @@ type place struct {
 	resources []registry.Resource
 	span      trace.SpanContext // of the check that took it
 	checks    int               // that still wait
+	renewals  int               // of these, the ones of renew
 	element   *list.Element     // in the queue; nil once sent
 	batch     *batch            // nil until sent
 
@@ -127,11 +129,15 @@ func (r *reader) join(ctx context.Context, resources []registry.Resource) (*plac
 	if r.waiting >= r.options.MaxWaiting {
 		return nil, errShed
 	}
+	return r.joinLocked(ctx, resources), nil
+}
+
+func (r *reader) joinLocked(ctx context.Context, resources []registry.Resource) *place {
 	r.waiting++
 	single := len(resources) == 1
 	if p, ok := r.queued[resources[0]]; ok && single {
 		p.checks++
-		return p, nil
+		return p
 	}
 	p := &place{
 		resources: resources,
@@ -146,12 +152,16 @@ func (r *reader) join(ctx context.Context, resources []registry.Resource) (*plac
 	if r.reads < r.options.MaxReads {
 		r.sendLocked()
 	}
-	return p, nil
+	return p
 }
 
 func (r *reader) leave(p *place) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.leaveLocked(p)
+}
+
+func (r *reader) leaveLocked(p *place) {
 	r.waiting--
 	p.checks--
 	switch {
@@ -214,6 +224,7 @@ func (r *reader) run(b *batch) {
 		}
 		close(p.done)
 	}
+	r.keepRenewed(b.places)
 
 	r.mu.Lock()
 	defer r.mu.Unlock()

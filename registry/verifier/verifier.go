@@ -227,7 +227,11 @@ func (v *Verifier) fromMemory(tenantID string, resource registry.Resource) (owne
 	if v.cache == nil {
 		return false, ""
 	}
-	return v.cache.Owns(tenantID, resource)
+	owned, why = v.cache.Owns(tenantID, resource)
+	if why == certified.Ageing {
+		v.reader.renew(resource)
+	}
+	return owned, why
 }
 
 // read gets what decides a check.

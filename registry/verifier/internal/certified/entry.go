@@ -15,6 +15,7 @@ type entry struct {
 	read time.Duration // when its read was sent, since the cache began
 	next atomic.Pointer[entry]
 	used atomic.Bool // since the clock's hand came by
+	due  atomic.Bool // it is being read again
 	ids  uint16      // length of kind and id
 
 	// The owner by the last ledger that was asked, so that it is folded once for

@@ -15,9 +15,13 @@ const (
 	OtherOwner  = "other_owner" // a refusal is always read
 )
 
+// Ageing is no reason to read: the check is answered, but what is kept will soon be
+// too old, and nobody has been told yet to read it again.
+const Ageing = "ageing"
+
 // Owns reports whether the tenant is known, and certified, to own the resource;
-// if not, why says why the check has to be read. It allocates only on the first
-// check after a ledger change that moved the resource.
+// if not, why says why the check has to be read. If so, why is empty or Ageing. It
+// allocates only on the first check after a ledger change that moved the resource.
 //
 // The order matters. The certificate is taken first: whatever it covers was out
 // of the cache before it was there. What is found is of its time or later, and
@@ -48,7 +52,18 @@ func (c *Cache) Owns(tenantID string, r registry.Resource) (owned bool, why stri
 		return false, Uncertified
 	}
 	s.countHit(r.Kind)
+	if c.table.ageing(hash, e.read, now) && !e.due.Load() {
+		return true, Ageing
+	}
 	return true, ""
+}
+
+// Renew reports whether the caller is the one to read again what is kept of the
+// resource, which is ageing. It is to Keep what it reads.
+func (c *Cache) Renew(r registry.Resource) bool {
+	s, hash := c.table.shardOf(r)
+	e := s.lookup(hash, r)
+	return e != nil && c.table.ageing(hash, e.read, time.Now()) && e.due.CompareAndSwap(false, true)
 }
 
 // Judgement is what memory knows of an ownership. Times are since the cache began.

@@ -68,29 +68,42 @@ func (s *shard) clearLocked() {
 	s.entries, s.hand, s.bytes = 0, 0, 0
 }
 
-// putLocked keeps what a read saw, unless what is there was read later.
+// putLocked keeps what a read saw, unless what is there was read later. That is
+// replaced in its place, so that no lookup misses both.
 func (s *shard) putLocked(hash uint64, r registry.Resource, f facts, read time.Duration) {
 	if before := s.lookup(hash, r); before != nil && before.read > read {
 		return
 	}
-	s.removeLocked(hash, r)
-	if historySize(f.history) > mostHistory {
-		return
-	}
 	e := newEntry(r, f, read)
 	size := e.size()
-	if size > s.mostSize {
+	if size > s.mostSize || historySize(f.history) > mostHistory {
+		s.removeLocked(hash, r)
 		return
 	}
-	for s.entries > 0 && (s.entries >= s.most || s.bytes+size > s.mostSize) {
+	entries, bytes := s.othersLocked(hash, r)
+	for s.entries > 0 && (entries >= s.most || bytes+size > s.mostSize) {
 		s.evictLocked()
+		entries, bytes = s.othersLocked(hash, r)
 	}
-	if n := len(*s.buckets.Load()); s.entries >= n {
+	if n := len(*s.buckets.Load()); entries >= n {
 		s.resizeLocked(max(4, 2*n))
 	}
-	s.buckets.Load().push(hash, e)
-	s.entries++
-	s.bytes += size
+	if at := s.placeLocked(hash, r); at != nil {
+		e.next.Store(at.Load().next.Load())
+		at.Store(e)
+	} else {
+		s.buckets.Load().push(hash, e)
+	}
+	s.entries, s.bytes = entries+1, bytes+size
+}
+
+// othersLocked returns how many entries there are beside that of the resource, and
+// their size.
+func (s *shard) othersLocked(hash uint64, r registry.Resource) (entries int, bytes int64) {
+	if e := s.lookup(hash, r); e != nil {
+		return s.entries - 1, s.bytes - e.size()
+	}
+	return s.entries, s.bytes
 }
 
 func (b *buckets) push(hash uint64, e *entry) {
@@ -115,16 +128,24 @@ func (s *shard) resizeLocked(n int) {
 }
 
 func (s *shard) removeLocked(hash uint64, r registry.Resource) {
+	if at := s.placeLocked(hash, r); at != nil {
+		s.unlinkLocked(at)
+	}
+}
+
+// placeLocked returns the place in a chain that leads to the entry of the resource,
+// or nil.
+func (s *shard) placeLocked(hash uint64, r registry.Resource) *atomic.Pointer[entry] {
 	b := *s.buckets.Load()
 	if len(b) == 0 {
-		return
+		return nil
 	}
 	for at := &b[hash&uint64(len(b)-1)]; at.Load() != nil; at = &at.Load().next {
 		if at.Load().is(r) {
-			s.unlinkLocked(at)
-			return
+			return at
 		}
 	}
+	return nil
 }
 
 // unlinkLocked takes out the entry that a place in a chain leads to.

@@ -128,6 +128,17 @@ func (t *table) aged(read time.Duration, now time.Time) bool {
 	return t.maxAge > 0 && now.Sub(t.began)-read > t.maxAge
 }
 
+// ageing reports whether what was read then will soon be too old: in the last tenth
+// of MaxAge. When in the first half of that is a matter of the hash, so that what was
+// read at one time is not read at one time for ever.
+func (t *table) ageing(hash uint64, read time.Duration, now time.Time) bool {
+	if t.maxAge <= 0 {
+		return false
+	}
+	early := t.maxAge/20 + t.maxAge/20/256*time.Duration(hash&0xff)
+	return now.Sub(t.began)-read > t.maxAge-early
+}
+
 // expiry is when a watch ends that rests on a read sent then; 0 is never.
 func (t *table) expiry(sent time.Duration) time.Duration {
 	if t.maxAge <= 0 {
