@@ -32,8 +32,13 @@ type route struct {
 // stream is one StreamingPull.
 type stream struct {
 	opened   time.Time
-	answered bool
+	answered time.Time // the last answer on it; zero: none yet
 }
+
+// streamSilence is how long a stream that is in order says nothing at most: the
+// client pings each one every 30 s, and Pub/Sub answers within 15 s
+// (https://github.com/googleapis/google-cloud-java/issues/14348).
+const streamSilence = time.Minute
 
 // newContact begins with everything in order: Pub/Sub has just answered.
 func newContact(names []string, timeout time.Duration, now time.Time) *contact {
@@ -67,13 +72,13 @@ func (c *contact) opened(name string, now time.Time) *stream {
 
 // answeredOn notes that the service has answered on a stream.
 func (c *contact) answeredOn(name string, on *stream, now time.Time) {
-	c.update(name, func(s *route) { on.answered, s.connected, c.answered = true, now, now })
+	c.update(name, func(s *route) { on.answered, s.connected, c.answered = now, now, now })
 }
 
 // ended notes that a stream is no more; why is nil if it ended in order.
 func (c *contact) ended(name string, ended *stream, now time.Time, why error) {
 	c.update(name, func(s *route) {
-		if c.isConnected(ended, now) {
+		if c.isConnectedLocked(ended, now) {
 			s.connected = now
 		}
 		delete(s.streams, ended)
@@ -81,10 +86,28 @@ func (c *contact) ended(name string, ended *stream, now time.Time, why error) {
 	})
 }
 
-// isConnected: the service has answered on the stream, or has kept it open for
-// a while: on one without messages it says nothing. What it refuses ends sooner.
-func (c *contact) isConnected(s *stream, now time.Time) bool {
-	return s.answered || now.Sub(s.opened) >= c.tellAfter()
+// isConnectedLocked reports whether messages can come on the stream: the service
+// has answered on it lately, or has kept it open for a while, since on a new
+// stream without messages it says nothing before the first ping. What it refuses
+// ends sooner. A service that answers nothing at all keeps no stream: the client
+// would open one after the other into the silence.
+func (c *contact) isConnectedLocked(s *stream, now time.Time) bool {
+	if c.isSilentLocked(now) || s.isSilent(now) {
+		return false
+	}
+	return !s.answered.IsZero() || now.Sub(s.opened) >= c.tellAfter()
+}
+
+// isSilentLocked reports whether the service, which was asked and had time to
+// answer, has not.
+func (c *contact) isSilentLocked(now time.Time) bool { return now.Sub(c.answered) > c.doubt() }
+
+func (s *stream) isSilent(now time.Time) bool {
+	since := s.answered
+	if since.IsZero() {
+		since = s.opened
+	}
+	return now.Sub(since) > streamSilence
 }
 
 // heard notes a good answer to anything else.
@@ -121,35 +144,45 @@ func (c *contact) states(now time.Time) map[string]state {
 	defer c.mu.Unlock()
 	states := map[string]state{}
 	for name, s := range c.subscriptions {
-		states[name] = state{streams: c.connectedStreams(s, now), unconfirmed: s.acks.held}
+		states[name] = state{streams: c.connectedStreamsLocked(s, now), unconfirmed: s.acks.held}
 	}
 	return states
 }
 
-func (c *contact) connectedStreams(s *route, now time.Time) (n int) {
+func (c *contact) connectedStreamsLocked(s *route, now time.Time) (n int) {
 	for open := range s.streams {
-		if c.isConnected(open, now) {
+		if c.isConnectedLocked(open, now) {
 			n++
 		}
 	}
 	return n
 }
 
-// lostSince is when the subscription was last in order, the zero time if it
-// is. A pause between streams that ended in order is nothing: on the emulator,
-// which answers no pings, the client ends an idle stream itself and takes up to
-// half a minute before the next. Called with the lock.
-func (c *contact) lostSince(s *route, now time.Time) time.Time {
-	if c.connectedStreams(s, now) > 0 {
+// lostSinceLocked returns when the subscription was last in order, the zero time
+// if it is. A pause between streams that ended in order is nothing: Pub/Sub's
+// emulator before release 0.8.32 answers no pings, so the client ends each idle
+// stream itself, twice a minute, and opens it anew
+// (https://github.com/googleapis/google-cloud-go/issues/14358).
+func (c *contact) lostSinceLocked(s *route, now time.Time) time.Time {
+	if c.connectedStreamsLocked(s, now) > 0 {
 		s.connected = now
 	}
 	switch {
-	case s.failure != nil && now.Sub(s.connected) > c.tellAfter():
+	case (s.failure != nil || s.hasSilentStream(now)) && now.Sub(s.connected) > c.tellAfter():
 		return s.connected
-	case now.Sub(c.answered) > c.doubt(): // it was asked, and had time to answer
+	case c.isSilentLocked(now):
 		return c.answered
 	}
 	return time.Time{}
+}
+
+func (s *route) hasSilentStream(now time.Time) bool {
+	for open := range s.streams {
+		if open.isSilent(now) {
+			return true
+		}
+	}
+	return false
 }
 
 // news is a change that an operator must see.
@@ -168,7 +201,7 @@ func (c *contact) turn(now time.Time) (all []news) {
 		n := news{lost: lost}
 		for _, name := range slices.Sorted(maps.Keys(c.subscriptions)) {
 			s := c.subscriptions[name]
-			since := c.lostSince(s, now)
+			since := c.lostSinceLocked(s, now)
 			if is := !since.IsZero(); is != lost || is == !s.lost.IsZero() {
 				continue
 			}
@@ -194,7 +227,7 @@ func (c *contact) ready(now time.Time) error {
 	for _, name := range slices.Sorted(maps.Keys(c.subscriptions)) {
 		s := c.subscriptions[name]
 		short := shortName(name)
-		if since := c.lostSince(s, now); !since.IsZero() && now.Sub(since) > c.timeout {
+		if since := c.lostSinceLocked(s, now); !since.IsZero() && now.Sub(since) > c.timeout {
 			faults = append(faults, fmt.Errorf("subscription %s: no contact with Pub/Sub for %s%s",
 				short, now.Sub(since).Round(time.Second), because(s.failure)))
 		}

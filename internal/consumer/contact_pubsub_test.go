@@ -159,7 +159,9 @@ func TestAPubSubThatGoesAwayIsToldOfOnceAndItsReturnToo(t *testing.T) {
 func TestAPubSubThatFallsSilentIsToldOfOnceAndItsReturnToo(t *testing.T) {
 	l := newLinked(t)
 	l.link.Blackhole()
+	require.Eventually(t, func() bool { return l.metrics.read()["registry.pubsub.streams.connected"] == 0 }, patience, 10*time.Millisecond)
 	l.requireLossAndReturn(t)
+	require.Eventually(t, func() bool { return l.metrics.read()["registry.pubsub.streams.connected"] == 3 }, patience, 10*time.Millisecond)
 }
 
 // lines is a log that can be read while it is written.

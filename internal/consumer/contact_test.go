@@ -71,10 +71,10 @@ func TestASubscriptionWithoutStreamsIsToldOfOnceAndSoIsItsReturn(t *testing.T) {
 
 func TestStreamsThatAreOpenedAnewAreNoNews(t *testing.T) {
 	s := newStory(t)
-	on := s.connect(one)
-	s.connect(two)
+	on, other := s.connect(one), s.connect(two)
 	for range 100 { // as the service ends them, with an error
 		s.pass(time.Minute)
+		s.answeredOn(two, other, s.now)
 		s.ended(one, on, s.now, errors.New("the stream was open for long enough"))
 		s.pass(4 * time.Second)
 		on = s.connect(one)
@@ -104,6 +104,42 @@ func TestAPauseBetweenStreamsThatEndedInOrderIsNoNews(t *testing.T) {
 	require.NoError(t, s.ready(s.now))
 	s.pass(31 * time.Second)
 	require.ErrorContains(t, s.ready(s.now), "no contact", "now nothing is heard either")
+}
+
+func TestInSilenceNoStreamIsConnectedHoweverManyAreOpened(t *testing.T) {
+	s := newStory(t)
+	s.connect(one)
+	s.pass(20 * time.Second)
+	require.Equal(t, 1, s.states(s.now)[one].streams)
+	for range 60 { // into the silence, each for longer than a refusal takes
+		s.ended(one, s.opened(one, s.now.Add(-10*time.Second)), s.now, nil)
+		s.opened(one, s.now)
+		s.pass(10 * time.Second)
+		require.Zero(t, s.states(s.now)[one].streams)
+	}
+	s.connect(one)
+	require.Positive(t, s.states(s.now)[one].streams)
+}
+
+func TestAStreamThatAnswersNoPingIsNotConnectedThoughOthersAre(t *testing.T) {
+	s := newStory(t)
+	s.connect(one)
+	on := s.connect(two)
+	gone := s.now
+	for range 12 { // pings and their answers
+		s.pass(5 * time.Second)
+		s.answeredOn(two, on, s.now)
+		s.requireNews()
+	}
+	require.Equal(t, 1, s.states(s.now)[one].streams)
+	s.pass(6 * time.Second)
+	require.Zero(t, s.states(s.now)[one].streams)
+	require.Equal(t, 1, s.states(s.now)[two].streams)
+	s.requireNews(news{lost: true, subscriptions: []string{"one"}, since: gone.Add(time.Minute)})
+	s.pass(31 * time.Second)
+	s.answeredOn(two, on, s.now)
+	require.ErrorContains(t, s.ready(s.now), "subscription one: no contact with Pub/Sub")
+	require.NotContains(t, s.ready(s.now).Error(), "subscription two")
 }
 
 func TestSilenceOnStreamsThatAreOpenIsALossToo(t *testing.T) {
@@ -141,7 +177,8 @@ func TestReadinessCountsAcknowledgementsThatAreConfirmed(t *testing.T) {
 	require.NoError(t, s.ready(s.now), "one is under way")
 	s.acked(one, s.now, 1, true)
 	s.pass(time.Minute)
-	s.heard(s.now)
+	s.connect(one)
+	s.connect(two)
 	require.NoError(t, s.ready(s.now))
 }
 
@@ -157,5 +194,6 @@ func TestAcknowledgementsThatFailAreNoProgress(t *testing.T) {
 	require.ErrorContains(t, s.ready(s.now), "confirmed no acknowledgement")
 	s.pass(quiet)
 	s.connect(one)
+	s.connect(two)
 	require.NoError(t, s.ready(s.now), "the message went elsewhere")
 }

@@ -68,7 +68,7 @@
 //   - registry.pubsub.acks.unconfirmed, by subscription: acknowledgements that Pub/Sub
 //     has not confirmed;
 //   - registry.pubsub.streams.connected, by subscription: StreamingPull streams on which
-//     Pub/Sub has answered, or that it has kept open for a while;
+//     Pub/Sub answers, or that it has kept open for a while; none while it is silent;
 //   - registry.pubsub.answer.age (s): since Pub/Sub last answered anything;
 //   - registry.pubsub.faults: subscriptions, and the dead-letter topic, that are
 //     not as the worker needs them;

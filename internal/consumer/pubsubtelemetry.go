@@ -15,7 +15,7 @@ import (
 func (p *PubSub) observe() (stop func(), err error) {
 	i := observe.Providers{MeterProvider: p.opts.MeterProvider}.Instruments(scope)
 	of := observe.Label{Name: "subscription"}
-	streams := i.Gauge("registry.pubsub.streams.connected", "{stream}", "StreamingPull streams that are connected, by subscription.", of)
+	streams := i.Gauge("registry.pubsub.streams.connected", "{stream}", "StreamingPull streams on which Pub/Sub answers, by subscription.", of)
 	unconfirmed := i.Gauge("registry.pubsub.acks.unconfirmed", "{message}", "Acknowledgements that Pub/Sub has not confirmed yet, by subscription.", of)
 	age := i.FloatGauge("registry.pubsub.answer.age", "s", "Since the last good answer of Pub/Sub to anything.")
 	bad := i.Gauge("registry.pubsub.faults", "{fault}", "Subscriptions and topics that are not as the worker needs them.")

@@ -17,6 +17,8 @@ import (
 	"cloud.google.com/go/pubsub/v2"
 	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
 	"github.com/stretchr/testify/require"
+
+	"github.com/northstar-engines/realtime-registry/emulator/wire"
 )
 
 const (
@@ -46,7 +48,8 @@ func TestProofEveryAlertFires(t *testing.T) {
 	t.Run("faults", func(t *testing.T) {
 		for name, cause := range map[string]func(*testing.T){
 			"Firestore is away":                   firestoreIsAway,
-			"Pub/Sub is away":                     pubsubIsAway,
+			"Pub/Sub is away":                     func(t *testing.T) { pubsubIsAway(t, (*wire.Link).Refuse) },
+			"Pub/Sub is silent":                   func(t *testing.T) { pubsubIsAway(t, (*wire.Link).Blackhole) },
 			"a subscription and a topic are gone": thingsAreGone,
 			"events wait":                         eventsWait,
 			"events are refused":                  eventsAreRefused,
@@ -83,12 +86,13 @@ func firestoreIsAway(t *testing.T) {
 		"RegistryCertificatesAged", "RegistryListenerLost", "RegistryThrottleUnsure", "RegistryEventsStuck")
 }
 
-func pubsubIsAway(t *testing.T) {
+// pubsubIsAway: whether connections are refused or swallowed, the same is told.
+func pubsubIsAway(t *testing.T, fault func(*wire.Link)) {
 	i := install(t)
 	worker := i.start("run")
 	p := scrape(t, worker.address)
 	require.Eventually(t, func() bool { return len(p.query(`registry_store_up == 1`)) > 0 }, soon, time.Second)
-	i.toPubSub.Refuse()
+	fault(i.toPubSub)
 	p.awaitAlerts(soon, "RegistryPubSubSilent", "RegistryWorkerNotReceiving", "RegistryConsumerDown")
 	i.toPubSub.Restore()
 	p.awaitQuiet(soon, "RegistryPubSubSilent", "RegistryWorkerNotReceiving", "RegistryConsumerDown")

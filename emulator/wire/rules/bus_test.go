@@ -3,6 +3,7 @@ package rules_test
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -106,24 +107,32 @@ type stream struct {
 	pubsubpb.Subscriber_StreamingPullClient
 	end      context.CancelFunc
 	messages chan *pubsubpb.ReceivedMessage
+	empty    atomic.Int64 // responses without messages
 }
 
 func (b *bus) stream(mostMessages, mostBytes int64) *stream {
+	b.t.Helper()
+	return b.streamOf(&pubsubpb.StreamingPullRequest{MaxOutstandingMessages: mostMessages, MaxOutstandingBytes: mostBytes})
+}
+
+// streamOf begins with what the request says beside subscription and deadline.
+func (b *bus) streamOf(first *pubsubpb.StreamingPullRequest) *stream {
 	b.t.Helper()
 	ctx, cancel := context.WithCancel(b.t.Context())
 	b.t.Cleanup(cancel)
 	pull, err := b.client.SubscriptionAdminClient.StreamingPull(ctx)
 	require.NoError(b.t, err)
-	require.NoError(b.t, pull.Send(&pubsubpb.StreamingPullRequest{
-		Subscription: b.subscription, StreamAckDeadlineSeconds: b.lease,
-		MaxOutstandingMessages: mostMessages, MaxOutstandingBytes: mostBytes,
-	}))
-	s := &stream{pull, cancel, make(chan *pubsubpb.ReceivedMessage, 10_000)}
+	first.Subscription, first.StreamAckDeadlineSeconds = b.subscription, b.lease
+	require.NoError(b.t, pull.Send(first))
+	s := &stream{Subscriber_StreamingPullClient: pull, end: cancel, messages: make(chan *pubsubpb.ReceivedMessage, 10_000)}
 	go func() {
 		for {
 			r, err := pull.Recv()
 			if err != nil {
 				return
+			}
+			if len(r.GetReceivedMessages()) == 0 {
+				s.empty.Add(1)
 			}
 			for _, m := range r.GetReceivedMessages() {
 				s.messages <- m

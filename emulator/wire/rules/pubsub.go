@@ -152,5 +152,9 @@ func (p *PubSub) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.Cli
 		cancel()
 		return nil, err
 	}
-	return &pullStream{ClientStream: inner, rules: p, ctx: ctx, cancel: cancel, unused: unused, stop: stop}, nil
+	asked := make(chan struct{})
+	return &pullStream{
+		ClientStream: inner, rules: p, ctx: ctx, cancel: cancel, unused: unused, stop: stop,
+		asked: asked, ask: sync.OnceFunc(func() { close(asked) }),
+	}, nil
 }

@@ -104,6 +104,26 @@ func TestNothingIsOutOfSightBehindAStreamThatEndsWhileMuchIsUnderWay(t *testing.
 	}
 }
 
+func TestAPingIsAnsweredWhereTheClientKnowsOfPings(t *testing.T) {
+	t.Parallel()
+	const pings = 10
+	inside := openBus(t)
+	for _, b := range []*bus{inside, inside.outside()} {
+		knows := b.streamOf(&pubsubpb.StreamingPullRequest{ProtocolVersion: 1})
+		older := b.streamOf(&pubsubpb.StreamingPullRequest{})
+		for range pings {
+			require.NoError(t, knows.Send(&pubsubpb.StreamingPullRequest{}))
+			require.NoError(t, older.Send(&pubsubpb.StreamingPullRequest{}))
+		}
+		require.Eventually(t, func() bool { return knows.empty.Load() >= pings }, time.Minute, 10*time.Millisecond)
+		require.LessOrEqual(t, older.empty.Load(), int64(1), "the emulator's own at its beginning")
+		knows.end()
+		b.publish(1, 1)
+		b.ack(older.take(t, 1)...)
+		older.end()
+	}
+}
+
 func TestAnAcknowledgementAfterTheDeadlineIsVoid(t *testing.T) {
 	t.Parallel()
 	b := openBus(t)

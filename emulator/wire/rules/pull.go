@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 
 	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
@@ -17,6 +18,11 @@ import (
 // messages (bytes) outstanding … the server stops sending more messages until
 // … some have been acked or nacked" (pubsub.proto, max_outstanding_messages and
 // max_outstanding_bytes of StreamingPullRequest). The emulator does not.
+//
+// It answers the pings of clients of protocol_version 1. Such a client takes a
+// stream for broken 15 s after a ping without an answer, and opens another one
+// (https://github.com/googleapis/google-cloud-java/issues/14348). The emulator
+// answers them from release 0.8.32 on.
 //
 // Where the subscriber ends it, the emulator is asked to end it too, and is read
 // to that end. If it were broken off, the emulator would keep what it has under
@@ -29,6 +35,8 @@ type pullStream struct {
 	ctx    context.Context // the subscriber's
 	cancel context.CancelFunc
 	from   *subscription // since the first request
+	asked  chan struct{} // closed by ask
+	ask    func()        // when from is known, or will stay nil; once
 
 	sending sync.Mutex  // gRPC takes one at a time
 	unused  func() bool // from the first request on the end is leave's
@@ -39,7 +47,8 @@ type pullStream struct {
 	mostMessages    int // zero: no bound
 	mostBytes       int
 	deadline        time.Duration
-	confirmations   []*pubsubpb.StreamingPullResponse // what came without messages
+	pings           bool                              // the client knows of them
+	answers         []*pubsubpb.StreamingPullResponse // confirmations and answers to pings: without messages
 	properties      *pubsubpb.StreamingPullResponse_SubscriptionProperties
 	ended           error
 }
@@ -64,8 +73,10 @@ func (s *pullStream) begin(m *pubsubpb.StreamingPullRequest) {
 	from.mu.Lock()
 	defer from.mu.Unlock()
 	s.from = from
+	defer s.ask()
 	s.mostMessages, s.mostBytes = int(m.GetMaxOutstandingMessages()), int(m.GetMaxOutstandingBytes())
 	s.deadline = time.Duration(m.GetStreamAckDeadlineSeconds()) * time.Second
+	s.pings = m.GetProtocolVersion() >= 1
 	from.streams[s] = struct{}{}
 	s.unused()
 	context.AfterFunc(s.ctx, s.leave)
@@ -81,6 +92,7 @@ func (s *pullStream) settle(m *pubsubpb.StreamingPullRequest) *pubsubpb.Streamin
 		s.from.mu.Unlock()
 	}
 	if len(m.GetAckIds())+len(m.GetModifyDeadlineAckIds()) == 0 {
+		s.answerPing()
 		return m
 	}
 	passed := proto.Clone(m).(*pubsubpb.StreamingPullRequest)
@@ -94,6 +106,15 @@ func (s *pullStream) settle(m *pubsubpb.StreamingPullRequest) *pubsubpb.Streamin
 		}
 	}
 	return passed
+}
+
+func (s *pullStream) answerPing() {
+	s.from.mu.Lock()
+	defer s.from.mu.Unlock()
+	if s.pings {
+		s.answers = append(s.answers, &pubsubpb.StreamingPullResponse{SubscriptionProperties: s.properties})
+		s.from.signal()
+	}
 }
 
 // receive takes in what the emulator sends, to its end.
@@ -112,7 +133,7 @@ func (s *pullStream) receive() {
 			s.properties, s.from.exactly = p, p.GetExactlyOnceDeliveryEnabled()
 		}
 		if confirms(m) {
-			s.confirmations = append(s.confirmations, m)
+			s.answers = append(s.answers, m)
 			s.from.signal()
 		}
 		if err != nil {
@@ -133,26 +154,39 @@ func (s *pullStream) leaseOfStream() time.Duration {
 	return s.deadline
 }
 
-// RecvMsg implements grpc.ClientStream.
+// Header implements grpc.ClientStream. The emulator's comes with its first message
+// alone: a proxy that waited for it would hold back what is answered here.
+func (s *pullStream) Header() (metadata.MD, error) { return nil, nil }
+
+// Trailer implements grpc.ClientStream. What the emulator says at the end of its
+// stream is of no use to a subscriber who has left before.
+func (s *pullStream) Trailer() metadata.MD { return nil }
+
+// RecvMsg implements grpc.ClientStream. A client may well call it before it sends.
 func (s *pullStream) RecvMsg(message any) error {
-	if s.from == nil { // nothing was asked for
+	select {
+	case <-s.asked:
+	case <-s.ctx.Done():
+		return statusOf(s.ctx)
+	}
+	if s.from == nil {
 		return s.ClientStream.RecvMsg(message)
 	}
 	m := message.(*pubsubpb.StreamingPullResponse)
 	proto.Reset(m)
 	for {
 		s.from.mu.Lock()
-		ready, err := s.next(m)
+		some, begun, err := s.next(m)
 		more := s.from.more
 		s.from.mu.Unlock()
 		if err != nil {
 			s.cancel()
 			return err
 		}
-		if len(ready) > 0 {
-			s.from.say(ready, s.leaseOfStream())
+		if len(begun) > 0 {
+			s.from.say(begun, s.leaseOfStream())
 		}
-		if len(m.GetReceivedMessages()) > 0 || confirms(m) {
+		if some {
 			return nil
 		}
 		select {
@@ -172,20 +206,21 @@ func confirms(m *pubsubpb.StreamingPullResponse) bool {
 // mostAtOnce is how many messages come in one response, as the emulator has it.
 const mostAtOnce = 100
 
-// next fills a response with what there is. It returns the ids of messages that
-// were held for so long that their lease has to begin anew. It needs from.mu.
-func (s *pullStream) next(m *pubsubpb.StreamingPullResponse) (begun []string, err error) {
+// next fills a response with what there is, and reports whether there is any. It
+// returns the ids of messages that were held for so long that their lease has to
+// begin anew. It needs from.mu.
+func (s *pullStream) next(m *pubsubpb.StreamingPullResponse) (some bool, begun []string, err error) {
 	if s.ended != nil {
-		return nil, s.ended
+		return false, nil, s.ended
 	}
-	if len(s.confirmations) > 0 {
-		proto.Merge(m, s.confirmations[0])
-		s.confirmations = s.confirmations[1:]
-		return nil, nil
+	if len(s.answers) > 0 {
+		proto.Merge(m, s.answers[0])
+		s.answers = s.answers[1:]
+		return true, nil, nil
 	}
 	m.ReceivedMessages, begun = s.from.takeSome(mostAtOnce, s.deadline, s)
 	m.SubscriptionProperties = s.properties
-	return begun, nil
+	return len(m.ReceivedMessages) > 0, begun, nil
 }
 
 // room reports whether one message more may be outstanding. It needs from.mu.
@@ -197,6 +232,7 @@ func (s *pullStream) room() bool {
 func (s *pullStream) CloseSend() error {
 	s.sending.Lock()
 	defer s.sending.Unlock()
+	s.ask()
 	return s.ClientStream.CloseSend()
 }
 
