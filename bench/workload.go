@@ -10,6 +10,7 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/events"
 	"github.com/northstar-engines/realtime-registry/internal/archive"
+	"github.com/northstar-engines/realtime-registry/internal/archived"
 )
 
 // workload is what is published, and what is in the registry before.
@@ -174,7 +175,7 @@ func fromArchive(file string) iter.Seq[events.Event] {
 			if err != nil {
 				return
 			}
-			e, err := events.DecodeLine(line.Text, time.Now())
+			e, err := archived.Decode(line.Text, time.Now())
 			if err == nil && !yield(e) {
 				return
 			}

@@ -1,5 +1,7 @@
 package events
 
+import "github.com/northstar-engines/realtime-registry/internal/envelope"
+
 // newData makes the data of a type from JSON that has passed the type's schema.
 func newData(typ Type, object map[string]any) (Data, error) {
 	text := func(name string) string {
@@ -20,14 +22,8 @@ func newData(typ Type, object map[string]any) (Data, error) {
 			}
 		}
 		return moved, nil
-	case ClaimedType:
-		return Claimed{TenantID: text("tenant_id"), Resource: newResourceRef(object["resource"]), EventSource: text("event_source"), EventID: text("event_id")}, nil
-	case AssertedType:
-		return Asserted{TenantID: text("tenant_id"), Resource: newResourceRef(object["resource"])}, nil
-	case RetractedType:
-		return Retracted{EventSource: text("event_source"), EventID: text("event_id"), By: text("by"), Reason: text("reason")}, nil
 	}
-	return nil, refuse(UnknownType, "type: %s", shorten(string(typ)))
+	return nil, envelope.Refuse(UnknownType, "type: %s", envelope.Shorten(string(typ)))
 }
 
 func newResourceRef(value any) ResourceRef {

@@ -3,10 +3,9 @@
 // knows neither Pub/Sub nor Firestore nor the time of day.
 //
 // Decode reads a Pub/Sub message in either mode of the CloudEvents Pub/Sub
-// binding, DecodeLine a line of an archive. What they return has passed every
-// check: the envelope is whole, the type is known, the time is not from the
-// future, the data fits the type's JSON Schema (package schemas). Encode and
-// MarshalJSON are their inverses.
+// binding. What it returns has passed every check: the envelope is whole, the type
+// is known, the time is not from the future, the data fits the type's JSON Schema
+// (package schemas). Encode and MarshalJSON are its inverses.
 //
 // # Guarantees
 //
@@ -25,7 +24,7 @@
 //
 // An event is judged in this order, and refused for the first that fails:
 //
-//   - too_large: the message exceeds MaxMessageBytes; it is not read at all
+//   - too_large: the message exceeds four times MaxDataBytes; it is not read at all
 //   - malformed: the mode, the JSON of a structured event, then specversion,
 //     id, source, type, time and the optional attributes
 //   - unknown_type: not one of the types that may be published, or that the

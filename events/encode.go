@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/northstar-engines/realtime-registry/internal/envelope"
 )
 
 // structured is an event in structured mode, its members in the order in which
@@ -24,10 +26,10 @@ type structured struct {
 
 // MarshalJSON writes the event in structured mode, on one line, its members in
 // a fixed order: equal events give equal bytes. It does not check the event,
-// but that it has data.
+// except that it has data.
 func (e Event) MarshalJSON() ([]byte, error) {
 	if e.Data == nil {
-		return nil, fmt.Errorf("encode event %s: it has no data", shorten(e.ID))
+		return nil, fmt.Errorf("encode event %s: it has no data", envelope.Shorten(e.ID))
 	}
 	return json.Marshal(structured{
 		SpecVersion:     "1.0",
@@ -45,14 +47,13 @@ func (e Event) MarshalJSON() ([]byte, error) {
 
 // Encode writes the event as a Pub/Sub message in binary mode. An event that
 // Decode would refuse, whatever the time is, is an error, which wraps the
-// *Refusal: types that occur in archives only are among them, and the registry's
-// own source.
+// *Refusal: one from the registry's own source is among them.
 func Encode(e Event) (attributes map[string]string, data []byte, err error) {
 	if e.Data == nil {
-		return nil, nil, fmt.Errorf("encode event %s: %w", shorten(e.ID), errors.New("it has no data"))
+		return nil, nil, fmt.Errorf("encode event %s: %w", envelope.Shorten(e.ID), errors.New("it has no data"))
 	}
 	if data, err = json.Marshal(e.Data); err != nil {
-		return nil, nil, fmt.Errorf("encode event %s: %w", shorten(e.ID), err)
+		return nil, nil, fmt.Errorf("encode event %s: %w", envelope.Shorten(e.ID), err)
 	}
 	attributes = map[string]string{
 		"ce-specversion": "1.0",
@@ -67,12 +68,12 @@ func Encode(e Event) (attributes map[string]string, data []byte, err error) {
 		"ce-dataschema":  e.DataSchema,
 		"ce-traceparent": e.TraceParent,
 	} {
-		if value != "" && textProblem(value) == "" { // else Decode would not see it
+		if value != "" && envelope.TextProblem(value) == "" { // else Decode would not see it
 			attributes[name] = value
 		}
 	}
 	if _, err := Decode(attributes, data, e.Time); err != nil {
-		return nil, nil, fmt.Errorf("encode event %s: %w", shorten(e.ID), err)
+		return nil, nil, fmt.Errorf("encode event %s: %w", envelope.Shorten(e.ID), err)
 	}
 	return attributes, data, nil
 }

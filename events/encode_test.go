@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/northstar-engines/realtime-registry/events"
+	"github.com/northstar-engines/realtime-registry/internal/archived"
 )
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC)
@@ -45,7 +46,7 @@ func TestEncodeRefusesWhatDecodeWouldRefuse(t *testing.T) {
 		"malformed: ce-time":                 func(e *events.Event) { e.Time = time.Time{} },
 		"schema: data/tenant_id":             func(e *events.Event) { e.Data = events.ThreadCreated{TenantID: "A", ThreadID: "x"} },
 		"schema: data/to_tenant_id":          func(e *events.Event) { e.Data = events.TenantMoved{FromTenantID: "t_a", ToTenantID: "t_a"} },
-		"unknown_type":                       func(e *events.Event) { e.Data = events.Retracted{EventSource: "s", EventID: "i"} },
+		"unknown_type":                       func(e *events.Event) { e.Data = archived.Retracted{EventSource: "s", EventID: "i"} },
 		"no data":                            func(e *events.Event) { e.Data = nil },
 	} {
 		event := valid
@@ -69,13 +70,13 @@ func TestAMoveOfAnEmptyListIsNotEncoded(t *testing.T) {
 }
 
 func TestArchiveEventsAreTheSameEveryTimeAndRoundTrip(t *testing.T) {
-	asserted := events.NewAsserted("t_a", events.ResourceRef{Kind: "canvas", ID: "cv_1"}, noon.In(time.FixedZone("", 3600)))
+	asserted := archived.NewAsserted("t_a", events.ResourceRef{Kind: "canvas", ID: "cv_1"}, noon.In(time.FixedZone("", 3600)))
 	require.Equal(t, "asserted/canvas__cv_1/2026-03-01T12:00:00.123456789Z", asserted.ID)
 	require.Equal(t, "registry", asserted.Source)
 	requireRoundTrips(t, asserted)
 
-	retracted := events.NewRetracted("//nexus/tenants", "e-5", "", "", noon)
+	retracted := archived.NewRetracted("//nexus/tenants", "e-5", "", "", noon)
 	require.Equal(t, "retracted/4c09b6a5eb1c4e1f80c50e42c7c00ad63d41066c956e4acc84c281d2e8395e4b", retracted.ID)
 	requireRoundTrips(t, retracted)
-	require.NotEqual(t, retracted.ID, events.NewRetracted("//nexus/tenantse", "-5", "", "", noon).ID)
+	require.NotEqual(t, retracted.ID, archived.NewRetracted("//nexus/tenantse", "-5", "", "", noon).ID)
 }

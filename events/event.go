@@ -12,16 +12,8 @@ const (
 	TenantMovedType   Type = "nexus.tenant.moved.v1"
 )
 
-// The types that occur in archives only: `export --events` writes them and
-// `replay` takes them; the worker refuses them as unknown_type.
-const (
-	ClaimedType   Type = "registry.claimed.v1"
-	AssertedType  Type = "registry.asserted.v1"
-	RetractedType Type = "registry.retracted.v1"
-)
-
-// Topic is the Pub/Sub topic that events of the type are published to; "" for
-// the types that occur in archives only. A subscription may carry any type.
+// Topic is the Pub/Sub topic that events of the type are published to; "" if it is
+// not one that is published. A subscription may carry any type.
 func (t Type) Topic() string {
 	switch t {
 	case ThreadCreatedType:
@@ -63,8 +55,7 @@ type Event struct {
 // Type is the type of the event, as its data has it.
 func (e Event) Type() Type { return e.Data.Type() }
 
-// Data is the payload of an event: ThreadCreated, CanvasCreated, TenantMoved,
-// Claimed, Asserted or Retracted.
+// Data is the payload of an event: ThreadCreated, CanvasCreated or TenantMoved.
 type Data interface {
 	// Type is the event type that carries this data.
 	Type() Type
@@ -99,33 +90,6 @@ type ResourceRef struct {
 	ID   string `json:"id"`
 }
 
-// Claimed says that the registry itself told a tenant that the resource is its
-// own. In archives only; the event's source and id are those of the claim in the
-// registry's history. EventSource and EventID name the event that the same
-// creation publishes, as who claimed it said; both may be empty.
-type Claimed struct {
-	TenantID    string      `json:"tenant_id"`
-	Resource    ResourceRef `json:"resource"`
-	EventSource string      `json:"event_source,omitempty"`
-	EventID     string      `json:"event_id,omitempty"`
-}
-
-// Asserted says that somebody outside wrote the document with a plain set. In
-// archives only; its source and id are empty in the registry's history.
-type Asserted struct {
-	TenantID string      `json:"tenant_id"`
-	Resource ResourceRef `json:"resource"`
-}
-
-// Retracted says that an operator took back the move of a whole tenant that
-// EventSource and EventID name. In archives only.
-type Retracted struct {
-	EventSource string `json:"event_source"`
-	EventID     string `json:"event_id"`
-	By          string `json:"by,omitempty"`     // who, as the operator gave it
-	Reason      string `json:"reason,omitempty"` // why
-}
-
 // Type implements Data.
 func (ThreadCreated) Type() Type { return ThreadCreatedType }
 
@@ -134,12 +98,3 @@ func (CanvasCreated) Type() Type { return CanvasCreatedType }
 
 // Type implements Data.
 func (TenantMoved) Type() Type { return TenantMovedType }
-
-// Type implements Data.
-func (Claimed) Type() Type { return ClaimedType }
-
-// Type implements Data.
-func (Asserted) Type() Type { return AssertedType }
-
-// Type implements Data.
-func (Retracted) Type() Type { return RetractedType }

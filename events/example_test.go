@@ -31,7 +31,7 @@ func ExampleDecode() {
 
 // A refusal says which field is at fault.
 func ExampleRefusal() {
-	_, err := events.DecodeLine([]byte(`{"specversion":"1.0","id":"e-2","source":"//nexus/tenants","type":"nexus.tenant.moved.v1",
+	_, err := events.Decode(nil, []byte(`{"specversion":"1.0","id":"e-2","source":"//nexus/tenants","type":"nexus.tenant.moved.v1",
 		"time":"2026-03-01T12:00:00Z","data":{"from_tenant_id":"t_acme","to_tenant_id":"t_globex","resources":null}}`),
 		time.Date(2026, 3, 1, 12, 5, 0, 0, time.UTC))
 	var refusal *events.Refusal

@@ -11,6 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/northstar-engines/realtime-registry/events"
+	"github.com/northstar-engines/realtime-registry/internal/archived"
+	"github.com/northstar-engines/realtime-registry/internal/envelope"
 )
 
 // FuzzDecode holds that any attributes and any bytes end in an event that
@@ -40,7 +42,7 @@ func FuzzDecode(f *testing.F) {
 		}
 		event, err := events.Decode(attributes, data, notAfter)
 		requireEventOrRefusal(t, event, err, notAfter)
-		event, err = events.DecodeLine(data, notAfter)
+		event, err = archived.Decode(data, notAfter)
 		requireEventOrRefusal(t, event, err, notAfter)
 	})
 }
@@ -60,9 +62,9 @@ func requireRefusal(t *testing.T, err error) *events.Refusal {
 	t.Helper()
 	var refusal *events.Refusal
 	require.True(t, errors.As(err, &refusal), "%v", err)
-	require.Contains(t, events.Reasons()[:7], refusal.Reason)
+	require.Contains(t, envelope.Reasons()[:7], refusal.Reason)
 	require.NotEmpty(t, refusal.Detail)
-	require.LessOrEqual(t, len(refusal.Detail), events.MaxAttributeBytes)
+	require.LessOrEqual(t, len(refusal.Detail), envelope.MaxAttributeBytes)
 	require.True(t, utf8.ValidString(refusal.Detail), "%q", refusal.Detail)
 	return refusal
 }

@@ -1,40 +1,27 @@
 package events
 
-import "fmt"
+import "github.com/northstar-engines/realtime-registry/internal/envelope"
 
-// Reason says why a message was refused. It is the attribute
-// `dead-letter-reason` of the dead letter (design §5), and a metric label.
-type Reason string
+// Refusal is the error of a message that can never succeed. Its field Reason says
+// why, for programs; Detail names the field at fault and what was wrong with it,
+// for people.
+type Refusal = envelope.Refusal
+
+// Reason says why a message was refused: a text, such as "malformed". It is the
+// attribute `dead-letter-reason` of the dead letter (design §5), and a metric label.
+type Reason = envelope.Reason
 
 // The reasons. The first seven come from decoding, the rest from applying.
-// CONTRIBUTING.md says what a new one brings with it.
 const (
-	Malformed     Reason = "malformed"      // the envelope: mode, id, source, time, JSON
-	Schema        Reason = "schema"         // the data: fields, patterns, from = to
-	UnknownType   Reason = "unknown_type"   // a type that this registry, or this subscription, does not take
-	ForeignSource Reason = "foreign_source" // a source that may not send the type
-	TooLarge      Reason = "too_large"      // more than MaxDataBytes
-	FromFuture    Reason = "from_future"    // would win over everything that follows
-	FromPast      Reason = "from_past"      // would win over everything that was
+	Malformed     = envelope.Malformed     // the envelope: mode, id, source, time, JSON
+	Schema        = envelope.Schema        // the data: fields, patterns, from = to
+	UnknownType   = envelope.UnknownType   // a type that this registry, or this subscription, does not take
+	ForeignSource = envelope.ForeignSource // a source that may not send the type
+	TooLarge      = envelope.TooLarge      // more than MaxDataBytes
+	FromFuture    = envelope.FromFuture    // would win over everything that follows
+	FromPast      = envelope.FromPast      // would win over everything that was
 
-	Conflict    Reason = "conflict"     // another tenant created the resource first
-	HistoryFull Reason = "history_full" // the resource was moved too often
-	Panic       Reason = "panic"        // a handler panicked; a defect of ours
+	Conflict    = envelope.Conflict    // another tenant created the resource first
+	HistoryFull = envelope.HistoryFull // the resource was moved too often
+	Panic       = envelope.Panic       // a handler panicked; a defect of ours
 )
-
-// Reasons returns every reason, those of decoding first.
-func Reasons() []Reason {
-	return []Reason{Malformed, Schema, UnknownType, ForeignSource, TooLarge, FromFuture, FromPast, Conflict, HistoryFull, Panic}
-}
-
-// Refusal is the error of a message that can never succeed. Detail names the
-// field at fault and what was wrong with it.
-type Refusal struct {
-	Reason Reason
-	Detail string
-}
-
-func (r *Refusal) Error() string { return fmt.Sprintf("%s: %s", r.Reason, r.Detail) }
-
-// MaxDataBytes bounds an event's data (design §2).
-const MaxDataBytes = 256 << 10

@@ -12,6 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/northstar-engines/realtime-registry/events"
+	"github.com/northstar-engines/realtime-registry/internal/archived"
+	"github.com/northstar-engines/realtime-registry/internal/envelope"
 )
 
 // vector is a file of testdata: a message or a line, and what becomes of it.
@@ -39,7 +41,7 @@ func (v vector) body() []byte {
 func (v vector) decode() (events.Event, error) {
 	notAfter := v.PublishTime.Add(5 * time.Minute)
 	if v.Line {
-		return events.DecodeLine(v.body(), notAfter)
+		return archived.Decode(v.body(), notAfter)
 	}
 	return events.Decode(v.Attributes, v.body(), notAfter)
 }
@@ -108,9 +110,9 @@ func requireRoundTrips(t *testing.T, event events.Event) {
 	t.Helper()
 	line, err := json.Marshal(event)
 	require.NoError(t, err)
-	again, err := events.DecodeLine(line, event.Time)
+	again, err := archived.Decode(line, event.Time)
 	require.NoError(t, err)
-	if again.Type() != events.ClaimedType { // a creation by the registry is one in an archive
+	if again.Type() != archived.ClaimedType { // a creation by the registry is one in an archive
 		require.Equal(t, event, again)
 	}
 
@@ -119,7 +121,7 @@ func requireRoundTrips(t *testing.T, event events.Event) {
 		require.ErrorContains(t, err, "unknown_type", "archive types are not published")
 		return
 	}
-	if event.Source == events.ArchiveSource {
+	if event.Source == envelope.ArchiveSource {
 		require.ErrorContains(t, err, "foreign_source", "nor is anything of the registry's own")
 		return
 	}

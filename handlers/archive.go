@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"github.com/northstar-engines/realtime-registry/events"
+	"github.com/northstar-engines/realtime-registry/internal/archived"
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
@@ -17,9 +18,9 @@ func Archive(resource registry.Resource, history ownership.History) []events.Eve
 		event := events.Event{ID: e.ID, Source: e.Source, Time: e.Time}
 		switch {
 		case e.Type == ownership.Claimed:
-			event = events.NewClaimed(events.Claimed{TenantID: e.Tenant, Resource: ref, EventSource: e.Event.Source, EventID: e.Event.ID}, e.Time)
+			event = archived.NewClaimed(archived.Claimed{TenantID: e.Tenant, Resource: ref, EventSource: e.Event.Source, EventID: e.Event.ID}, e.Time)
 		case e.Type == ownership.Asserted:
-			event = events.NewAsserted(e.Tenant, ref, e.Time)
+			event = archived.NewAsserted(e.Tenant, ref, e.Time)
 		case e.Type == ownership.Moved:
 			event.Data = events.TenantMoved{FromTenantID: e.From, ToTenantID: e.To, Resources: []events.ResourceRef{ref}, Reason: e.Reason, Actor: e.Actor}
 		case resource.Kind == registry.Thread:
@@ -44,7 +45,7 @@ func ArchiveMove(e ownership.LedgerEntry) []events.Event {
 		})
 	}
 	for _, said := range e.Retractions {
-		all = append(all, events.NewRetracted(e.Source, e.ID, said.By, said.Why, said.At))
+		all = append(all, archived.NewRetracted(e.Source, e.ID, said.By, said.Why, said.At))
 	}
 	return all
 }

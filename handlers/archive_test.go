@@ -9,6 +9,7 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/events"
 	"github.com/northstar-engines/realtime-registry/handlers"
+	"github.com/northstar-engines/realtime-registry/internal/archived"
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
@@ -18,7 +19,7 @@ func throughAFile(t *testing.T, e events.Event) events.Event {
 	t.Helper()
 	line, err := json.Marshal(e)
 	require.NoError(t, err)
-	read, err := events.DecodeLine(line, e.Time)
+	read, err := archived.Decode(line, e.Time)
 	require.NoError(t, err)
 	return read
 }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 
 	"github.com/northstar-engines/realtime-registry/events"
+	"github.com/northstar-engines/realtime-registry/internal/archived"
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
@@ -37,19 +38,19 @@ func Changes(e events.Event) []ownership.Change {
 		return created(version, data.TenantID, registry.Resource{Kind: registry.Canvas, ID: data.CanvasID})
 	case events.TenantMoved:
 		return moved(version, data)
-	case events.Claimed:
+	case archived.Claimed:
 		r := resource(data.Resource)
 		claim := ownership.ClaimEntry(data.TenantID, r, e.Time)
 		claim.Event = ownership.EventName{Source: data.EventSource, ID: data.EventID}
 		return []ownership.Change{{Resource: r, Entry: claim}}
-	case events.Asserted:
+	case archived.Asserted:
 		entry := ownership.Entry{
 			Type:    ownership.Asserted,
 			Version: ownership.Version{Time: e.Time},
 			Tenant:  data.TenantID,
 		}
 		return []ownership.Change{{Resource: resource(data.Resource), Entry: entry}}
-	case events.Retracted:
+	case archived.Retracted:
 		move := ownership.Version{Time: e.Time, Source: data.EventSource, ID: data.EventID}
 		return []ownership.Change{ownership.Retraction(move, data.By, data.Reason)}
 	default:

@@ -10,6 +10,7 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/events"
 	"github.com/northstar-engines/realtime-registry/handlers"
+	"github.com/northstar-engines/realtime-registry/internal/archived"
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
@@ -49,13 +50,13 @@ func TestEachTypeOfEventHasItsChanges(t *testing.T) {
 			[]ownership.Change{{Entry: move}},
 		},
 		"an assertion is an asserted entry without source and id": {
-			events.Asserted{TenantID: "t_a", Resource: events.ResourceRef{Kind: "thread", ID: "th_1"}},
+			archived.Asserted{TenantID: "t_a", Resource: events.ResourceRef{Kind: "thread", ID: "th_1"}},
 			[]ownership.Change{{Resource: thread, Entry: ownership.Entry{
 				Type: ownership.Asserted, Version: ownership.Version{Time: at}, Tenant: "t_a",
 			}}},
 		},
 		"a retraction is a retracted entry of the ledger under the name of its move": {
-			events.Retracted{EventSource: "//nexus", EventID: "e0", By: "kim", Reason: "wrong tenant"},
+			archived.Retracted{EventSource: "//nexus", EventID: "e0", By: "kim", Reason: "wrong tenant"},
 			[]ownership.Change{{Entry: ownership.Entry{
 				Type: ownership.Retracted, Version: ownership.Version{Time: at, Source: "//nexus", ID: "e0"}, Actor: "kim", Reason: "wrong tenant",
 			}}},

@@ -12,6 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/northstar-engines/realtime-registry/events"
+	"github.com/northstar-engines/realtime-registry/internal/envelope"
 	"github.com/northstar-engines/realtime-registry/schemas"
 )
 
@@ -49,7 +50,7 @@ func TestAsyncAPIHasNoOtherChannels(t *testing.T) {
 
 func TestAsyncAPINamesEveryReason(t *testing.T) {
 	var want []any
-	for _, reason := range events.Reasons() {
+	for _, reason := range envelope.Reasons() {
 		want = append(want, string(reason))
 	}
 	doc := asyncAPI(t)

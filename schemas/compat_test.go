@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/northstar-engines/realtime-registry/events"
+	"github.com/northstar-engines/realtime-registry/internal/archived"
 	"github.com/northstar-engines/realtime-registry/schemas"
 )
 
@@ -47,7 +48,7 @@ func TestEveryReleasedExampleStillDecodes(t *testing.T) {
 	require.NoError(t, err)
 	seen := map[events.Type]bool{}
 	for line := range bytes.Lines(text) {
-		event, err := events.DecodeLine(line, time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC))
+		event, err := archived.Decode(line, time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC))
 		require.NoError(t, err, string(line))
 		seen[event.Type()] = true
 		again, err := json.Marshal(event)

@@ -9,12 +9,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/northstar-engines/realtime-registry/events"
+	"github.com/northstar-engines/realtime-registry/internal/archived"
 	"github.com/northstar-engines/realtime-registry/registry"
 	"github.com/northstar-engines/realtime-registry/schemas"
 )
 
 func TestEveryTypeHasASchemaAndEverySchemaAType(t *testing.T) {
-	types := append([]events.Type{events.ClaimedType, events.AssertedType, events.RetractedType}, publishedTypes...)
+	types := append([]events.Type{archived.ClaimedType, archived.AssertedType, archived.RetractedType}, publishedTypes...)
 	var want []string
 	for _, typ := range types {
 		want = append(want, string(typ))

@@ -17,6 +17,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/events"
 	"github.com/northstar-engines/realtime-registry/handlers"
 	"github.com/northstar-engines/realtime-registry/internal/archive"
+	"github.com/northstar-engines/realtime-registry/internal/archived"
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
 	"github.com/northstar-engines/realtime-registry/registry/memregistry"
@@ -135,7 +136,7 @@ func loadTrace(t *testing.T, folder string) []moment {
 	must(t, err)
 	for line, err := range reader.Lines(t.Context()) {
 		must(t, err)
-		e, err := events.DecodeLine(line.Text, time.Now())
+		e, err := archived.Decode(line.Text, time.Now())
 		must(t, err)
 		all = append(all, moment{at: e.Time, event: &e})
 	}

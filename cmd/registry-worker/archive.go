@@ -11,6 +11,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/events"
 	"github.com/northstar-engines/realtime-registry/handlers"
 	"github.com/northstar-engines/realtime-registry/internal/archive"
+	"github.com/northstar-engines/realtime-registry/internal/archived"
 	"github.com/northstar-engines/realtime-registry/internal/export"
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/internal/terminal"
@@ -77,7 +78,7 @@ func writeLedger(ctx context.Context, w *archive.Writer, store archiveSource, at
 
 func writeEvents(w eventWriter, foreign io.Writer, all []events.Event) error {
 	for _, e := range all {
-		if asserted, ok := e.Data.(events.Asserted); ok {
+		if asserted, ok := e.Data.(archived.Asserted); ok {
 			if err := registry.ValidateTenant(asserted.TenantID); err != nil {
 				fmt.Fprintln(foreign, terminal.Line(fmt.Sprintf("%s: a plain set that is not exported: %v", asserted.Resource, err)))
 				continue

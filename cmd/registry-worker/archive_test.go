@@ -16,9 +16,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/northstar-engines/realtime-registry/emulator/wire"
-	"github.com/northstar-engines/realtime-registry/events"
 	"github.com/northstar-engines/realtime-registry/handlers"
 	"github.com/northstar-engines/realtime-registry/internal/archive"
+	"github.com/northstar-engines/realtime-registry/internal/archived"
 	"github.com/northstar-engines/realtime-registry/internal/reference"
 	"github.com/northstar-engines/realtime-registry/internal/replay"
 )
@@ -27,13 +27,13 @@ import (
 // `make archive ARCHIVE=events.ndjson.gz`, and `make proofs` alike.
 const archiveVariable = "REGISTRY_TEST_ARCHIVE"
 
-// archived is the events of an archive, and what must come of them.
-type archived struct {
+// wholeArchive is the events of an archive, and what must come of them.
+type wholeArchive struct {
 	lines []string
 	want  string // the export, by the reference fold
 }
 
-func loadArchive(t *testing.T) archived {
+func loadArchive(t *testing.T) wholeArchive {
 	t.Helper()
 	file := os.Getenv(archiveVariable)
 	if file == "" {
@@ -41,11 +41,11 @@ func loadArchive(t *testing.T) archived {
 	}
 	r, err := archive.Open([]string{file}, nil)
 	require.NoError(t, err)
-	var a archived
+	var a wholeArchive
 	var fold reference.Registry
 	for line, err := range r.Lines(t.Context()) {
 		require.NoError(t, err)
-		e, err := events.DecodeLine(line.Text, time.Now())
+		e, err := archived.Decode(line.Text, time.Now())
 		require.NoError(t, err, "%s:%d", line.File, line.Number)
 		fold.Add(handlers.Changes(e)...)
 		a.lines = append(a.lines, string(line.Text))
@@ -75,7 +75,7 @@ func makeArchive(t *testing.T) string {
 	return write(t, lines...)
 }
 
-func (a archived) shuffled() []string {
+func (a wholeArchive) shuffled() []string {
 	lines := append([]string(nil), a.lines...)
 	rand.Shuffle(len(lines), func(i, j int) { lines[i], lines[j] = lines[j], lines[i] })
 	return lines

@@ -19,6 +19,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/emulator/wire"
 	"github.com/northstar-engines/realtime-registry/events"
 	"github.com/northstar-engines/realtime-registry/internal/consumer"
+	"github.com/northstar-engines/realtime-registry/internal/envelope"
 	admin "github.com/northstar-engines/realtime-registry/internal/pubsubadmin"
 )
 
@@ -195,7 +196,7 @@ func TestWhatIsDoneToLettersIsSaidFirstAndOnlyThenDone(t *testing.T) {
 func TestAWrongReasonIsToldWithThoseThatThereAre(t *testing.T) {
 	r := call(t, nil, "dead-letters", "list", "--project", "p-1", "--reason", "conflicts")
 	require.Equal(t, exitUsage, r.code)
-	for _, reason := range events.Reasons() {
+	for _, reason := range envelope.Reasons() {
 		require.Contains(t, r.stderr, string(reason))
 		require.NotEmpty(t, nextOf[reason], "what is to be done about it?")
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/northstar-engines/realtime-registry/events"
+	"github.com/northstar-engines/realtime-registry/internal/archived"
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
 	"github.com/northstar-engines/realtime-registry/registry/fsregistry"
@@ -378,7 +379,7 @@ func TestDeadLettersAreListedAndPublishedAgain(t *testing.T) {
 }
 
 func TestThePlansEventIsOneThatPublishTakes(t *testing.T) {
-	e, err := events.DecodeLine([]byte(moveLine("t_a", "t_b", time.Now())), time.Now())
+	e, err := archived.Decode([]byte(moveLine("t_a", "t_b", time.Now())), time.Now())
 	require.NoError(t, err)
 	require.Equal(t, events.TenantMoved{FromTenantID: "t_a", ToTenantID: "t_b"}, e.Data)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
 	"github.com/northstar-engines/realtime-registry/events"
 	"github.com/northstar-engines/realtime-registry/internal/archive"
+	"github.com/northstar-engines/realtime-registry/internal/archived"
 	"github.com/northstar-engines/realtime-registry/internal/pubsubadmin"
 	"github.com/northstar-engines/realtime-registry/internal/terminal"
 )
@@ -137,7 +138,7 @@ func (p *publication) decode(line archive.Line) (events.Event, error) {
 	if line.Refusal != nil {
 		return events.Event{}, line.Refusal
 	}
-	event, err := events.DecodeLine(line.Text, time.Now().Add(p.Config.MaxClockSkew))
+	event, err := archived.Decode(line.Text, time.Now().Add(p.Config.MaxClockSkew))
 	if err != nil {
 		return events.Event{}, err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/events"
 	"github.com/northstar-engines/realtime-registry/handlers"
 	"github.com/northstar-engines/realtime-registry/internal/archive"
+	"github.com/northstar-engines/realtime-registry/internal/archived"
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
@@ -69,7 +70,7 @@ func (w *workload) read(t *testing.T, file string) {
 	require.NoError(t, err)
 	for line, err := range r.Lines(t.Context()) {
 		require.NoError(t, err)
-		e, err := events.DecodeLine(line.Text, time.Now())
+		e, err := archived.Decode(line.Text, time.Now())
 		require.NoError(t, err, "%s:%d", line.File, line.Number)
 		w.events = append(w.events, e)
 	}

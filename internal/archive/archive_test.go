@@ -18,6 +18,8 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/events"
 	"github.com/northstar-engines/realtime-registry/internal/archive"
+	"github.com/northstar-engines/realtime-registry/internal/archived"
+	"github.com/northstar-engines/realtime-registry/internal/envelope"
 )
 
 func TestLinesComeWithFileAndNumberAndBlankOnesDoNot(t *testing.T) {
@@ -60,7 +62,7 @@ func TestAByteOrderMarkBeforeALineIsNoPartOfIt(t *testing.T) {
 }
 
 func TestALineThatIsTooLongIsRefusedAndTheNextOnesAreRead(t *testing.T) {
-	longest := strings.Repeat("x", events.MaxMessageBytes)
+	longest := strings.Repeat("x", envelope.MaxMessageBytes)
 	name := file(t, "a.ndjson", []byte("one\n"+longest+"\r\n"+longest+"yyy\n"+"four\n"+longest+longest+longest+"zz"))
 	reader, err := archive.Open([]string{name}, nil)
 	require.NoError(t, err)
@@ -169,7 +171,7 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 	at := time.Date(2026, 3, 1, 12, 0, 0, 5, time.UTC)
 	want := []events.Event{
 		{ID: "1", Source: "s", Time: at, Data: events.ThreadCreated{TenantID: "t_a", ThreadID: "x"}},
-		events.NewAsserted("t_b", events.ResourceRef{Kind: "thread", ID: "x"}, at),
+		archived.NewAsserted("t_b", events.ResourceRef{Kind: "thread", ID: "x"}, at),
 	}
 	for _, name := range []string{"a.ndjson", "a.ndjson.gz"} {
 		t.Run(name, func(t *testing.T) {
@@ -188,7 +190,7 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 			require.NoError(t, err)
 			for line, err := range reader.Lines(t.Context()) {
 				require.NoError(t, err)
-				event, err := events.DecodeLine(line.Text, at)
+				event, err := archived.Decode(line.Text, at)
 				require.NoError(t, err)
 				got = append(got, event)
 			}

@@ -9,7 +9,7 @@ import (
 	"hash"
 	"time"
 
-	"github.com/northstar-engines/realtime-registry/events"
+	"github.com/northstar-engines/realtime-registry/internal/envelope"
 )
 
 // An archive that says where it comes from and whether it is whole stands between
@@ -49,7 +49,7 @@ type frameLine struct {
 // newFrameLine returns a line of a frame.
 func newFrameLine(typ, name string, at time.Time, data any) ([]byte, error) {
 	text := at.UTC().Format(time.RFC3339Nano)
-	return json.Marshal(frameLine{"1.0", "archive/" + name + "/" + text, events.ArchiveSource, typ, text, "application/json", data})
+	return json.Marshal(frameLine{"1.0", "archive/" + name + "/" + text, envelope.ArchiveSource, typ, text, "application/json", data})
 }
 
 // frame is where a reader of a file stands: within an archive that has begun, or
@@ -91,7 +91,7 @@ func readFrameLine(text []byte) (typ string, at time.Time, data json.RawMessage)
 		Time   time.Time       `json:"time"`
 		Data   json.RawMessage `json:"data"`
 	}
-	if json.Unmarshal(text, &line) != nil || line.Source != events.ArchiveSource {
+	if json.Unmarshal(text, &line) != nil || line.Source != envelope.ArchiveSource {
 		return "", time.Time{}, nil
 	}
 	return line.Type, line.Time, line.Data

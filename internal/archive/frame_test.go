@@ -12,6 +12,7 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/events"
 	"github.com/northstar-engines/realtime-registry/internal/archive"
+	"github.com/northstar-engines/realtime-registry/internal/envelope"
 )
 
 var origin = archive.Origin{Project: "staging", Database: "(default)", Prefix: "x_", Time: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
@@ -94,7 +95,7 @@ func TestAnArchiveThatWasCutOrChangedIsKnown(t *testing.T) {
 }
 
 func TestADigestIsOfEverythingThatWasRead(t *testing.T) {
-	long := strings.Repeat("x", events.MaxMessageBytes+100)
+	long := strings.Repeat("x", envelope.MaxMessageBytes+100)
 	digests := func(files ...[]byte) (all []string) {
 		var names []string
 		for i, content := range files {

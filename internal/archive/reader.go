@@ -2,7 +2,7 @@
 // CloudEvent a line, plain or gzipped (design §2).
 //
 // A Reader walks several files as one archive and says of each line where it
-// stands; what a line holds is for events.DecodeLine. A line that is too long
+// stands; what a line holds is for archived.Decode. A line that is too long
 // is a refusal of that line, and the Reader goes on behind it. A file that
 // cannot be read to its end, a gzip stream that was cut among them, is an error
 // that ends the walk: an archive is never taken to be shorter than it is.
@@ -33,6 +33,7 @@ import (
 	"sync/atomic"
 
 	"github.com/northstar-engines/realtime-registry/events"
+	"github.com/northstar-engines/realtime-registry/internal/envelope"
 	"github.com/northstar-engines/realtime-registry/internal/interruptible"
 )
 
@@ -43,7 +44,7 @@ type Line struct {
 	// Text is the line without its end. It is valid until the next line is
 	// read. Empty if Refusal is set.
 	Text []byte
-	// Refusal is set if the line exceeds events.MaxMessageBytes.
+	// Refusal is set if the line exceeds envelope.MaxMessageBytes.
 	Refusal *events.Refusal
 }
 
@@ -213,7 +214,7 @@ func readLine(input *bufio.Reader, digest io.Writer) ([]byte, *events.Refusal, e
 	}
 	return nil, &events.Refusal{
 		Reason: events.TooLarge,
-		Detail: fmt.Sprintf("line: %d bytes, more than %d", length, events.MaxMessageBytes),
+		Detail: fmt.Sprintf("line: %d bytes, more than %d", length, envelope.MaxMessageBytes),
 	}, err
 }
 
@@ -227,7 +228,7 @@ func decompress(name string, input io.Reader) (*bufio.Reader, error) {
 		return nil, err
 	}
 	if !strings.HasSuffix(name, ".gz") && !bytes.Equal(magic, []byte{0x1f, 0x8b}) {
-		return bufio.NewReaderSize(buffered, events.MaxMessageBytes+room), nil
+		return bufio.NewReaderSize(buffered, envelope.MaxMessageBytes+room), nil
 	}
 	text, err := gzip.NewReader(buffered)
 	if errors.Is(err, io.EOF) {
@@ -236,7 +237,7 @@ func decompress(name string, input io.Reader) (*bufio.Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("gunzip: %w", err)
 	}
-	return bufio.NewReaderSize(text, events.MaxMessageBytes+room), nil
+	return bufio.NewReaderSize(text, envelope.MaxMessageBytes+room), nil
 }
 
 // counter counts the bytes that are read from a file.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/events"
+	"github.com/northstar-engines/realtime-registry/internal/envelope"
 	"github.com/northstar-engines/realtime-registry/internal/observe"
 )
 
@@ -16,7 +17,8 @@ import (
 type Consumer struct {
 	transport Transport
 	opts      Options
-	decode    func(rules events.Rules, attributes map[string]string, data []byte) (events.Event, error)
+	rules     rules
+	decode    func(rules envelope.Rules, attributes map[string]string, data []byte) (events.Event, error)
 
 	admission       admission
 	ledgerAdmission admission  // of what is in the ledger's lane
@@ -45,7 +47,8 @@ func New(store Store, transport Transport, opts Options) (*Consumer, error) {
 	c := &Consumer{
 		transport: transport,
 		opts:      opts,
-		decode:    events.Rules.Decode,
+		rules:     newRules(opts),
+		decode:    decode,
 		admission: newAdmission(opts.MaxOutstandingMessages, opts.MaxOutstandingBytes),
 		intake:    make(chan *work, opts.BatchChanges),
 		resources: newLane(opts.BatchChanges, opts.Appliers),

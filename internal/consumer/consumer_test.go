@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/northstar-engines/realtime-registry/events"
+	"github.com/northstar-engines/realtime-registry/internal/envelope"
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
 )
 
@@ -62,7 +63,7 @@ func TestMemoryIsBoundedWhateverTheBacklog(t *testing.T) {
 		require.NoError(t, err)
 		decoded := atomic.Int64{}
 		decode := c.decode
-		c.decode = func(r events.Rules, a map[string]string, data []byte) (events.Event, error) {
+		c.decode = func(r envelope.Rules, a map[string]string, data []byte) (events.Event, error) {
 			decoded.Add(1)
 			return decode(r, a, data)
 		}

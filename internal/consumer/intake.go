@@ -86,7 +86,7 @@ func (c *Consumer) understand(w *work) (refusal *events.Refusal) {
 		}
 	}()
 	m := w.message
-	event, err := c.decode(c.rules(m), m.Attributes, m.Data)
+	event, err := c.decode(c.rules.of(m), m.Attributes, m.Data)
 	if errors.As(err, &refusal) {
 		return refusal
 	}
@@ -96,20 +96,6 @@ func (c *Consumer) understand(w *work) (refusal *events.Refusal) {
 	w.event = event
 	w.Changes = handlers.Changes(event)
 	return nil
-}
-
-// rules are those of the message's subscription, at the time when it was
-// published.
-func (c *Consumer) rules(m Message) events.Rules {
-	r := events.Rules{
-		Types:    c.opts.Accept[m.Subscription],
-		Sources:  c.opts.Sources,
-		NotAfter: m.PublishTime.Add(c.opts.MaxClockSkew),
-	}
-	if c.opts.MaxEventAge > 0 {
-		r.NotBefore = m.PublishTime.Add(-c.opts.MaxEventAge)
-	}
-	return r
 }
 
 // panicked is called in a deferred function that has recovered. The refusal

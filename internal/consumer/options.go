@@ -63,7 +63,7 @@ type Options struct {
 	// others are refused as unknown_type. One without any carries every type.
 	Accept map[string][]events.Type
 
-	// Sources are patterns of the sources that may send a type (events.Rules);
+	// Sources are patterns of the sources that may send a type (envelope.Rules);
 	// others are refused as foreign_source. A type without any: every source.
 	Sources map[events.Type][]string
 

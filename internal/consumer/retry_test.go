@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/northstar-engines/realtime-registry/events"
+	"github.com/northstar-engines/realtime-registry/internal/envelope"
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
@@ -142,7 +143,7 @@ func TestAPanicRefusesOnlyTheMessageThatCausedIt(t *testing.T) {
 		c, err := New(s, l, Options{})
 		require.NoError(t, err)
 		decode := c.decode
-		c.decode = func(r events.Rules, a map[string]string, data []byte) (events.Event, error) {
+		c.decode = func(r envelope.Rules, a map[string]string, data []byte) (events.Event, error) {
 			if string(data) == "boom" {
 				panic("nil map")
 			}

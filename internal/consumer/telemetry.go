@@ -13,6 +13,7 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/events"
 	"github.com/northstar-engines/realtime-registry/handlers"
+	"github.com/northstar-engines/realtime-registry/internal/envelope"
 	"github.com/northstar-engines/realtime-registry/internal/observe"
 )
 
@@ -48,7 +49,7 @@ var (
 	eventTypes = events.PublishedTypes()
 	types      = observe.Values("event.type", append([]events.Type{unknownType}, eventTypes...)...)
 	outcomes   = observe.Values("outcome", handlers.Applied, handlers.Duplicate, handlers.Inapplicable, handlers.Refused, handlers.Transient)
-	reasons    = observe.Values("reason", events.Reasons()...)
+	reasons    = observe.Values("reason", envelope.Reasons()...)
 )
 
 func newTelemetry(o Options, outstanding func() int64) (*telemetry, error) {

@@ -17,6 +17,7 @@ import (
 	nooptrace "go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/northstar-engines/realtime-registry/events"
+	"github.com/northstar-engines/realtime-registry/internal/envelope"
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	logging "github.com/northstar-engines/realtime-registry/internal/telemetry"
 )
@@ -255,7 +256,7 @@ func TestCountersOfMessagesAndDeadLettersStartAt0(t *testing.T) {
 			}
 		}
 	}
-	letters := len(events.Reasons())
+	letters := len(envelope.Reasons())
 	require.Equal(t, map[string]int{
 		"registry.events":                   (len(events.PublishedTypes()) + 1) * (4 + letters), // types and unknown, and outcomes of which refused has reasons
 		"registry.dead_letters":             letters,

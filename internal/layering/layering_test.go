@@ -22,7 +22,7 @@ const module = "github.com/northstar-engines/realtime-registry/"
 
 // pure are the packages that know neither a product nor the clock: times are
 // arguments.
-var pure = []string{"registry", "internal/ownership", "events", "schemas", "handlers", "internal/reference"}
+var pure = []string{"registry", "internal/ownership", "events", "internal/envelope", "internal/archived", "schemas", "handlers", "internal/reference"}
 
 type goPackage struct {
 	ImportPath, Name, Dir string

@@ -14,6 +14,7 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
 	"github.com/northstar-engines/realtime-registry/events"
+	"github.com/northstar-engines/realtime-registry/internal/archived"
 	admin "github.com/northstar-engines/realtime-registry/internal/pubsubadmin"
 )
 
@@ -178,7 +179,7 @@ func TestEventsArePublishedToTheTopicsOfTheirTypesAndEachIsConfirmed(t *testing.
 	canvas := events.Event{ID: "c1", Source: "//nexus/test", Time: time.Now().UTC(),
 		Data: events.CanvasCreated{TenantID: "t_a", CanvasID: "cv_1"}}
 	require.NoError(t, p.Publish(t.Context(), canvas, count))
-	require.ErrorContains(t, p.Publish(t.Context(), events.Event{ID: "a", Data: events.Asserted{}}, count), "archives only")
+	require.ErrorContains(t, p.Publish(t.Context(), events.Event{ID: "a", Data: archived.Asserted{}}, count), "archives only")
 	p.Close()
 	require.EqualValues(t, n+1, confirmed.Load())
 	require.EqualValues(t, 1, failed.Load(), "the topic for canvases was not provisioned here")
@@ -198,7 +199,7 @@ func TestALineIsPublishedWithAllThatItSays(t *testing.T) {
 	c := provisioned(t)
 	p := admin.NewPublisher(c)
 	line := []byte(`{"specversion":"1.0","id":"l1","source":"//n","type":"nexus.thread.created.v1","time":"2024-01-01T00:00:00Z","ext":"x","data":{"tenant_id":"t_a","thread_id":"th","title":"ours to keep"}}`)
-	event, err := events.DecodeLine(line, time.Now())
+	event, err := archived.Decode(line, time.Now())
 	require.NoError(t, err)
 	want := string(line)
 	require.NoError(t, p.PublishLine(t.Context(), event, line, func(err error) { require.NoError(t, err) }))

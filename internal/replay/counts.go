@@ -3,6 +3,7 @@ package replay
 import (
 	"github.com/northstar-engines/realtime-registry/events"
 	"github.com/northstar-engines/realtime-registry/handlers"
+	"github.com/northstar-engines/realtime-registry/internal/archived"
 )
 
 // What is what a line says, as reports have it.
@@ -34,11 +35,11 @@ func (it *item) what() What {
 			return TenantMoves
 		}
 		return ResourceMoves
-	case events.Claimed:
+	case archived.Claimed:
 		return Claims
-	case events.Asserted:
+	case archived.Asserted:
 		return PlainSets
-	case events.Retracted:
+	case archived.Retracted:
 		return Retractions
 	}
 	return NotUnderstood

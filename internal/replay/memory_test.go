@@ -28,9 +28,9 @@ func TestADryRunCountsTheSameInLittleMemory(t *testing.T) {
 		}
 	}
 	lines = append(lines, tenantMoved(5000, "t_a", "t_z"))
-	_, _, err := run(t, store, archived(t, before...))
+	_, _, err := run(t, store, archiveOf(t, before...))
 	require.NoError(t, err)
-	file := archived(t, lines...)
+	file := archiveOf(t, lines...)
 	const little = 20_000
 	dry := func(most int) (replay.Counts, replay.Effect) {
 		d, err := replay.NewDryRun(t.Context(), store)

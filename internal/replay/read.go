@@ -11,6 +11,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/events"
 	"github.com/northstar-engines/realtime-registry/handlers"
 	"github.com/northstar-engines/realtime-registry/internal/archive"
+	"github.com/northstar-engines/realtime-registry/internal/archived"
 	"github.com/northstar-engines/realtime-registry/internal/consumer"
 )
 
@@ -116,11 +117,11 @@ func (r *replay) understand(it *item, text []byte) (refusal *events.Refusal) {
 // notAsked returns a refusal of what only an option applies, or nil.
 func (r *replay) notAsked(e events.Event) *events.Refusal {
 	switch e.Data.(type) {
-	case events.Retracted:
+	case archived.Retracted:
 		if !r.o.Retractions {
 			return &events.Refusal{Reason: NotAsked, Detail: "the retraction of a move: --with-retractions applies it"}
 		}
-	case events.Asserted:
+	case archived.Asserted:
 		if !r.o.Assertions {
 			return &events.Refusal{Reason: NotAsked, Detail: "a plain set: --with-assertions applies it"}
 		}

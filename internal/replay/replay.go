@@ -34,6 +34,7 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/events"
 	"github.com/northstar-engines/realtime-registry/internal/archive"
+	"github.com/northstar-engines/realtime-registry/internal/archived"
 	"github.com/northstar-engines/realtime-registry/internal/consumer"
 	"github.com/northstar-engines/realtime-registry/internal/governor"
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
@@ -118,7 +119,7 @@ func newReplay(store consumer.Store, o Options) *replay {
 	}
 	return &replay{
 		o:          o,
-		decodeLine: events.DecodeLine,
+		decodeLine: archived.Decode,
 		governor:   governor.New(o.Rate),
 		applier:    consumer.Applier{Store: store, CommitTimeout: commitTimeout, RetryBudget: o.RetryFor},
 		watermark:  newWatermark(o.Resume),

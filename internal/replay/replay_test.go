@@ -20,6 +20,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/events"
 	"github.com/northstar-engines/realtime-registry/handlers"
 	"github.com/northstar-engines/realtime-registry/internal/archive"
+	"github.com/northstar-engines/realtime-registry/internal/archived"
 	"github.com/northstar-engines/realtime-registry/internal/consumer"
 	"github.com/northstar-engines/realtime-registry/internal/governor"
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
@@ -43,8 +44,8 @@ func tenantMoved(n int, from, to string, threads ...int) events.Event {
 	return events.Event{ID: fmt.Sprint("m", n), Source: "//nexus", Time: time.Unix(int64(n), 0).UTC(), Data: data}
 }
 
-// archived writes events, and lines that are none, to a file.
-func archived(t *testing.T, lines ...any) string {
+// archiveOf writes events, and lines that are none, to a file.
+func archiveOf(t *testing.T, lines ...any) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "events.ndjson.gz")
 	w, err := archive.Create(name, nil)
@@ -82,8 +83,8 @@ func mixture() []any {
 		tenantMoved(101, "t_nobody", "t_b", 5),
 		tenantMoved(102, "t_a", "t_c"),
 		tenantMoved(103, "t_c", "t_d"),
-		events.NewRetracted("//nexus", "m103", "ops", "", time.Unix(600, 0)),
-		events.NewAsserted("t_p", events.ResourceRef{Kind: "thread", ID: "th-6"}, time.Unix(700, 0)),
+		archived.NewRetracted("//nexus", "m103", "ops", "", time.Unix(600, 0)),
+		archived.NewAsserted("t_p", events.ResourceRef{Kind: "thread", ID: "th-6"}, time.Unix(700, 0)),
 	)
 }
 
@@ -110,7 +111,7 @@ func export(t *testing.T, s ownership.Store) string {
 }
 
 func TestReplayAppliesWhatTheWorkerWouldAndCountsIt(t *testing.T) {
-	s, file := memregistry.New(), archived(t, mixture()...)
+	s, file := memregistry.New(), archiveOf(t, mixture()...)
 	counts, refused, err := run(t, s, file)
 	require.NoError(t, err)
 	require.Equal(t, replay.Counts{
@@ -143,7 +144,7 @@ func TestReplayAppliesWhatTheWorkerWouldAndCountsIt(t *testing.T) {
 }
 
 func TestADryRunCountsWhatReplayWouldAndWritesNothing(t *testing.T) {
-	s, file := memregistry.New(), archived(t, mixture()...)
+	s, file := memregistry.New(), archiveOf(t, mixture()...)
 	dry := func() (replay.Counts, replay.Effect) {
 		d, err := replay.NewDryRun(t.Context(), s)
 		require.NoError(t, err)
@@ -163,7 +164,7 @@ func TestADryRunCountsWhatReplayWouldAndWritesNothing(t *testing.T) {
 	require.Len(t, effect.TenantMoves, 1)
 
 	half := mixture()[:20]
-	_, _, err := run(t, s, archived(t, half...))
+	_, _, err := run(t, s, archiveOf(t, half...))
 	require.NoError(t, err)
 	_, effect = dry()
 	require.Equal(t, 20, effect.Registered[registry.Thread])
@@ -200,7 +201,7 @@ func (f *failing) Apply(ctx context.Context, changes []ownership.Change) []owner
 }
 
 func TestAReplayThatEndedGoesOnBehindItsCheckpoint(t *testing.T) {
-	whole, file := memregistry.New(), archived(t, mixture()...)
+	whole, file := memregistry.New(), archiveOf(t, mixture()...)
 	want, _, err := run(t, whole, file)
 	require.NoError(t, err)
 	for calls := range int32(8) {
@@ -224,7 +225,7 @@ func TestAReplayThatEndedGoesOnBehindItsCheckpoint(t *testing.T) {
 // What fails when all lines are applied (the file of refused lines cannot be
 // closed) leaves the last checkpoint, at the last line.
 func TestACheckpointAtTheLastLineIsGoneOnWith(t *testing.T) {
-	s, file := memregistry.New(), archived(t, mixture()...)
+	s, file := memregistry.New(), archiveOf(t, mixture()...)
 	var last replay.Checkpoint
 	want, _, err := run(t, s, file, func(o *replay.Options) { o.Save = func(c replay.Checkpoint) error { last = c; return nil } })
 	require.NoError(t, err)
@@ -285,7 +286,7 @@ func TestWhatIsSkippedIsProvedToBeWhatWasApplied(t *testing.T) {
 	for i := range 50 {
 		lines = append(lines, created(i, "t_a"))
 	}
-	first, second := archived(t, lines[:20]...), archived(t, lines[20:]...)
+	first, second := archiveOf(t, lines[:20]...), archiveOf(t, lines[20:]...)
 	var at replay.Checkpoint
 	stop := errors.New("stop")
 	_, err := replay.Run(t.Context(), memregistry.New(), open(t, first, second), replay.Options{Rate: governor.Unlimited, Batch: 7, Appliers: 1,
@@ -316,8 +317,8 @@ func TestWhatIsSkippedIsProvedToBeWhatWasApplied(t *testing.T) {
 
 	was := func(name string) []byte { text, err := os.ReadFile(name); require.NoError(t, err); return text }
 	for _, changed := range []struct{ name, from string }{
-		{first, archived(t, append([]any{created(0, "t_b")}, lines[1:20]...)...)},
-		{second, archived(t, append(append([]any{}, lines[20:30]...), append([]any{created(30, "t_b")}, lines[31:]...)...)...)},
+		{first, archiveOf(t, append([]any{created(0, "t_b")}, lines[1:20]...)...)},
+		{second, archiveOf(t, append(append([]any{}, lines[20:30]...), append([]any{created(30, "t_b")}, lines[31:]...)...)...)},
 	} {
 		before := was(changed.name)
 		require.NoError(t, os.WriteFile(changed.name, was(changed.from), 0o600))
@@ -327,14 +328,14 @@ func TestWhatIsSkippedIsProvedToBeWhatWasApplied(t *testing.T) {
 		require.NoError(t, os.WriteFile(changed.name, before, 0o600))
 	}
 
-	_, _, err = run(t, memregistry.New(), archived(t, created(1, "t_a")), func(o *replay.Options) {
+	_, _, err = run(t, memregistry.New(), archiveOf(t, created(1, "t_a")), func(o *replay.Options) {
 		o.Resume.Position = replay.Position{File: "x", Line: 7}
 	})
 	require.ErrorContains(t, err, "x:7")
 }
 
 func TestRetractionsAndPlainSetsAreAppliedWhereAskedForOnly(t *testing.T) {
-	s, file := memregistry.New(), archived(t, mixture()...)
+	s, file := memregistry.New(), archiveOf(t, mixture()...)
 	_, refused, err := run(t, s, file, func(o *replay.Options) { o.Retractions, o.Assertions = false, false })
 	require.NoError(t, err)
 	details := map[string]events.Reason{}
@@ -355,10 +356,10 @@ func TestRetractionsAndPlainSetsAreAppliedWhereAskedForOnly(t *testing.T) {
 
 func TestWhatALineDisplacedIsNamed(t *testing.T) {
 	s := memregistry.New()
-	_, _, err := run(t, s, archived(t, created(5, "t_prod"), created(6, "t_prod")))
+	_, _, err := run(t, s, archiveOf(t, created(5, "t_prod"), created(6, "t_prod")))
 	require.NoError(t, err)
 	earlier := events.Event{ID: "staging", Source: "//nexus", Time: time.Unix(1, 0).UTC(), Data: events.ThreadCreated{TenantID: "t_staging", ThreadID: "th-5"}}
-	file := archived(t, created(6, "t_prod"), earlier)
+	file := archiveOf(t, created(6, "t_prod"), earlier)
 	for _, want := range []int{1, 0} { // once, and not again
 		var named []replay.Displaced
 		_, _, err = run(t, s, file, func(o *replay.Options) {
@@ -377,11 +378,11 @@ func TestWhatALineDisplacedIsNamed(t *testing.T) {
 // When it is replayed again, what has displaced it is a duplicate.
 func TestWhatALineDisplacedIsNamedAlsoIfItsBatchIsGivenUp(t *testing.T) {
 	store := memregistry.New()
-	_, _, err := run(t, store, archived(t, created(5, "t_prod")))
+	_, _, err := run(t, store, archiveOf(t, created(5, "t_prod")))
 	require.NoError(t, err)
 	earlier := events.Event{ID: "staging", Source: "//nexus", Time: time.Unix(1, 0).UTC(), Data: events.ThreadCreated{TenantID: "t_staging", ThreadID: "th-5"}}
 	var named []replay.Displaced
-	_, _, err = run(t, partly{store, "th-6"}, archived(t, earlier, created(6, "t_prod")), func(o *replay.Options) {
+	_, _, err = run(t, partly{store, "th-6"}, archiveOf(t, earlier, created(6, "t_prod")), func(o *replay.Options) {
 		o.Displaced = func(d replay.Displaced) error { named = append(named, d); return nil }
 	})
 	require.ErrorIs(t, err, registry.ErrUnavailable)
@@ -409,7 +410,7 @@ func (p partly) Apply(ctx context.Context, changes []ownership.Change) []ownersh
 
 func TestAFailureThatPassesIsNoFailure(t *testing.T) {
 	s := &flaky{Store: memregistry.New()}
-	counts, _, err := run(t, s, archived(t, mixture()...), func(o *replay.Options) { o.RetryFor = time.Minute })
+	counts, _, err := run(t, s, archiveOf(t, mixture()...), func(o *replay.Options) { o.RetryFor = time.Minute })
 	require.NoError(t, err)
 	require.Equal(t, 2, counts.Of(handlers.Refused))
 	require.Positive(t, s.failures.Load())
@@ -418,7 +419,7 @@ func TestAFailureThatPassesIsNoFailure(t *testing.T) {
 func TestAReplayThatMustNotWriteSaysSoAtOnce(t *testing.T) {
 	s := memregistry.New()
 	storetest.Outside{DB: s.DB()}.SetHead("min_writer", ownership.Format+1)
-	_, _, err := run(t, s, archived(t, mixture()...), func(o *replay.Options) { o.RetryFor = time.Hour })
+	_, _, err := run(t, s, archiveOf(t, mixture()...), func(o *replay.Options) { o.RetryFor = time.Hour })
 	require.ErrorIs(t, err, registry.ErrIncompatible)
 }
 
@@ -443,7 +444,7 @@ func TestAnErrorOfTheReaderOrOfTheNotesEndsTheReplay(t *testing.T) {
 	require.ErrorContains(t, err, name)
 
 	full := errors.New("disk full")
-	_, _, err = run(t, memregistry.New(), archived(t, "nonsense"), func(o *replay.Options) {
+	_, _, err = run(t, memregistry.New(), archiveOf(t, "nonsense"), func(o *replay.Options) {
 		o.Refused = func(replay.Refusal) error { return full }
 	})
 	require.ErrorIs(t, err, full)
@@ -452,11 +453,11 @@ func TestAnErrorOfTheReaderOrOfTheNotesEndsTheReplay(t *testing.T) {
 
 func TestADryRunCountsWhatMovesOfTenantsDoToResourcesThatTheArchiveDoesNotName(t *testing.T) {
 	s := memregistry.New()
-	_, _, err := run(t, s, archived(t, created(1, "t_a"), created(2, "t_a"), created(3, "t_a"), created(4, "t_b"), created(9, "t_x"),
+	_, _, err := run(t, s, archiveOf(t, created(1, "t_a"), created(2, "t_a"), created(3, "t_a"), created(4, "t_b"), created(9, "t_x"),
 		tenantMoved(50, "t_x", "t_y")))
 	require.NoError(t, err)
-	file := archived(t, created(3, "t_a"), created(5, "t_a"), tenantMoved(100, "t_a", "t_b"), tenantMoved(2, "t_b", "t_c"),
-		events.NewRetracted("//nexus", "m50", "ops", "", time.Unix(600, 0)))
+	file := archiveOf(t, created(3, "t_a"), created(5, "t_a"), tenantMoved(100, "t_a", "t_b"), tenantMoved(2, "t_b", "t_c"),
+		archived.NewRetracted("//nexus", "m50", "ops", "", time.Unix(600, 0)))
 	dry := func() (replay.Effect, rewrite.Plan) {
 		d, err := replay.NewDryRun(t.Context(), s)
 		require.NoError(t, err)

@@ -126,7 +126,7 @@ func (f createFlow) publish(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
-	event, err := events.DecodeLine(line, time.Now())
+	event, err := events.Decode(nil, line, time.Now()) // in structured mode
 	if err != nil {
 		return err
 	}

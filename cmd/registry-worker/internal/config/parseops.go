@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/northstar-engines/realtime-registry/events"
+	"github.com/northstar-engines/realtime-registry/internal/envelope"
 	"github.com/northstar-engines/realtime-registry/internal/governor"
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
@@ -77,8 +78,8 @@ func reasons(to func(*Config) *[]events.Reason) parser {
 	return func(c *Config, value string) error {
 		for word := range list(value) {
 			reason := events.Reason(strings.ToLower(word))
-			if !slices.Contains(events.Reasons(), reason) {
-				return fmt.Errorf("%s: want reasons, by comma: %s", quote(word), join(events.Reasons()))
+			if !slices.Contains(envelope.Reasons(), reason) {
+				return fmt.Errorf("%s: want reasons, by comma: %s", quote(word), join(envelope.Reasons()))
 			}
 			*to(c) = append(*to(c), reason)
 		}

@@ -12,9 +12,9 @@ import (
 	"os"
 	"time"
 
-	"github.com/northstar-engines/realtime-registry/events"
 	"github.com/northstar-engines/realtime-registry/handlers"
 	"github.com/northstar-engines/realtime-registry/internal/archive"
+	"github.com/northstar-engines/realtime-registry/internal/archived"
 	"github.com/northstar-engines/realtime-registry/internal/reference"
 )
 
@@ -42,7 +42,7 @@ func run(files []string) error {
 		if line.Refusal != nil {
 			return fmt.Errorf("%s:%d: %w", line.File, line.Number, line.Refusal)
 		}
-		event, err := events.DecodeLine(line.Text, time.Now())
+		event, err := archived.Decode(line.Text, time.Now())
 		if err != nil {
 			return fmt.Errorf("%s:%d: %w", line.File, line.Number, err)
 		}

@@ -1,4 +1,4 @@
-package events
+package envelope
 
 import (
 	"bytes"
@@ -36,7 +36,7 @@ func parse(text []byte) (any, error) {
 		return nil, fmt.Errorf("not JSON: %w", err)
 	}
 	if membersIn(text) != members(tree) {
-		return nil, fmt.Errorf("the name %s occurs twice in one object", shorten(repeatedName(text)))
+		return nil, fmt.Errorf("the name %s occurs twice in one object", Shorten(repeatedName(text)))
 	}
 	return tree, nil
 }

@@ -1,4 +1,4 @@
-package events
+package envelope
 
 import (
 	"errors"
@@ -15,21 +15,17 @@ import (
 // ones, so that an event from an archive could not be published otherwise.
 const MaxAttributeBytes = 1024
 
-var (
-	publishedTypes = setOf(PublishedTypes()...)
-	archivedTypes  = setOf(append(PublishedTypes(), ClaimedType, AssertedType, RetractedType)...)
-)
+// Envelope is a CloudEvent that has passed every check, whatever its type means.
+type Envelope struct {
+	ID, Source, Type string
+	Time             time.Time // UTC, to the nanosecond
+	Data             map[string]any
 
-func setOf(types ...Type) map[Type]bool {
-	set := map[Type]bool{}
-	for _, t := range types {
-		set[t] = true
-	}
-	return set
+	Subject, DataSchema, TraceParent string // "" if absent
 }
 
-// envelope is an event of either mode before it was checked.
-type envelope struct {
+// message is an event of either mode before it was checked.
+type message struct {
 	attributes map[string]string // by their CloudEvents names
 	prefix     string            // of those names in the message: "ce-" in binary mode
 	payload    payload
@@ -43,21 +39,21 @@ type payload struct {
 	tree    any
 }
 
-// event checks the envelope and then the data, in the order of the package
-// comment.
-func (e envelope) event(r Rules) (Event, error) {
+// envelope checks the attributes and then the data, in the order of the comment on
+// package events.
+func (e message) envelope(r Rules) (Envelope, error) {
 	if version := e.attributes["specversion"]; version != "1.0" {
-		return Event{}, e.malformed("specversion", shorten(version)+` is not "1.0"`)
+		return Envelope{}, e.malformed("specversion", Shorten(version)+` is not "1.0"`)
 	}
 	for _, name := range []string{"id", "source", "type", "time"} {
 		if e.attributes[name] == "" {
-			return Event{}, e.malformed(name, "missing or empty")
+			return Envelope{}, e.malformed(name, "missing or empty")
 		}
 	}
 	for _, name := range contextAttributes {
-		problem := textProblem(e.attributes[name])
+		problem := TextProblem(e.attributes[name])
 		if problem != "" && requiredAttributes[name] {
-			return Event{}, e.malformed(name, problem)
+			return Envelope{}, e.malformed(name, problem)
 		}
 		if problem != "" {
 			e.attributes[name] = ""
@@ -65,19 +61,20 @@ func (e envelope) event(r Rules) (Event, error) {
 	}
 	at, problem := parseTime(e.attributes["time"])
 	if problem != "" {
-		return Event{}, e.malformed("time", problem)
+		return Envelope{}, e.malformed("time", problem)
 	}
-	typ := Type(e.attributes["type"])
+	typ := e.attributes["type"]
 	if err := r.judge(e, typ, at); err != nil {
-		return Event{}, err
+		return Envelope{}, err
 	}
-	data, err := e.payload.data(typ, r.archive)
+	data, err := e.payload.data(typ, r.Archived)
 	if err != nil {
-		return Event{}, err
+		return Envelope{}, err
 	}
-	return Event{
+	return Envelope{
 		ID:          e.attributes["id"],
 		Source:      e.attributes["source"],
+		Type:        typ,
 		Time:        at,
 		Data:        data,
 		Subject:     e.attributes["subject"],
@@ -86,24 +83,24 @@ func (e envelope) event(r Rules) (Event, error) {
 	}, nil
 }
 
-func (e envelope) malformed(name, problem string) error {
-	return refuse(Malformed, "%s%s: %s", e.prefix, name, problem)
+func (e message) malformed(name, problem string) error {
+	return Refuse(Malformed, "%s%s: %s", e.prefix, name, problem)
 }
 
-// textProblem says why the value cannot be that of an attribute, or "".
+// TextProblem says why the value cannot be that of an attribute; "" if it can.
 // CloudEvents 1.0, "Type System", forbids control characters and lone
 // surrogates. The replacement character is what decoders put in place of those
 // and of broken UTF-8: two ids could have become one.
-func textProblem(value string) string {
+func TextProblem(value string) string {
 	switch {
 	case len(value) > MaxAttributeBytes:
 		return "longer than 1024 bytes"
 	case !utf8.ValidString(value):
 		return "not UTF-8"
 	case strings.ContainsFunc(value, unicode.IsControl):
-		return "a control character in " + shorten(value)
+		return "a control character in " + Shorten(value)
 	case strings.ContainsRune(value, utf8.RuneError):
-		return "damaged text in " + shorten(value)
+		return "damaged text in " + Shorten(value)
 	}
 	return ""
 }
@@ -119,7 +116,7 @@ var rfc3339 = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]
 func parseTime(text string) (at time.Time, problem string) {
 	upper := strings.ToUpper(text)
 	if !rfc3339.MatchString(upper) {
-		return at, shorten(text) + " is not an RFC 3339 time"
+		return at, Shorten(text) + " is not an RFC 3339 time"
 	}
 	const seconds = len("2016-12-31T23:59:")
 	leaps := upper[seconds:seconds+2] == "60"
@@ -128,47 +125,47 @@ func parseTime(text string) (at time.Time, problem string) {
 	}
 	at, err := time.Parse(time.RFC3339Nano, upper)
 	if err != nil {
-		return at, shorten(text) + " is not an RFC 3339 time"
+		return at, Shorten(text) + " is not an RFC 3339 time"
 	}
 	at = at.UTC()
 	if leaps {
 		month, day := at.Month(), at.Day()
 		if at.Format(time.TimeOnly) != "23:59:59" || (month != time.June || day != 30) && (month != time.December || day != 31) {
-			return at, shorten(text) + " is a leap second where there can be none (RFC 3339, section 5.7)"
+			return at, Shorten(text) + " is a leap second where there can be none (RFC 3339, section 5.7)"
 		}
 		at = at.Add(time.Second)
 	}
 	if at.IsZero() || at.Year() < 1 || at.Year() > 9999 {
-		return at, shorten(text) + " is not within the years 1 to 9999, or is the zero time"
+		return at, Shorten(text) + " is not within the years 1 to 9999, or is the zero time"
 	}
 	return at, ""
 }
 
 // data checks the payload against the type's schema. What an archive has may be
 // from before the schema was as strict as it is.
-func (p payload) data(typ Type, archived bool) (Data, error) {
+func (p payload) data(typ string, archived bool) (map[string]any, error) {
 	if !p.present {
-		return nil, refuse(Schema, "data: missing")
+		return nil, Refuse(Schema, "data: missing")
 	}
 	if p.size > MaxDataBytes {
-		return nil, refuse(TooLarge, "data: %d bytes, more than %d", p.size, MaxDataBytes)
+		return nil, Refuse(TooLarge, "data: %d bytes, more than %d", p.size, MaxDataBytes)
 	}
 	tree := p.tree
 	if p.raw != nil {
 		var err error
 		if tree, err = parse(p.raw); err != nil {
-			return nil, refuse(Malformed, "data: %v", err)
+			return nil, Refuse(Malformed, "data: %v", err)
 		}
 	}
 	if archived {
-		tree = schemas.Archived(string(typ), tree)
+		tree = schemas.Archived(typ, tree)
 	}
-	if err := schemas.Validate(string(typ), tree); err != nil {
+	if err := schemas.Validate(typ, tree); err != nil {
 		var faults schemas.Faults
 		if !errors.As(err, &faults) {
-			return nil, refuse(UnknownType, "type: %v", err)
+			return nil, Refuse(UnknownType, "type: %v", err)
 		}
 		return nil, &Refusal{Reason: Schema, Detail: faults.Error()}
 	}
-	return newData(typ, tree.(map[string]any))
+	return tree.(map[string]any), nil
 }

@@ -1,4 +1,4 @@
-package events
+package envelope
 
 import (
 	"slices"
@@ -6,52 +6,52 @@ import (
 	"time"
 )
 
+// ArchiveSource is the source of the events that occur in archives only.
+const ArchiveSource = "registry"
+
 // Rules say who may say what: what a message may be, beside what is asked of
 // every event. They are those of the subscription that it came from.
 type Rules struct {
-	// Types that it carries. nil: every one that may be published.
-	Types []Type
+	// Known are the types that there are.
+	Known []string
+	// Types are those that the subscription carries. nil: every one.
+	Types []string
 	// Sources are patterns of those that may send a type; * stands for any text.
 	// A type without any may come from everybody. The registry's own source,
-	// ArchiveSource, is never taken.
-	Sources map[Type][]string
+	// ArchiveSource, is taken from archives only.
+	Sources map[string][]string
 	// NotAfter and NotBefore bound the event's time. They come from the time at
 	// which the message was published, which no publisher can choose. A zero
 	// NotBefore is no bound.
 	NotAfter, NotBefore time.Time
 
-	archive bool // a line of an archive: any type and source
+	// Archived is set for a line of an archive, which may be from before a schema
+	// was as strict as it is.
+	Archived bool
 }
 
 // judge refuses what the rules do not allow. The order is that of the package
 // comment.
-func (r Rules) judge(e envelope, typ Type, at time.Time) error {
+func (r Rules) judge(e message, typ string, at time.Time) error {
 	source := e.attributes["source"]
 	switch {
-	case !r.known(typ):
-		return refuse(UnknownType, "%stype: %s is not taken here", e.prefix, shorten(string(typ)))
+	case !slices.Contains(r.Known, typ):
+		return Refuse(UnknownType, "%stype: %s is not taken here", e.prefix, Shorten(typ))
 	case r.Types != nil && !slices.Contains(r.Types, typ):
-		return refuse(UnknownType, "%stype: %s is not taken from this subscription, which carries %s", e.prefix, shorten(string(typ)), joined(r.Types))
-	case !r.archive && source == ArchiveSource:
-		return refuse(ForeignSource, "%ssource: %q is the registry itself, which publishes nothing", e.prefix, source)
+		return Refuse(UnknownType, "%stype: %s is not taken from this subscription, which carries %s", e.prefix, Shorten(typ), strings.Join(r.Types, ", "))
+	case !r.Archived && source == ArchiveSource:
+		return Refuse(ForeignSource, "%ssource: %q is the registry itself, which publishes nothing", e.prefix, source)
 	case !r.maySend(source, typ):
-		return refuse(ForeignSource, "%ssource: %s may not send %s", e.prefix, shorten(source), typ)
+		return Refuse(ForeignSource, "%ssource: %s may not send %s", e.prefix, Shorten(source), typ)
 	case at.After(r.NotAfter):
-		return refuse(FromFuture, "%stime: %s is after %s", e.prefix, formatTime(at), formatTime(r.NotAfter))
+		return Refuse(FromFuture, "%stime: %s is after %s", e.prefix, at.UTC().Format(time.RFC3339Nano), r.NotAfter.UTC().Format(time.RFC3339Nano))
 	case at.Before(r.NotBefore):
-		return refuse(FromPast, "%stime: %s is before %s", e.prefix, formatTime(at), formatTime(r.NotBefore))
+		return Refuse(FromPast, "%stime: %s is before %s", e.prefix, at.UTC().Format(time.RFC3339Nano), r.NotBefore.UTC().Format(time.RFC3339Nano))
 	}
 	return nil
 }
 
-func (r Rules) known(typ Type) bool {
-	if r.archive {
-		return archivedTypes[typ]
-	}
-	return publishedTypes[typ]
-}
-
-func (r Rules) maySend(source string, typ Type) bool {
+func (r Rules) maySend(source, typ string) bool {
 	patterns := r.Sources[typ]
 	return len(patterns) == 0 || slices.ContainsFunc(patterns, func(p string) bool { return matches(p, source) })
 }
@@ -78,12 +78,4 @@ func matches(pattern, text string) bool {
 		}
 		text, rest = after, behind
 	}
-}
-
-func joined(types []Type) string {
-	texts := make([]string, len(types))
-	for i, t := range types {
-		texts[i] = string(t)
-	}
-	return strings.Join(texts, ", ")
 }
