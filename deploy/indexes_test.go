@@ -17,6 +17,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/governor"
 	"github.com/northstar-engines/realtime-registry/internal/limits"
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
+	"github.com/northstar-engines/realtime-registry/internal/storetest"
 	quotastore "github.com/northstar-engines/realtime-registry/quota/fsquota"
 	"github.com/northstar-engines/realtime-registry/registry"
 	registrystore "github.com/northstar-engines/realtime-registry/registry/fsregistry"
@@ -183,7 +184,7 @@ func useRegistry(t *testing.T, p emulatortest.Project) {
 		require.Equal(t, ownership.Applied, o.Kind, o.Err)
 	}
 	require.Equal(t, ownership.Applied, s.Apply(ctx, []ownership.Change{ownership.Retraction(ownership.Version{Source: "//test", ID: "e4"}, "somebody", "")})[0].Kind)
-	_, err = s.LeaseJob(ctx, "worker", time.Minute)
+	_, err = storetest.LeaseJob(ctx, s, "worker", time.Minute)
 	require.NoError(t, err)
 	_, err = s.Finish(ctx) // from now on the feed goes into shards
 	require.NoError(t, err)

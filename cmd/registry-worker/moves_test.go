@@ -16,6 +16,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/events"
 	"github.com/northstar-engines/realtime-registry/internal/archived"
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
+	"github.com/northstar-engines/realtime-registry/internal/storetest"
 	"github.com/northstar-engines/realtime-registry/registry"
 	"github.com/northstar-engines/realtime-registry/registry/fsregistry"
 )
@@ -275,7 +276,7 @@ func TestAParkedRewritingIsShownAndTakenUpAgain(t *testing.T) {
 	c := onEmulators(t)
 	c.replay(append(threads("t_a", "th", 3), tenantMoved("m", "2024-02-01T00:00:00Z", "t_a", "t_b"))...)
 	store := c.open()
-	job, err := store.LeaseJob(t.Context(), "some-worker", time.Minute)
+	job, err := storetest.LeaseJob(t.Context(), store, "some-worker", time.Minute)
 	require.NoError(t, err)
 	for range ownership.MostTries {
 		job.Entry.Rewriting = job.Entry.Rewriting.FailedAt(job.Now, "the query is\nrefused", false)
@@ -283,12 +284,13 @@ func TestAParkedRewritingIsShownAndTakenUpAgain(t *testing.T) {
 	_, err = store.SaveJob(t.Context(), job)
 	require.NoError(t, err)
 
+	require.NoError(t, storetest.ReleaseLease(t.Context(), store, "some-worker"))
 	list := c.run(exitDone, "moves", "list").Stdout.String()
 	require.Contains(t, list, "parked "+job.Now.Format("2006-01-02T15:04"))
 	require.Contains(t, list, `after 10 tries`)
 	require.Contains(t, list, `the query is\nrefused`)
 	require.NotNil(t, c.rewriting()["m"].Rewriting.ParkedAt)
-	_, err = store.LeaseJob(t.Context(), "another", time.Minute)
+	_, err = storetest.LeaseJob(t.Context(), store, "another", time.Minute)
 	require.ErrorIs(t, err, ownership.ErrNoJob)
 
 	require.Contains(t, c.run(exitDone, "moves", "resume", "m").Stderr.String(), "queued")
@@ -297,7 +299,7 @@ func TestAParkedRewritingIsShownAndTakenUpAgain(t *testing.T) {
 	require.Equal(t, ownership.RewritingQueued, resumed.State)
 	require.Contains(t, c.run(exitDone, "moves", "resume", "m").Stderr.String(), "is not parked: it is queued")
 	require.Contains(t, c.run(exitFault, "moves", "resume", "n").Stderr.String(), "no move of a whole tenant")
-	_, err = store.LeaseJob(t.Context(), "another", time.Minute)
+	_, err = storetest.LeaseJob(t.Context(), store, "another", time.Minute)
 	require.NoError(t, err)
 }
 

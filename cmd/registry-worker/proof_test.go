@@ -28,6 +28,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/archive"
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/internal/reference"
+	"github.com/northstar-engines/realtime-registry/internal/storetest"
 	"github.com/northstar-engines/realtime-registry/registry"
 	"github.com/northstar-engines/realtime-registry/registry/fsregistry"
 	"github.com/northstar-engines/realtime-registry/registry/verifier"
@@ -291,7 +292,7 @@ func TestProofOfALargeTenantsMove(t *testing.T) {
 	decoy := ownership.Entry{Type: ownership.Moved, From: "t_nobody", To: "t_neither",
 		Version: ownership.Version{Time: time.Unix(1, 0), Source: "//test", ID: "decoy"}}
 	require.Equal(t, ownership.Applied, store.Apply(t.Context(), []ownership.Change{{Entry: decoy}})[0].Kind)
-	held, err := store.LeaseJob(t.Context(), "nobody", 5*time.Minute)
+	held, err := storetest.LeaseJob(t.Context(), store, "nobody", 5*time.Minute)
 	require.NoError(t, err)
 	first, _ := metered.service("run", "--rate", strconv.Itoa(max(50, n/20)))
 	v, err := verifier.New(metered.open(), verifier.Options{})
@@ -315,6 +316,7 @@ func TestProofOfALargeTenantsMove(t *testing.T) {
 	held.Entry.Rewriting.State = ownership.RewritingQueued
 	_, err = store.SaveJob(t.Context(), held)
 	require.NoError(t, err)
+	require.NoError(t, storetest.ReleaseLease(t.Context(), store, "nobody"))
 	require.Eventually(t, func() bool { r := c.rewriting()["m"].Rewriting; return r.Written > 0 && r.State == "running" }, time.Minute, 100*time.Millisecond)
 	first.Kill()
 	t.Logf("killed at %s", c.progress("m"))

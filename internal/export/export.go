@@ -200,7 +200,7 @@ func (r *run) cut(ctx context.Context, victim *part) (*part, error) {
 		r.mu.Lock()
 		after, upTo := victim.now, victim.UpTo
 		r.mu.Unlock()
-		middle, ok := between(after, upTo)
+		middle, ok := ownership.NameBetween(after, upTo)
 		if !ok {
 			break
 		}

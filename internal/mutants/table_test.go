@@ -41,9 +41,33 @@ var table = []mutant{
 		New:  "u.TenantID != r.TenantID || slices.Equal(u.Path, nil))",
 	}),
 	simulated("the last pass waits", "registry", "1", mutants.Edit{
-		File: "internal/rewrite/run.go",
-		Old:  "if left == 0 {",
-		New:  "if left >= 0 {",
+		File: "internal/rewrite/job.go",
+		Old:  "if left > 0 {",
+		New:  "if left < 0 {",
+	}),
+	simulated("a job folds with a ledger that was read after it was found", "registry", "1", mutants.Edit{
+		File: "internal/regstore/rewriting.go",
+		Old:  "ledger, err := s.refreshLedger(ctx)",
+		New:  "ledger, err := s.freshLedger(ctx)",
+	}),
+	simulated("a job is saved only if its entry is as it was found", "registry", "1", mutants.Edit{
+		File: "internal/regstore/rewriting.go",
+		Old:  "If: docdb.Condition{Updated: job.Revision},",
+	}),
+	simulated("what is left of a pass begins with its first range", "registry", "1", mutants.Edit{
+		File: "internal/rewrite/part.go",
+		Old:  "r.Cursor = left[0].After",
+		New:  "r.Cursor = left[len(left)-1].After",
+	}),
+	simulated("ranges that are cut leave no name out", "registry", "1", mutants.Edit{
+		File: "internal/rewrite/part.go",
+		Old:  "&part{now: middle, upTo: upTo})",
+		New:  "&part{now: found[0].Document, upTo: upTo})",
+	}),
+	simulated("what is left of a pass is that of its change", "registry", "1", mutants.Edit{
+		File: "internal/ownership/rewriting.go",
+		Old:  "return Rewriting{State: RewritingQueued, Tenants: tenants}",
+		New:  "r.State, r.Tenants = RewritingQueued, tenants\n\treturn r",
 	}),
 	simulated("a fresh ledger", "registry", "1", mutants.Edit{
 		File: "internal/regstore/ledger.go",

@@ -3,6 +3,7 @@ package ownership
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -17,9 +18,11 @@ type Rewriting struct {
 	// tenant_id, names one of them.
 	Tenants []string
 	// Last says that the pass under way is the last one. Cursor is the name of
-	// the document up to which that pass has come.
+	// the document up to which all are done in that pass; Ranges are what is left of
+	// it, in order, if that is not simply all behind Cursor.
 	Last   bool
 	Cursor string
+	Ranges []Range
 	// Total is how many documents were affected when the job began, 0 also if
 	// they could not be counted; Passed how many of them the pass under way is
 	// done with. Read and Written count over all passes.
@@ -27,7 +30,7 @@ type Rewriting struct {
 	// Holder is the worker that has, or had, the job.
 	Holder string
 	// CommittedAt is the commit time of the change; zero until the job was first
-	// leased.
+	// saved.
 	CommittedAt time.Time
 	// Tries counts the runs in a row that failed and came no further, Failure is why
 	// the last one did, and RetryAt when the next one may begin. ParkedAt is when the
@@ -90,10 +93,21 @@ func (r Rewriting) Resumed() Rewriting {
 	return r
 }
 
-// Leased is the state after a worker has taken the job, at the store's time.
+// Range is the documents behind one name, up to another ("": to the last).
+type Range struct{ After, UpTo string }
+
+// Left returns the ranges that the pass under way has still to visit.
+func (r Rewriting) Left() []Range {
+	if len(r.Ranges) > 0 && r.Ranges[0].After == r.Cursor {
+		return r.Ranges
+	}
+	return []Range{{After: r.Cursor}}
+}
+
+// TakenUp is the state after a worker has taken the job up, at the store's time.
 // What another one has done already counts. The entry was written last at
-// updated: at the first claim that was its change.
-func (r Rewriting) Leased(holder string, now, updated time.Time) Rewriting {
+// updated: if nobody has saved the job yet, that was its change.
+func (r Rewriting) TakenUp(holder string, now, updated time.Time) Rewriting {
 	r.State, r.Holder = RewritingRunning, holder
 	if r.StartedAt.IsZero() {
 		r.StartedAt = now
@@ -110,7 +124,7 @@ func (r Rewriting) Saved(now time.Time) Rewriting {
 	r.UpdatedAt = now
 	if r.State == RewritingDone {
 		r = r.Resumed()
-		r.State, r.FinishedAt, r.Cursor, r.Last = RewritingDone, now, "", false
+		r.State, r.FinishedAt, r.Cursor, r.Ranges, r.Last = RewritingDone, now, "", nil, false
 	}
 	return r
 }
@@ -137,23 +151,48 @@ func (r Rewriting) queue(before, after []string) Rewriting {
 	return Rewriting{State: RewritingQueued, Tenants: tenants}
 }
 
-// Job is the rewriting of one ledger entry, as the worker that holds it has it.
+// Job is the rewriting of one ledger entry, as a worker has it.
 type Job struct {
 	Entry LedgerEntry // Rewriting is what SaveJob stores
-	// Now is the store's time at which the job was leased or last saved.
+	// Now is the store's time at which the job was last saved.
 	Now time.Time
-	// Lease is how long after Now the job stays the holder's.
-	Lease time.Duration
-	// Revision is the store's own: what must not have changed when it is saved.
-	Revision [2]time.Time
+	// Revision is when the entry was last written: it must not have changed when the
+	// job is saved.
+	Revision time.Time
 }
 
-// What the holder of a job may get.
+// Lease says who does the jobs: one worker at a time.
+type Lease struct {
+	Holder string        // "" if nobody has it
+	For    time.Duration // from Now on
+	Now    time.Time     // when it was taken or renewed, by the store's clock
+	// Pace is what the holder has measured. Whoever has the lease next goes on from
+	// there.
+	Pace Pace
+}
+
+// Pace is how fast the rewriting goes.
+type Pace struct {
+	// PerSecond is how many documents a second the governor allows. Done is how many
+	// were worked on in its period, which has lasted for Elapsed.
+	PerSecond float64
+	Done      int64
+	Elapsed   time.Duration
+	// Had is how many documents a second were worked on while there was enough to do
+	// for the whole worker, and HadAt when that was last so, by the store's clock;
+	// zero if it never was.
+	Had   float64
+	HadAt time.Time
+}
+
+// What a worker may get.
 var (
-	// ErrNoJob: nothing is pending, or another worker has the lease.
+	// ErrNoJob: there is nothing for it to do.
 	ErrNoJob = errors.New("no job")
-	// ErrLeaseLost: the job is somebody else's by now, or the ledger entry has
-	// changed. Nothing was stored.
+	// ErrLeaseHeld: another worker has the lease, which has not run out.
+	ErrLeaseHeld = fmt.Errorf("%w: another worker has the lease", ErrNoJob)
+	// ErrLeaseLost: the lease is somebody else's by now, or another worker has taken
+	// up the job, or its ledger entry has changed. Nothing was stored.
 	ErrLeaseLost = errors.New("lease lost")
 	// ErrNotParked: the job is tried as it is, or there is nothing left to do.
 	ErrNotParked = errors.New("not parked")
@@ -163,6 +202,7 @@ var (
 type Page struct {
 	Tenants []string  // at least one
 	After   string    // names of documents greater than this; "" begins
+	UpTo    string    // and not greater than this; "": to the last
 	Limit   int       // at least 1
 	Bytes   int       // as they are stored, about; at least one document. 0: no bound
 	At      time.Time // as of this time; zero is now. Stores that keep no past ignore it
@@ -171,19 +211,27 @@ type Page struct {
 // Rewriter is what the rewriting takes of a store. Errors wrap ErrUnavailable,
 // or are those that a method names.
 type Rewriter interface {
-	// LeaseJob takes the lease of all rewriting, and the pending job whose
-	// change was committed first: there is one job at a time, in the order of
-	// ledger commits. It is given if nobody has the lease, if it has run
-	// out by the store's clock, or if the holder asks again; else, and if
-	// nothing is pending, the error is ErrNoJob. Entries that are not understood
-	// are passed over, and so are jobs that are parked or to be tried later, and
-	// changes at the positions in except: their jobs are for who understands more. If nothing can be folded with the ledger
-	// (Ledger.Blocked), no job is taken.
-	LeaseJob(ctx context.Context, holder string, lease time.Duration, except ...int64) (Job, error)
+	// Lease returns the lease as it is stored. It costs one read.
+	Lease(ctx context.Context) (Lease, error)
 
-	// SaveJob stores the job's Rewriting and renews the lease, in one commit. A
-	// state other than running gives the lease back. ErrLeaseLost ends the job
-	// for this holder.
+	// TakeLease takes the lease of all rewriting for a holder, renews it if the holder
+	// has it already, and stores the holder's pace. It is given if nobody has it, or
+	// if it has run out by the store's clock; else the error is ErrLeaseHeld. One
+	// that is taken for no time is released. Documents are right without it: it
+	// keeps workers from doing the same twice, and from asking the store together
+	// for more than the governor of one allows.
+	TakeLease(ctx context.Context, lease Lease) (Lease, error)
+
+	// Jobs returns pending jobs whose change is at a position behind after, at most
+	// limit of them, in the order of ledger commits. It passes over entries that are
+	// not understood, jobs that are parked or to be tried later, and those at
+	// positions that except reports. If it returns any, this process folds with a
+	// ledger that was read since. If nothing can be folded with the ledger
+	// (Ledger.Blocked), that is the error.
+	Jobs(ctx context.Context, after int64, limit int, except func(position int64) bool) ([]Job, error)
+
+	// SaveJob stores the job's Rewriting, on the condition that its entry is as it
+	// was. ErrLeaseLost ends the job for this worker.
 	SaveJob(ctx context.Context, job Job) (Job, error)
 
 	// ResumeJob has a job that is parked tried again, from where it was. ErrNotParked
@@ -202,7 +250,7 @@ type Rewriter interface {
 
 	// Rewrite brings documents to what the fold says: tenant_id, path and
 	// history, if one of them differs. It folds with a ledger that was read
-	// after the call of LeaseJob. Records that have changed since they were read
+	// after Jobs found the job. Records that have changed since they were read
 	// are read again. Those that cannot be folded are left alone; the others are
 	// written, and the error wraps ErrTooNew.
 	Rewrite(ctx context.Context, records []Record) (written int, err error)

@@ -58,6 +58,9 @@ func (s *Store) affectedPart(ctx context.Context, page ownership.Page, tenants [
 	}
 	query := resources(after, affected(tenants)...)
 	query.Limit, query.At = page.Limit, page.At
+	if page.UpTo != "" {
+		query.UpTo = s.db.Name(Collection, page.UpTo)
+	}
 	bytes := 0
 	err = s.query(ctx, query, func(d *docdb.Document) error {
 		found = append(found, d)

@@ -11,6 +11,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
 	"github.com/northstar-engines/realtime-registry/emulator/wire"
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
+	"github.com/northstar-engines/realtime-registry/internal/storetest"
 	"github.com/northstar-engines/realtime-registry/registry"
 	"github.com/northstar-engines/realtime-registry/registry/fsregistry"
 )
@@ -151,7 +152,7 @@ func TestWritesLeaveTheFieldsOfOthersAlone(t *testing.T) {
 	outcomes := s.Apply(ctx, []ownership.Change{named, plain})
 	require.Equal(t, ownership.Applied, outcomes[0].Kind)
 	require.NotEqual(t, ownership.Failed, outcomes[1].Kind)
-	job, err := s.LeaseJob(ctx, "worker", time.Minute)
+	job, err := storetest.LeaseJob(ctx, s, "worker", time.Minute)
 	require.NoError(t, err)
 	job.Entry.Rewriting.State = ownership.RewritingDone
 	_, err = s.SaveJob(ctx, job)

@@ -49,6 +49,7 @@ const (
 	fieldTenants    = "tenants"
 	fieldLast       = "last"
 	fieldCursor     = "cursor"
+	fieldRanges     = "ranges" // map: what is left of the last pass, and of which change
 	fieldTotal      = "total"
 	fieldPassed     = "passed"
 	fieldRead       = "read"
@@ -68,7 +69,7 @@ const (
 func jobMask() []string {
 	mask := []string{fieldPending}
 	for _, field := range []string{
-		fieldState, fieldTenants, fieldLast, fieldCursor, fieldTotal, fieldPassed, fieldRead, fieldWritten, fieldHolder,
+		fieldState, fieldTenants, fieldLast, fieldCursor, fieldRanges, fieldTotal, fieldPassed, fieldRead, fieldWritten, fieldHolder,
 		fieldCommitted, fieldStartedAt, fieldUpdatedAt, fieldFinishedAt, fieldTries, fieldFailure, fieldRetryAt, fieldParkedAt,
 	} {
 		mask = append(mask, fieldRewriting+"."+field)
@@ -122,6 +123,9 @@ func jobFields(e ownership.LedgerEntry) map[string]*docdb.Value {
 		fieldWritten: docdb.Integer(r.Written),
 		fieldHolder:  docdb.Text(r.Holder),
 	}
+	if r.Last && len(r.Ranges) > 0 {
+		job[fieldRanges] = encodeRanges(e.Position, r.Ranges)
+	}
 	if r.Tries > 0 {
 		job[fieldTries], job[fieldFailure] = docdb.Integer(r.Tries), docdb.Text(r.Failure)
 	}
@@ -172,6 +176,9 @@ func decodeMove(d *docdb.Document) (ownership.LedgerEntry, error) {
 		Reason:    f[fieldReason].GetStringValue(),
 		Actor:     f[fieldActor].GetStringValue(),
 		Rewriting: decodeRewriting(f[fieldRewriting].GetMapValue().GetFields()),
+	}
+	if e.Rewriting.Last {
+		e.Rewriting.Ranges = decodeRanges(e.Position, f[fieldRewriting].GetMapValue().GetFields()[fieldRanges])
 	}
 	if f[fieldPending] != nil {
 		e.Rewriting.ParkedAt = time.Time{}
@@ -238,6 +245,28 @@ func decodeRetractions(f map[string]*docdb.Value) (all []ownership.Said, err err
 		all = append(all, said)
 	}
 	return all, nil
+}
+
+// encodeRanges makes a value of what is left of the last pass for the change at a
+// position: a release that does not know ranges may leave those of an earlier change.
+func encodeRanges(position int64, ranges []ownership.Range) *docdb.Value {
+	values := make([]*docdb.Value, len(ranges))
+	for i, r := range ranges {
+		values[i] = docdb.Map(map[string]*docdb.Value{"after": docdb.Text(r.After), "up_to": docdb.Text(r.UpTo)})
+	}
+	return docdb.Map(map[string]*docdb.Value{"position": docdb.Integer(position), "left": docdb.Array(values)})
+}
+
+func decodeRanges(position int64, v *docdb.Value) (ranges []ownership.Range) {
+	f := v.GetMapValue().GetFields()
+	if f["position"].GetIntegerValue() != position {
+		return nil
+	}
+	for _, r := range f["left"].GetArrayValue().GetValues() {
+		fields := r.GetMapValue().GetFields()
+		ranges = append(ranges, ownership.Range{After: fields["after"].GetStringValue(), UpTo: fields["up_to"].GetStringValue()})
+	}
+	return ranges
 }
 
 func decodeRewriting(f map[string]*docdb.Value) ownership.Rewriting {

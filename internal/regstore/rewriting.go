@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/internal/docdb"
@@ -13,51 +12,31 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
-// The document that says who rewrites. It has neither seq nor pending, so that
-// queries for entries leave it out. Its update time is when the lease was
-// renewed.
-const (
-	rewritingID   = "rewriting"
-	fieldLeaseFor = "lease_ms"
-)
-
-// leaseFields are ours.
-var leaseFields = []string{fieldHolder, fieldLeaseFor, fieldUpdatedAt, fieldFormat}
-
-// leaseFormat is the format of the lease.
-const leaseFormat = 1
-
-func (s *Store) leaseName() string { return s.db.Name(LedgerCollection, rewritingID) }
-
-// LeaseJob implements ownership.Rewriter. Where nothing is pending it costs the
-// one read that a query is billed at least.
-func (s *Store) LeaseJob(ctx context.Context, holder string, lease time.Duration, except ...int64) (ownership.Job, error) {
-	pending, err := s.firstPending(ctx, except)
+// Jobs implements ownership.Rewriter. Where nothing is pending it costs the one
+// read that a query is billed at least.
+func (s *Store) Jobs(ctx context.Context, after int64, limit int, except func(position int64) bool) ([]ownership.Job, error) {
+	jobs, err := s.pendingJobs(ctx, after, limit, except)
 	if err != nil {
-		return ownership.Job{}, fmt.Errorf("lease a job: %w", err)
+		return nil, fmt.Errorf("look for jobs: %w", err)
 	}
-	if pending == nil {
-		return ownership.Job{}, ownership.ErrNoJob
+	if len(jobs) == 0 {
+		return nil, nil
 	}
-	ctx, done := s.telemetry.start(ctx, "lease_job", 1)
-	job, err := s.leaseJob(ctx, pending, holder, lease)
-	if errors.Is(err, ownership.ErrNoJob) { // another worker has it
-		done(nil)
-	} else {
-		done(err)
+	// What this process knows of the ledger may be from before their changes.
+	ledger, err := s.refreshLedger(ctx)
+	if err == nil {
+		err = cmp.Or(ledger.Blocked(), s.mayWrite(ctx))
 	}
-	return job, err
+	if err != nil {
+		return nil, fmt.Errorf("look for jobs: %w", err)
+	}
+	return jobs, nil
 }
 
-// firstPending is the pending entry whose change was committed first, of those
-// that are understood, may be tried now and are not among the positions in except;
-// nil if there is none.
-func (s *Store) firstPending(ctx context.Context, except []int64) (*docdb.Document, error) {
-	const most = 100
+func (s *Store) pendingJobs(ctx context.Context, after int64, limit int, except func(position int64) bool) (jobs []ownership.Job, err error) {
 	var now time.Time
-	limit := 1 + min(len(except), most)
-	for after := int64(0); ; limit = most {
-		pending, err := s.queryLedger(ctx, fieldPending, after, limit, time.Time{})
+	for page := limit; ; page = max(page, 100) {
+		pending, err := s.queryLedger(ctx, fieldPending, after, page, time.Time{})
 		if err != nil {
 			return nil, err
 		}
@@ -69,69 +48,42 @@ func (s *Store) firstPending(ctx context.Context, except []int64) (*docdb.Docume
 					return nil, err
 				}
 			}
-			if e.Unread == nil && !slices.Contains(except, after) && !now.Before(e.Rewriting.RetryAt) {
-				return d, nil
+			if e.Unread != nil || except(after) || now.Before(e.Rewriting.RetryAt) {
+				continue
+			}
+			if jobs = append(jobs, ownership.Job{Entry: e, Revision: d.UpdateTime.AsTime()}); len(jobs) == limit {
+				return jobs, nil
 			}
 		}
-		if len(pending) < limit {
-			return nil, nil
+		if len(pending) < page {
+			return jobs, nil
 		}
 	}
 }
 
-func (s *Store) leaseJob(ctx context.Context, pending *docdb.Document, holder string, lease time.Duration) (ownership.Job, error) {
-	documents, now, err := s.get(ctx, []string{s.leaseName()})
-	if err != nil {
-		return ownership.Job{}, fmt.Errorf("lease a job: %w", err)
-	}
-	held := documents[s.leaseName()]
-	if h := held.GetFields()[fieldHolder].GetStringValue(); h != "" && h != holder {
-		length := time.Duration(held.Fields[fieldLeaseFor].GetIntegerValue()) * time.Millisecond
-		if now.Before(held.UpdateTime.AsTime().Add(length)) {
-			return ownership.Job{}, ownership.ErrNoJob
-		}
-	}
-	if _, err := decodeFormat(held); err != nil {
-		return ownership.Job{}, fmt.Errorf("lease a job: %w", s.tooNew(ctx, "ledger", ownership.TooNew(shortName(s.leaseName()), err)))
-	}
-	// What this process knows of the ledger may be from before the change.
-	ledger, err := s.refreshLedger(ctx)
-	if err == nil {
-		err = cmp.Or(ledger.Blocked(), s.mayWrite(ctx))
-	}
-	if err != nil {
-		return ownership.Job{}, fmt.Errorf("lease a job: %w", err)
-	}
-	entry := decodeLedgerEntry(pending)
-	if now.Before(entry.Rewriting.RetryAt) { // by the store's clock
-		return ownership.Job{}, ownership.ErrNoJob
-	}
-	entry.Rewriting = entry.Rewriting.Leased(holder, now, pending.UpdateTime.AsTime())
-	job, err := s.putJob(ctx, ownership.Job{Entry: entry, Lease: lease}, docdb.AsRead(pending), docdb.AsRead(held))
-	if docdb.LostTheRace(err) {
-		return ownership.Job{}, ownership.ErrNoJob
-	}
-	if err != nil {
-		return ownership.Job{}, fmt.Errorf("lease a job: %w", err)
-	}
-	return job, nil
-}
-
-// SaveJob implements ownership.Rewriter.
+// SaveJob implements ownership.Rewriter. The job's times are the server's.
 func (s *Store) SaveJob(ctx context.Context, job ownership.Job) (ownership.Job, error) {
 	if _, err := s.freshLedger(ctx); err != nil { // this process may still write
 		return job, fmt.Errorf("save the rewriting for %s: %w", job.Entry.ID, err)
 	}
 	job.Entry.Rewriting = job.Entry.Rewriting.Saved(job.Now) // the times are refined by the commit
-	saved, err := s.putJob(ctx, job,
-		docdb.Condition{Updated: job.Revision[0]}, docdb.Condition{Updated: job.Revision[1]})
+	times := []string{fieldRewriting + "." + fieldUpdatedAt}
+	if job.Entry.Rewriting.State == ownership.RewritingDone {
+		times = append(times, fieldRewriting+"."+fieldFinishedAt)
+	}
+	receipt, err := s.commit(ctx, time.Now().Add(s.commitDeadline), docdb.Write{
+		Name: s.ledgerName(job.Entry.EventName()), Fields: jobFields(job.Entry), Mask: jobMask(), Times: times,
+		If: docdb.Condition{Updated: job.Revision},
+	})
 	if docdb.LostTheRace(err) {
 		return job, fmt.Errorf("rewriting for %s: %w", job.Entry.ID, ownership.ErrLeaseLost)
 	}
 	if err != nil {
 		return job, fmt.Errorf("save the rewriting for %s: %w", job.Entry.ID, err)
 	}
-	return saved, nil
+	job.Now, job.Revision = receipt.At, receipt.Updated[0]
+	job.Entry.Rewriting.UpdatedAt = receipt.At
+	return job, nil
 }
 
 // ResumeJob implements ownership.Rewriter.
@@ -165,42 +117,6 @@ func (s *Store) ResumeJob(ctx context.Context, event ownership.EventName) error 
 		return fmt.Errorf("resume the rewriting for %s: %w", event.ID, asUnavailable(err))
 	}
 	return nil
-}
-
-// putJob writes the entry's job and the lease, both on the condition that they
-// are as they were read. The job's times are the server's.
-func (s *Store) putJob(ctx context.Context, job ownership.Job, entry, lease docdb.Condition) (ownership.Job, error) {
-	r := job.Entry.Rewriting
-	holder := ""
-	if r.State == ownership.RewritingRunning {
-		holder = r.Holder
-	}
-	times := []string{fieldRewriting + "." + fieldUpdatedAt}
-	if r.State == ownership.RewritingDone {
-		times = append(times, fieldRewriting+"."+fieldFinishedAt)
-	}
-	receipt, err := s.commit(ctx, time.Now().Add(s.commitDeadline),
-		docdb.Write{
-			Name: s.ledgerName(job.Entry.EventName()), Fields: jobFields(job.Entry), Mask: jobMask(), Times: times, If: entry,
-		},
-		docdb.Write{
-			Name: s.leaseName(),
-			Fields: map[string]*docdb.Value{
-				fieldHolder:    docdb.Text(holder),
-				fieldLeaseFor:  docdb.Integer(job.Lease.Milliseconds()),
-				fieldFormat:    docdb.Integer(leaseFormat),
-				fieldUpdatedAt: docdb.Null(), // so that every renewal is a change
-			},
-			Mask:  leaseFields,
-			Times: []string{fieldUpdatedAt},
-			If:    lease,
-		})
-	if err != nil {
-		return job, err
-	}
-	job.Now, job.Revision = receipt.At, [2]time.Time{receipt.Updated[0], receipt.Updated[1]}
-	job.Entry.Rewriting.UpdatedAt = receipt.At
-	return job, nil
 }
 
 // Rewrite implements ownership.Rewriter.

@@ -16,9 +16,10 @@ import (
 type Options struct {
 	Holder string        // names this worker in the ledger; default: host, process and a random part
 	Lease  time.Duration // default 30 s; it is renewed after a third of it
-	Poll   time.Duration // how often to look for a job; default 2 s; costs one read
+	Poll   time.Duration // how often to look for jobs; default 2 s; costs one read
 	Rate   governor.Rate // documents a second; default: Firestore's ramp
-	Page   int           // documents of one query, which a kill may have read in vain; default 10,000
+	Page   int           // documents of one query, at most, which a kill may have read in vain; default 1,000
+	AtOnce int           // pages that are worked on at the same time; default 16
 	Drain  time.Duration // how long what is under way, and giving the job back, may go on when ctx ends; default 20 s
 
 	Logger        *slog.Logger         // nil: silence
@@ -31,8 +32,8 @@ func (o Options) Validate() error {
 	if o.Lease < 0 || o.Poll < 0 || o.Drain < 0 {
 		faults = append(faults, errors.New("rewrite: Lease, Poll and Drain are not negative"))
 	}
-	if o.Page < 0 {
-		faults = append(faults, errors.New("rewrite: Page is not negative"))
+	if o.Page < 0 || o.AtOnce < 0 {
+		faults = append(faults, errors.New("rewrite: Page and AtOnce are not negative"))
 	}
 	return errors.Join(faults...)
 }
@@ -49,7 +50,10 @@ func (o Options) withDefaults() Options {
 		o.Poll = 2 * time.Second
 	}
 	if o.Page == 0 {
-		o.Page = 10_000
+		o.Page = 1_000
+	}
+	if o.AtOnce == 0 {
+		o.AtOnce = 16
 	}
 	if o.Drain == 0 {
 		o.Drain = 20 * time.Second

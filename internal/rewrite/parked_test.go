@@ -13,6 +13,7 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/internal/rewrite"
+	"github.com/northstar-engines/realtime-registry/internal/storetest"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
@@ -84,19 +85,20 @@ func TestTheRetractionOfAMoveTakesItsParkedJobUp(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		w.create(w.store, "t_p", ids(3)...)
 		w.move(w.store, "t_p", "t_q", "bad")
-		job, err := w.store.LeaseJob(t.Context(), "w", time.Minute)
+		job, err := storetest.LeaseJob(t.Context(), w.store, "w", time.Minute)
 		require.NoError(t, err)
 		for range ownership.MostTries {
 			job.Entry.Rewriting = job.Entry.Rewriting.FailedAt(job.Now, errors.New("no").Error(), false)
 		}
 		_, err = w.store.SaveJob(t.Context(), job)
 		require.NoError(t, err)
+		require.NoError(t, storetest.ReleaseLease(t.Context(), w.store, "w"))
 		require.True(t, w.entry("bad").Rewriting.Parked())
 		worker := w.worker(w.process(nil))
-		require.ErrorIs(t, worker.RunNext(t.Context()), ownership.ErrNoJob)
+		require.ErrorIs(t, worker.RunPending(t.Context()), ownership.ErrNoJob)
 		w.apply(w.store, ownership.Retraction(ownership.Version{Source: "//nexus", ID: "bad"}, "", ""))
 		require.False(t, w.entry("bad").Rewriting.Parked())
-		require.NoError(t, worker.RunNext(t.Context()))
+		require.NoError(t, worker.RunPending(t.Context()))
 		require.Empty(t, w.wrong())
 	})
 }

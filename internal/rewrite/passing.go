@@ -3,7 +3,6 @@ package rewrite
 import (
 	"errors"
 	"maps"
-	"slices"
 	"time"
 )
 
@@ -14,9 +13,9 @@ const (
 	mostPassing  = time.Hour
 )
 
-// errPassedOver: the job was given back, and the next one may be looked for at
-// once. It comes beside registry.ErrTooNew.
-var errPassedOver = errors.New("the job waits for a release that understands it")
+// errPassedOver: what could be done is done, and a job that failed waits for its
+// next try. It comes beside why.
+var errPassedOver = errors.New("a job waits for its next try")
 
 // passing is what a worker knows of jobs that it gave back because it met what it
 // does not understand, by the position of their change. Others may be done before
@@ -38,13 +37,13 @@ func (p passing) over(position int64, now time.Time) time.Duration {
 
 // positions are those of the jobs to be passed over. What was not tried for long
 // after its time is forgotten: somebody else has done it.
-func (p passing) positions(now time.Time) []int64 {
+func (p passing) positions(now time.Time) map[int64]bool {
 	maps.DeleteFunc(p, func(_ int64, at pass) bool { return now.Sub(at.until) > mostPassing })
-	var positions []int64
+	positions := map[int64]bool{}
 	for position, at := range p {
 		if now.Before(at.until) {
-			positions = append(positions, position)
+			positions[position] = true
 		}
 	}
-	return slices.Sorted(slices.Values(positions))
+	return positions
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/governor"
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/internal/rewrite"
+	"github.com/northstar-engines/realtime-registry/internal/storetest"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
@@ -24,7 +25,7 @@ func TestTheRetractionOfAMoveCountsThePlainSetsThatItCannotGiveBack(t *testing.T
 		move := ownership.Change{Entry: ownership.Entry{Type: ownership.Moved, From: "t_a", To: "t_b",
 			Version: ownership.Version{Time: time.Now().Add(time.Second), Source: "//nexus", ID: "m"}}}
 		w.apply(w.store, move)
-		require.NoError(t, w.worker(w.process(nil)).RunNext(t.Context()))
+		require.NoError(t, w.worker(w.process(nil)).RunPending(t.Context()))
 		time.Sleep(time.Minute)
 		w.SetPlain("thread__taken", "t_b", false)
 		w.SetPlain("thread__merged", "t_b", true)
@@ -72,7 +73,7 @@ func TestPendingJobsSayHowLongTheyTakeWithTheWaitAndThePassesToCome(t *testing.T
 		require.Len(t, plan.Pending, 2)
 		require.Equal(t, 26*time.Second, plan.Lag.Round(time.Second), "a plan stands behind both")
 
-		job, err := w.store.LeaseJob(t.Context(), "w", time.Hour)
+		job, err := storetest.LeaseJob(t.Context(), w.store, "w", time.Hour)
 		require.NoError(t, err)
 		job.Entry.Rewriting.Total, job.Entry.Rewriting.Passed = 20, 20
 		job, err = w.store.SaveJob(t.Context(), job)
@@ -89,7 +90,7 @@ func TestPendingJobsSayHowLongTheyTakeWithTheWaitAndThePassesToCome(t *testing.T
 func TestTheRampIsFollowedFromWhereTheWorkerIs(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		w.move(w.store, "t_a", "t_b", "m")
-		job, err := w.store.LeaseJob(t.Context(), "w", time.Hour)
+		job, err := storetest.LeaseJob(t.Context(), w.store, "w", time.Hour)
 		require.NoError(t, err)
 		r := &job.Entry.Rewriting
 		r.Last, r.Total, r.Passed = true, 10_000_000, 9_000_000

@@ -4,10 +4,11 @@
 // A move of a tenant is one write to the ledger, and verifiers see it at once.
 // Every change of the ledger, a retraction too, queues a job that brings the
 // tenant_id of the affected documents, and only of those, to what the fold says.
-// Any number of workers may run: one at a time has the lease, and does the jobs
-// in the order of ledger commits. A worker that ends gives the lease back; if
-// it was killed another takes the job up behind the last progress that was
-// stored, once the lease has run out.
+// Any number of workers may run: one at a time has the lease. It does many jobs at
+// once, in turns, so that a small one does not wait for large ones, and cuts a large
+// one into ranges of names. A worker that ends releases the lease; if it was killed
+// another takes the jobs up from the last progress that was stored, once the lease
+// has run out.
 //
 // # Guarantees
 //
@@ -18,21 +19,24 @@
 // progress: every write is conditional, and folds with a fresh ledger.
 //
 // It does not promise how soon: by default it follows Firestore's ramp (package
-// internal/governor), and ten million documents take some 45 minutes.
+// internal/governor), and ten million documents take some 45 minutes. The governor is
+// for all jobs together, and a worker goes on where the last one's was. A job that
+// comes waits for a page of each slot at most, whatever is under way; and the oldest
+// has each eighth turn, so that none waits for ever.
 //
 // # What is not understood
 //
 // Documents that this version does not understand (registry.ErrTooNew) are left
 // alone. A job that met any is not done: all other documents are rewritten, and
-// the job is given back for a worker of a later release. This worker goes on with
-// the jobs behind it, and tries it again after a minute, then after two, and so
+// the job is left to a worker of a later release. This worker goes on with the
+// others, and tries it again after a minute, then after two, and so
 // on, at least once an hour.
 //
 // # Failures
 //
 // A job that fails in any other way, a panic of this version too, is tried again
 // after 5 s, then 10 s, and so on, at least once an hour, by whichever worker comes;
-// the others go first. After 10 tries that came no further it is parked: `moves list`
+// the others go on. After 10 tries that came no further it is parked: `moves list`
 // says so, and `moves resume` has it tried again. So an outage parks nothing, unless
 // it lasts for about 45 minutes and the ledger can be written meanwhile.
 //
@@ -49,8 +53,8 @@
 //     too_new, panic, error, parked)
 //   - registry.rewriting.lag (histogram, seconds from the change's commit to the
 //     end of its job)
-//   - registry.rewriting.remaining (gauge, documents that the pass which this
-//     process is at has still to visit)
+//   - registry.rewriting.remaining (gauge, documents that the passes which this
+//     process is at have still to visit)
 //   - log lines at the beginning, at the end, and every 10 s in between
 package rewrite
 
@@ -58,12 +62,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
 
-	"github.com/northstar-engines/realtime-registry/internal/governor"
 	"github.com/northstar-engines/realtime-registry/internal/observe"
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
@@ -81,12 +83,12 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// Worker does jobs, one after the other.
+// Worker does jobs.
 type Worker struct {
 	store     ownership.Rewriter
 	o         Options
 	telemetry *telemetry
-	passing   passing
+	passing   passing // a session's lock guards it
 }
 
 // New returns a worker that does nothing yet.
@@ -102,22 +104,20 @@ func New(store ownership.Rewriter, o Options) (*Worker, error) {
 }
 
 // Run does jobs until ctx ends, and returns within Options.Drain of that. Then
-// no write of its own is under way, and the lease is given back if the store
-// can be had. A store that cannot be had is logged, and asked again.
+// no write of its own is under way, and the lease is released if the store can be
+// had. A store that cannot be had is logged, and asked again.
 func (w *Worker) Run(ctx context.Context) {
 	const longest = time.Minute
 	pause := backoff.NewExponentialBackOff(backoff.WithInitialInterval(w.o.Poll), backoff.WithMultiplier(2),
 		backoff.WithMaxInterval(longest), backoff.WithMaxElapsedTime(0))
 	for ctx.Err() == nil {
-		wait := time.Duration(0)
-		err := w.RunNext(ctx)
+		wait := w.o.Poll
+		err := w.RunPending(ctx)
 		switch {
-		case err == nil:
+		case errors.Is(err, ownership.ErrLeaseHeld): // which is renewed after a third of it
+			wait = max(wait, w.o.Lease/3)
 			pause.Reset()
-		case errors.Is(err, ownership.ErrNoJob), errors.Is(err, ownership.ErrLeaseLost):
-			wait = w.o.Poll
-			pause.Reset()
-		case errors.Is(err, errPassedOver): // others may be behind it
+		case err == nil, errors.Is(err, ownership.ErrNoJob), errors.Is(err, ownership.ErrLeaseLost), errors.Is(err, errPassedOver):
 			pause.Reset()
 		case errors.Is(err, registry.ErrTooNew):
 			wait = longest // nothing can be folded with the ledger: no job can be done
@@ -132,77 +132,34 @@ func (w *Worker) Run(ctx context.Context) {
 	}
 }
 
-// RunNext does one job to its end. Errors: ErrNoJob, ErrLeaseLost, that of ctx,
-// or those of the store and *ownership.PanicError, for a panic; the job can be taken
-// up again after each of them. If it failed, or met what is not understood
-// (registry.ErrTooNew), it is passed over for a while.
-func (w *Worker) RunNext(ctx context.Context) (err error) {
+// RunPending does the jobs that are pending, and those that come meanwhile, until none
+// is left that may be done now. Errors: ErrNoJob (ErrLeaseHeld if another worker does
+// them), ErrLeaseLost, that of ctx, or those of the store and *ownership.PanicError,
+// for a panic; what is left can be taken up again after each of them. A job that
+// failed, or met what is not understood (registry.ErrTooNew), holds up no other; the
+// error is that of the first one.
+func (w *Worker) RunPending(ctx context.Context) (err error) {
 	defer recovered(&err)
-	leased, err := w.leaseJob(ctx)
+	if err := w.findJob(ctx); err != nil {
+		return err
+	}
+	s, err := w.open(ctx)
 	if err != nil {
 		return err
 	}
-	commits, cancel := outlasting(ctx, w.o.Drain)
+	return s.run(ctx)
+}
+
+// findJob returns ErrNoJob if there is none to do. That costs one read.
+func (w *Worker) findJob(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	r := &run{
-		Worker:   w,
-		commits:  commits,
-		job:      leased,
-		from:     leased.Entry.Rewriting,
-		at:       time.Now(),
-		governor: governor.New(w.o.Rate),
-		logger: w.o.Logger.With("move", leased.Entry.ID, "source", leased.Entry.Source,
-			"from", leased.Entry.From, "to", leased.Entry.To, "retracted", leased.Entry.Retracted()),
+	except := w.passing.positions(time.Now())
+	jobs, err := w.store.Jobs(ctx, 0, 1, func(position int64) bool { return except[position] })
+	if err == nil && len(jobs) == 0 {
+		err = ownership.ErrNoJob
 	}
-	err = r.do(ctx)
-	return r.ended(ctx, err)
-}
-
-// ended gives the job back after a run, unless it is done, or another worker's, and
-// returns why it is not done. What failed is tried again later, as often as is worth
-// it; others go first.
-func (r *run) ended(ctx context.Context, err error) error {
-	outcome := outcome(ctx, err)
-	switch outcome {
-	case done, leaseLost:
-	case interrupted:
-		r.release()
-	case tooNew:
-		r.release()
-		again := r.passing.over(r.job.Entry.Position, time.Now())
-		r.logger.Error("the rewriting for a move met what this version does not understand: it waits for a release that does, and others go first",
-			"error", err, "again_in", again)
-		err = fmt.Errorf("%w: %w", errPassedOver, err)
-	default:
-		if errors.Is(err, errNotSaved) {
-			break // nor could it be stored that the run failed
-		}
-		progress := &r.job.Entry.Rewriting
-		*progress = progress.FailedAt(r.now(), err.Error(), progress.Cursor != r.from.Cursor || progress.Last != r.from.Last)
-		if progress.Parked() {
-			outcome = parked
-		}
-		if r.fail(err) {
-			err = fmt.Errorf("%w: %w", errPassedOver, err)
-		}
-	}
-	r.telemetry.ended(outcome, r.job)
 	return err
-}
-
-// fail stores that the run failed, and reports whether it could.
-func (r *run) fail(why error) (stored bool) {
-	progress := r.job.Entry.Rewriting
-	level, text := slog.LevelWarn, "the rewriting for a move failed; it is tried again, and others go first"
-	if progress.Parked() {
-		level, text = slog.LevelError, "the rewriting for a move is parked: find out why, then `moves resume` takes it up"
-	}
-	r.logger.Log(context.Background(), level, text, "error", why, "stack", stack(why), "tries", progress.Tries, "again_at", progress.RetryAt)
-	err := r.save()
-	if err != nil {
-		r.logger.Warn("that it failed could not be stored; it is taken up again when the lease has run out", "error", err)
-	}
-	return err == nil
 }
 
 // outlasting returns a context that ends so long after ctx.
@@ -210,10 +167,4 @@ func outlasting(ctx context.Context, d time.Duration) (context.Context, context.
 	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(d, cancel) })
 	return longer, func() { stop(); cancel() }
-}
-
-func (w *Worker) leaseJob(ctx context.Context) (ownership.Job, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	return w.store.LeaseJob(ctx, w.o.Holder, w.o.Lease, w.passing.positions(time.Now())...)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -134,18 +135,18 @@ func TestDocumentsFollowAMoveAndItsRetraction(t *testing.T) {
 		w.move(w.store, "t_a", "t_b", "m")
 		require.Len(t, w.wrong(), 20)
 		worker := w.worker(w.process(nil))
-		require.NoError(t, worker.RunNext(t.Context()))
+		require.NoError(t, worker.RunPending(t.Context()))
 		require.Empty(t, w.wrong())
 		job := w.entry("m").Rewriting
 		require.Equal(t, ownership.RewritingDone, job.State)
 		require.EqualValues(t, 20, job.Total)
 		require.EqualValues(t, 20, job.Written, "what is affected, once")
 		require.EqualValues(t, 40, job.Read, "in a first and a last pass")
-		require.ErrorIs(t, worker.RunNext(t.Context()), ownership.ErrNoJob)
+		require.ErrorIs(t, worker.RunPending(t.Context()), ownership.ErrNoJob)
 
 		require.NoError(t, w.store.Apply(t.Context(), []ownership.Change{ownership.Retraction(ownership.Version{Source: "//nexus", ID: "m"}, "", "")})[0].Err)
 		require.Len(t, w.wrong(), 20)
-		require.NoError(t, worker.RunNext(t.Context()))
+		require.NoError(t, worker.RunPending(t.Context()))
 		require.Empty(t, w.wrong())
 	})
 }
@@ -159,7 +160,7 @@ func TestTheLastPassBeginsWhenNobodyCanBeLeftWhoDoesNotKnowOfTheMove(t *testing.
 			w.create(unaware, "t_a", "in-flight")
 			assert.Equal(t, []string{"thread__in-flight"}, w.wrong(), "the first pass is over")
 		})
-		require.NoError(t, w.worker(aware).RunNext(t.Context()))
+		require.NoError(t, w.worker(aware).RunPending(t.Context()))
 		require.Empty(t, w.wrong())
 		require.GreaterOrEqual(t, time.Since(w.began), 15*time.Second)
 	})
@@ -174,7 +175,7 @@ func TestTheLastPassWaitsFromTheCommitOfTheMoveAndNotFromItsTimestamp(t *testing
 		unaware := w.process(func(c *docdbtest.Call) error {
 			if held && c.Method == "BatchWrite" {
 				held = false
-				require.NoError(t, rewriter.RunNext(t.Context()), "while the creation is on its way")
+				require.NoError(t, rewriter.RunPending(t.Context()), "while the creation is on its way")
 			}
 			return nil
 		})
@@ -201,7 +202,7 @@ func TestWhereNobodyIsLeftWhoDoesNotKnowOfTheMoveOnePassIsEnough(t *testing.T) {
 		w.create(w.store, "t_a", ids(20)...)
 		w.move(w.store, "t_a", "t_b", "m")
 		time.Sleep(16 * time.Second) // there was no worker
-		require.NoError(t, w.worker(w.process(nil)).RunNext(t.Context()))
+		require.NoError(t, w.worker(w.process(nil)).RunPending(t.Context()))
 		require.Empty(t, w.wrong())
 		require.EqualValues(t, 20, w.entry("m").Rewriting.Read)
 		require.Equal(t, 16*time.Second, time.Since(w.began))
@@ -219,12 +220,12 @@ func TestLargeTenantsAreReadOnce(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 16500*time.Millisecond)
 		defer cancel()
-		require.ErrorIs(t, w.worker(w.process(nil), slow).RunNext(ctx), context.DeadlineExceeded)
+		require.ErrorIs(t, w.worker(w.process(nil), slow).RunPending(ctx), context.DeadlineExceeded)
 		job := w.entry("m").Rewriting
 		require.True(t, job.Last, "20 documents at one a second take longer than to wait until all know")
 		require.Equal(t, ownership.RewritingQueued, job.State, "given back")
 		require.Positive(t, job.Passed)
-		require.NoError(t, w.worker(w.process(nil)).RunNext(t.Context()))
+		require.NoError(t, w.worker(w.process(nil)).RunPending(t.Context()))
 		require.LessOrEqual(t, w.entry("m").Rewriting.Read, int64(27), "in one pass, taken up where it was: but for a page that was read in vain")
 		require.Empty(t, w.wrong())
 	})
@@ -237,15 +238,16 @@ func TestAnotherWorkerTakesUpWhatAKilledOneLeft(t *testing.T) {
 		inBubble(t, func(t *testing.T, w *world) {
 			w.create(w.store, "t_a", ids(20)...)
 			w.move(w.store, "t_a", "t_b", "m")
-			calls, end := 0, make(chan struct{})
+			var calls atomic.Int64
+			end := make(chan struct{})
 			first := w.worker(w.process(func(*docdbtest.Call) error {
-				if calls++; calls < kill {
+				if calls.Add(1) < int64(kill) {
 					return nil
 				}
 				<-end
 				return errors.New("killed")
 			}))
-			go func() { finished = first.RunNext(context.Background()) == nil }()
+			go func() { finished = first.RunPending(context.Background()) == nil }()
 			defer close(end)
 			time.Sleep(20 * time.Second)
 			synctest.Wait()
@@ -254,10 +256,10 @@ func TestAnotherWorkerTakesUpWhatAKilledOneLeft(t *testing.T) {
 				return
 			}
 			second := w.worker(w.process(nil))
-			err := second.RunNext(t.Context())
+			err := second.RunPending(t.Context())
 			if errors.Is(err, ownership.ErrNoJob) && w.entry("m").Rewriting.Pending() {
 				time.Sleep(31 * time.Second) // the lease runs out
-				err = second.RunNext(t.Context())
+				err = second.RunPending(t.Context())
 			}
 			require.True(t, err == nil || !w.entry("m").Rewriting.Pending(), "kill %d: %v", kill, err)
 			require.Empty(t, w.wrong(), "kill %d", kill)
@@ -283,11 +285,11 @@ func TestAWorkerThatLostItsLeaseStops(t *testing.T) {
 		soon(func() {
 			stopped.Store(true)
 			time.Sleep(time.Hour)
-			_, err := w.store.LeaseJob(t.Context(), "another", time.Minute)
+			_, err := storetest.LeaseJob(t.Context(), w.store, "another", time.Minute)
 			assert.NoError(t, err)
 			stopped.Store(false)
 		})
-		require.ErrorIs(t, w.worker(first).RunNext(t.Context()), ownership.ErrLeaseLost)
+		require.ErrorIs(t, w.worker(first).RunPending(t.Context()), ownership.ErrLeaseLost)
 		require.Equal(t, "another", w.entry("m").Rewriting.Holder)
 		require.True(t, w.entry("m").Rewriting.Pending())
 	})
@@ -300,14 +302,17 @@ func TestRunGoesOnAfterFailuresAndEndsWithItsContext(t *testing.T) {
 		w.move(w.store, "t_b", "t_c", "m2")
 		random := rand.New(rand.NewPCG(1, 2))
 		ctx, cancel := context.WithCancel(t.Context())
+		var mu sync.Mutex
 		worker := w.worker(w.process(func(*docdbtest.Call) error {
+			mu.Lock()
+			defer mu.Unlock()
 			if random.IntN(8) == 0 {
 				return errors.New("down")
 			}
 			return nil
 		}))
 		go func() {
-			for w.entry("m2").Rewriting.Pending() {
+			for w.entry("m1").Rewriting.Pending() || w.entry("m2").Rewriting.Pending() {
 				time.Sleep(time.Second)
 			}
 			cancel()
@@ -332,11 +337,18 @@ func (s *silent) wait(ctx context.Context, method string) error {
 	return fmt.Errorf("%s: %w: %w", method, registry.ErrUnavailable, ctx.Err())
 }
 
-func (s *silent) LeaseJob(ctx context.Context, holder string, lease time.Duration, except ...int64) (ownership.Job, error) {
-	if err := s.wait(ctx, "LeaseJob"); err != nil {
-		return ownership.Job{}, err
+func (s *silent) Jobs(ctx context.Context, after int64, limit int, except func(int64) bool) ([]ownership.Job, error) {
+	if err := s.wait(ctx, "Jobs"); err != nil {
+		return nil, err
 	}
-	return s.Rewriter.LeaseJob(ctx, holder, lease, except...)
+	return s.Rewriter.Jobs(ctx, after, limit, except)
+}
+
+func (s *silent) TakeLease(ctx context.Context, lease ownership.Lease) (ownership.Lease, error) {
+	if err := s.wait(ctx, "TakeLease"); err != nil {
+		return lease, err
+	}
+	return s.Rewriter.TakeLease(ctx, lease)
 }
 
 func (s *silent) SaveJob(ctx context.Context, job ownership.Job) (ownership.Job, error) {
@@ -368,7 +380,7 @@ func (s *silent) Rewrite(ctx context.Context, records []ownership.Record) (int, 
 }
 
 func TestACallThatIsNeverAnsweredDoesNotHoldUpTheWorkerForEver(t *testing.T) {
-	for _, method := range []string{"LeaseJob", "SaveJob", "Affected", "Rewrite"} {
+	for _, method := range []string{"Jobs", "TakeLease", "SaveJob", "Affected", "Rewrite"} {
 		t.Run(method, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
@@ -376,11 +388,11 @@ func TestACallThatIsNeverAnsweredDoesNotHoldUpTheWorkerForEver(t *testing.T) {
 				w.move(w.store, "t_a", "t_b", "m")
 				s := &silent{w.process(nil), method}
 				began := time.Now()
-				require.ErrorIs(t, w.worker(s).RunNext(t.Context()), registry.ErrUnavailable)
+				require.ErrorIs(t, w.worker(s).RunPending(t.Context()), registry.ErrUnavailable)
 				require.LessOrEqual(t, time.Since(began), 30*time.Second)
 				s.method = ""
 				time.Sleep(time.Minute) // the lease has run out
-				require.NoError(t, w.worker(s).RunNext(t.Context()))
+				require.NoError(t, w.worker(s).RunPending(t.Context()))
 				require.Empty(t, w.wrong())
 			})
 		})
@@ -388,7 +400,7 @@ func TestACallThatIsNeverAnsweredDoesNotHoldUpTheWorkerForEver(t *testing.T) {
 }
 
 func TestAWorkerThatIsToEndDoesSoWithinItsTimeThoughTheStoreIsSilent(t *testing.T) {
-	for _, method := range []string{"LeaseJob", "CountAffected", "SaveJob", "Affected", "Rewrite"} {
+	for _, method := range []string{"Jobs", "TakeLease", "CountAffected", "SaveJob", "Affected", "Rewrite"} {
 		t.Run(method, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
@@ -436,7 +448,7 @@ func TestAWorkerThatEndsCutsNoCommitOffAndGivesItsJobBack(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			time.AfterFunc(time.Duration(end)*500*time.Millisecond, cancel)
 			s := &slow{Rewriter: w.process(nil)}
-			_ = w.worker(s).RunNext(ctx)
+			_ = w.worker(s).RunPending(ctx)
 			require.Zero(t, s.cut)
 			require.NotEqual(t, ownership.RewritingRunning, w.entry("m").Rewriting.State, "nobody waits for the lease")
 		})
@@ -449,7 +461,7 @@ func TestAJobIsDoneThoughItsDocumentsCannotBeCounted(t *testing.T) {
 		w.create(w.store, "t_a", ids(20)...)
 		w.move(w.store, "t_a", "t_b", "m")
 		began := time.Now()
-		require.NoError(t, w.worker(&silent{w.process(nil), "CountAffected"}).RunNext(t.Context()))
+		require.NoError(t, w.worker(&silent{w.process(nil), "CountAffected"}).RunPending(t.Context()))
 		require.LessOrEqual(t, time.Since(began), 16*time.Second, "a third of the lease, while all wait for 15 s anyway")
 		require.Empty(t, w.wrong())
 		job := w.entry("m").Rewriting
@@ -459,8 +471,9 @@ func TestAJobIsDoneThoughItsDocumentsCannotBeCounted(t *testing.T) {
 }
 
 func TestOptionsAreValidated(t *testing.T) {
-	err := rewrite.Options{Lease: -1, Page: -1, Drain: -1}.Validate()
+	err := rewrite.Options{Lease: -1, Page: -1, AtOnce: -1, Drain: -1}.Validate()
 	require.ErrorContains(t, err, "Lease")
 	require.ErrorContains(t, err, "Page")
+	require.ErrorContains(t, err, "AtOnce")
 	require.ErrorContains(t, err, "Drain")
 }

@@ -30,7 +30,7 @@ func newTelemetry(p observe.Providers) (*telemetry, error) {
 		lag: i.Histogram("registry.rewriting.lag", "s", "Time from a change of the ledger to the end of its rewriting.",
 			[]float64{1, 5, 10, 20, 30, 60, 300, 900, 1800, 3600, 10800}),
 	}
-	remaining := i.Gauge("registry.rewriting.remaining", "{document}", "Documents that this process's pass has still to visit.")
+	remaining := i.Gauge("registry.rewriting.remaining", "{document}", "Documents that this process's passes have still to visit.")
 	i.Collect(func(_ context.Context, o metric.Observer) { o.ObserveInt64(remaining, t.remaining.Load()) }, remaining)
 	return t, i.Err()
 }

@@ -15,14 +15,14 @@ func TestAJobThatMetWhatItDoesNotUnderstandIsGivenBackWithAllElseDone(t *testing
 		w.create(w.store, "t_a", ids(20)...)
 		w.move(w.store, "t_a", "t_b", "m")
 		w.SetFormat("thread__th-3", ownership.Format+1)
-		require.ErrorIs(t, w.worker(w.process(nil)).RunNext(t.Context()), registry.ErrTooNew)
+		require.ErrorIs(t, w.worker(w.process(nil)).RunPending(t.Context()), registry.ErrTooNew)
 		require.Empty(t, w.wrong(), "the others are done")
 		job := w.entry("m").Rewriting
 		require.Equal(t, ownership.RewritingQueued, job.State, "for a worker that understands it")
 		require.Empty(t, job.Cursor)
 
 		w.SetFormat("thread__th-3", ownership.Format) // a later release comes by
-		require.NoError(t, w.worker(w.process(nil)).RunNext(t.Context()))
+		require.NoError(t, w.worker(w.process(nil)).RunPending(t.Context()))
 		require.Empty(t, w.wrong())
 		require.Equal(t, ownership.RewritingDone, w.entry("m").Rewriting.State)
 	})
@@ -37,10 +37,8 @@ func TestAJobThatWaitsForALaterReleaseHoldsUpNoOther(t *testing.T) {
 		w.move(w.store, "t_x", "t_y", "3-other")
 		w.SetFormat("thread__th-3", ownership.Format+1)
 		older := w.worker(w.process(nil))
-		require.ErrorIs(t, older.RunNext(t.Context()), registry.ErrTooNew)
-		require.NoError(t, older.RunNext(t.Context()))
-		require.NoError(t, older.RunNext(t.Context()))
-		require.ErrorIs(t, older.RunNext(t.Context()), ownership.ErrNoJob)
+		require.ErrorIs(t, older.RunPending(t.Context()), registry.ErrTooNew)
+		require.ErrorIs(t, older.RunPending(t.Context()), ownership.ErrNoJob)
 		for id, state := range map[string]ownership.RewritingState{
 			"1-waits": ownership.RewritingQueued, "2-behind": ownership.RewritingDone, "3-other": ownership.RewritingDone,
 		} {
@@ -50,12 +48,12 @@ func TestAJobThatWaitsForALaterReleaseHoldsUpNoOther(t *testing.T) {
 
 		for _, pause := range []time.Duration{time.Minute, 2 * time.Minute} { // each try reads all of its documents
 			time.Sleep(pause - time.Second)
-			require.ErrorIs(t, older.RunNext(t.Context()), ownership.ErrNoJob)
+			require.ErrorIs(t, older.RunPending(t.Context()), ownership.ErrNoJob)
 			time.Sleep(2 * time.Second)
-			require.ErrorIs(t, older.RunNext(t.Context()), registry.ErrTooNew)
+			require.ErrorIs(t, older.RunPending(t.Context()), registry.ErrTooNew)
 		}
 		w.SetFormat("thread__th-3", ownership.Format) // a later release comes by
-		require.NoError(t, w.worker(w.process(nil)).RunNext(t.Context()))
+		require.NoError(t, w.worker(w.process(nil)).RunPending(t.Context()))
 		require.Empty(t, w.wrong(), "what was behind it is done there too")
 		require.Equal(t, ownership.RewritingDone, w.entry("1-waits").Rewriting.State)
 	})

@@ -164,13 +164,13 @@ func (s *registryWorld) rewriter(p *process) {
 	if s.plan.Rules.LastPass {
 		store = hasty{store}
 	}
-	worker, err := rewrite.New(store, rewrite.Options{Holder: p.name, Lease: lease, Page: 2, Rate: governor.Unlimited})
+	worker, err := rewrite.New(store, rewrite.Options{Holder: p.name, Lease: lease, Page: 1, AtOnce: 3, Rate: governor.Unlimited})
 	if err != nil {
 		s.fails("rewrite: %w", err)
 		return
 	}
 	for {
-		if err := worker.RunNext(p.ctx); errors.Is(err, ownership.ErrNoJob) {
+		if err := worker.RunPending(p.ctx); errors.Is(err, ownership.ErrNoJob) {
 			s.idle(p)
 		}
 		s.step(p, "next job")

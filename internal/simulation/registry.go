@@ -175,10 +175,14 @@ func (s *registryWorld) kills(p *process) {
 	}
 }
 
+// hasJob reports whether a rewriter has the lease, which it has as long as there are
+// jobs.
 func (s *registryWorld) hasJob(p *process) bool {
-	return p.role == "rewriter" && slices.ContainsFunc(s.moves(), func(m ownership.LedgerEntry) bool {
-		return m.Rewriting.State == ownership.RewritingRunning && m.Rewriting.Holder == p.name
-	})
+	lease, err := s.truth.Lease(context.Background())
+	if err != nil {
+		s.fails("read the lease: %w", err)
+	}
+	return p.role == "rewriter" && lease.Holder == p.name
 }
 
 func (s *registryWorld) moves() []ownership.LedgerEntry {

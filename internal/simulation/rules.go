@@ -29,11 +29,12 @@ type Rules struct {
 	PathQuery bool
 	// PathWrite: a document is rewritten only if its tenant_id differs.
 	PathWrite bool
-	// Order: jobs run at the same time, the newest first.
-	Order bool
-	// Fresh: a job folds with the ledger that it read when it began. Order and
-	// Fresh each do harm only if the other is left out too: docs/moves.md.
+	// Fresh: jobs are done with the ledger that was read when the first of them was
+	// found.
 	Fresh bool
+	// Lease: everybody has the lease of rewriting. This one does no harm: what it is
+	// for is the rate (docs/moves.md).
+	Lease bool
 	// LastPass: a job ends with a pass that began as soon as it could.
 	LastPass bool
 	// Deadline: a commit may come however long after the ledger was certified that
@@ -46,8 +47,8 @@ type Rules struct {
 
 // jobLeftOut is what a rewriter has for rules that are left out.
 type jobLeftOut struct {
-	claiming bool
-	head     *docdb.Document // when the job began
+	looking bool
+	head    *docdb.Document // when its session began
 }
 
 // leaveOut makes a call, without the rules that are left out.
@@ -55,7 +56,7 @@ func (s *registryWorld) leaveOut(p *process, c *docdbtest.Call, do func() error)
 	switch c.Method {
 	case "Commit":
 		c.Writes = s.withoutNotices(c.Writes)
-		if s.plan.Rules.Order {
+		if s.plan.Rules.Lease {
 			c.Writes = withoutLease(c.Writes)
 		}
 	case "BatchWrite":
@@ -70,7 +71,7 @@ func (s *registryWorld) leaveOut(p *process, c *docdbtest.Call, do func() error)
 		return s.query(p, c, do)
 	case "Get":
 		err := do()
-		if s.plan.Rules.Order {
+		if s.plan.Rules.Lease {
 			delete(c.Found, s.db.Name(regstore.LedgerCollection, "rewriting"))
 		}
 		if s.plan.Rules.Fresh {
@@ -167,9 +168,8 @@ func (s *registryWorld) writeOwners(c *docdbtest.Call, do func() error) error {
 func (s *registryWorld) query(p *process, c *docdbtest.Call, do func() error) error {
 	switch {
 	case c.Query.OrderBy == "pending":
-		p.job.claiming = true
-		if s.plan.Rules.Order {
-			return s.newestFirst(p, c, do)
+		if c.Query.Any[0].Value.GetIntegerValue() == 0 && c.Query.Limit == 1 {
+			p.job.looking = true // for the first one
 		}
 	case s.plan.Rules.PathQuery && c.Query.Collection == regstore.Collection:
 		c.Query.Any = slices.DeleteFunc(slices.Clone(c.Query.Any), func(f docdb.Filter) bool { return f.Field == "path" })
@@ -194,35 +194,11 @@ func withoutOverlap(c *docdbtest.Call) {
 	}
 }
 
-// newestFirst visits pending entries that no other rewriter has, the newest first.
-func (s *registryWorld) newestFirst(p *process, c *docdbtest.Call, do func() error) error {
-	visit, limit := c.Visit, c.Query.Limit
-	var pending []*docdb.Document
-	c.Query.Limit, c.Visit = 0, func(d *docdb.Document) error {
-		job := d.Fields["rewriting"].GetMapValue().GetFields()
-		holder, since := job["holder"].GetStringValue(), s.now().Sub(d.UpdateTime.AsTime())
-		if holder == "" || holder == p.name || since > lease {
-			pending = append(pending, d)
-		}
-		return nil
-	}
-	if err := do(); err != nil {
-		return err
-	}
-	slices.Reverse(pending)
-	for _, d := range pending[:min(limit, len(pending))] {
-		if err := visit(d); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// freeze shows a rewriter the ledger's head as it was when its job began.
+// freeze shows a rewriter the ledger's head as it was when its session began.
 func (p *process) freeze(c *docdbtest.Call, name string) {
 	switch head := c.Found[name]; {
 	case p.role != "rewriter" || head == nil:
-	case p.job.claiming || p.job.head == nil:
+	case p.job.looking || p.job.head == nil:
 		p.job = jobLeftOut{head: head}
 	default:
 		c.Found[name] = p.job.head

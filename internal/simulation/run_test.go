@@ -56,7 +56,7 @@ func (r *run) rewrite(t *rapid.T) {
 	rewriter, err := rewrite.New(r.workers[0], rewrite.Options{Holder: "rewriter", Rate: governor.Unlimited})
 	require.NoError(t, err)
 	for err == nil {
-		err = rewriter.RunNext(context.Background())
+		err = rewriter.RunPending(context.Background())
 	}
 	require.ErrorIs(t, err, ownership.ErrNoJob)
 }

@@ -97,7 +97,7 @@ func laterMove(t *testing.T, b Backend) {
 		require.NotNil(t, batch.Ledger.Blocked())
 	}
 	require.Equal(t, kinds(ownership.Applied), apply(t, s, tenantMoved("t_c", "t_d", 4, "m3")), "the ledger itself needs no fold")
-	_, err := s.LeaseJob(ctx, "worker", time.Minute)
+	_, err := LeaseJob(ctx, s, "worker", time.Minute)
 	requireUnread(t, err)
 }
 
@@ -155,12 +155,12 @@ func jobsArePassedOver(t *testing.T, b Backend) {
 	apply(t, s, tenantMoved("t_a", "t_b", 1, "m1"), tenantMoved("t_c", "t_d", 2, "m2"), tenantMoved("t_e", "t_f", 3, "m3"))
 	passed := []int64{1}
 	for _, want := range []string{"m2", "m3"} {
-		job, err := s.LeaseJob(ctx, "worker", time.Minute, passed...)
+		job, err := LeaseJob(ctx, s, "worker", time.Minute, passed...)
 		require.NoError(t, err)
 		require.Equal(t, want, job.Entry.ID, "in the order of commits, but for those")
 		passed = append(passed, job.Entry.Position)
 	}
-	_, err := s.LeaseJob(ctx, "worker", time.Minute, passed...)
+	_, err := LeaseJob(ctx, s, "worker", time.Minute, passed...)
 	require.ErrorIs(t, err, ownership.ErrNoJob)
 	require.Equal(t, "m1", claim(t, s, "worker").Entry.ID, "it waits")
 }
@@ -184,7 +184,7 @@ func headSaysWho(t *testing.T, b Backend) {
 		requireIncompatible(t, err, field, "claim")
 		requireIncompatible(t, s.Apply(ctx, []ownership.Change{tenantMoved("t_b", "t_c", 3, "m2")})[0].Err, field, "move")
 		requireIncompatible(t, s.Apply(ctx, []ownership.Change{ownership.Retraction(ownership.Version{Source: "//nexus", ID: "m1"}, "", "")})[0].Err, field, "retract")
-		_, err = s.LeaseJob(ctx, "worker", time.Minute)
+		_, err = LeaseJob(ctx, s, "worker", time.Minute)
 		requireIncompatible(t, err, field, "lease a job")
 		b.SetHead(field, 1)
 	}

@@ -12,9 +12,35 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
 )
 
+// LeaseJob takes the lease, and the first job of those that may be done, as a worker
+// does that stores at once that it has it.
+func LeaseJob(ctx context.Context, s ownership.Rewriter, holder string, lease time.Duration, except ...int64) (ownership.Job, error) {
+	taken, err := s.TakeLease(ctx, ownership.Lease{Holder: holder, For: lease})
+	if err != nil {
+		return ownership.Job{}, err
+	}
+	jobs, err := s.Jobs(ctx, 0, 1, func(position int64) bool { return slices.Contains(except, position) })
+	if err != nil {
+		return ownership.Job{}, err
+	}
+	if len(jobs) == 0 {
+		return ownership.Job{}, ownership.ErrNoJob
+	}
+	job := jobs[0]
+	job.Now = taken.Now
+	job.Entry.Rewriting = job.Entry.Rewriting.TakenUp(holder, taken.Now, job.Revision)
+	return s.SaveJob(ctx, job)
+}
+
+// ReleaseLease lets another worker have the lease.
+func ReleaseLease(ctx context.Context, s ownership.Rewriter, holder string) error {
+	_, err := s.TakeLease(ctx, ownership.Lease{Holder: holder})
+	return err
+}
+
 func claim(t *testing.T, s ownership.Rewriter, holder string) ownership.Job {
 	t.Helper()
-	job, err := s.LeaseJob(context.Background(), holder, time.Minute)
+	job, err := LeaseJob(context.Background(), s, holder, time.Minute)
 	require.NoError(t, err)
 	require.Equal(t, ownership.RewritingRunning, job.Entry.Rewriting.State)
 	require.Equal(t, holder, job.Entry.Rewriting.Holder)
@@ -23,7 +49,7 @@ func claim(t *testing.T, s ownership.Rewriter, holder string) ownership.Job {
 
 func requireNoJob(t *testing.T, s ownership.Rewriter, holder string) {
 	t.Helper()
-	_, err := s.LeaseJob(context.Background(), holder, time.Minute)
+	_, err := LeaseJob(context.Background(), s, holder, time.Minute)
 	require.ErrorIs(t, err, ownership.ErrNoJob)
 }
 
@@ -72,28 +98,68 @@ func jobsAreQueued(t *testing.T, b Backend) {
 }
 
 func leases(t *testing.T, b Backend) {
-	s, other := b.Open(), b.Open()
-	apply(t, s, tenantMoved("t_a", "t_b", 5, "m1"), tenantMoved("t_b", "t_c", 6, "m2"))
-	job := claim(t, s, "one")
-	requireNoJob(t, other, "two")
-	again := claim(t, s, "one")
-	require.Equal(t, job.Entry.ID, again.Entry.ID, "who has it may ask again")
-	_, err := s.SaveJob(context.Background(), job)
-	require.ErrorIs(t, err, ownership.ErrLeaseLost, "which makes what it had before worthless")
+	ctx, s, other := context.Background(), b.Open(), b.Open()
+	pace := ownership.Pace{PerSecond: 750, Done: 7, Elapsed: time.Second, Had: 612.5, HadAt: time.Unix(1, 0).UTC()}
+	one := ownership.Lease{Holder: "one", For: time.Minute, Pace: pace}
+	two := ownership.Lease{Holder: "two", For: time.Minute}
+	free, err := s.Lease(ctx)
+	require.NoError(t, err)
+	require.Equal(t, ownership.Lease{}, free)
+	taken, err := s.TakeLease(ctx, one)
+	require.NoError(t, err)
+	_, err = other.TakeLease(ctx, two)
+	require.ErrorIs(t, err, ownership.ErrLeaseHeld)
+	require.ErrorIs(t, err, ownership.ErrNoJob)
+	held, err := other.Lease(ctx)
+	require.NoError(t, err)
+	require.True(t, held.Now.Equal(taken.Now))
+	require.True(t, held.Pace.HadAt.Equal(pace.HadAt))
+	held.Now, held.Pace.HadAt = taken.Now, pace.HadAt
+	require.Equal(t, taken, held, "with its pace")
+	_, err = other.TakeLease(ctx, ownership.Lease{Holder: "two"})
+	require.ErrorIs(t, err, ownership.ErrLeaseHeld, "nobody releases what is another's")
 
-	again.Lease = time.Millisecond
-	short := save(t, s, again, func(r *ownership.Rewriting) { r.Read = 7 })
-	var taken ownership.Job
+	one.For = 0
+	_, err = s.TakeLease(ctx, one)
+	require.NoError(t, err)
+	_, err = other.TakeLease(ctx, two)
+	require.NoError(t, err, "it was released")
+	_, err = s.TakeLease(ctx, one)
+	require.ErrorIs(t, err, ownership.ErrLeaseHeld)
+	two.For = time.Millisecond
+	_, err = other.TakeLease(ctx, two)
+	require.NoError(t, err, "who has it renews it")
+	one.For = time.Minute
 	require.Eventually(t, func() bool {
-		taken, err = other.LeaseJob(context.Background(), "two", time.Minute)
+		_, err = s.TakeLease(ctx, one)
 		return err == nil
 	}, 10*time.Second, time.Millisecond, "a lease runs out by the store's clock")
+}
+
+func jobsAreOneWorkers(t *testing.T, b Backend) {
+	ctx, s, other := context.Background(), b.Open(), b.Open()
+	apply(t, s, tenantMoved("t_a", "t_b", 5, "m1"), tenantMoved("t_b", "t_c", 6, "m2"))
+	job := claim(t, s, "one")
+	save(t, s, job, func(r *ownership.Rewriting) { r.Read = 7 })
+	_, err := s.SaveJob(ctx, job)
+	require.ErrorIs(t, err, ownership.ErrLeaseLost, "what it had before is worthless")
+	released, err := s.TakeLease(ctx, ownership.Lease{Holder: "one"})
+	require.NoError(t, err)
+	stopped, err := s.Jobs(ctx, 0, 2, func(int64) bool { return false })
+	require.NoError(t, err)
+	require.Len(t, stopped, 2)
+	taken := claim(t, other, "two")
 	require.Equal(t, job.Entry.ID, taken.Entry.ID)
 	require.EqualValues(t, 7, taken.Entry.Rewriting.Read)
 	require.True(t, job.Entry.Rewriting.CommittedAt.Equal(taken.Entry.Rewriting.CommittedAt), "which does not change with progress")
-	_, err = s.SaveJob(context.Background(), short)
+	stopped[0].Now = released.Now
+	_, err = s.SaveJob(ctx, stopped[0])
 	require.ErrorIs(t, err, ownership.ErrLeaseLost)
-	requireNoJob(t, s, "one")
+
+	behind, err := s.Jobs(ctx, taken.Entry.Position, 2, func(int64) bool { return false })
+	require.NoError(t, err)
+	require.Len(t, behind, 1)
+	require.Equal(t, "m2", behind[0].Entry.ID)
 }
 
 func jobsAreTakenUp(t *testing.T, b Backend) {
@@ -102,16 +168,22 @@ func jobsAreTakenUp(t *testing.T, b Backend) {
 	job := claim(t, s, "one")
 	job = save(t, s, job, func(r *ownership.Rewriting) {
 		r.Last, r.Cursor, r.Total, r.Read, r.Written = true, "thread__5", 10, 6, 5
+		r.Ranges = []ownership.Range{{After: "thread__5", UpTo: "thread__7"}, {After: "thread__8"}}
 	})
 	started := job.Entry.Rewriting.StartedAt
 	save(t, s, job, func(r *ownership.Rewriting) { r.State = ownership.RewritingQueued })
+	_, err := s.TakeLease(context.Background(), ownership.Lease{Holder: "one"})
+	require.NoError(t, err)
 	job = claim(t, other, "two")
+	require.Equal(t, []ownership.Range{{After: "thread__5", UpTo: "thread__7"}, {After: "thread__8"}}, job.Entry.Rewriting.Left())
 	r := job.Entry.Rewriting
 	require.True(t, r.Last)
 	require.Equal(t, "thread__5", r.Cursor)
 	require.Equal(t, []int64{10, 6, 5}, []int64{r.Total, r.Read, r.Written})
 	require.True(t, started.Equal(r.StartedAt))
 	require.Equal(t, []string{"t_a"}, r.Tenants)
+	retract(t, s, "m1")
+	require.Equal(t, []ownership.Range{{}}, claim(t, other, "two").Entry.Rewriting.Left(), "another change, another pass")
 }
 
 func jobsAreSuperseded(t *testing.T, b Backend) {
@@ -194,6 +266,7 @@ func affectedOfMany(t *testing.T, b Backend) {
 	require.Equal(t, want, affectedNames(t, s, ownership.Page{Tenants: tenants, Limit: 7}))
 	require.Equal(t, want, affectedNames(t, s, ownership.Page{Tenants: tenants, Limit: 100}))
 	require.Equal(t, want, affectedNames(t, s, ownership.Page{Tenants: tenants, Limit: 100, Bytes: 1000}))
+	require.Equal(t, want[3:70], affectedNames(t, s, ownership.Page{Tenants: tenants, Limit: 7, After: want[2], UpTo: want[69]}))
 	records, more, err := s.Affected(context.Background(), ownership.Page{Tenants: tenants, Limit: 100, Bytes: 1})
 	require.NoError(t, err)
 	require.True(t, more)

@@ -73,6 +73,7 @@ func Run(t *testing.T, backend func(t *testing.T) Backend) {
 		"reads and claims beside moves in a row are of one time":  besideMoves,
 		"a change of the ledger queues one job":                   jobsAreQueued,
 		"one worker at a time has the lease":                      leases,
+		"a job is saved only as it was found":                     jobsAreOneWorkers,
 		"a job that was cut short is taken up where it was":       jobsAreTakenUp,
 		"a retraction ends the job of its move":                   jobsAreSuperseded,
 		"affected is what has the tenant on its path":             affectedDocuments,

@@ -1,17 +1,17 @@
-package export
+package ownership
 
 // Names are cut between the bytes of printable ASCII, of which ids are made.
 const (
-	first  = ' '
-	last   = '~'
-	digits = last - first + 1
+	firstDigit = ' '
+	lastDigit  = '~'
+	digits     = lastDigit - firstDigit + 1
 	// Behind what two names have in common, so many bytes decide where to cut.
 	precision = 6
 )
 
-// between returns a name in the middle of two, of which the second may be "",
-// which is behind all names. ok is false if it finds none.
-func between(after, upTo string) (name string, ok bool) {
+// NameBetween returns a name of documents in the middle of two, of which the second
+// may be "", which is behind all names. ok is false if it finds none.
+func NameBetween(after, upTo string) (name string, ok bool) {
 	common := 0
 	for upTo != "" && common < min(len(after), len(upTo)) && after[common] == upTo[common] {
 		common++
@@ -26,7 +26,7 @@ func between(after, upTo string) (name string, ok bool) {
 	middle := low + (high-low)/2
 	text := make([]byte, precision)
 	for i := precision - 1; i >= 0; i-- {
-		text[i] = byte(first + middle%digits)
+		text[i] = byte(firstDigit + middle%digits)
 		if text[i] == '/' { // ends a name
 			text[i]++
 		}
@@ -41,7 +41,7 @@ func number(name string, from int) (n uint64) {
 	for i := range precision {
 		digit := uint64(0)
 		if from+i < len(name) {
-			digit = uint64(min(max(name[from+i], first), last) - first)
+			digit = uint64(min(max(name[from+i], firstDigit), lastDigit) - firstDigit)
 		}
 		n = n*digits + digit
 	}
