@@ -26,6 +26,10 @@ PROOF_CHECKS ?= 100000
 PROPERTIES   ?= ./internal/ownership ./quota
 SEED         ?= $(shell date +%s)
 
+# How many plans `seeds` runs in each world of the simulation, and from which seed on.
+SEEDS ?= 100000
+FIRST ?= $(SEED)
+
 # What `coverage` counts.
 ENGINE := ./internal/ownership,./internal/regstore,./internal/quotastore,./internal/rewrite,./registry/verifier/...,./quota
 
@@ -45,7 +49,7 @@ installed = { $(1); } >/dev/null 2>&1 || \
 # summary says; with CI=true they fail.
 BESIDE_EMULATORS = bin/emulators $(if $(filter true,$(CI)),,--optional) --
 
-.PHONY: help run build image test race fuzz proofs coverage archive bench scale emulators python browser proxies prometheus javascript lint hooks api imports tools
+.PHONY: help run build image test race fuzz proofs seeds coverage archive bench scale emulators python browser proxies prometheus javascript lint hooks api imports tools
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,6 +88,14 @@ proofs: tools ## longer proofs, with SEED, and with an archive (ARCHIVE=FILE) in
 	@RAPID_CHECKS=$(PROOF_CHECKS) $(BESIDE_EMULATORS) bin/testsummary -logs -count=1 -timeout 1h $(PROPERTIES)
 	@$(BESIDE_EMULATORS) bin/testsummary -logs -count=1 -tags proofs -run '^TestProof' -p 1 -timeout 1h ./...
 	@cd deploy/kit && ../../$(BESIDE_EMULATORS) ../../bin/testsummary -logs -count=1 -tags proofs -run '^TestProof' -p 1 -parallel 8 -timeout 1h ./...
+
+seeds: ## SEEDS plans of the simulation in each of its worlds, from FIRST on; prints what they met and how long it took
+	@go test -c -vet=off -o bin/simulation.test ./internal/simulation
+	@first=$(FIRST); failed=0; echo "$(SEEDS) seeds of each from $$first"; cd internal/simulation; \
+	for world in registry throttle; do \
+		../../bin/simulation.test -test.v -test.timeout 24h -test.run "RulesHold/$$world" -simulation.first=$$first -simulation.seeds=$(SEEDS) & \
+	done; \
+	for job in $$(jobs -p); do wait $$job || failed=1; done; exit $$failed
 
 coverage: ## how much of the engine the simulation alone runs, by package
 	@mkdir -p bin

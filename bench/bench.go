@@ -127,6 +127,7 @@ func (b *bench) run(ctx context.Context) error {
 		{"far-sweep", b.farSweep},
 		{"ledger", b.ledger},
 		{"profile", b.profile},
+		{"against", b.against},
 	}
 	for _, s := range scaleSuites {
 		all = append(all, suite{s.name, func(ctx context.Context) (string, error) { return b.scale(ctx, s) }})
@@ -141,7 +142,7 @@ func (b *bench) run(ctx context.Context) error {
 		}
 		report := tables + "\n" + b.machine()
 		fmt.Println(report)
-		if b.options.Write && s.name != "profile" {
+		if b.options.Write && s.name != "profile" && s.name != "against" {
 			if err := writeReport(s.name, report); err != nil {
 				return err
 			}

@@ -31,6 +31,12 @@
 //
 //	go run . -suites distance,far-sweep,ledger -rtt 0,20ms,100ms -runs 1 -limit 4s -seconds 10 -write
 //
+// Whether a change made anything slower is for -against, which builds another commit
+// too, and measures both in turns: the worker beside the probe, a check from memory,
+// and a request that the throttle answers by itself.
+//
+//	go run . -against HEAD~20 -runs 5 -workloads fresh,mix
+//
 // The suites scale-… measure what must hold at the target's size, with counts and
 // durations that are fixed; scale stands for all of them, and `make scale` runs
 // them. If a figure does not hold, the benchmark fails.

@@ -24,6 +24,7 @@ type options struct {
 	Archive    string // NDJSON file, .gz too
 	Worker     string // the real program; built where empty
 	Profile    string // file for a CPU profile of the worker
+	Against    string // commit to compare with
 	Write      bool
 }
 
@@ -40,19 +41,23 @@ func parseOptions(args []string) (options, error) {
 	flags.IntVar(&o.Events, "events", o.Events, "messages in one measurement")
 	flags.DurationVar(&o.Limit, "limit", o.Limit, "the longest measurement")
 	flags.IntVar(&o.Backlog, "backlog", o.Backlog, "messages waiting when memory is measured")
-	chosen := flags.String("suites", strings.Join(suites, ","), "what to run, by comma; also: profile")
+	chosen := flags.String("suites", strings.Join(suites, ","), "what to run, by comma; also: profile, against")
 	roundTrips := flags.String("rtt", "0,20ms,100ms", "how far away the emulators are in the suites distance and far-sweep, by comma")
 	flags.IntVar(&o.Seconds, "seconds", o.Seconds, "how long the latency at 100 events/s, and serve, are measured")
 	loads := flags.String("workloads", "", "by comma; empty: all")
 	flags.StringVar(&o.Archive, "archive", "", "a file of events, NDJSON or .gz, as one more workload")
 	flags.StringVar(&o.Worker, "worker", "", "registry-worker; empty: it is built")
 	flags.StringVar(&o.Profile, "profile", "worker.pprof", "where the suite profile writes")
+	flags.StringVar(&o.Against, "against", "", "a commit: measure the worker and the hot paths as they were then and as they are, in turns, and nothing else unless -suites says so")
 	flags.BoolVar(&o.Write, "write", false, "write the tables to ../docs/benchmarks.md")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
 	if *quick {
 		o.quick(flags)
+	}
+	if o.Against != "" && *chosen == strings.Join(suites, ",") {
+		*chosen = "against"
 	}
 	for _, text := range strings.Split(*roundTrips, ",") {
 		d, err := time.ParseDuration(text)
@@ -92,9 +97,12 @@ func (o *options) quick(flags *flag.FlagSet) {
 func (o options) validate() error {
 	var faults []error
 	for _, s := range o.Suites {
-		if all := slices.Concat(suites, scaleNames(), []string{"profile"}); !slices.Contains(all, s) {
+		if all := slices.Concat(suites, scaleNames(), []string{"profile", "against"}); !slices.Contains(all, s) {
 			faults = append(faults, fmt.Errorf("%w: no suite %q: want some of %s", errUsage, s, strings.Join(all, ",")))
 		}
+	}
+	if slices.Contains(o.Suites, "against") != (o.Against != "") {
+		faults = append(faults, fmt.Errorf("%w: the suite against is for -against COMMIT", errUsage))
 	}
 	var names []string
 	for _, w := range allWorkloads(o.Archive) {

@@ -89,6 +89,7 @@ func (b *bench) serveTable(results map[string][][]float64) string {
 	t := table{title: "Checks over HTTP", header: []string{"median of the runs (lowest to highest)", "bare", "serve", "serve / bare"}, notes: []string{
 		fmt.Sprintf("%d connections of another process on the same cores ask for %d threads, which are in memory: both servers by turns of %v, for %d s each in a run. `bare` is a Go server that answers 204 to everything.",
 			connections, checkedThreads, turn, b.options.Seconds),
+		"Each connection asks again as soon as it is answered, so nothing is idle, and the tails are what waits for a processor. Both programs run as they are shipped, with Go's settings: `serve` with its telemetry, its limits on connections, and the 32 MiB of garbage that it lets gather.",
 	}}
 	for j, m := range serveMeasures {
 		row := []string{m.name}
