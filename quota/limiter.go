@@ -102,6 +102,9 @@ func newLimiter(store Store, options Options, clock func() instant) (*Limiter, e
 	return l, nil
 }
 
+// Policies returns the policies in force.
+func (l *Limiter) Policies() limits.PolicySet { return l.policies.current() }
+
 // Allow is AllowN for one unit.
 func (l *Limiter) Allow(ctx context.Context, tenantID, action string) (Decision, error) {
 	return l.AllowN(ctx, tenantID, action, 1)

@@ -26,11 +26,13 @@ import (
 const startTimeout = 9 * time.Second
 
 // registryStore is a registry that also rewrites documents after moves of whole
-// tenants.
+// tenants, and says how far that is.
 type registryStore interface {
 	ownership.Store
 	ownership.Rewriter
 	exportSource
+	MovesNamed(ctx context.Context, names []ownership.EventName) ([]ownership.LedgerEntry, error)
+	PendingMoves(ctx context.Context, limit int) ([]ownership.LedgerEntry, error)
 }
 
 // openStore opens the registry that the configuration names, and never falls back

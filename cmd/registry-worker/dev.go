@@ -26,7 +26,7 @@ var devCommand = command{
 		"FIRESTORE_EMULATOR_HOST name some that run, creates topics and subscriptions, runs\n" +
 		"worker and API, publishes example events, shows what became of them and what to\n" +
 		"try, and goes on until Ctrl-C. Nothing outside this machine is touched, and what is\n" +
-		"in the emulators is gone when they end.\n\n" +
+		"in the emulators is gone when they end. /console is the same as a page.\n\n" +
 		"If the emulators are not installed, it says how to get them, and shows the same\n" +
 		"in this process alone, on its memory. So it does with --registry-backend memory.\n\n" +
 		"The emulators take what the services refuse, bound or slow down. With --service-rules\n" +
@@ -42,7 +42,8 @@ var devCommand = command{
 	},
 	Groups: []config.Group{
 		config.DevGroup, config.ProjectGroup, config.RegistryGroup, config.PubSubGroup, config.EventsGroup,
-		config.WorkerGroup, config.DrainGroup, config.APIGroup, config.ThrottleGroup, config.LogGroup,
+		config.WorkerGroup, config.DrainGroup, config.APIGroup, config.ConsoleGroup,
+		config.ThrottleGroup, config.LogGroup,
 	},
 	Rules: []config.Rule{
 		config.NeedTopicNames, config.NeedTokenOffLoopback, config.OneSourceOfTokens, config.TwoAddresses, config.NeedAcceptedSubscriptions,
@@ -254,6 +255,7 @@ func (d *devRun) onMemory(ctx context.Context) error {
 		return err
 	}
 	defer s.close(ctx)
+	s.noPubSub = true
 	bus := dev.NewBus()
 	show := devShow{
 		service:     s,

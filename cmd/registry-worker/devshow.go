@@ -68,6 +68,9 @@ func (d devShow) show(ctx context.Context) error {
 		page.Refused(d.watch.DeadLetters(), d.deadLetters)
 	}
 	page.Requests(requests, at)
+	if url := d.service.consoleURL(); url != "" {
+		page.Notes("Look", url, "    what it does at this moment, and who owns what, and why")
+	}
 	page.Notes("Go on", d.notes...)
 	return out.Flush()
 }

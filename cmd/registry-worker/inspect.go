@@ -53,15 +53,8 @@ func runInspect(ctx context.Context, in *invocation) error {
 		return err
 	}
 	defer store.Close()
-	snapshot, err := store.Read(ctx, []registry.Resource{resource})
+	found, err := inspectNow(ctx, store, resource)
 	if err != nil {
-		return err
-	}
-	if err := snapshot.Records[0].Unfoldable(snapshot.Ledger); err != nil {
-		return err
-	}
-	found := inspect(snapshot.Records[0], snapshot.Ledger, snapshot.ReadTime)
-	if err := found.sayWhy(ctx, store); err != nil {
 		return err
 	}
 	if in.Config.JSON {
@@ -74,6 +67,20 @@ func runInspect(ctx context.Context, in *invocation) error {
 		return err
 	}
 	return found.print(in.Stdout)
+}
+
+// inspectNow reads what is known of a resource. Errors are those of the store, and of
+// what this version does not understand.
+func inspectNow(ctx context.Context, store registryStore, resource registry.Resource) (inspection, error) {
+	snapshot, err := store.Read(ctx, []registry.Resource{resource})
+	if err != nil {
+		return inspection{}, err
+	}
+	if err := snapshot.Records[0].Unfoldable(snapshot.Ledger); err != nil {
+		return inspection{}, err
+	}
+	found := inspect(snapshot.Records[0], snapshot.Ledger, snapshot.ReadTime)
+	return found, found.sayWhy(ctx, store)
 }
 
 // inspection is what is known of a resource, at one time.

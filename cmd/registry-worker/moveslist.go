@@ -187,23 +187,7 @@ type listedRewriting struct {
 func printMovesJSON(in *invocation, all []ownership.LedgerEntry, left map[int64]rewrite.Pending) error {
 	lines := terminal.JSON(in.Stdout)
 	for _, m := range all {
-		r := m.Rewriting
-		listed := listedMove{
-			ID: m.ID, Source: m.Source, Time: unlessZero(m.Time), From: m.From, To: m.To, Position: m.Position, ChangedAt: m.ChangedAt,
-			Actor: m.Actor, Reason: m.Reason, Retracted: m.Retracted(), Displaced: displacedSteps(m.Displaced),
-			Rewriting: listedRewriting{r.State, r.Last, r.Total, r.Passed, r.Read, r.Written, r.Holder,
-				unlessZero(r.StartedAt), unlessZero(r.UpdatedAt), unlessZero(r.FinishedAt),
-				r.Tries, r.Failure, unlessZero(r.RetryAt), unlessZero(r.ParkedAt), nil},
-		}
-		if m.Unread != nil {
-			listed.Unread = m.Unread.Error()
-		}
-		for _, said := range m.Retractions {
-			listed.Retractions = append(listed.Retractions, listedSaid{said.By, said.Why, said.At})
-		}
-		if m.Retracted() {
-			listed.RetractedBy, listed.RetractedAt = m.Retractions[0].By, &m.Retractions[0].At
-		}
+		listed := newListedMove(m)
 		if p, ok := left[m.Position]; ok {
 			seconds := p.Left.Seconds()
 			listed.Rewriting.Documents, listed.Rewriting.LeftSeconds = p.Documents, &seconds
@@ -213,6 +197,27 @@ func printMovesJSON(in *invocation, all []ownership.LedgerEntry, left map[int64]
 		}
 	}
 	return nil
+}
+
+func newListedMove(m ownership.LedgerEntry) listedMove {
+	r := m.Rewriting
+	listed := listedMove{
+		ID: m.ID, Source: m.Source, Time: unlessZero(m.Time), From: m.From, To: m.To, Position: m.Position, ChangedAt: m.ChangedAt,
+		Actor: m.Actor, Reason: m.Reason, Retracted: m.Retracted(), Displaced: displacedSteps(m.Displaced),
+		Rewriting: listedRewriting{r.State, r.Last, r.Total, r.Passed, r.Read, r.Written, r.Holder,
+			unlessZero(r.StartedAt), unlessZero(r.UpdatedAt), unlessZero(r.FinishedAt),
+			r.Tries, r.Failure, unlessZero(r.RetryAt), unlessZero(r.ParkedAt), nil},
+	}
+	if m.Unread != nil {
+		listed.Unread = m.Unread.Error()
+	}
+	for _, said := range m.Retractions {
+		listed.Retractions = append(listed.Retractions, listedSaid{said.By, said.Why, said.At})
+	}
+	if m.Retracted() {
+		listed.RetractedBy, listed.RetractedAt = m.Retractions[0].By, &m.Retractions[0].At
+	}
+	return listed
 }
 
 func unlessZero(t time.Time) *time.Time {

@@ -178,14 +178,18 @@ type windowReport struct {
 	ReadTime   time.Time  `json:"read_time"`
 }
 
-func (in *invocation) printWindow(s limits.Status, policies limits.PolicySet) error {
-	p := policies.Of(s.Key)
-	r := windowReport{
+func newWindowReport(s limits.Status, p limits.Policy) windowReport {
+	return windowReport{
 		Tenant: s.Key.Tenant, Action: s.Key.Action, Exists: s.Exists,
 		Count: s.InForce.Count, Limit: s.InForce.Limit, Window: s.InForce.Length.String(),
 		LastReset: secondsTime(s.InForce.LastReset), EndsAt: s.EndsAt, Generation: s.InForce.Generation,
 		Policy: p.Scope(), Shadow: p.Shadow, ResetBy: s.Reset.By, ResetAt: unlessZero(s.Reset.At), ReadTime: s.ReadTime,
 	}
+}
+
+func (in *invocation) printWindow(s limits.Status, policies limits.PolicySet) error {
+	p := policies.Of(s.Key)
+	r := newWindowReport(s, p)
 	if in.Config.JSON {
 		lines := terminal.JSON(in.Stdout)
 		lines.SetIndent("", "  ")

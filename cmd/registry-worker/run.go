@@ -17,7 +17,8 @@ var runCommand = command{
 		"topic. On SIGTERM it finishes what it has received, for at most --drain-timeout,\n" +
 		"gives the rest back, and exits with 0. Health is at /livez, /readyz, /metrics and\n" +
 		"/version. With --api it answers access checks and claims too, as serve does, and goes\n" +
-		"on with that if its subscriptions are gone: /readyz/api and /readyz/worker say which.\n" +
+		"on with that if its subscriptions are gone: /readyz/api and /readyz/worker say which; and\n" +
+		"it has the page /console.\n" +
 		"After a move of a whole tenant it rewrites the documents that direct readers know,\n" +
 		"one worker at a time, at --rate.\n\n" +
 		"Any number of workers may run side by side.",
@@ -27,7 +28,8 @@ var runCommand = command{
 	},
 	Groups: []config.Group{
 		config.ProjectGroup, config.RegistryGroup, config.PubSubGroup, config.EventsGroup, config.RunGroup,
-		config.RateGroup, config.WorkerGroup, config.DrainGroup, config.APIGroup, config.ThrottleGroup, config.LogGroup,
+		config.RateGroup, config.WorkerGroup, config.DrainGroup, config.APIGroup, config.ConsoleGroup,
+		config.ThrottleGroup, config.LogGroup,
 	},
 	Rules:   runRules,
 	Port:    true,
@@ -107,13 +109,15 @@ func (s *service) consume(ctx context.Context, transport consumer.Transport, wit
 		return err
 	}
 	options := s.healthOptions()
+	options.Worker = w.ready
 	if withAPI {
 		if err := s.openAPI(ctx); err != nil {
 			return err
 		}
-		options = s.apiOptions()
+		if options, err = s.apiOptions(w.ready); err != nil {
+			return err
+		}
 	}
-	options.Worker = w.ready
 
 	group, ctx := errgroup.WithContext(ctx)
 	worked := make(chan struct{})

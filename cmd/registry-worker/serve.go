@@ -14,14 +14,16 @@ var serveCommand = command{
 		"The API trusts the tenant that its caller names: it listens on loopback, or demands\n" +
 		"a bearer token. Endpoints are described at /v1/openapi.json; health is at /livez,\n" +
 		"/readyz (which says whether to send requests; /readyz?store also asks the store),\n" +
-		"/metrics and /version.",
+		"/metrics and /version. /console is a page for people, on loopback, or with\n" +
+		"--console on: docs/console.md.",
 	Examples: []string{
 		"registry-worker serve --project my-project",
 		"REGISTRY_API_TOKEN=… registry-worker serve --project my-project --listen :8080",
 		"curl -i -H 'X-Tenant-Id: t_acme' http://127.0.0.1:8080/v1/threads/th_1/access",
 	},
 	Groups: []config.Group{
-		config.ProjectGroup, config.RegistryGroup, config.DrainGroup, config.APIGroup, config.ThrottleGroup, config.LogGroup,
+		config.ProjectGroup, config.RegistryGroup, config.DrainGroup, config.APIGroup, config.ConsoleGroup,
+		config.ThrottleGroup, config.LogGroup,
 	},
 	Rules: []config.Rule{
 		config.NeedProject,
@@ -51,7 +53,11 @@ func (s *service) serveAPI(ctx context.Context) error {
 	if err := s.openAPI(ctx); err != nil {
 		return err
 	}
+	options, err := s.apiOptions(nil)
+	if err != nil {
+		return err
+	}
 	noWorker := make(chan struct{})
 	close(noWorker)
-	return s.serve(ctx, s.apiOptions(), noWorker)
+	return s.serve(ctx, options, noWorker)
 }

@@ -28,6 +28,8 @@ type service struct {
 	startBy   time.Time          // what is not open by then is missing
 	verifier  *verifier.Verifier // nil if the API is not served
 	floor     []byte             // heapFloor bytes, if the API is served
+	look      *consoleLook       // nil if the console is not served
+	noPubSub  bool               // events come and go in this process's memory
 }
 
 // heapFloor is memory that the garbage collector counts and the system does not: it
@@ -87,6 +89,9 @@ func (s *service) open(ctx context.Context) (err error) {
 // left. That telemetry cannot be exported is told, and is not a fault of the
 // command.
 func (s *service) close(ctx context.Context) {
+	if s.look != nil {
+		s.look.close()
+	}
 	if s.verifier != nil {
 		s.verifier.Close()
 	}
@@ -138,9 +143,11 @@ func (s *service) healthOptions() api.Options {
 }
 
 // apiOptions are those of a server that answers access checks, claims and
-// throttle requests too, which openAPI has opened.
-func (s *service) apiOptions() api.Options {
+// throttle requests too, which openAPI has opened. worker says why no events are
+// applied here; nil: there is no worker.
+func (s *service) apiOptions(worker func(context.Context) error) (api.Options, error) {
 	o := s.healthOptions()
+	o.Worker = worker
 	o.Quota = quotahttp.Take(s.throttle.Limiter)
 	o.Admit = func(w http.ResponseWriter, r *http.Request, tenantID, action string) bool {
 		return quotahttp.Admit(s.throttle.Limiter, w, r, tenantID, action)
@@ -149,7 +156,7 @@ func (s *service) apiOptions() api.Options {
 	o.Verifier, o.Registry = s.verifier, registry.New(s.store)
 	o.Tokens, o.ClaimTokens = s.tokens.api, s.tokens.claim
 	o.RequestTimeout = requestTimeout + s.in.Config.MissGrace
-	return o
+	return o, s.addConsole(&o)
 }
 
 // openAPI opens what the API asks: the verifier and the throttle. A signal does not

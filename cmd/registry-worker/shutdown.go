@@ -39,7 +39,7 @@ func (s *service) serve(ctx context.Context, o api.Options, worked <-chan struct
 	if err != nil {
 		return err
 	}
-	s.in.Logger.Info("listening", "address", s.listener.Addr().String(), "api", o.Verifier != nil)
+	s.in.Logger.Info("listening", "address", s.listener.Addr().String(), "api", o.Verifier != nil, "console", s.consoleURL())
 	until := after(ctx, func() {
 		server.Drain()
 		if o.Verifier == nil {

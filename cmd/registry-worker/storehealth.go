@@ -22,19 +22,22 @@ type storeHealth struct {
 	last  error
 }
 
-// The question costs a read, and anybody who reaches the port may have it asked.
+// The question costs a read, and anybody who reaches the port may have it asked. The
+// gauge is read as often as somebody likes to: by Prometheus, and every two seconds
+// while a console is open.
 const (
-	askStoreEvery   = time.Second // at most
-	askStoreTimeout = 2 * time.Second
+	askStoreEvery     = time.Second // at most
+	measureStoreEvery = 10 * time.Second
+	askStoreTimeout   = 2 * time.Second
 )
 
 func newStoreHealth(store ownership.Store, p observe.Providers) (*storeHealth, error) {
 	h := &storeHealth{store: store}
 	i := p.Instruments(scope)
-	up := i.Gauge("registry.store.up", "{store}", "1 if the registry's store has answered, asked for this measurement; else 0.")
+	up := i.Gauge("registry.store.up", "{store}", "1 if the registry's store has answered, asked in the last ten seconds; else 0.")
 	i.Collect(func(ctx context.Context, o metric.Observer) {
 		answers := int64(1)
-		if h.ask(ctx) != nil {
+		if h.within(ctx, measureStoreEvery) != nil {
 			answers = 0
 		}
 		o.ObserveInt64(up, answers)
@@ -44,10 +47,17 @@ func newStoreHealth(store ownership.Store, p observe.Providers) (*storeHealth, e
 
 // ask returns why the store does not answer, or nil. Its answer is up to a second
 // old.
-func (h *storeHealth) ask(ctx context.Context) error {
+func (h *storeHealth) ask(ctx context.Context) error { return h.within(ctx, askStoreEvery) }
+
+// within is ask with an answer that is at most so old. That it does not answer is
+// asked again sooner: so that the end of an outage shows.
+func (h *storeHealth) within(ctx context.Context, age time.Duration) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if !h.asked.IsZero() && time.Since(h.asked) < askStoreEvery {
+	if h.last != nil {
+		age = min(age, askStoreEvery)
+	}
+	if !h.asked.IsZero() && time.Since(h.asked) < age {
 		return h.last
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askStoreTimeout)

@@ -67,6 +67,13 @@
 // most) is cut off. When Serve begins to drain, "closing" asks all of them to come
 // back.
 //
+// # Console
+//
+// Options.Console are the pages for people (package console). They are no part of
+// what openapi.json describes. What is Open is answered to a link from another site,
+// too: it has nothing of ours in it. A page that streams takes none of
+// Options.MaxConcurrent, as a watch does.
+//
 // # Telemetry
 //
 // Of watches: registry.watch.open, registry.watch.resources (those in them),
@@ -151,6 +158,10 @@ type Options struct {
 	// /readyz?store; nil: always well.
 	Worker, Store func(context.Context) error
 
+	// Console are the paths of the page for people; none: 404. They are served where
+	// /v1 is.
+	Console []Page
+
 	Metrics http.Handler // answers /metrics; nil: 404
 	Version any          // what /version answers, as JSON; nil: 404
 
@@ -185,6 +196,14 @@ type Options struct {
 	MeterProvider  metric.MeterProvider
 	TracerProvider trace.TracerProvider
 	Propagator     propagation.TextMapPropagator
+}
+
+// Page is one path of the console, which takes GET.
+type Page struct {
+	Pattern string
+	Open    bool // it is constant, and needs no token
+	Streams bool // it may go on until its context ends: when Serve drains, or its token is replaced
+	Serve   http.HandlerFunc
 }
 
 // token68 is what a bearer token may consist of (RFC 9110, section 11.2). A

@@ -14,13 +14,14 @@ import (
 // somebody else's, where no token keeps it out. Loopback is no boundary to a
 // browser on the same machine: a page can resolve a name of its own to 127.0.0.1
 // (DNS rebinding), and is then of the same origin as the API, whose Host is that
-// name; and any page can send simple requests to 127.0.0.1.
-func refuseBrowsers(w http.ResponseWriter, r *http.Request) bool {
+// name; and any page can send simple requests to 127.0.0.1. An open page of the
+// console may be linked to from anywhere. The route is nil if there is none.
+func refuseBrowsers(w http.ResponseWriter, r *http.Request, route *route) bool {
 	switch {
 	case !namesLoopback(r.Host):
 		problem.New(http.StatusMisdirectedRequest,
 			"without a token the API is asked as localhost, 127.0.0.1 or [::1]; for another name set a token (REGISTRY_API_TOKEN)").Write(w)
-	case ofAnotherOrigin(r):
+	case ofAnotherOrigin(r) && !(route != nil && route.page && route.access == open):
 		problem.New(http.StatusForbidden, "without a token the API answers no page of another origin").Write(w)
 	default:
 		return false

@@ -27,6 +27,9 @@ type route struct {
 	serve   http.HandlerFunc
 	kind    registry.Kind // of what a check or claim is for; else empty
 
+	// page: for people. One that streams may go on for as long as it likes.
+	page, streams bool
+
 	// list says what body it takes, which serveList gets in place of serve; nil:
 	// none. What has left its slot by leave may go on for as long as it likes.
 	list      *listShape
@@ -67,6 +70,9 @@ func (s *Server) routes() []route {
 			route{method: http.MethodPost, pattern: "/v1/watch", access: apiToken, list: watchShape, serveList: s.watch},
 			route{method: http.MethodGet, pattern: forwardAuthPath, access: apiToken, serve: s.forwardAuth},
 		)
+	}
+	if s.options.Verifier != nil {
+		all = append(all, s.pages()...)
 	}
 	if s.options.Quota != nil {
 		all = append(all, route{method: http.MethodPost, pattern: "/v1/quota/{action}/take", access: apiToken, serve: s.quota})

@@ -99,7 +99,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case len(r.TransferEncoding) > 0:
 		w.Header().Set("Connection", "close")
 		problem.New(http.StatusLengthRequired, "a body has to say its length, in place of Transfer-Encoding, and most requests need none").Write(w)
-	case s.options.Verifier != nil && !g.demands(apiToken) && refuseBrowsers(w, r):
+	case s.options.Verifier != nil && !g.demands(apiToken) && refuseBrowsers(w, r, route):
 	case route != nil && route.access == open:
 		if isSpare(r.Context()) {
 			w.Header().Set("Connection", "close")
@@ -124,6 +124,10 @@ func (s *Server) serveGuarded(g *guard, x *exchange, r *http.Request, route *rou
 		return
 	}
 	r = x.trace(r, g.demands(route.access))
+	if route.streams {
+		s.stream(x, r, route)
+		return
+	}
 	var body []byte // read before it takes a slot: it may come slowly
 	switch {
 	case route.isForwardAuth(): // a proxy announces that of its client, of any length, and sends none

@@ -75,6 +75,7 @@ type Telemetry struct {
 	observe.Providers
 	Propagator propagation.TextMapPropagator // W3C trace context and baggage
 	Metrics    http.Handler                  // Prometheus text
+	Gatherer   prometheus.Gatherer           // the same, unwritten
 
 	failures atomic.Int64 // of exporters
 	faults   atomic.Int64 // variables that cannot be followed
@@ -91,6 +92,7 @@ func New(ctx context.Context, o Options) (*Telemetry, error) {
 		Propagator: propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{}),
 	}
 	o.Logger = t.Logger
+	t.Gatherer = registry
 	t.Metrics = promhttp.HandlerFor(registry, promhttp.HandlerOpts{
 		ErrorHandling: promhttp.ContinueOnError, // the other metrics can be had
 		ErrorLog:      slog.NewLogLogger(o.Logger.Handler(), slog.LevelWarn),

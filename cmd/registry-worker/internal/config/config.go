@@ -28,6 +28,13 @@ const (
 	Memory    Backend = "memory" // of this process: gone with it, and seen by no other
 )
 
+// When the console is served.
+const (
+	ConsoleAuto = "auto" // on loopback
+	ConsoleOn   = "on"
+	ConsoleOff  = "off"
+)
+
 // Config is the effective configuration of one command. Settings that the
 // command does not take are zero.
 type Config struct {
@@ -64,6 +71,9 @@ type Config struct {
 	KeepAlive      time.Duration
 	ShutdownDelay  time.Duration
 	StreamPaths    streampath.Patterns
+
+	Console      string   // ConsoleAuto, ConsoleOn or ConsoleOff
+	ConsolePeers []string // base URLs
 
 	MaxStaleness time.Duration // 0: always read
 	MaxAge       time.Duration // 0: unbounded

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/northstar-engines/realtime-registry/events"
+	"github.com/northstar-engines/realtime-registry/internal/console"
 	"github.com/northstar-engines/realtime-registry/internal/streampath"
 )
 
@@ -132,4 +133,19 @@ func readPaths(name string) (string, error) {
 	}
 	text, err := os.ReadFile(name)
 	return string(text), err
+}
+
+// peers takes base URLs, by comma; none if empty.
+func peers(c *Config, value string) error {
+	if value == "" {
+		return nil
+	}
+	for given := range strings.SplitSeq(value, ",") {
+		peer := strings.TrimSpace(given)
+		if err := console.CheckPeer(peer); err != nil {
+			return err
+		}
+		c.ConsolePeers = append(c.ConsolePeers, peer)
+	}
+	return nil
 }

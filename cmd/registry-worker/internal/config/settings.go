@@ -27,6 +27,7 @@ const (
 	WorkerGroup   Group = "Worker"
 	DrainGroup    Group = "Drain"
 	APIGroup      Group = "HTTP"
+	ConsoleGroup  Group = "Console"
 	ThrottleGroup Group = "Throttle"
 	RunGroup      Group = "Run"
 	DryRunGroup   Group = "Dry run"
@@ -58,13 +59,14 @@ func Lasting() []Group {
 }
 
 var groups = []Group{
-	ProjectGroup, RegistryGroup, PubSubGroup, EventsGroup, RunGroup, WorkerGroup, DrainGroup, APIGroup, ThrottleGroup,
+	ProjectGroup, RegistryGroup, PubSubGroup, EventsGroup, RunGroup, WorkerGroup, DrainGroup, APIGroup, ConsoleGroup, ThrottleGroup,
 	LetterGroup, RedriveGroup, RateGroup, ReplayGroup, DryRunGroup, ExportGroup, UpgradeGroup, PlanGroup, MoveGroup, RetractGroup, ByGroup, ConfirmGroup, JSONGroup, DevGroup, VersionGroup, LogGroup,
 }
 
 // Setting is one setting: a flag, which is also an environment variable.
 type Setting struct {
 	Group   Group
+	Also    Group  // another group that has it; "": none
 	Name    string // of the flag, without dashes
 	Env     string // "" if only the flag counts
 	Default string
@@ -114,7 +116,7 @@ var settings = complete([]Setting{
 		Default: "nexus-thread-created.realtime-registry,nexus-canvas-created.realtime-registry,nexus-tenant-moved.realtime-registry",
 		Help:    "subscriptions to consume, by comma",
 		parse:   names(func(c *Config) *[]string { return &c.Subscriptions })},
-	{Group: PubSubGroup, Name: "dead-letter-topic", Default: "realtime-registry-dead-letters",
+	{Group: PubSubGroup, Also: ConsoleGroup, Name: "dead-letter-topic", Default: "realtime-registry-dead-letters",
 		Help:  "topic for refused messages; its subscription has the same name",
 		parse: name(func(c *Config) *string { return &c.DeadLetterTopic })},
 
@@ -194,6 +196,13 @@ var settings = complete([]Setting{
 	{Group: APIGroup, Name: "max-age", Default: "30s",
 		Help:  "how old it may be after a plain set by another program; 0 is no bound, if there are none",
 		parse: off(duration(time.Second, 24*time.Hour, func(c *Config) *time.Duration { return &c.MaxAge }))},
+
+	{Group: ConsoleGroup, Name: "console", Default: ConsoleAuto,
+		Help:  "the page at /console, for people: on, off, or auto: on where --listen can be reached from this machine only. Who may ask the API may see in it who owns what",
+		parse: oneOf(func(c *Config) *string { return &c.Console }, ConsoleAuto, ConsoleOn, ConsoleOff)},
+	{Group: ConsoleGroup, Name: "console-peers",
+		Help:  "base URLs of other processes that the console shows too, by comma, where they have /metrics and /readyz: such as http://127.0.0.1:8081 of a worker; a name with several addresses is a process at each",
+		parse: peers},
 
 	{Group: ThrottleGroup, Name: "throttle-backend", Env: "RATE_LIMIT_BACKEND", Default: "firestore",
 		Help:  "where throttle windows are kept: firestore, or memory",
@@ -326,7 +335,9 @@ func complete(settings []Setting) []Setting {
 
 // In returns the settings of the groups, in the table's order.
 func In(groups []Group) []Setting {
-	return slices.DeleteFunc(Settings(), func(s Setting) bool { return !slices.Contains(groups, s.Group) })
+	return slices.DeleteFunc(Settings(), func(s Setting) bool {
+		return !slices.Contains(groups, s.Group) && !slices.Contains(groups, s.Also)
+	})
 }
 
 // Known reports whether there is such a flag, at any command.

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"cloud.google.com/go/pubsub/v2"
+
+	"github.com/northstar-engines/realtime-registry/events"
+	"github.com/northstar-engines/realtime-registry/internal/console"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
+	"github.com/northstar-engines/realtime-registry/internal/pubsubadmin"
+	"github.com/northstar-engines/realtime-registry/internal/limits"
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+// What one look of the console reads at most.
+const (
+	mostMoves   = 50  // moves, a read each
+	mostWindows = 100 // documents of windows, two reads each
+	mostPending = 20  // moves under way, a read each, every ten seconds
+	mostLetters = 500 // dead letters, which are leased meanwhile
+)
+
+// consoleLook answers the console's questions from what the service has open. What
+// it returns is what the commands print with --json.
+type consoleLook struct {
+	service *service
+
+	mu     sync.Mutex
+	pubsub *pubsub.Client // nil until dead letters are asked for
+}
+
+// Inspect implements console.Look.
+func (l *consoleLook) Inspect(ctx context.Context, resource registry.Resource) (any, error) {
+	return inspectNow(ctx, l.service.store, resource)
+}
+
+// Moves implements console.Look. Which moves changed last is known to this process;
+// what is read is the ledger's head, and the state of each move that is shown.
+func (l *consoleLook) Moves(ctx context.Context, tenant string) (any, error) {
+	now, err := l.service.store.Read(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	latest := now.Ledger.Latest(mostMoves, tenant)
+	found := movesPage{Moves: []listedMove{}, Position: now.Ledger.Position(), ReadTime: now.ReadTime, More: len(latest) == mostMoves}
+	if len(latest) == 0 {
+		return found, nil
+	}
+	names := make([]ownership.EventName, len(latest))
+	for i, m := range latest {
+		names[i] = m.EventName()
+	}
+	moves, err := l.service.store.MovesNamed(ctx, names)
+	if err != nil {
+		return nil, err
+	}
+	found.Moves = listMoves(moves)
+	return found, nil
+}
+
+// movesPage is the moves that changed last, the latest change first.
+type movesPage struct {
+	Moves    []listedMove `json:"moves"`
+	More     bool         `json:"more"` // there may be earlier ones
+	Position int64        `json:"position"`
+	ReadTime time.Time    `json:"read_time"`
+}
+
+func listMoves(moves []ownership.LedgerEntry) []listedMove {
+	listed := []listedMove{}
+	for _, m := range moves {
+		listed = append(listed, newListedMove(m))
+	}
+	return listed
+}
+
+// Pending implements console.Look.
+func (l *consoleLook) Pending(ctx context.Context) (any, error) {
+	moves, err := l.service.store.PendingMoves(ctx, mostPending)
+	return listMoves(moves), err
+}
+
+// windowsPage is the windows of a tenant.
+type windowsPage struct {
+	Windows []windowReport `json:"windows"`
+	More    bool           `json:"more"` // there may be others
+}
+
+// Windows implements console.Look.
+func (l *consoleLook) Windows(ctx context.Context, tenant string) (any, error) {
+	windows := l.service.throttle.windows
+	store, ok := windows.(interface {
+		TenantActions(ctx context.Context, tenant string, limit int) (actions []string, more bool, err error)
+	})
+	if !ok {
+		return nil, fmt.Errorf("%T cannot list the windows of a tenant", windows)
+	}
+	actions, more, err := store.TenantActions(ctx, tenant, mostWindows)
+	if err != nil {
+		return nil, err
+	}
+	found := windowsPage{Windows: []windowReport{}, More: more}
+	policies := l.service.throttle.Policies()
+	for _, action := range actions {
+		status, err := limits.Show(ctx, windows, policies, limits.Key{Tenant: tenant, Action: action})
+		if err != nil {
+			return nil, err
+		}
+		found.Windows = append(found.Windows, newWindowReport(status, policies.Of(status.Key)))
+	}
+	return found, nil
+}
+
+// lettersPage is the dead letters that wait, the oldest first.
+type lettersPage struct {
+	Letters      []consoleLetter          `json:"letters"`
+	More         bool                     `json:"more"` // there are others
+	Next         map[events.Reason]string `json:"next"` // what to do, by reason
+	Subscription string                   `json:"subscription"`
+	At           time.Time                `json:"at"`
+}
+
+// consoleLetter is a dead letter without its body, which may be large and anything.
+type consoleLetter struct {
+	pubsubadmin.DeadLetter
+	Attributes any `json:"attributes,omitempty"`
+	Data       any `json:"data,omitempty"`
+}
+
+// DeadLetters implements console.Look, as `dead-letters list` does.
+func (l *consoleLook) DeadLetters(ctx context.Context) (any, error) {
+	client, err := l.openPubSub(ctx)
+	if err != nil {
+		return nil, err
+	}
+	in := l.service.in
+	letters, extent, err := pubsubadmin.ListDeadLetters(ctx, client, in.Config.DeadLetterTopic,
+		pubsubadmin.Selection{Limit: mostLetters, Idle: 3 * time.Second})
+	if err != nil {
+		return nil, in.explainPubSub(err)
+	}
+	found := lettersPage{Letters: []consoleLetter{}, More: extent.More, Next: nextOf, Subscription: in.Config.DeadLetterTopic, At: time.Now().UTC()}
+	for _, letter := range letters {
+		found.Letters = append(found.Letters, consoleLetter{DeadLetter: letter})
+	}
+	return found, nil
+}
+
+// openPubSub returns a client of its own, that the first look opens.
+func (l *consoleLook) openPubSub(ctx context.Context) (*pubsub.Client, error) {
+	if l.service.noPubSub {
+		return nil, console.ErrNoDeadLetters
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.pubsub != nil {
+		return l.pubsub, nil
+	}
+	client, err := l.service.in.openPubSub(ctx)
+	if err != nil {
+		return nil, err
+	}
+	l.pubsub = client
+	return client, nil
+}
+
+func (l *consoleLook) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.pubsub != nil {
+		_ = l.pubsub.Close() // nothing waits to be sent
+	}
+}
