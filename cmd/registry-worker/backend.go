@@ -30,9 +30,8 @@ const startTimeout = 9 * time.Second
 type registryStore interface {
 	ownership.Store
 	ownership.Rewriter
+	ownership.LedgerReader
 	exportSource
-	MovesNamed(ctx context.Context, names []ownership.EventName) ([]ownership.LedgerEntry, error)
-	PendingMoves(ctx context.Context, limit int) ([]ownership.LedgerEntry, error)
 }
 
 // openStore opens the registry that the configuration names, and never falls back

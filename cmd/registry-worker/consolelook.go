@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -38,28 +40,56 @@ func (l *consoleLook) Inspect(ctx context.Context, resource registry.Resource) (
 	return inspectNow(ctx, l.service.store, resource)
 }
 
-// Moves implements console.Look. Which moves changed last is known to this process;
-// what is read is the ledger's head, and the state of each move that is shown.
+// Moves implements console.Look. What is read is the ledger's head, and each move that
+// is shown: of a tenant, this process knows which they are.
 func (l *consoleLook) Moves(ctx context.Context, tenant string) (any, error) {
-	now, err := l.service.store.Read(ctx, nil)
+	store := l.service.store
+	now, err := store.Read(ctx, nil)
 	if err != nil {
 		return nil, err
 	}
-	latest := now.Ledger.Latest(mostMoves, tenant)
-	found := movesPage{Moves: []listedMove{}, Position: now.Ledger.Position(), ReadTime: now.ReadTime, More: len(latest) == mostMoves}
-	if len(latest) == 0 {
-		return found, nil
+	position := now.Ledger.Position()
+	found := movesPage{Position: position, ReadTime: now.ReadTime}
+	var moves []ownership.LedgerEntry
+	if tenant == "" {
+		moves, err = store.MovesBetween(ctx, max(0, position-mostMoves), position)
+		found.More = position > mostMoves
+	} else {
+		names := latestOf(now.Ledger, tenant)
+		moves, err = store.MovesNamed(ctx, names)
+		found.More = len(names) == mostMoves
 	}
-	names := make([]ownership.EventName, len(latest))
-	for i, m := range latest {
-		names[i] = m.EventName()
-	}
-	moves, err := l.service.store.MovesNamed(ctx, names)
 	if err != nil {
 		return nil, err
 	}
+	slices.SortFunc(moves, func(a, b ownership.LedgerEntry) int { return cmp.Compare(b.Position, a.Position) })
 	found.Moves = listMoves(moves)
 	return found, nil
+}
+
+// latestOf names the moves to a tenant or from it that changed last.
+func latestOf(ledger *ownership.Ledger, tenant string) []ownership.EventName {
+	var all []ownership.Move
+	for m := range ledger.Moves() {
+		if m.From == tenant || m.To == tenant {
+			all = append(all, m)
+		}
+	}
+	slices.SortFunc(all, func(a, b ownership.Move) int { return cmp.Compare(b.Position, a.Position) })
+	var names []ownership.EventName
+	for _, m := range all[:min(len(all), mostMoves)] {
+		names = append(names, m.EventName())
+	}
+	return names
+}
+
+// Move implements console.Look.
+func (l *consoleLook) Move(ctx context.Context, name ownership.EventName) (any, error) {
+	moves, err := l.service.store.MovesNamed(ctx, []ownership.EventName{name})
+	if err != nil {
+		return nil, err
+	}
+	return movesPage{Moves: listMoves(moves)}, nil
 }
 
 // movesPage is the moves that changed last, the latest change first.

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/internal/problem"
 	"github.com/northstar-engines/realtime-registry/internal/redact"
 	"github.com/northstar-engines/realtime-registry/registry"
@@ -54,6 +55,7 @@ func (c *Console) Routes() []Route {
 		{Pattern: "/console/api/resources/{kind}/{id}", Serve: answer(c.inspect)},
 		{Pattern: "/console/api/tenants/{tenant}", Serve: answer(c.tenant)},
 		{Pattern: "/console/api/moves", Serve: answer(c.moves)},
+		{Pattern: "/console/api/moves/{source}/{id}", Serve: answer(c.move)},
 		{Pattern: "/console/api/dead-letters", Serve: answer(c.deadLetters)},
 	}
 }
@@ -112,6 +114,10 @@ func told(found any, err error) (any, string) {
 }
 
 func (c *Console) moves(r *http.Request) (any, error) { return c.options.Look.Moves(r.Context(), "") }
+
+func (c *Console) move(r *http.Request) (any, error) {
+	return c.options.Look.Move(r.Context(), ownership.EventName{Source: r.PathValue("source"), ID: r.PathValue("id")})
+}
 
 // deadLetters looks for them one caller at a time: a look leases what it finds, and
 // several would hide letters from each other.

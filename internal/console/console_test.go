@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/northstar-engines/realtime-registry/internal/console"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
@@ -41,6 +42,10 @@ func (l *looks) Inspect(_ context.Context, r registry.Resource) (any, error) {
 
 func (l *looks) Moves(context.Context, string) (any, error) {
 	return map[string]any{"moves": []any{}, "position": 0}, l.err
+}
+
+func (l *looks) Move(_ context.Context, name ownership.EventName) (any, error) {
+	return map[string]any{"moves": []any{map[string]any{"id": name.ID, "source": name.Source, "from": "t_a", "to": "t_b", "rewriting": map[string]any{"state": "done"}}}}, l.err
 }
 
 func (l *looks) Pending(context.Context) (any, error) {

@@ -28,6 +28,7 @@ var counters = []counter{
 	{name: "refusals", family: "registry_verifier_refusals_total", label: "cause"},
 	{name: "throttle", family: "quota_decisions_total", label: "outcome"},
 	{name: "requests", family: "http_server_request_duration_seconds", label: "http_response_status_code"},
+	{name: "rewriting_jobs", family: "registry_rewriting_jobs_total", label: "outcome"},
 	{name: "rewritten", family: "registry_rewriting_documents_total", label: "operation"},
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
@@ -20,7 +21,9 @@ type Look interface {
 	// Moves are those that changed last, the latest first, as `moves list --json`
 	// has them; of one tenant, or of "" all.
 	Moves(ctx context.Context, tenant string) (any, error)
-	// Pending are the moves whose rewriting has not ended.
+	// Move is the one of a name, in a list as that of Moves, which may be empty.
+	Move(ctx context.Context, name ownership.EventName) (any, error)
+	// Pending are the moves whose rewriting has not ended, and is not parked.
 	Pending(ctx context.Context) (any, error)
 	// Windows are those of a tenant, as `quota show --json` has them.
 	Windows(ctx context.Context, tenant string) (any, error)

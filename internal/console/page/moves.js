@@ -43,17 +43,16 @@ export function whoAndWhy(x) {
 
 const none = () => empty("No move of a whole tenant. ", el("code", { text: "registry-worker moves plan --from TENANT --to TENANT" }), " says what one would do.");
 
-// moves shows all, or the one that is named.
+// moves shows those that changed last, or the one that is named.
 export async function moves(signal, source, id) {
-  const found = await get(["moves"], signal);
-  const all = found.moves;
-  const wanted = id === undefined ? all : all.filter((m) => m.source === source && m.id === id);
-  const note = `ledger position ${number(found.position)}, as of ${time(found.read_time)}${found.more ? "; the last 50 that changed: `registry-worker moves list` has all" : ""}`;
-  if (id === undefined) return panel("Moves", note, all.length ? movesTable(all, "Moves, the last change first") : none());
-  if (wanted.length === 0) {
-    return panel("Move", shown(id), empty("It is not among the last 50 that changed. ", el("code", { text: "registry-worker moves list" }), " has all. ", el("a", { href: "#/moves", text: "All moves" })));
+  if (id !== undefined) {
+    const { moves: named } = await get(["moves", source, id], signal);
+    const back = el("p", {}, el("a", { href: "#/moves", text: "All moves" }));
+    return el("div", { class: "stack" }, ...(named.length ? named.map(one) : [panel("Move", shown(id), empty("There is no such move."))]), back);
   }
-  return el("div", { class: "stack" }, ...wanted.map(one), el("p", {}, el("a", { href: "#/moves", text: "All moves" })));
+  const found = await get(["moves"], signal);
+  const note = `ledger position ${number(found.position)}, as of ${time(found.read_time)}${found.more ? "; those of the last 50 changes: registry-worker moves list has all" : ""}`;
+  return panel("Moves", note, found.moves.length ? movesTable(found.moves, "Moves, the last change first") : none());
 }
 
 function one(m) {

@@ -71,6 +71,7 @@ export class Overview {
   #tenantsTitle = el("h3", { text: "tenants refused here in the last ten minutes" });
   #calm = { letters: empty("No event was refused since the workers in sight have started."), refused: empty("Nobody was refused in the last ten minutes by this process. Others' refusals are in their own."), moves: empty("No move is being rewritten.") };
   #movesFault = fault("");
+  #parked = el("p", { class: "notice fault" });
 
   constructor() {
     const p = this.#places;
@@ -105,7 +106,7 @@ export class Overview {
     fill(this.#places.letters, worker, [total(counts.dead_letters) ? this.#letters.node : this.#calm.letters, this.#notes.letters, lookAtLetters], this.#noWorker[1]);
 
     this.#throttled(sample);
-    this.#rewriting(sample.rewriting);
+    this.#rewriting(sample.rewriting, counts.rewriting_jobs?.find((c) => c.name === "parked")?.total);
     this.#requests.update(rowsOf(counts.requests));
     fill(this.#places.http, total(counts.requests) > 0, [this.#requests.node], nobodyAsked);
   }
@@ -140,7 +141,9 @@ export class Overview {
       [this.#throttle.node, ...(sample.throttled.length ? [this.#tenantsTitle, this.#tenants.node] : [this.#calm.refused])], noThrottle);
   }
 
-  #rewriting(r) {
+  #rewriting(r, parked) {
+    setText(this.#parked, parked ? `${number(parked)} given up since the workers in sight have started: registry-worker moves list says which, and why` : "");
+    this.#parked.hidden = !parked;
     setText(this.#notes.moves, r.moves ? `read ${time(r.at)}, every 10 s` : "");
     if (r.error) {
       setText(this.#movesFault, shown(r.error));
@@ -151,7 +154,7 @@ export class Overview {
       key: `${m.source} ${m.id}`,
       cells: [el("a", { href: path("moves", m.source, m.id), class: "id", text: shown(m.id) }), el("span", {}, tenantLink(m.from), " → ", tenantLink(m.to)), progressOf(m.rewriting)],
     })));
-    fill(this.#places.moves, r.moves?.length > 0, [this.#moves.node], this.#calm.moves);
+    fill(this.#places.moves, r.moves?.length > 0 || parked, [this.#parked, ...(r.moves?.length ? [this.#moves.node] : [])], this.#calm.moves);
   }
 }
 
