@@ -11,47 +11,27 @@ import (
 	"time"
 )
 
-// supervised runs a command that does not outlive its owner. Standard input is
-// a pipe whose other end only the owner holds: when the owner ends, by whatever
-// means, the watchdog reads the end of file and kills its process group, which
-// is the command, the command's children, and itself. The group is a session of
-// its own, so that Ctrl-C in the owner's terminal is the owner's to handle.
-//
-// It needs nothing beyond a POSIX shell, and no moment passes in which the
-// command runs unwatched.
-const supervised = `exec 3<&0 </dev/null
-(read -r _ <&3; kill -KILL 0) &
-exec "$@" 3<&-`
-
 type process struct {
-	cmd      *exec.Cmd
-	output   *tail
-	lifeline *os.File
-	cut      sync.Once
-	done     chan struct{} // closed when the command has ended
-	gone     chan struct{} // closed when its whole group has ended too
+	cmd    *exec.Cmd
+	output *tail
+	kill   func()        // kills the group
+	done   chan struct{} // closed when the command has ended
+	gone   chan struct{} // closed when its whole group has ended too
 }
 
 func launch(command, env []string) (*process, error) {
-	watched, lifeline, err := os.Pipe()
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = watched.Close() }()
 	printed, output, err := os.Pipe()
 	if err != nil {
-		_ = lifeline.Close()
 		return nil, err
 	}
 	defer func() { _ = output.Close() }()
 
-	p := &process{output: &tail{}, lifeline: lifeline, done: make(chan struct{}), gone: make(chan struct{})}
-	p.cmd = exec.Command("/bin/sh", append([]string{"-c", supervised, "supervised"}, command...)...)
+	p := &process{output: &tail{}, done: make(chan struct{}), gone: make(chan struct{})}
+	p.cmd = exec.Command(command[0], command[1:]...)
 	p.cmd.Env = append(os.Environ(), env...)
-	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = watched, output, output
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := p.cmd.Start(); err != nil {
-		return nil, errors.Join(err, lifeline.Close(), printed.Close())
+	p.cmd.Stdout, p.cmd.Stderr = output, output
+	if p.kill, err = StartSupervised(p.cmd); err != nil {
+		return nil, errors.Join(err, printed.Close())
 	}
 	go func() {
 		// All of the group hold the output open: its end is theirs. (Asking
@@ -72,8 +52,6 @@ func launch(command, env []string) (*process, error) {
 func (p *process) pid() int { return p.cmd.Process.Pid }
 
 func (p *process) signal(s syscall.Signal) error { return p.cmd.Process.Signal(s) }
-
-func (p *process) kill() { p.cut.Do(func() { _ = p.lifeline.Close() }) }
 
 // goneWithin bounds how long a killed process may take to go.
 const goneWithin = 10 * time.Second

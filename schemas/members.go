@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/northstar-engines/realtime-registry/internal/spelling"
 )
 
 // movedMembers are those that the data of a move may have, in the order in which
@@ -56,7 +58,7 @@ func meant(name string) string {
 	}
 	best, least := "", 3 // two letters wrong, left out, or too many
 	for _, m := range movedMembers {
-		if d := distance(plain, letters(m)); d < least {
+		if d := spelling.Distance(plain, letters(m)); d < least {
 			best, least = m, d
 		}
 	}
@@ -79,31 +81,6 @@ func letters(name string) string {
 		}
 		return unicode.ToLower(r)
 	}, name)
-}
-
-// distance is how many letters of a must be changed, left out or put in until it
-// is b (Levenshtein), for short names; that of longer ones is their length.
-func distance(a, b string) int {
-	const most = 64
-	if len(a) > most || len(b) > most {
-		return max(len(a), len(b))
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
-		}
-	}
-	return row[len(b)]
 }
 
 // printable is a name as it may stand in a detail.

@@ -8,6 +8,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+	"github.com/northstar-engines/realtime-registry/internal/spelling"
 )
 
 // newFlag makes the flag of a setting. It keeps what was given and judges
@@ -79,7 +80,7 @@ func unknownFlag(settings []config.Setting) cli.OnUsageErrorFunc {
 func didYouMean(names []string, given string) string {
 	best, distance := "", 1+len(given)/3
 	for _, name := range names {
-		if d := editDistance(name, given); d <= distance && (best == "" || d < distance) {
+		if d := spelling.Distance(name, given); d <= distance && (best == "" || d < distance) {
 			best, distance = name, d
 		}
 	}
@@ -87,25 +88,4 @@ func didYouMean(names []string, given string) string {
 		return ""
 	}
 	return fmt.Sprintf(", did you mean %q?", best)
-}
-
-// editDistance is that of Levenshtein.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replace := diagonal
-			if a[i] != b[j] {
-				replace++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replace, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(b)]
 }

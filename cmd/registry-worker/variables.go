@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+	"github.com/northstar-engines/realtime-registry/internal/spelling"
 )
 
 // ofOthers are variables that begin as ours do and are none of ours: those that
@@ -48,7 +49,7 @@ func misspelt(environ []string) (warnings []string) {
 func nearest(variables map[string]string, rest string) string {
 	best, distance := "", len(rest)/3
 	for name, variable := range variables {
-		if d := editDistance(name, rest); variable != "" && (d < distance || d == distance && (best == "" || variable < best)) {
+		if d := spelling.Distance(name, rest); variable != "" && (d < distance || d == distance && (best == "" || variable < best)) {
 			best, distance = variable, d
 		}
 	}

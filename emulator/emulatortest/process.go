@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/northstar-engines/realtime-registry/emulator"
 )
 
 // Process is a program that runs beside the test, and is killed at its end
@@ -32,12 +34,14 @@ func Run(t testing.TB, env []string, program string, args ...string) *Process {
 	p.cmd = exec.Command(program, args...)
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.Stdout, p.Stderr
-	p.cmd.WaitDelay = time.Second // for children that hold the output open
-	if err := p.cmd.Start(); err != nil {
+	p.cmd.WaitDelay = time.Second               // for children that hold the output open
+	end, err := emulator.StartSupervised(p.cmd) // a stopped one would otherwise outlive a test that is killed
+	if err != nil {
 		t.Fatalf("start %s: %v", program, err)
 	}
 	go func() {
 		_ = p.cmd.Wait()
+		end()
 		p.code = exitCode(p.cmd.ProcessState)
 		p.Stdout.end()
 		p.Stderr.end()

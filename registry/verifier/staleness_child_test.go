@@ -35,11 +35,6 @@ const stalenessVariable = "VERIFIER_TEST_STALENESS"
 
 const serving = "serving on "
 
-// supervised runs a program, and kills it where the test has ended and could
-// not: one that is stopped would otherwise stay for ever.
-const supervised = `(while kill -0 $PPID && kill -0 $$; do sleep 1; done; kill -KILL $$) </dev/null >/dev/null 2>&1 &
-exec "$0"`
-
 func TestMain(m *testing.M) {
 	if maxAge := os.Getenv(childVariable); maxAge != "" {
 		fmt.Fprintln(os.Stderr, serve(maxAge))
@@ -160,7 +155,7 @@ func startChild(t *testing.T, project emulatortest.Project, staleness, maxAge ti
 	project.FirestoreHost = link.Addr()
 	// A race ends the child, and so fails the test.
 	env := append(project.Environ(), childVariable+"="+maxAge.String(), stalenessVariable+"="+staleness.String(), "GORACE=halt_on_error=1")
-	p := emulatortest.Run(t, env, "sh", "-c", supervised, os.Args[0])
+	p := emulatortest.Run(t, env, os.Args[0])
 	return &child{
 		Process: p, link: link,
 		url: "http://" + strings.TrimPrefix(p.AwaitLine(serving, 30*time.Second), serving),

@@ -68,7 +68,7 @@ func publishedType(name string) (events.Type, error) {
 	if typ := events.Type(name); slices.Contains(published, typ) {
 		return typ, nil
 	}
-	return "", fmt.Errorf("want one of %s, %s, %s as the type", published[0], published[1], published[2])
+	return "", fmt.Errorf("want one of %s as the type", join(published))
 }
 
 // Accepted is the types that each subscription carries: those of --accept, else
@@ -148,4 +148,13 @@ func peers(c *Config, value string) error {
 		c.ConsolePeers = append(c.ConsolePeers, peer)
 	}
 	return nil
+}
+
+// defaultSubscriptions names the subscription of every type that is published.
+func defaultSubscriptions() string {
+	var names []string
+	for _, typ := range events.PublishedTypes() {
+		names = append(names, typ.Subscription())
+	}
+	return strings.Join(names, ",")
 }

@@ -113,7 +113,7 @@ var settings = complete([]Setting{
 		parse: matching(`^(|[^/._\x00-\x1f\x7f][^/\x00-\x1f\x7f]{0,199})$`, "at most 200 characters, no / and no control characters, not beginning with . or _", func(c *Config) *string { return &c.CollectionPrefix })},
 
 	{Group: PubSubGroup, Name: "subscriptions",
-		Default: "nexus-thread-created.realtime-registry,nexus-canvas-created.realtime-registry,nexus-tenant-moved.realtime-registry",
+		Default: defaultSubscriptions(),
 		Help:    "subscriptions to consume, by comma",
 		parse:   names(func(c *Config) *[]string { return &c.Subscriptions })},
 	{Group: PubSubGroup, Also: ConsoleGroup, Name: "dead-letter-topic", Default: "realtime-registry-dead-letters",
