@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/user"
@@ -11,21 +12,24 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
+	"github.com/northstar-engines/realtime-registry/internal/rewrite"
 	"github.com/northstar-engines/realtime-registry/internal/terminal"
 )
 
 var movesCommand = command{
 	Name:    "moves",
-	Summary: "moves of whole tenants: list, plan, take back, resume",
-	Details: "A tenant-moved event that names no resources moves everything that a tenant owns,\n" +
-		"with one write. Publish it to move; here is what such moves did, would do, how to\n" +
-		"take one back, and how to have its documents rewritten after that failed.",
+	Summary: "moves of tenants: plan, start, verify, list, take back, resume",
+	Details: "A move of everything that a tenant owns is one write, whoever publishes its event;\n" +
+		"moves start makes it, or one of some resources, and keeps who did it and why. plan\n" +
+		"says before what it would do, verify says after what it did, retract takes it back.",
 	Examples: []string{
 		"registry-worker moves list --project my-project",
 		"registry-worker moves plan --project my-project --from t_old --to t_new",
-		"registry-worker moves retract --project my-project move-2025-01",
+		"registry-worker moves start --project my-project --from t_old --to t_new --id merger-2026 --reason 'merger'",
+		"registry-worker moves verify --project my-project merger-2026 --wait",
+		"registry-worker moves retract --project my-project merger-2026 --reason 'wrong tenant'",
 	},
-	Sub: []command{movesListCommand, movesPlanCommand, movesRetractCommand, movesResumeCommand},
+	Sub: []command{movesPlanCommand, movesStartCommand, movesVerifyCommand, movesListCommand, movesRetractCommand, movesResumeCommand},
 }
 
 // movesRules is what must hold for all of them.
@@ -64,7 +68,7 @@ var movesRetractCommand = command{
 		"Of a move that is retracted already, what --by and --reason say is kept beside what\n" +
 		"was said before, and nothing else changes.\n\n" +
 		"It asks first, with what would change, or --yes. Plain sets of programs outside\n" +
-		"are not undone. Moves that name resources are not retracted: publish another move.",
+		"are not undone. A move that names resources is taken back by moves start --moved-by.",
 	Examples: []string{
 		"registry-worker moves retract --project my-project move-2025-01",
 		"registry-worker moves retract --project my-project move-2025-01 --source //nexus --reason 'wrong tenant' --yes",
@@ -114,7 +118,7 @@ func (in *invocation) confirmRetraction(ctx context.Context, store registryStore
 	if err != nil {
 		return err
 	}
-	printPlan(in.Stderr, plan)
+	printPlan(in.Stderr, rewrite.NamedPlan{Plan: plan}, true)
 	return in.confirm(ctx, target, "retract this move?")
 }
 
@@ -132,7 +136,7 @@ func (in *invocation) retract(ctx context.Context, store registryStore, move own
 	case o.Kind == ownership.Duplicate && o.Detail != "":
 		fmt.Fprintf(in.Stderr, "%s, while this was asked; yours is noted beside it\n", terminal.Quote(o.Detail))
 	default:
-		fmt.Fprintln(in.Stderr, "retracted; documents follow while a worker runs, see moves list")
+		fmt.Fprintf(in.Stderr, "retracted; documents follow while a worker runs: %s moves verify %s --wait\n", programName, shellQuote(move.ID))
 	}
 	return nil
 }
@@ -155,12 +159,14 @@ func (in *invocation) findMove(ctx context.Context, store ownership.Store, id st
 	case len(all) > 1:
 		return ownership.LedgerEntry{}, usagef("event id %q is that of moves of several sources: name one with --source: %s", id, strings.Join(sources, ", "))
 	case len(all) == 0 && in.Config.Source != "":
-		return ownership.LedgerEntry{}, fmt.Errorf("no move of a whole tenant has event id %q and source %q: see moves list", id, in.Config.Source)
+		return ownership.LedgerEntry{}, fmt.Errorf("%w %q and source %q: see moves list", errNoSuchMove, id, in.Config.Source)
 	case len(all) == 0:
-		return ownership.LedgerEntry{}, fmt.Errorf("no move of a whole tenant has event id %q: see moves list; moves that name resources are not retracted", id)
+		return ownership.LedgerEntry{}, fmt.Errorf("%w %q: see moves list; one that names resources is taken back by moves start --moved-by", errNoSuchMove, id)
 	}
 	return all[0], nil
 }
+
+var errNoSuchMove = errors.New("no move of a whole tenant has the event id")
 
 // who is who gives the command, for records.
 func (in *invocation) who() string {

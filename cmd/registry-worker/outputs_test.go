@@ -41,6 +41,8 @@ var printing = map[string][]string{
 	"moves plan":           {"--from t_a --to t_b", "--from t_a --to t_b --json"},
 	"moves retract":        {"--yes m"},
 	"moves resume":         {"m"},
+	"moves start":          {"--yes --from t_c --to t_d --id m --source //nexus/test", "--yes --from t_e --to t_f --json"},
+	"moves verify":         {"n --from t_g --to t_h", "n --from t_g --to t_h --json"},
 	"dead-letters list":    {"", "--json"},
 	"dead-letters count":   {"", "--json"},
 	"dead-letters redrive": {"--yes", "--dry-run", "--yes --json"},
@@ -77,7 +79,9 @@ func TestNoCommandTellsOfSuccessWhereItsOutputIsLost(t *testing.T) {
 	t.Parallel() // it mostly waits
 	c := onEmulators(t)
 	c.run(exitDone, "provision")
-	c.replay(created("1", "2024-01-01T00:00:00Z", "t_a", "th_1"), tenantMoved("m", "2024-01-02T00:00:00Z", "t_c", "t_d"))
+	c.replay(created("1", "2024-01-01T00:00:00Z", "t_a", "th_1"), tenantMoved("m", "2024-01-02T00:00:00Z", "t_c", "t_d"),
+		created("3", "2024-01-01T00:00:00Z", "t_g", "th_3"),
+		event("n", "nexus.tenant.moved.v1", "2024-01-02T00:00:00Z", `{"from_tenant_id":"t_g","to_tenant_id":"t_h","resources":[{"kind":"thread","id":"th_3"}]}`))
 	archive := write(t, created("2", "2024-01-01T00:00:00Z", "t_a", "th_2"))
 	for _, name := range leaves(commands()) {
 		if name != "run" && name != "serve" && name != "dev" {

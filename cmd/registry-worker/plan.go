@@ -17,15 +17,21 @@ var movesPlanCommand = command{
 	Name:    "moves plan",
 	Summary: "say what a move of a whole tenant would do, without doing it",
 	Details: "Reads every document that the move would affect, at one time, and prints how many\n" +
-		"resources would change hands if the move were published now, some of them, how many\n" +
+		"resources would change hands if the move were made now, some of them, how many\n" +
 		"carry plain sets (which neither a move nor its retraction can promise for), what\n" +
 		"the rewriting would cost, which jobs of rewriting come before it, and how long\n" +
-		"readers that know the documents only would wait for it at --rate. Nothing is written.",
-	Examples: []string{"registry-worker moves plan --project my-project --from t_old --to t_new"},
-	Groups: []config.Group{
-		config.PlanGroup, config.JSONGroup, config.RateGroup, config.ProjectGroup, config.RegistryGroup, config.LogGroup,
+		"readers that know the documents only would wait for it at --rate. Nothing is written.\n\n" +
+		"With --kind or --resources the move would name its resources, and be many events;\n" +
+		"else it is one commit, however much the tenant has. With --json the plan is one that\n" +
+		"moves start --plan takes, if it still holds then.",
+	Examples: []string{
+		"registry-worker moves plan --project my-project --from t_old --to t_new",
+		"registry-worker moves plan --project my-project --from t_old --to t_new --kind canvas --json > plan.json",
 	},
-	Rules: append([]config.Rule{config.NeedTenants}, movesRules...),
+	Groups: []config.Group{
+		config.PlanGroup, config.NamesGroup, config.JSONGroup, config.RateGroup, config.ProjectGroup, config.RegistryGroup, config.LogGroup,
+	},
+	Rules: append([]config.Rule{config.NeedTenants, config.OneSortOfNames}, movesRules...),
 	Run:   runMovesPlan,
 }
 
@@ -37,18 +43,26 @@ func moveLine(from, to string, at time.Time) string {
 }
 
 func runMovesPlan(ctx context.Context, in *invocation) error {
+	wish, err := in.wish(ctx)
+	if err != nil {
+		return err
+	}
 	return in.withStore(ctx, func(store registryStore) error {
-		plan, err := in.planner(store).Move(ctx, in.Config.From, in.Config.To)
+		plan, err := in.plan(ctx, store, wish)
 		if err != nil {
 			return err
 		}
+		next := wish.command()
 		if in.Config.JSON {
-			return printPlanJSON(in, plan)
+			return terminal.JSON(in.Stdout).Encode(newPlanned(wish, plan, next))
 		}
-		fmt.Fprintf(in.Stdout, "A move of everything from %s to %s, published now:\n", in.Config.From, in.Config.To)
-		printPlan(in.Stdout, plan)
-		fmt.Fprintf(in.Stdout, "Nothing was written. To move, publish the event, with an id and a source that are yours:\n  echo '%s' | %s publish -\n",
-			moveLine(in.Config.From, in.Config.To, plan.ReadTime), programName)
+		fmt.Fprintf(in.Stdout, "A move of %s from %s to %s, made now:\n", wish.what(), wish.From, wish.To)
+		printPlan(in.Stdout, plan, wish.whole())
+		fmt.Fprintf(in.Stdout, "Nothing was written. To move:\n  %s\n", next)
+		if wish.whole() {
+			fmt.Fprintf(in.Stdout, "or, so that other subscribers learn of it too, publish the event, with an id and a source that are yours:\n  echo '%s' | %s publish -\n",
+				moveLine(wish.From, wish.To, plan.ReadTime), programName)
+		}
 		return nil
 	})
 }
@@ -63,7 +77,7 @@ func (in *invocation) planner(store registryStore) rewrite.Planner {
 	}}
 }
 
-func printPlan(out io.Writer, p rewrite.Plan) {
+func printPlan(out io.Writer, p rewrite.NamedPlan, whole bool) {
 	for _, kind := range registry.Kinds() {
 		fmt.Fprintf(out, "  %s would change hands\n", count(p.Owners[kind], kind))
 	}
@@ -87,6 +101,13 @@ func printPlan(out io.Writer, p rewrite.Plan) {
 	if p.Foreign > 0 {
 		fmt.Fprintf(out, "  %d documents with names or tenants outside the patterns would be left alone\n", p.Foreign)
 	}
+	if p.Elsewhere > 0 {
+		fmt.Fprintf(out, "  %d that are named are not the old owner's, and would be left out\n", p.Elsewhere)
+	}
+	if !whole {
+		fmt.Fprintf(out, "  cost: some %d reads and %d writes, at --rate; each changes hands with its write\n  as of %s\n", p.Reads, p.Writes, p.ReadTime.Format(time.RFC3339Nano))
+		return
+	}
 	fmt.Fprintf(out, "  cost: one commit for the move (its entry and the head of the ledger: 2 writes), whatever their\n  number; then some %d reads and %d writes to rewrite documents\n", p.Reads, p.Writes)
 	for _, job := range p.Pending {
 		m := job.Move
@@ -101,6 +122,10 @@ func printPlan(out io.Writer, p rewrite.Plan) {
 type planned struct {
 	From       string          `json:"from"`
 	To         string          `json:"to"`
+	Kind       string          `json:"kind,omitempty"`      // only resources of this kind
+	MovedBy    string          `json:"moved_by,omitempty"`  // only what this move brought
+	Named      bool            `json:"named,omitempty"`     // only those of a list
+	Elsewhere  int64           `json:"elsewhere,omitempty"` // named, and not the old owner's
 	Threads    int64           `json:"threads"`
 	Canvases   int64           `json:"canvases"`
 	PlainSets  int64           `json:"plain_sets"`
@@ -112,6 +137,9 @@ type planned struct {
 	LagSeconds float64         `json:"lag_seconds"`
 	ReadTime   time.Time       `json:"read_time"`
 	Sample     []plannedChange `json:"sample"`
+	// Fingerprint is of all that would change hands: moves start compares it.
+	Fingerprint string `json:"fingerprint"`
+	Next        string `json:"next"` // the command that does it
 }
 
 type plannedChange struct {
@@ -129,7 +157,7 @@ type pendingJob struct {
 	LeftSeconds float64 `json:"left_seconds"`
 }
 
-func printPlanJSON(in *invocation, p rewrite.Plan) error {
+func newPlanned(w wish, p rewrite.NamedPlan, next string) planned {
 	sample := []plannedChange{}
 	for _, c := range p.Sample {
 		sample = append(sample, plannedChange{c.Resource.Kind, c.Resource.ID, c.From, c.To, c.Plain})
@@ -138,8 +166,12 @@ func printPlanJSON(in *invocation, p rewrite.Plan) error {
 	for _, job := range p.Pending {
 		pending = append(pending, pendingJob{job.Move.ID, job.Move.Source, job.Documents, job.Left.Seconds()})
 	}
-	return terminal.JSON(in.Stdout).Encode(planned{
-		in.Config.From, in.Config.To, p.Owners[registry.Thread], p.Owners[registry.Canvas], p.Plain, p.Foreign, p.Unread,
-		p.Reads, p.Writes + 2, pending, p.Lag.Seconds(), p.ReadTime, sample,
-	})
+	writes := p.Writes
+	if w.whole() {
+		writes += 2
+	}
+	return planned{
+		w.From, w.To, w.Kind, w.MovedBy, w.File != "", p.Elsewhere, p.Owners[registry.Thread], p.Owners[registry.Canvas], p.Plain, p.Foreign, p.Unread,
+		p.Reads, writes, pending, p.Lag.Seconds(), p.ReadTime, sample, p.Fingerprint(), next,
+	}
 }

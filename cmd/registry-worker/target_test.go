@@ -34,12 +34,13 @@ func TestEveryCommandThatWritesBeginsWithItsTarget(t *testing.T) {
 		"replay":               {"--yes " + file, firestore},
 		"moves retract":        {"m --yes", firestore},
 		"moves resume":         {"m", firestore},
+		"moves start":          {"--yes --from t_c --to t_d", firestore},
 		"dead-letters redrive": {"--yes", pubsub},
 		"dead-letters purge":   {"--yes", pubsub},
 		"quota reset":          {"--yes t_a x", firestore},
 		"upgrade":              {"--yes --rate unlimited", firestore},
 	}
-	reads := []string{"inspect", "export", "moves list", "moves plan", "dead-letters list", "dead-letters count", "quota show", "config", "version"}
+	reads := []string{"inspect", "export", "moves list", "moves plan", "moves verify", "dead-letters list", "dead-letters count", "quota show", "config", "version"}
 	services := []string{"run", "serve", "dev"} // they log it; dev names its emulators
 	for _, name := range leaves(commands()) {
 		if w, ok := writes[name]; ok {

@@ -51,8 +51,18 @@ func byPosition(a, b *job) int { return cmp.Compare(a.stored.Entry.Position, b.s
 
 func (s *session) newJob(j ownership.Job) *job {
 	e := j.Entry
+	said := sayer(e)
 	return &job{stored: j, from: e.Rewriting, saved: time.Now(), logged: time.Now(), running: e.Rewriting.State == ownership.RewritingRunning,
-		logger: s.o.Logger.With("move", e.ID, "source", e.Source, "from", e.From, "to", e.To, "retracted", e.Retracted())}
+		logger: s.o.Logger.With("move", e.ID, "source", e.Source, "from", e.From, "to", e.To, "retracted", e.Retracted(),
+			"by", said.By, "reason", said.Why)}
+}
+
+// sayer returns who wanted the change that a job follows, and why.
+func sayer(e ownership.LedgerEntry) ownership.Said {
+	if e.Retracted() {
+		return e.Retractions[0]
+	}
+	return ownership.Said{By: e.Actor, Why: e.Reason}
 }
 
 func (s *session) dropLocked(j *job) {

@@ -2,6 +2,7 @@ package rewrite
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"slices"
 	"time"
@@ -41,7 +42,11 @@ type Plan struct {
 	Lag time.Duration
 	// ReadTime is as of when all this was true.
 	ReadTime time.Time
+
+	changes [sha256.Size]byte // the sum, byte by byte, of the hashes of all OwnerChanges
 }
+
+func newPlan(at time.Time) Plan { return Plan{Owners: map[registry.Kind]int64{}, ReadTime: at} }
 
 // OwnerChange is a resource that would change hands.
 type OwnerChange struct {
@@ -118,7 +123,7 @@ func (p Planner) Between(ctx context.Context, before, after *ownership.Ledger, s
 	}
 	tenants := movedDifferently(before, after)
 	if len(tenants) == 0 {
-		return Plan{Owners: map[registry.Kind]int64{}, ReadTime: start.ReadTime}, nil
+		return newPlan(start.ReadTime), nil
 	}
 	return p.visit(ctx, visit{tenants: tenants, job: tenants, at: start.ReadTime, before: before, after: after, skip: skip})
 }
@@ -149,27 +154,33 @@ type visit struct {
 
 // visit reads documents, and sums up all but the lag.
 func (p Planner) visit(ctx context.Context, v visit) (Plan, error) {
+	plan := newPlan(v.at)
+	err := p.each(ctx, v, func(r ownership.Record) { p.add(&plan, r, v) })
+	return plan, err
+}
+
+// each calls f with every document of the tenants.
+func (p Planner) each(ctx context.Context, v visit, f func(ownership.Record)) error {
 	total, err := p.Store.CountAffected(ctx, v.tenants)
 	if err != nil {
-		return Plan{}, fmt.Errorf("plan: %w", err)
+		return fmt.Errorf("plan: %w", err)
 	}
-	plan := Plan{Owners: map[registry.Kind]int64{}, ReadTime: v.at}
 	var read int64
 	page := ownership.Page{Tenants: v.tenants, Limit: 10_000, Bytes: pageBytes, At: v.at}
 	for {
 		records, more, err := p.Store.Affected(ctx, page)
 		if err != nil {
-			return Plan{}, fmt.Errorf("plan: %w", err)
+			return fmt.Errorf("plan: %w", err)
 		}
 		for _, r := range records {
-			p.add(&plan, r, v)
+			f(r)
 		}
 		read += int64(len(records))
 		if p.Progress != nil {
 			p.Progress(read, total)
 		}
 		if !more {
-			return plan, nil
+			return nil
 		}
 		page.After = records[len(records)-1].Document
 	}
@@ -202,17 +213,25 @@ func (p Planner) add(plan *Plan, r ownership.Record, v visit) {
 		}
 		return
 	}
-	plan.Owners[r.Resource.Kind]++
-	plain := r.History.HasPlainSet()
-	if plain {
+	p.change(plan, OwnerChange{r.Resource, was, is, r.History.HasPlainSet()})
+}
+
+// change notes that a resource would change hands.
+func (p Planner) change(plan *Plan, c OwnerChange) {
+	plan.Owners[c.Resource.Kind]++
+	if c.Plain {
 		plan.Plain++
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%s", c.Resource, c.From, c.To))
+	for i, b := range sum {
+		plan.changes[i] += b
 	}
 	sample := p.Sample
 	if sample == 0 {
 		sample = 10
 	}
 	if len(plan.Sample) < sample {
-		plan.Sample = append(plan.Sample, OwnerChange{r.Resource, was, is, plain})
+		plan.Sample = append(plan.Sample, c)
 	}
 }
 

@@ -98,6 +98,12 @@ type Config struct {
 	MaxRedrives                      int
 
 	From, To   string // tenants
+	Kind       string // of the resources that move; "": all
+	Resources  string // file that names them
+	MovedBy    string // the id of the move that brought them
+	Plan       string // file
+	MoveID     string
+	Wait       bool
 	Source, By string
 	Reason     string
 

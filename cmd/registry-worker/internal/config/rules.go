@@ -115,6 +115,22 @@ func Loopback(address string) bool {
 	return err == nil && ip.Unmap().IsLoopback()
 }
 
+// NeedTenantsOrPlan is NeedTenants, unless a plan in a file names them.
+func NeedTenantsOrPlan(c *Config) []Fault {
+	if c.Plan != "" {
+		return nil
+	}
+	return NeedTenants(c)
+}
+
+// OneSortOfNames refuses a list of resources together with what finds them.
+func OneSortOfNames(c *Config) []Fault {
+	if c.Resources == "" || c.Kind == "" && c.MovedBy == "" {
+		return nil
+	}
+	return []Fault{{Entry: c.entry("resources"), Want: "--kind or --moved-by is given too: want the list, or what finds the resources"}}
+}
+
 // NeedTenants refuses a plan without two tenants that differ.
 func NeedTenants(c *Config) (faults []Fault) {
 	for _, name := range []string{"from", "to"} {

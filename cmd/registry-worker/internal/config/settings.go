@@ -45,6 +45,9 @@ const (
 	UpgradeGroup  Group = "Upgrade"
 	LetterGroup   Group = "Dead letters"
 	RedriveGroup  Group = "Redrive"
+	NamesGroup    Group = "Resources"
+	StartGroup    Group = "Start"
+	WaitGroup     Group = "Wait"
 )
 
 // Groups returns all groups.
@@ -60,7 +63,7 @@ func Lasting() []Group {
 
 var groups = []Group{
 	ProjectGroup, RegistryGroup, PubSubGroup, EventsGroup, RunGroup, WorkerGroup, DrainGroup, APIGroup, ConsoleGroup, ThrottleGroup,
-	LetterGroup, RedriveGroup, RateGroup, ReplayGroup, DryRunGroup, ExportGroup, UpgradeGroup, PlanGroup, MoveGroup, RetractGroup, ByGroup, ConfirmGroup, JSONGroup, DevGroup, VersionGroup, LogGroup,
+	LetterGroup, RedriveGroup, RateGroup, ReplayGroup, DryRunGroup, ExportGroup, UpgradeGroup, PlanGroup, NamesGroup, StartGroup, MoveGroup, WaitGroup, RetractGroup, ByGroup, ConfirmGroup, JSONGroup, DevGroup, VersionGroup, LogGroup,
 }
 
 // Setting is one setting: a flag, which is also an environment variable.
@@ -292,8 +295,26 @@ var settings = complete([]Setting{
 	{Group: PlanGroup, Name: "to",
 		Help:  "tenant that would own them",
 		parse: tenant(func(c *Config) *string { return &c.To })},
+	{Group: NamesGroup, Name: "kind", FlagOnly: true,
+		Help:  "only resources of this kind, thread or canvas; without it, everything",
+		parse: optional(oneOf(func(c *Config) *string { return &c.Kind }, "thread", "canvas"))},
+	{Group: NamesGroup, Name: "resources", FlagOnly: true,
+		Help:  "file that names the resources, one KIND/ID a line, such as thread/th_42; - is standard input",
+		parse: anything(func(c *Config) *string { return &c.Resources })},
+	{Group: NamesGroup, Name: "moved-by", FlagOnly: true,
+		Help:  "only resources that the move with this id brought to --from: with the tenants changed over, it takes that move back",
+		parse: anything(func(c *Config) *string { return &c.MovedBy })},
+	{Group: StartGroup, Name: "plan", FlagOnly: true,
+		Help:  "file with what moves plan --json has printed: it must still hold",
+		parse: anything(func(c *Config) *string { return &c.Plan })},
+	{Group: StartGroup, Name: "id", FlagOnly: true,
+		Help:  "id of the move, for the record and to go on with it; without it one is made of tenants and time",
+		parse: note(func(c *Config) *string { return &c.MoveID })},
+	{Group: WaitGroup, Name: "wait", Bool: true, Default: "false", FlagOnly: true,
+		Help:  "wait until the documents have followed, and say meanwhile how far they are",
+		parse: boolean(func(c *Config) *bool { return &c.Wait })},
 	{Group: MoveGroup, Name: "source",
-		Help:  "source of the move's event, if several have the same id",
+		Help:  "source of the move's event: of a new one //operator without it; else only needed if several have the same id",
 		parse: anything(func(c *Config) *string { return &c.Source })},
 	{Group: RetractGroup, Name: "reason",
 		Help:  "why, for the record, at most 512 bytes",
