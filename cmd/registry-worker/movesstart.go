@@ -112,16 +112,11 @@ func (s *start) startedBefore(ctx context.Context) (bool, error) {
 	if s.Config.MoveID == "" || !s.whole() {
 		return false, nil
 	}
-	all, err := s.store.Moves(ctx)
-	if err != nil {
+	found, err := s.store.MovesNamed(ctx, []ownership.EventName{{Source: cmp.Or(s.Config.Source, operatorSource), ID: s.Config.MoveID}})
+	if err != nil || len(found) == 0 {
 		return false, err
 	}
-	source := cmp.Or(s.Config.Source, operatorSource)
-	i := slices.IndexFunc(all, func(m ownership.LedgerEntry) bool { return m.ID == s.Config.MoveID && m.Source == source })
-	if i < 0 {
-		return false, nil
-	}
-	m := all[i]
+	m := found[0]
 	switch {
 	case m.Unread != nil:
 		return true, m.Unread

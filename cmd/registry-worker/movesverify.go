@@ -140,8 +140,8 @@ func (v *verified) add(seen rewrite.Verification) {
 // awaitRewriting returns the move; with --wait once its rewriting has ended, or was
 // given up.
 func (in *invocation) awaitRewriting(ctx context.Context, store registryStore, id string) (ownership.LedgerEntry, error) {
+	move, err := in.findMove(ctx, store, id)
 	for {
-		move, err := in.findMove(ctx, store, id)
 		if err != nil || !in.Config.Wait || move.Unread != nil || move.Rewriting.Parked() || move.Rewriting.State == ownership.RewritingDone {
 			return move, err
 		}
@@ -155,12 +155,15 @@ func (in *invocation) awaitRewriting(ctx context.Context, store registryStore, i
 		case <-ctx.Done():
 			return move, ctx.Err()
 		}
+		var again []ownership.LedgerEntry
+		if again, err = store.MovesNamed(ctx, []ownership.EventName{move.EventName()}); err == nil && len(again) == 1 {
+			move = again[0]
+		}
 	}
 }
 
-// waitEvery is how often --wait looks: workers save their progress every 2 s, and a
-// look reads the ledger.
-const waitEvery = 5 * time.Second
+// waitEvery is how often --wait looks: as often as workers save their progress.
+const waitEvery = 2 * time.Second
 
 func (in *invocation) rewritingOf(ctx context.Context, store registryStore, move ownership.LedgerEntry) (string, error) {
 	pending, err := rewrite.Planner{Store: store, Rate: in.Config.Rate}.Pending(ctx, []ownership.LedgerEntry{move})

@@ -41,7 +41,7 @@ var printing = map[string][]string{
 	"moves plan":           {"--from t_a --to t_b", "--from t_a --to t_b --json"},
 	"moves retract":        {"--yes m"},
 	"moves resume":         {"m"},
-	"moves start":          {"--yes --from t_c --to t_d --id m --source //nexus/test", "--yes --from t_e --to t_f --json"},
+	"moves start":          {"--yes --from t_c --to t_d --id started", "--yes --from t_e --to t_f --json"},
 	"moves verify":         {"n --from t_g --to t_h", "n --from t_g --to t_h --json"},
 	"dead-letters list":    {"", "--json"},
 	"dead-letters count":   {"", "--json"},

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+	"github.com/northstar-engines/realtime-registry/internal/terminal"
+	"github.com/northstar-engines/realtime-registry/registry"
+	"github.com/northstar-engines/realtime-registry/registry/verifier"
+)
+
+var checkCommand = command{
+	Name:    "check",
+	Args:    "TENANT thread|canvas ID",
+	Summary: "say what a verifier answers a tenant, and why",
+	Details: "Asks a verifier of its own, as serve has one, whether the tenant owns the resource, and\n" +
+		"says the answer with its cause: the event that made the owner, or that nobody\n" +
+		"registered it. Exit code 0 if it does, else 1. A transport is told 404 whether\n" +
+		"another tenant has the resource or nobody: this says which.",
+	Examples: []string{
+		"registry-worker check --project my-project t_acme thread th_42",
+		"registry-worker check --project my-project t_acme canvas c_7 --json",
+	},
+	Groups: inspectCommand.Groups,
+	Rules:  inspectCommand.Rules,
+	Run:    runCheck,
+}
+
+// checked is an answer as `check --json` has it.
+type checked struct {
+	Allowed  bool          `json:"allowed"`
+	Tenant   string        `json:"tenant"`
+	Kind     registry.Kind `json:"kind"`
+	ID       string        `json:"id"`
+	HTTP     int           `json:"http_status"` // what serve answers
+	Cause    string        `json:"cause"`
+	Owner    string        `json:"owner,omitempty"` // absent if nobody registered it
+	Step     *step         `json:"step,omitempty"`  // that made the owner
+	ReadTime time.Time     `json:"read_time"`
+	Next     string        `json:"next,omitempty"`
+}
+
+// errDenied has been said in full already.
+var errDenied = errors.New("access is denied")
+
+func runCheck(ctx context.Context, in *invocation) error {
+	if len(in.Args) != 3 {
+		return usagef("want a tenant, a kind (thread or canvas) and an id")
+	}
+	resource := registry.Resource{Kind: registry.Kind(in.Args[1]), ID: in.Args[2]}
+	if err := errors.Join(registry.ValidateTenant(in.Args[0]), resource.Validate()); err != nil {
+		return usageError{err}
+	}
+	return in.withStore(ctx, func(store registryStore) error {
+		answer, err := in.check(ctx, store, in.Args[0], resource)
+		if err != nil {
+			return err
+		}
+		if in.Config.JSON {
+			err = terminal.JSON(in.Stdout).Encode(answer)
+		} else {
+			err = in.printChecked(answer)
+		}
+		if err == nil && !answer.Allowed {
+			return errDenied
+		}
+		return err
+	})
+}
+
+func (in *invocation) check(ctx context.Context, store registryStore, tenant string, resource registry.Resource) (checked, error) {
+	asked, err := verifier.New(store, verifier.Options{Logger: in.Logger})
+	if err != nil {
+		return checked{}, err
+	}
+	defer asked.Close()
+	denied := asked.Verify(ctx, tenant, resource)
+	if denied != nil && !errors.Is(denied, registry.ErrNotFound) {
+		return checked{}, denied
+	}
+	snapshot, err := store.Read(ctx, []registry.Resource{resource})
+	if err != nil {
+		return checked{}, err
+	}
+	found := inspect(snapshot.Records[0], snapshot.Ledger, snapshot.ReadTime)
+	if err := found.sayWhy(ctx, store); err != nil {
+		return checked{}, err
+	}
+	answer := checked{
+		Allowed: denied == nil, Tenant: tenant, Kind: resource.Kind, ID: resource.ID, HTTP: 204,
+		Owner: found.Owner, Step: found.decisive(), ReadTime: found.ReadTime,
+	}
+	if denied != nil {
+		answer.HTTP = 404
+	}
+	answer.Cause = answer.cause()
+	if !answer.Allowed {
+		answer.Next = fmt.Sprintf("%s inspect %s %s", programName, resource.Kind, shellQuote(resource.ID))
+	}
+	if answer.Owner == "" {
+		answer.Next = programName + " dead-letters list says whether its creation was refused; else its creator has not published or claimed it"
+	}
+	return answer, nil
+}
+
+// decisive returns the last step that changed the owner, or nil.
+func (i inspection) decisive() *step {
+	for at := len(i.Steps) - 1; at >= 0; at-- {
+		if i.Steps[at].Effect {
+			return &i.Steps[at]
+		}
+	}
+	return nil
+}
+
+func (c checked) cause() string {
+	switch {
+	case c.Owner == "":
+		return "nobody has registered it"
+	case c.Allowed != (c.Owner == c.Tenant):
+		return "it changed hands while this looked: look again"
+	case c.Step == nil:
+		return "it is owned by " + c.Owner
+	}
+	text := fmt.Sprintf("it is owned by %s since %s: %s", c.Owner, c.Step.Time.Format(time.RFC3339Nano), c.Step.Event)
+	if c.Step.From != "" {
+		text += fmt.Sprintf(" from %s to %s", c.Step.From, c.Step.To)
+	}
+	return text
+}
+
+func (in *invocation) printChecked(c checked) error {
+	verdict := "yes"
+	if !c.Allowed {
+		verdict = "no"
+	}
+	fmt.Fprintf(in.Stdout, "%s: %s\n", verdict, terminal.Line(c.Cause))
+	if s := c.Step; s != nil {
+		fmt.Fprintf(in.Stdout, "  event %s of %s", terminal.Quote(orDash(s.ID)), terminal.Quote(orDash(s.Source)))
+		if s.Actor != "" || s.Reason != "" {
+			fmt.Fprintf(in.Stdout, ", by %s: %s", terminal.Quote(orDash(s.Actor)), terminal.Quote(orDash(s.Reason)))
+		}
+		fmt.Fprintln(in.Stdout)
+	}
+	_, err := fmt.Fprintf(in.Stdout, "as of %s in %s\n", c.ReadTime.Format(time.RFC3339Nano), in.firestoreTarget())
+	if c.Next != "" {
+		fmt.Fprintf(in.Stdout, "next: %s\n", c.Next)
+	}
+	return err
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
+	"github.com/northstar-engines/realtime-registry/internal/terminal"
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+// then is who owned a resource at a time that is past.
+type then struct {
+	At    time.Time `json:"at"`
+	Owner string    `json:"owner"` // "" if nobody had registered it
+	Steps []step    `json:"steps"` // of that time
+	// Retracted are the moves of whole tenants that counted then and do not now, with
+	// who took them back, when and why.
+	Retracted []takenBack `json:"retracted_since,omitempty"`
+	// Unsure says what is not known of that time.
+	Unsure []string `json:"unsure,omitempty"`
+}
+
+type takenBack struct {
+	ID     string    `json:"event_id"`
+	Source string    `json:"source"`
+	At     time.Time `json:"at"`
+	By     string    `json:"by,omitempty"`
+	Why    string    `json:"reason,omitempty"`
+}
+
+// ownerAt finds out who owned the resource at a time, as far as it is known today:
+// from the events of that time, and the moves of whole tenants that were not taken
+// back yet.
+func ownerAt(ctx context.Context, store ownership.Store, r ownership.Record, l *ownership.Ledger, at time.Time) (*then, error) {
+	moves, err := store.Moves(ctx)
+	if err != nil {
+		return nil, err
+	}
+	t := &then{At: at, Steps: []step{}}
+	var entries []ownership.LedgerEntry
+	said := map[ownership.EventName]ownership.LedgerEntry{}
+	for _, m := range moves {
+		if m.RetractionOnly || m.Unread != nil || m.Time.After(at) {
+			continue
+		}
+		said[m.EventName()] = m
+		counted := m
+		counted.Retractions = nil
+		switch {
+		case m.Retracted() && !m.Retractions[0].At.After(at): // taken back by then
+			continue
+		case !m.Retracted() && m.ChangedAt.After(at):
+			t.unsure(r, m)
+			continue
+		}
+		entries = append(entries, counted)
+	}
+	ledger := ownership.NewLedger(l.Position(), entries)
+	var history ownership.History
+	for _, e := range r.History {
+		if !e.Time.After(at) {
+			history = append(history, e)
+		}
+	}
+	t.Owner = history.Owner(ledger)
+	for _, s := range history.Explain(ledger) {
+		one := newStep(s)
+		if m, ok := said[ownership.EventName{Source: s.Source, ID: s.Version.ID}]; ok && s.Ledger {
+			one.Actor, one.Reason = m.Actor, m.Reason
+			if m.Retracted() {
+				first := m.Retractions[0]
+				t.Retracted = append(t.Retracted, takenBack{m.ID, m.Source, first.At, first.By, first.Why})
+			}
+		}
+		t.Steps = append(t.Steps, one)
+	}
+	t.unsureOfHistory(r, at)
+	return t, nil
+}
+
+// unsure notes a move that has a time from before and was committed after it, if it
+// may concern the resource.
+func (t *then) unsure(r ownership.Record, m ownership.LedgerEntry) {
+	for _, owner := range r.Path {
+		if owner == m.From || owner == m.To {
+			t.Unsure = append(t.Unsure, fmt.Sprintf("the move %s from %s to %s has a time from before, but came, or was changed, at %s: verifiers did not know it then, and it is left out",
+				terminal.Quote(m.ID), terminal.Quote(m.From), terminal.Quote(m.To), m.ChangedAt.Format(time.RFC3339)))
+			return
+		}
+	}
+}
+
+func (t *then) unsureOfHistory(r ownership.Record, at time.Time) {
+	for _, e := range r.History {
+		if e.Type == ownership.Asserted {
+			t.Unsure = append(t.Unsure, fmt.Sprintf("a program outside set the owner at %s (plain set), which erased what was before", e.Time.Format(time.RFC3339)))
+			break
+		}
+	}
+	for _, e := range r.Displaced {
+		if !e.Time.After(at) {
+			t.Unsure = append(t.Unsure, fmt.Sprintf("the event %s, which says %s, was acknowledged once and lost its place; it may have counted then",
+				terminal.Quote(e.Version.ID), terminal.Quote(newStep(ownership.Step{Entry: e}).says())))
+		}
+	}
+}
+
+func (t *then) print(out io.Writer, resource registry.Resource) error {
+	owner := "nobody had registered it"
+	if t.Owner != "" {
+		owner = "owned by " + terminal.Quote(t.Owner)
+	}
+	fmt.Fprintf(out, "at %s, %s: %s\n", t.At.Format(time.RFC3339Nano), resource, owner)
+	if len(t.Steps) > 0 {
+		fmt.Fprintln(out)
+		if err := printSteps(out, t.Steps, nil); err != nil {
+			return err
+		}
+	}
+	for _, m := range t.Retracted {
+		fmt.Fprintf(out, "the move %s counted then, and was retracted %s by %s: %s\n", terminal.Quote(m.ID), m.At.Format(time.RFC3339), terminal.Quote(orDash(m.By)), terminal.Quote(orDash(m.Why)))
+	}
+	for _, text := range t.Unsure {
+		fmt.Fprintf(out, "not certain: %s\n", terminal.Line(text))
+	}
+	_, err := fmt.Fprint(out, "This goes by the times of events: one that came late counts from its own time on. Direct\nreaders of the document were told the owner before, until its rewriting had ended.\n\n")
+	return err
+}
