@@ -65,7 +65,7 @@ type invocation struct {
 func commands() []command {
 	return []command{
 		runCommand, serveCommand, devCommand, provisionCommand, publishCommand, replayCommand,
-		inspectCommand, exportCommand, movesCommand, deadLettersCommand, quotaCommand, upgradeCommand,
+		checkCommand, inspectCommand, exportCommand, movesCommand, deadLettersCommand, quotaCommand, upgradeCommand,
 		configCommand, versionCommand,
 	}
 }

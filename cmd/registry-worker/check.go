@@ -24,7 +24,7 @@ var checkCommand = command{
 		"registry-worker check --project my-project t_acme thread th_42",
 		"registry-worker check --project my-project t_acme canvas c_7 --json",
 	},
-	Groups: inspectCommand.Groups,
+	Groups: []config.Group{config.JSONGroup, config.ProjectGroup, config.RegistryGroup, config.LogGroup},
 	Rules:  inspectCommand.Rules,
 	Run:    runCheck,
 }
@@ -81,12 +81,8 @@ func (in *invocation) check(ctx context.Context, store registryStore, tenant str
 	if denied != nil && !errors.Is(denied, registry.ErrNotFound) {
 		return checked{}, denied
 	}
-	snapshot, err := store.Read(ctx, []registry.Resource{resource})
+	found, err := inspectNow(ctx, store, resource)
 	if err != nil {
-		return checked{}, err
-	}
-	found := inspect(snapshot.Records[0], snapshot.Ledger, snapshot.ReadTime)
-	if err := found.sayWhy(ctx, store); err != nil {
 		return checked{}, err
 	}
 	answer := checked{

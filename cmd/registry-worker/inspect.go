@@ -25,12 +25,15 @@ var inspectCommand = command{
 		"A claim and the event of the same creation are one step: the claim stands for\n" +
 		"both, and names the event if who claimed it did. What is displaced was acknowledged once, and does not count: another event of\n" +
 		"its name, or an older creation, has its place. Moves of whole tenants that do not\n" +
-		"count for it are not listed, nor those that were retracted: see moves list.",
+		"count for it are not listed, nor those that were retracted: see moves list.\n\n" +
+		"With --at it says first who owned it then: by the events of that time, and the moves\n" +
+		"of whole tenants that had not been retracted by then, with who retracted them since.",
 	Examples: []string{
 		"registry-worker inspect --project my-project thread th_42",
 		"registry-worker inspect --project my-project canvas c_7 --json",
+		"registry-worker inspect --project my-project --at 2026-01-06T15:04:05Z thread th_42",
 	},
-	Groups: []config.Group{config.JSONGroup, config.ProjectGroup, config.RegistryGroup, config.LogGroup},
+	Groups: []config.Group{config.AtGroup, config.JSONGroup, config.ProjectGroup, config.RegistryGroup, config.LogGroup},
 	Rules: []config.Rule{
 		config.NeedProject,
 		config.NeedSharedRegistry("this process's memory is empty: want firestore"),
@@ -57,10 +60,20 @@ func runInspect(ctx context.Context, in *invocation) error {
 	if err != nil {
 		return err
 	}
+	if at := in.Config.At; !at.IsZero() {
+		if found.Then, err = ownerAt(ctx, store, resource, at); err != nil {
+			return err
+		}
+	}
 	if in.Config.JSON {
 		lines := terminal.JSON(in.Stdout)
 		lines.SetIndent("", "  ")
 		return lines.Encode(found)
+	}
+	if found.Then != nil {
+		if err := found.Then.print(in.Stdout, resource); err != nil {
+			return err
+		}
 	}
 	if found.Owner == "" {
 		_, err := fmt.Fprintf(in.Stdout, "%s: nobody has registered it in %s\n", resource, in.firestoreTarget())
@@ -94,6 +107,7 @@ type inspection struct {
 	Displaced []step `json:"displaced,omitempty"`
 	// Document is what direct readers see: absent if there is none.
 	Document *document `json:"document,omitempty"`
+	Then     *then     `json:"then,omitempty"` // with --at
 	Ledger   int64     `json:"position"`
 	ReadTime time.Time `json:"read_time"`
 }
@@ -205,20 +219,28 @@ func eventName(s ownership.Step) string {
 func (i inspection) print(out io.Writer) error {
 	name := registry.Resource{Kind: i.Kind, ID: i.ID}
 	fmt.Fprintf(out, "%s: owned by %s\n\n", name, terminal.Quote(i.Owner))
+	if err := printSteps(out, i.Steps, i.Displaced); err != nil {
+		return err
+	}
+	return i.printDocument(out)
+}
+
+func printSteps(out io.Writer, steps, displaced []step) error {
 	t := terminal.NewTable(out, "TIME", "EVENT", "SAYS", "OWNER AFTER", "SOURCE", "ID", "ACTOR", "REASON")
-	for _, s := range i.Steps {
+	for _, s := range steps {
 		owner := s.Owner
 		if !s.Effect {
 			owner += " (no effect)"
 		}
 		t.Row(s.Time.Format(time.RFC3339Nano), s.Event, s.says(), owner, s.Source, s.ID, s.Actor, s.Reason)
 	}
-	for _, s := range i.Displaced {
+	for _, s := range displaced {
 		t.Row(s.Time.Format(time.RFC3339Nano), s.Event, s.says(), "(displaced, does not count)", s.Source, s.ID, s.Actor, s.Reason)
 	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
+	return t.Flush()
+}
+
+func (i inspection) printDocument(out io.Writer) error {
 	for _, s := range i.Steps {
 		if e := s.ForEvent; e != nil {
 			fmt.Fprintf(out, "\nclaimed for event %s of %s\n", terminal.Quote(e.ID), terminal.Quote(e.Source))

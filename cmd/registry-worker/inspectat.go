@@ -34,7 +34,12 @@ type takenBack struct {
 // ownerAt finds out who owned the resource at a time, as far as it is known today:
 // from the events of that time, and the moves of whole tenants that were not taken
 // back yet.
-func ownerAt(ctx context.Context, store ownership.Store, r ownership.Record, l *ownership.Ledger, at time.Time) (*then, error) {
+func ownerAt(ctx context.Context, store ownership.Store, resource registry.Resource, at time.Time) (*then, error) {
+	snapshot, err := store.Read(ctx, []registry.Resource{resource})
+	if err != nil {
+		return nil, err
+	}
+	r := snapshot.Records[0]
 	moves, err := store.Moves(ctx)
 	if err != nil {
 		return nil, err
@@ -58,7 +63,7 @@ func ownerAt(ctx context.Context, store ownership.Store, r ownership.Record, l *
 		}
 		entries = append(entries, counted)
 	}
-	ledger := ownership.NewLedger(l.Position(), entries)
+	ledger := ownership.NewLedger(snapshot.Ledger.Position(), entries)
 	var history ownership.History
 	for _, e := range r.History {
 		if !e.Time.After(at) {

@@ -41,7 +41,7 @@ func requireMissing(t *testing.T, commands, env []string, says func(command stri
 
 // needing are the commands that need a backend.
 var needing = []string{
-	"run", "serve", "export", "replay --yes -", "inspect thread th_1", "moves list", "moves plan --from t_a --to t_b", "moves retract m1 --yes", "moves resume m1", "moves start --yes --from t_a --to t_b", "moves verify m1",
+	"run", "serve", "export", "replay --yes -", "inspect thread th_1", "check t_a thread th_1", "moves list", "moves plan --from t_a --to t_b", "moves retract m1 --yes", "moves resume m1", "moves start --yes --from t_a --to t_b", "moves verify m1",
 	"quota show t_a stream_connect", "quota reset --yes t_a stream_connect",
 	"publish -", "provision", "replay --since 1h --yes", "dead-letters list", "dead-letters count", "dead-letters redrive --yes", "dead-letters purge --yes",
 }

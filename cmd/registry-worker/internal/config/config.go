@@ -104,6 +104,7 @@ type Config struct {
 	Plan       string // file
 	MoveID     string
 	Wait       bool
+	At         time.Time // zero: now
 	Source, By string
 	Reason     string
 

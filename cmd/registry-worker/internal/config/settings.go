@@ -48,6 +48,7 @@ const (
 	NamesGroup    Group = "Resources"
 	StartGroup    Group = "Start"
 	WaitGroup     Group = "Wait"
+	AtGroup       Group = "Time"
 )
 
 // Groups returns all groups.
@@ -63,7 +64,7 @@ func Lasting() []Group {
 
 var groups = []Group{
 	ProjectGroup, RegistryGroup, PubSubGroup, EventsGroup, RunGroup, WorkerGroup, DrainGroup, APIGroup, ConsoleGroup, ThrottleGroup,
-	LetterGroup, RedriveGroup, RateGroup, ReplayGroup, DryRunGroup, ExportGroup, UpgradeGroup, PlanGroup, NamesGroup, StartGroup, MoveGroup, WaitGroup, RetractGroup, ByGroup, ConfirmGroup, JSONGroup, DevGroup, VersionGroup, LogGroup,
+	LetterGroup, RedriveGroup, RateGroup, ReplayGroup, DryRunGroup, ExportGroup, UpgradeGroup, PlanGroup, NamesGroup, StartGroup, AtGroup, MoveGroup, WaitGroup, RetractGroup, ByGroup, ConfirmGroup, JSONGroup, DevGroup, VersionGroup, LogGroup,
 }
 
 // Setting is one setting: a flag, which is also an environment variable.
@@ -313,6 +314,9 @@ var settings = complete([]Setting{
 	{Group: WaitGroup, Name: "wait", Bool: true, Default: "false", FlagOnly: true,
 		Help:  "wait until the documents have followed, and say meanwhile how far they are",
 		parse: boolean(func(c *Config) *bool { return &c.Wait })},
+	{Group: AtGroup, Name: "at", FlagOnly: true,
+		Help:  "say who owned it at this time (RFC 3339, or an age such as 48h)",
+		parse: pointInTime(func(c *Config) *time.Time { return &c.At })},
 	{Group: MoveGroup, Name: "source",
 		Help:  "source of the move's event: of a new one //operator without it; else only needed if several have the same id",
 		parse: anything(func(c *Config) *string { return &c.Source })},
