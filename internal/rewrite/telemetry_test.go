@@ -67,7 +67,7 @@ func TestMetricsAndLogSayWhatWasRewrittenAndHowLongReadersWaited(t *testing.T) {
 		require.EqualValues(t, 20, values["registry.rewriting.documents write"])
 		require.EqualValues(t, 1, values["registry.rewriting.jobs done"])
 		require.InDelta(t, 15, values["registry.rewriting.lag"], 0.1, "from the commit of the change")
-		require.Contains(t, log.String(), `msg="rewriting begins" move=m source=//nexus from=t_a to=t_b retracted=false documents=20 at_least=10s`)
+		require.Contains(t, log.String(), `msg="rewriting begins" move=m source=//nexus from=t_a to=t_b retracted=false by="" reason="" documents=20 at_least=10s`)
 		require.Contains(t, log.String(), `msg="rewriting has ended"`)
 		require.Contains(t, log.String(), "written=20 after=15s")
 
