@@ -1,12 +1,12 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"net"
 	"net/http"
 	"time"
 
+	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
 	"github.com/northstar-engines/realtime-registry/internal/api"
 	"github.com/northstar-engines/realtime-registry/internal/telemetry"
 	"github.com/northstar-engines/realtime-registry/quota/quotahttp"
@@ -163,9 +163,13 @@ func (s *service) apiOptions(worker func(context.Context) error) (api.Options, e
 // make it fail: serving then drains at once.
 func (s *service) openAPI(ctx context.Context) (err error) {
 	s.floor = make([]byte, heapFloor)
+	maxAge := s.in.Config.MaxAge
+	if maxAge == config.NoMaxAge {
+		maxAge = verifier.Unbounded
+	}
 	s.verifier, err = verifier.New(s.store, verifier.Options{
 		MaxStaleness:   s.in.Config.MaxStaleness,
-		MaxAge:         cmp.Or(s.in.Config.MaxAge, verifier.Unbounded),
+		MaxAge:         maxAge,
 		MissGrace:      s.in.Config.MissGrace,
 		Logger:         s.in.Logger,
 		MeterProvider:  s.telemetry.MeterProvider,

@@ -26,13 +26,22 @@ var upgradeCommand = command{
 		"--finish does another thing, and at once: it says that no process of an earlier\n" +
 		"release will take part again. Those that still run stop. The change feed then goes\n" +
 		"into shards, and takes eight times as many commits a second. Before that, deploy\n" +
-		"firestore.indexes.json.",
+		"firestore.indexes.json.\n\n" +
+		"--plain-sets over says, at once too, that no program writes documents with plain\n" +
+		"sets any more: verifiers use what they keep for a day then, unless it changes, in\n" +
+		"place of --max-age 30s, which is most of their bill. They follow by themselves. Take\n" +
+		"the right to write from the identities of those programs first: a document that is\n" +
+		"written so all the same is told of at ERROR when a process meets it, and takes this\n" +
+		"back. So does --plain-sets go-on. With --dry-run it looks through all documents, says\n" +
+		"how many were last written so, and when, and changes nothing.",
 	Examples: []string{
 		"registry-worker upgrade --project my-project",
 		"registry-worker upgrade --project my-project --yes --rate 2000",
 		"registry-worker upgrade --project my-project --finish",
+		"registry-worker upgrade --project my-project --plain-sets over --dry-run",
+		"registry-worker upgrade --project my-project --plain-sets over",
 	},
-	Groups: []config.Group{config.UpgradeGroup, config.ConfirmGroup, config.RateGroup, config.ProjectGroup, config.RegistryGroup, config.LogGroup},
+	Groups: []config.Group{config.UpgradeGroup, config.DryRunGroup, config.ConfirmGroup, config.RateGroup, config.ProjectGroup, config.RegistryGroup, config.LogGroup},
 	Rules: []config.Rule{
 		config.NeedProject,
 		config.NeedSharedRegistry("this process's memory is empty: want firestore"),
@@ -41,11 +50,23 @@ var upgradeCommand = command{
 }
 
 func runUpgrade(ctx context.Context, in *invocation) error {
+	switch c := in.Config; {
+	case c.Finish && c.PlainSets != "":
+		return usagef("--finish and --plain-sets are two things: one at a time")
+	case c.DryRun && c.PlainSets == "":
+		return usagef("--dry-run goes with --plain-sets: else it is not known what would be done")
+	case c.DryRun:
+		in.tellTarget(in.firestoreTarget())
+		return countPlainSets(ctx, in)
+	}
 	if err := in.canAsk(); err != nil {
 		return err
 	}
 	target := in.firestoreTarget()
 	in.tellTarget(target)
+	if in.Config.PlainSets != "" {
+		return setPlainSets(ctx, in, target)
+	}
 	if in.Config.Finish {
 		return finishUpgrade(ctx, in, target)
 	}

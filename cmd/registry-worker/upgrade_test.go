@@ -124,6 +124,28 @@ func TestOnceTheUpgradeIsFinishedTheFeedGoesIntoShards(t *testing.T) {
 	require.Equal(t, [3]int{2, 1, 1}, [3]int{feed("resources"), feed("at"), feed("shard")})
 }
 
+func TestTheRegistryIsToldThatPlainSetsAreOverAndFindsThoseThatGoOn(t *testing.T) {
+	t.Parallel()
+	c := onEmulators(t)
+	c.replay(created("1", "2024-01-01T00:00:00Z", "t_a", "th_1"), created("2", "2024-01-01T00:00:00Z", "t_a", "th_2"))
+	c.setPlain("thread__th_1", "t_b")
+	looked := c.run(exitDone, "upgrade", "--plain-sets", "over", "--dry-run").Stdout.String()
+	require.Contains(t, looked, "the registry says that plain sets go on\n2 documents looked at, 1 of them last written with a plain set\nthe latest plain set: thread__th_1, at 20")
+	require.Contains(t, looked, "it would say: plain sets are over; nothing was changed")
+
+	require.Contains(t, c.run(exitDone, "upgrade", "--plain-sets", "over", "--yes").Stderr.String(), "plain sets are over")
+	require.Contains(t, c.run(exitDone, "upgrade", "--plain-sets", "over", "--yes").Stderr.String(), "the registry said so before")
+	require.Contains(t, c.run(exitDone, "upgrade", "--plain-sets", "over", "--dry-run").Stdout.String(), "plain sets are over since 20")
+	require.NotContains(t, c.run(exitDone, "inspect", "thread", "th_1").Stderr.String(), "plain", "that one was there before")
+
+	c.setPlain("thread__th_2", "t_b")
+	require.Contains(t, c.run(exitDone, "inspect", "thread", "th_2").Stderr.String(), "a program writes documents with plain sets")
+	require.Contains(t, c.run(exitDone, "upgrade", "--plain-sets", "over", "--dry-run").Stdout.String(), "the registry says that plain sets go on")
+	require.Contains(t, c.run(exitDone, "upgrade", "--plain-sets", "go-on", "--yes").Stderr.String(), "the registry said so before")
+	require.Contains(t, c.run(exitUsage, "upgrade", "--dry-run").Stderr.String(), "--dry-run goes with --plain-sets")
+	require.Contains(t, c.run(exitUsage, "upgrade", "--finish", "--plain-sets", "over").Stderr.String(), "one at a time")
+}
+
 // noted is how many documents upgrade has noted as looked at.
 func noted(t *testing.T, c program) int {
 	t.Helper()

@@ -30,6 +30,9 @@ type FeedBatch struct {
 	// Ledger is as of At.
 	Ledger *Ledger
 	At     time.Time
+	// PlainSetsOver: the registry says that no program writes documents with plain
+	// sets any more (Store.EndPlainSets). False if that is not known.
+	PlainSetsOver bool
 }
 
 // Feed is what a reader that keeps copies of histories takes of a store.

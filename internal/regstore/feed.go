@@ -29,7 +29,7 @@ func (s *Store) Changes(ctx context.Context, cursor *ownership.FeedCursor) (_ ow
 	if err != nil {
 		return ownership.FeedBatch{}, fmt.Errorf("read the change feed: %w", err)
 	}
-	batch := ownership.FeedBatch{Ledger: head.Ledger, At: head.ReadTime}
+	batch := ownership.FeedBatch{Ledger: head.Ledger, At: head.ReadTime, PlainSetsOver: !s.plainSetsOverSince().IsZero()}
 	r := feedRead{store: s, cursor: cursor, known: known, at: head.ReadTime}
 	r.floor = r.at.Add(-s.commitDeadline - timestampSlack)
 	if known.Floor.IsZero() || r.floor.Sub(known.Floor) > FeedTTL/2 {

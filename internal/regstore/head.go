@@ -56,6 +56,8 @@ type headState struct {
 	exists  bool
 	writing error // why this process must not write; nil if it may
 
+	plainSetsOver time.Time // since when nobody writes past the registry; zero: somebody may
+
 	layout      feedLayout
 	layoutSince time.Time // of the first read that found this layout; zero: it has always been so
 }
@@ -88,7 +90,7 @@ func (s *Store) judge(head *docdb.Document, at time.Time, before *headState) (*h
 		}
 		return before, s.mayRead(head)
 	}
-	state := &headState{at: at, exists: head != nil || before != nil && before.exists, layout: layoutOf(head)}
+	state := &headState{at: at, exists: head != nil || before != nil && before.exists, layout: layoutOf(head), plainSetsOver: plainSetsOver(head)}
 	switch {
 	case before != nil && before.layout == state.layout:
 		state.layoutSince = before.layoutSince

@@ -93,6 +93,7 @@ func (s *Store) decodeOrMissing(ctx context.Context, r registry.Resource, d *doc
 func (s *Store) decode(ctx context.Context, d *docdb.Document) ownership.Record {
 	record := decode(d)
 	_ = s.tooNew(ctx, "document", record.Unread)
+	s.plainSet(ctx, record)
 	return record
 }
 

@@ -40,6 +40,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"path"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -125,6 +126,9 @@ type Store struct {
 	refresh chan struct{} // has one place: one refresh of the ledger at a time
 	cached  atomic.Pointer[certifiedLedger]
 	head    atomic.Pointer[headState] // nil until it was read
+
+	takingBack atomic.Bool    // that plain sets are over
+	background sync.WaitGroup // what Close waits for
 }
 
 // certifiedLedger is the newest ledger that this process knows, and since when
@@ -193,7 +197,10 @@ func newStore(db docdb.DB, o Options) (*Store, error) {
 }
 
 // Close implements ownership.Store.
-func (s *Store) Close() error { return s.db.Close() }
+func (s *Store) Close() error {
+	s.background.Wait()
+	return s.db.Close()
+}
 
 // shortName is the name of a document as people look for it: its collection,
 // with the prefix, and its id.

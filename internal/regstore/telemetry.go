@@ -20,12 +20,15 @@ const scope = "github.com/northstar-engines/realtime-registry/registry/fsregistr
 // operation and outcome: ok, refused, abandoned or error) and, within a trace, a
 // span "registry.store.{operation}". registry.too_new counts how often something
 // was met that this version does not understand, by item: document, ledger or
-// feed; a log line tells of it, ten at once and then one every ten seconds.
+// feed; registry.plain_sets.unexpected, how often a document that was written with
+// a plain set although the registry says that nobody does. A log line tells of
+// either, ten at once and then one every ten seconds.
 type telemetry struct {
-	tracer   trace.Tracer
-	duration *observe.Histogram
-	tooNew   *observe.Counter
-	log      *observe.LimitedLog
+	tracer    trace.Tracer
+	duration  *observe.Histogram
+	tooNew    *observe.Counter
+	plainSets *observe.Counter
+	log       *observe.LimitedLog
 }
 
 var (
@@ -44,6 +47,8 @@ func newTelemetry(p observe.Providers) (*telemetry, error) {
 			[]float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}, operations, outcomes),
 		tooNew: i.Counter("registry.too_new", "{item}",
 			"How often something stored was met that this version does not understand, by item.", observe.Values("item", "document", "ledger", "feed")),
+		plainSets: i.Counter("registry.plain_sets.unexpected", "{document}",
+			"How often a document was met that somebody has written with a plain set since the registry says that nobody does."),
 		log: observe.NewLimitedLog(p.Logger, .1, 10),
 	}, i.Err()
 }

@@ -25,8 +25,10 @@ type Options struct {
 	// MaxAge bounds what the change feed does not tell of: programs that write
 	// documents with plain sets. A kept answer is used for so long after its
 	// read was sent, and a Watch lasts no more than a second longer. What is asked
-	// for at nine tenths of that is read again in the background. Default 30 s.
-	// Unbounded if no such programs are left.
+	// for at nine tenths of that is read again in the background. Default: 30 s, and
+	// 24 h once the registry says that such programs are gone (`registry-worker
+	// upgrade --plain-sets over`), which is read with each certificate: enough to find
+	// one that is not. Unbounded if there are none, whatever the registry says.
 	MaxAge time.Duration
 
 	// CacheEntries and CacheBytes bound, about, what is kept in memory. Defaults
@@ -59,6 +61,13 @@ type Options struct {
 	MeterProvider  metric.MeterProvider
 	TracerProvider trace.TracerProvider
 }
+
+// MaxAge by default: while plain sets go on, as far as is known, and while the
+// registry says that they are over.
+const (
+	usualMaxAge    = 30 * time.Second
+	maxAgeWhenOver = 24 * time.Hour
+)
 
 // Unbounded is the MaxAge of registries that nobody writes past.
 const Unbounded time.Duration = -1
@@ -103,9 +112,6 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxWaiting == 0 {
 		o.MaxWaiting = 10_000
-	}
-	if o.MaxAge == 0 {
-		o.MaxAge = 30 * time.Second
 	}
 	if o.CacheEntries == 0 {
 		o.CacheEntries = 1_000_000

@@ -107,6 +107,7 @@
 package verifier
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -124,7 +125,6 @@ type Verifier struct {
 	cache        *certified.Cache // nil: every check reads
 	turns        chan struct{}    // one for each Reverify that reads
 	lists        chan struct{}    // one for each list that a Watcher reads
-	maxAge       time.Duration
 	maxStaleness time.Duration
 	missGrace    time.Duration
 	telemetry    *telemetry
@@ -157,7 +157,6 @@ func New(store Store, options Options) (*Verifier, error) {
 		cache:        cache,
 		turns:        make(chan struct{}, options.turns()),
 		lists:        make(chan struct{}, options.lists()),
-		maxAge:       options.MaxAge,
 		maxStaleness: options.MaxStaleness,
 		missGrace:    options.MissGrace,
 		telemetry:    t,
@@ -174,7 +173,7 @@ func newCache(store Store, o Options) (*certified.Cache, error) {
 		return nil, fmt.Errorf("option MaxStaleness is %v: %T has no change feed", o.MaxStaleness, store)
 	}
 	return certified.New(feed, certified.Options{
-		MaxStaleness: o.MaxStaleness, MaxAge: o.MaxAge, Timeout: o.Timeout,
+		MaxStaleness: o.MaxStaleness, MaxAge: cmp.Or(o.MaxAge, usualMaxAge), AgeWhenOver: cmp.Or(o.MaxAge, maxAgeWhenOver), Timeout: o.Timeout,
 		Entries: o.CacheEntries, Bytes: o.CacheBytes,
 		Logger: o.Logger, MeterProvider: o.MeterProvider,
 	})

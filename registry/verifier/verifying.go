@@ -201,7 +201,7 @@ const ageEvery = time.Second
 // since plain sets leave no notice. The reads are spread, so that what was asked
 // for at one time is not read at one time for ever.
 func (w *Watcher) ageLocked(now time.Time) {
-	maxAge := w.v.maxAge
+	maxAge := w.v.cache.MaxAge()
 	if maxAge <= 0 || now.Sub(w.aged) < min(ageEvery, w.v.maxStaleness/2) {
 		return
 	}

@@ -179,7 +179,7 @@ func (w *Watcher) frontierLocked(certified time.Duration) time.Duration {
 	for i := range w.pending {
 		f = min(f, w.items[i].confirmed)
 	}
-	if maxAge := w.v.maxAge; maxAge > 0 && len(w.items) > 0 {
+	if maxAge := w.v.cache.MaxAge(); maxAge > 0 && len(w.items) > 0 {
 		f = min(f, w.oldest+maxAge+plainSetSlack)
 	}
 	return f

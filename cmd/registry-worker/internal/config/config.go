@@ -76,7 +76,7 @@ type Config struct {
 	ConsolePeers []string // base URLs
 
 	MaxStaleness time.Duration // 0: always read
-	MaxAge       time.Duration // 0: unbounded
+	MaxAge       time.Duration // 0: by what the registry says; NoMaxAge: unbounded
 
 	ThrottleBackend  Backend
 	ThrottlePolicies string
@@ -108,15 +108,16 @@ type Config struct {
 	Source, By string
 	Reason     string
 
-	DryRun   bool
-	Check    bool
-	Events   bool
-	Finish   bool
-	Output   string
-	Yes      bool
-	JSON     bool
-	Empty    bool
-	Licenses bool
+	DryRun    bool
+	Check     bool
+	Events    bool
+	Finish    bool
+	PlainSets string // over, go-on; "": neither was asked for
+	Output    string
+	Yes       bool
+	JSON      bool
+	Empty     bool
+	Licenses  bool
 
 	ServiceRules bool
 	RoundTrip    time.Duration // zero: no distance

@@ -111,6 +111,26 @@ func off(parse parser) parser {
 	}
 }
 
+// NoMaxAge is the Config.MaxAge of what has no bound.
+const NoMaxAge time.Duration = -1
+
+// maxAge parses --max-age: registry is to follow what the registry says, 0 no bound.
+func maxAge(c *Config, value string) error {
+	bound := duration(time.Second, 24*time.Hour, func(c *Config) *time.Duration { return &c.MaxAge })
+	switch d, err := time.ParseDuration(value); {
+	case value == "registry":
+		c.MaxAge = 0
+		return nil
+	case err == nil && d == 0:
+		c.MaxAge = NoMaxAge
+		return nil
+	}
+	if err := bound(c, value); err != nil {
+		return fmt.Errorf("%w, or 0, or registry", err)
+	}
+	return nil
+}
+
 // Names of topics and subscriptions, as Pub/Sub allows them.
 var (
 	pubsubName  = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._~+%-]{2,254}$`)

@@ -49,6 +49,7 @@ import (
 type Options struct {
 	MaxStaleness  time.Duration // how long answers rest on a certificate
 	MaxAge        time.Duration // how long an answer is used after its read; negative: without bound
+	AgeWhenOver   time.Duration // instead of MaxAge while the registry says that plain sets are over
 	Timeout       time.Duration // of one read of the feed
 	Entries       int           // resources kept, about
 	Bytes         int64         // of memory, about
@@ -118,6 +119,9 @@ func (c *Cache) Stats() Stats {
 	}
 	return st
 }
+
+// MaxAge is how long an answer is used after its read now; ≤ 0: without bound.
+func (c *Cache) MaxAge() time.Duration { return time.Duration(c.table.maxAge.Load()) }
 
 // Elapsed is a time as the cache counts it: since it began.
 func (c *Cache) Elapsed(now time.Time) time.Duration { return now.Sub(c.table.began) }

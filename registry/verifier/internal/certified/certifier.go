@@ -19,6 +19,8 @@ type certifier struct {
 	feed         ownership.Feed
 	table        *table
 	maxStaleness time.Duration
+	maxAge       time.Duration
+	ageWhenOver  time.Duration // instead of it while the registry says that plain sets are over
 	timeout      time.Duration
 	telemetry    *telemetry
 	logger       *slog.Logger
@@ -49,7 +51,7 @@ const (
 
 func newCertifier(feed ownership.Feed, t *table, o Options) *certifier {
 	c := &certifier{
-		feed: feed, table: t, maxStaleness: o.MaxStaleness, timeout: o.Timeout, logger: o.Logger,
+		feed: feed, table: t, maxStaleness: o.MaxStaleness, maxAge: o.MaxAge, ageWhenOver: o.AgeWhenOver, timeout: o.Timeout, logger: o.Logger,
 		wake: make(chan struct{}, 1),
 		listening: listening.New(o.Logger,
 			"the change feed cannot be listened to: changes are seen by reading it",

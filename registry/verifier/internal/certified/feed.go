@@ -48,6 +48,7 @@ func (c *certifier) take(batch ownership.FeedBatch, sent time.Time) {
 	case before != nil && before.ledger.Position() == batch.Ledger.Position():
 		cert.generation = before.generation
 	}
+	c.bound(batch.PlainSetsOver)
 	c.current.Store(cert)
 	if before != nil && before.ledger.Position() != batch.Ledger.Position() {
 		c.telemetry.closed(c.table.flip(before.ledger, batch.Ledger), tenantMoved)
@@ -57,6 +58,17 @@ func (c *certifier) take(batch ownership.FeedBatch, sent time.Time) {
 	c.told.Store(cert)
 	c.table.subscriptions.each(Subscriber.Certified)
 	c.lapse.Reset(time.Until(sent.Add(c.maxStaleness)))
+}
+
+// bound follows what the registry says of plain sets: before a certificate is there
+// to be used, what it says holds for the answers that rest on it. A registry that
+// was not read has no certificate.
+func (c *certifier) bound(plainSetsOver bool) {
+	age := c.maxAge
+	if plainSetsOver {
+		age = c.ageWhenOver
+	}
+	c.table.maxAge.Store(int64(age))
 }
 
 // drop takes everything out of the table.

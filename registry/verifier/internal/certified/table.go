@@ -17,7 +17,7 @@ type table struct {
 	seed   maphash.Seed
 	shards []shard // a power of two of them
 	began  time.Time
-	maxAge time.Duration // ≤ 0: no bound
+	maxAge atomic.Int64 // nanoseconds; ≤ 0: no bound
 
 	watching      atomic.Int64 // watches in all shards
 	subscribed    atomic.Int64 // subs in all shards
@@ -38,7 +38,8 @@ const mostShards = 64
 func newTable(entries int, bytes int64, maxAge time.Duration) *table {
 	// Keep at least 64 entries per shard: tiny shards thrash.
 	shards := 1 << bits.Len(uint(min(mostShards-1, entries/64, int(bytes/(64<<10)))))
-	t := &table{seed: maphash.MakeSeed(), shards: make([]shard, shards), began: time.Now(), maxAge: maxAge}
+	t := &table{seed: maphash.MakeSeed(), shards: make([]shard, shards), began: time.Now()}
+	t.maxAge.Store(int64(maxAge))
 	for i := range t.shards {
 		most := entries / shards // and a little more, since hashes do not spread evenly
 		t.shards[i].init(t.seed, max(1, most+most/16), bytes/int64(shards))
@@ -72,7 +73,7 @@ func (t *table) insert(r registry.Resource, history ownership.History, l *owners
 	if !void {
 		s.putLocked(hash, r, f, m.Sent)
 	}
-	differs := w != nil && !w.learn(f, void, l, t.expiry(m.Sent))
+	differs := w != nil && !w.learn(f, void, l, m.Sent)
 	if w != nil && f.silent(l) {
 		t.silent.Store(true)
 	}
@@ -125,26 +126,25 @@ func (t *table) drop() (closed int) {
 // aged reports whether what was read then is too old: a plain set, which leaves no
 // notice, may have come after.
 func (t *table) aged(read time.Duration, now time.Time) bool {
-	return t.maxAge > 0 && now.Sub(t.began)-read > t.maxAge
+	return t.agedBy(read, now.Sub(t.began))
+}
+
+// agedBy is aged, given a time since the cache began.
+func (t *table) agedBy(read, now time.Duration) bool {
+	maxAge := time.Duration(t.maxAge.Load())
+	return maxAge > 0 && now-read > maxAge
 }
 
 // ageing reports whether what was read then will soon be too old: in the last tenth
 // of MaxAge. When in the first half of that is a matter of the hash, so that what was
 // read at one time is not read at one time for ever.
 func (t *table) ageing(hash uint64, read time.Duration, now time.Time) bool {
-	if t.maxAge <= 0 {
+	maxAge := time.Duration(t.maxAge.Load())
+	if maxAge <= 0 {
 		return false
 	}
-	early := t.maxAge/20 + t.maxAge/20/256*time.Duration(hash&0xff)
-	return now.Sub(t.began)-read > t.maxAge-early
-}
-
-// expiry is when a watch ends that rests on a read sent then; 0 is never.
-func (t *table) expiry(sent time.Duration) time.Duration {
-	if t.maxAge <= 0 {
-		return 0
-	}
-	return sent + t.maxAge
+	early := maxAge/20 + maxAge/20/256*time.Duration(hash&0xff)
+	return now.Sub(t.began)-read > maxAge-early
 }
 
 // usage returns entries and bytes.

@@ -40,7 +40,7 @@ func (c *Cache) Watch(ctx context.Context, r registry.Resource) <-chan struct{} 
 type watch struct {
 	done    chan struct{}
 	holders map[*holder]struct{}
-	expires time.Duration // since the cache began; 0: never
+	read    time.Duration // since the cache began: the latest read that it rests on was sent
 
 	// facts are those that the answers to its holders rested on, known once a
 	// check has read them; position is that of the newest ledger that such an
@@ -63,12 +63,12 @@ func (t *table) watch(ctx context.Context, r registry.Resource) (done <-chan str
 	now := time.Now()
 	w := s.watches[r]
 	if w == nil {
-		w = &watch{done: make(chan struct{}), holders: map[*holder]struct{}{}, expires: t.expiry(now.Sub(t.began))}
+		w = &watch{done: make(chan struct{}), holders: map[*holder]struct{}{}, read: now.Sub(t.began)}
 		s.watches[r] = w
 		t.watching.Add(1)
 		if known != nil && !t.aged(known.read, now) {
 			facts := known.facts()
-			w.facts, w.position, w.expires = &facts, facts.position, t.expiry(known.read)
+			w.facts, w.position, w.read = &facts, facts.position, known.read
 		}
 	}
 	w.holders[h] = struct{}{}
@@ -150,25 +150,25 @@ func (t *table) silence(l *ownership.Ledger) (closed int) {
 
 // expire ends the watches that rest on reads which are too old by now.
 func (t *table) expire(now time.Duration) (closed int) {
-	if t.watching.Load() == 0 {
+	if t.watching.Load() == 0 || t.maxAge.Load() <= 0 {
 		return 0
 	}
-	return t.closeWatches(func(w *watch) bool { return w.expires > 0 && now > w.expires })
+	return t.closeWatches(func(w *watch) bool { return t.agedBy(w.read, now) })
 }
 
 // learn takes note of what a check has read. It returns false if that contradicts
 // what was known: a plain set, which leaves no notice.
-func (w *watch) learn(f facts, void bool, l *ownership.Ledger, expires time.Duration) bool {
+func (w *watch) learn(f facts, void bool, l *ownership.Ledger, sent time.Duration) bool {
 	w.position = max(w.position, f.position)
 	switch {
 	case void: // what is known stands until it is invalidated
 	case w.facts == nil:
-		w.facts, w.expires = &f, max(w.expires, expires)
+		w.facts, w.read = &f, max(w.read, sent)
 	case f.position >= w.facts.position:
 		if !w.facts.agree(&f, l) {
 			return false
 		}
-		w.facts, w.expires = &f, max(w.expires, expires)
+		w.facts, w.read = &f, max(w.read, sent)
 	}
 	return true
 }
