@@ -24,6 +24,8 @@ type LedgerEntry struct {
 	Retractions    []Said    // who took it back, the first seen first; none if it counts
 	RetractionOnly bool      // the retraction came before the move (archives): no From, To or time yet
 	Rewriting      Rewriting // as it was when the entry was read
+	// Document is the id of the document of an entry that is not understood.
+	Document string
 	// Unread is why the entry is not understood; nil if it is. Then it counts
 	// for no fold, stops those that it may concern (see Ledger.Unfoldable), and
 	// must not be changed. Source, ID and Position are as far as they can be read; so

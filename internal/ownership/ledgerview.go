@@ -25,12 +25,6 @@ func NewLedger(position int64, entries []LedgerEntry) *Ledger {
 	return (*Ledger)(nil).With(position, entries)
 }
 
-// LedgerOf makes a snapshot at position position of moves in any order, of which no two
-// have one name, and of entries that are not understood.
-func LedgerOf(position int64, all []Move, unread []LedgerEntry) *Ledger {
-	return (*Ledger)(nil).with(position, pack(all), unread)
-}
-
 // With returns the ledger at a later position, with the entries that have changed
 // since. Each costs the logarithm of the number of entries.
 func (l *Ledger) With(position int64, changed []LedgerEntry) *Ledger {

@@ -25,11 +25,11 @@ func (s *Store) AsOf(ctx context.Context, at time.Time) (ownership.Snapshot, err
 	if at.IsZero() {
 		return s.Read(ctx, nil)
 	}
-	entries, last, err := s.ledgerEntries(ctx, 0, at)
+	ledger, err := s.load(ctx, at, false)
 	if err != nil {
 		return ownership.Snapshot{}, err
 	}
-	return ownership.Snapshot{Ledger: ownership.NewLedger(last, entries), ReadTime: at}, nil
+	return ownership.Snapshot{Ledger: ledger, ReadTime: at}, nil
 }
 
 // Range visits the documents behind a name, up to another one ("": to the last),

@@ -121,18 +121,21 @@ func (s *Store) ledgerFor(ctx context.Context, records []ownership.Record) (*cer
 // order of that field, at most limit of them where that is not 0, as of a time
 // where that is not zero.
 func (s *Store) queryLedger(ctx context.Context, by string, after int64, limit int, at time.Time) (found []*docdb.Document, err error) {
-	query := docdb.Query{
+	err = s.query(ctx, s.ledgerQuery(by, after, limit, at), func(d *docdb.Document) error {
+		found = append(found, d)
+		return nil
+	})
+	return found, err
+}
+
+func (s *Store) ledgerQuery(by string, after int64, limit int, at time.Time) docdb.Query {
+	return docdb.Query{
 		Collection: LedgerCollection,
 		Any:        []docdb.Filter{{Field: by, Op: docdb.Greater, Value: docdb.Integer(after)}},
 		OrderBy:    by,
 		Limit:      limit,
 		At:         at,
 	}
-	err = s.query(ctx, query, func(d *docdb.Document) error {
-		found = append(found, d)
-		return nil
-	})
-	return found, err
 }
 
 // ledgerEntries returns the entries that have changed after a position, and the

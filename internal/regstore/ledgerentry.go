@@ -161,6 +161,7 @@ func decodeLedgerEntry(d *docdb.Document) ownership.LedgerEntry {
 	if e.Source == "" || e.ID == "" {
 		e.Source, e.ID = "", path.Base(d.Name)
 	}
+	e.Document = path.Base(d.Name)
 	e.Unread = ownership.TooNewMove(shortName(d.Name), why)
 	return e
 }

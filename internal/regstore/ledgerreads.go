@@ -200,6 +200,13 @@ func (r *ledgerReads) findOrQuery(ctx context.Context, w *wantedLedger) (*owners
 	if ok {
 		return ledger, nil
 	}
+	if before.Position() == 0 { // nothing is known
+		ledger, err := r.store.loadAt(ctx, w.position, w.at)
+		if err == nil {
+			r.store.advance(&certifiedLedger{Ledger: ledger}) // as below
+		}
+		return ledger, err
+	}
 	changed, last, err := r.store.ledgerEntries(ctx, before.Position(), w.at)
 	if err != nil {
 		return nil, err

@@ -17,7 +17,9 @@ func TestTheStoreOverMemory(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) storetest.Backend {
 		db := memdb.New(time.Now)
 		open := func(l *slog.Logger) storetest.Store {
-			s, err := regstore.Open(t.Context(), db, regstore.Options{LedgerRate: 1e6, Logger: l})
+			s, err := regstore.Open(t.Context(), db, regstore.Options{
+				LedgerRate: 1e6, Logger: l, SnapshotEvery: storetest.SnapshotEvery, ChunkBytes: storetest.ChunkBytes,
+			})
 			require.NoError(t, err)
 			return s
 		}

@@ -94,6 +94,16 @@ type Options struct {
 	// the runtime's. Tests repeat it.
 	Chance func() float64
 
+	// SnapshotEvery is how many changes of the ledger may be behind its snapshot
+	// before another one is written (WriteSnapshot), and ChunkBytes how many bytes go
+	// into a document of it, before compression. Defaults 500 and 900 KiB.
+	SnapshotEvery int64
+	ChunkBytes    int
+
+	// Loading is told how many entries of the ledger have been read while all are
+	// read, which is at the start. nil: nobody.
+	Loading func(entries int)
+
 	MeterProvider  metric.MeterProvider // nil: no metrics
 	TracerProvider trace.TracerProvider // nil: no spans
 	// Logger is told who claimed what, and whose claim was refused, ten lines a
@@ -120,6 +130,11 @@ type Store struct {
 	claims    *claimlog.Log
 
 	ledgerStaleness, commitDeadline time.Duration
+
+	snapshotEvery int64
+	snapshotAt    atomic.Int64 // the position of the snapshot that this process has seen last
+	chunkBytes    int
+	loading       func(entries int)
 
 	lane    *ledgerLane
 	reads   *ledgerReads
@@ -189,6 +204,10 @@ func newStore(db docdb.DB, o Options) (*Store, error) {
 
 		ledgerStaleness: cmp.Or(o.LedgerStaleness, LedgerStaleness),
 		commitDeadline:  cmp.Or(o.CommitDeadline, CommitDeadline),
+
+		snapshotEvery: cmp.Or(o.SnapshotEvery, snapshotEvery),
+		chunkBytes:    cmp.Or(o.ChunkBytes, chunkBytes),
+		loading:       o.Loading,
 	}
 	s.cached.Store(&certifiedLedger{})
 	s.reads = newLedgerReads(s)

@@ -15,7 +15,9 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
 	"github.com/northstar-engines/realtime-registry/emulator/wire"
+	"github.com/northstar-engines/realtime-registry/internal/docdb/firestoredb"
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
+	"github.com/northstar-engines/realtime-registry/internal/regstore"
 	"github.com/northstar-engines/realtime-registry/internal/storetest"
 	"github.com/northstar-engines/realtime-registry/registry"
 	"github.com/northstar-engines/realtime-registry/registry/fsregistry"
@@ -36,9 +38,10 @@ func openLogged(t *testing.T, p emulatortest.Project, logger *slog.Logger, extra
 	require.NoError(t, err)
 	require.NoError(t, founder.MakeHead(ctx), "what is written once for a registry is not to be counted, nor held up")
 	require.NoError(t, founder.Close())
-	s, err := fsregistry.Open(ctx, fsregistry.Options{
-		ProjectID: p.ID, Prefix: prefix, ClientOptions: p.FirestoreOptions(extra...),
-		LedgerRate: 1000, Logger: logger,
+	db, err := firestoredb.Open(ctx, firestoredb.Options{ProjectID: p.ID, Prefix: prefix, ClientOptions: p.FirestoreOptions(extra...)})
+	require.NoError(t, err)
+	s, err := regstore.Open(ctx, db, regstore.Options{
+		LedgerRate: 1000, Logger: logger, SnapshotEvery: storetest.SnapshotEvery, ChunkBytes: storetest.ChunkBytes,
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { s.Close() })

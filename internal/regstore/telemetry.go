@@ -32,7 +32,7 @@ type telemetry struct {
 }
 
 var (
-	operations = observe.Values("operation", "apply", "claim", "read", "changes", "change_ledger", "moves",
+	operations = observe.Values("operation", "apply", "claim", "read", "changes", "change_ledger", "moves", "load", "snapshot",
 		"lease_job", "affected", "count_affected", "rewrite")
 	outcomes = observe.Values("outcome", succeeded, refused, abandoned, failed)
 )

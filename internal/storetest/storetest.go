@@ -43,6 +43,10 @@ type Store interface {
 	ownership.Store
 	ownership.Rewriter
 	ownership.Feed
+	ownership.LedgerReader
+	// WriteSnapshot writes a snapshot of the ledger if one is due, for a holder of
+	// the lease.
+	WriteSnapshot(ctx context.Context, holder string) (written bool, err error)
 }
 
 // Run runs the suite, each test on a backend of its own.
@@ -71,6 +75,8 @@ func Run(t *testing.T, backend func(t *testing.T) Backend) {
 		"moves in one batch have an outcome and a position each":  ledgerBatch,
 		"a change of the ledger that panics is refused, alone":    ledgerPanic,
 		"reads and claims beside moves in a row are of one time":  besideMoves,
+		"a start from a snapshot knows what all others know":      startsFromASnapshot,
+		"a snapshot does not hide what is not understood":         snapshotOfTheUnread,
 		"a change of the ledger queues one job":                   jobsAreQueued,
 		"one worker at a time has the lease":                      leases,
 		"a job is saved only as it was found":                     jobsAreOneWorkers,

@@ -12,7 +12,7 @@ import (
 // Call is one call of a database: what is asked, and, once it was made, the
 // answer. Both may be changed.
 type Call struct {
-	Method  string // Get, Commit, BatchWrite, Query, Count or Listen
+	Method  string // Get, Commit, BatchWrite, Query, Count, Sum or Listen
 	Context context.Context
 
 	Names   []string
@@ -26,6 +26,8 @@ type Call struct {
 	Codes   []codes.Code
 	Visit   func(*docdb.Document) error
 	Counted int64
+	Field   string // whose sum is asked for
+	Sum     int64
 	Tell    func(docdb.Event)
 }
 
@@ -79,6 +81,15 @@ func (s surrounded) Count(ctx context.Context, q docdb.Query) (int64, error) {
 		return err
 	})
 	return c.Counted, err
+}
+
+func (s surrounded) Sum(ctx context.Context, q docdb.Query, field string) (n, sum int64, err error) {
+	c := &Call{Method: "Sum", Context: ctx, Query: q, Field: field}
+	err = s.around(c, func() (err error) {
+		c.Counted, c.Sum, err = s.DB.Sum(c.Context, c.Query, c.Field)
+		return err
+	})
+	return c.Counted, c.Sum, err
 }
 
 func (s surrounded) Listen(ctx context.Context, targets []docdb.Target, tell func(docdb.Event)) error {

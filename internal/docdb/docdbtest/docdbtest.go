@@ -269,6 +269,8 @@ func contextEnded(t *testing.T, open func() docdb.DB) {
 		require.Equal(t, want, status.Code(db.Query(ctx, docdb.Query{Collection: things}, nil)))
 		_, err = db.Count(ctx, docdb.Query{Collection: things})
 		require.Equal(t, want, status.Code(err), err)
+		_, _, err = db.Sum(ctx, docdb.Query{Collection: things}, "n")
+		require.Equal(t, want, status.Code(err), err)
 	}
 	d, _ := get(t, db, "1")
 	require.Nil(t, d)

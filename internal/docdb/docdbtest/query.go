@@ -42,6 +42,14 @@ func queryFilters(t *testing.T, open func() docdb.DB) {
 		return docdb.Filter{Field: "tags", Op: docdb.Contains, Value: docdb.Text(s)}
 	}
 	require.Equal(t, []string{"1", "2", "3", "4", "5"}, ids(t, db, docdb.Query{}))
+	commit(t, db, set(db, "6", n(30)))
+	having, sum, err := db.Sum(t.Context(), docdb.Query{Collection: things}, "n")
+	require.NoError(t, err)
+	require.Equal(t, []int64{2, 31}, []int64{having, sum}, "of those that have the field")
+	having, sum, err = db.Sum(t.Context(), docdb.Query{Collection: things, OrderBy: "n", Any: []docdb.Filter{{Field: "n", Op: docdb.Greater, Value: docdb.Integer(1)}}}, "n")
+	require.NoError(t, err)
+	require.Equal(t, []int64{1, 30}, []int64{having, sum})
+	commit(t, db, docdb.Write{Name: db.Name(things, "6"), Delete: true})
 	require.Equal(t, []string{"1", "3"}, ids(t, db, docdb.Query{Any: []docdb.Filter{owner(docdb.Text("a"))}}))
 	require.Equal(t, []string{"1", "2", "3"}, ids(t, db, docdb.Query{Any: []docdb.Filter{tag("a"), owner(docdb.Text("a"))}}))
 	require.Equal(t, []string{"2", "3"}, ids(t, db, docdb.Query{Any: []docdb.Filter{tag("a"), owner(docdb.Text("a"))}, After: db.Name(things, "1"), Limit: 2}))

@@ -84,18 +84,38 @@ func (db *DB) Query(ctx context.Context, q docdb.Query, visit func(*docdb.Docume
 
 // Count implements docdb.DB. One read is billed for up to 1,000 documents.
 func (db *DB) Count(ctx context.Context, q docdb.Query) (int64, error) {
-	const alias = "n"
+	found, err := db.aggregate(ctx, q, countAll)
+	return found[countAll.Alias].GetIntegerValue(), err
+}
+
+// Sum implements docdb.DB. One read is billed for up to 1,000 documents.
+func (db *DB) Sum(ctx context.Context, q docdb.Query, of string) (n, sum int64, err error) {
+	total := &aggregation{
+		Alias: "sum",
+		Operator: &firestorepb.StructuredAggregationQuery_Aggregation_Sum_{
+			Sum: &firestorepb.StructuredAggregationQuery_Aggregation_Sum{Field: field(of)}},
+	}
+	found, err := db.aggregate(ctx, q, countAll, total)
+	return found[countAll.Alias].GetIntegerValue(), found[total.Alias].GetIntegerValue(), err
+}
+
+type aggregation = firestorepb.StructuredAggregationQuery_Aggregation
+
+var countAll = &aggregation{
+	Alias:    "n",
+	Operator: &firestorepb.StructuredAggregationQuery_Aggregation_Count_{Count: &firestorepb.StructuredAggregationQuery_Aggregation_Count{}},
+}
+
+// aggregate returns what is asked for of the documents that a query finds, by alias.
+func (db *DB) aggregate(ctx context.Context, q docdb.Query, asked ...*aggregation) (map[string]*docdb.Value, error) {
 	ctx, cancel := context.WithCancel(ctx) // ends the stream
 	defer cancel()
 	request := &firestorepb.RunAggregationQueryRequest{
 		Parent: db.root(),
 		QueryType: &firestorepb.RunAggregationQueryRequest_StructuredAggregationQuery{
 			StructuredAggregationQuery: &firestorepb.StructuredAggregationQuery{
-				QueryType: &firestorepb.StructuredAggregationQuery_StructuredQuery{StructuredQuery: db.structured(q)},
-				Aggregations: []*firestorepb.StructuredAggregationQuery_Aggregation{{
-					Alias:    alias,
-					Operator: &firestorepb.StructuredAggregationQuery_Aggregation_Count_{Count: &firestorepb.StructuredAggregationQuery_Aggregation_Count{}},
-				}},
+				QueryType:    &firestorepb.StructuredAggregationQuery_StructuredQuery{StructuredQuery: db.structured(q)},
+				Aggregations: asked,
 			}},
 	}
 	if !q.At.IsZero() {
@@ -103,13 +123,10 @@ func (db *DB) Count(ctx context.Context, q docdb.Query) (int64, error) {
 	}
 	stream, err := db.client.RunAggregationQuery(db.outgoing(ctx), request)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	response, err := stream.Recv()
-	if err != nil {
-		return 0, err
-	}
-	return response.GetResult().GetAggregateFields()[alias].GetIntegerValue(), nil
+	return response.GetResult().GetAggregateFields(), err
 }
 
 // Recovers implements docdb.DB. It takes the permission

@@ -69,6 +69,17 @@ func (db *DB) Count(ctx context.Context, q docdb.Query) (int64, error) {
 	return int64(len(found)), err
 }
 
+// Sum implements docdb.DB.
+func (db *DB) Sum(ctx context.Context, q docdb.Query, field string) (n, sum int64, err error) {
+	found, err := db.find(ctx, q)
+	for _, d := range found {
+		if !docdb.Missing(d.Fields[field]) {
+			n, sum = n+1, sum+d.Fields[field].GetIntegerValue()
+		}
+	}
+	return n, sum, err
+}
+
 func (db *DB) find(ctx context.Context, q docdb.Query) (found []*docdb.Document, err error) {
 	db.mu.Lock()
 	defer db.mu.Unlock()

@@ -1,0 +1,307 @@
+package regstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+	"time"
+
+	"cloud.google.com/go/firestore/apiv1/firestorepb"
+
+	"github.com/northstar-engines/realtime-registry/internal/docdb"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+const (
+	// snapshotEvery bounds the changes that a start reads beside the snapshot: each
+	// is a read.
+	snapshotEvery = 500
+	// chunkBytes bounds a chunk before compression: a document has at most 1 MiB
+	// (https://cloud.google.com/firestore/quotas).
+	chunkBytes = 900 << 10
+	// mostUnreadMoves is how many entries may not be understood if a snapshot is to
+	// be of use.
+	mostUnreadMoves = 100
+	// snapshotLease is how long a writer has the lease: many times what a snapshot of
+	// a million moves takes.
+	snapshotLease = 10 * time.Minute
+)
+
+// errNotTheLedger: what a process holds of the ledger is not what is stored.
+var errNotTheLedger = errors.New("the ledger in this process's memory is not that of the database: start this process anew")
+
+// WriteSnapshot writes a snapshot of the ledger if one is due, and nobody else is
+// about to: then written is false. Whatever happens, readers find the snapshot
+// before or the new one, each whole.
+//
+// The lease spares work, and no more. The document that names a snapshot's chunks is
+// written on the condition that nobody has written it since the lease was taken,
+// and chunks are deleted only after it was, by who wrote it: so the chunks that it
+// names are there.
+func (s *Store) WriteSnapshot(ctx context.Context, holder string) (written bool, err error) {
+	position := s.cached.Load().Position() // about: what others have changed is no reason to read
+	if position-s.snapshotAt.Load() < s.snapshotEvery {
+		return false, nil
+	}
+	ctx, done := s.telemetry.start(ctx, "snapshot", 0)
+	defer func() { done(err) }()
+	lease, err := s.leaseSnapshot(ctx, position, holder)
+	if err != nil || lease.IsZero() {
+		return false, err
+	}
+	began := time.Now()
+	next, err := s.writeSnapshot(ctx, lease)
+	if err != nil {
+		return false, fmt.Errorf("write a snapshot of the ledger: %w", err)
+	}
+	s.snapshotAt.Store(next.position)
+	s.logger.InfoContext(ctx, "a snapshot of the ledger was written", "position", next.position, "moves", next.moves,
+		"documents", next.chunks, "took", time.Since(began).Round(time.Millisecond))
+	if err := s.removeChunks(ctx, next); err != nil {
+		s.logger.WarnContext(ctx, "documents of an older snapshot of the ledger were not deleted: the next one does it", "error", err)
+	}
+	return true, nil
+}
+
+// leaseSnapshot takes the lease, if a snapshot is due at a position, and returns when
+// the document was written so; else the zero time.
+func (s *Store) leaseSnapshot(ctx context.Context, position int64, holder string) (taken time.Time, err error) {
+	if err := s.mayWrite(ctx); err != nil {
+		return time.Time{}, err
+	}
+	name := s.snapshotName()
+	documents, now, err := s.get(ctx, []string{name})
+	if err != nil {
+		return time.Time{}, err
+	}
+	d := documents[name]
+	before, err := decodeSnapshot(d)
+	if err != nil {
+		// It is for who understands it. If nobody does, an operator deletes it.
+		return time.Time{}, s.tooNew(ctx, "ledger", ownership.TooNew(shortName(name), err))
+	}
+	if before != nil {
+		s.snapshotAt.Store(before.position)
+		if position-before.position < s.snapshotEvery {
+			return time.Time{}, nil
+		}
+	}
+	if h := d.GetFields()[fieldHolder].GetStringValue(); h != "" && h != holder && now.Before(d.UpdateTime.AsTime().Add(snapshotLease)) {
+		return time.Time{}, nil
+	}
+	receipt, err := s.commit(ctx, time.Now().Add(s.commitDeadline), docdb.Write{
+		Name: name,
+		Fields: map[string]*docdb.Value{
+			fieldHolder: docdb.Text(holder), fieldUpdatedAt: docdb.Null(), // so that it is a change
+			fieldFormat: docdb.Integer(snapshotFormat),
+		},
+		Mask:  []string{fieldHolder, fieldUpdatedAt, fieldFormat},
+		Times: []string{fieldUpdatedAt},
+		If:    docdb.AsRead(d),
+	})
+	if docdb.LostTheRace(err) {
+		return time.Time{}, nil
+	}
+	if err != nil {
+		return time.Time{}, err
+	}
+	return receipt.Updated[0], nil
+}
+
+// writeSnapshot writes chunks, and then the document that names them.
+func (s *Store) writeSnapshot(ctx context.Context, lease time.Time) (next *snapshotIndex, err error) {
+	ledger, err := s.storedLedger(ctx)
+	if err != nil {
+		if errors.Is(err, errNotTheLedger) {
+			// What made this process's ledger wrong may be the snapshot.
+			_, err2 := s.commit(ctx, time.Now().Add(s.commitDeadline), docdb.Write{Name: s.snapshotName(), Delete: true, If: docdb.Condition{Updated: lease}})
+			err = errors.Join(err, err2)
+		}
+		return nil, err
+	}
+	next = &snapshotIndex{position: ledger.Position(), moves: ledger.Len()}
+	next.name = fmt.Sprintf("%d-%d", next.position, lease.UnixMicro()) // nobody else has that lease
+	for _, e := range ledger.Unread() {
+		next.unread = append(next.unread, e.Document)
+	}
+	if err := s.writeChunks(ctx, next, ledger); err != nil {
+		return nil, err
+	}
+	if err := s.mayWrite(ctx); err != nil {
+		return nil, err
+	}
+	_, err = s.commit(ctx, time.Now().Add(s.commitDeadline), s.snapshotWrite(next, lease))
+	return next, err
+}
+
+func (s *Store) snapshotWrite(x *snapshotIndex, lease time.Time) docdb.Write {
+	return docdb.Write{
+		Name: s.snapshotName(),
+		Fields: map[string]*docdb.Value{
+			fieldSnapshot: docdb.Text(x.name),
+			fieldChunks:   docdb.Integer(int64(x.chunks)),
+			fieldMoves:    docdb.Integer(int64(x.moves)),
+			fieldPosition: docdb.Integer(x.position),
+			fieldUnread:   docdb.Texts(x.unread),
+			fieldFormat:   docdb.Integer(snapshotFormat),
+			fieldHolder:   docdb.Text(""),
+		},
+		Mask:  append([]string{fieldHolder, fieldUpdatedAt}, snapshotFields...),
+		Times: []string{fieldUpdatedAt},
+		If:    docdb.Condition{Updated: lease},
+	}
+}
+
+// writeChunks writes the chunks of a ledger, and counts them.
+func (s *Store) writeChunks(ctx context.Context, x *snapshotIndex, ledger *ownership.Ledger) error {
+	var chunk []byte
+	var writes []docdb.Write
+	bytes := 0
+	flush := func() error {
+		if len(writes) == 0 {
+			return nil
+		}
+		_, err := s.commit(ctx, time.Now().Add(s.commitDeadline), writes...)
+		writes, bytes = nil, 0
+		return err
+	}
+	cut := func() error {
+		data, err := compress(chunk)
+		if err != nil {
+			return err
+		}
+		if bytes += len(data); bytes > docdb.MaxBytes/2 {
+			if err := flush(); err != nil {
+				return err
+			}
+			bytes = len(data)
+		}
+		writes = append(writes, docdb.Write{
+			Name: s.chunkName(x.name, x.chunks),
+			Fields: map[string]*docdb.Value{
+				fieldData:   {ValueType: &firestorepb.Value_BytesValue{BytesValue: data}},
+				fieldFormat: docdb.Integer(snapshotFormat),
+			},
+			If: docdb.Absent,
+		})
+		x.chunks, chunk = x.chunks+1, chunk[:0]
+		return nil
+	}
+	for m := range ledger.Moves() {
+		before := len(chunk)
+		if chunk = appendMove(chunk, m); len(chunk) > s.chunkBytes && before > 0 {
+			rest := append([]byte{}, chunk[before:]...)
+			chunk = chunk[:before]
+			if err := cut(); err != nil {
+				return err
+			}
+			chunk = append(chunk, rest...)
+		}
+	}
+	if len(chunk) > 0 {
+		if err := cut(); err != nil {
+			return err
+		}
+	}
+	return flush()
+}
+
+// storedLedger returns the ledger as it is now, which is compared with what is
+// stored: a process that has missed a change would hide it from all that start.
+// Entries have different positions, that of an entry is its last change's, and
+// positions grow: so what is missing, or old, lowers their sum. It is billed one
+// read for up to 1,000 entries.
+func (s *Store) storedLedger(ctx context.Context) (*ownership.Ledger, error) {
+	var differs error
+	for range 3 { // the emulator breaks the promise of a read time now and then
+		snapshot, err := s.readWithHead(ctx, nil)
+		if err != nil {
+			return nil, err
+		}
+		ledger := snapshot.Ledger
+		if len(ledger.Unread()) > mostUnreadMoves {
+			return nil, fmt.Errorf("%w: %d entries are not understood", registry.ErrTooNew, len(ledger.Unread()))
+		}
+		query := s.ledgerQuery(fieldSeq, 0, 0, snapshot.ReadTime)
+		query.All = []docdb.Filter{{Field: fieldSeq, Op: docdb.Less, Value: docdb.Integer(fenceBeyond)}}
+		stored, sum, err := s.db.Sum(ctx, query, fieldSeq)
+		if err != nil {
+			return nil, unavailable("sum up the ledger", err)
+		}
+		fence, err := s.documentAt(ctx, fenceID, snapshot.ReadTime)
+		if err != nil {
+			return nil, err
+		}
+		held, heldSum := s.heldOf(ledger, fence)
+		if held == stored && heldSum == sum {
+			return ledger, nil
+		}
+		differs = fmt.Errorf("%w: at position %d it has %d entries, whose positions sum up to %d; %d entries are stored, and their sum is %d",
+			errNotTheLedger, ledger.Position(), held, heldSum, stored, sum)
+	}
+	s.logger.ErrorContext(ctx, "no snapshot of the ledger can be written", "error", differs)
+	return nil, differs
+}
+
+// heldOf counts the entries of a ledger as they are stored, and sums up their
+// positions.
+func (s *Store) heldOf(ledger *ownership.Ledger, fence *docdb.Document) (n, sum int64) {
+	add := func(seq int64) {
+		if 0 < seq && seq < fenceBeyond {
+			n, sum = n+1, sum+seq
+		}
+	}
+	for m := range ledger.Moves() {
+		add(m.Position)
+	}
+	for _, e := range ledger.Unread() {
+		add(e.Position)
+	}
+	add(fence.GetFields()[fieldSeq].GetIntegerValue())
+	return n, sum
+}
+
+// removeChunks deletes the chunks of all snapshots but this one. Who is reading them
+// reads as of a time at which they were there.
+func (s *Store) removeChunks(ctx context.Context, x *snapshotIndex) error {
+	query := docdb.Query{
+		Collection: LedgerCollection,
+		After:      s.db.Name(LedgerCollection, chunkPrefix),
+		UpTo:       s.db.Name(LedgerCollection, chunkPrefix+"~"), // greater than all
+		Select:     []string{fieldFormat},
+	}
+	var old []docdb.Write
+	err := s.query(ctx, query, func(d *docdb.Document) error {
+		name, _, _ := strings.Cut(strings.TrimPrefix(path.Base(d.Name), chunkPrefix), ".")
+		if name != x.name {
+			old = append(old, docdb.Write{Name: d.Name, Delete: true})
+		}
+		return nil
+	})
+	for len(old) > 0 && err == nil {
+		n := min(len(old), docdb.MaxWrites)
+		_, err = s.commit(ctx, time.Now().Add(s.commitDeadline), old[:n]...)
+		old = old[n:]
+	}
+	return err
+}
+
+// snapshotPause is how long KeepSnapshots waits, on average, before it looks again.
+const snapshotPause = 30 * time.Second
+
+// KeepSnapshots writes snapshots of the ledger as they are due, until ctx ends.
+func (s *Store) KeepSnapshots(ctx context.Context, holder string) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(time.Duration((0.5 + s.chance()) * float64(snapshotPause))):
+		}
+		if _, err := s.WriteSnapshot(ctx, holder); err != nil && ctx.Err() == nil {
+			s.logger.WarnContext(ctx, "no snapshot of the ledger was written: starts read what has changed since the last one", "error", err)
+		}
+	}
+}
