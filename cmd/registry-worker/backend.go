@@ -22,7 +22,8 @@ import (
 )
 
 // startTimeout bounds the start: whatever was asked for and cannot be had is
-// reported by then (design §8 gives 10 s).
+// reported by then (design §8 gives 10 s). While the ledger is read, which may be long,
+// it is how long nothing may arrive.
 const startTimeout = 9 * time.Second
 
 // registryStore is a registry that also rewrites documents after moves of whole
@@ -32,6 +33,8 @@ type registryStore interface {
 	ownership.Rewriter
 	ownership.LedgerReader
 	exportSource
+	WriteSnapshot(ctx context.Context, holder string) (written bool, err error)
+	KeepSnapshots(ctx context.Context, holder string)
 }
 
 // openStore opens the registry that the configuration names, and never falls back
@@ -40,13 +43,16 @@ func (in *invocation) openStore(ctx context.Context, t *telemetry.Telemetry) (re
 	if in.Config.RegistryBackend == config.Memory {
 		return memregistry.New().Open(memregistry.Options{Logger: in.Logger}), nil
 	}
+	ctx, loading := in.loading(ctx)
+	defer loading.end()
 	o := in.firestoreOptions()
+	o.Loading = loading.at
 	if t != nil {
 		o.MeterProvider, o.TracerProvider = t.MeterProvider, t.TracerProvider
 	}
 	store, err := bounded(ctx, func(ctx context.Context) (*fsregistry.Store, error) { return fsregistry.Open(ctx, o) })
 	if err != nil {
-		return nil, in.explainFirestore(err)
+		return nil, in.explainFirestore(loading.ended(ctx, err))
 	}
 	return store, nil
 }
@@ -172,6 +178,6 @@ func bounded[T any](ctx context.Context, f func(context.Context) (T, error)) (T,
 		return r.value, r.err
 	case <-ctx.Done():
 		var zero T
-		return zero, status.FromContextError(ctx.Err()).Err()
+		return zero, status.FromContextError(context.Cause(ctx)).Err()
 	}
 }

@@ -49,9 +49,7 @@ func runExport(ctx context.Context, in *invocation) error {
 	if in.Config.Check && in.Config.Events {
 		return usagef("--check and --events are two different outputs: want one of them")
 	}
-	start, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
-	store, err := in.openStore(start, nil)
+	store, err := in.openStore(ctx, nil)
 	if err != nil {
 		return err
 	}

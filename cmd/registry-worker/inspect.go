@@ -49,9 +49,7 @@ func runInspect(ctx context.Context, in *invocation) error {
 	if err := resource.Validate(); err != nil {
 		return usageError{err}
 	}
-	start, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
-	store, err := in.openStore(start, nil)
+	store, err := in.openStore(ctx, nil)
 	if err != nil {
 		return err
 	}

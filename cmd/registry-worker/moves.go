@@ -40,9 +40,7 @@ var movesRules = []config.Rule{
 
 // withStore opens the registry for one command.
 func (in *invocation) withStore(ctx context.Context, f func(registryStore) error) error {
-	start, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
-	store, err := in.openStore(start, nil)
+	store, err := in.openStore(ctx, nil)
 	if err != nil {
 		return err
 	}

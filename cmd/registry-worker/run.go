@@ -127,6 +127,7 @@ func (s *service) consume(ctx context.Context, transport consumer.Transport, wit
 	})
 	group.Go(func() error { return s.serve(ctx, options, worked) })
 	group.Go(func() error { rewriter.Run(ctx); return nil })
+	group.Go(func() error { s.store.KeepSnapshots(ctx, rewriter.Holder()); return nil })
 	return group.Wait()
 }
 

@@ -25,7 +25,7 @@ type service struct {
 	listener  net.Listener
 	metrics   net.Listener       // of --metrics-listen; nil if there is none, or not yet
 	tokens    tokens             // that the API demands
-	startBy   time.Time          // what is not open by then is missing
+	startBy   time.Time          // what is not open by then is missing, but for the registry
 	verifier  *verifier.Verifier // nil if the API is not served
 	floor     []byte             // heapFloor bytes, if the API is served
 	look      *consoleLook       // nil if the console is not served
@@ -77,10 +77,11 @@ func (s *service) open(ctx context.Context) (err error) {
 	if err := in.dialFirestore(start); err != nil {
 		return err
 	}
-	s.store, err = in.openStore(start, s.telemetry)
+	s.store, err = in.openStore(ctx, s.telemetry)
 	if err != nil {
 		return err
 	}
+	s.startBy = time.Now().Add(startTimeout) // for the rest
 	s.health, err = newStoreHealth(s.store, s.telemetry.Providers)
 	return err
 }

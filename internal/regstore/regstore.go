@@ -9,6 +9,7 @@
 //	realtime_registry_ledger/head      the ledger's position, raised by every change to it, and who may take part
 //	realtime_registry_ledger/fence     keeps commit 1571751 out
 //	realtime_registry_ledger/rewriting who rewrites documents now
+//	realtime_registry_ledger/snapshot  what the ledger was at one position, in documents snapshot.*, for those that start
 //	realtime_registry_feed/{random}    the resources whose history one commit changed; expires by TTL policy
 //
 // Outsiders read tenant_id of the first; all else is ours. Every document says the

@@ -132,6 +132,9 @@ func (w *Worker) Run(ctx context.Context) {
 	}
 }
 
+// Holder names this worker to others.
+func (w *Worker) Holder() string { return w.o.Holder }
+
 // RunPending does the jobs that are pending, and those that come meanwhile, until none
 // is left that may be done now. Errors: ErrNoJob (ErrLeaseHeld if another worker does
 // them), ErrLeaseLost, that of ctx, or those of the store and *ownership.PanicError,

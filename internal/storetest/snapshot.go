@@ -63,7 +63,7 @@ func startsFromASnapshot(t *testing.T, b Backend) {
 }
 
 // An entry that the writer of a snapshot does not understand is not hidden by it: who
-// starts meets the entry, and understands it once it can be read.
+// starts meets the entry.
 func snapshotOfTheUnread(t *testing.T, b Backend) {
 	s := b.Open()
 	var changes []ownership.Change

@@ -8,6 +8,7 @@
 //	realtime_registry_ledger/head      the ledger's position, raised by every change to it, and who may take part
 //	realtime_registry_ledger/fence     keeps commit 1571751 out
 //	realtime_registry_ledger/rewriting who rewrites documents now
+//	realtime_registry_ledger/snapshot  what the ledger was at one position, in documents snapshot.*, for those that start
 //	realtime_registry_feed/{random}    the resources whose history one commit changed; expires by TTL policy
 //
 // Outsiders read tenant_id of the first; all else is ours. Every document says the
@@ -85,6 +86,10 @@ type Options struct {
 	// one document. Tests raise it.
 	LedgerRate float64
 
+	// Loading is told how many entries of the ledger have been read while all are
+	// read, which is at the start: a million take some seconds. nil: nobody.
+	Loading func(entries int)
+
 	MeterProvider  metric.MeterProvider // nil: no metrics
 	TracerProvider trace.TracerProvider // nil: no spans
 	// Logger is told who claimed what, and whose claim was refused, ten lines a
@@ -105,7 +110,7 @@ func (o Options) database() firestoredb.Options {
 
 func (o Options) store() regstore.Options {
 	return regstore.Options{
-		LedgerStaleness: o.LedgerStaleness, CommitDeadline: o.CommitDeadline, LedgerRate: o.LedgerRate,
+		LedgerStaleness: o.LedgerStaleness, CommitDeadline: o.CommitDeadline, LedgerRate: o.LedgerRate, Loading: o.Loading,
 		MeterProvider: o.MeterProvider, TracerProvider: o.TracerProvider, Logger: o.Logger,
 	}
 }
