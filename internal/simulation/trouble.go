@@ -46,6 +46,8 @@ const (
 	NamesTwice     = "name with two contents"
 	Displaced      = "displaced event"
 	Full           = "full history"
+	Snapshots      = "snapshot of the ledger written"
+	Started        = "start held against the ledger"
 )
 
 // Kinds of the throttle's world.
@@ -70,6 +72,7 @@ var must = map[bool][]string{
 	false: {
 		Kills, Errors, Lost, Delays, Stops, Clocks, Silence, Conflicts, Duplicates, Reordered, Days, Expired, KilledUnacked, KilledRewriter,
 		Allowed, Remembered, Watches, WatchesEnded, ListCertified, ListLost, Claims, ClaimsJoined, ClaimsRefused, NamesTwice, Displaced, Full,
+		Snapshots, Started,
 	},
 	true: {
 		Kills, Errors, Lost, Delays, Stops, Clocks, Silence, Conflicts, Admitted, FromMemory, Refused, Unavailable, Rolled, Resets, PoliciesNew,
