@@ -113,6 +113,21 @@ var table = []mutant{
 		Old:  "return record.History.HoldsClaim(sent), nil",
 		New:  "return false, nil",
 	}),
+	simulated("a start reads what has changed since the snapshot", "registry", "3", mutants.Edit{
+		File: "internal/regstore/load.go",
+		Old:  "last: base.Position()}",
+		New:  "last: base.Position() + 1}",
+	}),
+	simulated("a snapshot says what was retracted", "registry", "3", mutants.Edit{
+		File: "internal/regstore/snapshotcodec.go",
+		Old:  "number(moveRetracted, flag(m.Retracted))",
+		New:  "number(moveRetracted, flag(m.RetractionOnly))",
+	}),
+	simulated("a snapshot takes the place of the one that its writer has seen", "registry", "3900", mutants.Edit{
+		File: "internal/regstore/snapshotwrite.go",
+		Old:  "If:    docdb.Condition{Updated: lease},",
+		New:  "If:    docdb.Condition{},",
+	}),
 	simulated("a window is as it is stored (1)", "throttle", "1", mutants.Edit{
 		File: "internal/limits/window.go",
 		Old:  "if w.Length <= 0 || w.Limit <= 0 {",
