@@ -184,6 +184,16 @@ func useRegistry(t *testing.T, p emulatortest.Project) {
 		require.Equal(t, ownership.Applied, o.Kind, o.Err)
 	}
 	require.Equal(t, ownership.Applied, s.Apply(ctx, []ownership.Change{ownership.Retraction(ownership.Version{Source: "//test", ID: "e4"}, "somebody", "")})[0].Kind)
+	var many []ownership.Change // so that a snapshot of the ledger is due
+	for second := range int64(500) {
+		many = append(many, ownership.Change{Entry: ownership.Entry{Type: ownership.Moved, Version: at(1000 + second), From: "t_m", To: "t_n"}})
+	}
+	for _, o := range s.Apply(ctx, many) {
+		require.Equal(t, ownership.Applied, o.Kind, o.Err)
+	}
+	written, err := s.WriteSnapshot(ctx, "worker")
+	require.NoError(t, err)
+	require.True(t, written)
 	_, err = storetest.LeaseJob(ctx, s, "worker", time.Minute)
 	require.NoError(t, err)
 	_, err = s.Finish(ctx) // from now on the feed goes into shards
