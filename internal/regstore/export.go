@@ -3,6 +3,7 @@ package regstore
 import (
 	"context"
 	"errors"
+	"math"
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/internal/docdb"
@@ -25,7 +26,7 @@ func (s *Store) AsOf(ctx context.Context, at time.Time) (ownership.Snapshot, err
 	if at.IsZero() {
 		return s.Read(ctx, nil)
 	}
-	ledger, err := s.load(ctx, at, false)
+	ledger, err := s.load(ctx, at, math.MaxInt64)
 	if err != nil {
 		return ownership.Snapshot{}, err
 	}

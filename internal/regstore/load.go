@@ -20,15 +20,16 @@ const loadTries = 3
 const loadTogether = 1000
 
 // load returns the ledger as of a time: that of the snapshot, with what has changed
-// since; all entries if there is none, as where the head has not come far. There may
-// be a million, so it holds none of them as they are stored.
-func (s *Store) load(ctx context.Context, at time.Time, whole bool) (_ *ownership.Ledger, err error) {
+// since; all entries if there is none, as where the head has not come far. A snapshot
+// that is ahead of the head is of another ledger. There may be a million entries, so it
+// holds none of them as they are stored.
+func (s *Store) load(ctx context.Context, at time.Time, head int64) (_ *ownership.Ledger, err error) {
 	ctx, done := s.telemetry.start(ctx, "load", 0)
 	defer func() { done(err) }()
 	told := &loadProgress{tell: s.loading}
 	var base *ownership.Ledger
-	if !whole {
-		if base, err = s.readSnapshot(ctx, at, told); err != nil && !errors.Is(err, errNoSnapshot) {
+	if head >= s.snapshotEvery {
+		if base, err = s.readSnapshot(ctx, at, head, told); err != nil && !errors.Is(err, errNoSnapshot) {
 			return nil, err
 		}
 	}
@@ -112,7 +113,7 @@ func (p *loadProgress) add(n int) {
 
 // loadAt is load where the head was at a position at that time.
 func (s *Store) loadAt(ctx context.Context, position int64, at time.Time) (*ownership.Ledger, error) {
-	ledger, err := s.load(ctx, at, position < s.snapshotEvery)
+	ledger, err := s.load(ctx, at, position)
 	if err == nil && ledger.Position() != position {
 		return nil, fmt.Errorf("read the ledger: its head is at position %d, its last entry at %d: %w: %w", position, ledger.Position(), registry.ErrUnavailable, errTwoTimes)
 	}

@@ -94,12 +94,15 @@ var errNoSnapshot = errors.New("no snapshot")
 
 // readSnapshot returns the ledger of the snapshot, all of it as of one time. The
 // error is errNoSnapshot, or wraps registry.ErrUnavailable.
-func (s *Store) readSnapshot(ctx context.Context, at time.Time, told *loadProgress) (*ownership.Ledger, error) {
+func (s *Store) readSnapshot(ctx context.Context, at time.Time, head int64, told *loadProgress) (*ownership.Ledger, error) {
 	d, err := s.documentAt(ctx, snapshotID, at)
 	if err != nil {
 		return nil, err
 	}
 	index, err := decodeSnapshot(d)
+	if err == nil && index != nil && index.position > head {
+		err = fmt.Errorf("it is of position %d, and the head at %d", index.position, head)
+	}
 	if err != nil || index == nil {
 		return nil, s.noSnapshot(ctx, err)
 	}

@@ -101,6 +101,9 @@ func TestASnapshotThatCannotBeReadIsPassedOver(t *testing.T) {
 		"it names no chunks": func(s *snapshots, index string, _ []*docdb.Document) {
 			s.set(index, map[string]*docdb.Value{"chunks": docdb.Integer(0)})
 		},
+		"it is ahead of the head": func(s *snapshots, index string, _ []*docdb.Document) {
+			s.set(index, map[string]*docdb.Value{"position": docdb.Integer(100)})
+		},
 		"it has no position": func(s *snapshots, index string, _ []*docdb.Document) {
 			s.set(index, map[string]*docdb.Value{"position": docdb.Null()})
 		},
