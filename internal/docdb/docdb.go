@@ -70,8 +70,8 @@ type DB interface {
 	// query is.
 	Count(ctx context.Context, q Query) (int64, error)
 
-	// Sum counts those of the documents that a query finds which have a field, and
-	// sums up its integers, both as of the time of which the query is.
+	// Sum counts the documents that a query finds, and sums up the integers of the
+	// field by which it is ordered, both as of the time of which the query is.
 	Sum(ctx context.Context, q Query, field string) (n, sum int64, err error)
 
 	// Recovers reports whether point-in-time recovery is on: then documents can be

@@ -12,10 +12,6 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
-// loadTries is how often in a row a query for entries may break off without having
-// brought any.
-const loadTries = 3
-
 // loadTogether is how many entries are packed at once.
 const loadTogether = 1000
 
@@ -53,21 +49,18 @@ type loader struct {
 	unread  []ownership.LedgerEntry
 }
 
-// read reads as of a time. A query that breaks off is taken up where it was: the
-// entries of the last position come again.
+// read reads as of a time. A query that breaks off is taken up where it was, if it has
+// brought anything: the entry of the last position comes again.
 func (l *loader) read(ctx context.Context, at time.Time) error {
 	query := l.store.ledgerQuery(fieldSeq, l.last, 0, at)
-	for failures := 0; ; {
+	for {
 		before := l.last
 		err := l.store.query(ctx, query, func(d *docdb.Document) error { l.take(ctx, d); return nil })
 		if err == nil {
 			l.pack()
 			return nil
 		}
-		if l.last > before {
-			failures = 0
-		}
-		if failures++; failures == loadTries || ctx.Err() != nil {
+		if l.last == before || ctx.Err() != nil {
 			return unavailable("read the ledger", err)
 		}
 		query = l.store.ledgerQuery(fieldSeq, l.last-1, 0, at)

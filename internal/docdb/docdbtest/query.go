@@ -43,7 +43,7 @@ func queryFilters(t *testing.T, open func() docdb.DB) {
 	}
 	require.Equal(t, []string{"1", "2", "3", "4", "5"}, ids(t, db, docdb.Query{}))
 	commit(t, db, set(db, "6", n(30)))
-	having, sum, err := db.Sum(t.Context(), docdb.Query{Collection: things}, "n")
+	having, sum, err := db.Sum(t.Context(), docdb.Query{Collection: things, OrderBy: "n"}, "n")
 	require.NoError(t, err)
 	require.Equal(t, []int64{2, 31}, []int64{having, sum}, "of those that have the field")
 	having, sum, err = db.Sum(t.Context(), docdb.Query{Collection: things, OrderBy: "n", Any: []docdb.Filter{{Field: "n", Op: docdb.Greater, Value: docdb.Integer(1)}}}, "n")
