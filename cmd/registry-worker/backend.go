@@ -178,6 +178,6 @@ func bounded[T any](ctx context.Context, f func(context.Context) (T, error)) (T,
 		return r.value, r.err
 	case <-ctx.Done():
 		var zero T
-		return zero, status.FromContextError(context.Cause(ctx)).Err()
+		return zero, status.FromContextError(ctx.Err()).Err()
 	}
 }
