@@ -40,11 +40,13 @@ func TestProofTheConsoleUnderAThousandEventsASecond(t *testing.T) {
 	go func() { defer close(published); c.publishAllTheWhile(ctx) }()
 
 	idle := usage(t, serve.PID())
-	time.Sleep(lookedFor / 3)
+	time.Sleep(lookedFor / 4)
 	unseen := usage(t, serve.PID()).since(idle)
 	page := browser.Show(t, url+"/console")
 	page.As(browser.Look{Width: 1360, Height: 900})
 	page.Until("document.getElementById('state').className === 'live' && document.body.innerText.includes('publish to ack')", time.Minute)
+	c.leaveScreenshots(page, url)
+	page.Until("document.querySelector('.big')", time.Minute)
 	before, work := usage(t, serve.PID()), pageWork(page)
 	time.Sleep(lookedFor)
 	seen, worked := usage(t, serve.PID()).since(before), pageWork(page)
@@ -57,7 +59,14 @@ func TestProofTheConsoleUnderAThousandEventsASecond(t *testing.T) {
 	require.Less(t, worked["Nodes"], 10_000., "the page grows")
 	require.Less(t, seen.memory, int64(256<<20))
 
-	dir := os.Getenv("CONSOLE_SCREENSHOTS")
+	stop()
+	<-published
+}
+
+// leaveScreenshots leaves what the page looks like with a move under way, a tenant that
+// is throttled and dead letters, in the directory of CONSOLE_SCREENSHOTS.
+func (c program) leaveScreenshots(page *browser.Page, url string) {
+	dir, t := os.Getenv("CONSOLE_SCREENSHOTS"), c.t
 	if dir == "" {
 		return
 	}
@@ -86,8 +95,8 @@ func TestProofTheConsoleUnderAThousandEventsASecond(t *testing.T) {
 		time.Sleep(300 * time.Millisecond) // what fades in is there
 		require.NoError(t, os.WriteFile(filepath.Join(dir, "console-"+s.name+".png"), page.Screenshot(), 0o644))
 	}
-	stop()
-	<-published
+	page.As(browser.Look{Width: 1360, Height: 900})
+	page.Run(nil, "location.hash = '#/'")
 }
 
 // publishAllTheWhile publishes creations at their rate, and now and then what will be
