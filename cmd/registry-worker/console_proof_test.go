@@ -71,6 +71,9 @@ func (c program) leaveScreenshots(page *browser.Page, url string) {
 		return
 	}
 	c.run(exitDone, "publish", write(t, tenantMoved("move-initech-2026", "2024-02-01T00:00:00Z", "t_initech", "t_hooli")))
+	for i := range 400 {
+		get(t, url+fmt.Sprintf("/v1/threads/th_%d/access", 1+i%40), fmt.Sprintf("t_%d", 1+i%50))
+	}
 	for range 120 {
 		do(t, "POST", url+"/v1/quota/stream_connect/take", "t_globex")
 	}
@@ -89,7 +92,7 @@ func (c program) leaveScreenshots(page *browser.Page, url string) {
 		if s.name == "dead-letters" {
 			page.Until("document.querySelector('main button')", time.Minute)
 			page.Run(nil, "document.querySelector('main button').click()")
-			page.Until("document.querySelector('main table') || document.querySelector('main .fault')", time.Minute)
+			page.Until("document.querySelector('main table')", time.Minute)
 		}
 		page.Until("document.querySelector('main .panel') && !document.body.innerText.includes('looking …')", time.Minute)
 		time.Sleep(300 * time.Millisecond) // what fades in is there

@@ -26,6 +26,13 @@ const (
 	mostLetters = 500 // dead letters, which are leased meanwhile
 )
 
+// A look at dead letters ends when none has come for idleLook, and after longestLook
+// whatever comes: where events are refused all the time, letters do.
+const (
+	idleLook    = 3 * time.Second
+	longestLook = 8 * time.Second
+)
+
 // consoleLook answers the console's questions from what the service has open. What
 // it returns is what the commands print with --json.
 type consoleLook struct {
@@ -168,8 +175,13 @@ func (l *consoleLook) DeadLetters(ctx context.Context) (any, error) {
 		return nil, err
 	}
 	in := l.service.in
-	letters, extent, err := pubsubadmin.ListDeadLetters(ctx, client, in.Config.DeadLetterTopic,
-		pubsubadmin.Selection{Limit: mostLetters, Idle: 3 * time.Second})
+	looking, enough := context.WithTimeout(ctx, longestLook)
+	defer enough()
+	letters, extent, err := pubsubadmin.ListDeadLetters(looking, client, in.Config.DeadLetterTopic,
+		pubsubadmin.Selection{Limit: mostLetters, Idle: idleLook})
+	if len(letters) > 0 && looking.Err() != nil && ctx.Err() == nil { // they come faster than a look ends
+		err, extent.More = nil, true
+	}
 	if err != nil {
 		return nil, in.explainPubSub(err)
 	}

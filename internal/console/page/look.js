@@ -86,7 +86,7 @@ export function letters(reason) {
   const note = el("span", { class: "muted", role: "status" });
   button.addEventListener("click", async () => {
     button.disabled = true;
-    note.textContent = "looking; it ends when none has come for three seconds …";
+    note.textContent = "looking; it ends when none has come for three seconds, or after eight …";
     try {
       const found = await get(["dead-letters"]);
       last = found;
