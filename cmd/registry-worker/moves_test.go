@@ -98,6 +98,7 @@ func TestATenantsMoveIsPlannedDoneKilledResumedAndTakenBack(t *testing.T) {
 	require.Contains(t, plan, "1 of them carry plain sets")
 	require.Contains(t, plan, "then some 4002 reads and 2001 writes")
 	require.Contains(t, plan, "canvas/plain: t_old → t_new (plain set)")
+	require.Contains(t, plan, "by --rate unlimited, since no worker has measured yet what it can do")
 	require.Equal(t, before, c.export(), "nothing is written")
 	require.Empty(t, c.rewriting())
 
@@ -112,7 +113,7 @@ func TestATenantsMoveIsPlannedDoneKilledResumedAndTakenBack(t *testing.T) {
 	require.Regexp(t, `counts +queued: 2001 documents, 1\ds left at least +m `, c.run(exitDone, "moves", "list").Stdout.String())
 	require.Positive(t, *c.rewriting()["m"].Rewriting.LeftSeconds)
 	require.Contains(t, c.run(exitDone, "moves", "plan", "--from", "t_new", "--to", "t_other").Stdout.String(),
-		"before it comes the rewriting for m (t_old → t_new): 2001 documents")
+		"beside it goes the rewriting for m (t_old → t_new): 2001 documents")
 	stale := c.run(exitFault, "export", "--check")
 	require.Contains(t, stale.Stderr.String(), "2001 of 2011 documents")
 

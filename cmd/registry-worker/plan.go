@@ -19,8 +19,9 @@ var movesPlanCommand = command{
 	Details: "Reads every document that the move would affect, at one time, and prints how many\n" +
 		"resources would change hands if the move were made now, some of them, how many\n" +
 		"carry plain sets (which neither a move nor its retraction can promise for), what\n" +
-		"the rewriting would cost, which jobs of rewriting come before it, and how long\n" +
-		"readers that know the documents only would wait for it at --rate. Nothing is written.\n\n" +
+		"the rewriting would cost, which jobs of rewriting would share the worker with it, and\n" +
+		"how long readers that know the documents only would wait for it, by --rate and by\n" +
+		"what a worker was last measured to do. Nothing is written.\n\n" +
 		"With --kind or --resources the move would name its resources, and be many events;\n" +
 		"else it is one commit, however much the tenant has. With --json the plan is one that\n" +
 		"moves start --plan takes, if it still holds then.",
@@ -111,11 +112,23 @@ func printPlan(out io.Writer, p rewrite.NamedPlan, whole bool) {
 	fmt.Fprintf(out, "  cost: one commit for the move (its entry and the head of the ledger: 2 writes), whatever their\n  number; then some %d reads and %d writes to rewrite documents\n", p.Reads, p.Writes)
 	for _, job := range p.Pending {
 		m := job.Move
-		fmt.Fprintf(out, "  before it comes the rewriting for %s (%s → %s): %s, ended in %s at least\n",
+		fmt.Fprintf(out, "  beside it goes the rewriting for %s (%s → %s): %s, ended in %s at least\n",
 			terminal.Quote(m.ID), terminal.Quote(orDash(m.From)), terminal.Quote(orDash(m.To)), counted(job.Documents, "document", "documents"), job.Left.Round(time.Second))
 	}
-	fmt.Fprintf(out, "  verifiers see it at once; direct readers of the documents within about %s, while a worker runs\n", p.Lag.Round(time.Second))
+	fmt.Fprintf(out, "  verifiers see it at once; direct readers of the documents within about %s, while a worker runs:\n  %s\n", p.Lag.Round(time.Second), speedText(p.Speed))
 	fmt.Fprintf(out, "  as of %s\n", p.ReadTime.Format(time.RFC3339Nano))
+}
+
+// speedText says what a time that is left is reckoned from.
+func speedText(s rewrite.Speed) string {
+	switch {
+	case s.Had == 0:
+		return "by --rate " + s.Rate.String() + ", since no worker has measured yet what it can do"
+	case s.Governed:
+		return fmt.Sprintf("by --rate %s from where the worker is; it had %.0f documents a second at %s, all that it was allowed",
+			s.Rate, s.Had, s.At.Format(time.RFC3339))
+	}
+	return fmt.Sprintf("by the %.0f documents a second that a worker had at %s", s.Had, s.At.Format(time.RFC3339))
 }
 
 // planned is a plan as `moves plan --json` has it.
@@ -133,8 +146,10 @@ type planned struct {
 	Unread     int64           `json:"unread_documents"`
 	Reads      int64           `json:"reads"`
 	Writes     int64           `json:"writes"`
-	Pending    []pendingJob    `json:"pending_jobs"` // that would be done before
+	Pending    []pendingJob    `json:"pending_jobs"` // that would share the worker with it
 	LagSeconds float64         `json:"lag_seconds"`
+	Had        float64         `json:"measured_documents_per_second,omitempty"` // that a worker had
+	HadAt      *time.Time      `json:"measured_at,omitempty"`
 	ReadTime   time.Time       `json:"read_time"`
 	Sample     []plannedChange `json:"sample"`
 	// Fingerprint is of all that would change hands: moves start compares it.
@@ -172,6 +187,6 @@ func newPlanned(w wish, p rewrite.NamedPlan, next string) planned {
 	}
 	return planned{
 		w.From, w.To, w.Kind, w.MovedBy, w.File != "", p.Elsewhere, p.Owners[registry.Thread], p.Owners[registry.Canvas], p.Plain, p.Foreign, p.Unread,
-		p.Reads, writes, pending, p.Lag.Seconds(), p.ReadTime, sample, p.Fingerprint(), next,
+		p.Reads, writes, pending, p.Lag.Seconds(), p.Speed.Had, unlessZero(p.Speed.At), p.ReadTime, sample, p.Fingerprint(), next,
 	}
 }

@@ -180,9 +180,10 @@ type Pace struct {
 	Elapsed   time.Duration
 	// Had is how many documents a second were worked on while there was enough to do
 	// for the whole worker, and HadAt when that was last so, by the store's clock;
-	// zero if it never was.
-	Had   float64
-	HadAt time.Time
+	// zero if it never was. Governed says that the governor allowed little more.
+	Had      float64
+	HadAt    time.Time
+	Governed bool
 }
 
 // What a worker may get.

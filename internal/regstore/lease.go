@@ -26,6 +26,7 @@ const (
 	fieldElapsed   = "elapsed_ms" // of that period
 	fieldHad       = "had"        // documents a second, with enough to do for the whole worker
 	fieldHadAt     = "had_at"
+	fieldGoverned  = "governed" // what it had is what the governor allowed
 )
 
 // leaseFields are ours.
@@ -110,7 +111,7 @@ func leaseValues(l ownership.Lease) map[string]*docdb.Value {
 		fieldElapsed:   docdb.Integer(l.Pace.Elapsed.Milliseconds()),
 	}
 	if !l.Pace.HadAt.IsZero() {
-		pace[fieldHad], pace[fieldHadAt] = docdb.Double(l.Pace.Had), docdb.Timestamp(l.Pace.HadAt)
+		pace[fieldHad], pace[fieldHadAt], pace[fieldGoverned] = docdb.Double(l.Pace.Had), docdb.Timestamp(l.Pace.HadAt), docdb.Boolean(l.Pace.Governed)
 	}
 	return map[string]*docdb.Value{
 		fieldHolder:    docdb.Text(l.Holder),
@@ -133,6 +134,7 @@ func decodeLease(d *docdb.Document) ownership.Lease {
 			Elapsed:   time.Duration(pace[fieldElapsed].GetIntegerValue()) * time.Millisecond,
 			Had:       pace[fieldHad].GetDoubleValue(),
 			HadAt:     timestamp(pace[fieldHadAt]),
+			Governed:  pace[fieldGoverned].GetBooleanValue(),
 		},
 	}
 }

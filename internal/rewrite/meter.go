@@ -9,6 +9,10 @@ import (
 // something.
 const leastMeasured = 5 * time.Second
 
+// governed is the share of what the governor allows from which on it is the governor
+// that bounds a worker, and not what the worker can do.
+const governed = 0.9
+
 // meter measures how many documents a second a worker has while there is enough to do
 // for all of its slots.
 type meter struct {

@@ -17,9 +17,12 @@ type Pending struct {
 	// behind the first MostCounted that nobody has counted it is the average of the
 	// others.
 	Documents int64
-	// Left is how long it takes, at least, until it has ended, with the jobs
-	// before it, the wait in each, and the passes to come, while a worker runs.
+	// Left is how long it takes, at least, until it has ended, with its share of the
+	// worker, its wait, and the passes to come, while a worker runs.
 	Left time.Duration
+
+	wait time.Duration // until its last pass may begin
+	rest int64         // documents that are still to be visited
 }
 
 // MostCounted is how many jobs are counted for one answer: each takes a query.
@@ -30,7 +33,7 @@ const (
 )
 
 // Pending lists those of the moves whose job has not ended and is not parked, in the
-// order in which the jobs are done.
+// order of their changes.
 func (p Planner) Pending(ctx context.Context, moves []ownership.LedgerEntry) ([]Pending, error) {
 	moves = slices.DeleteFunc(slices.Clone(moves), func(m ownership.LedgerEntry) bool {
 		return !m.Rewriting.Pending() || m.Rewriting.Parked() || m.Unread != nil
@@ -43,8 +46,11 @@ func (p Planner) Pending(ctx context.Context, moves []ownership.LedgerEntry) ([]
 	if err != nil {
 		return nil, fmt.Errorf("pending jobs: %w", err)
 	}
+	speed, err := p.Speed(ctx, start.ReadTime)
+	if err != nil {
+		return nil, fmt.Errorf("pending jobs: %w", err)
+	}
 	var pending []Pending
-	var before time.Duration
 	var all int64
 	counted := 0
 	for i, m := range moves {
@@ -58,29 +64,46 @@ func (p Planner) Pending(ctx context.Context, moves []ownership.LedgerEntry) ([]
 			counted++
 		}
 		all += documents
-		before = p.left(m, documents, start.ReadTime, before)
-		pending = append(pending, Pending{m, documents, before})
+		pending = append(pending, p.toDo(m, documents, start.ReadTime))
+	}
+	shared, now := shares(pending), shares(slices.DeleteFunc(slices.Clone(pending), func(j Pending) bool { return j.wait > 0 }))
+	for i, job := range pending {
+		share := shared
+		if job.wait == 0 {
+			share = now // the others come later
+		}
+		pending[i].Left = max(job.wait+speed.Duration(job.rest), speed.Duration(share(job.rest)))
 	}
 	return pending, nil
 }
 
-// left is how long it takes until a job has ended whose turn comes after so long.
-func (p Planner) left(m ownership.LedgerEntry, documents int64, now time.Time, turn time.Duration) time.Duration {
+// toDo is a job with what is left of it.
+func (p Planner) toDo(m ownership.LedgerEntry, documents int64, now time.Time) Pending {
 	r := m.Rewriting
-	rest := p.Rate.Duration(max(0, documents-r.Passed)) // a worker that takes it up begins at the foot of the ramp
-	if r.State == ownership.RewritingRunning {
-		rest = max(0, p.Rate.Duration(documents)-p.Rate.Duration(r.Passed))
-	}
 	if r.Last {
-		return turn + rest
+		return Pending{Move: m, Documents: documents, rest: max(0, documents-r.Passed)}
 	}
 	committed := r.CommittedAt
 	if committed.IsZero() {
 		committed = m.ChangedAt
 	}
-	last := max(turn, committed.Add(p.Store.WriterHorizon()).Sub(now)) // its last pass begins
-	if r.Passed > 0 {
-		last = max(last, turn+rest)
+	return Pending{Move: m, Documents: documents, rest: documents, wait: max(0, committed.Add(p.Store.WriterHorizon()).Sub(now))}
+}
+
+// shares returns how many documents of all jobs are visited until one with n has
+// ended: they share the worker, so of each as many as of this one, if it has them.
+func shares(pending []Pending) func(n int64) int64 {
+	rest := make([]int64, len(pending))
+	for i, job := range pending {
+		rest[i] = job.rest
 	}
-	return last + p.Rate.Duration(documents)
+	slices.Sort(rest)
+	upTo := make([]int64, len(rest)+1)
+	for i, n := range rest {
+		upTo[i+1] = upTo[i] + n
+	}
+	return func(n int64) int64 {
+		smaller, _ := slices.BinarySearch(rest, n)
+		return upTo[smaller] + int64(len(rest)-smaller)*n
+	}
 }

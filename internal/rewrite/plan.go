@@ -35,8 +35,10 @@ type Plan struct {
 	// What the rewriting would cost beyond the one write of the move: the
 	// documents that it reads, in all its passes, and that it writes.
 	Reads, Writes int64
-	// Pending are the jobs that would be done before.
+	// Pending are the jobs that would share the worker with it.
 	Pending []Pending
+	// Speed is what Lag is reckoned from.
+	Speed Speed
 	// Lag is how long direct readers of the documents would wait, at least, with
 	// those jobs, while a worker runs: for verifiers the owners change at once.
 	Lag time.Duration
@@ -235,7 +237,7 @@ func (p Planner) change(plan *Plan, c OwnerChange) {
 	}
 }
 
-// lag finds the jobs that come before, except the one that a retraction of its
+// lag finds the jobs that are pending, except the one that a retraction of its
 // move would end, and how long all take.
 func (p Planner) lag(ctx context.Context, plan *Plan, retracted *ownership.LedgerEntry) error {
 	moves, err := p.Store.PendingMoves(ctx, mostPending)
@@ -248,12 +250,13 @@ func (p Planner) lag(ctx context.Context, plan *Plan, retracted *ownership.Ledge
 	if plan.Pending, err = p.Pending(ctx, moves); err != nil {
 		return err
 	}
-	horizon, work := p.Store.WriterHorizon(), p.Rate.Duration(plan.Reads)
-	plan.Lag = horizon
-	if n := len(plan.Pending); n > 0 {
-		plan.Lag = max(horizon, plan.Pending[n-1].Left)
+	if plan.Speed, err = p.Speed(ctx, plan.ReadTime); err != nil {
+		return fmt.Errorf("plan: %w", err)
 	}
-	if plan.Lag += work; 0 < horizon && work <= horizon {
+	horizon, work := p.Store.WriterHorizon(), plan.Speed.Duration(plan.Reads)
+	beside := shares(plan.Pending)(plan.Reads) + plan.Reads
+	plan.Lag = max(horizon+work, plan.Speed.Duration(beside))
+	if 0 < horizon && work <= horizon {
 		plan.Reads *= 2 // a first and a last pass
 	}
 	return nil

@@ -66,12 +66,12 @@ func TestPendingJobsSayHowLongTheyTakeWithTheWaitAndThePassesToCome(t *testing.T
 		w.move(w.store, "t_a", "t_b", "m")
 		require.Equal(t, []float64{15 + 10}, left(), "queued: the wait and a pass")
 		w.move(w.store, "t_x", "t_y", "n")
-		require.Equal(t, []float64{25, 25.5}, left(), "and those behind it")
+		require.Equal(t, []float64{25, 15.5}, left(), "a small one does not wait for it")
 
 		plan, err := p.Move(t.Context(), "t_x", "t_z")
 		require.NoError(t, err)
 		require.Len(t, plan.Pending, 2)
-		require.Equal(t, 26*time.Second, plan.Lag.Round(time.Second), "a plan stands behind both")
+		require.Equal(t, 15500*time.Millisecond, plan.Lag.Round(time.Second/2), "nor does what is planned")
 
 		job, err := storetest.LeaseJob(t.Context(), w.store, "w", time.Hour)
 		require.NoError(t, err)
@@ -79,7 +79,7 @@ func TestPendingJobsSayHowLongTheyTakeWithTheWaitAndThePassesToCome(t *testing.T
 		job, err = w.store.SaveJob(t.Context(), job)
 		require.NoError(t, err)
 		time.Sleep(5 * time.Second)
-		require.Equal(t, []float64{20, 20.5}, left(), "after a first pass, there are still the wait and the last pass")
+		require.Equal(t, []float64{20, 10.5}, left(), "after a first pass, there are still the wait and the last pass")
 		job.Entry.Rewriting.Last, job.Entry.Rewriting.Passed = true, 16
 		_, err = w.store.SaveJob(t.Context(), job)
 		require.NoError(t, err)
@@ -87,21 +87,59 @@ func TestPendingJobsSayHowLongTheyTakeWithTheWaitAndThePassesToCome(t *testing.T
 	})
 }
 
-func TestTheRampIsFollowedFromWhereTheWorkerIs(t *testing.T) {
+func TestWhatIsPromisedIsReckonedFromWhatTheWorkerHad(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
+		w.create(w.store, "t_a", ids(20)...)
 		w.move(w.store, "t_a", "t_b", "m")
 		job, err := storetest.LeaseJob(t.Context(), w.store, "w", time.Hour)
 		require.NoError(t, err)
 		r := &job.Entry.Rewriting
 		r.Last, r.Total, r.Passed = true, 10_000_000, 9_000_000
-		left := func() time.Duration {
+		left := func(pace ownership.Pace) time.Duration {
+			_, err := w.store.TakeLease(t.Context(), ownership.Lease{Holder: "w", For: time.Hour, Pace: pace})
+			require.NoError(t, err)
 			pending, err := w.planner().Pending(t.Context(), []ownership.LedgerEntry{job.Entry})
 			require.NoError(t, err)
-			return pending[0].Left
+			return pending[0].Left.Round(time.Second)
 		}
-		running := left()
-		r.State = ownership.RewritingQueued // it was given back
-		require.Less(t, running, 5*time.Minute)
-		require.Greater(t, left(), 15*time.Minute)
+		require.Equal(t, governor.Ramp.Duration(1_000_000).Round(time.Second), left(ownership.Pace{}), "nothing was measured: the ramp")
+		require.Equal(t, 100*time.Second, left(ownership.Pace{PerSecond: 10_000}), "from where the worker is on it")
+		had := ownership.Pace{PerSecond: 10_000, Had: 2000, HadAt: time.Now()}
+		require.Equal(t, 500*time.Second, left(had), "and no faster than it was seen to be")
+		had.Governed = true
+		require.Equal(t, 100*time.Second, left(had), "unless it was held back")
+		require.NoError(t, storetest.ReleaseLease(t.Context(), w.store, "w"))
+
+		_, err = w.store.TakeLease(t.Context(), ownership.Lease{Holder: "w", For: time.Hour, Pace: ownership.Pace{Had: 2, HadAt: time.Now()}})
+		require.NoError(t, err)
+		plan, err := w.planner().Move(t.Context(), "t_a", "t_c")
+		require.NoError(t, err)
+		require.EqualValues(t, 2, plan.Speed.Had)
+		require.Equal(t, 25*time.Second, plan.Lag.Round(time.Second), "20 documents at 2 a second, after 15 s")
+	})
+}
+
+// The last pass of one among many waits for as many documents of the others as it has.
+func TestJobsShareTheWorker(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		sizes := map[string]int{"t_s": 10, "t_m": 30, "t_l": 100}
+		for _, tenant := range []string{"t_l", "t_m", "t_s"} {
+			w.create(w.store, tenant, named(tenant, sizes[tenant])...)
+			w.move(w.store, tenant, "t_x", tenant)
+		}
+		time.Sleep(time.Minute)
+		p := w.planner()
+		var err error
+		p.Rate, err = governor.Parse("10")
+		require.NoError(t, err)
+		moves, err := w.store.Moves(t.Context())
+		require.NoError(t, err)
+		pending, err := p.Pending(t.Context(), moves)
+		require.NoError(t, err)
+		left := map[string]time.Duration{}
+		for _, job := range pending {
+			left[job.Move.ID] = job.Left
+		}
+		require.Equal(t, map[string]time.Duration{"t_s": 3 * time.Second, "t_m": 7 * time.Second, "t_l": 14 * time.Second}, left)
 	})
 }

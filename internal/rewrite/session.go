@@ -224,7 +224,7 @@ func (s *session) takeLease(ctx context.Context, d time.Duration) (err error) {
 	lease.For = d
 	lease.Pace.PerSecond, lease.Pace.Done, lease.Pace.Elapsed = at.PerSecond, at.Done, at.Elapsed
 	if had := s.meter.had(); had > 0 {
-		lease.Pace.Had, lease.Pace.HadAt = had, s.now()
+		lease.Pace.Had, lease.Pace.HadAt, lease.Pace.Governed = had, s.now(), had >= governed*at.PerSecond
 	}
 	sent := time.Now()
 	taken, err := s.store.TakeLease(ctx, lease)

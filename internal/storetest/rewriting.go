@@ -99,7 +99,7 @@ func jobsAreQueued(t *testing.T, b Backend) {
 
 func leases(t *testing.T, b Backend) {
 	ctx, s, other := context.Background(), b.Open(), b.Open()
-	pace := ownership.Pace{PerSecond: 750, Done: 7, Elapsed: time.Second, Had: 612.5, HadAt: time.Unix(1, 0).UTC()}
+	pace := ownership.Pace{PerSecond: 750, Done: 7, Elapsed: time.Second, Had: 612.5, HadAt: time.Unix(1, 0).UTC(), Governed: true}
 	one := ownership.Lease{Holder: "one", For: time.Minute, Pace: pace}
 	two := ownership.Lease{Holder: "two", For: time.Minute}
 	free, err := s.Lease(ctx)
