@@ -33,7 +33,7 @@ const (
 	migratedHere = 6
 	migratedRate = "1000"
 	// Tenants alone, that show what a document takes, and what a job does.
-	migratedLarge = 40_000
+	migratedLarge = 20_000
 	migratedMany  = 2000
 	// What goes on meanwhile, each: checks and creations a second.
 	migratedOthers = 25

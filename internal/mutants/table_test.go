@@ -45,11 +45,6 @@ var table = []mutant{
 		Old:  "if left > 0 {",
 		New:  "if left < 0 {",
 	}),
-	simulated("a job folds with a ledger that was read after it was found", "registry", "1", mutants.Edit{
-		File: "internal/regstore/rewriting.go",
-		Old:  "ledger, err := s.refreshLedger(ctx)",
-		New:  "ledger, err := s.freshLedger(ctx)",
-	}),
 	simulated("a job is saved only if its entry is as it was found", "registry", "1", mutants.Edit{
 		File: "internal/regstore/rewriting.go",
 		Old:  "If: docdb.Condition{Updated: job.Revision},",
@@ -61,8 +56,8 @@ var table = []mutant{
 	}),
 	simulated("ranges that are cut leave no name out", "registry", "1", mutants.Edit{
 		File: "internal/rewrite/part.go",
-		Old:  "&part{now: middle, upTo: upTo})",
-		New:  "&part{now: found[0].Document, upTo: upTo})",
+		Old:  "&part{now: middle, read: middle, upTo: upTo})",
+		New:  "&part{now: found[0].Document, read: found[0].Document, upTo: upTo})",
 	}),
 	simulated("what is left of a pass is that of its change", "registry", "1", mutants.Edit{
 		File: "internal/ownership/rewriting.go",

@@ -36,7 +36,7 @@ type job struct {
 	parts     []*part // that the pass under way has still to visit, in order
 	tail      string  // the last document of the parts that are done
 	busy      int     // turns at work
-	served    int64   // documents that were read for it in this session
+	served    int64   // documents that were visited for it in this session
 	notBefore time.Time
 	unread    error // of documents that the last pass had to leave alone
 	failed    error

@@ -18,8 +18,8 @@ type Options struct {
 	Lease  time.Duration // default 30 s; it is renewed after a third of it
 	Poll   time.Duration // how often to look for jobs; default 2 s; costs one read
 	Rate   governor.Rate // documents a second; default: Firestore's ramp
-	Page   int           // documents of one query, at most, which a kill may have read in vain; default 1,000
-	AtOnce int           // pages that are worked on at the same time; default 16
+	Page   int           // documents of one query, at most, which a kill may have read in vain; default 10,000
+	AtOnce int           // turns at the same time; default 16
 	Drain  time.Duration // how long what is under way, and giving the job back, may go on when ctx ends; default 20 s
 
 	Logger        *slog.Logger         // nil: silence
@@ -50,7 +50,7 @@ func (o Options) withDefaults() Options {
 		o.Poll = 2 * time.Second
 	}
 	if o.Page == 0 {
-		o.Page = 1_000
+		o.Page = 10_000
 	}
 	if o.AtOnce == 0 {
 		o.AtOnce = 16

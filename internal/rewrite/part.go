@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sort"
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
@@ -18,15 +19,21 @@ const (
 
 // part is a range of the documents that a pass visits.
 type part struct {
-	now, upTo     string // up to where it has come, and where it ends ("": with the last document)
-	pages         int    // since it was cut
+	now, upTo string // up to where it has come, and where it ends ("": with the last document)
+	// page is what was read and is still to be visited, read the last document that was
+	// read, and ended says that there is none behind it. If large, there was more than
+	// a page since the part was cut.
+	page         []ownership.Record
+	read         string
+	ended, large bool
+
 	busy, cutting bool
 	done          bool
 }
 
 func partsOf(ranges []ownership.Range) (parts []*part) {
 	for _, r := range ranges {
-		parts = append(parts, &part{now: r.After, upTo: r.UpTo})
+		parts = append(parts, &part{now: r.After, read: r.After, upTo: r.UpTo})
 	}
 	return parts
 }
@@ -41,14 +48,14 @@ func (j *job) idlePart() *part {
 	return nil
 }
 
-// partToCut returns a part that is at work and may have much left; nil if there is
-// none. One that was just cut has first to show that there is more than a page in it.
+// partToCut returns a part that is at work, and has more than the page that it was
+// read; nil if there is none. What was just cut has first to show that.
 func (j *job) partToCut() *part {
 	if j.failed != nil {
 		return nil
 	}
 	for _, p := range j.parts {
-		if p.busy && !p.cutting && p.pages > 0 {
+		if p.busy && !p.cutting && p.large {
 			return p
 		}
 	}
@@ -89,29 +96,29 @@ func (j *job) markLocked() {
 	}
 }
 
-// cut gives the second half of what a part has to visit to a new one.
+// cut gives the second half of what is still to be read of a part to a new one.
 func (s *session) cut(j *job, p *part) error {
 	for range cutAttempts {
 		s.mu.Lock()
-		after, upTo := p.now, p.upTo
+		after, upTo := p.read, p.upTo
 		s.mu.Unlock()
 		middle, ok := ownership.NameBetween(after, upTo)
 		if !ok {
 			break
 		}
-		found, _, err := s.read(j, middle, upTo, 1)
+		found, _, err := s.readPage(j, middle, upTo, 1)
 		if err != nil {
 			return err
 		}
 		s.mu.Lock()
-		if p.done || p.now >= middle || p.upTo != upTo { // it has moved on
+		if p.done || p.read >= middle || p.upTo != upTo { // it has moved on
 			s.mu.Unlock()
 			return nil
 		}
 		p.upTo = middle
 		if len(found) > 0 {
-			j.parts = slices.Insert(j.parts, slices.Index(j.parts, p)+1, &part{now: middle, upTo: upTo})
-			p.pages = 0
+			j.parts = slices.Insert(j.parts, slices.Index(j.parts, p)+1, &part{now: middle, read: middle, upTo: upTo})
+			p.large = false
 			s.mu.Unlock()
 			return nil
 		}
@@ -119,52 +126,87 @@ func (s *session) cut(j *job, p *part) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p.pages = 0
+	p.large = false
 	return nil
 }
 
-// page visits the next documents of a part.
-func (s *session) page(j *job, p *part) (read int, err error) {
-	s.mu.Lock()
-	after, upTo := p.now, p.upTo
-	s.mu.Unlock()
-	records, more, err := s.read(j, after, upTo, s.pageLimit())
-	if err != nil {
+// page visits the next documents of a part: some two seconds' worth of those that were
+// read together, since others want their turn.
+func (s *session) page(j *job, p *part, most int) (visited int, err error) {
+	if err := s.fill(j, p); err != nil {
 		return 0, err
 	}
-	s.mu.Lock()
-	j.stored.Entry.Rewriting.Read += int64(len(records))
-	s.mu.Unlock()
-	s.telemetry.read(s.ctx, len(records))
-	for rest, whole := records, false; len(rest) > 0 && !whole; {
-		n := min(len(rest), s.chunk())
-		if whole, err = s.visit(j, p, rest[:n]); err != nil {
-			return len(records), err
+	for visited < most && len(p.page) > 0 {
+		n := min(len(p.page), most-visited, s.chunk())
+		if err := s.visit(j, p, n); err != nil {
+			return visited, err
 		}
+		visited += n
 		if s.saveIsDue(j) {
 			if err := s.save(j); err != nil {
-				return len(records), err
+				return visited, err
 			}
 		}
-		rest = rest[n:]
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p.pages++
-	p.done = p.done || !more
-	return len(records), nil
+	p.done = len(p.page) == 0 && p.ended
+	if len(p.page) > 0 && s.pagesLocked() > 2*s.o.AtOnce {
+		p.page, p.read, p.ended, p.large = nil, p.now, false, false // it is read again
+	}
+	return visited, nil
 }
 
-// read returns some affected documents between two names.
-func (s *session) read(j *job, after, upTo string, limit int) (records []ownership.Record, more bool, err error) {
+// pagesLocked is how many pages are held, at work or for a next turn.
+func (s *session) pagesLocked() (n int) {
+	for _, j := range s.jobs {
+		for _, p := range j.parts {
+			if len(p.page) > 0 {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// fill reads the next page of a part that has none.
+func (s *session) fill(j *job, p *part) error {
+	s.mu.Lock()
+	after, upTo, full := p.read, p.upTo, len(p.page) > 0
+	s.mu.Unlock()
+	if full {
+		return nil
+	}
+	records, more, err := s.readPage(j, after, upTo, s.o.Page)
+	if err != nil {
+		return err
+	}
+	s.telemetry.read(s.ctx, len(records))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	j.stored.Entry.Rewriting.Read += int64(len(records))
+	all := len(records)
+	if p.upTo != upTo { // it was cut meanwhile
+		records = records[:sort.Search(all, func(i int) bool { return records[i].Document > p.upTo })]
+	}
+	p.page, p.ended = records, !more || len(records) < all
+	p.large = !p.ended
+	if len(records) > 0 {
+		p.read = records[len(records)-1].Document
+	}
+	return nil
+}
+
+// readPage returns some affected documents between two names.
+func (s *session) readPage(j *job, after, upTo string, limit int) (records []ownership.Record, more bool, err error) {
 	ctx, cancel := context.WithTimeout(s.ctx, callTimeout)
 	defer cancel()
 	return s.store.Affected(ctx, ownership.Page{Tenants: j.stored.Entry.Rewriting.Tenants, After: after, UpTo: upTo, Limit: limit, Bytes: pageBytes})
 }
 
-// pageLimit is how many documents a turn reads: what its slot may rewrite within some
+// turnLimit is how many documents a turn visits: what its slot may rewrite within some
 // two seconds.
-func (s *session) pageLimit() int {
+func (s *session) turnLimit() int {
 	share := 2 * s.governor.PerSecond() / float64(s.o.AtOnce)
 	return int(min(max(1, share), float64(s.o.Page)))
 }
@@ -175,12 +217,12 @@ func (s *session) chunk() int {
 	return int(min(max(1, s.governor.PerSecond()/float64(s.o.AtOnce)), atOnce))
 }
 
-// visit rewrites some documents of a part, and notes that they are done. whole
-// reports whether the part is.
-func (s *session) visit(j *job, p *part, records []ownership.Record) (whole bool, err error) {
-	if err := s.governor.Wait(s.ctx, len(records)); err != nil {
-		return false, err
+// visit rewrites the next n documents of a part's page.
+func (s *session) visit(j *job, p *part, n int) error {
+	if err := s.governor.Wait(s.ctx, n); err != nil {
+		return err
 	}
+	records := p.page[:n]
 	written, err := s.rewrite(records)
 	s.telemetry.written(s.ctx, written)
 	s.mu.Lock()
@@ -192,15 +234,10 @@ func (s *session) visit(j *job, p *part, records []ownership.Record) (whole bool
 		j.unread, err = err, nil // it holds up the end, and no other document
 	}
 	if err != nil {
-		return false, err
+		return err
 	}
-	for _, r := range records {
-		if p.done = p.upTo != "" && r.Document > p.upTo; p.done { // another part counts it
-			break
-		}
-		p.now = r.Document
-		progress.Passed++
-	}
+	p.now, p.page = records[n-1].Document, p.page[n:]
+	progress.Passed += int64(n)
 	s.meter.visited(len(records))
 	s.telemetry.at(s.leftLocked())
 	if time.Since(j.logged) >= logEvery {
@@ -208,7 +245,7 @@ func (s *session) visit(j *job, p *part, records []ownership.Record) (whole bool
 		j.logger.Info("rewriting goes on", "documents", progress.Total, "passed", progress.Passed,
 			"written", progress.Written, "last_pass", progress.Last)
 	}
-	return p.done, nil
+	return nil
 }
 
 // rewrite rewrites records. Of several that make the store panic, each is tried

@@ -21,7 +21,7 @@
 // It does not promise how soon: by default it follows Firestore's ramp (package
 // internal/governor), and ten million documents take some 45 minutes. The governor is
 // for all jobs together, and a worker goes on where the last one's was. A job that
-// comes waits for a page of each slot at most, whatever is under way; and the oldest
+// comes waits for a turn of each slot at most, whatever is under way; and the oldest
 // has each eighth turn, so that none waits for ever.
 //
 // # What is not understood

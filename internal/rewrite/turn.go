@@ -14,11 +14,12 @@ import (
 // tenant comes to its end though small ones never cease to come.
 const oldestEvery = 8
 
-// turn is what a slot does for one job before it chooses again: a page of documents
-// at most.
+// turn is what a slot does for one job before it chooses again: some two seconds'
+// worth of documents at most.
 type turn struct {
 	job  *job
 	part *part // of the pass under way; nil: the next step between passes
+	most int   // documents that it visits
 	cut  bool  // find another part behind this one, which is at work
 }
 
@@ -99,8 +100,8 @@ func (s *session) beginLocked(t turn) turn {
 	case t.cut:
 		t.part.cutting = true
 	case t.part != nil:
-		t.part.busy = true
-		t.job.served += int64(s.pageLimit()) // until it is known
+		t.part.busy, t.most = true, s.turnLimit()
+		t.job.served += int64(t.most) // until it is known
 	}
 	return t
 }
@@ -108,8 +109,7 @@ func (s *session) beginLocked(t turn) turn {
 // take takes a turn, and ends the job if it is done or has failed.
 func (s *session) take(t turn) {
 	j := t.job
-	limit := int64(s.pageLimit())
-	read, err := s.step(t)
+	visited, err := s.step(t)
 	s.mu.Lock()
 	j.busy--
 	switch {
@@ -117,7 +117,7 @@ func (s *session) take(t turn) {
 		t.part.cutting = false
 	case t.part != nil:
 		t.part.busy = false
-		j.served += int64(read) - limit
+		j.served += int64(visited - t.most)
 	}
 	j.passedLocked()
 	if err != nil && j.failed == nil {
@@ -132,14 +132,14 @@ func (s *session) take(t turn) {
 	}
 }
 
-// step does what a turn is for, and returns how many documents were read.
-func (s *session) step(t turn) (read int, err error) {
+// step does what a turn is for, and returns how many documents were visited.
+func (s *session) step(t turn) (visited int, err error) {
 	defer recovered(&err)
 	switch {
 	case t.cut:
 		return 0, s.cut(t.job, t.part)
 	case t.part != nil:
-		return s.page(t.job, t.part)
+		return s.page(t.job, t.part, t.most)
 	}
 	return 0, s.between(t.job)
 }
