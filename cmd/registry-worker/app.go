@@ -64,7 +64,7 @@ type invocation struct {
 // commands lists all commands, in the order in which help shows them.
 func commands() []command {
 	return []command{
-		runCommand, serveCommand, devCommand, provisionCommand, publishCommand, replayCommand,
+		runCommand, serveCommand, devCommand, provisionCommand, doctorCommand, publishCommand, replayCommand,
 		checkCommand, inspectCommand, exportCommand, movesCommand, deadLettersCommand, quotaCommand, upgradeCommand,
 		configCommand, versionCommand,
 	}
@@ -83,8 +83,15 @@ func (p process) run(ctx context.Context) (err error) {
 			"the flag wins. `" + programName + " config` shows what takes effect. Commands that\n" +
 			"write say where on their first line.\n\n" +
 			"Exit codes: 0 done or drained, 1 fault, 2 usage or configuration.",
-		UsageText:      programName + " COMMAND [flags] [arguments]\n" + programName + " help COMMAND",
-		Action:         noCommand,
+		UsageText: programName + " COMMAND [flags] [arguments]\n" + programName + " help COMMAND",
+		Action:    noCommand,
+
+		EnableShellCompletion: true,
+		ConfigureShellCompletionCommand: func(c *cli.Command) {
+			c.Hidden = false
+			c.Usage = "print a script that has a shell complete commands and flags"
+		},
+
 		OnUsageError:   unknownFlag(config.Settings()),
 		ExitErrHandler: func(context.Context, *cli.Command, error) {}, // exit.go does
 	}
@@ -202,7 +209,7 @@ func (p process) call(ctx context.Context, c command, flags map[string]string, a
 var errInterrupted = errors.New("interrupted")
 
 func isCommand(name string) bool {
-	return name == "help" || name == "h" ||
+	return name == "help" || name == "h" || name == "completion" ||
 		slices.ContainsFunc(commands(), func(c command) bool { return c.Name == name })
 }
 

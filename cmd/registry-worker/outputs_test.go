@@ -35,6 +35,7 @@ var printing = map[string][]string{
 	"provision":            {"", "--dry-run"},
 	"publish":              {"FILE"},
 	"replay":               {"--yes FILE", "--dry-run FILE", "--yes --refused - FILE", "--yes --since 1h"},
+	"doctor":               {"", "--json"},
 	"check":                {"t_a thread th_1", "t_a thread th_1 --json"},
 	"inspect":              {"thread th_1", "thread th_1 --json", "--at 1h thread th_1"},
 	"export":               {"", "--check", "--events"},

@@ -120,11 +120,15 @@ var once = gax.WithRetry(func() gax.Retryer { return nil })
 
 // pull returns no messages if none has come for the idle time.
 func (s *leases) pull(ctx context.Context, idle time.Duration) ([]*pubsubpb.ReceivedMessage, error) {
+	return s.pullUpTo(ctx, idle, pullMessages)
+}
+
+func (s *leases) pullUpTo(ctx context.Context, idle time.Duration, most int32) ([]*pubsubpb.ReceivedMessage, error) {
 	quiet := time.Now().Add(idle)
 	for {
 		waiting, cancel := context.WithDeadline(ctx, quiet)
 		response, err := s.client.SubscriptionAdminClient.Pull(waiting, &pubsubpb.PullRequest{
-			Subscription: s.subscription, MaxMessages: pullMessages,
+			Subscription: s.subscription, MaxMessages: most,
 		})
 		over := waiting.Err() != nil
 		cancel()

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
+	"github.com/northstar-engines/realtime-registry/registry"
+)
+
+// firestore looks at the database and what is in it.
+func (d *doctor) firestore(ctx context.Context) {
+	start, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	store, err := d.openStore(start, nil)
+	switch {
+	case errors.Is(err, registry.ErrNotUpgraded):
+		d.mended("database", err, programName+" upgrade")
+		return
+	case err != nil:
+		d.mended("database", err, d.mendFirestore(err))
+		return
+	}
+	defer store.Close()
+	before := time.Now()
+	snapshot, err := store.Read(ctx, nil)
+	if err != nil {
+		d.mended("database", err, d.mendFirestore(err))
+		return
+	}
+	d.say(fine, "database", d.firestoreTarget().String(), "")
+	d.clock(before, snapshot.ReadTime, time.Now())
+	d.ledger(snapshot.Ledger)
+	d.rewriting(ctx, store)
+	d.fields(ctx)
+}
+
+func (d *doctor) mendFirestore(err error) string {
+	switch status.Code(err) {
+	case codes.NotFound:
+		return fmt.Sprintf("gcloud firestore databases create --project %s --database '%s' --location LOCATION", d.Config.Project, d.Config.Database)
+	case codes.PermissionDenied:
+		return "give the service account roles/datastore.user (docs/operations.md, docs/security.md)"
+	case codes.Unauthenticated:
+		return "gcloud auth application-default login"
+	}
+	return "see the message"
+}
+
+// ledger says whether this release understands all moves.
+func (d *doctor) ledger(l *ownership.Ledger) {
+	if err := l.Blocked(); err != nil {
+		d.mended("ledger", err, "run the release that wrote it (docs/upgrades.md)")
+		return
+	}
+	d.say(fine, "ledger", fmt.Sprintf("at position %d, understood by this release", l.Position()), "")
+}
+
+// rewritingAge is how long a rewriting may take before it is remarked on.
+const rewritingAge = time.Hour
+
+// doctorReads bounds how many jobs are looked at.
+const doctorReads = 1000
+
+// rewriting says which jobs wait, and for how long.
+func (d *doctor) rewriting(ctx context.Context, store registryStore) {
+	pending, err := store.PendingMoves(ctx, doctorReads)
+	if err != nil {
+		d.mended("rewriting", err, d.mendFirestore(err))
+		return
+	}
+	if len(pending) == 0 {
+		d.say(fine, "rewriting", "nothing is to be rewritten", "")
+		return
+	}
+	oldest, failing := pending[0], 0
+	for _, m := range pending {
+		if m.ChangedAt.Before(oldest.ChangedAt) {
+			oldest = m
+		}
+		if m.Rewriting.Tries > 0 {
+			failing++
+		}
+	}
+	text := fmt.Sprintf("%s, the oldest for %s (%s)", counted(len(pending), "job waits", "jobs wait"), time.Since(oldest.ChangedAt).Round(time.Second), shellQuote(oldest.ID))
+	switch {
+	case failing > 0:
+		d.say(warning, "rewriting", fmt.Sprintf("%s; %d of them failed and are tried again", text, failing), programName+" moves list")
+	case time.Since(oldest.ChangedAt) > rewritingAge:
+		d.say(warning, "rewriting", text, "see that a worker runs ("+programName+" run), and how far it is ("+programName+" moves list)")
+	default:
+		d.say(fine, "rewriting", text, "")
+	}
+}
+
+// fields looks at indexes, exemptions and expiry.
+func (d *doctor) fields(ctx context.Context) {
+	const what = "fields"
+	if !d.onFirestoreService() {
+		d.say(fine, what, "an emulator needs neither indexes nor expiry", "")
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, fieldsPatience)
+	defer cancel()
+	client, err := d.openFirestoreAdmin(ctx)
+	if err != nil {
+		d.say(unseen, what, err.Error(), "")
+		return
+	}
+	defer client.Close()
+	changes, err := d.fieldsOf().Differences(ctx, client)
+	switch {
+	case status.Code(err) == codes.PermissionDenied:
+		d.say(unseen, what, "these credentials may not look (datastore.indexes.list)", "give roles/datastore.viewer, or ask somebody who may for "+programName+" provision --dry-run")
+	case err != nil:
+		d.mended(what, err, d.mendFirestore(err))
+	case len(changes) == 0:
+		d.say(fine, what, "indexes, exemptions and expiry are as they should be", "")
+	}
+	for _, c := range changes {
+		d.say(wrong, what, c.String(), programName+" provision")
+	}
+}
