@@ -34,8 +34,10 @@ var quotaShowCommand = command{
 	Name:    "quota show",
 	Args:    "TENANT ACTION",
 	Summary: "print a throttle window as the next request would find it",
-	Details: "Prints how many units are claimed, by requests and by the blocks that processes\n" +
-		"hold, of how many, until when, and whose policy says so. Nothing is taken. Give\n" +
+	Details: "Prints how many units are reserved, by requests, by the blocks that processes\n" +
+		"hold, and for parts, of how many, until when, and whose policy says so. Parts are\n" +
+		"documents of their own, which a window gets if many processes share it; their units\n" +
+		"count as reserved from the start (docs/throttle.md). Nothing is taken. Give\n" +
 		"--throttle-policies if the service has it, for the limit of a window that has\n" +
 		"not begun.",
 	Examples: []string{
@@ -108,7 +110,7 @@ func runQuotaReset(ctx context.Context, in *invocation) error {
 		if status.Exists {
 			fmt.Fprintf(in.Stderr, "The window of %s has %s since %s, and would begin anew with nothing counted.\n"+
 				"Units that processes hold of it at this moment may be spent on top.\n",
-				key, counted(status.Stored.Count, "unit claimed", "units claimed"), windowTime(status.Stored.LastReset))
+				key, counted(status.Stored.Count, "unit reserved", "units reserved"), windowTime(status.Stored.LastReset))
 		} else {
 			fmt.Fprintf(in.Stderr, "Nobody has asked for %s yet, or the window has expired: it would begin anew all the same.\n", key)
 		}
@@ -123,7 +125,7 @@ func runQuotaReset(ctx context.Context, in *invocation) error {
 			return err
 		}
 		in.Logger.InfoContext(ctx, "throttle window reset", "tenant_id", key.Tenant, "action", key.Action,
-			"by", by, "generation", w.Generation, "claimed_before", status.Stored.Count)
+			"by", by, "generation", w.Generation, "reserved_before", status.Stored.Count)
 		fmt.Fprintf(in.Stdout, "%s: reset at %s by %s; nothing is counted\n", key, windowTime(w.LastReset), terminal.Quote(by))
 		return nil
 	})
@@ -165,9 +167,11 @@ type windowReport struct {
 	Tenant     string     `json:"tenant_id"`
 	Action     string     `json:"action"`
 	Exists     bool       `json:"exists"` // somebody has asked, and the document has not expired
-	Count      int64      `json:"count"`  // units claimed, by requests and by blocks
+	Count      int64      `json:"count"`  // units reserved, by requests, by blocks and for parts
 	Limit      int64      `json:"limit"`
-	Window     string     `json:"window"` // its length
+	Parts      int64      `json:"parts,omitempty"`      // documents that units are put aside for
+	PartLimit  int64      `json:"part_limit,omitempty"` // units of each, all of them in count
+	Window     string     `json:"window"`               // its length
 	LastReset  time.Time  `json:"last_reset"`
 	EndsAt     time.Time  `json:"ends_at"`
 	Generation int64      `json:"generation"`         // grows with every reset
@@ -181,7 +185,7 @@ type windowReport struct {
 func newWindowReport(s limits.Status, p limits.Policy) windowReport {
 	return windowReport{
 		Tenant: s.Key.Tenant, Action: s.Key.Action, Exists: s.Exists,
-		Count: s.InForce.Count, Limit: s.InForce.Limit, Window: s.InForce.Length.String(),
+		Count: s.InForce.Count, Limit: s.InForce.Limit, Parts: s.InForce.Sharing.Parts, PartLimit: s.InForce.Sharing.PartLimit, Window: s.InForce.Length.String(),
 		LastReset: secondsTime(s.InForce.LastReset), EndsAt: s.EndsAt, Generation: s.InForce.Generation,
 		Policy: p.Scope(), Shadow: p.Shadow, ResetBy: s.Reset.By, ResetAt: unlessZero(s.Reset.At), ReadTime: s.ReadTime,
 	}
@@ -196,12 +200,15 @@ func (in *invocation) printWindow(s limits.Status, policies limits.PolicySet) er
 		return lines.Encode(r)
 	}
 	t := tabwriter.NewWriter(in.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "claimed\t%d of %d in %s\n", r.Count, r.Limit, r.Window)
+	fmt.Fprintf(t, "reserved\t%d of %d in %s\n", r.Count, r.Limit, r.Window)
+	if r.Parts > 0 {
+		fmt.Fprintf(t, "parts\t%d of %d units each: %d of what is reserved is for them\n", r.Parts, r.PartLimit, r.Parts*r.PartLimit)
+	}
 	switch {
 	case !r.Exists:
 		fmt.Fprintln(t, "window\tnone yet: nobody has asked, or it has expired")
 	case s.InForce.ID() != s.Stored.At(s.ReadTime, p).ID() || s.Stored.LastReset != s.InForce.LastReset:
-		fmt.Fprintf(t, "window\tended; the last one had %d claimed since %s\n", s.Stored.Count, windowTime(s.Stored.LastReset))
+		fmt.Fprintf(t, "window\tended; the last one had %d reserved since %s\n", s.Stored.Count, windowTime(s.Stored.LastReset))
 	default:
 		fmt.Fprintf(t, "window\tsince %s, ends %s, in %s\n", windowTime(s.InForce.LastReset), r.EndsAt.Format(time.RFC3339), r.EndsAt.Sub(r.ReadTime).Round(time.Second))
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -19,6 +20,17 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/telemetry"
 	"github.com/northstar-engines/realtime-registry/quota"
 )
+
+func TestAWindowIsShownWithItsParts(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	in := &invocation{Config: &config.Config{}}
+	in.Stdout = &out
+	w := limits.Window{LastReset: 1, Length: time.Hour, Limit: 1000, Count: 600, Sharing: limits.Sharing{Parts: 10, PartLimit: 25}}
+	s := limits.Status{Key: limits.Key{Tenant: "t_a", Action: "chat_send"}, Exists: true, Stored: w, InForce: w, ReadTime: time.Unix(2, 0)}
+	require.NoError(t, in.printWindow(s, limits.NewPolicySet()))
+	require.Contains(t, out.String(), "reserved  600 of 1000 in 1h0m0s\nparts     10 of 25 units each: 250 of what is reserved is for them\n")
+}
 
 func TestATenantsThrottleFromTheCommandLine(t *testing.T) {
 	t.Parallel()
@@ -60,7 +72,7 @@ func TestATenantsThrottleFromTheCommandLine(t *testing.T) {
 	require.Equal(t, http.StatusTooManyRequests, take(url, "t_ada"), "nothing was reset")
 	r = c.run(exitDone, "quota", "reset", "--yes", "--by", "alice, ticket 4711", "t_ada", "stream_connect")
 	require.True(t, strings.HasPrefix(r.Stderr.String(), "writing to project "+c.project.ID), r.Stderr)
-	require.Contains(t, r.Stderr.String(), "The window of t_ada stream_connect has 3 units claimed since ")
+	require.Contains(t, r.Stderr.String(), "The window of t_ada stream_connect has 3 units reserved since ")
 	require.Contains(t, r.Stderr.String(), `msg="throttle window reset" tenant_id=t_ada action=stream_connect by="alice, ticket 4711"`)
 	require.Contains(t, r.Stdout.String(), "by alice, ticket 4711; nothing is counted")
 	require.Eventually(t, func() bool { return take(url, "t_ada") == http.StatusNoContent }, 20*time.Second, 50*time.Millisecond,
@@ -121,7 +133,7 @@ func TestShowPrintsADamagedWindow(t *testing.T) {
 			now := time.Now()
 			require.NoError(t, in.printWindow(limits.Status{Exists: true, Stored: stored, InForce: stored.At(now, limits.DefaultPolicy()), ReadTime: now, EndsAt: now}, limits.PolicySet{}))
 			if !flags.JSON {
-				require.Contains(t, stdout.String(), "had 100 claimed since no time (last_reset is ")
+				require.Contains(t, stdout.String(), "had 100 reserved since no time (last_reset is ")
 			}
 		}
 	}

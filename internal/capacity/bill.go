@@ -24,6 +24,9 @@ const (
 const (
 	readsPerDuplicate = 1
 	writesPerCreation = 1
+	readsPerClaim     = 1 // the head; TestAClaimAndItsEventCostTwoReadsAndOneWrite
+	writesPerClaim    = 1
+	readsPerClaimed   = 1 // the look of its event
 	readsPerMove      = 1 // of one resource that the event names
 	writesPerMove     = 2 // the document and the feed entry of its commit, which it may share with 249 others
 	deletesPerMove    = 1 // of that feed entry, by the TTL policy
@@ -49,12 +52,14 @@ const (
 func (p Parameters) Bill() []Line {
 	carried := p.carriedBytes()
 	lines := []Line{
-		{Work: "creations", Writes: month * p.Creations * writesPerCreation},
+		{Work: "creations", Writes: month * p.Creations * (1 - p.Claims) * writesPerCreation},
+		{Work: "claims and their events", Reads: month * p.Creations * p.Claims * (readsPerClaim + readsPerClaimed), Writes: month * p.Creations * p.Claims * writesPerClaim},
 		{Work: "deliveries that repeat", Reads: month * p.Creations * p.Duplicates * readsPerDuplicate},
 		{Work: "moves of resources", Reads: month * p.ResourceMoves * readsPerMove, Writes: month * p.ResourceMoves * writesPerMove, Deletes: month * p.ResourceMoves * deletesPerMove},
 		p.tenantMoves(),
 		p.hearing(),
 		p.certifying(),
+		p.watching(),
 		{Work: "access checks", Reads: month * day * p.Checks * (1 - p.CacheHits) * readsPerCheck},
 		{Work: "throttle", Reads: month * day * p.ThrottleActions / p.ActionsPerBlock * readsPerBlock, Writes: month * day * p.ThrottleActions / p.ActionsPerBlock * writesPerBlock},
 		{Work: "workers, idle or not", Reads: month * p.WorkersNeeded() * readsPerWorker},

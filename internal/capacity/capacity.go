@@ -25,6 +25,8 @@ type Parameters struct {
 	Duplicates      float64 // deliveries for each event beyond the first
 	ResourceMoves   float64 // resources a day that moves name
 	TenantMoves     float64 // moves of whole tenants a day
+	Claims          float64 // share of creations that are claimed, beside their event
+	Streams         float64 // open streams, each watched by one transport
 	Checks          float64 // access checks a second
 	CacheHits       float64 // share of checks that read nothing
 	ThrottleActions float64 // throttled actions a second
@@ -34,6 +36,7 @@ type Parameters struct {
 	Years           float64 // age of the installation, for what is kept for ever
 
 	MaxStaleness time.Duration // of the verifiers; 0: they keep nothing
+	MaxAge       time.Duration // of the verifiers; 0: unbounded
 	WorkerCPU    time.Duration // of one event; measured (docs/benchmarks.md)
 }
 
@@ -41,9 +44,9 @@ type Parameters struct {
 // year and go on coming.
 func Defaults() Parameters {
 	return Parameters{
-		Tenants: 1e6, Resources: 10e6, LargestTenant: 1e6, Creations: 30_000, Peak: 20, Duplicates: 0.01,
+		Tenants: 1e6, Resources: 10e6, LargestTenant: 1e6, Creations: 30_000, Claims: 1, Streams: 100_000, Peak: 20, Duplicates: 0.01,
 		ResourceMoves: 1000, TenantMoves: 10, Checks: 500, CacheHits: 0, ThrottleActions: 100, ActionsPerBlock: 5,
-		Transports: 20, Years: 5, MaxStaleness: 2 * time.Second, WorkerCPU: 80 * time.Microsecond,
+		Transports: 20, Years: 5, MaxStaleness: 2 * time.Second, MaxAge: 24 * time.Hour, WorkerCPU: 80 * time.Microsecond,
 	}
 }
 
@@ -53,7 +56,7 @@ func (p Parameters) Validate() error {
 	for name, value := range map[string]float64{
 		"tenants": p.Tenants, "resources": p.Resources, "largest tenant": p.LargestTenant, "creations": p.Creations,
 		"duplicates": p.Duplicates, "resource moves": p.ResourceMoves, "tenant moves": p.TenantMoves, "checks": p.Checks,
-		"throttle actions": p.ThrottleActions, "workers": p.Workers, "transports": p.Transports, "years": p.Years,
+		"throttle actions": p.ThrottleActions, "streams": p.Streams, "workers": p.Workers, "transports": p.Transports, "years": p.Years,
 	} {
 		if !(value >= 0) || math.IsInf(value, 0) {
 			faults = append(faults, fmt.Errorf("%s: want a number from 0 on, not %v", name, value))
@@ -62,8 +65,14 @@ func (p Parameters) Validate() error {
 	if !(p.CacheHits >= 0 && p.CacheHits <= 1) {
 		faults = append(faults, fmt.Errorf("cache hits: want a share from 0 to 1, not %v", p.CacheHits))
 	}
+	if !(p.Claims >= 0 && p.Claims <= 1) {
+		faults = append(faults, fmt.Errorf("claims: want a share from 0 to 1, not %v", p.Claims))
+	}
 	if p.MaxStaleness < 0 {
 		faults = append(faults, fmt.Errorf("max staleness: want a time from 0 on, not %v", p.MaxStaleness))
+	}
+	if p.MaxAge < 0 {
+		faults = append(faults, fmt.Errorf("max age: want a time from 0 on, not %v", p.MaxAge))
 	}
 	if !(p.Peak >= 1) || !(p.ActionsPerBlock >= 1) || p.WorkerCPU <= 0 {
 		faults = append(faults, errors.New("peak and actions per block are at least 1, and an event takes time"))

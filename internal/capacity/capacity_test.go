@@ -58,6 +58,21 @@ func TestCertifyingCostsWhatTheVerifiersManualSays(t *testing.T) {
 	require.Zero(t, line(t, Parameters{Transports: 1, MaxStaleness: time.Second}, "verifiers that certify").Reads, "nobody asks")
 }
 
+func TestOpenStreamsCostNextToNothingOncePlainSetsAreOver(t *testing.T) {
+	p := Parameters{Streams: 100_000, MaxStaleness: time.Second, MaxAge: 30 * time.Second}
+	require.InDelta(t, 3456, line(t, p, "open streams, read again").Dollars, 1)
+	p.MaxAge = 24 * time.Hour
+	require.InDelta(t, 1.2, line(t, p, "open streams, read again").Dollars, 0.01)
+	p.MaxAge = 0
+	require.Zero(t, line(t, p, "open streams, read again").Reads)
+}
+
+func TestAClaimAndItsEventAreTwoReadsAndOneWrite(t *testing.T) {
+	l := line(t, Parameters{Creations: 1 / month, Claims: 1}, "claims and their events")
+	require.InDelta(t, 2, l.Reads, 0.001)
+	require.InDelta(t, 1, l.Writes, 0.001)
+}
+
 func TestMovingATenantCostsTwoWritesAndThenItsDocuments(t *testing.T) {
 	p := Parameters{Tenants: 1, Resources: 10, TenantMoves: 1 / month}
 	require.InDelta(t, 2+10, line(t, p, "moves of tenants").Writes, 0.001)

@@ -15,6 +15,7 @@ func (p Parameters) Report() string {
 	line("| | |\n| --- | ---: |")
 	line("| tenants, resources | %s, %s |", count(p.Tenants), count(p.Resources))
 	line("| creations a day, events/s at the peak | %s, %.0f |", count(p.Creations), p.PeakEvents())
+	line("| open streams, read again within (`--max-age`) | %s, %v |", count(p.Streams), p.MaxAge)
 	line("| access checks/s, of which the cache answers | %s, %.0f %% |", count(p.Checks), p.CacheHits*100)
 	line("| all these resources, written once | %s, at least %v |", dollars(p.Resources*writesPerCreation*perWrite), Rewriting(p.Resources).Round(time.Minute))
 	line("| workers of one core | %.0f |", p.WorkersNeeded())

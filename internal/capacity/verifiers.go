@@ -30,6 +30,17 @@ func (p Parameters) certifying() Line {
 	return l
 }
 
+// watching is what open streams are read again for, since plain sets are told to
+// nobody: each between half of MaxAge and all of it after its last read
+// (TestWatchingReadsNothingOncePlainSetsAreOver).
+func (p Parameters) watching() Line {
+	l := Line{Work: "open streams, read again"}
+	if p.MaxStaleness > 0 && p.MaxAge > 0 {
+		l.Reads = month * day * p.Streams / (0.75 * p.MaxAge.Seconds())
+	}
+	return l
+}
+
 // hearing is what they read of changes, each a commit of its own: the listener
 // once; confirming reads the end of the feed again, and one more to count what is
 // before it if two commits or more came within the overlap. Commits come by

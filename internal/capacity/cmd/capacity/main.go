@@ -26,6 +26,8 @@ func main() {
 		{"duplicates", "deliveries for each event beyond the first", &p.Duplicates},
 		{"resource-moves", "resources a day that moves name", &p.ResourceMoves},
 		{"tenant-moves", "moves of whole tenants a day", &p.TenantMoves},
+		{"claims", "share of creations that are claimed, 0 to 1", &p.Claims},
+		{"streams", "open streams", &p.Streams},
 		{"checks", "access checks a second", &p.Checks},
 		{"cache-hits", "share of checks that the cache answers, 0 to 1", &p.CacheHits},
 		{"throttle-actions", "throttled actions a second", &p.ThrottleActions},
@@ -37,6 +39,7 @@ func main() {
 		flag.Float64Var(f.value, f.name, *f.value, f.help)
 	}
 	flag.DurationVar(&p.MaxStaleness, "max-staleness", p.MaxStaleness, "of the verifiers; 0: they keep nothing")
+	flag.DurationVar(&p.MaxAge, "max-age", p.MaxAge, "of the verifiers: 30s while programs write plain sets, 24h once the registry says that they are over; 0: unbounded")
 	flag.DurationVar(&p.WorkerCPU, "worker-cpu", p.WorkerCPU, "CPU time of one event (docs/benchmarks.md)")
 	flag.Parse()
 	if err := p.Validate(); err != nil {
