@@ -110,7 +110,7 @@ func listen(log io.Reader, keep io.Writer, address chan<- string) {
 	_, _ = io.Copy(io.Discard, log)
 }
 
-// settled is how many messages the contender has acknowledged. Where some were
+// settled is how many messages the contender has acknowledged. If some were
 // refused, that is an error: no workload has any that should be.
 func (p *process) settled(ctx context.Context) (int, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url, nil)
@@ -167,7 +167,7 @@ func (p *process) cpu() time.Duration {
 	return p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime()
 }
 
-// emulatorsCPU is what both emulators have used so far, to 10 ms; 0 where it
+// emulatorsCPU is what both emulators have used so far, to 10 ms; 0 if it
 // cannot be known.
 func (b *bench) emulatorsCPU() time.Duration {
 	const tick = time.Second / 100 // USER_HZ of every Linux that Go runs on
@@ -192,7 +192,7 @@ func (b *bench) emulatorsCPU() time.Duration {
 
 // stop drains the contender, and kills one that does not end.
 func (p *process) stop() error {
-	_ = p.cmd.Process.Signal(syscall.SIGTERM) // fails only where it has ended
+	_ = p.cmd.Process.Signal(syscall.SIGTERM) // fails only if it has ended
 	select {
 	case <-p.ended:
 		return nil

@@ -71,7 +71,7 @@ func (b *bench) atDistance(ctx context.Context, w workload, roundTrip time.Durat
 	return row, nil
 }
 
-// serviceStreams is the default where Pub/Sub is the service; the worker takes
+// serviceStreams is the default if Pub/Sub is the service; the worker takes
 // what it is sent to for the emulator.
 func serviceStreams(c contender) []string {
 	if c.name == "worker" {

@@ -22,7 +22,7 @@ type options struct {
 	Suites     []string
 	Workloads  []string
 	Archive    string // NDJSON file, .gz too
-	Worker     string // the real program; built where empty
+	Worker     string // the real program; built if empty
 	Profile    string // file for a CPU profile of the worker
 	Against    string // commit to compare with
 	Write      bool

@@ -129,7 +129,7 @@ func (b *bench) growth(ctx context.Context) (string, error) {
 	return t.String(), nil
 }
 
-// repeat measures each setting three times, or as often as there are runs where
+// repeat measures each setting three times, or as often as there are runs if
 // that is less, and returns the rates of each. The order is another in each run:
 // the first one on new emulators has the slowest ones.
 func (b *bench) repeat(ctx context.Context, all []setting) ([][]float64, error) {

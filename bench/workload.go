@@ -163,7 +163,7 @@ func migration(n int) iter.Seq[events.Event] {
 	}
 }
 
-// fromArchive is all events of a file. It ends early where a line cannot be
+// fromArchive is all events of a file. It ends early if a line cannot be
 // read: the count that follows tells.
 func fromArchive(file string) iter.Seq[events.Event] {
 	return func(yield func(events.Event) bool) {

@@ -29,7 +29,7 @@ type Emulators struct {
 }
 
 // Start starts the emulators and waits until they answer. ctx bounds the start
-// only. Where it returns an error, nothing is left running.
+// only. If it returns an error, nothing is left running.
 func Start(ctx context.Context, o Options) (*Emulators, error) {
 	if o.SDK == (SDK{}) {
 		sdk, err := Find()
@@ -91,7 +91,7 @@ type Emulator struct {
 	process *process
 }
 
-// PID is the process that serves. (Where the launcher of some SDK does not make
+// PID is the process that serves. (If the launcher of some SDK does not make
 // way for Java, it is the launcher's.)
 func (e *Emulator) PID() int { return e.process.pid() }
 

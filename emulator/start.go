@@ -11,7 +11,7 @@ import (
 
 const (
 	loopback = "127.0.0.1"
-	// attempts bounds how often another port is tried, where somebody else took
+	// attempts bounds how often another port is tried, if somebody else took
 	// the one that was free.
 	attempts = 3
 )

@@ -68,7 +68,7 @@ func (c *census) end() map[string]int {
 	c.crowded.Store(int64(len(found)))
 	c.mask = uint64(len(c.tallied) - 1)
 	c.suspect = map[uint64]bool{}
-	// Where few keys share a hash, a hundred are of one tenant. Else there are many
+	// If few keys share a hash, a hundred are of one tenant. Else there are many
 	// more keys than in the last round, and the next one has room for them.
 	if c.keys/len(c.tallied) < crowd/5 {
 		for hash, n := range c.tallied {

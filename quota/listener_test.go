@@ -17,7 +17,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/quota"
 )
 
-// deafStore refuses to be watched, where it is told to.
+// deafStore refuses to be watched, if it is told to.
 type deafStore struct {
 	*stage
 	deaf atomic.Bool

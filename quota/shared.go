@@ -165,7 +165,7 @@ func (b *block) share(sent, now instant, s limits.Snapshot, w limits.Window, cha
 	rolls := w.ID() != s.Window.ID()
 	if before := b.shared; changed && before != nil {
 		b.shared = &shared{lost: before.lost, part: part{number: before.part.number, version: before.part.version, common: before.part.common}}
-		if rolls && before.rolls { // the same as before, but for the moment of the read
+		if rolls && before.rolls { // the same as before, except for the moment of the read
 			b.shared.turn = before.turn
 		}
 	}

@@ -133,7 +133,7 @@ func channelAt(t *testing.T, doc map[string]any, address string) map[string]any 
 	return nil
 }
 
-// lookUp walks down from a node, following references but for a last "$ref".
+// lookUp walks down from a node, following references except a last "$ref".
 func lookUp(t *testing.T, doc map[string]any, node any, path ...any) any {
 	t.Helper()
 	for _, step := range path {

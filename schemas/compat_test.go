@@ -58,7 +58,7 @@ func TestEveryReleasedExampleStillDecodes(t *testing.T) {
 	require.Len(t, seen, len(schemas.Types()), "each type has a released example")
 }
 
-// lost names the members of an example that its event does not have, but for
+// lost names the members of an example that its event does not have, except for
 // those called x_*, which are there to be ignored.
 func lost(example, event any) []string {
 	var names []string

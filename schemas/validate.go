@@ -94,7 +94,7 @@ func leaves(e *jsonschema.ValidationError, data any, faults Faults) Faults {
 }
 
 // problem says what is wrong with the value. The library's own words serve but
-// where they would repeat a value of any length.
+// if they would repeat a value of any length.
 func problem(k jsonschema.ErrorKind, value any) string {
 	switch k := k.(type) {
 	case *kind.Pattern:

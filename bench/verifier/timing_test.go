@@ -29,7 +29,7 @@ var checks = flag.Int("checks", 1000, "refusals of each sort, missing and foreig
 const tolerated = 0.05
 
 // A refusal reads the store, whatever the verifier knows: the time that it takes
-// says nothing of whether somebody else owns the resource, also where that is in
+// says nothing of whether somebody else owns the resource, even if that is in
 // memory ("warm").
 func TestTimeDoesNotTellMissingFromForeign(t *testing.T) {
 	for name, warm := range map[string]bool{"cold": false, "warm": true} {

@@ -26,7 +26,7 @@ import (
 
 var traceFolder = flag.String("real-trace", "", "folder with a trace: *.events.ndjson.gz, and *.accesses.csv.gz of unix_seconds,thread_id")
 
-// moment is an event or, where there is none, an access.
+// moment is an event or, if there is none, an access.
 type moment struct {
 	at     time.Time
 	event  *events.Event
@@ -121,7 +121,7 @@ func (s *countingStore) Read(ctx context.Context, resources []registry.Resource)
 	return s.Store.Read(ctx, resources)
 }
 
-// Changes costs two reads where nothing has changed: the ledger's head and the
+// Changes costs two reads if nothing has changed: the ledger's head and the
 // feed, each billed for at least one.
 func (s *countingStore) Changes(ctx context.Context, cursor *ownership.FeedCursor) (ownership.FeedBatch, error) {
 	batch, err := s.Store.Changes(ctx, cursor)

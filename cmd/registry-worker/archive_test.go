@@ -120,7 +120,7 @@ func TestAnArchiveEndsAsItsFoldAndAgainChangesNothing(t *testing.T) {
 	written := lastWrite(t, c)
 	before := c.archive()
 	_, writes := pass("again, shuffled", a.shuffled())
-	require.LessOrEqual(t, writes, int64(8*16), "but for a few creates that are tried before it is known, and fail")
+	require.LessOrEqual(t, writes, int64(8*16), "except for a few creates that are tried before it is known, and fail")
 	require.Equal(t, before, c.archive(), "no document has changed")
 	require.Equal(t, written, lastWrite(t, c), "none was written again either")
 	require.Empty(t, c.run(exitDone, "dead-letters", "list", "--json").Stdout.String())

@@ -37,7 +37,7 @@ func TestWhatEventsCost(t *testing.T) {
 	// A process that knows nothing tries a few creates for each batch that is
 	// under way before the first has come back; each of them is billed.
 	require.EqualValues(t, threads, c[1].Reads[documents], "a redelivered duplicate costs one read")
-	require.LessOrEqual(t, c[1].Writes[documents], int64(8*16), "and no write, but for the first few")
+	require.LessOrEqual(t, c[1].Writes[documents], int64(8*16), "and no write, except for the first few")
 	require.Zero(t, c[1].Writes[feed])
 
 	// The documents, and the feed entry by which caches hear of them, in one commit:

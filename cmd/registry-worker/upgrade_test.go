@@ -77,7 +77,7 @@ func TestAnArchiveOfCommit1571751IsBroughtOver(t *testing.T) {
 	require.Equal(t, http.StatusNoContent, get(t, url+"/v1/threads/claimed_1/access", "t_claims"))
 }
 
-// Where nobody has moved a whole tenant yet, that commit has made nothing but
+// If nobody has moved a whole tenant yet, that commit has made nothing but
 // documents, and this release must not take the registry for a new one.
 func TestARegistryOfCommit1571751WithoutALedgerIsBroughtOver(t *testing.T) {
 	t.Parallel() // it mostly waits

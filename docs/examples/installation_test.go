@@ -20,7 +20,7 @@ const soon = time.Minute
 // nobody listens there.
 const nowhere = "127.0.0.1:1"
 
-// pythonPath lets Python find the package where it is not installed.
+// pythonPath lets Python find the package if it is not installed.
 var pythonPath = []string{"PYTHONDONTWRITEBYTECODE=1", "PYTHONPATH=" + func() string {
 	path, err := filepath.Abs("../../clients/python/src")
 	if err != nil {

@@ -17,7 +17,7 @@
 // name (`make test` starts one pair for all packages), else a pair that is
 // started once for the test binary and ends with it, however it ends.
 //
-// Where the emulators are not installed the test is skipped with a message that
+// If the emulators are not installed the test is skipped with a message that
 // says what to type; with CI=true it fails instead, so that a proof cannot be
 // lost in silence.
 package emulatortest

@@ -16,7 +16,7 @@ import (
 )
 
 // Process is a program that runs beside the test, and is killed at its end
-// where it still runs.
+// if it still runs.
 type Process struct {
 	Stdout, Stderr *Output
 
@@ -27,7 +27,7 @@ type Process struct {
 }
 
 // Run starts a program with the test's environment plus env (KEY=value, later
-// ones win). What it printed is logged where the test fails.
+// ones win). What it printed is logged if the test fails.
 func Run(t testing.TB, env []string, program string, args ...string) *Process {
 	t.Helper()
 	p := &Process{Stdout: newOutput(), Stderr: newOutput(), t: t, done: make(chan struct{})}
@@ -57,7 +57,7 @@ func Run(t testing.TB, env []string, program string, args ...string) *Process {
 	return p
 }
 
-// exitCode is the shell's: 128 + signal where a signal ended the program.
+// exitCode is the shell's: 128 + signal if a signal ended the program.
 func exitCode(s *os.ProcessState) int {
 	if w, ok := s.Sys().(syscall.WaitStatus); ok && w.Signaled() {
 		return 128 + int(w.Signal())
@@ -65,7 +65,7 @@ func exitCode(s *os.ProcessState) int {
 	return s.ExitCode()
 }
 
-// Program returns the path of a program that the test needs. Where it is not
+// Program returns the path of a program that the test needs. If it is not
 // installed the test is skipped, and fails in CI (CI=true).
 func Program(t testing.TB, name string) string {
 	t.Helper()
@@ -94,7 +94,7 @@ func (p *Process) Signal(s os.Signal) {
 func (p *Process) Kill() { p.t.Helper(); p.Signal(os.Kill) }
 
 // Wait waits until the program ends, and returns its exit code: 128 + signal
-// where a signal ended it. The test fails where that takes longer than within.
+// if a signal ended it. The test fails if that takes longer than within.
 func (p *Process) Wait(within time.Duration) int {
 	p.t.Helper()
 	select {
@@ -107,7 +107,7 @@ func (p *Process) Wait(within time.Duration) int {
 }
 
 // AwaitLine waits for a line, on either output, that holds the text, and
-// returns it. The test fails where none comes within the time, or the program
+// returns it. The test fails if none comes within the time, or the program
 // ends first. Lines printed before the call count.
 func (p *Process) AwaitLine(text string, within time.Duration) string {
 	p.t.Helper()

@@ -85,7 +85,7 @@ func TestTheWorkerIsBuiltAndRuns(t *testing.T) {
 	require.Equal(t, 0, p.Wait(soon))
 }
 
-// The whole point of failing where CI=true is that no proof is lost in silence;
+// The whole point of failing if CI=true is that no proof is lost in silence;
 // it takes a process without the emulators to see it.
 func TestWithoutTheEmulatorsTestsAreSkippedAndInCITheyFail(t *testing.T) {
 	missing := []string{"PATH=" + t.TempDir(), "CLOUDSDK_ROOT_DIR=", "JAVA_HOME=", "FIRESTORE_EMULATOR_HOST=", "PUBSUB_EMULATOR_HOST="}

@@ -27,7 +27,7 @@ type Project struct {
 	FirestoreHost string // host:port; empty if the test asked for Pub/Sub only
 	PubSubHost    string // host:port; empty if the test asked for Firestore only
 
-	// What a test sets where it is about something that the rules do by
+	// What a test sets if it is about something that the rules do by
 	// default, or do not: the rate of one document, point-in-time recovery,
 	// failures, distance. Their meters count what the test is billed.
 	FirestoreRules *rules.Firestore

@@ -15,7 +15,7 @@ import (
 )
 
 // Release builds registry-worker as it was at a commit of this repository, once
-// for a machine, and returns its path. Where the clone has no such commit the test
+// for a machine, and returns its path. If the clone has no such commit the test
 // is skipped, and fails in CI (CI=true).
 func Release(t testing.TB, commit string) string {
 	t.Helper()

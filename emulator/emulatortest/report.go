@@ -11,7 +11,7 @@ import (
 
 // ReportVariable names a directory, in the environment of tests. What would have
 // been hot on the service is written there, one file for each test binary, one
-// JSON object on each line: the test's name and its report. Where it is empty
+// JSON object on each line: the test's name and its report. If it is empty
 // nothing is written.
 const ReportVariable = "REGISTRY_TEST_HOT_REPORTS"
 

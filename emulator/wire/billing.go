@@ -27,7 +27,7 @@ type call struct {
 //     the result because it changed; not for one that was deleted. (The emulator
 //     sends a query's whole result again at every change. What it repeats on the
 //     same stream is not counted, since the service does not.)
-//   - a write or a delete for each operation of a commit, also where its
+//   - a write or a delete for each operation of a commit, even if its
 //     precondition fails (so Firestore's support says; the page is silent).
 
 // sent counts what is billed by the request.

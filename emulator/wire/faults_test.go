@@ -131,7 +131,7 @@ func TestNothingPassesWhileTheServerIsDown(t *testing.T) {
 	require.EqualValues(t, 0, f.meter.Writes(""))
 
 	f.faults.Down(false)
-	// The emulator may answer a commit with Canceled where a listener, of
+	// The emulator may answer a commit with Canceled if a listener, of
 	// anything, has just gone.
 	require.Eventually(t, func() bool { return f.write("a") == nil }, awaitDone, 10*time.Millisecond)
 	require.NoError(t, f.lookUp("a"))

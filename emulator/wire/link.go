@@ -142,7 +142,7 @@ func (l *Link) connect(client *net.TCPConn) {
 	delete(l.pairs, p)
 }
 
-// await returns when bytes that were read at a time may go on; false where the
+// await returns when bytes that were read at a time may go on; false if the
 // connection has ended.
 func (l *Link) await(p *pair, up bool, read time.Time) bool {
 	for {

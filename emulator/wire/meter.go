@@ -35,16 +35,16 @@ func (m *Meter) DialOptions() []grpc.DialOption {
 	return []grpc.DialOption{grpc.WithStatsHandler(handler{m})}
 }
 
-// Reads is the billed reads in one collection; in all, where it is empty.
+// Reads is the billed reads in one collection; in all, if it is empty.
 func (m *Meter) Reads(collection string) int64 { return m.get(Counts.reads, collection) }
 
-// Writes is the billed writes in one collection; in all, where it is empty.
+// Writes is the billed writes in one collection; in all, if it is empty.
 func (m *Meter) Writes(collection string) int64 { return m.get(Counts.writes, collection) }
 
-// Deletes is the billed deletes in one collection; in all, where it is empty.
+// Deletes is the billed deletes in one collection; in all, if it is empty.
 func (m *Meter) Deletes(collection string) int64 { return m.get(Counts.deletes, collection) }
 
-// Calls is how often a method was called; all, where it is empty. A stream is
+// Calls is how often a method was called; all, if it is empty. A stream is
 // one call.
 func (m *Meter) Calls(method string) int64 { return m.get(Counts.calls, method) }
 

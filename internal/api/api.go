@@ -153,7 +153,7 @@ type Options struct {
 	// Live decides /livez: an error is a 503 that tells it. Nil: always well.
 	Live func(context.Context) error
 
-	// Worker decides /readyz/worker, and /readyz with it, where a worker is in the
+	// Worker decides /readyz/worker, and /readyz with it, if a worker is in the
 	// same process; nil: there is none, and no such path. Store answers
 	// /readyz?store; nil: always well.
 	Worker, Store func(context.Context) error

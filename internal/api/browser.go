@@ -11,7 +11,7 @@ import (
 )
 
 // refuseBrowsers answers, and reports so, what a browser sends for a page of
-// somebody else's, where no token keeps it out. Loopback is no boundary to a
+// somebody else's, if no token keeps it out. Loopback is no boundary to a
 // browser on the same machine: a page can resolve a name of its own to 127.0.0.1
 // (DNS rebinding), and is then of the same origin as the API, whose Host is that
 // name; and any page can send simple requests to 127.0.0.1. An open page of the

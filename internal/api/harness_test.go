@@ -27,7 +27,7 @@ type served struct {
 	server *api.Server
 	store  *memregistry.Store
 	down   atomic.Bool // every check and claim is ErrUnavailable
-	enter  chan string // where set, each check says its tenant and waits
+	enter  chan string // if set, each check says its tenant and waits
 	leave  chan struct{}
 	stop   func() // has it drain
 

@@ -84,7 +84,7 @@ func (s *Server) checkPaths() (checks []checkPath) {
 	return checks
 }
 
-// checked tells of a check that was answered from memory. It is a span where its
+// checked tells of a check that was answered from memory. It is a span if its
 // caller traces: in a trace of its own it would say nothing that is not measured.
 func (t *telemetry) checked(w http.ResponseWriter, r *http.Request, route *route, known bool, began time.Time) {
 	if !t.traces || !trace.SpanContextFromContext(t.propagator.Extract(r.Context(), propagation.HeaderCarrier(r.Header))).IsSampled() {

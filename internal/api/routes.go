@@ -9,7 +9,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
-// access says which token a route demands, where one is set.
+// access says which token a route demands, if one is set.
 type access int
 
 const (

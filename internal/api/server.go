@@ -232,7 +232,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	return nil
 }
 
-// protocols are HTTP/1.1 and, where the client knows without asking (h2c), HTTP/2.
+// protocols are HTTP/1.1 and, if the client knows without asking (h2c), HTTP/2.
 func protocols() *http.Protocols {
 	p := new(http.Protocols)
 	p.SetHTTP1(true)

@@ -73,7 +73,7 @@ func (t *telemetry) begin(w http.ResponseWriter, r *http.Request, route *route, 
 
 // trace begins the span of a request that is let in. It is in the trace of a caller
 // who is known, who decides whether it is sampled. For others it begins a trace,
-// with a link to the caller's; where nothing is traced, the log has the
+// with a link to the caller's; if nothing is traced, the log has the
 // caller's trace id either way.
 func (x *exchange) trace(r *http.Request, known bool) *http.Request {
 	ctx := x.propagator.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
@@ -128,7 +128,7 @@ func (x *exchange) tellResource() {
 	}
 }
 
-// panicked answers 500 where nothing was answered yet. http.ErrAbortHandler is a
+// panicked answers 500 if nothing was answered yet. http.ErrAbortHandler is a
 // handler's own wish, and goes on.
 func (t *telemetry) panicked(answer *answer, r *http.Request, fault any) {
 	if err, ok := fault.(error); ok && errors.Is(err, http.ErrAbortHandler) {

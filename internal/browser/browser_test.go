@@ -39,7 +39,7 @@ func TestAPageSeesStreamsOpenEndComeBackAndGiveUp(t *testing.T) {
 	require.Contains(t, page.String(), " s  /nowhere  error, gave up\n")
 }
 
-// What the guard of package middleware relies on where a handler has left an event
+// What the guard of package middleware relies on if a handler has left an event
 // unfinished: the browser drops it, with its id, and takes the time to come back.
 func TestABrowserDropsAnUnfinishedEventAndTakesTheTimeBehindIt(t *testing.T) {
 	resumed := make(chan string, 1)

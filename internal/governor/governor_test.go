@@ -86,7 +86,7 @@ func TestAJobTakesAsLongAsItsRateSays(t *testing.T) {
 			}
 			took, want := time.Since(began), r.Duration(documents)
 			require.LessOrEqual(t, took, want)
-			require.GreaterOrEqual(t, took, want-time.Second, "but for a second's worth at the beginning")
+			require.GreaterOrEqual(t, took, want-time.Second, "except for a second's worth at the beginning")
 		})
 	}
 }

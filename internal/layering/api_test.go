@@ -137,7 +137,7 @@ func typeLines(p *types.Package, o *types.TypeName) []string {
 	return lines
 }
 
-// kind is what is behind a type's name: all of it, but for a struct's fields.
+// kind is what is behind a type's name: all of it, except for a struct's fields.
 func kind(p *types.Package, o *types.TypeName) string {
 	if o.IsAlias() {
 		return "= " + written(p, types.Unalias(o.Type()))
@@ -157,7 +157,7 @@ func kind(p *types.Package, o *types.TypeName) string {
 }
 
 // promised reports whether a method is part of the API. Those that a store has from
-// an internal type are for the packages beside it, but for what registry.Store and
+// an internal type are for the packages beside it, except for what registry.Store and
 // quota.Store ask, and Close.
 func promised(f *types.Func) bool {
 	if f.Pkg() == nil || !isInternal(f.Pkg().Path()) {

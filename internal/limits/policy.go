@@ -107,7 +107,7 @@ type PolicySet struct {
 	totals  bool            // some tenant has a total
 }
 
-// NewPolicySet returns the set of all layers; where two have a policy for the
+// NewPolicySet returns the set of all layers; if two have a policy for the
 // same tenant and action, the later layer's holds. Each layer can close the list
 // of actions.
 func NewPolicySet(layers ...Policies) PolicySet {

@@ -35,7 +35,7 @@ func (h History) moves() int {
 	return n
 }
 
-// room returns the refusal of an entry that made h of before, where h would
+// room returns the refusal of an entry that made h of before, if h would
 // hold more than it may. Nothing that is kept is ever given up for it: a move
 // without effect may have one after a retraction. A claim is always taken: there
 // is one, and somebody was told yes.

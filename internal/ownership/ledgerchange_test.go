@@ -79,7 +79,7 @@ func requireSame(t *rapid.T, want, got *ownership.Ledger) {
 }
 
 // What Between makes of two ledgers is the one that was there, and it says no only
-// where a change is hidden by a later one.
+// if a change is hidden by a later one.
 func TestALedgerBetweenTwoIsTheOneThatWasThere(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		entries := map[ownership.EventName]ownership.LedgerEntry{}

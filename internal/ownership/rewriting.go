@@ -166,7 +166,7 @@ type Lease struct {
 	Holder string        // "" if nobody has it
 	For    time.Duration // from Now on
 	Now    time.Time     // when it was taken or renewed, by the store's clock
-	// Pace is what the holder has measured. Whoever has the lease next goes on from
+	// Pace is what the holder has measured. The next holder of the lease goes on from
 	// there.
 	Pace Pace
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // DeadLetter is a message that the worker has refused. All that it says was
-// chosen by whoever published it, RefusedAt excepted.
+// chosen by its publisher, except RefusedAt.
 type DeadLetter struct {
 	Reason       events.Reason     `json:"reason"`
 	Detail       string            `json:"detail"`

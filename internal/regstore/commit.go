@@ -13,7 +13,7 @@ import (
 
 // deadline is until when a commit may be under way of what was folded with the
 // ledger: so that none comes later whose writer did not know of a change, also
-// where this process was stopped after the fold.
+// if this process was stopped after the fold.
 func (s *Store) deadline(ledger *certifiedLedger) time.Time {
 	return ledger.since.Add(s.ledgerStaleness + s.commitDeadline)
 }

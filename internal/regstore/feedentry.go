@@ -31,7 +31,7 @@ var feedFields = []string{fieldResource, fieldResources, fieldAt, fieldChangedAt
 // The formats of change feed entries. One that names several resources is not
 // understood by the release before it, whose verifiers then drop all that they
 // keep. That release does not find those in shards at all: they are written only
-// where it may not read.
+// if it may not read.
 const (
 	feedFormatOne   = 1
 	feedFormatMany  = 2
@@ -81,7 +81,7 @@ func layoutOf(head *docdb.Document) feedLayout {
 }
 
 // feedIndexes are those in which entries may be that have a time from floor on:
-// where the head has changed what is written to which of them, both are read
+// if the head has changed what is written to which of them, both are read
 // until nothing that was written by who did not know of it is among these.
 func (s *Store) feedIndexes(floor time.Time) (indexes []feedIndex) {
 	head := s.head.Load()

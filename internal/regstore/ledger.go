@@ -118,8 +118,8 @@ func (s *Store) ledgerFor(ctx context.Context, records []ownership.Record) (*cer
 }
 
 // queryLedger returns the entries whose field is greater than after, in the
-// order of that field, at most limit of them where that is not 0, as of a time
-// where that is not zero.
+// order of that field, at most limit of them if that is not 0, as of a time
+// if that is not zero.
 func (s *Store) queryLedger(ctx context.Context, by string, after int64, limit int, at time.Time) (found []*docdb.Document, err error) {
 	err = s.query(ctx, s.ledgerQuery(by, after, limit, at), func(d *docdb.Document) error {
 		found = append(found, d)
@@ -139,7 +139,7 @@ func (s *Store) ledgerQuery(by string, after int64, limit int, at time.Time) doc
 }
 
 // ledgerEntries returns the entries that have changed after a position, and the
-// position of the last change; as of a time where that is not zero.
+// position of the last change; as of a time if that is not zero.
 func (s *Store) ledgerEntries(ctx context.Context, after int64, at time.Time) (entries []ownership.LedgerEntry, last int64, err error) {
 	documents, err := s.queryLedger(ctx, fieldSeq, after, 0, at)
 	if err != nil {

@@ -136,7 +136,7 @@ func (s *Store) commitLedger(ctx context.Context, read ledgerDocuments, entries 
 
 // appended takes note of a commit to the ledger: as it held only if the head was
 // at the position before, the ledger was that one with the entries, at a moment
-// after sent. Where this process does not know the ledger before, it reads; if
+// after sent. If this process does not know the ledger before, it reads; if
 // that fails it goes on as the others do, who do not know of the commit yet.
 func (s *Store) appended(ctx context.Context, before, last int64, entries []ownership.LedgerEntry, sent time.Time) {
 	switch known := s.cached.Load(); {

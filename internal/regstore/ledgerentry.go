@@ -224,7 +224,7 @@ func encodeRetractions(all []ownership.Said) *docdb.Value {
 	return docdb.Array(values)
 }
 
-// decodeRetractions returns what was said, the first seen first; where there is
+// decodeRetractions returns what was said, the first seen first; if there is
 // no list, the one retraction of an entry that an earlier release wrote.
 func decodeRetractions(f map[string]*docdb.Value) (all []ownership.Said, err error) {
 	if _, ok := f[fieldRetracted].GetValueType().(*firestorepb.Value_BooleanValue); !ok && !docdb.Missing(f[fieldRetracted]) {

@@ -49,7 +49,7 @@ type ledgerLane struct {
 // queuedChange is a change that waits for the lane.
 type queuedChange struct {
 	ownership.LedgerChange
-	ctx    context.Context        // its end gives the change up, where it is not being committed
+	ctx    context.Context        // its end gives the change up, if it is not being committed
 	answer chan ownership.Outcome // has room for it
 
 	answered bool

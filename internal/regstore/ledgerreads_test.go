@@ -92,7 +92,7 @@ func TestReadsThatTheHeadOvertakesShareTheQueriesOfTheLedger(t *testing.T) {
 	require.LessOrEqual(t, o.queries(), int64(2), "the first read's, and the last's")
 }
 
-// The ledger of a time between cannot be made of the others where an entry has
+// The ledger of a time between cannot be made of the others if an entry has
 // changed twice.
 func TestAReadBetweenAMoveAndItsRetractionFoldsWithTheMove(t *testing.T) {
 	o := newOvertaken(t)

@@ -18,7 +18,7 @@ const mostLookedAt = 300
 // tenant.
 //
 // No index tells documents of that commit from those of plain sets, so isNew
-// looks at the first ones of each kind. Where all of these are plain and later
+// looks at the first ones of each kind. If all of these are plain and later
 // ones are not, nothing is lost: each is refused by itself (decode), and
 // `registry-worker upgrade` brings them over. A new registry is billed three
 // reads.

@@ -28,7 +28,7 @@ func resources(after string, any ...docdb.Filter) docdb.Query {
 }
 
 // affected are the filters for documents with one of the tenants on their path,
-// or, where a plain set left no path or a wrong one, in their tenant_id. Each
+// or, if a plain set left no path or a wrong one, in their tenant_id. Each
 // document is found, and billed, once.
 func affected(tenants []string) (any []docdb.Filter) {
 	for _, t := range tenants {

@@ -40,7 +40,7 @@ func (s *Store) Owner(ctx context.Context, resource registry.Resource) (string, 
 }
 
 // readWithHead reads documents and the ledger's head in one request, so that all
-// of them are of one time. Where the head is not at the ledger that this process
+// of them are of one time. If the head is not at the ledger that this process
 // knows, what differs is read as of the same time: an answer that mixes two times
 // could name a tenant that never owned the resource. It takes two requests at
 // most, whatever is written meanwhile.

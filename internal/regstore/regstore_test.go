@@ -300,7 +300,7 @@ func TestAStoreThatIsDownIsUnavailableAndNothingElse(t *testing.T) {
 	requireAll(t, ownership.Applied, s.Apply(t.Context(), creations("x", 3)))
 }
 
-// One that reads the ledger for all others stands still, where a connection has
+// One that reads the ledger for all others stands still, if a connection has
 // died in silence.
 func TestNobodyWaitsLongerThanItsContextForAReadThatDoesNotEnd(t *testing.T) {
 	p := emulatortest.Firestore(t)

@@ -12,7 +12,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
-// Jobs implements ownership.Rewriter. Where nothing is pending it costs the one
+// Jobs implements ownership.Rewriter. If nothing is pending it costs the one
 // read that a query is billed at least.
 func (s *Store) Jobs(ctx context.Context, after int64, limit int, except func(position int64) bool) ([]ownership.Job, error) {
 	jobs, err := s.pendingJobs(ctx, after, limit, except)

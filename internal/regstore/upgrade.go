@@ -107,7 +107,7 @@ func (u *upgrade) fence(ctx context.Context) error {
 		return err
 	}
 	head, fence := documents[u.headName()], documents[u.fenceName()]
-	// Also where this release has written to what it took for a new registry.
+	// Even if this release has written to what it took for a new registry.
 	if u.over = head != nil && !docdb.Missing(head.Fields[fieldFormat]); u.over {
 		if _, err := u.look(ctx, head, now); err != nil {
 			return err
@@ -136,7 +136,7 @@ func (u *upgrade) fence(ctx context.Context) error {
 	}
 }
 
-// putUpFence makes the fence, and returns when. Where the head does not keep
+// putUpFence makes the fence, and returns when. If the head does not keep
 // commit 1571751 out yet, it goes one position further with it, behind everything
 // that is in the ledger.
 func (u *upgrade) putUpFence(ctx context.Context, head *docdb.Document) (time.Time, error) {

@@ -7,7 +7,7 @@ import (
 )
 
 // order holds a batch back until those are done that concern the same
-// resources, or the ledger: not for what the registry becomes, but for what the
+// resources, or the ledger: not for what the registry becomes, except for what the
 // counts say, which is then what a dry run has said.
 type order struct {
 	sync.WaitGroup

@@ -226,7 +226,7 @@ func TestLargeTenantsAreReadOnce(t *testing.T) {
 		require.Equal(t, ownership.RewritingQueued, job.State, "given back")
 		require.Positive(t, job.Passed)
 		require.NoError(t, w.worker(w.process(nil)).RunPending(t.Context()))
-		require.LessOrEqual(t, w.entry("m").Rewriting.Read, int64(27), "in one pass, taken up where it was: but for a page that was read in vain")
+		require.LessOrEqual(t, w.entry("m").Rewriting.Read, int64(27), "in one pass, taken up where it was: except for a page that was read in vain")
 		require.Empty(t, w.wrong())
 	})
 }

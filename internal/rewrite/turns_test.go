@@ -158,7 +158,7 @@ func TestWhatIsLeftInManyPlacesIsTakenUpWhereItWas(t *testing.T) {
 			require.NoError(t, w.worker(w.process(count), small).RunPending(t.Context()))
 			require.Empty(t, w.wrong())
 			seen = w.entry("m").Rewriting.Read - job.Read
-			require.InDelta(t, left, seen, 250, "but for the pages that were under way")
+			require.InDelta(t, left, seen, 250, "except for the pages that were under way")
 		})
 	}
 }

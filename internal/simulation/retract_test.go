@@ -57,7 +57,7 @@ func retractsExactly(t *rapid.T, met map[string]int) {
 	require.Equal(t, without.documents(t), with.documents(t))
 }
 
-// documents is what each document holds but for times and positions.
+// documents is what each document holds except times and positions.
 func (r *run) documents(t *rapid.T) (all []string) {
 	err := r.store.Export(context.Background(), func(d ownership.Record, l *ownership.Ledger) error {
 		all = append(all, fmt.Sprintf("%s: %s, path %v, history %v, displaced %v", d.Document, d.TenantID, d.Path, d.History, d.Displaced))

@@ -102,7 +102,7 @@ func feedNamesAll(t *testing.T, b Backend) {
 	require.Equal(t, all[:1], told)
 }
 
-// Where no earlier release may take part the feed is spread over shards. Who does
+// If no earlier release may take part the feed is spread over shards. Who does
 // not know yet that this has changed writes as before.
 func feedIsSpread(t *testing.T, b Backend) {
 	early, late, f := b.Open(), b.Open(), follow(t, b.Open())

@@ -157,7 +157,7 @@ func jobsArePassedOver(t *testing.T, b Backend) {
 	for _, want := range []string{"m2", "m3"} {
 		job, err := LeaseJob(ctx, s, "worker", time.Minute, passed...)
 		require.NoError(t, err)
-		require.Equal(t, want, job.Entry.ID, "in the order of commits, but for those")
+		require.Equal(t, want, job.Entry.ID, "in the order of commits, except for those")
 		passed = append(passed, job.Entry.Position)
 	}
 	_, err := LeaseJob(ctx, s, "worker", time.Minute, passed...)

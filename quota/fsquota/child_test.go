@@ -18,7 +18,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/quota/fsquota"
 )
 
-// The test binary is a program of its own where childVariable is set: it uses
+// The test binary is a program of its own if childVariable is set: it uses
 // the throttle as its task says, prints what it was told, one JSON a line, and
 // closes the limiter at SIGTERM.
 const childVariable = "QUOTA_TEST_CHILD"

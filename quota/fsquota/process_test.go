@@ -103,7 +103,7 @@ func TestKilledProcessesNeverOvershootAndStrandAtMostTheirBlocks(t *testing.T) {
 	require.LessOrEqual(t, worst, int64(math.Ceil(perWindow)*2*limit/4))
 }
 
-// usedUp is the windows, but for the last, in which somebody was refused.
+// usedUp is the windows, except for the last, in which somebody was refused.
 func usedUp(t *testing.T, processes []*emulatortest.Process) map[quota.WindowID]bool {
 	windows, last := map[quota.WindowID]bool{}, quota.WindowID{}
 	for _, p := range processes {

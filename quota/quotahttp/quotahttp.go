@@ -209,7 +209,7 @@ func streamOf(w http.ResponseWriter, _ problem.Problem, retryAfter time.Duration
 	streamend.Refuse(w, streamend.Unavailable, streamend.RetryUnavailable(streamend.DefaultReturnOver))
 }
 
-// refusal says why: where units are left, they are too few.
+// refusal says why: if units are left, they are too few.
 func refusal(d quota.Decision, n int) string {
 	what := "this action"
 	if d.Total {

@@ -162,7 +162,7 @@ func TestWhatWasReadBeforeANoticeIsNotKeptAfterIt(t *testing.T) {
 	})
 }
 
-// The same where the whole cache was dropped while the read was out.
+// The same if the whole cache was dropped while the read was out.
 func TestWhatWasReadBeforeTheCacheWasDroppedIsNotKept(t *testing.T) {
 	bubble(t, func(t *testing.T, store *feedStore) {
 		claim(t, store, "t_ann", thread("th_1"))

@@ -18,7 +18,7 @@ import (
 )
 
 // TestDurableRegistryBlocksWrongTenant is the product in one test: ownership
-// that is kept in Firestore decides who may stream, also where the document that
+// that is kept in Firestore decides who may stream, even if the document that
 // direct readers see is stale, and nobody gets in while the store is down.
 func TestDurableRegistryBlocksWrongTenant(t *testing.T) {
 	project := emulatortest.Firestore(t)

@@ -18,7 +18,7 @@ import (
 // S is the bound of these tests.
 const S = 2 * time.Second
 
-// feedStore is a gated store whose feed can be held up, and listens only where
+// feedStore is a gated store whose feed can be held up, and listens only if
 // it is told to.
 type feedStore struct {
 	*gatedStore

@@ -19,7 +19,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry/verifier"
 )
 
-// deafStore refuses to be listened to, where it is told to.
+// deafStore refuses to be listened to, if it is told to.
 type deafStore struct {
 	*feedStore
 	deaf atomic.Bool

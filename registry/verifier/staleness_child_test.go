@@ -25,7 +25,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry/verifier"
 )
 
-// The test binary is a program of its own where childVariable is set, to a
+// The test binary is a program of its own if childVariable is set, to a
 // MaxAge: it checks and watches by its verifier for all who ask over HTTP,
 // prints where, and is killed in the end.
 const childVariable = "VERIFIER_TEST_CHILD"
@@ -164,7 +164,7 @@ func startChild(t *testing.T, project emulatortest.Project, staleness, maxAge ti
 	}
 }
 
-// ask sends a request. It is an error where the child does not answer, or says
+// ask sends a request. It is an error if the child does not answer, or says
 // neither yes nor no nor that it is unavailable.
 func (c *child) ask(ctx context.Context, method, path string) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, method, c.url+path, nil)

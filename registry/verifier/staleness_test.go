@@ -205,7 +205,7 @@ func (x *trouble) watch(ctx context.Context, c *child, plainToo bool) {
 // ask checks for tenants that own or owned what they ask for. The clock is read
 // before the question is sent, and the check begins when it has arrived. So an
 // answer that seems too stale is; and one may seem fresher than it is by no more
-// than the way to the child, which is long only where the question waited for a
+// than the way to the child, which is long only if the question waited for a
 // child that was stopped. The next one, when the child goes on, does not wait.
 func (x *trouble) ask(ctx context.Context, c *child, plainToo bool) {
 	for ctx.Err() == nil {

@@ -74,8 +74,8 @@ func (h handler) getOrSet(ctx context.Context, document *firestore.DocumentRef, 
 	})
 }
 
-// createOnce is the cheapest creation that may be repeated: one write where the
-// document is new, a failed one and a read where it is not.
+// createOnce is the cheapest creation that may be repeated: one write if the
+// document is new, a failed one and a read if it is not.
 func (h handler) createOnce(ctx context.Context, document *firestore.DocumentRef, o assignment) error {
 	_, err := document.Create(ctx, o)
 	if status.Code(err) != codes.AlreadyExists {

@@ -17,7 +17,7 @@ import (
 // watermillRouter is a Watermill router as its documentation sets one up: the
 // Google Cloud subscriber, the recoverer and the retry middleware, and a handler
 // that may be repeated. The handler is the cheapest that can be: it creates, and
-// reads only where that fails. A router handles each message in a goroutine of
+// reads only if that fails. A router handles each message in a goroutine of
 // its own; how many at a time is the subscriber's setting.
 func watermillRouter(ctx context.Context, o Options, done *atomic.Int64) error {
 	store, err := firestore.NewClient(ctx, o.Project)

@@ -165,7 +165,7 @@ func TestSystemdTakesTheUnitsAndFindsThemConfined(t *testing.T) {
 	for _, file := range files {
 		unit, err := os.ReadFile(file)
 		require.NoError(t, err)
-		// Where nothing is installed: the program that was built.
+		// If nothing is installed: the program that was built.
 		here := filepath.Join(t.TempDir(), filepath.Base(file))
 		text := strings.ReplaceAll(string(unit), "/usr/local/bin/registry-worker", programtest.Binary(t))
 		require.NoError(t, os.WriteFile(here, []byte(text), 0o600))

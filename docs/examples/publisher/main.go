@@ -60,7 +60,7 @@ func run(ctx context.Context, args []string, project, outbox string) error {
 }
 
 // createFlow keeps events in an outbox until Pub/Sub has them: a directory here;
-// a table of the service's own database where it has one, written in the
+// a table of the service's own database if it has one, written in the
 // transaction that creates the thread.
 type createFlow struct {
 	registry  *registry.Registry
@@ -87,7 +87,7 @@ func (f createFlow) create(ctx context.Context, tenant, thread string) error {
 		return err
 	}
 	file := filepath.Join(f.outbox, tenant+"."+thread+".json")
-	if _, err := os.Stat(file); err != nil { // where it is, an earlier try's event waits, with its time
+	if _, err := os.Stat(file); err != nil { // if the file exists, the event of an earlier try waits in it, with its time
 		if err := errors.Join(os.WriteFile(file+".new", line, 0o600), os.Rename(file+".new", file)); err != nil {
 			return err
 		}

@@ -2,7 +2,7 @@
 
     registry-worker export --events > then.ndjson     # when create() is everywhere
     registry-worker export --events > now.ndjson      # some days later
-    python3 plainsets.py then.ndjson now.ndjson       # exit code 1 where there is any
+    python3 plainsets.py then.ndjson now.ndjson       # exit code 1 if there is any
 
 A document that create() made is exported as a plain set too, at the time of its
 creation. So what counts is a plain set that is new, of a resource that is not.

@@ -6,7 +6,7 @@
 //	emulators --check                      # are they installed?
 //
 // The command finds them through FIRESTORE_EMULATOR_HOST and
-// PUBSUB_EMULATOR_HOST, and its exit code is passed on. Where these are set
+// PUBSUB_EMULATOR_HOST, and its exit code is passed on. If these are set
 // already, the emulators that they name are used, and nothing is started.
 //
 // Exit codes of its own: 1 an emulator did not come up, 2 usage, 3 not

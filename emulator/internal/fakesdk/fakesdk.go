@@ -22,7 +22,7 @@ import (
 
 const asEmulator = "FAKESDK_EMULATOR"
 
-// Main makes the process a fake emulator where one was launched. TestMain calls
+// Main makes the process a fake emulator if one was launched. TestMain calls
 // it first.
 func Main() {
 	if os.Getenv(asEmulator) != "" {

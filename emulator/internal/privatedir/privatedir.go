@@ -10,7 +10,7 @@ import (
 )
 
 // Make returns the directory of that name below the user's cache directory, or,
-// where the user has none, below the temporary directory. It makes it if it is not
+// if the user has none, below the temporary directory. It makes it if it is not
 // there, and refuses one that is a link, another user's, or open to others.
 func Make(name string) (string, error) {
 	parent, err := os.UserCacheDir()

@@ -174,7 +174,7 @@ func transfer(to, from proto.Message) {
 
 func sleepUntil(ctx context.Context, due time.Time) error { return sleep(ctx, time.Until(due)) }
 
-// sleep returns early, with a status, where the call ends meanwhile.
+// sleep returns early, with a status, if the call ends meanwhile.
 func sleep(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return nil

@@ -10,7 +10,7 @@ import (
 // mostFeeders is how many streams of the emulator one subscription is read from.
 const mostFeeders = 16
 
-// feed opens one more stream to the emulator where a stream has room for more
+// feed opens one more stream to the emulator if a stream has room for more
 // than all that came, and it came in full responses: the emulator sends 100 messages each
 // 50 ms on a stream (measured), the service up to 10 MB/s
 // (https://cloud.google.com/pubsub/quotas#resource_limits), so a subscriber with
@@ -55,7 +55,7 @@ func (s *subscription) feedFor(deadline time.Duration) {
 	}
 }
 
-// pullHeld is Pull where feeders take all that comes. As at the emulator, it
+// pullHeld is Pull if feeders take all that comes. As at the emulator, it
 // waits a little for the first message.
 func (s *subscription) pullHeld(ctx context.Context, most int, deadline time.Duration) []*pubsubpb.ReceivedMessage {
 	const patient = 3 * time.Second

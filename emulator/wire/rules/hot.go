@@ -12,7 +12,7 @@ import (
 // (https://firebase.google.com/docs/firestore/best-practices#updates_to_a_single_document,
 // https://cloud.google.com/firestore/docs/understand-reads-writes-scale).
 const (
-	SustainedWrites = 5  // a second, where nothing else is said
+	SustainedWrites = 5  // a second, if nothing else is said
 	WriteBurst      = 20 // at once, after a pause
 )
 

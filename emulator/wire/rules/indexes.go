@@ -11,7 +11,7 @@ import (
 
 // Indexes are the indexes that a database has: those that
 // firestore.indexes.json declares, and beside them the automatic ones of every
-// field that the file does not name: ascending, descending, and, where the value
+// field that the file does not name: ascending, descending, and, if the value
 // is an array, contains
 // (https://firebase.google.com/docs/firestore/query-data/index-overview#automatic_indexing).
 //
@@ -127,7 +127,7 @@ func (x *Indexes) modes(collection, path string) []mode {
 }
 
 // entries is how many index entries a document has: for each single-field index
-// one, or one for each element where it is an index of what an array contains,
+// one, or one for each element if it is an index of what an array contains,
 // and one for each composite index all of whose fields it has
 // (https://firebase.google.com/docs/firestore/quotas#indexes).
 func (x *Indexes) entries(collection string, fields map[string]*firestorepb.Value) int {

@@ -132,7 +132,7 @@ func (s *subscription) acknowledge(ids []string, now time.Time) []string {
 	})
 }
 
-// modify changes deadlines, where they are not over; zero gives messages back.
+// modify changes deadlines, if they are not over; zero gives messages back.
 func (s *subscription) modify(ids []string, deadline time.Duration, now time.Time) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -24,7 +24,7 @@ import (
 // (https://github.com/googleapis/google-cloud-java/issues/14348). The emulator
 // answers them from release 0.8.32 on.
 //
-// Where the subscriber ends it, the emulator is asked to end it too, and is read
+// If the subscriber ends it, the emulator is asked to end it too, and is read
 // to that end. If it were broken off, the emulator would keep what it has under
 // way, and what it goes on sending, for their lease: of 3,000 messages several
 // hundred were out of sight (measured). The service gives to others what it has
@@ -236,7 +236,7 @@ func (s *pullStream) CloseSend() error {
 	return s.ClientStream.CloseSend()
 }
 
-// leave ends the stream for its subscription. What is held goes back where no
+// leave ends the stream for its subscription. What is held goes back if no
 // other stream is left for it, and so does what the emulator still sends.
 func (s *pullStream) leave() {
 	const patient = 30 * time.Second // the emulator takes 60 ms (measured)

@@ -9,7 +9,7 @@ import (
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
 )
 
-// SequentialWrites is how many writes a second a collection takes for long where
+// SequentialWrites is how many writes a second a collection takes for long if
 // an indexed field has sequential values, such as a timestamp: "Maximum write
 // rate to a collection in which documents contain sequential values in an
 // indexed field: 500 per second"
@@ -20,7 +20,7 @@ import (
 const SequentialWrites = 500
 
 // rising is the share of values, in percent, that are above the one before them
-// where values are sequential. Several writers at once mix them a little.
+// if values are sequential. Several writers at once mix them a little.
 const rising = 75
 
 // indexRanges knows how fast which index grows at its end.

@@ -8,7 +8,7 @@ import (
 	"google.golang.org/grpc"
 )
 
-// checkedStream asks about each message to the server, and ends where one is
+// checkedStream asks about each message to the server, and ends if one is
 // refused.
 type checkedStream struct {
 	grpc.ClientStream

@@ -129,7 +129,7 @@ func (db *DB) find(ctx context.Context, q docdb.Query) (found []*docdb.Document,
 	return found, nil
 }
 
-// matches reports whether a query finds a document, but for where it begins and
+// matches reports whether a query finds a document, except for where it begins and
 // ends.
 func matches(d *docdb.Document, q docdb.Query) bool {
 	if q.OrderBy != "" && d.Fields[q.OrderBy] == nil {

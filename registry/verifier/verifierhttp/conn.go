@@ -12,7 +12,7 @@ import (
 )
 
 // conn is a connection that a handler took over. When the claim is lost its
-// client is told by a close frame, where it is a WebSocket, and it is closed.
+// client is told by a close frame, if it is a WebSocket, and it is closed.
 // One that the handler forgets is closed when it is collected.
 type conn struct{ *link }
 
@@ -81,7 +81,7 @@ func (l *link) Read(b []byte) (int, error) {
 	return n, l.after(err, l.websocket || !errors.Is(err, io.EOF))
 }
 
-// after is the error of an operation: the cause, where the claim was lost. A
+// after is the error of an operation: the cause, if the claim was lost. A
 // connection that is broken is closed, in case the handler forgets to, and is
 // watched no more.
 func (l *link) after(err error, broken bool) error {

@@ -63,7 +63,7 @@ func (s *stream) lose() {
 	}
 }
 
-// mine calls do with the turn, where that can be had in time and the handler has
+// mine calls do with the turn, if that can be had in time and the handler has
 // not returned. A write of the handler's lets go of the turn by its deadline.
 func (s *stream) mine(within time.Duration, do func()) {
 	if !s.turn.within(within) {
@@ -134,7 +134,7 @@ func (s *stream) part() {
 }
 
 // leave is called when the handler has returned, however it did. It tells the
-// client why it had to, where it had to, and ends the watching. Where the
+// client why it had to, if it had to, and ends the watching. If the
 // connection was hijacked it is the conn that ends it.
 func (s *stream) leave() {
 	close(s.returned)
@@ -146,7 +146,7 @@ func (s *stream) leave() {
 	}
 	s.mu.Unlock()
 	if s.header != nil && !lost && s.conn == nil {
-		replace(s.w.Header(), s.header) // trailers; all of it where nothing was answered
+		replace(s.w.Header(), s.header) // trailers; all of it if nothing was answered
 	}
 	if lost {
 		s.mine(letGo, func() {

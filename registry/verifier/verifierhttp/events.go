@@ -55,9 +55,9 @@ func (t *tail) note(b []byte) {
 }
 
 // last is the end of the stream: the last event, which says why and when to come
-// back. Where the handler left an event unfinished there is no other, only the time:
+// back. If the handler left an event unfinished there is no other, only the time:
 // a newline would complete it, with its id, and a client that resumes would never
-// get the rest. What is unfinished when a stream ends is dropped by clients, but for
+// get the rest. What is unfinished when a stream ends is dropped by clients, except for
 // the field "retry", which counts as soon as its line ends.
 func (t *tail) last(cause error, retry time.Duration) []byte {
 	prefix := ""

@@ -205,7 +205,7 @@ func TestNothingPlainIsAddedToWhatIsEncodedOrOfAPromisedLength(t *testing.T) {
 			s.Client().Transport.(*http.Transport).DisableCompression = true
 			answer := post(t, s, nil)
 			lose()
-			body, _ := io.ReadAll(answer.Body) // ends early where a length was promised
+			body, _ := io.ReadAll(answer.Body) // ends early if a length was promised
 			require.Equal(t, "data: x\n\n", string(body))
 		})
 	}

@@ -48,7 +48,7 @@ type Watcher interface {
 const (
 	retryPause = time.Second // after a check that was not answered
 
-	// Where a stream cannot be watched: soon, since usually it can be in a
+	// If a stream cannot be watched: soon, since usually it can be in a
 	// moment, then later and later.
 	firstUnwatched = 100 * time.Millisecond
 	mostUnwatched  = 5 * time.Second

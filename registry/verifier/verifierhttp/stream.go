@@ -115,7 +115,7 @@ func (s *stream) Write(b []byte) (int, error) {
 	return n, s.why(err)
 }
 
-// why is the cause where the claim was lost, for an error that the loss may have
+// why is the cause if the claim was lost, for an error that the loss may have
 // made.
 func (s *stream) why(err error) error {
 	if err == nil {

@@ -1,5 +1,5 @@
 """The clock of ages and deadlines, in seconds. It goes on while the machine sleeps,
-where the system has such a clock: what was certified before that is old after it."""
+if the system has such a clock: what was certified before that is old after it."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ THROTTLED = "throttled"
 #: applications that is ours, and RFC 6455's "policy violation" and "try again later".
 CLOSE_CODES = {LOST: 4404, UNCERTAIN: 1013, THROTTLED: 1013, "invalid": 1008}
 
-#: Seconds that a 503 asks for at most, where the registry has not said a time.
+#: Seconds that a 503 asks for at most, if the registry has not said a time.
 MOST_RETRY_AFTER = 3
 
 Headers = Iterable[Tuple[bytes, bytes]]

@@ -8,7 +8,7 @@ gap. A stream of an ownership that is watched already, with a certificate that i
 stale, is let in without a question.
 
 What is known of an ownership is good for max-staleness: from the moment of the last
-certificate, or, where a watch has said its state and cannot certify, from when that
+certificate, or, if a watch has said its state and cannot certify, from when that
 was asked. After that a stream goes on for its patience, and ends unless something is
 known again by then; meanwhile other watches are tried, again and again."""
 

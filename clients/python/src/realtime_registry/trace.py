@@ -1,4 +1,4 @@
-"""The trace that a question belongs to (W3C Trace Context). OpenTelemetry's, where
+"""The trace that a question belongs to (W3C Trace Context). OpenTelemetry's, if
 its API is installed and a span is current; else what :func:`continued` says."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Found by pytest where the package is installed; else
+"""Found by pytest if the package is installed; else
 ``pytest_plugins = ["realtime_registry.testing.plugin"]``."""
 
 from __future__ import annotations
