@@ -23,9 +23,11 @@ type service struct {
 	health    *storeHealth
 	throttle  *throttle // nil if the API is not served
 	listener  net.Listener
-	metrics   net.Listener       // of --metrics-listen; nil if there is none, or not yet
-	tokens    tokens             // that the API demands
-	startBy   time.Time          // what is not open by then is missing, but for the registry
+	metrics   net.Listener // of --metrics-listen; nil if there is none, or not yet
+	tokens    tokens       // that the API demands
+	startBy   time.Time    // what is not open by then is missing, but for the registry
+	began     time.Time
+	serving   bool               // it has begun to answer
 	verifier  *verifier.Verifier // nil if the API is not served
 	floor     []byte             // heapFloor bytes, if the API is served
 	look      *consoleLook       // nil if the console is not served
@@ -42,7 +44,8 @@ const heapFloor = 32 << 20
 // startService opens all that a service needs; close closes it. If ctx ends before
 // all is open there is no service, and nothing wrong.
 func startService(ctx context.Context, in *invocation) (*service, error) {
-	s := &service{in: in, startBy: time.Now().Add(startTimeout)}
+	now := time.Now()
+	s := &service{in: in, began: now, startBy: now.Add(startTimeout)}
 	if err := s.open(ctx); err != nil {
 		s.close(ctx)
 		if ctx.Err() != nil {
@@ -120,6 +123,9 @@ func (s *service) close(ctx context.Context) {
 		if err := s.telemetry.Shutdown(ctx); err != nil {
 			s.in.Logger.Warn("telemetry was not exported", "error", err)
 		}
+	}
+	if s.serving && ctx.Err() != nil {
+		s.in.Logger.Info("ended", "cause", context.Cause(ctx), "after", time.Since(s.began).Round(time.Millisecond))
 	}
 }
 

@@ -28,9 +28,10 @@ func (s *service) serve(ctx context.Context, o api.Options, worked <-chan struct
 		if err != nil {
 			return err
 		}
-		o.Metrics = nil
+		o.Metrics, o.MetricsAt = nil, s.in.Config.MetricsListen
 		until := after(ctx, func() { monitored.Drain(); <-answered; <-worked })
 		if s.metrics != nil {
+			o.MetricsAt = s.metrics.Addr().String()
 			s.tellOfMetrics(s.metrics)
 		}
 		group.Go(func() error { return s.serveMetrics(until, monitored) })
@@ -39,6 +40,7 @@ func (s *service) serve(ctx context.Context, o api.Options, worked <-chan struct
 	if err != nil {
 		return err
 	}
+	s.serving = true
 	s.in.Logger.Info("listening", "address", s.listener.Addr().String(), "api", o.Verifier != nil, "console", s.consoleURL())
 	until := after(ctx, func() {
 		server.Drain()

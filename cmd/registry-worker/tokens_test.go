@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -112,10 +113,18 @@ func TestMetricsHaveAnAddressOfTheirOwn(t *testing.T) {
 	require.Equal(t, http.StatusOK, get(t, monitored+"/readyz", ""))
 	require.Equal(t, http.StatusOK, get(t, monitored+"/readyz/api", ""))
 	require.Equal(t, http.StatusNotFound, get(t, monitored+"/v1/threads/th_1/access", "t_ann"))
-	require.Equal(t, http.StatusNotFound, get(t, api+"/metrics", ""))
+	elsewhere, err := http.Get(api + "/metrics")
+	require.NoError(t, err)
+	defer elsewhere.Body.Close()
+	detail, err := io.ReadAll(elsewhere.Body)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusNotFound, elsewhere.StatusCode)
+	require.Contains(t, string(detail), "metrics are at "+strings.TrimPrefix(monitored, "http://"))
 	require.Equal(t, http.StatusOK, get(t, api+"/livez", ""))
 	p.Signal(syscall.SIGTERM)
 	require.Equal(t, exitDone, p.Wait(30*time.Second))
+	lines := p.Stderr.Lines()
+	require.Regexp(t, `"msg":"ended","cause":"signal: terminated","after":`, lines[len(lines)-1])
 }
 
 func TestConnectionsLeaveFilesForTheStores(t *testing.T) {

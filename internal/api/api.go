@@ -83,8 +83,9 @@
 // /v1 that is let in (for a check that is answered from memory, only if its caller
 // samples the trace): in the trace of a caller with a token, else in a trace of its
 // own that is linked to the caller's, so that a caller without a token does not
-// decide what is sampled. Answers of 5xx are logged, ten lines a second at most;
-// claims are logged by the store that they go to.
+// decide what is sampled. Answers of 5xx are logged, and so are those of 401, which
+// registry.api.tokens.refused counts by reason, without the token: ten lines a second
+// of each at most. Claims are logged by the store that they go to.
 package api
 
 import (
@@ -163,7 +164,9 @@ type Options struct {
 	Console []Page
 
 	Metrics http.Handler // answers /metrics; nil: 404
-	Version any          // what /version answers, as JSON; nil: 404
+	// MetricsAt is where /metrics is answered instead, for the detail of that 404.
+	MetricsAt string
+	Version   any // what /version answers, as JSON; nil: 404
 
 	// RequestTimeout bounds one request, from its last header to the answer. It
 	// should be longer than the verifier's MissGrace. Default 15 s.

@@ -48,18 +48,33 @@ func checkTokens(option string, tokens []string) error {
 // demands reports whether requests need a token.
 func (g *guard) demands(a access) bool { return len(g.tokens[a]) > 0 }
 
-// admits reports whether the request carries a token that it needs; if it does
-// not, the challenge is set.
-func (g *guard) admits(w http.ResponseWriter, r *http.Request, a access) bool {
-	if !g.demands(a) || g.carries(r, a) {
-		return true
+// Why a request is not let in.
+const (
+	tokenMissing = "missing" // it has none, or several
+	tokenUnknown = "unknown" // nobody has this one, or not any more
+	tokenOther   = "other"   // that of claims does not check, nor that of checks claim
+)
+
+// refusal returns why a request is not let in, or "".
+func (g *guard) refusal(r *http.Request, a access) string {
+	switch {
+	case !g.demands(a) || g.carries(r, a):
+		return ""
+	case len(r.Header["Authorization"]) != 1:
+		return tokenMissing
+	case g.carries(r, apiToken) || g.carries(r, claimToken):
+		return tokenOther
 	}
+	return tokenUnknown
+}
+
+// challenge says how to ask (RFC 6750, section 3).
+func challenge(w http.ResponseWriter, refusal string) {
 	challenge := `Bearer realm="realtime-registry"`
-	if len(r.Header["Authorization"]) == 1 {
+	if refusal != tokenMissing {
 		challenge += `, error="invalid_token"`
 	}
 	w.Header().Set("WWW-Authenticate", challenge)
-	return false
 }
 
 // carries reports whether the request has a token of those that are demanded.

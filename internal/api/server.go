@@ -110,6 +110,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case len(allowed) > 0:
 		w.Header().Set("Allow", strings.Join(allowed, ", "))
 		problem.New(http.StatusMethodNotAllowed, "this path takes "+strings.Join(allowed, ", ")).Write(w)
+	case r.URL.Path == "/metrics" && s.options.MetricsAt != "":
+		problem.New(http.StatusNotFound, "no such endpoint here: metrics are at "+s.options.MetricsAt).Write(w)
 	case s.options.Verifier == nil:
 		problem.New(http.StatusNotFound, "no such endpoint: the API is not served here").Write(w)
 	default:
@@ -119,7 +121,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) serveGuarded(g *guard, x *exchange, r *http.Request, route *route) {
 	w := x.answer
-	if !g.admits(w, r, route.access) {
+	if refusal := g.refusal(r, route.access); refusal != "" {
+		x.refused(r, refusal)
+		challenge(w, refusal)
 		problem.New(http.StatusUnauthorized, "the bearer token is missing or is not the one for this request").Write(w)
 		return
 	}

@@ -1,10 +1,14 @@
 package api_test
 
 import (
+	"bytes"
+	"log/slog"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/northstar-engines/realtime-registry/internal/api"
 )
@@ -51,6 +55,44 @@ func TestTokens(t *testing.T) {
 			require.Equal(t, 200, s.ask(t, "GET "+open).StatusCode, open)
 		}
 	}
+}
+
+func TestARefusedTokenIsCountedAndToldOfWithoutSayingIt(t *testing.T) {
+	reader, log := sdkmetric.NewManualReader(), &bytes.Buffer{}
+	s := serve(t, api.Options{
+		Tokens: []string{"s3cret-api"}, ClaimTokens: []string{"s3cret-claim"},
+		MeterProvider: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)), Logger: slog.New(slog.NewTextHandler(log, nil)),
+	})
+	counts := func() map[string]int64 {
+		var data metricdata.ResourceMetrics
+		require.NoError(t, reader.Collect(t.Context(), &data))
+		got := map[string]int64{}
+		for _, m := range data.ScopeMetrics[0].Metrics {
+			if m.Name != "registry.api.tokens.refused" {
+				continue
+			}
+			for _, p := range m.Data.(metricdata.Sum[int64]).DataPoints {
+				reason, _ := p.Attributes.Value("reason")
+				got[reason.AsString()] = p.Value
+			}
+		}
+		return got
+	}
+	require.Equal(t, map[string]int64{"missing": 0, "unknown": 0, "other": 0}, counts())
+	const check, claim = "GET /v1/threads/th_1/access" + asAnn, "PUT /v1/threads/th_1" + asAnn
+	for range 2000 { // far more than there are lines for
+		require.Equal(t, 401, s.ask(t, check).StatusCode)
+	}
+	s.ask(t, check+"\nAuthorization: Bearer s3cret-old")
+	s.ask(t, check+"\nAuthorization: Bearer s3cret-claim")
+	s.ask(t, claim+"\nAuthorization: Bearer s3cret-api")
+	s.ask(t, claim+"\nAuthorization: Bearer s3cret-claim")
+	require.Equal(t, map[string]int64{"missing": 2000, "unknown": 1, "other": 2}, counts())
+	lines := strings.Count(log.String(), "token refused")
+	require.NotZero(t, lines)
+	require.Less(t, lines, 1000)
+	require.Contains(t, log.String(), "reason=missing method=GET route=/v1/threads/{id}/access from=")
+	require.NotContains(t, log.String(), "s3cret")
 }
 
 func TestATokenIsReplacedWithoutAnOutage(t *testing.T) {

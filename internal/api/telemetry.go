@@ -33,6 +33,7 @@ type telemetry struct {
 	propagator propagation.TextMapPropagator
 	traces     bool // spans may go somewhere
 	duration   metric.Float64Histogram
+	refusals   *observe.Counter
 	labels     labels
 	log        *observe.LimitedLog
 }
@@ -46,6 +47,8 @@ func newTelemetry(o Options) (*telemetry, error) {
 	return &telemetry{
 		traces: !untraced,
 		tracer: o.TracerProvider.Tracer(scope), propagator: o.Propagator, duration: duration,
+		refusals: i.Counter("registry.api.tokens.refused", "{request}", "Requests that are answered 401, by reason.",
+			observe.Values("reason", tokenMissing, tokenUnknown, tokenOther)),
 		log: observe.NewLimitedLog(o.Logger, 10, 50),
 	}, i.Err()
 }
@@ -138,6 +141,14 @@ func (t *telemetry) panicked(answer *answer, r *http.Request, fault any) {
 	if answer.status == 0 {
 		problem.New(http.StatusInternalServerError, "internal error").Write(answer)
 	}
+}
+
+// refused tells of a request without the token that it needs. The token is not told:
+// it may be good elsewhere.
+func (x *exchange) refused(r *http.Request, reason string) {
+	x.refusals.Add(r.Context(), 1, reason)
+	x.log.Write(r.Context(), "token", slog.LevelWarn, "token refused",
+		slog.String("reason", reason), slog.String("method", method(r)), slog.String("route", x.pattern), slog.String("from", r.RemoteAddr))
 }
 
 func (t *telemetry) logError(r *http.Request, err error) {

@@ -54,6 +54,7 @@ func TestProofEveryAlertFires(t *testing.T) {
 			"events wait":                         eventsWait,
 			"events are refused":                  eventsAreRefused,
 			"processes end":                       processesEnd,
+			"a token is not known":                tokenIsNotKnown,
 			"rewriting fails":                     rewritingFails,
 		} {
 			t.Run(name, func(t *testing.T) { t.Parallel(); cause(t) })
@@ -209,6 +210,17 @@ func processesEnd(t *testing.T) {
 	p.awaitAlerts(soon, "RegistryRestarts")
 	worker.end()
 	p.awaitAlerts(soon, "RegistryTargetDown", "RegistryNoWorker")
+}
+
+func tokenIsNotKnown(t *testing.T) {
+	i := install(t)
+	file := filepath.Join(t.TempDir(), "tokens")
+	require.NoError(t, os.WriteFile(file, []byte("a-token-that-nobody-has\n"), 0o600))
+	api := i.start("serve", "--api-token-file", file)
+	p := scrape(t, api.address)
+	require.Eventually(t, func() bool { return len(p.query(`registry_api_tokens_refused_total == 0`)) > 0 }, soon, time.Second)
+	api.traffic()
+	p.awaitAlerts(soon, "RegistryTokensRefused")
 }
 
 func rewritingFails(t *testing.T) {
