@@ -4,12 +4,14 @@ resource "google_service_account" "worker" {
   project      = var.project
   account_id   = "registry-worker"
   display_name = "Realtime registry: registry-worker run"
+  depends_on   = [google_project_service.used]
 }
 
 resource "google_service_account" "api" {
   project      = var.project
   account_id   = "registry-api"
   display_name = "Realtime registry: registry-worker serve"
+  depends_on   = [google_project_service.used]
 }
 
 locals {

@@ -8,6 +8,7 @@ resource "google_monitoring_alert_policy" "backlog" {
   display_name          = "Realtime registry: events wait"
   combiner              = "OR"
   notification_channels = var.notification_channels
+  depends_on            = [google_project_service.used]
 
   conditions {
     display_name = "The oldest event has waited for 10 minutes"
@@ -35,6 +36,7 @@ resource "google_monitoring_alert_policy" "dead_letters" {
   display_name          = "Realtime registry: dead letters"
   combiner              = "OR"
   notification_channels = var.notification_channels
+  depends_on            = [google_project_service.used]
 
   conditions {
     display_name = "There are dead letters"

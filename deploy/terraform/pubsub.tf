@@ -4,13 +4,6 @@ locals {
   topics = toset([for s in var.subscriptions : split(".", s)[0]])
 }
 
-resource "google_project_service" "used" {
-  for_each           = toset(["firestore.googleapis.com", "pubsub.googleapis.com"])
-  project            = var.project
-  service            = each.value
-  disable_on_destroy = false
-}
-
 resource "google_pubsub_topic" "events" {
   for_each   = local.topics
   project    = var.project

@@ -1,9 +1,10 @@
 # Where the API on Cloud Run finds its tokens. Their values are none of Terraform's,
 # whose state would hold them: `gcloud secrets versions add`.
 resource "google_secret_manager_secret" "tokens" {
-  for_each  = toset(var.cloud_run ? ["registry-api-token", "registry-claim-token"] : [])
-  project   = var.project
-  secret_id = each.value
+  for_each   = toset(var.cloud_run ? ["registry-api-token", "registry-claim-token"] : [])
+  project    = var.project
+  secret_id  = each.value
+  depends_on = [google_project_service.used]
 
   replication {
     auto {}
