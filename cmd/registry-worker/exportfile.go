@@ -40,6 +40,9 @@ const (
 func exportFile(ctx context.Context, in *invocation, source exportSource, f format) error {
 	name := in.Config.Output
 	e := fileExport{in: in, source: source, format: f, dir: name + partsSuffix}
+	if err := os.MkdirAll(e.dir, 0o700); err != nil {
+		return fmt.Errorf("--output %s: what is read is kept beside it until the file is whole, and nothing can be written there; choose another directory: %w", name, err)
+	}
 	at, lasts, err := e.when(ctx)
 	if err != nil {
 		return err

@@ -57,6 +57,9 @@ func TestAnExportToAFileIsTheExportAlsoIfItWasKilled(t *testing.T) {
 	require.NoDirExists(t, name+partsSuffix)
 	require.Contains(t, again.Stderr.String(), "read as of")
 
+	inFile := filepath.Join(name, "owners.ndjson")
+	require.Contains(t, c.run(exitFault, "export", "--output", inFile).Stderr.String(), "--output "+inFile+": what is read is kept beside it")
+
 	require.Contains(t, c.run(exitDone, "export", "--check", "--output", name).Stderr.String(), "checked, no differences")
 
 	events := filepath.Join(t.TempDir(), "events.ndjson.gz")

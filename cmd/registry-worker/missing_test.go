@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"cloud.google.com/go/pubsub/v2"
+	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
 	"github.com/stretchr/testify/require"
 
 	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
@@ -105,6 +107,21 @@ func TestWithoutPubSubTheWorkerDoesNotStartThoughFirestoreAnswers(t *testing.T) 
 	require.Equal(t, exitFault, p.Wait(10*time.Second))
 	require.Contains(t, p.Stderr.String(), "pub/sub project "+project.ID)
 	require.Contains(t, p.Stderr.String(), "the emulator at 127.0.0.1:1")
+}
+
+func TestPublishNeedsTheTopicsOfItsEventsAlone(t *testing.T) {
+	t.Parallel()
+	c := onEmulators(t)
+	client, err := pubsub.NewClient(t.Context(), c.project.ID, c.project.PubSubOptions()...)
+	require.NoError(t, err)
+	defer client.Close()
+	_, err = client.TopicAdminClient.CreateTopic(t.Context(), &pubsubpb.Topic{Name: client.Publisher("nexus-thread-created").String()})
+	require.NoError(t, err)
+	thread := created("1", "2024-01-01T00:00:00Z", "t_ada", "th_1")
+	require.Contains(t, c.run(exitDone, "publish", write(t, thread)).Stderr.String(), "1 events published")
+	stopped := c.run(exitFault, "publish", write(t, thread, tenantMoved("2", "2024-01-01T00:00:00Z", "t_ada", "t_bob"), thread)).Stderr.String()
+	require.Contains(t, stopped, "1 events published")
+	require.Contains(t, stopped, "events.ndjson:2: project "+c.project.ID+" has no topic projects/"+c.project.ID+"/topics/nexus-tenant-moved")
 }
 
 func TestInAnotherProjectTheWorkerNamesWhatDoesNotExist(t *testing.T) {

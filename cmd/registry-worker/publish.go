@@ -24,8 +24,8 @@ var publishCommand = command{
 	Summary: "publish events from NDJSON files to their topics",
 	Details: "Publishes one structured CloudEvent a line, by its type to its topic; - is standard\n" +
 		"input, .gz is unpacked. A line that is no event is named on standard error as\n" +
-		"file:line: reason: detail, and left out; the exit code is then 1. Publishing again\n" +
-		"is harmless.",
+		"file:line: reason: detail, and left out; the exit code is then 1. It ends at the\n" +
+		"first event whose topic does not exist. Publishing again is harmless.",
 	Examples: []string{
 		"registry-worker publish --project my-project events.ndjson.gz",
 		"generate-events | registry-worker publish --project my-project -",
@@ -56,14 +56,19 @@ func runPublish(ctx context.Context, in *invocation) error {
 		return err
 	}
 	defer client.Close()
-	missing, err := in.missingTopics(ctx, client, eventTopics()...)
-	if err != nil {
+	topics := eventTopics()
+	missing, err := in.missingTopics(ctx, client, topics...)
+	switch {
+	case err != nil:
 		return err
+	case len(missing) == len(topics):
+		return in.withoutTopics(missing...)
 	}
-	if len(missing) > 0 {
-		return fmt.Errorf("project %s has no topic %s: `registry-worker provision` creates what is missing", in.Config.Project, strings.Join(missing, ", "))
-	}
-	return in.publish(ctx, client, files)
+	return in.publish(ctx, client, files, missing)
+}
+
+func (in *invocation) withoutTopics(missing ...string) error {
+	return fmt.Errorf("project %s has no topic %s: `registry-worker provision` creates what is missing", in.Config.Project, strings.Join(missing, ", "))
 }
 
 func eventTopics() []string {
@@ -75,12 +80,12 @@ func eventTopics() []string {
 }
 
 // publish publishes all lines, and tells how it went. It stops at the first
-// event that Pub/Sub does not take, after the client's own retries: the next
-// ones would fare no better.
-func (in *invocation) publish(ctx context.Context, client *pubsub.Client, files *archive.Reader) error {
+// event that Pub/Sub does not take, after the client's own retries, or whose topic
+// is missing: the next ones would fare no better.
+func (in *invocation) publish(ctx context.Context, client *pubsub.Client, files *archive.Reader, missing []string) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	p := &publication{invocation: in, files: files, progress: newProgress(in.Stderr, "events published"), stop: stop}
+	p := &publication{invocation: in, files: files, missing: missing, progress: newProgress(in.Stderr, "events published"), stop: stop}
 	publisher := pubsubadmin.NewPublisher(client)
 	err := p.read(ctx, publisher)
 	publisher.Close() // every event is confirmed now, or has failed
@@ -102,8 +107,9 @@ func (in *invocation) publish(ctx context.Context, client *pubsub.Client, files 
 // confirmed in another.
 type publication struct {
 	*invocation
-	files *archive.Reader
-	stop  func()
+	files   *archive.Reader
+	missing []string // topics, in full
+	stop    func()
 
 	mu                         sync.Mutex
 	progress                   *progress
@@ -121,6 +127,9 @@ func (p *publication) read(ctx context.Context, publisher *pubsubadmin.Publisher
 			p.refuse(line, err)
 			continue
 		}
+		if err := p.requireTopic(event.Type().Topic()); err != nil {
+			return fmt.Errorf("%s:%d: %w", line.File, line.Number, err)
+		}
 		at := line // Text is not valid any more when the event is confirmed
 		at.Text = nil
 		if err := publisher.PublishLine(ctx, event, line.Text, func(err error) { p.confirm(at, err) }); err != nil {
@@ -128,6 +137,15 @@ func (p *publication) read(ctx context.Context, publisher *pubsubadmin.Publisher
 				return ctx.Err()
 			}
 			p.refuse(line, err)
+		}
+	}
+	return nil
+}
+
+func (p *publication) requireTopic(topic string) error {
+	for _, name := range p.missing {
+		if strings.HasSuffix(name, "/topics/"+topic) {
+			return p.withoutTopics(name)
 		}
 	}
 	return nil
