@@ -252,7 +252,7 @@ func TestInspectNamesTheEventOfAClaim(t *testing.T) {
 	var found inspection
 	require.NoError(t, json.Unmarshal([]byte(c.run(exitDone, "inspect", "thread", "th_1", "--json").Stdout.String()), &found))
 	require.Equal(t, &forEvent{"//nexus/threads", "ev-1"}, found.Steps[0].ForEvent)
-	require.Contains(t, c.export("--events"), `"event_id":"ev-1","event_source":"//nexus/threads"`)
+	require.Contains(t, c.export("--events"), `"event_source":"//nexus/threads","event_id":"ev-1"`)
 }
 
 func TestAReplayThatWasKilledGoesOn(t *testing.T) {

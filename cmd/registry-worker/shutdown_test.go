@@ -154,7 +154,7 @@ func TestAWorkerTellsItsHealthUntilItHasDrained(t *testing.T) {
 	behind := c
 	behind.project.FirestoreHost = link.Addr()
 	p, monitor := behind.service("run", "--streams", "1", "--metrics-listen", "127.0.0.1:0") // it is the first to listen
-	own := addressIn(p.AwaitLine(`"api":false}`, 30*time.Second))
+	own := addressIn(p.AwaitLine(`"api":false,"console"`, 30*time.Second))
 	link.Blackhole()
 	c.run(exitDone, "publish", write(t, created("1", "2024-01-01T00:00:00Z", "t_ada", "th_1")))
 	require.Eventually(t, func() bool { return scrape(t, monitor, "registry_messages_outstanding") == "1" }, 30*time.Second, 20*time.Millisecond)

@@ -29,7 +29,7 @@ var next = []emulatortest.Edit{
 	{File: "internal/ownership/format.go", Old: "Claimed: 1,", New: "Claimed: 3,"},
 	{File: "internal/ownership/history.go", Old: `EntryType = "claimed"`, New: `EntryType = "pledged"`},
 	{File: "internal/regstore/codec.go", Old: "fieldLedger:   docdb.Integer(u.LedgerPosition),", New: `fieldLedger: docdb.Integer(u.LedgerPosition), "region": docdb.Text("eu"),`},
-	{File: "internal/regstore/codec.go", Old: "fieldDisplaced, fieldFormat}", New: `fieldDisplaced, fieldFormat, "region"}`},
+	{File: "internal/regstore/codec.go", Old: "fieldClaimEvent, fieldFormat}", New: `fieldClaimEvent, fieldFormat, "region"}`},
 	{File: "internal/regstore/ledgerentry.go", Old: "fields[fieldFormat] = docdb.Integer(entryFormat)", New: `fields[fieldFormat], fields["region"] = docdb.Integer(entryFormat), docdb.Text("eu")`},
 	{File: "internal/regstore/ledgerentry.go", Old: "fieldRetractions, fieldFormat,", New: `fieldRetractions, fieldFormat, "region",`},
 	{File: "internal/quotastore/codec.go", Old: "expiresAtField:  docdb.Timestamp(c.ExpiresAt),", New: `expiresAtField: docdb.Timestamp(c.ExpiresAt), "region": docdb.Text("eu"),`},
