@@ -49,16 +49,6 @@ var table = []mutant{
 		File: "internal/regstore/rewriting.go",
 		Old:  "If: docdb.Condition{Updated: job.Revision},",
 	}),
-	simulated("what is left of a pass begins with its first range", "registry", "1", mutants.Edit{
-		File: "internal/rewrite/part.go",
-		Old:  "r.Cursor = left[0].After",
-		New:  "r.Cursor = left[len(left)-1].After",
-	}),
-	simulated("ranges that are cut leave no name out", "registry", "1", mutants.Edit{
-		File: "internal/rewrite/part.go",
-		Old:  "&part{now: middle, read: middle, upTo: upTo})",
-		New:  "&part{now: found[0].Document, read: found[0].Document, upTo: upTo})",
-	}),
 	simulated("what is left of a pass is that of its change", "registry", "1", mutants.Edit{
 		File: "internal/ownership/rewriting.go",
 		Old:  "return Rewriting{State: RewritingQueued, Tenants: tenants}",
