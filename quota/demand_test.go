@@ -45,16 +45,21 @@ func TestBusyTenantsAreWrittenOnceASecond(t *testing.T) {
 	}
 }
 
-func TestATenantThatAsksOnceAMinuteReservesOne(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		store := newStage()
-		l := limiter(t, store, limitOf(100, time.Hour))
-		for i := range 10 {
-			require.True(t, allow(t, l).Allowed)
-			require.EqualValues(t, i+1, count(t, store))
-			time.Sleep(time.Minute)
-		}
-	})
+// Also one that has been forgotten meanwhile, and whose window is read again.
+func TestATenantThatAsksNowAndThenReservesOne(t *testing.T) {
+	for _, every := range []time.Duration{50 * time.Second, time.Minute, 5 * time.Minute} {
+		t.Run(every.String(), func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				store := newStage()
+				l := limiter(t, store, limitOf(100, time.Hour))
+				for i := range 10 {
+					require.True(t, allow(t, l).Allowed)
+					require.EqualValues(t, i+1, count(t, store))
+					time.Sleep(every)
+				}
+			})
+		})
+	}
 }
 
 func TestNearTheLimitNobodyStrandsAnothersBudget(t *testing.T) {

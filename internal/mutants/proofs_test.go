@@ -5,7 +5,6 @@ package mutants_test
 import (
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"testing"
 	"time"
 
@@ -13,9 +12,6 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/internal/mutants"
 )
-
-// noticed is what a plan that fails says of itself.
-var noticed = regexp.MustCompile(`(?m)(registry|throttle):\d+.*$`)
 
 func TestProofThatEveryRuleLeftOutIsNoticed(t *testing.T) {
 	root, err := mutants.Root()
@@ -25,18 +21,18 @@ func TestProofThatEveryRuleLeftOutIsNoticed(t *testing.T) {
 			began, dir := time.Now(), t.TempDir()
 			overlay, err := mutants.Overlay(root, dir, m.edits...)
 			require.NoError(t, err)
-			binary := filepath.Join(dir, "simulation.test")
-			build := exec.Command("go", "test", "-c", "-vet=off", "-overlay", overlay, "-o", binary, "./internal/simulation")
+			binary := filepath.Join(dir, "mutant.test")
+			build := exec.Command("go", "test", "-c", "-vet=off", "-overlay", overlay, "-o", binary, m.pkg)
 			build.Dir = root
 			out, err := build.CombinedOutput()
 			require.NoError(t, err, string(out))
 			built := time.Since(began)
 			test := exec.CommandContext(t.Context(), binary, append([]string{"-test.run", m.run}, m.args...)...)
-			test.Dir = dir
+			test.Dir = filepath.Join(root, m.pkg)
 			out, err = test.CombinedOutput()
 			require.Error(t, err, "it is not noticed")
-			said := noticed.Find(out)
-			require.NotEmpty(t, said, "another end than a plan that fails:\n%s", out)
+			said := m.noticed.Find(out)
+			require.NotEmpty(t, said, "another end than was wanted:\n%s", out)
 			t.Logf("noticed in %v, built in %v: %s", (time.Since(began) - built).Round(time.Second), built.Round(time.Second), said)
 		})
 	}

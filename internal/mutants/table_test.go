@@ -1,6 +1,7 @@
 package mutants_test
 
 import (
+	"regexp"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -12,17 +13,30 @@ import (
 type mutant struct {
 	rule  string
 	edits []mutants.Edit
-	// The test, and its arguments.
-	run  string
-	args []string
+	// The test, its package from the module's root, its arguments, and what it says.
+	run, pkg string
+	args     []string
+	noticed  *regexp.Regexp
 }
+
+// A plan that fails, and a test that does, say so.
+var (
+	planFails = regexp.MustCompile(`(?m)(registry|throttle):\d+.*$`)
+	testFails = regexp.MustCompile(`(?m)^ *--- FAIL: .*$`)
+)
 
 // simulated is a mutant that the simulation must notice, beginning at a seed a
 // little before the one at which it did when this was written.
 func simulated(rule, world, first string, edits ...mutants.Edit) mutant {
-	return mutant{rule: rule, edits: edits, run: "TestWhateverTheSchedulerDoesTheRulesHold/" + world, args: []string{
+	return mutant{rule: rule, edits: edits, noticed: planFails, run: "TestWhateverTheSchedulerDoesTheRulesHold/" + world, pkg: "./internal/simulation", args: []string{
 		"-simulation.first=" + first, "-simulation.seeds=20000", "-simulation.shrink=0s",
 	}}
+}
+
+// measured is a mutant that costs more, and does nothing wrong: a test of the package
+// itself must notice it.
+func measured(rule, pkg, run string, edits ...mutants.Edit) mutant {
+	return mutant{rule: rule, edits: edits, noticed: testFails, run: "^" + run + "$", pkg: pkg}
 }
 
 var table = []mutant{
@@ -88,6 +102,11 @@ var table = []mutant{
 		Old:  "known.Floor.IsZero() || r.floor.Sub(known.Floor) > FeedTTL/2",
 		New:  "known.Floor.IsZero()",
 	}),
+	simulated("all shards of the feed are read", "registry", "1", mutants.Edit{
+		File: "internal/regstore/feedentry.go",
+		Old:  "for i := range int64(feedShards) {",
+		New:  "for i := range int64(feedShards / 2) {",
+	}),
 	simulated("an ambiguous claim is settled by reading, and may not be there", "registry", "1", mutants.Edit{
 		File: "internal/regstore/claim.go",
 		Old:  "if !docdb.LostTheRace(err) {\n",
@@ -137,6 +156,31 @@ var table = []mutant{
 		File: "quota/block.go",
 		Old:  "if b.window().ID() != w {",
 		New:  "if b.version == 0 {",
+	}),
+	simulated("what a request behind the first has spent is not reserved", "throttle", "1", mutants.Edit{
+		File: "quota/shared.go",
+		Old:  "if b.unspent()-s.part.free(s.Sharing) < int64(first) {",
+		New:  "if b.unspent() < 0 {",
+	}),
+	measured("a process knows its own writes by its number", "./quota", "TestATenantThatAsksNowAndThenReservesOne", mutants.Edit{
+		File: "quota/flight.go",
+		Old:  "s.Writer == l.number() && s.Processes == 1",
+		New:  "s.Writer < 0 && s.Processes == 1",
+	}),
+	simulated("what is put aside for parts is reserved of them alone", "throttle", "1", mutants.Edit{
+		File: "quota/shared.go",
+		Old:  "w.Count += units + aside",
+		New:  "w.Count += units",
+	}),
+	measured("a document that has had its writes waits", "./quota", "TestASharedDocumentIsWrittenFourTimesASecondAtMost", mutants.Edit{
+		File: "quota/sharing.go",
+		Old:  "float64(s.Writes) + 1 - burst",
+		New:  "float64(s.Writes) + 1 - 2*burst",
+	}),
+	measured("a crowd takes turns", "./quota", "TestFewOfACrowdHaveTheirTurnAtOnce", mutants.Edit{
+		File: "quota/sharing.go",
+		Old:  "return time.Duration(max(0, wait) * float64(within))",
+		New:  "return time.Duration(min(0, wait) * float64(within))",
 	}),
 	simulated("an ambiguous reservation is not obtained (5)", "throttle", "1", mutants.Edit{
 		File: "quota/calls.go",

@@ -187,6 +187,7 @@ func (s *registryWorld) operator(p *process) {
 				s.met(Parked)
 			}
 		}
+		s.finish(p)
 		if len(s.retractions) == 0 {
 			continue
 		}
@@ -194,6 +195,17 @@ func (s *registryWorld) operator(p *process) {
 		outcome := p.store.Apply(p.ctx, []ownership.Change{ownership.Retraction(ownership.Version{Time: retractedAt, Source: source, ID: r.id}, "", "")})[0]
 		s.step(p, "retracted")
 		r.done = r.done || outcome.Kind != ownership.Failed
+	}
+}
+
+// finish ends the upgrade of the registry, some time: the feed is spread over shards
+// from then on, while processes that have not seen it go on as before.
+func (s *registryWorld) finish(p *process) {
+	if p.random.IntN(4) != 0 || s.isCalm() {
+		return
+	}
+	if changed, err := p.store.Finish(p.ctx); err == nil && changed {
+		s.met(Finished)
 	}
 }
 

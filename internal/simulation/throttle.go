@@ -24,6 +24,7 @@ type throttleWorld struct {
 	policies []quota.Policy
 	resets   bool // an operator resets windows
 	totals   bool // a policy bounds all actions together
+	crowded  bool // more processes than take turns, and units for parts
 	windows  windows
 	began    int // requests
 }
@@ -53,6 +54,10 @@ func newThrottleWorld(s *simulation) *throttleWorld {
 		total.Action = quota.TotalAction
 		w.policies, w.totals = append(w.policies, total), true
 	}
+	if w.contents.IntN(6) == 0 { // so many and so much that the window is parted
+		w.crowded = true
+		w.policies[0] = quota.Policy{Limit: 128 + w.contents.Int64N(200), Window: time.Duration(30+w.contents.IntN(90)) * time.Second}
+	}
 	return w
 }
 
@@ -73,7 +78,11 @@ func (w *throttleWorld) events() (all []string) {
 }
 
 func (w *throttleWorld) start() error {
-	for range 2 + w.contents.IntN(3) {
+	transports := 2 + w.contents.IntN(3)
+	if w.crowded {
+		transports += 5
+	}
+	for range transports {
 		w.add("transport", w.transport)
 	}
 	w.add("operator", w.operator)
@@ -210,6 +219,7 @@ func (w *throttleWorld) wrote(p *process, c *docdbtest.Call) {
 		}
 		name := path.Base(write.Name)
 		if strings.Contains(name, ".") { // a part: its units are in the window's count
+			w.trouble[PartWritten]++
 			continue
 		}
 		key, err := limits.ParseDocumentID(name)

@@ -48,6 +48,7 @@ const (
 	Full           = "full history"
 	Snapshots      = "snapshot of the ledger written"
 	Started        = "start held against the ledger"
+	Finished       = "upgrade finished"
 )
 
 // Kinds of the throttle's world.
@@ -65,18 +66,19 @@ const (
 	Stranded      = "kill of a process with a block"
 	Drained       = "process drained"
 	TotalRefused  = "request refused by its action after its total"
+	PartWritten   = "part of a window written"
 )
 
 // must are the kinds that each world has to meet over many seeds.
 var must = map[bool][]string{
 	false: {
 		Kills, Errors, Lost, Delays, Stops, Clocks, Silence, Conflicts, Duplicates, Reordered, Days, Expired, KilledUnacked, KilledRewriter,
-		Allowed, Remembered, Watches, WatchesEnded, ListCertified, ListLost, Claims, ClaimsJoined, ClaimsRefused, NamesTwice, Displaced, Full,
+		Allowed, Remembered, Watches, WatchesEnded, ListCertified, ListLost, Claims, ClaimsJoined, ClaimsRefused, NamesTwice, Displaced, Full, Finished,
 		Snapshots, Started,
 	},
 	true: {
 		Kills, Errors, Lost, Delays, Stops, Clocks, Silence, Conflicts, Admitted, FromMemory, Refused, Unavailable, Rolled, Resets, PoliciesNew,
-		GaveBack, AmbiguousTake, AmbiguousGive, Stranded, Drained, TotalRefused,
+		GaveBack, AmbiguousTake, AmbiguousGive, Stranded, Drained, TotalRefused, PartWritten,
 	},
 }
 
