@@ -14,6 +14,7 @@ import (
 var scaleSuites = []scaleSuite{
 	{"scale-throttle", (*bench).scaleThrottle},
 	{"scale-rewriting", (*bench).scaleRewriting},
+	{"scale-ledger", (*bench).scaleLedger},
 }
 
 type scaleSuite struct {

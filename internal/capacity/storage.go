@@ -22,7 +22,7 @@ const (
 
 	// ledgerBytes is what a move of a tenant takes in the memory of each process
 	// that folds.
-	ledgerBytes = 500.0
+	ledgerBytes = 140.0
 )
 
 func text(s string) float64 { return float64(len(s) + 1) }
