@@ -83,7 +83,11 @@ func TestTheAPIsOfAllThatIsMadeAreTurnedOn(t *testing.T) {
 			used = used || strings.HasPrefix(name, "resource "+prefix)
 		}
 		require.True(t, used, prefix)
-		require.Contains(t, string(text), api)
+		if api == "cloudresourcemanager" {
+			require.Contains(t, string(text), api)
+			continue
+		}
+		require.Contains(t, string(text), `"`+api+`.googleapis.com"`)
 	}
 	for name := range blocks(t) {
 		if resource, is := strings.CutPrefix(name, "resource google_"); is {
