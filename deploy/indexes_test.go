@@ -161,6 +161,8 @@ func useRegistry(t *testing.T, p emulatortest.Project) {
 	at := func(second int64) ownership.Version {
 		return ownership.Version{Time: time.Unix(second, 0).UTC(), Source: "//test", ID: fmt.Sprint("e", second)}
 	}
+	_, err = s.EndPlainSets(ctx, true)
+	require.NoError(t, err)
 	thread := registry.Resource{Kind: registry.Thread, ID: "th_1"}
 	for _, change := range []ownership.Change{
 		{Resource: thread, Entry: ownership.Entry{Type: ownership.Created, Version: at(1), Tenant: "t_a"}},

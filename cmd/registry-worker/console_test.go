@@ -66,8 +66,18 @@ func TestTheConsoleOfServeShowsItsWorkerAndWhatIsLookedFor(t *testing.T) {
 	c.run(exitDone, "provision")
 	_, worker := c.service("run")
 	_, serve := c.service("serve", "--console-peers", worker)
-	c.run(exitDone, "publish", write(t,
-		created("1", "2024-01-01T00:00:00Z", "t_ada", "th_1"), created("2", "2024-01-02T00:00:00Z", "t_eve", "th_1")))
+	total := func(s console.Sample, counter, name string) float64 {
+		for _, n := range s.Counts[counter] {
+			if n.Name == name {
+				return n.Total
+			}
+		}
+		return 0
+	}
+	c.run(exitDone, "publish", write(t, created("1", "2024-01-01T00:00:00Z", "t_ada", "th_1")))
+	sampled(t, serve, consoleToken, func(s console.Sample) bool { return total(s, "events_by_outcome", "applied") == 1 })
+	// After the first, else it would take its place and be no conflict.
+	c.run(exitDone, "publish", write(t, created("2", "2024-01-02T00:00:00Z", "t_eve", "th_1")))
 	c.run(exitDone, "publish", write(t, tenantMoved("m", "2024-02-01T00:00:00Z", "t_ada", "t_bob")))
 	for range 101 {
 		r, err := http.NewRequest(http.MethodPost, serve+"/v1/quota/stream_connect/take", nil)
@@ -77,14 +87,6 @@ func TestTheConsoleOfServeShowsItsWorkerAndWhatIsLookedFor(t *testing.T) {
 		answer, err := http.DefaultClient.Do(r)
 		require.NoError(t, err)
 		answer.Body.Close()
-	}
-	total := func(s console.Sample, counter, name string) float64 {
-		for _, n := range s.Counts[counter] {
-			if n.Name == name {
-				return n.Total
-			}
-		}
-		return 0
 	}
 	s := sampled(t, serve, consoleToken, func(s console.Sample) bool {
 		return total(s, "events_by_outcome", "applied") == 2 && total(s, "dead_letters", "conflict") == 1

@@ -78,7 +78,7 @@ func TestATenantsThrottleFromTheCommandLine(t *testing.T) {
 	require.Eventually(t, func() bool { return take(url, "t_ada") == http.StatusNoContent }, 20*time.Second, 50*time.Millisecond,
 		"the running service hears of the reset")
 	show = c.run(exitDone, "quota", "show", "t_ada", "stream_connect")
-	require.Contains(t, show.Stdout.String(), "reset    by alice, ticket 4711 at 2", "claims leave the record as it is")
+	require.Contains(t, show.Stdout.String(), "reset     by alice, ticket 4711 at 2", "claims leave the record as it is")
 	show = c.run(exitDone, "quota", "show", "--json", "t_ada", "stream_connect")
 	require.Contains(t, show.Stdout.String(), `"reset_by": "alice, ticket 4711"`)
 }
@@ -100,10 +100,10 @@ func TestAResetAsksWithTheTargetAndTheWindow(t *testing.T) {
 	require.Contains(t, reset(ctrlC, exitFault), "interrupted; nothing was changed")
 	show := c.run(exitDone, "quota", "show", "t_ada", "all-actions")
 	require.Contains(t, show.Stdout.String(), "none yet")
-	require.Contains(t, show.Stdout.String(), "policy   none (without --throttle-policies): nothing bounds all actions")
+	require.Contains(t, show.Stdout.String(), "policy    none (without --throttle-policies): nothing bounds all actions")
 	require.Contains(t, reset("yes\n", exitDone), "t_ada all-actions: reset at 2")
 	show = c.run(exitDone, "quota", "show", "t_ada", "all-actions")
-	require.Contains(t, show.Stdout.String(), "reset    by ")
+	require.Contains(t, show.Stdout.String(), "reset     by ")
 }
 
 func TestShowTellsOfTheTotalAndOfAClosedList(t *testing.T) {
@@ -113,9 +113,9 @@ func TestShowTellsOfTheTotalAndOfAClosedList(t *testing.T) {
 		{Action: quota.TotalAction, Limit: 7, Window: time.Hour}, {Action: "a", Limit: 5, Window: time.Minute},
 	}})
 	for action, want := range map[string]string{
-		"a":               "policy   * a: 5 per 1m0s\ntotal    * all-actions: 7 per 1h0m0s: see quota show t_a all-actions\n",
-		"b":               "closed   requests are refused: no policy names this action",
-		quota.TotalAction: "policy   * all-actions: 7 per 1h0m0s\n",
+		"a":               "policy    * a: 5 per 1m0s\ntotal     * all-actions: 7 per 1h0m0s: see quota show t_a all-actions\n",
+		"b":               "closed    requests are refused: no policy names this action",
+		quota.TotalAction: "policy    * all-actions: 7 per 1h0m0s\n",
 	} {
 		stdout.Reset()
 		require.NoError(t, in.printWindow(limits.Status{Key: limits.Key{Tenant: "t_a", Action: action}}, policies))
@@ -141,8 +141,8 @@ func TestShowPrintsADamagedWindow(t *testing.T) {
 
 func TestShowSaysWhereItHasReadNoPolicyFile(t *testing.T) {
 	for file, want := range map[string]string{
-		"":              "policy   default: 100 per 1m0s (without --throttle-policies)\n",
-		"policies.yaml": "policy   default: 100 per 1m0s\n",
+		"":              "policy    default: 100 per 1m0s (without --throttle-policies)\n",
+		"policies.yaml": "policy    default: 100 per 1m0s\n",
 	} {
 		var stdout strings.Builder
 		in := &invocation{process: process{Stdout: &stdout}, Config: &config.Config{ThrottlePolicies: file}}

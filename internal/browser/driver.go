@@ -5,9 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
-	"strings"
+	"strconv"
 	"testing"
 	"time"
 
@@ -31,10 +32,10 @@ type tab struct{ url string }
 func start(t testing.TB) tab {
 	t.Helper()
 	chromium := emulatortest.Program(t, "chromium")
-	driver := emulatortest.Run(t, nil, emulatortest.Program(t, "chromedriver"), "--port=0")
-	const started = "started successfully on port "
-	_, port, _ := strings.Cut(driver.AwaitLine(started, patience), started)
-	server := tab{"http://127.0.0.1:" + strings.Trim(port, ".\n ")}
+	port := freePort(t)
+	driver := emulatortest.Run(t, nil, emulatortest.Program(t, "chromedriver"), "--port="+port)
+	driver.AwaitLine("started successfully on port ", patience)
+	server := tab{"http://127.0.0.1:" + port}
 	session, err := server.open(t, chromium)
 	for again := 1; err != nil && again <= 2; again++ { // on a busy machine a browser has been seen to exit at its start
 		t.Logf("the browser does not start: %v", err)
@@ -46,6 +47,18 @@ func start(t testing.TB) tab {
 	s := tab{server.url + "/session/" + session}
 	t.Cleanup(func() { _ = s.send("DELETE", "", nil, nil) }) // else the browser outlives its driver
 	return s
+}
+
+// freePort returns a port of 127.0.0.1 that is free. A driver that may take any
+// port takes one that is free in IPv6, and ends if that is taken in IPv4.
+func freePort(t testing.TB) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
 }
 
 // open starts a browser with a profile of its own, and returns the session's id.
