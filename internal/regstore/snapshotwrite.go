@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path"
-	"strings"
 	"time"
 
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
@@ -38,9 +36,10 @@ var errNotTheLedger = errors.New("the ledger in this process's memory is not tha
 // before or the new one, each whole.
 //
 // The lease spares work, and no more. The document that names a snapshot's chunks is
-// written on the condition that nobody has written it since the lease was taken,
-// and chunks are deleted only after it was, by who wrote it: so the chunks that it
-// names are there.
+// written on the condition that nobody has written it since the lease was taken. Its
+// writer deletes chunks only after that, and only those of earlier leases, which the
+// document cannot come to name any more: so the chunks that it names are there,
+// however long a writer is held up.
 func (s *Store) WriteSnapshot(ctx context.Context, holder string) (written bool, err error) {
 	position := s.cached.Load().Position() // about: what others have changed is no reason to read
 	if position-s.snapshotAt.Load() < s.snapshotEvery {
@@ -123,7 +122,8 @@ func (s *Store) writeSnapshot(ctx context.Context, lease time.Time) (next *snaps
 		return nil, err
 	}
 	next = &snapshotIndex{position: ledger.Position(), moves: ledger.Len()}
-	next.name = fmt.Sprintf("%d-%d", next.position, lease.UnixMicro()) // nobody else has that lease
+	// Nobody else has that lease, and names are in the order of leases: removeChunks.
+	next.name = fmt.Sprintf("%020d-%d", lease.UnixMicro(), next.position)
 	for _, e := range ledger.Unread() {
 		next.unread = append(next.unread, e.Document)
 	}
@@ -264,21 +264,19 @@ func (s *Store) heldOf(ledger *ownership.Ledger, fence *docdb.Document) (n, sum 
 	return n, sum
 }
 
-// removeChunks deletes the chunks of all snapshots but this one. Who is reading them
-// reads as of a time at which they were there.
+// removeChunks deletes the chunks of leases before this snapshot's. Those of later
+// leases may be named, or about to be. Who is reading chunks reads as of a time at
+// which they were there.
 func (s *Store) removeChunks(ctx context.Context, x *snapshotIndex) error {
 	query := docdb.Query{
 		Collection: LedgerCollection,
 		After:      s.db.Name(LedgerCollection, chunkPrefix),
-		UpTo:       s.db.Name(LedgerCollection, chunkPrefix+"~"), // greater than all
+		UpTo:       s.db.Name(LedgerCollection, chunkPrefix+x.name), // less than its own
 		Select:     []string{fieldFormat},
 	}
 	var old []docdb.Write
 	err := s.query(ctx, query, func(d *docdb.Document) error {
-		name, _, _ := strings.Cut(strings.TrimPrefix(path.Base(d.Name), chunkPrefix), ".")
-		if name != x.name {
-			old = append(old, docdb.Write{Name: d.Name, Delete: true})
-		}
+		old = append(old, docdb.Write{Name: d.Name, Delete: true})
 		return nil
 	})
 	for len(old) > 0 && err == nil {
