@@ -138,6 +138,7 @@ func toPaste(t *testing.T, p *emulatortest.Process) string {
 func TestDevWithoutEmulatorsSaysSoAndShowsTheSame(t *testing.T) {
 	t.Parallel()
 	p := showing(t, hidden(t))
+	p.AwaitLine("Going on without them", time.Minute) // the other output: it may be read later
 	require.Contains(t, p.Stderr.String(), "not installed")
 	require.Contains(t, p.Stderr.String(), "gcloud components install")
 	require.NotContains(t, p.Stderr.String(), "starting the emulators")
