@@ -132,10 +132,11 @@ type Store struct {
 
 	ledgerStaleness, commitDeadline time.Duration
 
-	snapshotEvery int64
-	snapshotAt    atomic.Int64 // the position of the snapshot that this process has seen last
-	chunkBytes    int
-	loading       func(entries int)
+	snapshotEvery  int64
+	snapshotAt     atomic.Int64           // the position of the snapshot that this process has seen last
+	snapshotBroken atomic.Pointer[string] // the name of one that cannot be used, for which another is due
+	chunkBytes     int
+	loading        func(entries int)
 
 	lane    *ledgerLane
 	reads   *ledgerReads

@@ -104,7 +104,7 @@ func (s *Store) readSnapshot(ctx context.Context, at time.Time, head int64, told
 		err = fmt.Errorf("it is of position %d, and the head at %d", index.position, head)
 	}
 	if err != nil || index == nil {
-		return nil, s.noSnapshot(ctx, err)
+		return nil, s.noSnapshot(ctx, index, err)
 	}
 	chunks := make([]ownership.Loading, index.chunks)
 	group, gctx := errgroup.WithContext(ctx)
@@ -116,7 +116,7 @@ func (s *Store) readSnapshot(ctx context.Context, at time.Time, head int64, told
 	}
 	var broken *brokenSnapshot
 	if err := group.Wait(); errors.As(err, &broken) {
-		return nil, s.noSnapshot(ctx, err)
+		return nil, s.noSnapshot(ctx, index, err)
 	} else if err != nil {
 		return nil, err
 	}
@@ -131,16 +131,22 @@ func (s *Store) readSnapshot(ctx context.Context, at time.Time, head int64, told
 	loading.Add(moves)
 	ledger := loading.Ledger(index.position, unread)
 	if ledger.Len() != index.moves+len(moves) {
-		return nil, s.noSnapshot(ctx, fmt.Errorf("it has %d moves, and not %d", ledger.Len()-len(moves), index.moves))
+		return nil, s.noSnapshot(ctx, index, fmt.Errorf("it has %d moves, and not %d", ledger.Len()-len(moves), index.moves))
 	}
 	return ledger, nil
 }
 
-// noSnapshot tells why a snapshot cannot be used, if there is one.
-func (s *Store) noSnapshot(ctx context.Context, why error) error {
+// noSnapshot tells why a snapshot cannot be used, if there is one. If its index is
+// understood, and not nil, the process takes note that another is due.
+func (s *Store) noSnapshot(ctx context.Context, index *snapshotIndex, why error) error {
+	next := "it is for a later release: if there is none, delete the document"
+	if index != nil {
+		next = "the next worker that starts writes another"
+		s.snapshotBroken.Store(&index.name)
+	}
 	if why != nil {
-		s.logger.WarnContext(ctx, "the snapshot of the ledger cannot be used, so all of its entries are read: a worker of this release writes another",
-			"document", shortName(s.snapshotName()), "error", why)
+		s.logger.WarnContext(ctx, "the snapshot of the ledger cannot be used, so all of its entries are read",
+			"document", shortName(s.snapshotName()), "error", why, "next", next)
 	}
 	return errNoSnapshot
 }

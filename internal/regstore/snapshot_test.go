@@ -120,16 +120,37 @@ func TestASnapshotThatCannotBeReadIsPassedOver(t *testing.T) {
 			s.requireWhole()
 			require.NotContains(t, s.log.String(), "cannot be used")
 
-			harm(s, s.db.Name(regstore.LedgerCollection, "snapshot"), chunks)
+			index := s.db.Name(regstore.LedgerCollection, "snapshot")
+			harm(s, index, chunks)
 			s.requireWhole()
 			require.Contains(t, s.log.String(), "cannot be used")
 			require.Contains(t, s.log.String(), "realtime_registry_ledger/snapshot")
-			if strings.HasPrefix(name, "it is of a later") {
+			if name == "it is of a later format" || name == "it has no position" {
 				before := s.documents("snapshot")
+				require.Contains(t, s.log.String(), "delete the document")
 				s.move(9, "o")
 				_, err := s.open(s.db).WriteSnapshot(t.Context(), "w")
 				require.ErrorIs(t, err, registry.ErrTooNew)
 				require.Equal(t, before, s.documents("snapshot"), "it is for who understands it")
+				return
+			}
+			require.Contains(t, s.log.String(), "the next worker that starts writes another")
+			worker, other := s.open(s.db), s.open(s.db)
+			s.set(index, map[string]*docdb.Value{"holder": docdb.Text("another")})
+			written, err = worker.WriteSnapshot(t.Context(), "w")
+			require.NoError(t, err)
+			require.False(t, written, "another is about to")
+			s.set(index, map[string]*docdb.Value{"holder": docdb.Text("")}) // as if its lease had run out
+			written, err = worker.WriteSnapshot(t.Context(), "w")
+			require.NoError(t, err)
+			require.True(t, written, "starts would read all entries until many more have changed")
+			s.log.Reset()
+			s.requireWhole()
+			require.Empty(t, s.log.String())
+			for _, store := range []*regstore.Store{worker, other} {
+				written, err = store.WriteSnapshot(t.Context(), "w")
+				require.NoError(t, err)
+				require.False(t, written, "none is due any more")
 			}
 		})
 	}

@@ -23,9 +23,6 @@ const (
 	// mostUnreadMoves is how many entries may not be understood if a snapshot is to
 	// be of use.
 	mostUnreadMoves = 100
-	// snapshotLease is how long a writer has the lease: many times what a snapshot of
-	// a million moves takes.
-	snapshotLease = 10 * time.Minute
 )
 
 // errNotTheLedger: what a process holds of the ledger is not what is stored.
@@ -42,7 +39,7 @@ var errNotTheLedger = errors.New("the ledger in this process's memory is not tha
 // however long a writer is held up.
 func (s *Store) WriteSnapshot(ctx context.Context, holder string) (written bool, err error) {
 	position := s.cached.Load().Position() // about: what others have changed is no reason to read
-	if position-s.snapshotAt.Load() < s.snapshotEvery {
+	if position-s.snapshotAt.Load() < s.snapshotEvery && s.snapshotBroken.Load() == nil {
 		return false, nil
 	}
 	ctx, done := s.telemetry.start(ctx, "snapshot", 0)
@@ -63,51 +60,6 @@ func (s *Store) WriteSnapshot(ctx context.Context, holder string) (written bool,
 		s.logger.WarnContext(ctx, "documents of an older snapshot of the ledger were not deleted: the next one does it", "error", err)
 	}
 	return true, nil
-}
-
-// leaseSnapshot takes the lease, if a snapshot is due at a position, and returns when
-// the document was written so; else the zero time.
-func (s *Store) leaseSnapshot(ctx context.Context, position int64, holder string) (taken time.Time, err error) {
-	if err := s.mayWrite(ctx); err != nil {
-		return time.Time{}, err
-	}
-	name := s.snapshotName()
-	documents, now, err := s.get(ctx, []string{name})
-	if err != nil {
-		return time.Time{}, err
-	}
-	d := documents[name]
-	before, err := decodeSnapshot(d)
-	if err != nil {
-		// It is for who understands it. If nobody does, an operator deletes it.
-		return time.Time{}, s.tooNew(ctx, "ledger", ownership.TooNew(shortName(name), err))
-	}
-	if before != nil {
-		s.snapshotAt.Store(before.position)
-		if position-before.position < s.snapshotEvery {
-			return time.Time{}, nil
-		}
-	}
-	if h := d.GetFields()[fieldHolder].GetStringValue(); h != "" && h != holder && now.Before(d.UpdateTime.AsTime().Add(snapshotLease)) {
-		return time.Time{}, nil
-	}
-	receipt, err := s.commit(ctx, time.Now().Add(s.commitDeadline), docdb.Write{
-		Name: name,
-		Fields: map[string]*docdb.Value{
-			fieldHolder: docdb.Text(holder), fieldUpdatedAt: docdb.Null(), // so that it is a change
-			fieldFormat: docdb.Integer(snapshotFormat),
-		},
-		Mask:  []string{fieldHolder, fieldUpdatedAt, fieldFormat},
-		Times: []string{fieldUpdatedAt},
-		If:    docdb.AsRead(d),
-	})
-	if docdb.LostTheRace(err) {
-		return time.Time{}, nil
-	}
-	if err != nil {
-		return time.Time{}, err
-	}
-	return receipt.Updated[0], nil
 }
 
 // writeSnapshot writes chunks, and then the document that names them.
