@@ -399,6 +399,31 @@ func TestACallThatIsNeverAnsweredDoesNotHoldUpTheWorkerForEver(t *testing.T) {
 	}
 }
 
+// unrenewable is a store that answers the first request for the lease alone.
+type unrenewable struct {
+	ownership.Rewriter
+	taken atomic.Bool
+}
+
+func (u *unrenewable) TakeLease(ctx context.Context, lease ownership.Lease) (ownership.Lease, error) {
+	if u.taken.Swap(true) {
+		<-ctx.Done()
+		return lease, ctx.Err()
+	}
+	return u.Rewriter.TakeLease(ctx, lease)
+}
+
+func TestAWorkerStopsBeforeALeaseEndsThatItCannotRenew(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.create(w.store, "t_a", ids(200)...)
+		w.move(w.store, "t_a", "t_b", "m")
+		time.Sleep(time.Minute) // the last pass need not wait
+		began := time.Now()
+		require.ErrorIs(t, w.worker(&unrenewable{Rewriter: w.process(nil)}, rate(t, "1")).RunPending(t.Context()), ownership.ErrLeaseLost)
+		require.LessOrEqual(t, time.Since(began), 30*time.Second)
+	})
+}
+
 func TestAWorkerThatIsToEndDoesSoWithinItsTimeThoughTheStoreIsSilent(t *testing.T) {
 	for _, method := range []string{"Jobs", "TakeLease", "CountAffected", "SaveJob", "Affected", "Rewrite"} {
 		t.Run(method, func(t *testing.T) {

@@ -197,19 +197,25 @@ func (s *session) awaitIdle(most time.Duration) error {
 func (s *session) renew(ctx context.Context) {
 	pause := s.o.Lease / 3
 	for sleep(ctx, pause) == nil {
-		err := s.takeLease(ctx, s.o.Lease)
+		bounded, cancel := context.WithTimeout(ctx, s.leaseLeft())
+		err := s.takeLease(bounded, s.o.Lease)
+		cancel()
 		pause = s.o.Lease / 3
 		if err == nil || ctx.Err() != nil {
 			continue
 		}
 		pause = min(time.Second, pause)
-		s.mu.Lock()
-		left := s.o.Lease - time.Since(s.sent)
-		s.mu.Unlock()
-		if errors.Is(err, ownership.ErrLeaseHeld) || left <= pause {
+		if errors.Is(err, ownership.ErrLeaseHeld) || s.leaseLeft() <= pause {
 			s.cancel(fmt.Errorf("%w: %w", ownership.ErrLeaseLost, err))
 		}
 	}
+}
+
+// leaseLeft is for how long the lease is surely this worker's.
+func (s *session) leaseLeft() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.o.Lease - time.Since(s.sent)
 }
 
 // takeLease renews the lease, with the pace of now; for no time it releases it.

@@ -1,6 +1,7 @@
 package rewrite_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -10,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/northstar-engines/realtime-registry/internal/docdb"
 	"github.com/northstar-engines/realtime-registry/internal/docdb/docdbtest"
 	"github.com/northstar-engines/realtime-registry/internal/governor"
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
@@ -132,6 +134,23 @@ func TestTheNamesOfALargeTenantAreWorkedOnInManyPlacesAtOnce(t *testing.T) {
 }
 
 // Wherever it is interrupted: what is done in any of the places is not done again.
+func TestATenantIsDoneThoughAPageTakesLongerThanACallMayTake(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.create(w.store, "t_a", ids(100)...)
+		w.move(w.store, "t_a", "t_b", "m")
+		slow := w.process(func(c *docdbtest.Call) error {
+			visit := c.Visit
+			c.Visit = func(d *docdb.Document) error {
+				time.Sleep(time.Second)
+				return cmp.Or(c.Context.Err(), visit(d))
+			}
+			return nil
+		})
+		require.NoError(t, w.worker(slow, func(o *rewrite.Options) { o.Page = 1000 }).RunPending(t.Context()))
+		require.Empty(t, w.wrong())
+	})
+}
+
 func TestWhatIsLeftInManyPlacesIsTakenUpWhereItWas(t *testing.T) {
 	for _, after := range []time.Duration{2100 * time.Millisecond, 4500 * time.Millisecond, 7 * time.Second} {
 		inBubble(t, func(t *testing.T, w *world) {
