@@ -13,6 +13,7 @@ import (
 // part in them. `make scale` runs them all; -suites names some.
 var scaleSuites = []scaleSuite{
 	{"scale-throttle", (*bench).scaleThrottle},
+	{"scale-rewriting", (*bench).scaleRewriting},
 	{"scale-ledger", (*bench).scaleLedger},
 }
 

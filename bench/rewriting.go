@@ -1,0 +1,263 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/northstar-engines/realtime-registry/internal/governor"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
+	"github.com/northstar-engines/realtime-registry/internal/rewrite"
+	"github.com/northstar-engines/realtime-registry/registry"
+	"github.com/northstar-engines/realtime-registry/registry/fsregistry"
+)
+
+const (
+	// The target: so many tenants, of so many documents on average.
+	migratedTenants   = 10_000
+	migratedDocuments = 300
+	migratedWithin    = time.Hour
+	// What is migrated here: so many tenants, of so many documents on average, at the
+	// foot of the ramp. An emulator has no indexes: it looks at each document of a
+	// collection for each query, so that what the queries of all jobs take grows with
+	// the square of the tenants.
+	migratedSome = 200
+	migratedHere = 10
+	migratedRate = "100"
+	// Tenants in registries of their own, that show what a document takes, and what a
+	// job does.
+	migratedLarge = 5_000
+	migratedMany  = 200
+	// What goes on meanwhile, each: checks and creations a second.
+	migratedOthers = 25
+	migratedQuiet  = 20 * time.Second
+	// No part of the suite is waited for any longer.
+	migratedPatience = 5 * time.Minute
+)
+
+// scaleRewriting is the rewriting's part of what must hold.
+func (b *bench) scaleRewriting(ctx context.Context) (scaled, error) {
+	m := &massMove{bench: b}
+	for _, part := range []func(context.Context) error{m.measureWorker, m.migrate} {
+		ctx, cancel := context.WithTimeoutCause(ctx, migratedPatience, fmt.Errorf("has not ended within %v", migratedPatience))
+		err := part(ctx)
+		cause := context.Cause(ctx)
+		cancel()
+		if err != nil {
+			return scaled{}, fmt.Errorf("rewriting: %w", errors.Join(err, cause))
+		}
+	}
+	return m.scaled(), nil
+}
+
+// massMove moves many tenants at once.
+type massMove struct {
+	*bench
+	documents     int
+	perDocument   time.Duration // of a large tenant, with the whole worker
+	perJob        time.Duration // beyond its documents
+	quiet, during others
+	took          time.Duration
+	lags          []time.Duration
+	read, written int64
+}
+
+// sizeOf is how many documents a tenant has: most have few, some have many times the
+// average, as with a Pareto distribution of exponent 1.5.
+func sizeOf(i, average int) int {
+	u := (float64(i) + 0.5) / migratedSome
+	return max(1, int(float64(average)/3*math.Pow(1-u, -1/1.5)))
+}
+
+func named(prefix string, n int) (tenants []string) {
+	for i := range n {
+		tenants = append(tenants, fmt.Sprintf("%s_%05d", prefix, i))
+	}
+	return tenants
+}
+
+func threadOf(tenant string, i int) ownership.Change {
+	id := fmt.Sprintf("%08x-%s-%d", rand.Uint32(), tenant, i) // ids are random
+	return ownership.Change{
+		Resource: registry.Resource{Kind: registry.Thread, ID: id},
+		Entry:    ownership.Entry{Type: ownership.Created, Tenant: tenant, Version: ownership.Version{Time: epoch, Source: source, ID: id}},
+	}
+}
+
+// created are the creations of n documents of a tenant.
+func created(tenant string, n int) (changes []ownership.Change) {
+	for j := range n {
+		changes = append(changes, threadOf(tenant, j))
+	}
+	return changes
+}
+
+// seeded opens a registry of its own that has documents.
+func (m *massMove) seeded(ctx context.Context, documents []ownership.Change) (*ledgerStage, *fsregistry.Store, error) {
+	stage, err := m.newLedgerStage()
+	if err != nil {
+		return nil, nil, err
+	}
+	store, err := stage.open(ctx)
+	if err != nil {
+		return nil, nil, errors.Join(err, stage.away.close())
+	}
+	for changes := range slices.Chunk(documents, 500) {
+		if _, no := applied(store.Apply(ctx, changes)); no > 0 {
+			return nil, nil, errors.Join(fmt.Errorf("%d of %d changes were not applied", no, len(changes)), store.Close(), stage.away.close())
+		}
+	}
+	return stage, store, nil
+}
+
+// moveAll moves tenants, as many at once as one commit takes.
+func moveAll(ctx context.Context, store *fsregistry.Store, tenants []string) error {
+	for some := range slices.Chunk(tenants, 500) {
+		var changes []ownership.Change
+		for _, t := range some {
+			changes = append(changes, ownership.Change{Entry: ownership.Entry{Type: ownership.Moved, From: t, To: "t_to",
+				Version: ownership.Version{Time: epoch.Add(time.Hour), Source: source, ID: "move-" + t}}})
+		}
+		if _, no := applied(store.Apply(ctx, changes)); no > 0 {
+			return fmt.Errorf("%d of %d moves were not applied", no, len(changes))
+		}
+	}
+	return nil
+}
+
+// work has a worker do all that is pending, and returns how long that took. What
+// failed for the moment, as calls do on a machine that others use, is tried again.
+func (m *massMove) work(ctx context.Context, store *fsregistry.Store, rate governor.Rate) (time.Duration, error) {
+	w, err := rewrite.New(store, rewrite.Options{Rate: rate})
+	if err != nil {
+		return 0, err
+	}
+	began := time.Now()
+	for {
+		err := w.RunPending(ctx)
+		took := time.Since(began)
+		if err == nil {
+			return took, nil
+		}
+		if ctx.Err() != nil {
+			return took, err
+		}
+		if errors.Is(err, ownership.ErrNoJob) { // none that may be done now
+			left, err := pending(ctx, store)
+			if left == 0 || err != nil {
+				return took, err
+			}
+		} else {
+			m.say("rewriting  after %v: %v", took.Round(time.Second), err)
+		}
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// pending counts the jobs that have not ended.
+func pending(ctx context.Context, store *fsregistry.Store) (n int, err error) {
+	moves, err := store.Moves(ctx)
+	for _, e := range moves {
+		if e.Rewriting.Pending() {
+			n++
+		}
+	}
+	return n, err
+}
+
+// measureWorker measures what one worker takes for a document, and for a job.
+func (m *massMove) measureWorker(ctx context.Context) error {
+	var took [2]time.Duration
+	for i, tenants := range [][]string{{"t_large"}, named("t_many", migratedMany)} {
+		var documents []ownership.Change
+		for _, t := range tenants {
+			documents = append(documents, created(t, [2]int{migratedLarge, 1}[i])...)
+		}
+		stage, store, err := m.seeded(ctx, documents)
+		if err != nil {
+			return err
+		}
+		if err = moveAll(ctx, store, tenants); err == nil {
+			time.Sleep(store.WriterHorizon() + time.Second) // the last pass need not wait
+			took[i], err = m.work(ctx, store, governor.Unlimited)
+		}
+		if err := errors.Join(err, store.Close(), stage.away.close()); err != nil {
+			return err
+		}
+	}
+	m.perDocument = took[0] / migratedLarge
+	m.perJob = max(0, took[1]/migratedMany-m.perDocument)
+	m.say("rewriting  a document takes a worker %v, a job %v", m.perDocument, m.perJob)
+	return nil
+}
+
+// migrate moves everybody, while others check and create.
+func (m *massMove) migrate(ctx context.Context) error {
+	tenants := named("t_mig", migratedSome)
+	var documents []ownership.Change
+	for i, t := range tenants {
+		documents = append(documents, created(t, sizeOf(i, migratedHere))...)
+	}
+	m.documents = len(documents)
+	stage, worker, err := m.seeded(ctx, documents)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = stage.away.close() }()
+	defer worker.Close()
+	if m.quiet, err = stage.others(ctx, func() bool { return false }); err != nil {
+		return err
+	}
+	rate, err := governor.Parse(migratedRate)
+	if err != nil {
+		return err
+	}
+	rand.Shuffle(len(tenants), func(i, j int) { tenants[i], tenants[j] = tenants[j], tenants[i] })
+	var working sync.WaitGroup
+	var workErr error
+	ended := make(chan struct{})
+	began := time.Now()
+	working.Go(func() {
+		defer close(ended)
+		if workErr = moveAll(ctx, worker, tenants); workErr == nil {
+			_, workErr = m.work(ctx, worker, rate)
+		}
+	})
+	m.during, err = stage.others(ctx, func() bool {
+		select {
+		case <-ended:
+			return false
+		default:
+			return true
+		}
+	})
+	working.Wait()
+	m.took = time.Since(began)
+	return errors.Join(err, workErr, m.inspect(ctx, worker))
+}
+
+// inspect learns from the ledger how long direct readers waited.
+func (m *massMove) inspect(ctx context.Context, store *fsregistry.Store) error {
+	moves, err := store.Moves(ctx)
+	if err != nil {
+		return err
+	}
+	for _, e := range moves {
+		r := e.Rewriting
+		if r.Pending() {
+			return fmt.Errorf("the job of %s has not ended", e.ID)
+		}
+		m.lags = append(m.lags, r.FinishedAt.Sub(r.CommittedAt))
+		m.read, m.written = m.read+r.Read, m.written+r.Written
+	}
+	slices.Sort(m.lags)
+	return nil
+}
