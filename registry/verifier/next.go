@@ -52,7 +52,7 @@ func (w *Watcher) news() (News, time.Duration) {
 	w.ageLocked(now)
 
 	most := w.v.maxStaleness
-	heartbeat := w.toldAt.Add(most * 19 / 40).Sub(now) // a little sooner than every MaxStaleness/2
+	heartbeat := w.toldAt.Add(most * 17 / 40).Sub(now) // sooner than every MaxStaleness/2, which the way to thousands of clients takes a part of
 	news := News{At: now}
 	wait := heartbeat
 	if len(w.lost) > 0 {
