@@ -127,10 +127,24 @@ var table = []mutant{
 		Old:  "number(moveRetracted, flag(m.Retracted))",
 		New:  "number(moveRetracted, flag(m.RetractionOnly))",
 	}),
-	simulated("a snapshot takes the place of the one that its writer has seen", "registry", "3900", mutants.Edit{
+	simulated("a snapshot takes the place of the one that its writer has seen", "registry", "6800", mutants.Edit{
 		File: "internal/regstore/snapshotwrite.go",
 		Old:  "If:    docdb.Condition{Updated: lease},",
 		New:  "If:    docdb.Condition{},",
+	}),
+	measured("chunks of later snapshots are left alone", "./internal/regstore", "TestAWriterThatWasHeldUpLeavesChunksOfLaterSnapshots", mutants.Edit{
+		File: "internal/regstore/snapshotwrite.go",
+		Old:  "chunkPrefix+x.name), // less than its own\n",
+		New:  "chunkPrefix+\"~\"),\n",
+	}, mutants.Edit{
+		File: "internal/regstore/snapshotwrite.go",
+		Old:  "old = append(old, docdb.Write{Name: d.Name, Delete: true})\n",
+		New:  "if own := s.chunkName(x.name, 0); d.Name[:len(own)-7] != own[:len(own)-7] {\n\t\t\told = append(old, docdb.Write{Name: d.Name, Delete: true})\n\t\t}\n",
+	}),
+	measured("another snapshot is due if one cannot be used", "./internal/regstore", "TestASnapshotThatCannotBeReadIsPassedOver", mutants.Edit{
+		File: "internal/regstore/snapshotlease.go",
+		Old:  "if broken == nil && position",
+		New:  "if position",
 	}),
 	simulated("a window is as it is stored (1)", "throttle", "1", mutants.Edit{
 		File: "internal/limits/window.go",
