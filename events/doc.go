@@ -37,11 +37,12 @@
 //   - malformed: the data of a binary event is not JSON
 //   - schema: the data is missing, or does not fit the schema of the type
 //
-// What the registry does not use costs nobody an event. An optional attribute
-// (subject, dataschema, traceparent) that is empty or null is absent, and so is
-// one that is no text, is too long, or occurs in two cases; extension attributes
-// are not looked at. Neither is datacontenttype: the data is JSON, whatever it is
-// called. Numbers may have any size. A byte order mark before JSON is ignored.
+// No event is refused for something that the registry does not use. An optional
+// attribute (subject, dataschema, traceparent) that is empty or null counts as
+// absent, and so does one that is not a string, is too long, or occurs in two
+// spellings that differ in case. Extension attributes and datacontenttype are
+// ignored: the data is JSON, whatever it is called. Numbers may have any size. A
+// byte order mark before JSON is ignored.
 //
 // Times are RFC 3339 and kept to the nanosecond; what is finer is cut off. A leap
 // second (23:59:60 UTC at the end of June or December) is the second after it;

@@ -1,9 +1,9 @@
 // Package handlers says what an event means: Changes turns it into changes of
-// the registry, and Reduce turns what became of those changes into one result
+// the registry, and Reduce turns the outcomes of those changes into one result
 // for the message that carried the event.
 //
-// Both are pure: they know neither Pub/Sub, nor a store, nor the clock. Which
-// result acks a message and which does not is decided in internal/consumer.
+// Both are pure: they know neither Pub/Sub, nor a store, nor the clock. Package
+// internal/consumer decides which results ack a message.
 package handlers
 
 import (

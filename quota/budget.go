@@ -81,19 +81,19 @@ func (b *budget) admit(now instant) error {
 		b.spared = true
 		b.logger.WarnContext(context.Background(), "throttle's store fails; it is asked rarely until it answers", "error", b.last)
 	}
-	return b.refused()
+	return b.refusalLocked()
 }
 
 // refusal is why a request fails without a try.
 func (b *budget) refusal() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.refused()
+	return b.refusalLocked()
 }
 
-// refused is refusal with the lock held. Of a store that fails for some keys
+// refusalLocked is refusal, with mu held. Of a store that fails for some keys
 // alone, the last failure may be forgotten.
-func (b *budget) refused() error {
+func (b *budget) refusalLocked() error {
 	if b.last == nil {
 		return fmt.Errorf("%w: %w", ErrUnavailable, errSpared)
 	}

@@ -46,10 +46,10 @@ func (l *Limiter) succeedLocked(s *shard, e *entry, c *course, made call) {
 	}
 }
 
-// missLocked counts a call that was not carried out, and returns how long to wait
+// failLocked counts a call that was not carried out, and returns how long to wait
 // before the next try. enough: the requests have waited for three tries, or, if
 // others were always quicker, as long as three tries may take.
-func (l *Limiter) missLocked(s *shard, e *entry, c *course, made call, err error) (pause time.Duration, enough bool) {
+func (l *Limiter) failLocked(s *shard, e *entry, c *course, made call, err error) (pause time.Duration, enough bool) {
 	now := l.clock()
 	if c.failures+c.races == 0 {
 		c.since = now

@@ -28,20 +28,20 @@
 //     is meant to last for a second, and is at most a quarter of what is unspent.
 //  5. Idle blocks, and all at Close, are released (background.go, close.go).
 //
-// A window that several processes take of is written by all of them together four
-// times a second at most: its document says how many they are, and what was put
-// aside in parts, which are documents of their own (sharing.go, shared.go, part.go).
+// If several processes use a window, they write it together four times a second at
+// most: its document says how many they are, and what was set aside in parts, which
+// are documents of their own (sharing.go, shared.go, part.go).
 //
 // # Guarantees
 //
-// In no window do all processes together admit more than the limit, whatever is
-// killed at any point, whichever answers are lost, and however far the clocks of
-// the machines are apart: windows begin and end by the store's clock, and a block
-// is spent only while its window cannot be over. The window that a unit was taken
-// from is in the Decision. A window keeps the length and the limit that it began
-// with; a changed policy holds from the next one.
+// In no window do all processes together admit more than the limit, whichever
+// processes are killed at any point, whichever answers are lost, and however far
+// apart the clocks of the machines are: windows begin and end by the store's clock,
+// and a block is spent only while its window cannot be over. The Decision has the
+// window that its units were taken from. A window keeps the length and the limit
+// that it began with; a changed policy applies from the next one.
 //
-// The bounds in the other direction:
+// In the other direction, these are the bounds:
 //
 //   - A block is at most max(1, unspent/4) units, or what one AllowN asks for. A
 //     refusal may be early by the blocks that other processes hold.
@@ -52,60 +52,58 @@
 //   - A refusal is remembered for a thirtieth of the window, and for a second at
 //     least, before the store is asked whether others have released units; for a
 //     quarter of the window if more than five processes share it.
-//   - If more than five processes share a window that cannot be parted, because it
-//     is small, a request may be refused while there are units: Decision.Contended,
-//     with a RetryAfter of two seconds at most. Nobody waits for others to write for
-//     longer than a second.
+//   - If more than five processes share a window that is too small for parts, a
+//     request may be refused while there are units: Decision.Contended, with a
+//     RetryAfter of two seconds at most. No request waits longer than a second for
+//     other processes to write.
 //
 // Exceptions, in which more than the limit may be admitted:
 //
 //   - Reset begins a window anew; blocks that are out may be spent on top.
 //   - While the Python service writes the same document, each of its writes may
 //     undo a reservation. See docs/throttle.md for the way through.
-//   - With Options.OnError Allow, what is let through while the store is down is
-//     not counted. The same holds for a policy that is a shadow, which never
-//     refuses.
+//   - With Options.OnError Allow, units that are admitted while the store is down
+//     are not counted. The same holds for a shadow policy, which never refuses.
 //   - A machine that is suspended stops its monotonic clock; a block may then be
 //     spent after its window has ended, still within that window's limit.
 //
 // # All actions together
 //
 // A policy whose action is TotalAction bounds all actions of a tenant together. A
-// request then takes its units of two windows, or of none (total.go); what is said
-// above holds for each of them, and a refusal may be early by the units of
-// requests under way. Options.ActionsClosed refuses actions that no policy names.
+// request then takes its units from two windows, or from neither (total.go). All of
+// the above holds for each of them, and a refusal may be early by the units of
+// requests in flight. Options.ActionsClosed refuses actions that no policy names.
 //
 // # What it costs
 //
 // One process writes the document of one busy tenant about once a second,
-// whatever the rate; while it learns the rate, and near the limit, where blocks
-// become small, some ten writes come in a row. A window costs one read more. A
+// whatever the rate. While it learns the rate, and near the limit, where blocks
+// become small, there are some ten writes in a row. A window costs one read more. A
 // tenant that asks once a minute costs one read and one write each time. Refused
 // tenants cost at most thirty reads a window. Memory is about 140 bytes for a
 // key; there is no goroutine and no timer per tenant.
 //
 // # Errors
 //
-// A refusal is no error: Decision.Allowed is false. ErrInvalid is the caller's
-// fault, answer 400. ErrUnavailable: the store did not answer before the caller's
-// deadline, nor in three tries of Options.Timeout each; answer 503, never 429. A
+// A refusal is not an error: Decision.Allowed is false. ErrInvalid is the caller's
+// fault: answer 400. ErrUnavailable: the store did not answer before the caller's
+// deadline, nor in three tries of Options.Timeout each: answer 503, never 429. A
 // tenant whose block is not used up, and one whose window is known to be full, do
 // not notice that the store is down.
 //
-// A try is a read and a write at most, and only a write that succeeds begins the
-// counting of tries, and the growing of pauses between them, anew. Losing a race
-// for a document is no failure: it is waited for with growing pauses, as long as
-// three tries may take.
+// A try is a read and a write at most. Only a successful write resets the count of
+// tries and the pauses between them. Losing a race for a document is not a failure:
+// the limiter retries with growing pauses, for as long as three tries may take.
 //
-// A store that fails is not stormed: a key whose tries fail may have 36 at once
+// A failing store is not stormed: a key whose tries fail may have 36 at once
 // and one a second, all keys of a limiter 64 at once and 16 a second, until a
-// write succeeds (budget.go). What is asked beyond that fails at once.
+// write succeeds (budget.go). Tries beyond that fail at once.
 //
 // # What it does not do
 //
 // It does not smooth: a whole limit may be spent at once at the end of one window
 // and again at the beginning of the next. It does not authenticate. It does not
-// take units back that were spent in vain.
+// refund units whose request failed later.
 //
 // # Telemetry
 //
@@ -113,8 +111,8 @@
 // "other":
 //
 //   - quota.decisions, by action and outcome: allowed, refused, refused_early
-//     (Decision.Contended), shadowed (let through by a shadow policy), failed_open
-//     (let through while the store was down), unavailable, abandoned (the caller
+//     (Decision.Contended), shadowed (admitted by a shadow policy), failed_open
+//     (admitted while the store was down), unavailable, abandoned (the caller
 //     had gone), invalid
 //   - quota.store.duration, seconds, by operation (load, reserve, release) and
 //     outcome (ok, conflict, error): its count is the calls of the store
@@ -127,10 +125,10 @@
 //     happen, else 0
 //   - quota.policies.refused: policy files and documents that were bad
 //
-// A request that waits for the store has a span "quota.wait". Refused policies
-// are logged, and tenants with many actions. A Watch that cannot be opened is
-// logged once, and so is a store that fails so often that it is spared; the
-// recovery of each is, too.
+// A request that waits for the store has a span "quota.wait". Refused policies and
+// tenants with many actions are logged. A Watch that cannot be opened is logged
+// once, and so is a store that fails so often that it is spared, and the recovery
+// of each.
 //
 // The words are in docs/glossary.md.
 package quota

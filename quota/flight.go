@@ -82,7 +82,7 @@ func (l *Limiter) fly(s *shard, e *entry, f *flight) {
 			f.failing = false
 			continue
 		}
-		pause, enough := l.missLocked(s, e, &c, next, answer.err)
+		pause, enough := l.failLocked(s, e, &c, next, answer.err)
 		f.failing = !errors.Is(answer.err, limits.ErrConflict)
 		if enough {
 			f.failLocked(fmt.Errorf("reserve %s: %w", key, notInTime(answer.err)))

@@ -9,8 +9,8 @@
 //   - What was claimed, and answered yes, is not undone by any creation, nor by
 //     an older move of a whole tenant.
 //   - Of two creations of one id the one with the earlier time counts, whichever
-//     arrives first. So a later creation takes nothing; against an earlier one
-//     only a claim helps.
+//     arrives first. So a later creation takes nothing; only a claim protects
+//     against an earlier one.
 //   - A source and an id name one event. If a second event with the same name says
 //     something else, it is refused as a conflict, or takes the place of the first,
 //     which is logged and counted. It is never taken for a repetition.

@@ -1,8 +1,8 @@
 // Package schemas is the published contract of the events' data: one JSON
 // Schema (2020-12) for each type, named by the type, and an AsyncAPI 3.0
 // document of the channels and messages that carry them. The files are embedded
-// in the binary, and the same files are enforced on every event: what they say
-// is what the registry does.
+// in the binary, and the same files are enforced on every event: the registry does
+// what they say.
 //
 // It guarantees that Validate accepts exactly the data that design §2 allows.
 // Three rules cannot be said in JSON Schema, and relations.go checks them: a move's

@@ -175,7 +175,7 @@ func TestWhatIsDoneToLettersIsSaidFirstAndOnlyThenDone(t *testing.T) {
 	s.await("emulator at " + l.project.PubSubHost + ": publish this dead letter again?")
 	s.keys("yes\n")
 	s.exits(exitDone)
-	require.Contains(t, s.text(), "1 dead letters published again")
+	require.Contains(t, s.text(), "1 dead letter published again")
 	require.Equal(t, map[string]bool{"e1": true}, l.delivered())
 
 	s = onTerminal(t, l.project.Environ(), "dead-letters", "purge", "--reason", "malformed")

@@ -86,18 +86,18 @@ func (in *invocation) redrive(ctx context.Context, client *pubsub.Client, which 
 			printing = errors.Join(printing, out.Encode(newFate(l, topic, left, dry)))
 		}
 	}
-	what := "dead letters published again"
+	done := "published again"
 	if dry {
-		what = "dead letters would be published again"
+		done = "would be published again"
 	}
-	progress := newProgress(in.Stderr, what)
+	progress := newProgress(in.Stderr, "dead letter", done)
 	options.Progress = func(r pubsubadmin.RedriveReport) { progress.at(r.Total, 0, -1) }
 	report, err := pubsubadmin.Redrive(ctx, client, in.Config.DeadLetterTopic, options)
 	if !dry {
 		progress.end(report.Total)
 	} else {
 		progress.clear()
-		fmt.Fprintf(in.Stderr, "%d %s\n", report.Total, what)
+		fmt.Fprintln(in.Stderr, progress.counted(report.Total))
 		if !lines {
 			printing = printSorts(in.Stderr, report.Tally)
 		}

@@ -32,7 +32,7 @@ func (in *invocation) dryRun(ctx context.Context, store registryStore, files *ar
 	options := in.replayOptions()
 	options.Rate = governor.Unlimited // it reads only
 	options.Refused = note.write
-	progress := newProgress(in.Stderr, "lines looked at")
+	progress := newProgress(in.Stderr, "line", "looked at")
 	note.progress = progress
 	options.Progress = func(c replay.Counts) {
 		read, total := files.Position()

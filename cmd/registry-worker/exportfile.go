@@ -27,12 +27,11 @@ type exportSource interface {
 // whole minute timestamp within the past 7 days" (RunQueryRequest.read_time,
 // google/firestore/v1/firestore.proto).
 const (
-	readable            = time.Hour
-	readableByRecovery  = 7 * 24 * time.Hour
-	countPatience       = 10 * time.Second
-	documentsPerSecond  = 50_000 // of all readers; said as what it is, a guess
-	partsSuffix         = ".parts"
-	exportProgressUnits = "documents"
+	readable           = time.Hour
+	readableByRecovery = 7 * 24 * time.Hour
+	countPatience      = 10 * time.Second
+	documentsPerSecond = 50_000 // of all readers; said as what it is, a guess
+	partsSuffix        = ".parts"
 )
 
 // exportFile writes an export to a file, from ranges that are read side by side.
@@ -48,7 +47,7 @@ func exportFile(ctx context.Context, in *invocation, source exportSource, f form
 		return err
 	}
 	e.lasts = lasts
-	bar := newProgress(in.Stderr, exportProgressUnits)
+	bar := newProgress(in.Stderr, "document", "")
 	from := in.firestoreTarget()
 	result, err := export.Run(ctx, source, export.Options{
 		Dir:      e.dir,

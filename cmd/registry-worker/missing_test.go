@@ -118,9 +118,9 @@ func TestPublishNeedsTheTopicsOfItsEventsAlone(t *testing.T) {
 	_, err = client.TopicAdminClient.CreateTopic(t.Context(), &pubsubpb.Topic{Name: client.Publisher("nexus-thread-created").String()})
 	require.NoError(t, err)
 	thread := created("1", "2024-01-01T00:00:00Z", "t_ada", "th_1")
-	require.Contains(t, c.run(exitDone, "publish", write(t, thread)).Stderr.String(), "1 events published")
+	require.Contains(t, c.run(exitDone, "publish", write(t, thread)).Stderr.String(), "1 event published")
 	stopped := c.run(exitFault, "publish", write(t, thread, tenantMoved("2", "2024-01-01T00:00:00Z", "t_ada", "t_bob"), thread)).Stderr.String()
-	require.Contains(t, stopped, "1 events published")
+	require.Contains(t, stopped, "1 event published")
 	require.Contains(t, stopped, "events.ndjson:2: project "+c.project.ID+" has no topic projects/"+c.project.ID+"/topics/nexus-tenant-moved")
 }
 

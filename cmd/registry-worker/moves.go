@@ -19,7 +19,7 @@ import (
 var movesCommand = command{
 	Name:    "moves",
 	Summary: "moves of tenants: plan, start, verify, list, take back, resume",
-	Details: "A move of everything that a tenant owns is one write, whoever publishes its event;\n" +
+	Details: "A move of everything that a tenant owns is one write, no matter who publishes its event;\n" +
 		"moves start makes it, or one of some resources, and keeps who did it and why. plan\n" +
 		"says before what it would do, verify says after what it did, retract takes it back.",
 	Examples: []string{

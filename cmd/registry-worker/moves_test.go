@@ -377,7 +377,7 @@ func TestDeadLettersAreListedAndPublishedAgain(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(c.run(exitDone, "dead-letters", "list", "--json").Stdout.String()), &letter))
 	require.Equal(t, "conflict", letter["reason"])
 	require.Equal(t, "2", letter["event_id"], "it was published as a line of a file, not in attributes")
-	require.Contains(t, c.run(exitDone, "dead-letters", "redrive", "--yes").Stderr.String(), "1 dead letters published again")
+	require.Contains(t, c.run(exitDone, "dead-letters", "redrive", "--yes").Stderr.String(), "1 dead letter published again")
 	require.Eventually(t, func() bool { return dead() == 2 }, 30*time.Second, 20*time.Millisecond, "refused again")
 }
 

@@ -177,7 +177,7 @@ func (s *start) make(ctx context.Context) error {
 		fmt.Fprintf(s.Stderr, "if this is interrupted, the same call with --id %s goes on\n", shellQuote(id.ID))
 	}
 	var refused []error
-	progress := newProgress(s.Stderr, "events of the move applied")
+	progress := newProgress(s.Stderr, "event", "of the move applied")
 	counts, err := s.apply(ctx, replay.Options{
 		Rate: s.Config.Rate, MaxClockSkew: clockSkew,
 		Refused: func(r replay.Refusal) error {

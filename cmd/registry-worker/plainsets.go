@@ -70,7 +70,7 @@ func countPlainSets(ctx context.Context, in *invocation) error {
 		return in.explainFirestore(err)
 	}
 	var found plainSets
-	progress := newProgress(in.Stderr, "documents")
+	progress := newProgress(in.Stderr, "document", "")
 	err = store.Export(ctx, func(r ownership.Record, _ *ownership.Ledger) error {
 		found.see(r)
 		progress.at(found.looked, int64(found.looked), int64(found.looked))

@@ -69,7 +69,7 @@ func runMovesPlan(ctx context.Context, in *invocation) error {
 }
 
 func (in *invocation) planner(store registryStore) rewrite.Planner {
-	progress := newProgress(in.Stderr, "documents read")
+	progress := newProgress(in.Stderr, "document", "read")
 	return rewrite.Planner{Store: store, Rate: in.Config.Rate, Sample: sampleSize, Progress: func(read, total int64) {
 		progress.at(int(read), read, total)
 		if read >= total {

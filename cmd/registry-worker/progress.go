@@ -13,7 +13,8 @@ import (
 // place; elsewhere a plain line now and then. One goroutine may use it.
 type progress struct {
 	out      io.Writer
-	what     string // what is counted: "events"
+	one      string // what is counted, in the singular: "event"
+	done     string // what is done with it, or empty: "published"
 	terminal bool
 	began    time.Time
 	told     time.Time
@@ -26,8 +27,8 @@ const (
 	barWidth    = 30
 )
 
-func newProgress(out io.Writer, what string) *progress {
-	return &progress{out: out, what: what, terminal: telemetry.IsTerminal(out), began: time.Now(), now: time.Now}
+func newProgress(out io.Writer, one, done string) *progress {
+	return &progress{out: out, one: one, done: done, terminal: telemetry.IsTerminal(out), began: time.Now(), now: time.Now}
 }
 
 // at tells that count are done, with read of total bytes; total is negative
@@ -64,20 +65,25 @@ func (p *progress) end(count int) {
 	p.clear()
 	took := p.now().Sub(p.began)
 	if count == 0 {
-		fmt.Fprintf(p.out, "0 %s\n", p.what)
+		fmt.Fprintln(p.out, p.counted(0))
 		return
 	}
-	fmt.Fprintf(p.out, "%d %s in %s, %s\n", count, p.what, took.Round(time.Millisecond), rate(count, took))
+	fmt.Fprintf(p.out, "%s in %s, %s\n", p.counted(count), took.Round(time.Millisecond), rate(count, took))
 }
 
 func (p *progress) text(now time.Time, count int, read, total int64) string {
 	took := now.Sub(p.began)
-	text := fmt.Sprintf(" %d %s, %s", count, p.what, rate(count, took))
+	text := fmt.Sprintf(" %s, %s", p.counted(count), rate(count, took))
 	if total <= 0 || read <= 0 {
 		return text
 	}
 	left := time.Duration(float64(took) * float64(total-read) / float64(read))
 	return fmt.Sprintf(" %3d%%%s, %s left", 100*read/total, text, max(left, 0).Round(time.Second))
+}
+
+// counted is count with its unit: "1 event published".
+func (p *progress) counted(count int) string {
+	return strings.TrimSpace(counted(count, p.one, p.one+"s") + " " + p.done)
 }
 
 func rate(count int, took time.Duration) string {

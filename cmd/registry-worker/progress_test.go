@@ -12,7 +12,7 @@ import (
 func watched(terminal bool) (p *progress, out *bytes.Buffer, pass func(time.Duration)) {
 	out = &bytes.Buffer{}
 	now := noon
-	p = newProgress(out, "events published")
+	p = newProgress(out, "event", "published")
 	p.terminal, p.began, p.now = terminal, now, func() time.Time { return now }
 	return p, out, func(d time.Duration) { now = now.Add(d) }
 }
@@ -58,4 +58,8 @@ func TestTheEndTellsTheTotal(t *testing.T) {
 	p, out, _ = watched(false)
 	p.end(0)
 	require.Equal(t, "0 events published\n", out.String())
+	p, out, pass = watched(false)
+	pass(time.Second)
+	p.end(1)
+	require.Equal(t, "1 event published in 1s, 1/s\n", out.String())
 }

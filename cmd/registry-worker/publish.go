@@ -85,7 +85,7 @@ func eventTopics() []string {
 func (in *invocation) publish(ctx context.Context, client *pubsub.Client, files *archive.Reader, missing []string) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	p := &publication{invocation: in, files: files, missing: missing, progress: newProgress(in.Stderr, "events published"), stop: stop}
+	p := &publication{invocation: in, files: files, missing: missing, progress: newProgress(in.Stderr, "event", "published"), stop: stop}
 	publisher := pubsubadmin.NewPublisher(client)
 	err := p.read(ctx, publisher)
 	publisher.Close() // every event is confirmed now, or has failed

@@ -190,7 +190,7 @@ func (in *invocation) replay(ctx context.Context, store ownership.Store, files *
 	if checkpoint != nil {
 		options.Save = func(c replay.Checkpoint) error { return errors.Join(note.save(), checkpoint.Save(c)) }
 	}
-	progress := newProgress(in.Stderr, "lines replayed")
+	progress := newProgress(in.Stderr, "line", "replayed")
 	note.progress = progress
 	displaced := 0
 	options.Displaced = func(d replay.Displaced) error {

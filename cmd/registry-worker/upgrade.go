@@ -73,7 +73,7 @@ func runUpgrade(ctx context.Context, in *invocation) error {
 	if err := in.confirm(ctx, target, "every process of commit 1571751 is stopped: bring this registry over?"); err != nil {
 		return err
 	}
-	progress := newProgress(in.Stderr, "documents")
+	progress := newProgress(in.Stderr, "document", "")
 	did, err := fsregistry.Upgrade(ctx, in.firestoreOptions(), fsregistry.UpgradeOptions{
 		Rate: in.Config.Rate,
 		Tell: func(text string) {

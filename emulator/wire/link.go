@@ -51,7 +51,7 @@ func (l *Link) Delay(d time.Duration) { l.set(func(s *linkState) { s.delay = d }
 func (l *Link) Cut() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.reset()
+	l.resetLocked()
 }
 
 // Refuse resets all connections, and every new one, until Restore.
@@ -77,8 +77,8 @@ func (l *Link) Restore() { l.set(func(s *linkState) { *s = linkState{} }) }
 func (l *Link) Close() error {
 	l.mu.Lock()
 	l.closed = true
-	l.reset()
-	l.signal()
+	l.resetLocked()
+	l.signalLocked()
 	l.mu.Unlock()
 	err := l.listener.Close()
 	l.running.Wait()
@@ -89,17 +89,17 @@ func (l *Link) set(change func(*linkState)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	change(&l.state)
-	l.signal()
+	l.signalLocked()
 }
 
-// signal needs mu.
-func (l *Link) signal() {
+// signalLocked wakes all who wait for a change of the state.
+func (l *Link) signalLocked() {
 	close(l.change)
 	l.change = make(chan struct{})
 }
 
-// reset needs mu.
-func (l *Link) reset() {
+// resetLocked ends all connections with a reset.
+func (l *Link) resetLocked() {
 	for p := range l.pairs {
 		p.end(reset)
 	}

@@ -2,15 +2,15 @@
 // CloudEvent a line, plain or gzipped (design §2).
 //
 // A Reader walks several files as one archive and says of each line where it
-// stands; what a line holds is for archived.Decode. A line that is too long
-// is a refusal of that line, and the Reader goes on behind it. A file that
-// cannot be read to its end, a gzip stream that was cut among them, is an error
-// that ends the walk: an archive is never taken to be shorter than it is.
+// stands; archived.Decode says what it holds. A line that is too long is refused,
+// and the Reader goes on after it. If a file cannot be read to its end, for example
+// a gzip stream that was cut off, the walk ends with an error: an archive is never
+// taken to be shorter than it is.
 //
 // What `export --events` writes begins with a line that says where and when, and
 // ends with one that counts the events and has their hash (Writer.Begin and End).
-// The Reader checks both and yields neither; an archive that was cut or changed is
-// an error at its end. Without them nobody knows whether a file was cut
+// The Reader checks both and yields neither; an archive that was cut off or changed
+// is an error at its end. Without them there is no telling whether a file was cut
 // between two lines.
 //
 // It emits no telemetry. Position is for progress bars.

@@ -15,7 +15,7 @@
 //
 // # What it costs
 //
-// Samples are taken while at least one page is open and not paused, whoever looks: a
+// Samples are taken while at least one page is open and not paused, for all viewers: a
 // page that is hidden or paused closes its stream. A sample has the metrics of each
 // process, of which registry.store.up may cost a read of the store, and every
 // PendingEvery the moves whose rewriting has not ended.

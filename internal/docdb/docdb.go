@@ -1,19 +1,19 @@
 // Package docdb is a document database with preconditions, as far as the
-// registry and the throttle need one. Both are written once over it. Package
+// registry and the throttle need one. Both are written once, on top of it. Package
 // firestoredb is Google Cloud Firestore, package memdb is this process's memory,
 // and package docdbtest is the suite that both pass.
 //
-// Values are Firestore's own, so that what is stored goes to the wire as it was
-// made. Times are those of the database, to the microsecond: nothing here asks
-// this process's clock.
+// Values are Firestore's own types, so that they go to the wire without conversion.
+// Times are those of the database, to the microsecond: nothing here reads this
+// process's clock.
 //
 // # Errors
 //
-// Errors have a gRPC status, which status.Code finds. LostRace reports of a write
-// that nothing was written, since a document was not what it should be. After
-// InvalidArgument nothing was written either. After any other error of a write it
-// is not known whether it happened. Nothing is repeated here: a write that is
-// repeated meets itself, so whether to repeat is decided after reading.
+// Errors have a gRPC status, which status.Code finds. LostRace reports whether a
+// write failed because a document was not what its precondition said; then nothing
+// was written. After InvalidArgument nothing was written either. After any other
+// error of a write it is not known whether it happened. Nothing is retried here: a
+// repeated write may meet itself, so the caller reads before it decides.
 package docdb
 
 import (

@@ -5,10 +5,10 @@
 //
 // A resource's History is the set of events that touched it; its owner is a fold
 // over that set and the Ledger, which holds the moves of everything that a tenant
-// owns (design §4). Union of sets commutes, associates and is idempotent, so any
-// order, any duplication and any number of writers end in the same owners. A
-// Store keeps histories and the ledger: package regstore, over a
-// document database, under the suite in package storetest.
+// owns (design §4). Set union is commutative, associative and idempotent, so any
+// order, any duplication and any number of writers end with the same owners. A
+// Store keeps histories and the ledger: package regstore does, over a document
+// database; package storetest is its suite.
 //
 // This package is pure: it knows neither a product nor a clock.
 //

@@ -6,31 +6,31 @@
 //
 //	realtime_registry/{kind}__{id}     tenant_id, path, history, ledger (design §3, §4)
 //	realtime_registry_ledger/{hash}    one move of everything that a tenant owns
-//	realtime_registry_ledger/head      the ledger's position, raised by every change to it, and who may take part
+//	realtime_registry_ledger/head      the ledger's position, raised by every change to it, and which releases may take part
 //	realtime_registry_ledger/fence     keeps commit 1571751 out
-//	realtime_registry_ledger/rewriting who rewrites documents now
-//	realtime_registry_ledger/snapshot  what the ledger was at one position, in documents snapshot.*, for those that start
+//	realtime_registry_ledger/rewriting the lease of the worker that rewrites documents
+//	realtime_registry_ledger/snapshot  the ledger as of one position, in documents snapshot.*, for processes that start
 //	realtime_registry_feed/{random}    the resources whose history one commit changed; expires by TTL policy
 //
-// Outsiders read tenant_id of the first; all else is ours. Every document says the
-// least format that a reader needs (ownership.Format). What is of a later one, or
-// cannot be read, is left alone; writes name the fields that are ours, and leave
-// others alone too.
+// Programs outside read tenant_id of the first; everything else is ours. Every
+// document says the least format that a reader needs (ownership.Format). A document
+// of a later format, or one that cannot be read, is left alone. Writes name our own
+// fields, and leave others alone.
 //
 // # Costs
 //
 // A create for a resource not seen yet is one write and no read; a duplicate
-// among duplicates is one read and no write. Which of the two a batch is going to
-// be is guessed, from what this process wrote lately and from how the last batch
-// went: a wrong guess costs a read, or a failed create (billed as a write), and
+// among duplicates is one read and no write. The store guesses which of the two a
+// batch will be, from what this process wrote lately and from how the last batch
+// went. A wrong guess costs a read, or a failed create (billed as a write), and
 // never correctness. Every LedgerStaleness of activity adds one read.
 //
 // # Errors
 //
-// Whatever the database says other than an answer wraps registry.ErrUnavailable.
-// If the answer to a commit was lost, the document is read again (design §4, "A
-// lost answer"). A lost race for a document is run again. Nothing else is retried
-// here: the caller decides how long to go on.
+// Every failure of the database wraps registry.ErrUnavailable. If the answer to a
+// commit was lost, the document is read again (design §4, "A lost answer"). A lost
+// race for a document is run again. Nothing else is retried here: the caller decides
+// how long to go on.
 package regstore
 
 import (

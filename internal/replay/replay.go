@@ -1,27 +1,25 @@
 // Package replay applies archives straight to the registry: through the same
 // decoding, handlers, applier and store as the worker, without Pub/Sub in between.
 //
-// Its batches are its own: they are cut by the count of lines, where the worker's
-// are cut by what comes when. So what becomes of a line depends on the archive and
-// on the registry, and not on how fast either is, and a dry run counts exactly what
-// the replay will.
+// It cuts its own batches, by the count of lines; the worker cuts them by time of
+// arrival too. So the outcome of a line depends on the archive and on the registry,
+// and not on how fast either is, and a dry run counts exactly what the replay will.
 //
 // Replaying is harmless however often: the registry is a set of events. The
-// order of lines does not matter, except for what it costs: an archive that has the
-// moves of whole tenants first, as `export --events` writes it, leaves nothing
-// to be rewritten.
+// order of lines matters only for the cost: if an archive has the moves of whole
+// tenants first, as `export --events` writes it, nothing is left to be rewritten.
 //
 // # What may go wrong
 //
-// A line that can never succeed is refused: given to Options.Refused, counted,
-// and left behind. So is one that was not asked for: retractions and plain sets of
-// an archive change who owns what by nobody's event, and want an option each. What
-// the store cannot do now is tried again for RetryFor; then the replay ends with
-// an error. A replay that ends early, by a kill too, goes on behind its
-// checkpoint: every line before the checkpoint is applied. That these lines are
-// still the same is proved by their hash, before any other line is applied.
+// A line that can never succeed is refused: it is given to Options.Refused, counted,
+// and skipped. So is a line that was not asked for: retractions and plain sets of an
+// archive change owners without a published event, and need an option each. A line
+// that the store cannot apply now is retried for RetryFor; then the replay ends with
+// an error. A replay that ended early, even by a kill, resumes after its checkpoint:
+// every line before that is applied. Their hash shows that these lines are still the
+// same, before any other line is applied.
 //
-// A dry run keeps what it would write in memory, on top of what it reads: each
+// A dry run keeps its would-be writes in memory, on top of what it reads: each
 // resource that the archive names is read once. It writes nothing.
 package replay
 

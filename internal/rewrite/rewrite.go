@@ -1,50 +1,49 @@
-// Package rewrite writes owners out into documents after moves of whole tenants,
-// for readers that know the documents and nothing of the ledger (design §4).
+// Package rewrite updates documents after moves of whole tenants, for readers that
+// know the documents and not the ledger (design §4).
 //
 // A move of a tenant is one write to the ledger, and verifiers see it at once.
-// Every change of the ledger, a retraction too, queues a job that brings the
-// tenant_id of the affected documents, and only of those, to what the fold says.
+// Every change of the ledger, including a retraction, queues a job that sets the
+// tenant_id of the affected documents, and only of those, to the owner by the fold.
 // Any number of workers may run: one at a time has the lease. It does many jobs at
 // once, in turns, so that a small one does not wait for large ones, and cuts a large
-// one into ranges of names. A worker that ends releases the lease; if it was killed
-// another takes the jobs up from the last progress that was stored, once the lease
-// has run out.
+// one into ranges of names. A worker that ends releases the lease. If it was killed,
+// another resumes its jobs from the last stored progress, once the lease has run out.
 //
 // # Guarantees
 //
 // When the last job has ended, every document's tenant_id is the owner by the
-// fold, and its path that of the fold, also if it was written while the job
-// ran by a process that did not know of the move. docs/moves.md says why. Two
-// workers that both think they have the lease do no harm but to each other's
-// progress: every write is conditional, and folds with a fresh ledger.
+// fold, and its path that of the fold, even if a process that did not know of the
+// move wrote it while the job ran. docs/moves.md says why. Two workers that both
+// think they have the lease only harm each other's progress: every write is
+// conditional, and folds with a fresh ledger.
 //
 // It does not promise how soon: by default it follows Firestore's ramp (package
-// internal/governor), and ten million documents take some 45 minutes. The governor is
-// for all jobs together, and a worker goes on where the last one's was. A job that
-// comes waits for a turn of each slot at most, whatever is under way; and the oldest
-// has each eighth turn, so that none waits for ever.
+// internal/governor), and ten million documents take some 45 minutes. One governor
+// bounds all jobs together, and a worker goes on where the last one's was. A new job
+// waits for at most a turn of each slot, whatever is under way, and the oldest job
+// gets each eighth turn, so that none waits for ever.
 //
 // # What is not understood
 //
 // Documents that this version does not understand (registry.ErrTooNew) are left
-// alone. A job that met any is not done: all other documents are rewritten, and
-// the job is left to a worker of a later release. This worker goes on with the
-// others, and tries it again after a minute, then after two, and so
-// on, at least once an hour.
+// alone. A job that met any is not done: it rewrites all other documents, and is
+// left to a worker of a later release. This worker goes on with the other jobs, and
+// tries this one again after a minute, then after two, and so on, at least once an
+// hour.
 //
 // # Failures
 //
-// A job that fails in any other way, a panic of this version too, is tried again
-// after 5 s, then 10 s, and so on, at least once an hour, by whichever worker comes;
-// the others go on. After 10 tries that came no further it is parked: `moves list`
-// says so, and `moves resume` has it tried again. So an outage parks nothing, unless
-// it lasts for about 45 minutes and the ledger can be written meanwhile.
+// A job that fails in any other way, including a panic, is tried again after 5 s,
+// then 10 s, and so on, at least once an hour, by whichever worker has the lease; the
+// others go on. After 10 tries without progress it is parked: `moves list` says so,
+// and `moves resume` has it tried again. So an outage parks nothing, unless it lasts
+// for about 45 minutes and the ledger can be written meanwhile.
 //
 // # Passes
 //
-// A job ends with a pass that begins when no writer can be left that does not
-// know of the change: Store.WriterHorizon after its commit. If all documents can
-// be done before that, a first pass serves readers sooner.
+// The last pass of a job begins when every writer must know of the change:
+// Store.WriterHorizon after its commit. If all documents can be done before that, a
+// first pass serves readers sooner.
 //
 // # Telemetry
 //
@@ -53,8 +52,8 @@
 //     too_new, panic, error, parked)
 //   - registry.rewriting.lag (histogram, seconds from the change's commit to the
 //     end of its job)
-//   - registry.rewriting.remaining (gauge, documents that the passes which this
-//     process is at have still to visit)
+//   - registry.rewriting.remaining (gauge, documents that this process's current
+//     passes have still to visit)
 //   - log lines at the beginning, at the end, and every 10 s in between
 package rewrite
 

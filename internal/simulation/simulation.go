@@ -1,31 +1,32 @@
-// Package simulation runs many processes in one, under a scheduler with a seed, and
-// holds what they do against rules that are written down independently. It is for
-// proofs. There are two worlds: workers, rewriters, an operator, create flows that
-// claim, and verifiers with their caches and watches, held against the fold in
-// internal/reference; and transports with their throttles, an operator who resets,
-// and policies that change, held against the windows as they are stored.
+// Package simulation runs many processes in one, under a seeded scheduler, and
+// checks what they do against rules that are written independently. It is for
+// proofs. There are two worlds. In one, workers, rewriters, an operator, create
+// flows that claim, and verifiers with their caches and watches are checked against
+// the fold in internal/reference. In the other, transports with their throttles, an
+// operator who resets, and policies that change are checked against the windows as
+// they are stored.
 //
 // The code that runs is what ships: the stores over a document database in memory
 // (internal/regstore, internal/quotastore, internal/docdb/memdb), packages rewrite,
 // verifier and quota, package handlers' reduction. Only the loop that takes and
-// settles messages is the simulation's. Each process has the database through a
-// gate, where each call stands before it is made, and each write again before its
-// answer is taken. The scheduler alone decides which one goes on, while everything
-// else stands still: it lets others go first, moves the clock, delivers messages
-// again, fails calls, loses answers after commits, holds calls up, stops whole
-// processes for an hour, and kills them, at any of these points; a process that
-// comes after a killed one knows nothing of it. What a killed process has not sent
-// by then is never made.
+// settles messages is the simulation's own. Each process reaches the database
+// through a gate. Every call stops there before it is made, and every write again
+// before its answer is delivered. The scheduler alone decides which process goes on,
+// while everything else stands still. At any of these points it may let others go
+// first, move the clock, deliver messages again, fail a call, lose an answer after a
+// commit, hold a call up, stop a whole process for an hour, or kill it. Calls that a
+// killed process has not sent by then are never made, and the process that replaces
+// it knows nothing of it.
 //
-// The clock is that of a testing/synctest bubble. The database's own is set apart
-// from it, and what a process writes by its own clock is set apart again, for each
-// process. All else that a process does with its clock is differences.
+// The clock is that of a testing/synctest bubble. The database's own clock is offset
+// from it, and so is the clock by which each process writes. Everything else that a
+// process does with its clock is differences.
 //
-// A Plan makes the run: the same plan, the same steps. Readers have chances of
-// their own, so that what they do changes nothing for the others. Two runs may
-// differ only in which of several timers of one moment, cases of one select, or
-// goroutines of one process comes first, and in when a throttle looks at a block
-// that lies idle, which is for a hash to say.
+// A Plan determines the run: the same plan makes the same steps. Readers draw random
+// numbers of their own, so that what they do changes nothing for the others. Two runs
+// may differ only in which of several timers of one moment, cases of one select, or
+// goroutines of one process comes first, and in when a throttle looks at an idle
+// block, which depends on a hash.
 package simulation
 
 import (

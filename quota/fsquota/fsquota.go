@@ -8,10 +8,9 @@
 //	rate_limit_policies/{any name}           a policy: tenant, action, limit, window, shadow; written by people
 //	rate_limit_resets/{tenant}__{action}     the last reset by an operator: generation, expires_at
 //
-// Every document but the policies says the least format that a reader needs. What
-// is of a later one is left alone (quota.ErrTooNew), counted by quota.too_new, and
-// told in the log; writes name the fields that are ours, and leave others alone
-// too.
+// Every document except the policies says the least format that a reader needs. A
+// document of a later format is left alone (quota.ErrTooNew), counted by
+// quota.too_new, and logged. Writes name our own fields, and leave others alone.
 //
 // TTL policies on expires_at of the first and the last keep the collections
 // small. Nothing here needs an index: exempt both collections from single-field
@@ -25,9 +24,8 @@
 //
 // # Errors
 //
-// All wrap quota.ErrUnavailable, except for a lost race. Nothing is repeated here,
-// neither by this package nor by the transport: a Save that is repeated would meet
-// itself.
+// All wrap quota.ErrUnavailable, except a lost race. Nothing is retried here,
+// neither by this package nor by the transport: a repeated Save would meet itself.
 package fsquota
 
 import (

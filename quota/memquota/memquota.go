@@ -1,6 +1,6 @@
 // Package memquota opens the throttle's windows in this process: for tests, and for
-// `dev` and `run --api` in one process. What runs over them is what runs over
-// Firestore. They are forgotten when the process ends.
+// `dev` and `run --api` in one process. The same code runs over them as over
+// Firestore. They are lost when the process ends.
 package memquota
 
 import (

@@ -11,9 +11,10 @@
 //	})
 //	mux.Handle("GET /v1/threads/{id}/events", connect(verified(stream)))
 //
-// It belongs before the verifier's middleware (verifierhttp.New): a client that
-// enumerates ids is refused before the registry is read. Connecting and resuming are actions of their own,
-// so that the wave of reconnects after a deployment does not lock people out.
+// It belongs before the verifier's middleware (verifierhttp.New), so that a client
+// that enumerates ids is refused before the registry is read. Connecting and
+// resuming are actions of their own, so that the wave of reconnects after a
+// deployment does not lock people out.
 //
 // # Answers
 //
@@ -23,17 +24,15 @@
 //	RateLimit-Policy: "stream_connect";q=100;w=60
 //	RateLimit: "stream_connect";r=57;t=12
 //
-// If a policy bounds all actions of the tenant together, they tell of the window
-// that refused, or of the one with less left: the tenant's has the name
-// "all-actions".
+// If a policy bounds all actions of the tenant together, they describe the window
+// that refused, or the one with less left: the tenant's has the name "all-actions".
 //
 // A refusal is 429 with a problem body and with Retry-After: when the window
-// ends, and at random up to a tenth of the window later, so that the refused do
-// not come back all at once. If more processes take of a window than its document
-// can be written by, a refusal may be early, and its Retry-After is two seconds at
-// most. 400: the tenant, the action or n is no such thing,
-// the query has something else in it, or the list of actions is closed and does
-// not have this one.
+// ends, and at random up to a tenth of the window later, so that refused clients do
+// not come back all at once. If too many processes share the window for its
+// document to be written by all, a refusal may be early, and its Retry-After is two
+// seconds at most. 400: the tenant, the action or n is invalid, the query has
+// another parameter, or the list of actions is closed and does not have this one.
 // 503: the store did not answer; it has a Retry-After too, and no RateLimit.
 //
 // A browser's EventSource gives up for good on each of these. So if a request

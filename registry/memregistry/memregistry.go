@@ -1,6 +1,6 @@
 // Package memregistry opens the registry in this process: for tests, and for `dev` and
-// `run --api` in one process. What runs over it is what runs over Firestore. It is
-// forgotten when the process ends.
+// `run --api` in one process. The same code runs over it as over Firestore. The
+// registry is lost when the process ends.
 package memregistry
 
 import (

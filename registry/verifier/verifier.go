@@ -9,9 +9,9 @@
 //
 // nil: the tenant owns the resource. Otherwise, by errors.Is:
 //
-//   - registry.ErrNotFound: it does not. Either nobody owns the resource or
-//     somebody else does; the error is the same value, after the same work, so
-//     that nobody learns which ids exist. Answer 404.
+//   - registry.ErrNotFound: it does not. Either the resource has no owner or
+//     another tenant owns it. The error is the same value, after the same work, so
+//     that no one learns which ids exist. Answer 404.
 //   - registry.ErrUnavailable: the store did not answer before the caller's
 //     deadline or Options.Timeout, or too many checks wait already. Nothing is
 //     known: do not let the tenant in, and do not tell it that the resource does
@@ -37,8 +37,8 @@
 // it was sent for.
 //
 // A refusal takes a whole number of steps of 10 ms, or until the caller's
-// deadline, so that its duration does not tell a missing resource from somebody
-// else's.
+// deadline, so that its duration does not distinguish a missing resource from
+// another tenant's.
 //
 // # What it does not do
 //

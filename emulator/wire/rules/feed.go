@@ -63,7 +63,7 @@ func (s *subscription) pullHeld(ctx context.Context, most int, deadline time.Dur
 	defer cancel()
 	for {
 		s.mu.Lock()
-		messages, begun := s.takeSome(most, deadline, nil)
+		messages, begun := s.takeSomeLocked(most, deadline, nil)
 		more := s.more
 		s.mu.Unlock()
 		if len(messages) > 0 {

@@ -20,7 +20,7 @@ func (s *subscription) hold(messages []*pubsubpb.ReceivedMessage, deadline time.
 	for _, m := range messages {
 		s.held = append(s.held, heldMessage{m, deadline, now})
 	}
-	s.signal()
+	s.signalLocked()
 }
 
 // giveBackUnlessSubscribed gives back what is held for nobody.
@@ -42,9 +42,9 @@ func (s *subscription) takeHeld() []heldMessage {
 	return held
 }
 
-// takeSome hands over what is held, to a stream as far as it has room, and returns
-// the ids of those whose lease has to begin anew at the emulator. It needs mu.
-func (s *subscription) takeSome(most int, deadline time.Duration, to *pullStream) (messages []*pubsubpb.ReceivedMessage, begun []string) {
+// takeSomeLocked hands over messages that are held, to a stream as far as it has
+// room, and returns the ids of those whose lease has to begin anew at the emulator.
+func (s *subscription) takeSomeLocked(most int, deadline time.Duration, to *pullStream) (messages []*pubsubpb.ReceivedMessage, begun []string) {
 	now := time.Now()
 	for len(s.held) > 0 && len(messages) < most && (to == nil || to.room()) {
 		h := s.held[0]
@@ -52,7 +52,7 @@ func (s *subscription) takeSome(most int, deadline time.Duration, to *pullStream
 		if h.deadline != deadline || now.Sub(h.since) > deadline/10 {
 			begun = append(begun, h.GetAckId())
 		}
-		s.leaseOne(h.ReceivedMessage, deadline, now, to)
+		s.leaseOneLocked(h.ReceivedMessage, deadline, now, to)
 		messages = append(messages, h.ReceivedMessage)
 	}
 	return messages, begun

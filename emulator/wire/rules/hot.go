@@ -71,7 +71,7 @@ func (d *hotDocuments) take(names []string, now time.Time) (wait time.Duration, 
 		return 0, nil
 	}
 	for i, name := range names {
-		h := d.heat(name, now)
+		h := d.heatLocked(name, now)
 		turn := time.Duration((h.spent + 1 - d.burst) / d.rate * float64(time.Second))
 		if turn > longestWait {
 			late = append(late, i)
@@ -100,35 +100,35 @@ func (d *hotDocuments) wrote(names []string, now time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, name := range names {
-		h := d.heat(name, now)
+		h := d.heatLocked(name, now)
 		h.add(now)
 		h.level++
 		h.hot = h.hot || h.level > WriteBurst
 	}
 }
 
-// heat needs mu.
-func (d *hotDocuments) heat(name string, now time.Time) *heat {
+// heatLocked returns how hot a document is at a time.
+func (d *hotDocuments) heatLocked(name string, now time.Time) *heat {
 	h := d.heats[name]
 	if h == nil {
-		d.sweep(now)
+		d.sweepLocked(now)
 		h = &heat{at: now}
 		d.heats[name] = h
 	}
-	d.cool(h, now)
+	d.coolLocked(h, now)
 	return h
 }
 
-func (d *hotDocuments) cool(h *heat, now time.Time) {
+func (d *hotDocuments) coolLocked(h *heat, now time.Time) {
 	passed := max(0, now.Sub(h.at).Seconds())
 	h.spent = max(0, h.spent-passed*d.rate)
 	h.level = max(0, h.level-passed*SustainedWrites)
 	h.at = now
 }
 
-// sweep forgets documents that were not written for a while, unless they belong
-// into the report. It needs mu.
-func (d *hotDocuments) sweep(now time.Time) {
+// sweepLocked forgets documents that were not written for a while, unless they
+// belong in the report.
+func (d *hotDocuments) sweepLocked(now time.Time) {
 	const few = 10_000
 	if d.heats == nil {
 		d.heats, d.sweepAt = map[string]*heat{}, few
@@ -137,7 +137,7 @@ func (d *hotDocuments) sweep(now time.Time) {
 		return
 	}
 	for name, h := range d.heats {
-		d.cool(h, now)
+		d.coolLocked(h, now)
 		if h.spent == 0 && h.level == 0 && !h.hot {
 			delete(d.heats, name)
 		}

@@ -47,8 +47,8 @@ func newSubscription(name string, subscriber pubsubpb.SubscriberClient) *subscri
 	}
 }
 
-// signal wakes all who wait. It needs mu.
-func (s *subscription) signal() {
+// signalLocked wakes all who wait.
+func (s *subscription) signalLocked() {
 	close(s.more)
 	s.more = make(chan struct{})
 }
@@ -90,12 +90,13 @@ func (s *subscription) lease(messages []*pubsubpb.ReceivedMessage, deadline time
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, m := range messages {
-		s.leaseOne(m, deadline, now, nil)
+		s.leaseOneLocked(m, deadline, now, nil)
 	}
 }
 
-// leaseOne needs mu.
-func (s *subscription) leaseOne(m *pubsubpb.ReceivedMessage, deadline time.Duration, now time.Time, stream *pullStream) {
+// leaseOneLocked begins the lease of a message that goes to a stream, or to a pull
+// if stream is nil.
+func (s *subscription) leaseOneLocked(m *pubsubpb.ReceivedMessage, deadline time.Duration, now time.Time, stream *pullStream) {
 	l := &lease{until: now.Add(deadline), stream: stream, bytes: messageSize(m.GetMessage())}
 	s.leases[m.GetAckId()] = l
 	if stream != nil {
@@ -126,7 +127,7 @@ func (s *subscription) acknowledge(ids []string, now time.Time) []string {
 		if late && !s.exactly {
 			return true
 		}
-		s.free(l)
+		s.freeLocked(l)
 		delete(s.leases, id)
 		return false
 	})
@@ -144,7 +145,7 @@ func (s *subscription) modify(ids []string, deadline time.Duration, now time.Tim
 		case l.over || now.After(l.until):
 			return true
 		case deadline == 0:
-			s.free(l)
+			s.freeLocked(l)
 			delete(s.leases, id)
 		default:
 			l.until = now.Add(deadline)
@@ -153,14 +154,14 @@ func (s *subscription) modify(ids []string, deadline time.Duration, now time.Tim
 	})
 }
 
-// free makes room in the stream that a message went to. It needs mu.
-func (s *subscription) free(l *lease) {
+// freeLocked makes room in the stream that a message went to.
+func (s *subscription) freeLocked(l *lease) {
 	if l.over || l.stream == nil {
 		return
 	}
 	l.stream.messages--
 	l.stream.bytes -= l.bytes
-	s.signal()
+	s.signalLocked()
 }
 
 // expire ends the leases whose deadline is over, and forgets those that ended
@@ -172,7 +173,7 @@ func (s *subscription) expire(now time.Time) {
 	for id, l := range s.leases {
 		switch {
 		case !l.over && now.After(l.until):
-			s.free(l)
+			s.freeLocked(l)
 			l.over = true
 		case now.After(l.until.Add(remembered)):
 			delete(s.leases, id)
@@ -187,7 +188,7 @@ func (s *subscription) forget() {
 	defer s.mu.Unlock()
 	s.deadline = 0
 	for id, l := range s.leases {
-		s.free(l)
+		s.freeLocked(l)
 		delete(s.leases, id)
 	}
 }

@@ -113,7 +113,7 @@ func (s *pullStream) answerPing() {
 	defer s.from.mu.Unlock()
 	if s.pings {
 		s.answers = append(s.answers, &pubsubpb.StreamingPullResponse{SubscriptionProperties: s.properties})
-		s.from.signal()
+		s.from.signalLocked()
 	}
 }
 
@@ -134,11 +134,11 @@ func (s *pullStream) receive() {
 		}
 		if confirms(m) {
 			s.answers = append(s.answers, m)
-			s.from.signal()
+			s.from.signalLocked()
 		}
 		if err != nil {
 			s.ended = err
-			s.from.signal()
+			s.from.signalLocked()
 		}
 		s.from.mu.Unlock()
 		if err != nil {
@@ -218,7 +218,7 @@ func (s *pullStream) next(m *pubsubpb.StreamingPullResponse) (some bool, begun [
 		s.answers = s.answers[1:]
 		return true, nil, nil
 	}
-	m.ReceivedMessages, begun = s.from.takeSome(mostAtOnce, s.deadline, s)
+	m.ReceivedMessages, begun = s.from.takeSomeLocked(mostAtOnce, s.deadline, s)
 	m.SubscriptionProperties = s.properties
 	return len(m.ReceivedMessages) > 0, begun, nil
 }
@@ -243,7 +243,7 @@ func (s *pullStream) leave() {
 	time.AfterFunc(patient, s.stop)
 	s.from.mu.Lock()
 	delete(s.from.streams, s)
-	s.from.signal()
+	s.from.signalLocked()
 	s.from.mu.Unlock()
 	s.from.giveBackUnlessSubscribed()
 	_ = s.CloseSend()

@@ -15,19 +15,19 @@
 // Otherwise nothing is upgraded or streamed, and the answer is
 // application/problem+json, the same as that of the HTTP API:
 //
-//   - 404, in constant bytes, whether nobody owns the resource or somebody else
-//     does;
+//   - 404, in constant bytes, whether the resource is missing or another tenant
+//     owns it;
 //   - 503, with Retry-After, if the store did not answer;
 //   - 400, if the tenant or the id breaks its pattern.
 //
-// A browser's EventSource gives up for good on each of them; it comes back by
-// itself only when a stream ends that had begun. So a request that accepts
-// text/event-stream is not answered 503: it gets 200, and the last event alone. Its
+// A browser's EventSource gives up for good on each of them; it reconnects by
+// itself only if a stream that had begun ends. So a request that accepts
+// text/event-stream is not answered 503: it gets 200, and only the last event. Its
 // field "retry" is three seconds and a random part of Options.ReturnOver, never
 // less than the Retry-After that others get. Options.PlainStatus is for clients
 // that look at the status.
 //
-// A resume is a request as any other, with Last-Event-ID or without, and is
+// A resume is a request like any other, with Last-Event-ID or without, and is
 // verified again.
 //
 // # Open streams
@@ -36,7 +36,7 @@
 // loss within the verifier's MaxStaleness of the change, usually within
 // milliseconds. At that moment the request's context ends, with the cause ErrLost;
 // from then on writes, flushes, reads of the request's body, deadlines and
-// hijacking fail with it, and nothing gets out that the handler writes or sets.
+// hijacking fail with it, and nothing that the handler writes or sets is sent.
 // Two seconds later at the latest the client has been told, or cannot be, and its
 // stream is closed, whatever handler and client do:
 //
@@ -70,7 +70,7 @@
 // handler returned long ago. It is also closed if reading or writing it fails, and
 // if the handler forgets it: when it is garbage-collected.
 //
-// While the change feed is not certified, nobody can tell of a loss. Then each open
+// While the change feed is not certified, a loss cannot be reported. Then each open
 // stream is verified by reading the store, at least every MaxStaleness. One that
 // gets no answer for Options.Patience ends with ErrUncertain: ReasonUncertain
 // ("registry_unavailable"), in a WebSocket code 1013. With a verifier whose
@@ -78,13 +78,13 @@
 // its resource is read once in that time. If the Verifier is no Watcher, open
 // streams are left alone.
 //
-// Put it after what authenticates (it trusts Options.Tenant) and after what
-// answers CORS preflights, which carry no credentials.
+// Put it after the middleware that authenticates (it trusts Options.Tenant) and
+// after the one that answers CORS preflights, which carry no credentials.
 //
 // # Cut-over
 //
-// With ReportOnly every request passes, and what would have been refused is
-// reported: for the days between switching the middleware on and trusting the
+// With ReportOnly every request passes, and those that would have been refused are
+// reported. It is for the days between switching the middleware on and trusting the
 // registry to be complete. It protects nothing. A request still waits for its
 // check, at most the Timeout and the MissGrace of the verifier.
 //
@@ -93,8 +93,9 @@
 // The verifier's own; the counter registry.middleware.streams.ended (open streams
 // that were ended), by reason (ownership_lost, registry_unavailable); and with
 // ReportOnly the counter registry.middleware.report_only (requests that passed and
-// would not have), by outcome (refused, invalid, unavailable), and a log line each,
-// ten a second at most; what was held back is counted in the next line.
+// would otherwise have been refused), by outcome (refused, invalid, unavailable),
+// and a log line each, ten a second at most; the next line says how many were left
+// out.
 package verifierhttp
 
 import (
