@@ -58,6 +58,8 @@ type invocation struct {
 
 	adminOptions []option.ClientOption // of clients of Firestore's settings; tests have their own
 
+	ledgerRate float64 // commits to the ledger a second; 0: as the store does it by itself
+
 	firestore *firestoredb.Connection // of a service, shared by its stores; nil: one of each store's own
 }
 

@@ -35,10 +35,12 @@ type registryStore interface {
 	exportSource
 	WriteSnapshot(ctx context.Context, holder string) (written bool, err error)
 	KeepSnapshots(ctx context.Context, holder string)
+	LeavePlainSets()
 }
 
 // openStore opens the registry that the configuration names, and never falls back
-// to another. The registry has answered when openStore returns. t may be nil.
+// to another. The registry has answered when openStore returns. t may be nil. With
+// --dry-run nothing that is read has the store write.
 func (in *invocation) openStore(ctx context.Context, t *telemetry.Telemetry) (registryStore, error) {
 	if in.Config.RegistryBackend == config.Memory {
 		return memregistry.New().Open(memregistry.Options{Logger: in.Logger}), nil
@@ -54,6 +56,9 @@ func (in *invocation) openStore(ctx context.Context, t *telemetry.Telemetry) (re
 	if err != nil {
 		return nil, in.explainFirestore(loading.ended(ctx, err))
 	}
+	if in.Config.DryRun {
+		store.LeavePlainSets()
+	}
 	return store, nil
 }
 
@@ -64,6 +69,7 @@ func (in *invocation) firestoreOptions() fsregistry.Options {
 		Prefix:    in.Config.CollectionPrefix,
 		Logger:    in.Logger,
 
+		LedgerRate: in.ledgerRate,
 		Connection: in.firestore,
 	}
 }

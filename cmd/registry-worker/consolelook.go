@@ -117,7 +117,7 @@ func listMoves(moves []ownership.LedgerEntry) []listedMove {
 
 // Pending implements console.Look.
 func (l *consoleLook) Pending(ctx context.Context) (any, error) {
-	moves, err := l.service.store.PendingMoves(ctx, mostPending)
+	moves, err := l.service.store.PendingMoves(ctx, 0, mostPending)
 	return listMoves(moves), err
 }
 

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
+	"github.com/northstar-engines/realtime-registry/internal/terminal"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
@@ -67,15 +68,40 @@ const rewritingAge = time.Hour
 // doctorReads bounds how many jobs are looked at.
 const doctorReads = 1000
 
+// parked says which jobs were given up, and reports whether there are any.
+func (d *doctor) parked(ctx context.Context, store registryStore) bool {
+	parked, err := store.ParkedMoves(ctx, 0, doctorReads)
+	switch {
+	case err != nil:
+		d.mended("parked rewriting", err, d.mendFirestore(err))
+	case len(parked) == 1:
+		m := parked[0]
+		d.say(wrong, "parked rewriting", fmt.Sprintf("that for %s was given up %s ago, and documents say another owner than verifiers do: %s",
+			shellQuote(m.ID), time.Since(m.Rewriting.ParkedAt).Round(time.Second), terminal.Line(m.Rewriting.Failure)),
+			fmt.Sprintf("once the reason is gone: %s moves resume %s --source %s", programName, shellQuote(m.ID), shellQuote(m.Source)))
+	case len(parked) > 1:
+		m := parked[0]
+		d.say(wrong, "parked rewriting", fmt.Sprintf("%d jobs were given up, and documents say another owner than verifiers do; the last (%s): %s",
+			len(parked), shellQuote(m.ID), terminal.Line(m.Rewriting.Failure)),
+			fmt.Sprintf("%s moves list --state parked; once the reason is gone: %s moves resume, for each", programName, programName))
+	}
+	return len(parked) > 0
+}
+
 // rewriting says which jobs wait, and for how long.
 func (d *doctor) rewriting(ctx context.Context, store registryStore) {
-	pending, err := store.PendingMoves(ctx, doctorReads)
+	parked := d.parked(ctx, store)
+	pending, err := store.PendingMoves(ctx, 0, doctorReads)
 	if err != nil {
 		d.mended("rewriting", err, d.mendFirestore(err))
 		return
 	}
 	if len(pending) == 0 {
-		d.say(fine, "rewriting", "nothing is to be rewritten", "")
+		text := "nothing is to be rewritten"
+		if parked {
+			text = "nothing else is to be rewritten"
+		}
+		d.say(fine, "rewriting", text, "")
 		return
 	}
 	oldest, failing := pending[0], 0
@@ -90,9 +116,9 @@ func (d *doctor) rewriting(ctx context.Context, store registryStore) {
 	text := fmt.Sprintf("%s, the oldest for %s (%s)", counted(len(pending), "job waits", "jobs wait"), time.Since(oldest.ChangedAt).Round(time.Second), shellQuote(oldest.ID))
 	switch {
 	case failing > 0:
-		d.say(warning, "rewriting", fmt.Sprintf("%s; %d of them failed and are tried again", text, failing), programName+" moves list")
+		d.say(warning, "rewriting", fmt.Sprintf("%s; %d of them failed and are tried again", text, failing), programName+" moves list --state pending")
 	case time.Since(oldest.ChangedAt) > rewritingAge:
-		d.say(warning, "rewriting", text, "see that a worker runs ("+programName+" run), and how far it is ("+programName+" moves list)")
+		d.say(warning, "rewriting", text, "see that a worker runs ("+programName+" run), and how far it is ("+programName+" moves list --state pending)")
 	default:
 		d.say(fine, "rewriting", text, "")
 	}

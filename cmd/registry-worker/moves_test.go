@@ -76,7 +76,7 @@ func (c program) archive() string {
 func (c program) rewriting() map[string]listedMove {
 	c.t.Helper()
 	moves := map[string]listedMove{}
-	for line := range strings.Lines(c.run(exitDone, "moves", "list", "--json").Stdout.String()) {
+	for line := range strings.Lines(c.run(exitDone, "moves", "list", "--limit", "0", "--json").Stdout.String()) {
 		var m listedMove
 		require.NoError(c.t, json.Unmarshal([]byte(line), &m))
 		moves[m.ID] = m
@@ -293,8 +293,19 @@ func TestAParkedRewritingIsShownAndTakenUpAgain(t *testing.T) {
 	require.NotNil(t, c.rewriting()["m"].Rewriting.ParkedAt)
 	_, err = storetest.LeaseJob(t.Context(), store, "another", time.Minute)
 	require.ErrorIs(t, err, ownership.ErrNoJob)
+	require.Equal(t, list, c.run(exitDone, "moves", "list", "--state", "parked").Stdout.String())
+	require.Empty(t, c.run(exitDone, "moves", "list", "--state", "pending").Stdout.String())
+	ill := c.examined(exitFault)
+	require.Equal(t, wrong, ill["parked rewriting"].Verdict)
+	require.Contains(t, ill["parked rewriting"].Detail, `that for m was given up`)
+	require.Contains(t, ill["parked rewriting"].Mend, "registry-worker moves resume m --source //test")
+	require.Equal(t, "nothing else is to be rewritten", ill["rewriting"].Detail)
 
-	require.Contains(t, c.run(exitDone, "moves", "resume", "m").Stderr.String(), "queued")
+	taken := decoded[resumed](t, c.run(exitDone, "moves", "resume", "m", "--json").Stdout.String())
+	require.Equal(t, resumed{"m", "//test", "resumed", ownership.RewritingQueued, []string{"registry-worker moves verify m --wait"}}, taken)
+	require.NotContains(t, c.examined(exitFault), "parked rewriting")
+	again := decoded[resumed](t, c.run(exitDone, "moves", "resume", "m", "--json").Stdout.String())
+	require.Equal(t, "not_parked", again.State)
 	resumed := c.rewriting()["m"].Rewriting
 	require.Nil(t, resumed.ParkedAt)
 	require.Equal(t, ownership.RewritingQueued, resumed.State)

@@ -14,30 +14,35 @@ import (
 
 var movesListCommand = command{
 	Name:    "moves list",
-	Summary: "print all moves of whole tenants, and how far their rewriting is",
-	Details: "Prints every move in the order in which they count, retracted ones too. For\n" +
-		"verifiers a move counts, or is retracted, at once; readers that know the documents\n" +
-		"only see it when its rewriting is done. One that fails over and over is parked:\n" +
-		"the others go on, and moves resume takes it up.\n\n" +
+	Summary: "print moves of whole tenants, and how far their rewriting is",
+	Details: "Prints the 50 moves that have changed last, retracted ones too, the latest change\n" +
+		"first. --limit, --tenant, --state, --since and --before say which; where there are\n" +
+		"more, the last line says how to go on. Moves whose rewriting is pending are in the\n" +
+		"order in which it is done. TIME is from when a move counts: its event's.\n\n" +
+		"For verifiers a move counts, or is retracted, at once; readers that know the\n" +
+		"documents only see it when its rewriting is done. One that fails over and over is\n" +
+		"parked: the others go on, and moves resume takes it up.\n\n" +
 		"A row that is displaced stands below the move that has its name now: it counted\n" +
 		"until that one came, with an earlier time. Find out which of the two is true, and\n" +
 		"publish what is missing under an id of its own.",
 	Examples: []string{
 		"registry-worker moves list --project my-project",
-		"registry-worker moves list --project my-project --json",
+		"registry-worker moves list --project my-project --tenant t_old --limit 0 --json",
+		"registry-worker moves list --project my-project --state parked",
 	},
-	Groups: []config.Group{config.JSONGroup, config.RateGroup, config.ProjectGroup, config.RegistryGroup, config.LogGroup},
+	Groups: []config.Group{config.ListGroup, config.JSONGroup, config.RateGroup, config.ProjectGroup, config.RegistryGroup, config.LogGroup},
 	Rules:  movesRules,
 	Run:    runMovesList,
 }
 
 func runMovesList(ctx context.Context, in *invocation) error {
 	return in.withStore(ctx, func(store registryStore) error {
-		all, err := store.Moves(ctx)
+		wanted := in.moveFilter()
+		page, err := wanted.page(ctx, store)
 		if err != nil {
 			return err
 		}
-		pending, err := rewrite.Planner{Store: store, Rate: in.Config.Rate}.Pending(ctx, all)
+		pending, err := rewrite.Planner{Store: store, Rate: in.Config.Rate}.Pending(ctx, page.moves)
 		if err != nil {
 			return err
 		}
@@ -45,34 +50,44 @@ func runMovesList(ctx context.Context, in *invocation) error {
 		for _, p := range pending {
 			left[p.Move.Position] = p
 		}
-		if in.Config.JSON {
-			return printMovesJSON(in, all, left)
-		}
-		if len(all) == 0 {
+		switch {
+		case in.Config.JSON:
+			err = printMovesJSON(in, page.moves, left)
+		case len(page.moves) > 0:
+			err = printMoves(in, page.moves, left)
+		case wanted.all():
 			fmt.Fprintf(in.Stderr, "no moves of whole tenants in %s\n", in.firestoreTarget())
-			return nil
+		default:
+			fmt.Fprintf(in.Stderr, "no such moves of whole tenants in %s\n", in.firestoreTarget())
 		}
-		t := terminal.NewTable(in.Stdout, "TIME", "FROM", "TO", "STATE", "REWRITING", "ID", "SOURCE", "ACTOR", "REASON")
-		for _, m := range all {
-			at := ""
-			if !m.Time.IsZero() {
-				at = m.Time.Format(time.RFC3339Nano)
-			}
-			t.Row(at, m.From, m.To, moveState(m), rewritingText(m.Rewriting, left[m.Position]), m.ID, m.Source, m.Actor, m.Reason)
-			for _, d := range m.Displaced {
-				t.Row(d.Time.Format(time.RFC3339Nano), d.From, d.To, "displaced, does not count", "", d.ID, d.Source, d.Actor, d.Reason)
-			}
+		if err == nil && page.next > 0 {
+			fmt.Fprintf(in.Stderr, "there may be more: the same command with --behind %d goes on, --limit 0 prints all\n", page.next)
 		}
-		if err := t.Flush(); err != nil {
-			return err
-		}
-		for _, m := range all {
-			if m.Unread != nil {
-				fmt.Fprintf(in.Stderr, "%s: %s\n", terminal.Quote(m.ID), terminal.Line(m.Unread.Error()))
-			}
-		}
-		return nil
+		return err
 	})
+}
+
+func printMoves(in *invocation, moves []ownership.LedgerEntry, left map[int64]rewrite.Pending) error {
+	t := terminal.NewTable(in.Stdout, "TIME", "FROM", "TO", "STATE", "REWRITING", "ID", "SOURCE", "ACTOR", "REASON")
+	for _, m := range moves {
+		at := ""
+		if !m.Time.IsZero() {
+			at = m.Time.Format(time.RFC3339Nano)
+		}
+		t.Row(at, m.From, m.To, moveState(m), rewritingText(m.Rewriting, left[m.Position]), m.ID, m.Source, m.Actor, m.Reason)
+		for _, d := range m.Displaced {
+			t.Row(d.Time.Format(time.RFC3339Nano), d.From, d.To, "displaced, does not count", "", d.ID, d.Source, d.Actor, d.Reason)
+		}
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	for _, m := range moves {
+		if m.Unread != nil {
+			fmt.Fprintf(in.Stderr, "%s: %s\n", terminal.Quote(m.ID), terminal.Line(m.Unread.Error()))
+		}
+	}
+	return nil
 }
 
 func moveState(m ownership.LedgerEntry) string {
@@ -135,94 +150,4 @@ func rewritingText(r ownership.Rewriting, pending rewrite.Pending) string {
 		text += fmt.Sprintf("; failed %d times, again at %s: %s", r.Tries, r.RetryAt.Format(time.RFC3339), terminal.Quote(r.Failure))
 	}
 	return text
-}
-
-// listedMove is a move as `moves list --json` has it.
-type listedMove struct {
-	ID          string          `json:"id"`
-	Source      string          `json:"source"`
-	Time        *time.Time      `json:"time"` // null if only its retraction has arrived
-	From        string          `json:"from"`
-	To          string          `json:"to"`
-	Position    int64           `json:"position"`
-	ChangedAt   time.Time       `json:"changed_at"`
-	Actor       string          `json:"actor,omitempty"`
-	Reason      string          `json:"reason,omitempty"`
-	Retracted   bool            `json:"retracted"`
-	RetractedBy string          `json:"retracted_by,omitempty"` // of the first retraction, as RetractedAt
-	RetractedAt *time.Time      `json:"retracted_at,omitempty"`
-	Retractions []listedSaid    `json:"retractions,omitempty"` // the first seen first
-	Displaced   []step          `json:"displaced,omitempty"`   // what had this name before, and counts no more
-	Rewriting   listedRewriting `json:"rewriting"`
-	Unread      string          `json:"unread,omitempty"` // why this version does not understand it
-}
-
-type listedSaid struct {
-	By  string    `json:"by,omitempty"`
-	Why string    `json:"reason,omitempty"`
-	At  time.Time `json:"at"`
-}
-
-type listedRewriting struct {
-	State      ownership.RewritingState `json:"state"`
-	LastPass   bool                     `json:"last_pass"`
-	Documents  int64                    `json:"documents"`
-	Passed     int64                    `json:"passed"`
-	Read       int64                    `json:"read"`
-	Written    int64                    `json:"written"`
-	Holder     string                   `json:"holder,omitempty"`
-	StartedAt  *time.Time               `json:"started_at,omitempty"`
-	UpdatedAt  *time.Time               `json:"updated_at,omitempty"`
-	FinishedAt *time.Time               `json:"finished_at,omitempty"`
-	// Of jobs that failed: runs in a row, why the last one did, and when it is tried
-	// again, or since when it is parked.
-	Tries    int64      `json:"tries,omitempty"`
-	Failure  string     `json:"failure,omitempty"`
-	RetryAt  *time.Time `json:"retry_at,omitempty"`
-	ParkedAt *time.Time `json:"parked_at,omitempty"`
-	// Of jobs that have not ended: until it has, at least, with those before it.
-	LeftSeconds *float64 `json:"left_seconds,omitempty"`
-}
-
-func printMovesJSON(in *invocation, all []ownership.LedgerEntry, left map[int64]rewrite.Pending) error {
-	lines := terminal.JSON(in.Stdout)
-	for _, m := range all {
-		listed := newListedMove(m)
-		if p, ok := left[m.Position]; ok {
-			seconds := p.Left.Seconds()
-			listed.Rewriting.Documents, listed.Rewriting.LeftSeconds = p.Documents, &seconds
-		}
-		if err := lines.Encode(listed); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func newListedMove(m ownership.LedgerEntry) listedMove {
-	r := m.Rewriting
-	listed := listedMove{
-		ID: m.ID, Source: m.Source, Time: unlessZero(m.Time), From: m.From, To: m.To, Position: m.Position, ChangedAt: m.ChangedAt,
-		Actor: m.Actor, Reason: m.Reason, Retracted: m.Retracted(), Displaced: displacedSteps(m.Displaced),
-		Rewriting: listedRewriting{r.State, r.Last, r.Total, r.Passed, r.Read, r.Written, r.Holder,
-			unlessZero(r.StartedAt), unlessZero(r.UpdatedAt), unlessZero(r.FinishedAt),
-			r.Tries, r.Failure, unlessZero(r.RetryAt), unlessZero(r.ParkedAt), nil},
-	}
-	if m.Unread != nil {
-		listed.Unread = m.Unread.Error()
-	}
-	for _, said := range m.Retractions {
-		listed.Retractions = append(listed.Retractions, listedSaid{said.By, said.Why, said.At})
-	}
-	if m.Retracted() {
-		listed.RetractedBy, listed.RetractedAt = m.Retractions[0].By, &m.Retractions[0].At
-	}
-	return listed
-}
-
-func unlessZero(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
 }

@@ -15,13 +15,14 @@ var movesResumeCommand = command{
 	Args:    "ID",
 	Summary: "have the rewriting for a move tried again that was given up",
 	Details: "A rewriting that fails over and over is parked, so that it does not work in vain:\n" +
-		"moves list says so, and why it failed. Once the reason is gone, this has the workers\n" +
-		"take it up from where it was, with as many tries as at first. It asks nothing: it\n" +
-		"changes nothing that was not to be changed anyway.",
+		"moves list --state parked shows it, and why it failed. Once the reason is gone, this\n" +
+		"has the workers take it up from where it was, with as many tries as at first. It asks\n" +
+		"nothing: it changes nothing that was not to be changed anyway.",
 	Examples: []string{
 		"registry-worker moves resume --project my-project move-2025-01",
+		"registry-worker moves resume --project my-project move-2025-01 --json",
 	},
-	Groups: []config.Group{config.MoveGroup, config.ProjectGroup, config.RegistryGroup, config.LogGroup},
+	Groups: []config.Group{config.MoveGroup, config.JSONGroup, config.ProjectGroup, config.RegistryGroup, config.LogGroup},
 	Rules:  movesRules,
 	Run:    runMovesResume,
 }
@@ -40,16 +41,35 @@ func runMovesResume(ctx context.Context, in *invocation) error {
 			return move.Unread
 		}
 		err = store.ResumeJob(ctx, move.EventName())
-		if errors.Is(err, ownership.ErrNotParked) {
-			fmt.Fprintf(in.Stderr, "the rewriting for %s is not parked: %s\n", terminal.Quote(move.ID), jobState(move.Rewriting))
-			return nil
-		}
-		if err != nil {
+		switch {
+		case errors.Is(err, ownership.ErrNotParked):
+			return in.tellResumed(resumed{State: "not_parked", Rewriting: move.Rewriting.State}, move,
+				fmt.Sprintf("the rewriting for %s is not parked: %s", terminal.Quote(move.ID), jobState(move.Rewriting)))
+		case err != nil:
 			return err
 		}
-		fmt.Fprintln(in.Stderr, "queued; workers take it up, see moves list")
-		return nil
+		return in.tellResumed(resumed{State: "resumed", Rewriting: ownership.RewritingQueued}, move,
+			"queued; workers take it up: "+in.verifyAndWait(move))
 	})
+}
+
+// resumed is a move as `moves resume --json` has it.
+type resumed struct {
+	ID        string                   `json:"id"`
+	Source    string                   `json:"source"`
+	State     string                   `json:"state"`     // resumed, or not_parked: nothing was changed
+	Rewriting ownership.RewritingState `json:"rewriting"` // queued, running or done
+	Next      []string                 `json:"next"`      // commands: to see that the documents have followed
+}
+
+// tellResumed says what became of the job: in JSON, or in words.
+func (in *invocation) tellResumed(r resumed, move ownership.LedgerEntry, words string) error {
+	if in.Config.JSON {
+		r.ID, r.Source, r.Next = move.ID, move.Source, []string{in.verifyAndWait(move)}
+		return terminal.JSON(in.Stdout).Encode(r)
+	}
+	fmt.Fprintln(in.Stderr, words)
+	return nil
 }
 
 func jobState(r ownership.Rewriting) string {

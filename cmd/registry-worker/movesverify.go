@@ -104,10 +104,10 @@ func (in *invocation) verify(ctx context.Context, store registryStore, id string
 		}
 		switch r := move.Rewriting; {
 		case r.Parked():
-			v.Next = programName + " moves resume " + shellQuote(id)
+			v.Next = in.commandOn("moves resume", move)
 			return v, nil
 		case r.State != ownership.RewritingDone:
-			v.Next = programName + " moves verify " + shellQuote(id) + " --wait"
+			v.Next = in.verifyAndWait(move)
 			return v, nil
 		}
 	}

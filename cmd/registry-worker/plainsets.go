@@ -40,7 +40,9 @@ func setPlainSets(ctx context.Context, in *invocation, target target) error {
 
 // plainSets is what has been found of them.
 type plainSets struct {
-	looked, last int // documents; those that were last written so
+	over         time.Time // since when the registry says that they are; zero: it does not
+	looked, last int       // documents; those that were last written so
+	after        int       // of these, since they are over
 	latest       time.Time
 	document     string // that of the latest
 }
@@ -49,6 +51,9 @@ func (p *plainSets) see(r ownership.Record) {
 	p.looked++
 	if r.Plain {
 		p.last++
+		if !p.over.IsZero() && r.UpdateTime.After(p.over) {
+			p.after++
+		}
 	}
 	for _, e := range r.History {
 		if e.Type == ownership.Asserted && e.Time.After(p.latest) {
@@ -69,7 +74,7 @@ func countPlainSets(ctx context.Context, in *invocation) error {
 	if err != nil {
 		return in.explainFirestore(err)
 	}
-	var found plainSets
+	found := plainSets{over: since}
 	progress := newProgress(in.Stderr, "document", "")
 	err = store.Export(ctx, func(r ownership.Record, _ *ownership.Ledger) error {
 		found.see(r)
@@ -89,6 +94,10 @@ func countPlainSets(ctx context.Context, in *invocation) error {
 		fmt.Fprintln(in.Stdout, "no history has a plain set")
 	} else {
 		fmt.Fprintf(in.Stdout, "the latest plain set: %s, at %s\n", found.document, found.latest.Format(time.RFC3339))
+	}
+	if found.after > 0 {
+		fmt.Fprintf(in.Stdout, "%s written so since then: %s upgrade --plain-sets go-on takes back that they are over\n",
+			counted(found.after, "document was", "documents were"), programName)
 	}
 	fmt.Fprintf(in.Stdout, "it would say: plain sets %s; nothing was changed\n", map[string]string{"over": "are over", "go-on": "go on"}[in.Config.PlainSets])
 	return nil

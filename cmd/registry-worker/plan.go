@@ -49,6 +49,7 @@ func runMovesPlan(ctx context.Context, in *invocation) error {
 		return err
 	}
 	return in.withStore(ctx, func(store registryStore) error {
+		store.LeavePlainSets()
 		plan, err := in.plan(ctx, store, wish)
 		if err != nil {
 			return err

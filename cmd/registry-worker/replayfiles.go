@@ -10,6 +10,7 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/handlers"
 	"github.com/northstar-engines/realtime-registry/internal/archive"
+	"github.com/northstar-engines/realtime-registry/internal/governor"
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/internal/replay"
 	"github.com/northstar-engines/realtime-registry/internal/terminal"
@@ -38,6 +39,7 @@ func (in *invocation) replayFiles(ctx context.Context) error {
 	if err := in.look(ctx, files, target); err != nil {
 		return err
 	}
+	in.ledgerRate = ledgerRate(in.Config.Rate)
 	return in.withStore(ctx, func(store registryStore) error {
 		if in.Config.DryRun {
 			return in.dryRun(ctx, store, files)
@@ -49,6 +51,14 @@ func (in *invocation) replayFiles(ctx context.Context) error {
 		}
 		return in.replay(ctx, store, files, checkpoint, resume)
 	})
+}
+
+// ledgerRate is how many commits to the ledger a second a replay makes at most: --rate
+// is documents a second, and a commit has some 500 of them. At the foot of the ramp
+// that is one.
+func ledgerRate(r governor.Rate) float64 {
+	const movesInACommit, most = 500, 1e6
+	return min(max(1, r.Foot()/movesInACommit), most)
 }
 
 // checkFiles refuses what would destroy a file, or could not be gone on with.

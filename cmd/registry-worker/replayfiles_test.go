@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
+	"github.com/northstar-engines/realtime-registry/internal/governor"
 	"github.com/northstar-engines/realtime-registry/internal/replay"
 )
 
@@ -215,4 +216,12 @@ func TestAReplaySaysWhereFromAndWhatItChangesAndAsks(t *testing.T) {
 	piped := onTerminal(t, prod.project.Environ(), "replay", "-")
 	piped.exits(exitUsage)
 	require.Contains(t, piped.text(), "can be read only once")
+}
+
+func TestAReplayCommitsToTheLedgerAsOftenAsItsRateSays(t *testing.T) {
+	for rate, want := range map[string]float64{"ramp": 1, "100": 1, "5000": 10, "unlimited": 1e6} {
+		r, err := governor.Parse(rate)
+		require.NoError(t, err)
+		require.Equal(t, want, ledgerRate(r), rate)
+	}
 }

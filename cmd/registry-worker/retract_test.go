@@ -24,6 +24,12 @@ func TestWhatASecondOperatorSaysOfARetractionIsKeptBesideTheFirst(t *testing.T) 
 	require.Contains(t, second, "by alice: wrong tenant already")
 	require.Contains(t, second, "kept beside what was said before")
 
+	third := decoded[retracted](t, c.run(exitDone, "moves", "retract", "m", "--source", "//test", "--yes", "--json").Stdout.String())
+	require.Equal(t, retracted{"m", "//test", "t_a", "t_b", "retracted_before", false, []string{"registry-worker moves verify m --source //test --wait"}}, third)
+	c.replay(tenantMoved("n", "2024-01-02T00:00:00Z", "t_a", "t_b"))
+	first := decoded[retracted](t, c.run(exitDone, "moves", "retract", "n", "--yes", "--json").Stdout.String())
+	require.Equal(t, retracted{"n", "//test", "t_a", "t_b", "retracted", true, []string{"registry-worker moves verify n --wait"}}, first)
+
 	m := c.rewriting()["m"]
 	require.Equal(t, "alice", m.RetractedBy, "the first stays the first")
 	require.Len(t, m.Retractions, 2)

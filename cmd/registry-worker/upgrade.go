@@ -33,7 +33,7 @@ var upgradeCommand = command{
 		"the right to write from the identities of those programs first: a document that is\n" +
 		"written so all the same is told of at ERROR when a process meets it, and takes this\n" +
 		"back. So does --plain-sets go-on. With --dry-run it looks through all documents, says\n" +
-		"how many were last written so, and when, and changes nothing.",
+		"how many were last written so, and when, and changes nothing, whatever it meets.",
 	Examples: []string{
 		"registry-worker upgrade --project my-project",
 		"registry-worker upgrade --project my-project --yes --rate 2000",

@@ -139,6 +139,15 @@ func TestTheRegistryIsToldThatPlainSetsAreOverAndFindsThoseThatGoOn(t *testing.T
 	require.NotContains(t, c.run(exitDone, "inspect", "thread", "th_1").Stderr.String(), "plain", "that one was there before")
 
 	c.setPlain("thread__th_2", "t_b")
+	file := write(t, created("3", "2024-01-01T00:00:00Z", "t_a", "th_2"))
+	for _, dry := range [][]string{
+		{"upgrade", "--plain-sets", "over", "--dry-run"}, {"replay", "--dry-run", file}, {"moves", "plan", "--from", "t_b", "--to", "t_c"},
+	} {
+		require.Contains(t, c.run(exitDone, dry...).Stderr.String(), "this command writes nothing, so take it back", dry)
+	}
+	looked = c.run(exitDone, "upgrade", "--plain-sets", "over", "--dry-run").Stdout.String()
+	require.Contains(t, looked, "plain sets are over since 20", "a dry run writes nothing, whatever it meets")
+	require.Contains(t, looked, "1 document was written so since then: registry-worker upgrade --plain-sets go-on takes back")
 	require.Contains(t, c.run(exitDone, "inspect", "thread", "th_2").Stderr.String(), "a program writes documents with plain sets")
 	require.Contains(t, c.run(exitDone, "upgrade", "--plain-sets", "over", "--dry-run").Stdout.String(), "the registry says that plain sets go on")
 	require.Contains(t, c.run(exitDone, "upgrade", "--plain-sets", "go-on", "--yes").Stderr.String(), "the registry said so before")

@@ -56,7 +56,7 @@ func New(r Rate) *Governor { return Resume(r, Pace{}, 0) }
 // Resume returns a governor that goes on from a pace which another one had so long
 // ago. A fixed rate has no memory.
 func Resume(r Rate, p Pace, ago time.Duration) *Governor {
-	g := &Governor{rate: r, second: r.foot(), began: time.Now()}
+	g := &Governor{rate: r, second: r.Foot(), began: time.Now()}
 	if ago = max(0, ago); r == Ramp && p.PerSecond > rampStart && p.PerSecond < math.MaxInt32 {
 		g.second, g.done, g.began = p.PerSecond, p.Done, g.began.Add(-p.Elapsed-ago)
 	}

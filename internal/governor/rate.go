@@ -44,8 +44,9 @@ func (r Rate) String() string {
 	return strconv.Itoa(int(r.perSecond))
 }
 
-// foot returns how many documents a second are allowed at the beginning.
-func (r Rate) foot() float64 {
+// Foot returns how many documents a second are allowed at the beginning: infinitely
+// many if the rate is unlimited.
+func (r Rate) Foot() float64 {
 	if r == Ramp {
 		return rampStart
 	}
@@ -59,7 +60,7 @@ func (r Rate) Duration(n int64) time.Duration { return r.DurationFrom(Pace{}, ma
 // DurationFrom returns how long n documents take at least for a governor that goes on
 // from a pace, and a worker that does most documents a second.
 func (r Rate) DurationFrom(p Pace, most float64, n int64) time.Duration {
-	allowed, step := r.foot(), rampEvery
+	allowed, step := r.Foot(), rampEvery
 	if r == Ramp && p.PerSecond > rampStart {
 		allowed, step = p.PerSecond, max(0, rampEvery-p.Elapsed)
 	}

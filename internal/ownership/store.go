@@ -127,8 +127,13 @@ type LedgerReader interface {
 	// to another one, in the order of these positions.
 	MovesBetween(ctx context.Context, after, upTo int64) ([]LedgerEntry, error)
 
-	// PendingMoves returns the entries whose rewriting has not ended and is not
-	// parked, in the order in which they are rewritten; at most limit. Those that
-	// are not understood are left out.
-	PendingMoves(ctx context.Context, limit int) ([]LedgerEntry, error)
+	// PendingMoves returns the entries behind a position whose rewriting has not
+	// ended and is not parked, in the order in which they are rewritten, which is that
+	// of positions: as many as there are, at most limit. Those that are not understood
+	// are left out.
+	PendingMoves(ctx context.Context, after int64, limit int) ([]LedgerEntry, error)
+
+	// ParkedMoves is PendingMoves for entries whose rewriting is parked, the last
+	// change first: those before a position, or from the last one on if that is 0.
+	ParkedMoves(ctx context.Context, before int64, limit int) ([]LedgerEntry, error)
 }

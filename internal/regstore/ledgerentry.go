@@ -31,7 +31,7 @@ const (
 	fieldReason      = "reason"
 	fieldActor       = "actor"
 	fieldRewriting   = "rewriting" // map: the job, and how far it is
-	fieldPending     = "pending"   // seq; there as long as the job is not done
+	fieldPending     = "pending"   // seq as long as the job is not done, less than 0 while it is parked
 )
 
 // entryFields are ours, except those of the job.
@@ -108,8 +108,9 @@ func (s *Store) ledgerWrite(name string, e ownership.LedgerEntry, existing *docd
 	}
 }
 
-// jobFields are the fields of the entry's job. It is queried for by one field
-// that a job which is done, or parked, does not have.
+// jobFields are the fields of the entry's job. It is queried for by one field that a
+// job which is done does not have. Workers, those of earlier releases too, look for
+// what is greater than 0 there, so what is parked is negative.
 func jobFields(e ownership.LedgerEntry) map[string]*docdb.Value {
 	r := e.Rewriting
 	job := map[string]*docdb.Value{
@@ -140,7 +141,10 @@ func jobFields(e ownership.LedgerEntry) map[string]*docdb.Value {
 	fields := map[string]*docdb.Value{
 		fieldRewriting: docdb.Map(job),
 	}
-	if r.Pending() && !r.Parked() {
+	switch {
+	case r.Parked():
+		fields[fieldPending] = docdb.Integer(-e.Position)
+	case r.Pending():
 		fields[fieldPending] = docdb.Integer(e.Position)
 	}
 	return fields
@@ -181,7 +185,7 @@ func decodeMove(d *docdb.Document) (ownership.LedgerEntry, error) {
 	if e.Rewriting.Last {
 		e.Rewriting.Ranges = decodeRanges(e.Position, f[fieldRewriting].GetMapValue().GetFields()[fieldRanges])
 	}
-	if f[fieldPending] != nil {
+	if f[fieldPending].GetIntegerValue() > 0 {
 		e.Rewriting.ParkedAt = time.Time{}
 	}
 	var err error

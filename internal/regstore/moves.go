@@ -2,6 +2,7 @@ package regstore
 
 import (
 	"context"
+	"math"
 	"slices"
 	"time"
 
@@ -68,17 +69,41 @@ func (s *Store) MovesBetween(ctx context.Context, after, upTo int64) (entries []
 }
 
 // PendingMoves implements ownership.LedgerReader.
-func (s *Store) PendingMoves(ctx context.Context, limit int) (entries []ownership.LedgerEntry, err error) {
+func (s *Store) PendingMoves(ctx context.Context, after int64, limit int) ([]ownership.LedgerEntry, error) {
+	return s.movesWithJobs(ctx, s.ledgerQuery(fieldPending, after, limit, time.Time{}))
+}
+
+// ParkedMoves implements ownership.LedgerReader.
+func (s *Store) ParkedMoves(ctx context.Context, before int64, limit int) ([]ownership.LedgerEntry, error) {
+	after := int64(math.MinInt64)
+	if before > 0 {
+		after = -before
+	}
+	query := s.ledgerQuery(fieldPending, after, limit, time.Time{})
+	query.All = []docdb.Filter{{Field: fieldPending, Op: docdb.Less, Value: docdb.Integer(0)}}
+	return s.movesWithJobs(ctx, query)
+}
+
+// movesWithJobs returns the entries that a query by the pending field finds, without
+// those that are not understood: it goes on until there are as many as its limit.
+func (s *Store) movesWithJobs(ctx context.Context, query docdb.Query) (entries []ownership.LedgerEntry, err error) {
 	ctx, done := s.telemetry.start(ctx, "moves", 0)
 	defer func() { done(err) }()
-	documents, err := s.queryLedger(ctx, fieldPending, 0, limit, time.Time{})
-	if err != nil {
-		return nil, unavailable("read the ledger", err)
-	}
-	for _, d := range documents {
-		if e := s.decodeLedgerEntry(ctx, d); e.Unread == nil {
-			entries = append(entries, e)
+	for limit := query.Limit; ; query.Limit = limit - len(entries) {
+		found := 0
+		err = s.query(ctx, query, func(d *docdb.Document) error {
+			found++
+			query.Any = []docdb.Filter{{Field: fieldPending, Op: docdb.Greater, Value: d.Fields[fieldPending]}}
+			if e := s.decodeLedgerEntry(ctx, d); e.Unread == nil {
+				entries = append(entries, e)
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, unavailable("read the ledger", err)
+		}
+		if found < query.Limit || len(entries) == limit {
+			return entries, nil
 		}
 	}
-	return entries, nil
 }

@@ -71,6 +71,11 @@ func (s *Store) EndPlainSets(ctx context.Context, over bool) (changed bool, err 
 	return false, fmt.Errorf("plain sets: %w", err)
 }
 
+// LeavePlainSets has the store leave what the registry says of plain sets as it is,
+// also if it meets a document that contradicts it: for commands that promise to write
+// nothing. The log says so.
+func (s *Store) LeavePlainSets() { s.dry.Store(true) }
+
 // plainSet notices a document that was written with a plain set although the
 // registry says that nobody does. Other such documents may be kept in memory by
 // verifiers for long: so what the registry says is taken back at once, and
@@ -81,9 +86,15 @@ func (s *Store) plainSet(ctx context.Context, r ownership.Record) {
 		return
 	}
 	s.telemetry.plainSets.Add(ctx, 1)
-	s.telemetry.log.Write(ctx, "", slog.LevelError,
-		"a program writes documents with plain sets, which the registry says is over: it is taken back, and verifiers bound what they keep again",
+	what := "it is taken back, and verifiers bound what they keep again"
+	if s.dry.Load() {
+		what = "this command writes nothing, so take it back with upgrade --plain-sets go-on"
+	}
+	s.telemetry.log.Write(ctx, "", slog.LevelError, "a program writes documents with plain sets, which the registry says is over: "+what,
 		slog.String("document", r.Document), slog.Time("written", r.UpdateTime), slog.Time("over_since", over))
+	if s.dry.Load() {
+		return
+	}
 	if !s.takingBack.CompareAndSwap(false, true) {
 		return
 	}

@@ -88,7 +88,8 @@ type Options struct {
 
 	// LedgerRate is how many commits to the ledger a second this process makes
 	// in the long run, each with up to 500 changes. Default 1: all of them write
-	// one document. Tests raise it.
+	// one document. Tests raise it, and so does a replay at more than 500 documents a
+	// second.
 	LedgerRate float64
 
 	// Chance returns numbers from 0 to less than 1, by which waits differ. Default:
@@ -145,6 +146,7 @@ type Store struct {
 	head    atomic.Pointer[headState] // nil until it was read
 
 	takingBack atomic.Bool    // that plain sets are over
+	dry        atomic.Bool    // it must not be taken back: see LeavePlainSets
 	background sync.WaitGroup // what Close waits for
 }
 

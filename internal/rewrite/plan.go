@@ -240,7 +240,7 @@ func (p Planner) change(plan *Plan, c OwnerChange) {
 // lag finds the jobs that are pending, except the one that a retraction of its
 // move would end, and how long all take.
 func (p Planner) lag(ctx context.Context, plan *Plan, retracted *ownership.LedgerEntry) error {
-	moves, err := p.Store.PendingMoves(ctx, mostPending)
+	moves, err := p.Store.PendingMoves(ctx, 0, mostPending)
 	if err != nil {
 		return fmt.Errorf("plan: %w", err)
 	}

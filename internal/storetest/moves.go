@@ -110,6 +110,63 @@ func moves(t *testing.T, b Backend) {
 	require.Equal(t, []int64{2, 3}, []int64{all[0].Position, all[1].Position}, "positions are in the order of commits")
 }
 
+func movesInParts(t *testing.T, b Backend) {
+	ctx, s := context.Background(), b.Open()
+	requireMoves := func(entries []ownership.LedgerEntry, err error) func(ids ...string) {
+		t.Helper()
+		require.NoError(t, err)
+		got := []string{}
+		for _, e := range entries {
+			got = append(got, e.ID)
+		}
+		return func(ids ...string) {
+			t.Helper()
+			require.Equal(t, append([]string{}, ids...), got)
+		}
+	}
+	requireMoves(s.MovesBetween(ctx, 0, 10))()
+	requireMoves(s.PendingMoves(ctx, 0, 10))()
+	apply(t, s, tenantMoved("t_a", "t_b", 5, "m1"), tenantMoved("t_c", "t_d", 9, "m2"), tenantMoved("t_e", "t_f", 1, "m3"))
+	name := func(id string) ownership.EventName { return ownership.EventName{Source: "//nexus", ID: id} }
+	requireMoves(s.MovesNamed(ctx, nil))()
+	requireMoves(s.MovesNamed(ctx, []ownership.EventName{name("m3"), name("none"), name("m1")}))("m3", "m1")
+	requireMoves(s.MovesBetween(ctx, 0, 2))("m1", "m2")
+	requireMoves(s.MovesBetween(ctx, 1, 3))("m2", "m3")
+	requireMoves(s.MovesBetween(ctx, 2, 2))()
+	retract(t, s, "m1")
+	requireMoves(s.MovesBetween(ctx, 0, 3))("m2", "m3")
+	requireMoves(s.MovesBetween(ctx, 3, 4))("m1")
+
+	requireMoves(s.PendingMoves(ctx, 0, 10))("m2", "m3", "m1")
+	requireMoves(s.PendingMoves(ctx, 0, 2))("m2", "m3")
+	requireMoves(s.PendingMoves(ctx, 3, 10))("m1")
+	requireMoves(s.ParkedMoves(ctx, 0, 10))()
+	for range 2 {
+		save(t, s, claim(t, s, "w"), func(r *ownership.Rewriting) {
+			for range ownership.MostTries {
+				*r = r.FailedAt(time.Now(), "no", false)
+			}
+		})
+	}
+	requireMoves(s.PendingMoves(ctx, 0, 10))("m1")
+	require.Equal(t, "m1", claim(t, s, "w").Entry.ID, "nobody does what is parked")
+	requireMoves(s.ParkedMoves(ctx, 0, 10))("m3", "m2")
+	requireMoves(s.ParkedMoves(ctx, 0, 1))("m3")
+	requireMoves(s.ParkedMoves(ctx, 3, 10))("m2")
+	parked, err := b.Open().MovesNamed(ctx, []ownership.EventName{name("m2")})
+	require.NoError(t, err)
+	require.True(t, parked[0].Rewriting.Parked())
+
+	b.SetMoveFormat("//nexus", "m3", later)
+	requireMoves(s.ParkedMoves(ctx, 0, 1))("m2")
+	all, err := s.MovesBetween(ctx, 4, 5)
+	require.NoError(t, err)
+	require.Error(t, all[0].Unread)
+	require.NoError(t, s.ResumeJob(ctx, name("m2")))
+	requireMoves(s.ParkedMoves(ctx, 0, 10))()
+	requireMoves(s.PendingMoves(ctx, 0, 10))("m2", "m1")
+}
+
 // stored are the entries of the ledger.
 func stored(t *testing.T, s Store) []ownership.LedgerEntry {
 	t.Helper()

@@ -72,6 +72,7 @@ func Run(t *testing.T, backend func(t *testing.T) Backend) {
 		"a retraction may come before its move":                   retractionFirst,
 		"a retraction is a change as any other":                   retractionInABatch,
 		"moves are listed with who retracted them":                moves,
+		"moves are read by name, by position and by job":          movesInParts,
 		"moves in one batch have an outcome and a position each":  ledgerBatch,
 		"a change of the ledger that panics is refused, alone":    ledgerPanic,
 		"reads and claims beside moves in a row are of one time":  besideMoves,

@@ -82,7 +82,8 @@ type Options struct {
 
 	// LedgerRate is how many commits to the ledger a second this process makes
 	// in the long run, each with up to 500 changes. Default 1: all of them write
-	// one document. Tests raise it.
+	// one document. Tests raise it, and so does a replay at more than 500 documents a
+	// second.
 	LedgerRate float64
 
 	// Loading is told how many entries of the ledger have been read while all are

@@ -51,7 +51,7 @@ export async function moves(signal, source, id) {
     return el("div", { class: "stack" }, ...(named.length ? named.map(one) : [panel("Move", shown(id), empty("There is no such move."))]), back);
   }
   const found = await get(["moves"], signal);
-  const note = `ledger position ${number(found.position)}, as of ${time(found.read_time)}${found.more ? "; those of the last 50 changes: registry-worker moves list has all" : ""}`;
+  const note = `ledger position ${number(found.position)}, as of ${time(found.read_time)}${found.more ? "; those of the last 50 changes: registry-worker moves list --limit 0 has all" : ""}`;
   return panel("Moves", note, found.moves.length ? movesTable(found.moves, "Moves, the last change first") : none());
 }
 

@@ -142,7 +142,7 @@ export class Overview {
   }
 
   #rewriting(r, parked) {
-    setText(this.#parked, parked ? `${number(parked)} given up since the workers in sight have started: registry-worker moves list says which, and why` : "");
+    setText(this.#parked, parked ? `${number(parked)} given up since the workers in sight have started: registry-worker moves list --state parked says which, and why` : "");
     this.#parked.hidden = !parked;
     setText(this.#notes.moves, r.moves ? `read ${time(r.at)}, every 10 s` : "");
     if (r.error) {

@@ -35,6 +35,14 @@ const (
 	ConsoleOff  = "off"
 )
 
+// Which moves a list shows.
+const (
+	MovePending   = "pending" // their rewriting is queued, or runs
+	MoveParked    = "parked"
+	MoveDone      = "done"
+	MoveRetracted = "retracted"
+)
+
 // Config is the effective configuration of one command. Settings that the
 // command does not take are zero.
 type Config struct {
@@ -103,6 +111,9 @@ type Config struct {
 	MovedBy    string // the id of the move that brought them
 	Plan       string // file
 	MoveID     string
+	Tenant     string
+	State      string // MovePending, MoveParked, MoveDone, MoveRetracted; "": any
+	Behind     int    // position in the ledger; 0: from the first
 	Wait       bool
 	At         time.Time // zero: now
 	Source, By string

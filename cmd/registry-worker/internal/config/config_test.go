@@ -152,7 +152,7 @@ func TestEverySettingIsKept(t *testing.T) {
 		"events": "true", "rate": "100", "since": "2024-01-01T00:00:00Z", "checkpoint": "a", "output": "c", "refused": "b", "yes": "true", "with-retractions": "true", "with-assertions": "true",
 		"from": "t_a", "to": "t_b", "source": "//c", "by": "d", "reason": "conflict", "json": "true", "licenses": "true", "finish": "true", "plain-sets": "over",
 		"type": "a, b", "subscription": "a", "id": "a", "after": "1h", "before": "2024-01-01T00:00:00Z", "limit": "1", "max-redrives": "2",
-		"kind": "thread", "resources": "a", "moved-by": "m", "at": "1h", "plan": "b", "wait": "true",
+		"tenant": "t_a", "state": "parked", "behind": "3", "kind": "thread", "resources": "a", "moved-by": "m", "at": "1h", "plan": "b", "wait": "true",
 	}
 	fields := reflect.ValueOf(*load(t, given, nil))
 	for i := range fields.NumField() {

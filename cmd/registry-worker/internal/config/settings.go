@@ -1,6 +1,7 @@
 package config
 
 import (
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -48,6 +49,7 @@ const (
 	NamesGroup    Group = "Resources"
 	StartGroup    Group = "Start"
 	WaitGroup     Group = "Wait"
+	ListGroup     Group = "List of moves"
 	AtGroup       Group = "Time"
 )
 
@@ -64,7 +66,7 @@ func Lasting() []Group {
 
 var groups = []Group{
 	ProjectGroup, RegistryGroup, PubSubGroup, EventsGroup, RunGroup, WorkerGroup, DrainGroup, APIGroup, ConsoleGroup, ThrottleGroup,
-	LetterGroup, RedriveGroup, RateGroup, ReplayGroup, DryRunGroup, ExportGroup, UpgradeGroup, PlanGroup, NamesGroup, StartGroup, AtGroup, MoveGroup, WaitGroup, RetractGroup, ByGroup, ConfirmGroup, JSONGroup, DevGroup, VersionGroup, LogGroup,
+	LetterGroup, RedriveGroup, RateGroup, ReplayGroup, DryRunGroup, ExportGroup, UpgradeGroup, PlanGroup, NamesGroup, StartGroup, AtGroup, MoveGroup, ListGroup, WaitGroup, RetractGroup, ByGroup, ConfirmGroup, JSONGroup, DevGroup, VersionGroup, LogGroup,
 }
 
 // Setting is one setting: a flag, which is also an environment variable.
@@ -314,6 +316,24 @@ var settings = complete([]Setting{
 	{Group: StartGroup, Name: "id", FlagOnly: true,
 		Help:  "id of the move, for the record and to go on with it; without it one is made of tenants and time",
 		parse: note(func(c *Config) *string { return &c.MoveID })},
+	{Group: ListGroup, Name: "tenant", FlagOnly: true,
+		Help:  "only moves from this tenant, or to it",
+		parse: tenant(func(c *Config) *string { return &c.Tenant })},
+	{Group: ListGroup, Name: "state", FlagOnly: true,
+		Help:  "only moves whose rewriting is pending, parked or done, or that are retracted",
+		parse: optional(oneOf(func(c *Config) *string { return &c.State }, MovePending, MoveParked, MoveDone, MoveRetracted))},
+	{Group: ListGroup, Name: "since", FlagOnly: true,
+		Help:  "only moves that count from this time or later (RFC 3339, or an age such as 48h)",
+		parse: pointInTime(func(c *Config) *time.Time { return &c.Since })},
+	{Group: ListGroup, Name: "before", FlagOnly: true,
+		Help:  "only moves that count from before this time (RFC 3339, or an age such as 48h)",
+		parse: pointInTime(func(c *Config) *time.Time { return &c.Before })},
+	{Group: ListGroup, Name: "limit", Default: "50", FlagOnly: true,
+		Help:  "at most so many of them, a read each; 0 is as many as there are",
+		parse: integer(0, 1_000_000, func(c *Config) *int { return &c.Limit })},
+	{Group: ListGroup, Name: "behind", Default: "0", FlagOnly: true,
+		Help:  "go on behind the move with this ledger position, as a page says at its end; 0 is from the first",
+		parse: integer(0, math.MaxInt, func(c *Config) *int { return &c.Behind })},
 	{Group: WaitGroup, Name: "wait", Bool: true, Default: "false", FlagOnly: true,
 		Help:  "wait until the documents have followed, and say meanwhile how far they are",
 		parse: boolean(func(c *Config) *bool { return &c.Wait })},

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
+	"github.com/northstar-engines/realtime-registry/internal/rewrite"
+	"github.com/northstar-engines/realtime-registry/internal/terminal"
+)
+
+var movesRetractCommand = command{
+	Name:    "moves retract",
+	Args:    "ID",
+	Summary: "take a move of a whole tenant back, exactly",
+	Details: "The move with this event id no longer counts, from the moment that it is retracted,\n" +
+		"and what was before is back: the new owner keeps what was its own. It stays\n" +
+		"retracted, also if its event is delivered again, and nothing else counts under its\n" +
+		"id: publish what is to count under an id of its own. Documents follow by rewriting.\n\n" +
+		"Of a move that is retracted already, what --by and --reason say is kept beside what\n" +
+		"was said before, and nothing else changes.\n\n" +
+		"It asks first, with what would change, or --yes. Plain sets of programs outside\n" +
+		"are not undone. A move that names resources is taken back by moves start --moved-by.",
+	Examples: []string{
+		"registry-worker moves retract --project my-project move-2025-01",
+		"registry-worker moves retract --project my-project move-2025-01 --source //nexus --reason 'wrong tenant' --yes --json",
+	},
+	Groups: []config.Group{config.MoveGroup, config.RetractGroup, config.ByGroup, config.ConfirmGroup, config.JSONGroup, config.RateGroup, config.ProjectGroup, config.RegistryGroup, config.LogGroup},
+	Rules:  movesRules,
+	Run:    runMovesRetract,
+}
+
+func runMovesRetract(ctx context.Context, in *invocation) error {
+	if len(in.Args) != 1 {
+		return usagef("want the event id of one move")
+	}
+	if err := in.canAsk(); err != nil {
+		return err
+	}
+	target := in.firestoreTarget()
+	in.tellTarget(target)
+	return in.withStore(ctx, func(store registryStore) error {
+		move, err := in.findMove(ctx, store, in.Args[0])
+		if err != nil {
+			return err
+		}
+		if move.Unread != nil {
+			return move.Unread
+		}
+		if move.Retracted() {
+			fmt.Fprintf(in.Stderr, "%s is %s already\n", terminal.Quote(move.ID), moveState(move))
+			if in.Config.By == "" && in.Config.Reason == "" { // nothing is said of it
+				return in.tellRetracted(retracted{State: "retracted_before"}, move, "")
+			}
+		} else if err := in.confirmRetraction(ctx, store, move, target); err != nil {
+			return err
+		}
+		return in.retract(ctx, store, move)
+	})
+}
+
+// confirmRetraction says what would cease to count, and asks.
+func (in *invocation) confirmRetraction(ctx context.Context, store registryStore, move ownership.LedgerEntry, target target) error {
+	fmt.Fprintf(in.Stderr, "The move of everything from %s to %s (event %s of %s, %s) would cease to count.\n",
+		terminal.Quote(move.From), terminal.Quote(move.To), terminal.Quote(move.ID), terminal.Quote(move.Source), move.Time.Format(time.RFC3339Nano))
+	if in.Config.Yes {
+		return nil
+	}
+	plan, err := in.planner(store).Retraction(ctx, move)
+	if err != nil {
+		return err
+	}
+	printPlan(in.Stderr, rewrite.NamedPlan{Plan: plan}, true)
+	return in.confirm(ctx, target, "retract this move?")
+}
+
+// retract retracts the move, and says what became of it. What is said of a move
+// that is retracted already is kept beside what was said before.
+func (in *invocation) retract(ctx context.Context, store registryStore, move ownership.LedgerEntry) error {
+	o := store.Apply(ctx, []ownership.Change{ownership.Retraction(ownership.Version{Source: move.Source, ID: move.ID}, in.who(), in.Config.Reason)})[0]
+	switch {
+	case o.Err != nil:
+		return o.Err
+	case o.Kind == ownership.HistoryFull:
+		return fmt.Errorf("retract %s: %s", terminal.Quote(move.ID), o.Detail)
+	case o.Kind == ownership.Duplicate && move.Retracted():
+		return in.tellRetracted(retracted{State: "retracted_before", Kept: true}, move, "what you say of it is kept beside what was said before")
+	case o.Kind == ownership.Duplicate && o.Detail != "":
+		return in.tellRetracted(retracted{State: "retracted_before", Kept: true}, move, terminal.Quote(o.Detail)+", while this was asked; yours is noted beside it")
+	}
+	return in.tellRetracted(retracted{State: "retracted", Kept: true}, move, "retracted; documents follow while a worker runs: "+in.verifyAndWait(move))
+}
+
+// retracted is a move as `moves retract --json` has it.
+type retracted struct {
+	ID     string   `json:"id"`
+	Source string   `json:"source"`
+	From   string   `json:"from"`
+	To     string   `json:"to"`
+	State  string   `json:"state"` // retracted, or retracted_before: it did not count any more
+	Kept   bool     `json:"kept"`  // what was said of it now
+	Next   []string `json:"next"`  // commands: to see that the documents have followed
+}
+
+// tellRetracted says what became of a retraction: in JSON, or in words.
+func (in *invocation) tellRetracted(r retracted, move ownership.LedgerEntry, words string) error {
+	if in.Config.JSON {
+		r.ID, r.Source, r.From, r.To, r.Next = move.ID, move.Source, move.From, move.To, []string{in.verifyAndWait(move)}
+		return terminal.JSON(in.Stdout).Encode(r)
+	}
+	if words != "" {
+		fmt.Fprintln(in.Stderr, words)
+	}
+	return nil
+}
+
+// verifyAndWait is the command that says what a move has come to once its rewriting
+// has ended.
+func (in *invocation) verifyAndWait(move ownership.LedgerEntry) string {
+	return in.commandOn("moves verify", move) + " --wait"
+}
+
+// commandOn is a command on a move; with its source if that was needed to name it.
+func (in *invocation) commandOn(name string, move ownership.LedgerEntry) string {
+	text := programName + " " + name + " " + shellQuote(move.ID)
+	if in.Config.Source != "" {
+		text += " --source " + shellQuote(move.Source)
+	}
+	return text
+}
