@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -22,7 +23,8 @@ var ofOthers = regexp.MustCompile(`^REGISTRY_(URL|(\w+_)?(SERVICE_HOST|SERVICE_P
 func misspelt(environ []string) (warnings []string) {
 	variables := map[string]string{} // by the names that people may think of
 	for _, s := range config.Settings() {
-		variables[strings.TrimPrefix(config.EnvName(s.Name), "REGISTRY_")] = s.Env
+		name := strings.TrimPrefix(config.EnvName(s.Name), "REGISTRY_")
+		variables[name] = cmp.Or(variables[name], s.Env) // --since is of two commands, and of one a variable too
 	}
 	for _, v := range environ {
 		name, _, _ := strings.Cut(v, "=")
