@@ -29,6 +29,9 @@ type work struct {
 	settled  atomic.Bool
 }
 
+// Weight is what the message takes of a batch.
+func (w *work) Weight() Weight { return Weight{len(w.Changes), w.size} }
+
 // deliver takes one message from the transport and admits it. It is called from
 // many goroutines.
 func (c *Consumer) deliver(ctx context.Context, m Message) {

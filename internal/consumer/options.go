@@ -112,8 +112,8 @@ func (o Options) Validate() error {
 func (o Options) withDefaults() Options {
 	setDefault(&o.MaxOutstandingMessages, 3_000)
 	setDefault(&o.MaxOutstandingBytes, 64<<20)
-	setDefault(&o.BatchChanges, 500)
-	setDefault(&o.BatchBytes, 4<<20)
+	setDefault(&o.BatchChanges, UsualBatch.Changes)
+	setDefault(&o.BatchBytes, UsualBatch.Bytes)
 	setDefault(&o.Linger, 5*time.Millisecond)
 	setDefault(&o.Appliers, 8)
 	setDefault(&o.CommitTimeout, 10*time.Second)

@@ -14,10 +14,10 @@ import (
 // then folded with them and needs no rewriting. What was begun is finished, also
 // when ctx ends.
 func (r *replay) apply(ctx context.Context, b *batch) error {
-	if err := r.governor.Wait(ctx, b.size); err != nil {
+	if err := r.governor.Wait(ctx, b.Changes); err != nil {
 		return err
 	}
-	ledger, rest := b.works()
+	ledger, rest := b.byLane()
 	for _, works := range [][]*consumer.Work{ledger, rest} {
 		r.applier.Apply(ctx, works)
 		if err := b.failed(); err != nil {
@@ -27,9 +27,9 @@ func (r *replay) apply(ctx context.Context, b *batch) error {
 	return r.settle(b)
 }
 
-// works returns what is to be applied of a batch.
-func (b *batch) works() (ledger, rest []*consumer.Work) {
-	for _, it := range b.items {
+// byLane returns what is to be applied of a batch.
+func (b *batch) byLane() (ledger, rest []*consumer.Work) {
+	for _, it := range b.Works {
 		switch {
 		case it.Result.Outcome == handlers.Refused: // it was not understood, or not asked for
 		case it.OfLedger():
@@ -43,7 +43,7 @@ func (b *batch) works() (ledger, rest []*consumer.Work) {
 
 // failed returns why a line could not be applied, nil if all could so far.
 func (b *batch) failed() error {
-	for _, it := range b.items {
+	for _, it := range b.Works {
 		if it.Result.Outcome == handlers.Transient {
 			return fmt.Errorf("%s: %w", it.at, it.Result.Err)
 		}
@@ -53,7 +53,7 @@ func (b *batch) failed() error {
 
 // settle tells what became of the lines of a batch, and counts them.
 func (r *replay) settle(b *batch) error {
-	for _, it := range b.items {
+	for _, it := range b.Works {
 		if it.Result.Outcome == handlers.Refused && r.o.Refused != nil {
 			refusal := Refusal{it.at.File, it.at.Line, it.Result.Refusal.Reason, it.Result.Refusal.Detail, it.text}
 			if err := r.watermark.locked(func() error { return r.o.Refused(refusal) }); err != nil {
@@ -77,7 +77,7 @@ func (r *replay) nameDisplaced(b *batch) error {
 	if r.o.Displaced == nil {
 		return nil
 	}
-	for _, it := range b.items {
+	for _, it := range b.Works {
 		for i, o := range it.Outcomes {
 			if news := o.Kind == ownership.Applied || o.Kind == ownership.Inapplicable; !news || o.Displaced == nil {
 				continue

@@ -50,7 +50,7 @@ func newWatermark(from Checkpoint) *watermark {
 func (w *watermark) begun(b *batch) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.open = append(w.open, &openBatch{number: b.number, after: Checkpoint{b.items[len(b.items)-1].at, b.digest, Counts{}}})
+	w.open = append(w.open, &openBatch{number: b.number, after: Checkpoint{b.Works[len(b.Works)-1].at, b.digest, Counts{}}})
 }
 
 // done counts a batch, and returns all counts so far.
@@ -60,7 +60,7 @@ func (w *watermark) done(b *batch) Counts {
 	i := slices.IndexFunc(w.open, func(o *openBatch) bool { return o.number == b.number })
 	o := w.open[i]
 	o.done = true
-	for _, it := range b.items {
+	for _, it := range b.Works {
 		o.after.Counts.add(it.what(), it.Result.Outcome, 1)
 	}
 	for len(w.open) > 0 && w.open[0].done {

@@ -17,7 +17,7 @@ type order struct {
 func (o *order) before(b *batch) {
 	const most = 100_000
 	wait := len(o.since) > most
-	for _, it := range b.items {
+	for _, it := range b.Works {
 		for _, c := range it.Changes {
 			wait = wait || o.since[c.Resource] || c.OfLedger() || o.since[registry.Resource{}]
 		}
@@ -29,7 +29,7 @@ func (o *order) before(b *batch) {
 	if o.since == nil {
 		o.since = map[registry.Resource]bool{}
 	}
-	for _, it := range b.items {
+	for _, it := range b.Works {
 		for _, c := range it.Changes {
 			o.since[c.Resource] = true
 		}

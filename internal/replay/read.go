@@ -23,18 +23,23 @@ type item struct {
 	consumer.Work
 }
 
+// Weight is what the line takes of a batch. One that changes nothing, since it is
+// refused, counts too: a batch of such lines ends some time.
+func (it *item) Weight() consumer.Weight {
+	return consumer.Weight{Changes: max(1, len(it.Changes)), Bytes: int64(len(it.text))}
+}
+
 // batch is some lines, one behind the other.
 type batch struct {
 	number int
-	items  []*item
-	size   int    // changes
+	consumer.Batch[*item]
 	digest string // of all up to and with the last item
 }
 
 // read makes batches of the lines behind the checkpoint, and has them applied. That
 // what it skips is what was applied is proved by its hash.
 func (r *replay) read(ctx context.Context, lines *archive.Reader, group *errgroup.Group) error {
-	b := &batch{}
+	b, most := &batch{}, consumer.Weight{Changes: r.o.Batch, Bytes: consumer.UsualBatch.Bytes}
 	var order order
 	send := func() {
 		full := b
@@ -65,16 +70,19 @@ func (r *replay) read(ctx context.Context, lines *archive.Reader, group *errgrou
 			continue
 		}
 		it := r.decode(at, line)
-		b.items, b.digest = append(b.items, it), lines.Digest()
-		b.size += max(1, len(it.Changes))
-		if b.size >= r.o.Batch {
+		if !b.Fits(it, most) {
+			send()
+		}
+		b.Add(it)
+		b.digest = lines.Digest()
+		if b.Full(most) {
 			send()
 		}
 	}
 	if skip != (Position{}) {
 		return fmt.Errorf("the checkpoint is at %s, which the files do not have", skip)
 	}
-	if len(b.items) > 0 {
+	if len(b.Works) > 0 {
 		send()
 	}
 	return nil

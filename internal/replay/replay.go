@@ -1,9 +1,12 @@
 // Package replay applies archives straight to the registry: through the same
-// decoding, handlers, applier and store as the worker, without Pub/Sub in between.
+// decoding, handlers, batches, applier and store as the worker, without Pub/Sub in
+// between.
 //
-// It cuts its own batches, by the count of lines; the worker cuts them by time of
-// arrival too. So the outcome of a line depends on the archive and on the registry,
-// and not on how fast either is, and a dry run counts exactly what the replay will.
+// The worker also sends a batch that is not full, once nothing more has come for a
+// while, and in any order. A replay sends full batches alone, and one that names what
+// another names waits for that. So the outcome of a line depends on the archive and on
+// the registry, and not on how fast either is, and a dry run counts exactly what the
+// replay will.
 //
 // Replaying is harmless however often: the registry is a set of events. The
 // order of lines matters only for the cost: if an archive has the moves of whole
@@ -110,7 +113,7 @@ func newReplay(store consumer.Store, o Options) *replay {
 		o.RetryFor = time.Minute
 	}
 	if o.Batch == 0 {
-		o.Batch = 500
+		o.Batch = consumer.UsualBatch.Changes
 	}
 	if o.Appliers == 0 {
 		o.Appliers = 4
