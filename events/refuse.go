@@ -11,7 +11,7 @@ type Refusal = envelope.Refusal
 // attribute `dead-letter-reason` of the dead letter (design §5), and a metric label.
 type Reason = envelope.Reason
 
-// The reasons. The first seven come from decoding, the rest from applying.
+// The reasons. Those before Conflict come from decoding, the rest from applying.
 const (
 	Malformed     = envelope.Malformed     // the envelope: mode, id, source, time, JSON
 	Schema        = envelope.Schema        // the data: fields, patterns, from = to

@@ -6,7 +6,7 @@ import "fmt"
 // `dead-letter-reason` of the dead letter (design §5), and a metric label.
 type Reason string
 
-// The reasons. The first seven come from decoding, the rest from applying.
+// The reasons. Those before Conflict come from decoding, the rest from applying.
 // CONTRIBUTING.md says what a new one brings with it; package events has each of
 // them too.
 const (

@@ -130,7 +130,7 @@ func (b *batch) createChunk(ctx context.Context, chunk []*target, ledger *certif
 	for _, t := range chunk {
 		p := pending{target: t, update: ownership.Record{}.Update(t.entries, ledger.Ledger)}
 		if !p.update.Write { // the ledger has an entry that is not understood: nothing can be folded with it
-			b.settle(t, p.update)
+			b.note(t, p.update)
 			continue
 		}
 		creations, writes = append(creations, p), append(writes, b.store.write(t, p.update, docdb.Absent))
@@ -147,7 +147,7 @@ func (b *batch) createChunk(ctx context.Context, chunk []*target, ledger *certif
 			left = append(left, p.target)
 		case results[i] == codes.OK:
 			b.written.Add(1)
-			b.settle(p.target, p.update)
+			b.note(p.target, p.update)
 		case results[i] == codes.AlreadyExists:
 			existed++
 			left = append(left, p.target)
@@ -162,17 +162,19 @@ func (b *batch) createChunk(ctx context.Context, chunk []*target, ledger *certif
 	return left
 }
 
-// settle notes the outcomes of a committed update.
-func (b *batch) settle(t *target, u ownership.Update) {
+// note records the outcomes of a committed update.
+func (b *batch) note(t *target, u ownership.Update) {
 	b.store.guess.remember(t.resource)
 	for j, i := range t.indexes {
 		b.outcomes[i] = u.Outcomes[j]
 	}
 }
 
-// settleUnwritten notes outcomes that needed no write: duplicates, except those
-// that are duplicates of our own write whose answer was lost.
-func (b *batch) settleUnwritten(p pending) {
+// noteUnwritten records outcomes that needed no write. They are duplicates, unless
+// an earlier write of this batch may have been committed and its answer was lost:
+// then the entry that was found counts as ours. (Another delivery of the same event
+// may have written it. Both are applied then, which is harmless.)
+func (b *batch) noteUnwritten(p pending) {
 	if p.sent {
 		for j, o := range p.update.Outcomes {
 			if o.Kind == ownership.Duplicate {
@@ -180,7 +182,7 @@ func (b *batch) settleUnwritten(p pending) {
 			}
 		}
 	}
-	b.settle(p.target, p.update)
+	b.note(p.target, p.update)
 }
 
 func (b *batch) fail(targets []*target, err error) {

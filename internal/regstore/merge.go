@@ -39,7 +39,7 @@ func (b *batch) merge(ctx context.Context, targets []*target) error {
 		var transport error
 		if targets, transport = b.write(ctx, targets, records, ledger, size); transport != nil {
 			lost = transport
-			if attempt > 0 { // after the first attempt, read whether it was committed
+			if attempt > 0 { // only the first attempt is followed by a read that shows whether it was committed
 				break
 			}
 		}
@@ -105,7 +105,7 @@ func (b *batch) write(ctx context.Context, targets []*target, records []ownershi
 	for i, t := range targets {
 		p := pending{target: t, update: records[i].Update(t.entries, ledger.Ledger), record: records[i]}
 		if !p.update.Write {
-			b.settleUnwritten(p)
+			b.noteUnwritten(p)
 			continue
 		}
 		// Here, since a panic in the goroutines below would end the process.
@@ -169,7 +169,7 @@ func (b *batch) writeQuietly(ctx context.Context, deadline time.Time, chunk []pe
 			left = append(left, p.target)
 		case results[i] == codes.OK:
 			b.written.Add(1)
-			b.settle(p.target, p.update)
+			b.note(p.target, p.update)
 		default:
 			if !docdb.LostRace(results[i]) {
 				p.sent = true
@@ -193,7 +193,7 @@ func (b *batch) writeWithNotice(ctx context.Context, deadline time.Time, chunk [
 	for _, p := range chunk {
 		if err == nil {
 			b.written.Add(1)
-			b.settle(p.target, p.update)
+			b.note(p.target, p.update)
 			continue
 		}
 		p.sent = p.sent || !docdb.LostTheRace(err)
