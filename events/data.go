@@ -2,7 +2,7 @@ package events
 
 import "github.com/northstar-engines/realtime-registry/internal/envelope"
 
-// newData makes the data of a type from JSON that has passed the type's schema.
+// newData returns the data of a type, from JSON that has passed the type's schema.
 func newData(typ Type, object map[string]any) (Data, error) {
 	text := func(name string) string {
 		s, _ := object[name].(string)

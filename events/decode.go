@@ -18,11 +18,10 @@ func typeNames() (names []string) {
 	return names
 }
 
-// Decode reads a Pub/Sub message in binary or structured mode (design §2).
-// notAfter is the latest time that the event may bear: the time at which the
-// message was published, plus the clock skew that is allowed. The error is
-// always a *Refusal. It takes every published type, from any source except the
-// registry's own.
+// Decode reads a Pub/Sub message in binary or structured mode (design §2). notAfter
+// is the latest time that the event may have: the publish time of the message, plus
+// the allowed clock skew. The error is always a *Refusal. It takes every published
+// type, from any source except the registry's own.
 func Decode(attributes map[string]string, data []byte, notAfter time.Time) (Event, error) {
 	e, err := envelope.Rules{Known: published, NotAfter: notAfter}.Decode(attributes, data)
 	if err != nil {
@@ -31,9 +30,8 @@ func Decode(attributes map[string]string, data []byte, notAfter time.Time) (Even
 	return Of(e)
 }
 
-// Of returns the event of an envelope, for this module's own programs, which have
-// rules of their own for what they decode. The error is a *Refusal: the type is
-// not one that is published.
+// Of returns the event of an envelope, for programs of this module, which decode by
+// rules of their own. The error is a *Refusal: the type is not a published one.
 func Of(e envelope.Envelope) (Event, error) {
 	data, err := newData(Type(e.Type), e.Data)
 	if err != nil {

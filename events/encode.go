@@ -45,9 +45,9 @@ func (e Event) MarshalJSON() ([]byte, error) {
 	})
 }
 
-// Encode writes the event as a Pub/Sub message in binary mode. An event that
-// Decode would refuse, whatever the time is, is an error, which wraps the
-// *Refusal: one from the registry's own source is among them.
+// Encode writes the event as a Pub/Sub message in binary mode. If Decode would
+// refuse the event at any time, the error wraps the *Refusal. That includes events
+// from the registry's own source.
 func Encode(e Event) (attributes map[string]string, data []byte, err error) {
 	if e.Data == nil {
 		return nil, nil, fmt.Errorf("encode event %s: %w", envelope.Shorten(e.ID), errors.New("it has no data"))

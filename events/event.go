@@ -12,8 +12,8 @@ const (
 	TenantMovedType   Type = "nexus.tenant.moved.v1"
 )
 
-// Topic is the Pub/Sub topic that events of the type are published to; "" if it is
-// not one that is published. A subscription may carry any type.
+// Topic returns the Pub/Sub topic that events of the type are published to; "" if
+// the type is not a published one.
 func (t Type) Topic() string {
 	switch t {
 	case ThreadCreatedType:
@@ -26,9 +26,9 @@ func (t Type) Topic() string {
 	return ""
 }
 
-// Subscription is the worker's subscription to the topic, by its default name;
-// "" without a topic. One of that name carries this type alone, unless it is told
-// otherwise.
+// Subscription returns the default name of the worker's subscription to the topic;
+// "" if there is no topic. A subscription of that name carries this type alone,
+// unless --accept says otherwise.
 func (t Type) Subscription() string {
 	if t.Topic() == "" {
 		return ""
@@ -39,11 +39,11 @@ func (t Type) Subscription() string {
 // PublishedTypes returns the types that a publisher may send.
 func PublishedTypes() []Type { return []Type{ThreadCreatedType, CanvasCreatedType, TenantMovedType} }
 
-// Event is a CloudEvent that has passed every check: its type is known, its
-// data fits the type's schema, its time is not from the future.
+// An Event is a CloudEvent that has passed every check: its type is known, its data
+// fits the type's schema, its time is not from the future.
 type Event struct {
 	ID     string    // with Source, names the event
-	Source string    // a URI reference by CloudEvents; any text is taken
+	Source string    // a URI reference in CloudEvents; any text is accepted
 	Time   time.Time // UTC, to the nanosecond
 	Data   Data      // never nil
 
@@ -52,12 +52,12 @@ type Event struct {
 	TraceParent string // optional: W3C trace context of the publisher
 }
 
-// Type is the type of the event, as its data has it.
+// Type returns the type of the event, which is that of its data.
 func (e Event) Type() Type { return e.Data.Type() }
 
 // Data is the payload of an event: ThreadCreated, CanvasCreated or TenantMoved.
 type Data interface {
-	// Type is the event type that carries this data.
+	// Type returns the event type that carries this data.
 	Type() Type
 }
 

@@ -19,7 +19,7 @@ const (
 	ForeignSource = envelope.ForeignSource // a source that may not send the type
 	TooLarge      = envelope.TooLarge      // more than MaxDataBytes
 	FromFuture    = envelope.FromFuture    // would win over everything that follows
-	FromPast      = envelope.FromPast      // would win over everything that was
+	FromPast      = envelope.FromPast      // would win over everything that came before
 
 	Conflict    = envelope.Conflict    // another tenant created the resource first
 	HistoryFull = envelope.HistoryFull // the resource was moved too often

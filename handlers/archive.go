@@ -7,10 +7,10 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
-// Archive is the inverse of Changes: the events from which the history of a
-// resource becomes what it is, in the order of the fold. A move that named
-// several resources is, for each of them, an event that names this one: their
-// source and id are the same, and so is what becomes of them.
+// Archive is the inverse of Changes. It returns the events that make the history of
+// a resource, in the order of the fold. A move that named several resources
+// becomes, for each of them, an event that names this one alone. Source and id are
+// the same, and so is the result.
 func Archive(resource registry.Resource, history ownership.History) []events.Event {
 	ref := events.ResourceRef{Kind: string(resource.Kind), ID: resource.ID}
 	all := make([]events.Event, len(history))
@@ -34,8 +34,8 @@ func Archive(resource registry.Resource, history ownership.History) []events.Eve
 }
 
 // ArchiveMove is Archive for an entry of the ledger: the move, unless only its
-// retraction has arrived, and everything that was said of its retraction, the
-// first seen first.
+// retraction has arrived, and every statement of its retraction, the first seen
+// first.
 func ArchiveMove(e ownership.LedgerEntry) []events.Event {
 	var all []events.Event
 	if !e.RetractionOnly {

@@ -15,10 +15,10 @@ type Outcome string
 // The outcomes (design §5).
 const (
 	Applied      Outcome = "applied"      // something was committed that counts
-	Duplicate    Outcome = "duplicate"    // the registry already took account of all of it
-	Inapplicable Outcome = "inapplicable" // committed, and has no effect for now
+	Duplicate    Outcome = "duplicate"    // the registry has all of it already
+	Inapplicable Outcome = "inapplicable" // committed, and without effect for now
 	Refused      Outcome = "refused"      // can never succeed: Refusal says why
-	Transient    Outcome = "transient"    // may succeed when it is tried again: Err says why
+	Transient    Outcome = "transient"    // may succeed later: Err says why
 )
 
 // Result is the outcome of a message, with its reason.
@@ -52,7 +52,7 @@ func Reduce(outcomes []ownership.Outcome) Result {
 // rank orders outcomes: of several, the highest is the message's.
 var rank = map[Outcome]int{Duplicate: 0, Inapplicable: 1, Applied: 2, Refused: 3, Transient: 4}
 
-// Final reports whether trying the change again could not end otherwise.
+// Final reports whether trying the change again would end the same way.
 func Final(o ownership.Outcome) bool { return one(o).Outcome != Transient }
 
 func one(o ownership.Outcome) Result {

@@ -10,15 +10,15 @@ import (
 // EventName names none.
 type EventName struct{ Source, ID string }
 
-// MaxNameBytes bounds a source, and an id, each.
+// MaxNameBytes is the longest source, and the longest id, of an event, in bytes.
 const MaxNameBytes = 1024
 
-// claimsOwn is the source of claims themselves.
+// claimsOwn is the source of claims.
 const claimsOwn = "registry"
 
 // Validate returns an error that wraps ErrInvalid unless the name is zero, or has
-// both a source and an id, of UTF-8, of MaxNameBytes at most each. The source
-// "registry" is that of claims.
+// both a source and an id, each of valid UTF-8 and at most MaxNameBytes. The source
+// "registry" is reserved for claims.
 func (n EventName) Validate() error {
 	if n == (EventName{}) {
 		return nil
@@ -31,19 +31,19 @@ func (n EventName) Validate() error {
 		case len(text) > MaxNameBytes:
 			faults = append(faults, fmt.Errorf("%w: event %s: has %d bytes, may have %d", ErrInvalid, what, len(text), MaxNameBytes))
 		case !utf8.ValidString(text):
-			faults = append(faults, fmt.Errorf("%w: event %s: is no UTF-8", ErrInvalid, what))
+			faults = append(faults, fmt.Errorf("%w: event %s: is not valid UTF-8", ErrInvalid, what))
 		}
 	}
 	if n.Source == claimsOwn {
-		faults = append(faults, fmt.Errorf("%w: event source: %q is that of claims, and no event's", ErrInvalid, claimsOwn))
+		faults = append(faults, fmt.Errorf("%w: event source: %q is reserved for claims", ErrInvalid, claimsOwn))
 	}
 	return errors.Join(faults...)
 }
 
-// ClaimOptions are what a claim may say beside the tenant and the resource.
+// ClaimOptions are the optional parts of a claim.
 type ClaimOptions struct {
-	// Event names the event that the same creation publishes. It is kept, and shown
-	// to operators (`registry-worker inspect`); nothing depends on it.
+	// Event names the event that the same creation publishes. It is stored, and
+	// shown to operators (`registry-worker inspect`); nothing depends on it.
 	Event EventName
 }
 

@@ -1,4 +1,4 @@
-// Package registry says who owns a thread or a canvas.
+// Package registry records which tenant owns a thread or a canvas.
 //
 // Registry registers resources for create flows written in Go, and reads their
 // owners. A store keeps them, in Firestore (package fsregistry) or in memory

@@ -3,8 +3,8 @@ package registry
 import "context"
 
 // Store is what a Registry needs of a store. Packages fsregistry and memregistry
-// open one. An error wraps ErrInvalid if an id breaks its pattern, one of the
-// errors that the method names, or ErrUnavailable.
+// open one. An error wraps ErrInvalid if an id does not match its pattern, else one
+// of the errors that the method names, else ErrUnavailable.
 type Store interface {
 	// Claim registers a resource for a tenant with the store's time. It returns
 	// true if the tenant became the owner by this call, false if it was the owner
@@ -13,21 +13,21 @@ type Store interface {
 	Claim(ctx context.Context, tenantID string, resource Resource, options ...ClaimOption) (created bool, err error)
 
 	// Owner returns the tenant that owns the resource, as of a time that is not
-	// before the call; ErrNotFound if nobody registered it.
+	// before the call; ErrNotFound if it was never registered.
 	Owner(ctx context.Context, resource Resource) (tenantID string, err error)
 }
 
-// Registry is the operations that create flows and transports written in Go
-// call. It is safe for concurrent use.
+// Registry has the operations that create flows and transports written in Go call.
+// It is safe for concurrent use.
 type Registry struct{ store Store }
 
 // New returns a registry over the store. The caller closes the store.
 func New(store Store) *Registry { return &Registry{store: store} }
 
-// RegisterThread claims a thread for a tenant. Repeating it is no error; taking
-// a thread that somebody else owns is ErrConflict, and stores nothing. Other
-// errors: ErrInvalid, ErrUnavailable (then it is not known whether the claim
-// was stored: repeat it).
+// RegisterThread claims a thread for a tenant. Repeating it is not an error. If
+// another tenant owns the thread, the error wraps ErrConflict, and nothing is
+// stored. Other errors: ErrInvalid; ErrUnavailable, after which the claim may or
+// may not have been stored: repeat it.
 func (r *Registry) RegisterThread(ctx context.Context, tenantID, threadID string, options ...ClaimOption) error {
 	_, err := r.Claim(ctx, tenantID, Resource{Thread, threadID}, options...)
 	return err
@@ -54,8 +54,8 @@ func (r *Registry) Claim(ctx context.Context, tenantID string, resource Resource
 	return r.store.Claim(ctx, tenantID, resource, options...)
 }
 
-// ThreadTenant returns the tenant that owns a thread now, read from the store:
-// ErrNotFound if nobody registered it, ErrInvalid, ErrUnavailable.
+// ThreadTenant returns the tenant that owns a thread now, read from the store.
+// Errors: ErrNotFound if it was never registered, ErrInvalid, ErrUnavailable.
 func (r *Registry) ThreadTenant(ctx context.Context, threadID string) (tenantID string, err error) {
 	return r.owner(ctx, Resource{Thread, threadID})
 }

@@ -18,7 +18,7 @@ const (
 	Canvas Kind = "canvas"
 )
 
-// Kinds returns every kind, in the order of their bytes.
+// Kinds returns every kind, in byte order.
 func Kinds() []Kind { return []Kind{Canvas, Thread} }
 
 // Resource names a thread or a canvas. Ids are case-sensitive.
@@ -27,8 +27,8 @@ type Resource struct {
 	ID   string
 }
 
-// Patterns of design §2. Whatever does not match them is refused, so that no
-// two resources can share a document name and none can leave the collection.
+// The patterns of design §2. Everything else is refused, so that no two resources
+// share a document name and none can leave the collection.
 const (
 	TenantPattern   = `^t_[a-z0-9_-]{1,126}$`
 	ResourcePattern = `^[A-Za-z0-9][A-Za-z0-9._~:@+=-]{0,255}$`
@@ -64,7 +64,7 @@ func (r Resource) Validate() error {
 // "canvas__{id}" (design §3). It is injective over valid resources.
 func (r Resource) DocumentID() string { return string(r.Kind) + "__" + r.ID }
 
-// String is the resource as people read it: "thread/th_1".
+// String returns the resource as people read it: "thread/th_1".
 func (r Resource) String() string { return string(r.Kind) + "/" + r.ID }
 
 // ParseDocumentID is the inverse of DocumentID. The error wraps ErrInvalid.

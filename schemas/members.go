@@ -11,20 +11,20 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/spelling"
 )
 
-// movedMembers are those that the data of a move may have, in the order in which
-// people name them.
+// movedMembers are the members that the data of a move may have, in the order in
+// which messages name them.
 var movedMembers = []string{"from_tenant_id", "to_tenant_id", "resources", "reason", "actor"}
 
-// printablePattern is that of texts for people: nothing of Unicode's category
-// Other, which control, format and private characters are.
+// printablePattern is that of texts for people: no characters of Unicode's category
+// Other, which has control, format and private characters.
 const printablePattern = `^\P{C}*$`
 
 var plainName = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
 
-// Archived is the data as an archive may have it: other members of a move, which
-// were ignored when their event was published, are left out, as then. Those that
-// may have been meant to limit what moves stay, and are refused by Validate: the
-// event did not mean what it did.
+// Archived adapts data from an archive. It removes other members of a move, which
+// were ignored when their event was published. It keeps those that may have been
+// meant to limit what moves, and Validate refuses them: the event did not mean what
+// it did.
 func Archived(dataType string, data any) any {
 	moved, ok := data.(map[string]any)
 	if dataType != tenantMoved || !ok {
@@ -39,7 +39,8 @@ func Archived(dataType string, data any) any {
 	return kept
 }
 
-// notAField says of a member that a move must not have which was probably meant.
+// notAField names the member that was probably meant by one that a move must not
+// have.
 func notAField(name string) string {
 	if m := meant(name); m != "" {
 		return "not a field here, did you mean " + m
@@ -48,7 +49,7 @@ func notAField(name string) string {
 	return fmt.Sprintf("not a field here: those of a move are %s and %s", strings.Join(movedMembers[:last], ", "), movedMembers[last])
 }
 
-// meant is the member that was probably meant by a name, "" if none was.
+// meant returns the member that was probably meant by a name; "" if there is none.
 func meant(name string) string {
 	plain := letters(name)
 	for _, what := range []string{"resource", "thread", "canvas"} {
@@ -56,7 +57,7 @@ func meant(name string) string {
 			return "resources"
 		}
 	}
-	best, least := "", 3 // two letters wrong, left out, or too many
+	best, least := "", 3 // at most two letters wrong, missing, or added
 	for _, m := range movedMembers {
 		if d := spelling.Distance(plain, letters(m)); d < least {
 			best, least = m, d
@@ -73,7 +74,7 @@ func meant(name string) string {
 	return ""
 }
 
-// letters is the name in lower case, its letters and digits alone.
+// letters returns the letters and digits of a name, in lower case.
 func letters(name string) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsLetter(r) && !unicode.IsDigit(r) {
@@ -83,7 +84,7 @@ func letters(name string) string {
 	}, name)
 }
 
-// printable is a name as it may stand in a detail.
+// printable returns a name for use in a detail.
 func printable(name string) string {
 	if plainName.MatchString(name) {
 		return name

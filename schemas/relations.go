@@ -4,7 +4,7 @@ import "fmt"
 
 const tenantMoved = "nexus.tenant.moved.v1"
 
-// MaxTextBytes bounds the texts for people of a move.
+// MaxTextBytes bounds each text for people in a move.
 const MaxTextBytes = 512
 
 // relations checks what JSON Schema cannot say: how values relate to each

@@ -39,8 +39,7 @@ var files embed.FS
 // Files returns the schemas, {type}.json, and asyncapi.yaml.
 func Files() fs.FS { return files }
 
-// Types returns the event types that have a schema, in the order of their
-// bytes.
+// Types returns the event types that have a schema, in byte order.
 func Types() []string {
 	names, err := fs.Glob(files, "*.json") // sorted
 	if err != nil {
@@ -59,8 +58,8 @@ var compiled = sync.OnceValue(func() map[string]*jsonschema.Schema {
 	if err != nil {
 		panic(err)
 	}
-	// repeats takes the place of uniqueItems, and refuses more. uniqueItems compares
-	// unknown properties too, and took 1.5 s for 256 KiB of numbers.
+	// repeats replaces uniqueItems, and refuses more. uniqueItems
+	// compares unknown properties too, and took 1.5 s for 256 KiB of numbers.
 	schemas[tenantMoved].Properties["resources"].UniqueItems = false
 	return schemas
 })

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/text/message"
 )
 
-// ErrUnknownType is what Validate returns for a type without a schema.
+// ErrUnknownType is returned by Validate for a type without a schema.
 var ErrUnknownType = errors.New("unknown type")
 
 // Fault is one thing that is wrong with an event's data.
@@ -68,8 +68,8 @@ func Validate(dataType string, data any) error {
 	return faults
 }
 
-// leaves flattens the tree of a validation error: what contains other errors
-// says nothing that they do not say.
+// leaves flattens the tree of a validation error: an error that contains others
+// adds nothing to them.
 func leaves(e *jsonschema.ValidationError, data any, faults Faults) Faults {
 	for _, cause := range e.Causes {
 		faults = leaves(cause, data, faults)
@@ -93,8 +93,8 @@ func leaves(e *jsonschema.ValidationError, data any, faults Faults) Faults {
 	return append(faults, Fault{place, problem(e.ErrorKind, at(data, e.InstanceLocation))})
 }
 
-// problem says what is wrong with the value. The library's own words serve but
-// if they would repeat a value of any length.
+// problem says what is wrong with the value, in the library's own words unless
+// these could repeat a value of any length.
 func problem(k jsonschema.ErrorKind, value any) string {
 	switch k := k.(type) {
 	case *kind.Pattern:
@@ -129,7 +129,7 @@ func quote(value any) string {
 	return strconv.Quote(s)
 }
 
-// at returns the value at a location that the validator reported.
+// at returns the value at a location reported by the validator.
 func at(value any, location []string) any {
 	for _, token := range location {
 		switch container := value.(type) {

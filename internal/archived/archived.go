@@ -1,6 +1,6 @@
-// Package archived has the events that occur in archives only, beside those that
-// are published: `export --events` writes them and `replay` takes them; the worker
-// refuses them as unknown_type. It is pure.
+// Package archived has the events that occur in archives only, beside the published
+// ones. `export --events` writes them and `replay` reads them; the worker refuses
+// them as unknown_type. It is pure.
 package archived
 
 import (
@@ -20,10 +20,10 @@ const (
 	RetractedType events.Type = "registry.retracted.v1"
 )
 
-// Claimed says that the registry itself told a tenant that the resource is its
-// own. In archives only; the event's source and id are those of the claim in the
-// registry's history. EventSource and EventID name the event that the same
-// creation publishes, as who claimed it said; both may be empty.
+// Claimed says that the registry confirmed a tenant's claim of the resource. The
+// event's source and id are those of the claim in the registry's history.
+// EventSource and EventID name the event that the same creation publishes, as the
+// claim gave them; both may be empty.
 type Claimed struct {
 	TenantID    string             `json:"tenant_id"`
 	Resource    events.ResourceRef `json:"resource"`
@@ -31,15 +31,15 @@ type Claimed struct {
 	EventID     string             `json:"event_id,omitempty"`
 }
 
-// Asserted says that somebody outside wrote the document with a plain set. In
-// archives only; its source and id are empty in the registry's history.
+// Asserted says that another program wrote the document with a plain set. Its
+// source and id are empty in the registry's history.
 type Asserted struct {
 	TenantID string             `json:"tenant_id"`
 	Resource events.ResourceRef `json:"resource"`
 }
 
 // Retracted says that an operator took back the move of a whole tenant that
-// EventSource and EventID name. In archives only.
+// EventSource and EventID name.
 type Retracted struct {
 	EventSource string `json:"event_source"`
 	EventID     string `json:"event_id"`
@@ -56,9 +56,9 @@ func (Asserted) Type() events.Type { return AssertedType }
 // Type implements events.Data.
 func (Retracted) Type() events.Type { return RetractedType }
 
-// NewAsserted returns the archive event of a plain set. The registry's history
-// has neither source nor id for it, a CloudEvent must: they are "registry" and
-// "asserted/{kind}__{id}/{time}", the same whenever the same history is
+// NewAsserted returns the archive event of a plain set. The registry's history has
+// neither source nor id for it, but a CloudEvent needs both: they are "registry"
+// and "asserted/{kind}__{id}/{time}", the same whenever the same history is
 // exported. at is the version time of the assertion: the document's update time.
 func NewAsserted(tenantID string, resource events.ResourceRef, at time.Time) events.Event {
 	return events.Event{
@@ -79,9 +79,9 @@ func claimID(tenantID string, resource events.ResourceRef) string {
 	return resource.Kind + "__" + resource.ID + "__" + tenantID
 }
 
-// asClaim makes a creation the claim that it is: earlier releases kept claims as
-// creations by the registry itself, and archived them so. In an archive only:
-// any publisher could give its events that source and id.
+// asClaim turns a creation by the registry itself into a claim: earlier releases
+// stored and archived claims as such creations. It is for archives only: any
+// publisher could give its events that source and id.
 func asClaim(e events.Event) events.Event {
 	var claim Claimed
 	switch data := e.Data.(type) {
@@ -98,11 +98,11 @@ func asClaim(e events.Event) events.Event {
 	return e
 }
 
-// NewRetracted returns the archive event of one statement of a retraction: at
-// says when, by who and reason why (both may be empty). Its source is
-// "registry", its id "retracted/{hash}" with the SHA-256, in hexadecimal, of all
-// that it says, with NULs in between: the texts themselves could be longer than
-// an id may be, and what another operator said is another event.
+// NewRetracted returns the archive event of one statement of a retraction: at says
+// when, by who and reason why (both may be empty). Its source is "registry", its id
+// "retracted/{hash}" with the SHA-256, in hexadecimal, of everything that it says,
+// with NULs in between. The texts themselves could be longer than an id may be.
+// What another operator said is another event.
 func NewRetracted(eventSource, eventID, by, reason string, at time.Time) events.Event {
 	said := strings.Join([]string{eventSource, eventID, by, reason, at.UTC().Format(time.RFC3339Nano)}, "\x00")
 	return events.Event{

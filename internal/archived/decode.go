@@ -18,8 +18,8 @@ func typeNames() (names []string) {
 
 // Decode reads one line of an archive: a structured CloudEvent of any type. A
 // creation by the registry itself is the claim of an earlier release, and becomes
-// one. notAfter is the latest time that the event may bear: now, plus the clock
-// skew that is allowed. The error is always a *events.Refusal.
+// one. notAfter is the latest time that the event may have: now, plus the allowed
+// clock skew. The error is always a *events.Refusal.
 func Decode(line []byte, notAfter time.Time) (events.Event, error) {
 	e, err := envelope.Rules{Known: known, NotAfter: notAfter, Archived: true}.DecodeLine(line)
 	if err != nil {

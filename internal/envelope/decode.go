@@ -15,8 +15,8 @@ const MaxMessageBytes = 4 * MaxDataBytes
 // Decode reads a Pub/Sub message in binary or structured mode (design §2), and
 // refuses what the rules do not allow. The error is always a *Refusal.
 //
-// Attribute names compare without case; two that differ in case only are
-// refused, if the event could not be read without them.
+// Attribute names compare without case; two that differ only in case are refused,
+// if the event cannot be read without them.
 func (r Rules) Decode(attributes map[string]string, data []byte) (Envelope, error) {
 	if err := checkSize(data); err != nil {
 		return Envelope{}, err
@@ -74,7 +74,7 @@ func readAttributes(attributes map[string]string) (contentType string, context m
 		_, repeated := context[attribute]
 		switch {
 		case isContext && repeated && !requiredAttributes[attribute]:
-			context[attribute] = "" // nobody knows which; nobody needs it
+			context[attribute] = "" // it is ambiguous, and not needed
 		case isContext && repeated, lower == "content-type" && typed:
 			return "", nil, Refuse(Malformed, "%s: the attribute occurs twice, in different case", Shorten(lower))
 		case isContext:
@@ -86,8 +86,8 @@ func readAttributes(attributes map[string]string) (contentType string, context m
 	return contentType, context, nil
 }
 
-// lowerASCII is strings.ToLower without the letters, such as İ, that Unicode
-// would turn into ASCII ones.
+// lowerASCII is strings.ToLower for ASCII letters alone. Unicode would turn others,
+// such as İ, into ASCII ones.
 func lowerASCII(s string) string {
 	return strings.Map(func(r rune) rune {
 		if 'A' <= r && r <= 'Z' {
@@ -97,12 +97,12 @@ func lowerASCII(s string) string {
 	}, s)
 }
 
-// contextAttributes are the members of a structured event that are read, except
-// for the data.
+// contextAttributes are the members of a structured event that are read, except the
+// data.
 var contextAttributes = [...]string{"specversion", "id", "source", "type", "time", "subject", "dataschema", "traceparent"}
 
-// requiredAttributes are those that an event is nothing without. What is wrong
-// with any other costs that attribute, not the event.
+// requiredAttributes are those that every event must have. If another attribute is
+// wrong, it is dropped, not the event.
 var requiredAttributes = map[string]bool{"specversion": true, "id": true, "source": true, "type": true, "time": true}
 
 func decodeStructured(text []byte, r Rules) (Envelope, error) {
@@ -133,7 +133,7 @@ func decodeStructured(text []byte, r Rules) (Envelope, error) {
 }
 
 // structuredPayload returns the data of a structured event. A member that is null
-// says nothing beside the other one.
+// does not count if the other one is there.
 func structuredPayload(object map[string]any, message []byte) (payload, error) {
 	data, inline := object["data"]
 	encoded := object["data_base64"]
@@ -155,9 +155,9 @@ func structuredPayload(object map[string]any, message []byte) (payload, error) {
 	return payload{}, nil
 }
 
-// memberSize is the length of a member's value as it was sent. Only a message
-// that exceeds MaxDataBytes is read again for it: in any other the value is
-// shorter than that, and the message's own length does.
+// memberSize returns the length of a member's value as it was sent. It reads a
+// message again only if that exceeds MaxDataBytes: otherwise the value is shorter
+// than that in any case, and the message's length will do.
 func memberSize(message []byte, name string) int {
 	if len(message) <= MaxDataBytes {
 		return len(message)
@@ -174,8 +174,8 @@ func Refuse(reason Reason, format string, args ...any) error {
 	return &Refusal{Reason: reason, Detail: fmt.Sprintf(format, args...)}
 }
 
-// Shorten quotes what a publisher sent, so that a detail stays readable, and
-// fits an attribute of a dead letter.
+// Shorten quotes what a publisher sent. It shortens it, so that a detail stays
+// readable, and fits an attribute of a dead letter.
 func Shorten(s string) string {
 	const most = 40
 	if len(s) > most {

@@ -11,8 +11,8 @@ import (
 	"github.com/northstar-engines/realtime-registry/schemas"
 )
 
-// MaxAttributeBytes bounds every attribute of an event: Pub/Sub takes no longer
-// ones, so that an event from an archive could not be published otherwise.
+// MaxAttributeBytes bounds every attribute of an event. Pub/Sub takes no longer
+// ones, so an event from an archive could not be published otherwise.
 const MaxAttributeBytes = 1024
 
 // Envelope is a CloudEvent that has passed every check, whatever its type means.
@@ -24,7 +24,7 @@ type Envelope struct {
 	Subject, DataSchema, TraceParent string // "" if absent
 }
 
-// message is an event of either mode before it was checked.
+// message is an event of either mode before it is checked.
 type message struct {
 	attributes map[string]string // by their CloudEvents names
 	prefix     string            // of those names in the message: "ce-" in binary mode
@@ -87,10 +87,10 @@ func (e message) malformed(name, problem string) error {
 	return Refuse(Malformed, "%s%s: %s", e.prefix, name, problem)
 }
 
-// TextProblem says why the value cannot be that of an attribute; "" if it can.
-// CloudEvents 1.0, "Type System", forbids control characters and lone
-// surrogates. The replacement character is what decoders put in place of those
-// and of broken UTF-8: two ids could have become one.
+// TextProblem returns why a text cannot be the value of an attribute; "" if it can.
+// CloudEvents 1.0, "Type System", forbids control characters and lone surrogates.
+// Decoders replace those, and broken UTF-8, by the replacement character, so two
+// ids could have become one.
 func TextProblem(value string) string {
 	switch {
 	case len(value) > MaxAttributeBytes:
@@ -105,14 +105,14 @@ func TextProblem(value string) string {
 	return ""
 }
 
-// rfc3339 is the shape of a time; package time takes other shapes too, such as
-// a comma for the point (go.dev/issue/54580).
+// rfc3339 is the shape of a time; package time accepts other shapes too, such as a
+// comma for the point (go.dev/issue/54580).
 var rfc3339 = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$`)
 
 // parseTime reads RFC 3339, whose T and Z may be in lower case. A leap second is
-// the second after it, as POSIX has it: 23:59:60.5 is 00:00:00.5 of the next day.
-// Years that Firestore cannot hold are refused, and so is the instant that is
-// Go's zero time: a publisher forgot to set it.
+// the second after it, as in POSIX: 23:59:60.5 is 00:00:00.5 of the next day. Years
+// that Firestore cannot hold are refused, and so is Go's zero time, which a
+// publisher forgot to set.
 func parseTime(text string) (at time.Time, problem string) {
 	upper := strings.ToUpper(text)
 	if !rfc3339.MatchString(upper) {
@@ -141,8 +141,8 @@ func parseTime(text string) (at time.Time, problem string) {
 	return at, ""
 }
 
-// data checks the payload against the type's schema. What an archive has may be
-// from before the schema was as strict as it is.
+// data checks the payload against the type's schema. An archive may have data from
+// before the schema was as strict as it is.
 func (p payload) data(typ string, archived bool) (map[string]any, error) {
 	if !p.present {
 		return nil, Refuse(Schema, "data: missing")

@@ -9,16 +9,16 @@ import (
 	"unicode/utf8"
 )
 
-// bom is what some editors put before UTF-8. RFC 8259 §8.1 lets a reader ignore
-// it.
+// bom is the byte order mark that some editors put before UTF-8. RFC 8259 §8.1 lets
+// a reader ignore it.
 var bom = []byte("\ufeff")
 
-// parse decodes JSON as encoding/json does into an any, also if numbers are
-// beyond the range of a float64: they mean nothing here, and become the nearest
-// one. It refuses what encoding/json lets pass: text that is not UTF-8, and
-// objects in which a name occurs twice. Of such an object some decoders take the
-// first member and some the last: they could read two tenants. A byte order mark
-// before the text is ignored.
+// parse decodes JSON as encoding/json does into an any. Numbers beyond the range of
+// a float64 become the nearest one; they mean nothing here. It refuses two things
+// that encoding/json lets pass: text that is not UTF-8, and objects in which a name
+// occurs twice. Of such an object some decoders take the first member and some the
+// last, so two readers could see two tenants. A byte order mark before the text is
+// ignored.
 func parse(text []byte) (any, error) {
 	text = bytes.TrimPrefix(text, bom)
 	switch {
@@ -29,7 +29,7 @@ func parse(text []byte) (any, error) {
 	}
 	var tree any
 	err := json.Unmarshal(text, &tree)
-	if wrong := new(json.UnmarshalTypeError); errors.As(err, &wrong) { // only a number can be of a wrong type for an any
+	if wrong := new(json.UnmarshalTypeError); errors.As(err, &wrong) { // for an any only a number can have a wrong type
 		tree, err = parseNumbers(text)
 	}
 	if err != nil {
@@ -49,9 +49,9 @@ func parseNumbers(text []byte) (tree any, err error) {
 	return inRange(tree), err
 }
 
-// inRange puts a float64 in place of every json.Number. It is finite: to the
-// schema validator, which computes with fractions, a larger one would be a
-// number of as many digits as its exponent says.
+// inRange replaces every json.Number by a finite float64. The schema validator
+// computes with fractions, and would turn a larger number into one of as many
+// digits as its exponent says.
 func inRange(tree any) any {
 	switch value := tree.(type) {
 	case json.Number:
@@ -88,8 +88,8 @@ func membersIn(text []byte) int {
 	return n
 }
 
-// members counts the members of all objects in what was decoded, in which a
-// name that occurs twice is one member.
+// members counts the members of all objects in a decoded value, in which a name
+// that occurs twice is one member.
 func members(tree any) int {
 	n := 0
 	switch value := tree.(type) {
@@ -106,8 +106,8 @@ func members(tree any) int {
 	return n
 }
 
-// repeatedName finds a name that occurs twice in one object of valid JSON. It
-// is slow, and only asked if there is one.
+// repeatedName finds a name that occurs twice in one object of valid JSON. It is
+// slow, and only called if there is one.
 func repeatedName(text []byte) string {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.UseNumber()

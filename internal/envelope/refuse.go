@@ -7,8 +7,8 @@ import "fmt"
 type Reason string
 
 // The reasons. Those before Conflict come from decoding, the rest from applying.
-// CONTRIBUTING.md says what a new one brings with it; package events has each of
-// them too.
+// CONTRIBUTING.md lists what a new one touches; package events exports each of
+// them.
 const (
 	Malformed     Reason = "malformed"      // the envelope: mode, id, source, time, JSON
 	Schema        Reason = "schema"         // the data: fields, patterns, from = to
@@ -16,7 +16,7 @@ const (
 	ForeignSource Reason = "foreign_source" // a source that may not send the type
 	TooLarge      Reason = "too_large"      // more than MaxDataBytes
 	FromFuture    Reason = "from_future"    // would win over everything that follows
-	FromPast      Reason = "from_past"      // would win over everything that was
+	FromPast      Reason = "from_past"      // would win over everything that came before
 
 	Conflict    Reason = "conflict"     // another tenant created the resource first
 	HistoryFull Reason = "history_full" // the resource was moved too often

@@ -9,23 +9,23 @@ import (
 // ArchiveSource is the source of the events that occur in archives only.
 const ArchiveSource = "registry"
 
-// Rules say who may say what: what a message may be, beside what is asked of
-// every event. They are those of the subscription that it came from.
+// Rules say what a message may be, beyond what is required of every event. They
+// belong to the subscription that it came from.
 type Rules struct {
-	// Known are the types that there are.
+	// Known are all types.
 	Known []string
-	// Types are those that the subscription carries. nil: every one.
+	// Types are those that the subscription carries. nil: every type.
 	Types []string
-	// Sources are patterns of those that may send a type; * stands for any text.
-	// A type without any may come from everybody. The registry's own source,
-	// ArchiveSource, is taken from archives only.
+	// Sources are, for each type, patterns of the sources that may send it; *
+	// stands for any text. A type without patterns may come from every source. The
+	// registry's own source, ArchiveSource, is accepted from archives only.
 	Sources map[string][]string
 	// NotAfter and NotBefore bound the event's time. They come from the time at
 	// which the message was published, which no publisher can choose. A zero
 	// NotBefore is no bound.
 	NotAfter, NotBefore time.Time
 
-	// Archived is set for a line of an archive, which may be from before a schema
+	// Archived is true for a line of an archive, which may be from before a schema
 	// was as strict as it is.
 	Archived bool
 }
@@ -56,8 +56,8 @@ func (r Rules) maySend(source, typ string) bool {
 	return len(patterns) == 0 || slices.ContainsFunc(patterns, func(p string) bool { return matches(p, source) })
 }
 
-// matches reports whether the text is as the pattern, in which * stands for any
-// text, none too.
+// matches reports whether the text matches the pattern, in which * stands for any
+// text, including none.
 func matches(pattern, text string) bool {
 	head, rest, wild := strings.Cut(pattern, "*")
 	if !wild {
@@ -67,7 +67,7 @@ func matches(pattern, text string) bool {
 	if !ok {
 		return false
 	}
-	for { // what stands between two stars is found as early as it can be
+	for { // the text between two stars is matched as early as possible
 		middle, behind, more := strings.Cut(rest, "*")
 		if !more {
 			return strings.HasSuffix(text, rest)

@@ -18,11 +18,11 @@
 //
 // # Costs
 //
-// A create for a resource not seen yet is one write and no read; a duplicate
-// among duplicates is one read and no write. The store guesses which of the two a
-// batch will be, from what this process wrote lately and from how the last batch
-// went. A wrong guess costs a read, or a failed create (billed as a write), and
-// never correctness. Every LedgerStaleness of activity adds one read.
+// A create for a resource not seen yet is one write and no read; a duplicate among
+// duplicates is one read and no write. The store guesses which of the two a batch
+// will be, from what this process wrote lately and from how the last batch went. A
+// wrong guess costs a read, or a failed create (billed as a write); it changes no
+// result. Every LedgerStaleness of activity adds one read.
 //
 // # Errors
 //
@@ -54,9 +54,9 @@ const (
 	FeedCollection   = regstore.FeedCollection
 )
 
-// What all processes on one database agree on (design §4): a writer folds with a
-// ledger that is at most LedgerStaleness old, and its commit ends within
-// CommitDeadline of that. A change feed entry is kept for FeedTTL.
+// The constants that all processes on one database must agree on (design §4). A
+// writer folds with a ledger that is at most LedgerStaleness old, and its commit
+// ends within CommitDeadline of that. A change feed entry is kept for FeedTTL.
 const (
 	LedgerStaleness = regstore.LedgerStaleness
 	CommitDeadline  = regstore.CommitDeadline
@@ -86,14 +86,15 @@ type Options struct {
 	// second.
 	LedgerRate float64
 
-	// Loading is told how many entries of the ledger have been read while all are
-	// read, which is at the start: a million take some seconds. nil: nobody.
+	// Loading, if not nil, is called with the number of ledger entries read so far
+	// while Open reads all of them: a million take some seconds.
 	Loading func(entries int)
 
 	MeterProvider  metric.MeterProvider // nil: no metrics
 	TracerProvider trace.TracerProvider // nil: no spans
-	// Logger is told who claimed what, and whose claim was refused, ten lines a
-	// second of each at most; and what is not understood. nil: silence.
+	// Logger gets a line for each claim that was stored and for each that was
+	// refused, at most ten a second of each, and for documents that are not
+	// understood. nil: no log.
 	Logger *slog.Logger
 }
 
@@ -145,16 +146,16 @@ func (o Options) connect(ctx context.Context) (*firestoredb.DB, error) {
 	return db, nil
 }
 
-// UpgradeOptions say how to bring a registry over.
+// UpgradeOptions are the options of Upgrade.
 type UpgradeOptions = regstore.UpgradeOptions
 
-// Upgraded is what bringing a registry over has done, in all its runs.
+// Upgraded reports what Upgrade has done, in all its runs.
 type Upgraded = regstore.Upgraded
 
-// Upgrade brings a registry of commit 1571751 over to this release, for which
-// every process of that commit must have been stopped (docs/upgrades.md). It may
-// be ended at any time and run again. What it cannot read it leaves alone, and
-// names. Errors wrap registry.ErrUnavailable.
+// Upgrade brings a registry of commit 1571751 over to this release. Stop every
+// process of that commit first (docs/upgrades.md). Upgrade may be interrupted at
+// any time and run again. It leaves documents that it cannot read alone, and names
+// them. Errors wrap registry.ErrUnavailable.
 func Upgrade(ctx context.Context, o Options, u UpgradeOptions) (Upgraded, error) {
 	db, err := o.connect(ctx)
 	if err != nil {

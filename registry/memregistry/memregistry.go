@@ -14,20 +14,20 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/regstore"
 )
 
-// In one process nobody need wait for long until all know of a move.
+// In one process all handles learn of a move at once, so the waits are short.
 const (
 	ledgerStaleness = time.Millisecond
 	commitDeadline  = time.Second
 	ledgerRate      = 1e6
 )
 
-// Options make a handle.
+// Options of a handle.
 type Options struct {
 	// LedgerStaleness and CommitDeadline are those of registry/fsregistry, but short
 	// by default. All handles must agree on them.
 	LedgerStaleness, CommitDeadline time.Duration
-	// Logger is told who claimed what, and whose claim was refused, ten lines a
-	// second of each at most. nil: silence.
+	// Logger gets a line for each claim that was stored and for each that was
+	// refused, at most ten a second of each. nil: no log.
 	Logger *slog.Logger
 }
 
@@ -41,11 +41,11 @@ type Store struct {
 // New returns an empty store that takes the time from the machine's clock.
 func New() *Store { return NewAt(time.Now) }
 
-// NewAt returns an empty store that takes the time from now; commit times grow
-// where that does not.
+// NewAt returns an empty store whose clock is now. Commit times grow even if now
+// stands still.
 func NewAt(now func() time.Time) *Store { return open(memdb.New(now), Options{}) }
 
-// Open returns a further handle on the same documents, as another process has it.
+// Open returns another handle on the same documents, like that of another process.
 func (s *Store) Open(o Options) *Store { return open(s.db, o) }
 
 func open(db *memdb.DB, o Options) *Store {
@@ -56,17 +56,17 @@ func open(db *memdb.DB, o Options) *Store {
 		Logger:          o.Logger,
 	})
 	if err != nil {
-		panic(err) // memory answers
+		panic(err) // memory never fails
 	}
 	return &Store{s, db}
 }
 
-// DB returns the documents, for who writes them as others do.
+// DB returns the documents, for callers that write them as other programs do.
 func (s *Store) DB() docdb.DB { return s.db }
 
-// SetPlain writes a document as a program does that knows nothing of ours: its
-// fields are replaced by tenant_id alone, or, with merge, tenant_id alone is
-// replaced. For tests and for `dev`.
+// SetPlain writes a document as a program does that knows nothing of the registry.
+// It replaces all fields by tenant_id, or, with merge, replaces tenant_id alone.
+// For tests and for `dev`.
 func (s *Store) SetPlain(name, tenantID string, merge bool) {
 	w := docdb.Write{
 		Name: s.db.Name(regstore.Collection, name), Fields: map[string]*docdb.Value{"tenant_id": docdb.Text(tenantID)},
@@ -75,6 +75,6 @@ func (s *Store) SetPlain(name, tenantID string, merge bool) {
 		w.Mask = []string{"tenant_id"}
 	}
 	if _, err := s.db.Commit(context.Background(), w); err != nil {
-		panic(err) // it has no condition
+		panic(err) // the write has no condition
 	}
 }

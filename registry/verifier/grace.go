@@ -9,17 +9,17 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
-// The reads of a grace: the first soon after the refusal, since most events are
-// a few milliseconds late, the later ones four times a second.
+// The pauses between the reads of a grace. The first is short, since most events
+// are a few milliseconds late; the later ones make four reads a second.
 const (
 	firstPause = 25 * time.Millisecond
 	mostPause  = 250 * time.Millisecond
 )
 
-// decide reads until the tenant is seen to own the resource, or the grace ends.
-// A caller whose own deadline ends the grace sooner gets the refusal that was
-// read; a store that fails within the grace is an error, since the tenant did
-// not get the grace.
+// decide reads until the tenant is seen to own the resource, or the grace ends. If
+// the caller's own deadline ends the grace sooner, the caller gets the refusal that
+// was read. If the store fails within the grace, that is an error, since the tenant
+// did not get the grace.
 func (v *Verifier) decide(ctx context.Context, tenantID string, resource registry.Resource, check *check) (sighting, error) {
 	seen, err := v.reader.read(ctx, resource)
 	if err != nil || v.missGrace == 0 || seen.unfoldable() != nil || seen.ownedBy(tenantID) {
@@ -86,11 +86,11 @@ func gracePauses() *backoff.ExponentialBackOff {
 		backoff.WithInitialInterval(firstPause),
 		backoff.WithMultiplier(2),
 		backoff.WithMaxInterval(mostPause),
-		backoff.WithMaxElapsedTime(0), // the grace bounds it, with a last read at its very end
+		backoff.WithMaxElapsedTime(0), // the grace is the bound, with a last read at its very end
 	)
 }
 
-// pause returns false if ctx ended first.
+// pause waits for d, and returns false if ctx ended first.
 func pause(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

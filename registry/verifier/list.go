@@ -11,10 +11,10 @@ import (
 // maxList is the number of resources in one read of a list.
 const maxList = 500
 
-// VerifyAll is Verify for many resources of one tenant, for pages that list: one
-// error per resource, in order, nil if the tenant owns it. What is not
-// answered from memory is read in one read, or one for every 500. Unlike Verify
-// it does not wait for what may arrive later: MissGrace does not apply.
+// VerifyAll is Verify for many resources of one tenant, as a page that lists them
+// needs it. It returns an error for each resource, in order; nil if the tenant owns
+// it. One read, or one for every 500 resources, answers what memory cannot.
+// MissGrace does not apply.
 func (v *Verifier) VerifyAll(ctx context.Context, tenantID string, resources []registry.Resource) []error {
 	errs := make([]error, len(resources))
 	var toRead []int // indexes
@@ -40,7 +40,7 @@ func (v *Verifier) VerifyAll(ctx context.Context, tenantID string, resources []r
 	return errs
 }
 
-// readList answers the checks whose indexes are given, by one read.
+// readList answers the checks with these indexes, with one read.
 func (v *Verifier) readList(ctx context.Context, tenantID string, resources []registry.Resource, indexes []int, errs []error) {
 	asked := make([]Ownership, len(indexes))
 	for j, i := range indexes {
@@ -52,8 +52,8 @@ func (v *Verifier) readList(ctx context.Context, tenantID string, resources []re
 	}
 }
 
-// readOwnerships answers checks by one read, after which it calls read, and by
-// more of what is refused while the grace lasts.
+// readOwnerships answers checks with one read. Then it calls read, and reads again
+// what was refused until the grace ends.
 func (v *Verifier) readOwnerships(ctx context.Context, asked []Ownership, read func(), grace time.Duration) ([]sighting, []error) {
 	checks := make([]*check, len(asked))
 	contexts := make([]context.Context, len(asked))

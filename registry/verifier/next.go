@@ -6,13 +6,12 @@ import (
 	"time"
 )
 
-// plainSetSlack is how much later than MaxAge a plain set is told at the latest.
+// plainSetSlack is how much later than MaxAge a plain set may be reported.
 const plainSetSlack = time.Second
 
-// Next waits for something to tell. It returns what is lost as soon as it is known,
-// of many at once together, and what is certified at least every MaxStaleness/2,
-// however much there is to tell besides. It returns an error only if ctx has ended,
-// or the watch has.
+// Next waits for news. It returns losses as soon as they are known, many at once
+// together. It certifies at least every MaxStaleness/2, however many losses there
+// are. It returns an error only if ctx or the watch has ended.
 func (w *Watcher) Next(ctx context.Context) (News, error) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
@@ -37,12 +36,12 @@ func (w *Watcher) Next(ctx context.Context) (News, error) {
 	}
 }
 
-// news returns what there is to tell, or else after how long to ask again unless
-// there is a signal.
+// news returns the news; if there is none, it returns how long to wait for a signal
+// before asking again.
 //
-// The order matters. The certificate is taken first: whatever changed before it
-// has touched its items by now, so that they are pending. What of them is lost is
-// told with it.
+// The order matters. The certificate is loaded first: every change before it has
+// touched its items by now, so they are pending. Those of them that are lost are
+// reported with it.
 func (w *Watcher) news() (News, time.Duration) {
 	now := time.Now()
 	certifiedSince, certifies := w.v.cache.Told(now)
@@ -56,7 +55,8 @@ func (w *Watcher) news() (News, time.Duration) {
 	news := News{At: now}
 	wait := heartbeat
 	if len(w.lost) > 0 {
-		// While more is being looked at there may be more of the same change.
+		// While items are being verified, more losses of the same change may
+		// follow.
 		held := w.lostSince + most/8 - at
 		if !w.verifying || held <= 0 {
 			news.Lost = w.takeLostLocked()
@@ -92,7 +92,8 @@ func (w *Watcher) news() (News, time.Duration) {
 	return news, 0
 }
 
-// standingLocked returns since when everything is told, or why that is not known.
+// standingLocked returns the time up to which everything has been reported, or the
+// reason why that is not known.
 func (w *Watcher) standingLocked(certifiedSince time.Duration, certifies bool, at time.Duration) (reason string, since time.Duration) {
 	switch {
 	case w.unverified > 0:
@@ -107,7 +108,7 @@ func (w *Watcher) standingLocked(certifiedSince time.Duration, certifies bool, a
 	return "", since
 }
 
-// takeLostLocked hands out what is lost, which thereby is told.
+// takeLostLocked returns the losses, and marks them as reported.
 func (w *Watcher) takeLostLocked() []int {
 	lost := make([]int, len(w.lost))
 	for j, i := range w.lost {

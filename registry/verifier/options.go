@@ -19,41 +19,41 @@ type Options struct {
 	// commit of a move sees the move. Default 0: every check reads the store. Any
 	// other value is at least 100 ms, and needs a store with a change feed; those
 	// of fsregistry and memregistry have one. It costs two reads of the store every
-	// MaxStaleness/2 while anybody asks.
+	// MaxStaleness/2 while there are checks or watches.
 	MaxStaleness time.Duration
 
-	// MaxAge bounds what the change feed does not tell of: programs that write
-	// documents with plain sets. A kept answer is used for so long after its
-	// read was sent, and a Watch lasts no more than a second longer. What is asked
-	// for at nine tenths of that is read again in the background. Default: 30 s, and
-	// 24 h once the registry says that such programs are gone (`registry-worker
-	// upgrade --plain-sets over`), which is read with each certificate: enough to find
-	// one that is not. Unbounded if there are none, whatever the registry says.
+	// MaxAge bounds the age of answers against changes that the change feed does
+	// not report: those of programs that write documents with plain sets. An answer
+	// is used for MaxAge after its read was sent, and a Watch lasts at most a
+	// second longer. A resource that is asked for in the last tenth of that time is
+	// read again in the background. Default: 30 s, and 24 h once the registry says
+	// that there are no such programs (`registry-worker upgrade --plain-sets over`;
+	// read with each certificate). A day is enough to find one that was overlooked.
+	// Unbounded ignores what the registry says.
 	MaxAge time.Duration
 
-	// CacheEntries and CacheBytes bound, about, what is kept in memory. Defaults
-	// 1,000,000 and 256 MiB; a million usual entries take about 140 MB.
+	// CacheEntries and CacheBytes bound the cache, approximately. Defaults
+	// 1,000,000 and 256 MiB; a million typical entries take about 140 MB.
 	CacheEntries int
 	CacheBytes   int64
 
-	// MissGrace holds every refusal back for so long and reads again meanwhile:
-	// for create flows that publish an event and do not claim. Default 0: a
-	// refusal is said at once.
+	// MissGrace delays every refusal, and reads again meanwhile. It is for create
+	// flows that publish an event and do not claim. Default 0: a refusal is
+	// returned at once.
 	MissGrace time.Duration
 
-	// Timeout bounds one read of the store, and what a check waits for one,
+	// Timeout bounds one read of the store, and how long a check waits for one,
 	// whatever its own deadline is. Default 5 s.
 	Timeout time.Duration
 
-	// MaxReads is the number of reads under way at once. Checks that come while
-	// all are busy share the next one, up to a hundred resources a read.
-	// Default 16.
+	// MaxReads is the number of concurrent reads. Checks that arrive while all are
+	// busy share the next one, up to a hundred resources a read. Default 16.
 	MaxReads int
 
-	// MaxWaiting is the number of checks that wait for a read, or are in one,
-	// at once. Those above it are ErrUnavailable immediately: an overloaded
-	// store should not be waited for by everybody. Default 10,000. A tenth of
-	// it is for open streams that are verified again, which wait for their turn.
+	// MaxWaiting is the number of checks that may wait for a read, or be in one, at
+	// once. Those above it get ErrUnavailable immediately, so that an overloaded
+	// store does not hold up every caller. Default 10,000. A tenth of it is
+	// reserved for open streams that are verified again, which wait for their turn.
 	MaxWaiting int
 
 	// Where telemetry goes. Default: nowhere.
@@ -62,18 +62,18 @@ type Options struct {
 	TracerProvider trace.TracerProvider
 }
 
-// MaxAge by default: while plain sets go on, as far as is known, and while the
-// registry says that they are over.
+// The defaults of MaxAge: while plain sets may go on, and once the registry says
+// that they are over.
 const (
 	usualMaxAge    = 30 * time.Second
 	maxAgeWhenOver = 24 * time.Hour
 )
 
-// Unbounded is the MaxAge of registries that nobody writes past.
+// Unbounded is the MaxAge for registries whose documents no other program writes.
 const Unbounded time.Duration = -1
 
-// leastStaleness: below it, answers would be read more often to certify them
-// than to give them.
+// leastStaleness is the smallest MaxStaleness. With a smaller one, certifying would
+// read more often than answering.
 const leastStaleness = 100 * time.Millisecond
 
 // Validate returns every fault of the options, joined; nil if there is none.

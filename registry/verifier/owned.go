@@ -9,15 +9,15 @@ import (
 )
 
 // Owned reports which of the resources the tenant owns, in order, all as of one
-// time after the call: nothing is answered from memory, and all is one read, for
-// which there may be no more than 500. The errors are those of Verify, except
-// ErrNotFound; an IndexError if one of the resources is at fault.
+// time after the call. It makes one read, and answers nothing from memory. It takes
+// at most 500 resources. The errors are those of Verify, except ErrNotFound; if one
+// of the resources is at fault, the error is an IndexError.
 func (v *Verifier) Owned(ctx context.Context, tenantID string, resources []registry.Resource) ([]bool, error) {
 	if len(resources) > maxList {
-		return nil, fmt.Errorf("%w: %d resources, at most %d are read as of one time", registry.ErrInvalid, len(resources), maxList)
+		return nil, fmt.Errorf("%w: %d resources: at most %d can be read as of one time", registry.ErrInvalid, len(resources), maxList)
 	}
 	var asked []Ownership
-	places := make([]int, len(resources)) // in asked: what is there twice is read once
+	places := make([]int, len(resources)) // in asked, which has each resource once
 	known := map[registry.Resource]int{}
 	for i, r := range resources {
 		if err := validate(tenantID, r); err != nil {

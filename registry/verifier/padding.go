@@ -5,11 +5,10 @@ import (
 	"time"
 )
 
-// refusalStep: a refusal takes a whole number of steps. To read a document takes
-// longer than to read that there is none, by a tenth of a millisecond or so;
-// a client that could measure that, over many requests, would learn which ids exist.
-// Noise could be averaged away; steps leave only the few refusals that fall on
-// different sides of one.
+// refusalStep is the unit of a refusal's duration. Reading a document takes longer
+// than finding that there is none, by a tenth of a millisecond or so. A client that
+// measured this over many requests would learn which ids exist. Averaging removes
+// noise; with steps, only the few refusals near the end of a step still differ.
 const refusalStep = 10 * time.Millisecond
 
 // pad waits until the check has taken a whole number of steps, or ctx ends.

@@ -15,7 +15,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry/verifier/internal/certified"
 )
 
-// maxBatch is the number of resources in a read that checks share.
+// maxBatch is the largest number of resources in a read that checks share.
 const maxBatch = 100
 
 var (
@@ -24,13 +24,14 @@ var (
 	errClosed  = fmt.Errorf("%w: the verifier is closed", registry.ErrUnavailable)
 )
 
-// reader turns many checks into few strong reads. While a read may be sent, a
-// check sends its own; else it joins the queue, where checks of one resource
-// share a place, and the next read takes up to maxBatch places.
+// reader turns many checks into few strong reads. As long as another read is
+// allowed, a check sends its own. Otherwise it joins the queue, where checks of one
+// resource share a place; the next read takes up to maxBatch places.
 //
-// A check joins only what has not been sent: the answer is never older than the
-// check. The read belongs to none of its checks, so that no caller's deadline
-// can spoil it for the others; when all of them have left, it is cancelled.
+// A check joins only a read that has not been sent, so the answer is never older
+// than the check. A read does not depend on any one of its checks: a caller's
+// deadline does not end it for the others. Once all of them have left, it is
+// cancelled.
 type reader struct {
 	store     ownership.Store
 	cache     *certified.Cache
@@ -48,11 +49,11 @@ type reader struct {
 	queued   map[registry.Resource]*place
 }
 
-// place is one resource in one read, and the checks that share it; or a list of
-// resources, which nobody shares.
+// place is one resource in one read, with the checks that share it; or a list of
+// resources, which is not shared.
 type place struct {
 	resources []registry.Resource
-	span      trace.SpanContext // of the check that took it
+	span      trace.SpanContext // of the check that made it
 	checks    int               // that still wait
 	renewals  int               // of these, the ones of renew
 	element   *list.Element     // in the queue; nil once sent
@@ -69,7 +70,7 @@ type batch struct {
 	cancel    context.CancelFunc
 	places    []*place
 	resources []registry.Resource // of the places, in order
-	live      int                 // places that somebody waits for
+	live      int                 // places with checks that still wait
 }
 
 func newReader(life context.Context, store ownership.Store, cache *certified.Cache, options Options, t *telemetry) *reader {
@@ -79,8 +80,8 @@ func newReader(life context.Context, store ownership.Store, cache *certified.Cac
 	}
 }
 
-// close stops the reader, which ends its life, and waits for the reads under way.
-// The lock is for join: none comes in between.
+// close stops the reader, and waits for the reads under way. It takes the lock so
+// that no join comes in between.
 func (r *reader) close(stop context.CancelFunc) {
 	r.mu.Lock()
 	stop()
@@ -88,8 +89,8 @@ func (r *reader) close(stop context.CancelFunc) {
 	r.running.Wait()
 }
 
-// read returns what a read that is sent after this call sees of the resource.
-// Every error wraps ErrUnavailable, and the context's error if that ended first.
+// read returns what a read sent after this call sees of the resource. Every error
+// wraps ErrUnavailable, and the context's error if that ended first.
 func (r *reader) read(ctx context.Context, resource registry.Resource) (sighting, error) {
 	seen, err := r.readAll(ctx, []registry.Resource{resource})
 	if err != nil {
@@ -234,8 +235,8 @@ func (r *reader) run(b *batch) {
 	}
 }
 
-// unavailable wraps whatever kept the answer away, once. An error of a read
-// that many share is nobody's ErrInvalid: the ids were checked before.
+// unavailable wraps the error that kept the answer away, once. The error of a
+// shared read is never ErrInvalid: the ids were checked before.
 func unavailable(err error) error {
 	switch {
 	case errors.Is(err, registry.ErrInvalid):

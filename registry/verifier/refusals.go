@@ -8,7 +8,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
-// Bounds of what refusals may cost, whatever is asked.
+// These bound what refusals cost, whatever is asked.
 const (
 	refusalsKept   = 16_384      // refusals remembered, at most 6 MB with the longest ids
 	refusalMemory  = time.Hour   // after which a refusal is forgotten
@@ -22,7 +22,7 @@ type refusalKey struct {
 	resource registry.Resource
 }
 
-// refusal is what is remembered of a refusal.
+// refusal is a remembered refusal.
 type refusal struct {
 	cause string
 	since time.Time // of the first refusal, by the store's clock
@@ -31,8 +31,8 @@ type refusal struct {
 	logged time.Time
 }
 
-// refusals remembers the latest refusals, to tell late arrivals and to log each
-// once a minute. The oldest give way to new ones.
+// refusals remembers the latest refusals, to recognize late arrivals and to log
+// each refusal once a minute. The oldest give way to new ones.
 type refusals struct {
 	mu   sync.Mutex
 	at   map[refusalKey]int // place in ring
@@ -64,7 +64,8 @@ func (m *refusals) add(key refusalKey, added refusal, now time.Time) (due bool) 
 		}
 		return due
 	}
-	// The ids may be parts of a longer text, which would be kept with them.
+	// Cloned: the ids may be substrings of a longer text, which would stay in
+	// memory with them.
 	key.tenantID, key.resource.ID = strings.Clone(key.tenantID), strings.Clone(key.resource.ID)
 	if len(m.ring) < refusalsKept {
 		m.at[key] = len(m.ring)

@@ -6,10 +6,11 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
-// renew has what memory knows of a resource read again before it is older than
-// MaxAge, so that no check waits for that. What nobody asks for is not read. Nobody
-// waits for the answer; if there is none, the first check after MaxAge reads. A tenth
-// of MaxWaiting is for such reads, so that checks are not shed.
+// renew has a cached resource read again before it is older than MaxAge, so that no
+// check has to wait for the read. Only a check causes it, so resources without
+// checks are not read. No caller waits for the answer; if there is none, the first
+// check after MaxAge reads. Such reads take at most a tenth of MaxWaiting, so that
+// checks are not shed.
 func (r *reader) renew(resource registry.Resource) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -20,7 +21,7 @@ func (r *reader) renew(resource registry.Resource) {
 	r.joinLocked(context.Background(), []registry.Resource{resource}).renewals++
 }
 
-// keepRenewed keeps what was read for renew, and is what waits for these reads.
+// keepRenewed waits for the reads of renew, and keeps their answers.
 func (r *reader) keepRenewed(places []*place) {
 	for _, p := range r.renewedOf(places) {
 		if p.err == nil && p.seen[0].unfoldable() == nil {
@@ -30,7 +31,7 @@ func (r *reader) keepRenewed(places []*place) {
 	}
 }
 
-// renewedOf returns the places that renew has taken, which it leaves.
+// renewedOf returns the places of renew, and has renew leave them.
 func (r *reader) renewedOf(places []*place) (renewed []*place) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -43,7 +43,7 @@ var (
 	checkOutcomes = observe.Values("outcome", "allowed", "refused", "invalid", "unavailable", "shed", "abandoned")
 )
 
-// otherKind is the label of kinds that there are not.
+// otherKind is the label of unknown kinds.
 const otherKind = "other"
 
 func newTelemetry(o Options) (*telemetry, error) {
@@ -65,13 +65,13 @@ func newTelemetry(o Options) (*telemetry, error) {
 	}, i.Err()
 }
 
-// check is one access check under way.
+// check is one access check in progress.
 type check struct {
 	*telemetry
 	kind         string
 	span         trace.Span
 	began        time.Time
-	firstRefusal *sighting // what began the grace; nil if there was none
+	firstRefusal *sighting // the refusal that began the grace, if any
 }
 
 func (t *telemetry) begin(ctx context.Context, tenantID string, resource registry.Resource) (context.Context, *check) {
@@ -82,8 +82,8 @@ func (t *telemetry) begin(ctx context.Context, tenantID string, resource registr
 	return ctx, &check{telemetry: t, kind: kindOf(resource), span: span, began: time.Now()}
 }
 
-// fromMemory leaves a span of a check that was answered from memory, if its caller
-// records one: so that each check is found by its resource.
+// fromMemory records a span for a check that memory answered, if its caller is
+// traced, so that every check of a trace can be found by its resource.
 func (t *telemetry) fromMemory(ctx context.Context, tenantID string, resource registry.Resource) {
 	if !t.traced || !trace.SpanFromContext(ctx).IsRecording() {
 		return
@@ -93,7 +93,7 @@ func (t *telemetry) fromMemory(ctx context.Context, tenantID string, resource re
 	span.End()
 }
 
-// asked is what a check asks, as spans have it.
+// asked returns the question of a check, as span attributes.
 func asked(tenantID string, resource registry.Resource) []attribute.KeyValue {
 	return []attribute.KeyValue{
 		attribute.String("registry.tenant_id", shortened(tenantID)),
@@ -101,7 +101,7 @@ func asked(tenantID string, resource registry.Resource) []attribute.KeyValue {
 	}
 }
 
-// shortened bounds what of an id that may be invalid gets into a span.
+// shortened cuts an id, which may be invalid and long, for a span.
 func shortened(text string) string {
 	const most = 256
 	return strings.ToValidUTF8(text[:min(len(text), most)], "")
@@ -134,7 +134,7 @@ func outcomeOf(ctx context.Context, err error) string {
 		return "invalid"
 	case errors.Is(err, errShed):
 		return "shed"
-	case errors.Is(ctx.Err(), context.Canceled): // the caller has gone; not the store's fault
+	case errors.Is(ctx.Err(), context.Canceled): // the caller has left; not the store's fault
 		return "abandoned"
 	}
 	return "unavailable"
@@ -142,9 +142,9 @@ func outcomeOf(ctx context.Context, err error) string {
 
 // The causes of a refusal; for telemetry only.
 const (
-	unregistered = "unregistered" // nobody owns it
-	foreign      = "foreign"      // somebody else does
-	movedAway    = "moved_away"   // somebody else does, and the tenant did before
+	unregistered = "unregistered" // there is no owner
+	foreign      = "foreign"      // another tenant owns it
+	movedAway    = "moved_away"   // another tenant owns it, and this one did before
 )
 
 func (s sighting) cause(tenantID string) string {
@@ -199,7 +199,7 @@ func (c *check) allowed(ctx context.Context, tenantID string, resource registry.
 		attribute.Float64("registry.late_seconds", late.Seconds()))...))
 }
 
-// storeRead is one read of the store under way.
+// storeRead is one read of the store in progress.
 type storeRead struct {
 	*telemetry
 	ctx   context.Context
@@ -207,8 +207,8 @@ type storeRead struct {
 	began time.Time
 }
 
-// beginRead starts the read's span: in the trace of its first check, linked to
-// the others'. Without such a trace there is none.
+// beginRead starts the read's span, in the trace of its first check, linked to
+// those of the others. If the first check is not traced, there is no span.
 func (t *telemetry) beginRead(ctx context.Context, places []*place, resources int) (context.Context, storeRead) {
 	t.readResources.Add(ctx, int64(resources))
 	if !places[0].span.IsValid() {

@@ -117,7 +117,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry/verifier/internal/certified"
 )
 
-// Verifier checks access. It is safe for concurrent use.
+// A Verifier checks access. It is safe for concurrent use.
 type Verifier struct {
 	life         context.Context // ends with Close
 	stop         context.CancelFunc
@@ -163,7 +163,7 @@ func New(store Store, options Options) (*Verifier, error) {
 	}, nil
 }
 
-// newCache returns nil if the options want no cache.
+// newCache returns nil if the options ask for no cache.
 func newCache(store Store, o Options) (*certified.Cache, error) {
 	if o.MaxStaleness == 0 {
 		return nil, nil
@@ -179,17 +179,18 @@ func newCache(store Store, o Options) (*certified.Cache, error) {
 	})
 }
 
-// Close stops the verifier, so close it after whatever asks it has been drained.
-// When it returns, the store is not read any more, every Watch is closed and every
-// Watcher has ended; from then on each check is ErrUnavailable. The store is the
-// caller's to close. Close may be called more than once.
+// Close stops the verifier. Drain its callers first. When Close returns, the store
+// is no longer read, every Watch is closed and every Watcher has ended; from then
+// on each check returns ErrUnavailable. Close does not close the store. Close may
+// be called more than once.
 func (v *Verifier) Close() {
 	v.reader.close(v.stop)
 	v.cache.Close()
 }
 
-// MaxStaleness is that of the options: within it a Watch is told, and what
-// cannot be watched should be verified again. With 0 nothing can be watched.
+// MaxStaleness returns the option. A Watch is closed within it, and a stream that
+// cannot be watched should be verified again as often. With 0 nothing can be
+// watched.
 func (v *Verifier) MaxStaleness() time.Duration { return v.maxStaleness }
 
 // VerifyThreadAccess returns nil if the tenant owns the thread; else
@@ -214,14 +215,14 @@ func (v *Verifier) Verify(ctx context.Context, tenantID string, resource registr
 }
 
 // VerifyCached is Verify without a read. If it returns true, Verify would return
-// nil. If it returns false, nothing is known, and the caller asks Verify. It is for
-// callers that can save the cost of what only a read needs, such as a deadline.
+// nil. If it returns false, nothing is known, and the caller has to call Verify. It
+// is for callers that want to save what only a read needs, such as a deadline.
 func (v *Verifier) VerifyCached(tenantID string, resource registry.Resource) bool {
 	owned, _ := v.fromMemory(tenantID, resource)
 	return owned
 }
 
-// fromMemory answers a check that needs no read, or says why it does.
+// fromMemory answers a check from memory, or returns why it needs a read.
 func (v *Verifier) fromMemory(tenantID string, resource registry.Resource) (owned bool, why string) {
 	if v.cache == nil {
 		return false, ""
@@ -233,7 +234,7 @@ func (v *Verifier) fromMemory(tenantID string, resource registry.Resource) (owne
 	return owned, why
 }
 
-// read gets what decides a check.
+// A read returns what decides a check.
 type read func(ctx context.Context, tenantID string, resource registry.Resource, check *check) (sighting, error)
 
 // verify reads.
@@ -255,7 +256,7 @@ func (v *Verifier) verify(ctx context.Context, tenantID string, resource registr
 	return err
 }
 
-// conclude answers a check by what was read, and keeps what allows.
+// conclude answers a check from what was read, and keeps it if the answer is yes.
 func (v *Verifier) conclude(ctx context.Context, tenantID string, resource registry.Resource, check *check, seen sighting) error {
 	if err := seen.unfoldable(); err != nil {
 		return fmt.Errorf("verify %s: %w", resource, err)
@@ -269,7 +270,7 @@ func (v *Verifier) conclude(ctx context.Context, tenantID string, resource regis
 	return nil
 }
 
-// keep puts what was read into memory.
+// keep puts what was read into the cache.
 func (v *Verifier) keep(resource registry.Resource, seen sighting) {
 	v.cache.Keep(resource, seen.record.History, seen.ledger, seen.mark)
 }
@@ -289,7 +290,8 @@ type sighting struct {
 	mark     certified.Mark // from before the read was sent
 }
 
-// unfoldable returns why the owner of the resource cannot be known.
+// unfoldable returns the error that keeps the owner of the resource from being
+// known, or nil.
 func (s sighting) unfoldable() error { return s.record.Unfoldable(s.ledger) }
 
 func (s sighting) ownedBy(tenantID string) bool {

@@ -24,8 +24,8 @@ func (w *Watcher) startVerifyingLocked() {
 	}
 }
 
-// verify looks at what is dirty until nothing is. What cannot be read is tried
-// again with backoff.
+// verify verifies dirty items until there are none. It retries failed reads with
+// backoff.
 func (w *Watcher) verify() {
 	defer w.signal()
 	retry := backoff.NewExponentialBackOff(backoff.WithInitialInterval(firstRetry),
@@ -45,8 +45,7 @@ func (w *Watcher) verify() {
 	}
 }
 
-// takeDirty returns what is to be looked at; if that is nothing, the verifying
-// ends.
+// takeDirty returns the dirty items. If there are none, the verifying ends.
 func (w *Watcher) takeDirty() (batch []int32) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -63,15 +62,16 @@ func (w *Watcher) takeDirty() (batch []int32) {
 	return batch
 }
 
-// look verifies items, from memory if that is enough, else by reads in turns.
-// It returns an error if some could not be read, which are dirty again. The first
-// look stands for a check of each: a no is read, and is bridged by the grace.
+// look verifies items, from memory if that suffices, else with reads that take
+// turns. If some could not be read, they are dirty again, and it returns an error.
+// The first look stands for a check of each item: a no is read, and the grace
+// applies.
 func (w *Watcher) look(ctx context.Context, indexes []int32, first bool) error {
 	return w.readLists(ctx, w.fromMemory(indexes, first, func(string) {}), first)
 }
 
-// fromMemory records what memory knows, and returns the rest, after it has said
-// why.
+// fromMemory records what memory knows. It counts the reasons for the rest, and
+// returns it.
 func (w *Watcher) fromMemory(indexes []int32, first bool, missed func(why string)) (rest []int32) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -94,7 +94,7 @@ func (w *Watcher) fromMemory(indexes []int32, first bool, missed func(why string
 	return rest
 }
 
-// readLists reads what memory cannot tell, in lists.
+// readLists reads items that memory does not answer, in lists.
 func (w *Watcher) readLists(ctx context.Context, indexes []int32, first bool) error {
 	errs := make([]error, (len(indexes)+maxList-1)/maxList)
 	var all sync.WaitGroup
@@ -106,8 +106,8 @@ func (w *Watcher) readLists(ctx context.Context, indexes []int32, first bool) er
 	return errors.Join(errs...)
 }
 
-// readList reads a list when its turn has come. By then others may have read what
-// it wants: then memory knows.
+// readList reads a list when its turn has come. By then other reads may have
+// brought the answers into memory, so it looks there first.
 func (w *Watcher) readList(ctx context.Context, indexes []int32, first bool) error {
 	select {
 	case w.v.lists <- struct{}{}:
@@ -135,10 +135,10 @@ func (w *Watcher) readList(ctx context.Context, indexes []int32, first bool) err
 		switch {
 		case errs[j] == nil:
 		case isRefusal(errs[j]):
-			if !first { // others may watch what was this tenant's
+			if !first { // others may watch the resource, which was this tenant's
 				w.v.keep(asked[j].Resource, seen[j])
 			}
-		case errors.Is(errs[j], registry.ErrTooNew): // it alone is at fault
+		case errors.Is(errs[j], registry.ErrTooNew): // this item alone is at fault
 			failed = &IndexError{int(i), errs[j]}
 		case failed == nil:
 			failed = errs[j]
@@ -157,7 +157,7 @@ func (w *Watcher) readList(ctx context.Context, indexes []int32, first bool) err
 	return failed
 }
 
-// failed has items that could not be looked at verified again.
+// failed marks items that could not be verified as dirty again.
 func (w *Watcher) failed(indexes []int32) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -167,9 +167,9 @@ func (w *Watcher) failed(indexes []int32) {
 	}
 }
 
-// recordLocked takes what was found out about an item: as of when, and by a read
-// of when. The item stays pending if it was touched meanwhile, or is lost, which is
-// to be told.
+// recordLocked records what is known of an item: as of which time, and when its
+// read was sent. The item stays pending if it was touched meanwhile, or if it is
+// lost, which has to be reported.
 func (w *Watcher) recordLocked(i int32, owned bool, confirmed, read time.Duration) {
 	it := &w.items[i]
 	it.state &^= isChecked
@@ -193,13 +193,13 @@ func (w *Watcher) recordLocked(i int32, owned bool, confirmed, read time.Duratio
 	}
 }
 
-// ageEvery is the time between two looks for what was read long ago, or
-// MaxStaleness/2 if that is less.
+// ageEvery is the time between two scans for old reads, or MaxStaleness/2 if that
+// is less.
 const ageEvery = time.Second
 
-// ageLocked has what was read long ago read again before it is older than MaxAge,
-// since plain sets leave no notice. The reads are spread, so that what was asked
-// for at one time is not read at one time for ever.
+// ageLocked has items read again before their reads are older than MaxAge, since
+// plain sets leave no notice. It spreads the reads, so that items that were asked
+// for together are not read together for ever.
 func (w *Watcher) ageLocked(now time.Time) {
 	maxAge := w.v.cache.MaxAge()
 	if maxAge <= 0 || now.Sub(w.aged) < min(ageEvery, w.v.maxStaleness/2) {

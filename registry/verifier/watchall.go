@@ -9,7 +9,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry/verifier/internal/certified"
 )
 
-// IndexError is a fault of one of the ownerships of a list.
+// An IndexError is the error of one item of a list.
 type IndexError struct {
 	Index int
 	Err   error
@@ -20,14 +20,15 @@ func (e *IndexError) Error() string { return fmt.Sprintf("item %d: %v", e.Index,
 func (e *IndexError) Unwrap() error { return e.Err }
 
 // WatchAll verifies many ownerships, of any tenants, and watches those that hold.
-// It is for programs that hold many streams open, or tell others that do. It returns the indexes of
-// those that are refused, in order; all others are watched, without a gap between
-// the two. What is not answered from memory is read in lists of 500, in turns with
-// those of other Watchers. A refusal waits for MissGrace.
+// It is for programs that hold many streams open, or serve others that do. It
+// returns the indexes of those that are refused, in order. All others are watched,
+// with no gap between the check and the watch. What memory cannot answer is read in
+// lists of 500, in turns with those of other Watchers. A refusal waits for
+// MissGrace.
 //
-// The errors are those of Verify, as an IndexError if one of the ownerships is at
-// fault; and ErrUnavailable if MaxStaleness is 0, since nothing can be watched then.
-// ctx bounds the verifying only: the Watcher is to be closed.
+// The errors are those of Verify; if one of the ownerships is at fault, the error
+// is an IndexError. If MaxStaleness is 0, nothing can be watched, and the error is
+// ErrUnavailable. ctx bounds only the verifying: the caller closes the Watcher.
 func (v *Verifier) WatchAll(ctx context.Context, ownerships []Ownership) (_ *Watcher, refused []int, err error) {
 	if v.cache == nil {
 		return nil, nil, fmt.Errorf("watch: %w: MaxStaleness is 0", registry.ErrUnavailable)

@@ -15,45 +15,45 @@ type Ownership struct {
 	Resource registry.Resource
 }
 
-// Watcher tells what becomes of many ownerships: which of them end, and up to when
-// nothing else has changed. WatchAll returns it. Next is called by one goroutine,
-// Close by any.
+// A Watcher reports what becomes of many ownerships: which of them end, and up to
+// which time nothing else has changed. WatchAll returns it. One goroutine may call
+// Next; any may call Close.
 //
-// Nothing in it waits for the caller of Next: what is not fetched is at most one
-// entry for each ownership.
+// Nothing in it waits for the caller of Next: news that is not fetched takes at
+// most one entry for each ownership.
 type Watcher struct {
 	v       *Verifier
 	life    context.Context // ends with Close, and with the verifier
 	cancel  context.CancelFunc
 	asked   []certified.Ownership   // as in WatchAll's list; never changes
 	changes *certified.Subscription // to those of asked
-	wake    chan struct{}           // there may be something to tell
+	wake    chan struct{}           // there may be news
 
 	mu         sync.Mutex
 	items      []item // one for each of asked
 	pending    map[int32]struct{}
 	dirty      []int32       // to be verified
-	lost       []int32       // to be told
+	lost       []int32       // to be reported
 	lostSince  time.Duration // when the first of them was found
-	verifying  bool          // there is a goroutine that verifies
+	verifying  bool          // a goroutine is verifying
 	dropped    time.Duration // when the cache was dropped last
 	unverified int           // items not verified since then
 	oldest     time.Duration // not later than the oldest of the reads of all items
 
-	aged time.Time // when the ages of the reads were last looked through
+	aged time.Time // when the ages of the reads were last scanned
 
-	// The fields below are Next's own.
-	certified bool          // something was, once
-	toldSince time.Duration // what was certified last: everything before it is told
-	toldAt    time.Time     // when anything was told last
+	// The fields below belong to Next.
+	certified bool          // a certificate has been reported
+	toldSince time.Duration // the time of the last certificate: everything before it has been reported
+	toldAt    time.Time     // when Next last returned news
 	reason    string        // why nothing is certified; "" if something is
 }
 
 // item is one ownership and what is known of it. Times are since the cache began.
 //
-// One that is not pending is owned as of every certificate whose changes have been
-// told. One that is pending has been touched by a change since, and is owned as
-// of confirmed, until it has been verified again.
+// An item that is not pending is owned as of every certificate whose changes have
+// been reported. One that is pending has been touched by a later change. Until it
+// has been verified again, it is owned as of confirmed.
 type item struct {
 	confirmed time.Duration
 	read      time.Duration // when the last read of it was sent
@@ -64,21 +64,21 @@ type itemState uint8
 
 const (
 	isDirty      itemState = 1 << iota // touched since it was last looked at
-	isChecked                          // looked at just now
-	isAged                             // its read is too old: memory is not enough
-	isGone                             // not owned; not watched any more
+	isChecked                          // being verified now
+	isAged                             // its read is too old: memory does not suffice
+	isGone                             // not owned, and no longer watched
 	isUnverified                       // not verified since the cache was dropped
 )
 
-// News is what Next returns. What is lost is to be told before what is certified.
+// News is what Next returns. Act on what is lost before what is certified.
 type News struct {
 	// Lost are the indexes, in WatchAll's list, of the ownerships that have ended.
-	// They are not watched any more, even if they come back.
+	// They are no longer watched, even if they come back.
 	Lost []int
 
-	// Certified says that every change which was committed more than Age before
-	// At has been told, by this News at the latest. Programs that write documents
-	// with plain sets are told of MaxAge and a second later.
+	// Certified says that every change committed more than Age before At has been
+	// reported, by this News at the latest. A plain set is reported up to MaxAge
+	// and a second later.
 	Certified bool
 	At        time.Time
 	Age       time.Duration
@@ -92,8 +92,8 @@ type News struct {
 const (
 	// Uncertified: the change feed could not be read for MaxStaleness.
 	Uncertified = "uncertified"
-	// FeedGap: the feed may have missed something. All that is watched is
-	// verified again before anything is certified.
+	// FeedGap: the feed may have missed something. Everything that is watched is
+	// verified again before the next certificate.
 	FeedGap = "feed_gap"
 	// Unverified: something that may have changed could not be read.
 	Unverified = "unverified"
@@ -105,7 +105,7 @@ func (w *Watcher) Close() {
 	w.changes.Close()
 }
 
-// signal wakes Next.
+// signal wakes Next up.
 func (w *Watcher) signal() {
 	select {
 	case w.wake <- struct{}{}:
@@ -113,13 +113,13 @@ func (w *Watcher) signal() {
 	}
 }
 
-// subscriber is a Watcher as the cache sees it.
+// subscriber is the Watcher's side towards the cache.
 type subscriber struct{ *Watcher }
 
 // Certified makes Next look at the new certificate.
 func (w subscriber) Certified() { w.signal() }
 
-// Changed has what a change may have ended verified again.
+// Changed has the ownerships that a change may have ended verified again.
 func (w subscriber) Changed(indexes []int32) {
 	told, _ := w.v.cache.Told(time.Now())
 	w.mu.Lock()
@@ -145,9 +145,9 @@ func (w subscriber) Dropped() {
 	w.signal()
 }
 
-// touchLocked notes that a change may have ended an ownership. If that was not
-// pending, it holds as of the last certificate whose changes have been told, since
-// this change is not among them.
+// touchLocked notes that a change may have ended an ownership. If it was not
+// pending, it holds as of the last certificate whose changes have been reported,
+// since this change is not among them.
 func (w *Watcher) touchLocked(i int32, told time.Duration, also itemState) {
 	it := &w.items[i]
 	if it.state&isGone != 0 {
@@ -164,7 +164,7 @@ func (w *Watcher) touchLocked(i int32, told time.Duration, also itemState) {
 	w.soilLocked(i)
 }
 
-// soilLocked has an item verified.
+// soilLocked marks an item as dirty.
 func (w *Watcher) soilLocked(i int32) {
 	if w.items[i].state&isDirty == 0 {
 		w.items[i].state |= isDirty
@@ -172,8 +172,8 @@ func (w *Watcher) soilLocked(i int32) {
 	}
 }
 
-// frontierLocked is the time up to which all changes have been told, or are in
-// w.lost, given since when the cache is certified.
+// frontierLocked returns the time up to which all changes have been reported, or
+// are in w.lost, given the time of the cache's certificate.
 func (w *Watcher) frontierLocked(certified time.Duration) time.Duration {
 	f := certified
 	for i := range w.pending {

@@ -2,8 +2,8 @@ package verifierhttp
 
 import "io"
 
-// body is the body of a request that was let in. Once the claim is lost Read
-// fails with the cause, and hands out nothing that came in later.
+// body is the body of a request that was let in. Once the claim is lost, Read fails
+// with the cause, and returns nothing that arrived later.
 type body struct {
 	io.ReadCloser
 	stream  *stream

@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// conn is a connection that a handler took over. When the claim is lost its
-// client is told by a close frame, if it is a WebSocket, and it is closed.
-// One that the handler forgets is closed when it is collected.
+// conn is a connection that a handler has hijacked. When the claim is lost, a
+// WebSocket's client gets a close frame, and the connection is closed. If the
+// handler forgets the connection, it is closed when it is garbage-collected.
 type conn struct{ *link }
 
 func newConn(l *link) *conn {
@@ -22,20 +22,20 @@ func newConn(l *link) *conn {
 	return c
 }
 
-// Read is the link's.
+// Read is link.Read.
 func (c *conn) Read(b []byte) (int, error) {
-	defer runtime.KeepAlive(c) // it is not forgotten while it reads
+	defer runtime.KeepAlive(c) // not collected while it reads
 	return c.link.Read(b)
 }
 
-// Write is the link's.
+// Write is link.Write.
 func (c *conn) Write(b []byte) (int, error) {
 	defer runtime.KeepAlive(c)
 	return c.link.Write(b)
 }
 
-// link is what the guard knows of a conn. It does not know the conn itself, so
-// that one which its handler has forgotten can be collected.
+// link is the guard's part of a conn. It has no pointer to the conn, so that a conn
+// which its handler has forgotten can be collected.
 type link struct {
 	raw       net.Conn
 	websocket bool
@@ -44,7 +44,7 @@ type link struct {
 	writing turn // held by each Write, so that the close frame is between two
 	torn    bool // a Write was cut short; belongs to the holder of the turn
 
-	mu    sync.Mutex // held for moments, never while anything waits
+	mu    sync.Mutex // held briefly, never while waiting
 	cause error
 }
 
@@ -66,8 +66,8 @@ func (l *link) Write(b []byte) (int, error) {
 	return n, l.after(err, err != nil)
 }
 
-// Read fails with the cause once the claim is lost, and hands out nothing that
-// came in later.
+// Read fails with the cause once the claim is lost, and returns nothing that
+// arrived later.
 func (l *link) Read(b []byte) (int, error) {
 	if cause := l.lost(); cause != nil {
 		return 0, cause
@@ -76,14 +76,14 @@ func (l *link) Read(b []byte) (int, error) {
 	if cause := l.lost(); cause != nil {
 		return 0, cause
 	}
-	// A WebSocket that the client has half closed is over; anything else may
+	// A WebSocket that the client has half closed is over; other connections may
 	// still be written to.
 	return n, l.after(err, l.websocket || !errors.Is(err, io.EOF))
 }
 
-// after is the error of an operation: the cause, if the claim was lost. A
-// connection that is broken is closed, in case the handler forgets to, and is
-// watched no more.
+// after returns the error of an operation: the cause, if the claim was lost. It
+// closes a broken connection, in case the handler forgets to, and ends its
+// watching.
 func (l *link) after(err error, broken bool) error {
 	if err == nil {
 		return nil
@@ -97,7 +97,7 @@ func (l *link) after(err error, broken bool) error {
 	return err
 }
 
-// Close ends the watching too.
+// Close closes the connection, and ends its watching.
 func (l *link) Close() error {
 	l.end()
 	return l.raw.Close()
@@ -114,14 +114,14 @@ func (l *link) LocalAddr() net.Addr { return l.raw.LocalAddr() }
 // RemoteAddr returns the address of the client's end.
 func (l *link) RemoteAddr() net.Addr { return l.raw.RemoteAddr() }
 
-// SetDeadline is the handler's until the claim is lost; then it is the guard's,
-// and fails with the cause. So are the other two.
+// SetDeadline works for the handler until the claim is lost; then deadlines are the
+// guard's, and it fails with the cause.
 func (l *link) SetDeadline(t time.Time) error { return l.ifGood(l.raw.SetDeadline, t) }
 
-// SetReadDeadline is as SetDeadline.
+// SetReadDeadline is like SetDeadline.
 func (l *link) SetReadDeadline(t time.Time) error { return l.ifGood(l.raw.SetReadDeadline, t) }
 
-// SetWriteDeadline is as SetDeadline.
+// SetWriteDeadline is like SetDeadline.
 func (l *link) SetWriteDeadline(t time.Time) error { return l.ifGood(l.raw.SetWriteDeadline, t) }
 
 func (l *link) ifGood(set func(time.Time) error, t time.Time) error {
@@ -133,15 +133,15 @@ func (l *link) ifGood(set func(time.Time) error, t time.Time) error {
 	return set(t)
 }
 
-// mark makes all that the handler tries fail with the cause.
+// mark makes every operation of the handler fail with the cause.
 func (l *link) mark(cause error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.cause = cause
 }
 
-// lose ends the connection that is marked, whatever its handler and its client do,
-// and returns then.
+// lose ends a marked connection, whatever its handler and its client do, and
+// returns when that is done.
 func (l *link) lose() {
 	now := time.Now()
 	_ = l.raw.SetWriteDeadline(now.Add(letGo)) // a Write lets go of its turn by then
@@ -151,7 +151,7 @@ func (l *link) lose() {
 		return
 	}
 	defer l.writing.release()
-	if !l.websocket || l.torn { // behind half a frame the close frame would be noise
+	if !l.websocket || l.torn { // after half a frame a close frame would be noise
 		return
 	}
 	if _, err := l.raw.Write(closeFrame(l.lost())); err == nil {

@@ -12,20 +12,20 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
-// How long the end of a stream takes at most, from the moment at which the guard
-// knows of the loss.
+// The bounds on ending a stream, from the moment at which the guard knows of the
+// loss.
 const (
-	// letGo is how long the handler has to return, and how long a write may go
-	// on that waits for a slow client.
+	// letGo is how long the handler has to return, and how long a write to a slow
+	// client may go on.
 	letGo = time.Second
 
-	// ended is when the client has been told, or cannot be, and its connection
-	// or stream is closed.
+	// ended is the time by which the client has been told, or cannot be, and its
+	// connection or stream is closed.
 	ended = 2 * time.Second
 )
 
-// mark makes all that the handler tries fail with the cause. It comes before the
-// end of the context, since a handler may write as soon as it sees that.
+// mark makes every operation of the handler fail with the cause. It is called
+// before the context ends, since a handler may write as soon as it sees that.
 func (s *stream) mark(cause error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -35,8 +35,8 @@ func (s *stream) mark(cause error) {
 	}
 }
 
-// lose ends the stream that is marked, whatever its handler and its client do. It
-// returns when that is done.
+// lose ends a marked stream, whatever its handler and its client do. It returns
+// when that is done.
 func (s *stream) lose() {
 	now := time.Now()
 	s.mu.Lock()
@@ -63,8 +63,8 @@ func (s *stream) lose() {
 	}
 }
 
-// mine calls do with the turn, if that can be had in time and the handler has
-// not returned. A write of the handler's lets go of the turn by its deadline.
+// mine calls do with the turn, if it gets the turn in time and the handler has not
+// returned. A write of the handler releases the turn by its deadline.
 func (s *stream) mine(within time.Duration, do func()) {
 	if !s.turn.within(within) {
 		return
@@ -104,8 +104,8 @@ func (s *stream) tell() {
 }
 
 // part ends the answer, once. Over HTTP/1 it takes the connection away from the
-// server, also under a handler that has not returned; over HTTP/2 a deadline
-// that has passed resets the stream.
+// server, even if the handler has not returned. Over HTTP/2 a deadline in the past
+// resets the stream.
 func (s *stream) part() {
 	if s.parted {
 		return
@@ -115,7 +115,7 @@ func (s *stream) part() {
 		_ = s.control.SetWriteDeadline(time.Now())
 		return
 	}
-	if s.body != nil { // its Read lets go by its deadline
+	if s.body != nil { // its Read returns by its deadline
 		if !s.body.reading.within(letGo) {
 			return
 		}
@@ -123,7 +123,7 @@ func (s *stream) part() {
 	}
 	raw, _, err := s.control.Hijack()
 	if err != nil {
-		_ = s.control.SetWriteDeadline(time.Time{}) // the connection's next answer has as long as it likes
+		_ = s.control.SetWriteDeadline(time.Time{}) // no deadline for the connection's next answer
 		return
 	}
 	_ = raw.SetWriteDeadline(s.until)
@@ -133,9 +133,9 @@ func (s *stream) part() {
 	go closeSoon(raw, s.until)
 }
 
-// leave is called when the handler has returned, however it did. It tells the
-// client why it had to, if it had to, and ends the watching. If the
-// connection was hijacked it is the conn that ends it.
+// leave is called when the handler has returned, even by a panic. If the claim was
+// lost it tells the client why. It ends the watching, unless the connection was
+// hijacked: then the conn does.
 func (s *stream) leave() {
 	close(s.returned)
 	s.mu.Lock()
@@ -167,7 +167,7 @@ func (s *stream) finish() {
 	s.finished = true
 }
 
-// dropTrailers takes away what would be sent after the body.
+// dropTrailers removes what would be sent after the body.
 func dropTrailers(h http.Header) {
 	for _, names := range h.Values("Trailer") {
 		for name := range strings.SplitSeq(names, ",") {
@@ -181,9 +181,9 @@ func dropTrailers(h http.Header) {
 	}
 }
 
-// closeSoon closes a connection when its client has read what was sent, or at
-// that time. To close it with bytes of the client's unread would take from the
-// client what it has not read yet (TCP sends a reset).
+// closeSoon closes a connection once its client has read what was sent, or at the
+// given time. If it closed the connection with unread bytes of the client, TCP
+// would send a reset, and the client would lose what it has not read yet.
 func closeSoon(c net.Conn, until time.Time) {
 	defer closeNow(c)
 	timer := time.AfterFunc(time.Until(until), func() { closeNow(c) })
@@ -194,8 +194,8 @@ func closeSoon(c net.Conn, until time.Time) {
 	}
 }
 
-// closeNow closes a connection without a word: TLS would wait for 5 s to say
-// goodbye to a client that does not read.
+// closeNow closes a connection without TLS's goodbye, which would wait for 5 s for
+// a client that does not read.
 func closeNow(c net.Conn) {
 	if over, ok := c.(interface{ NetConn() net.Conn }); ok {
 		c = over.NetConn()

@@ -9,8 +9,7 @@ import (
 )
 
 // isEventStream reports whether an event can be added to an answer with this
-// header: it is text/event-stream as it is, neither encoded nor of a length that
-// was promised.
+// header: it is plain text/event-stream, neither encoded nor of a promised length.
 func isEventStream(h http.Header) bool {
 	encoding := h.Get("Content-Encoding")
 	media, _, err := mime.ParseMediaType(h.Get("Content-Type"))
@@ -18,14 +17,14 @@ func isEventStream(h http.Header) bool {
 		(encoding == "" || encoding == "identity") && h.Get("Content-Length") == ""
 }
 
-// tail remembers how an event stream ends so far.
+// tail tracks how an event stream ends so far.
 type tail struct {
 	line    line
 	pending bool // an event has begun: fields came since the last empty line
 	cr      bool // the last byte was a carriage return, to which a newline may belong
 }
 
-// line is what is known of the line that is being written.
+// line is the state of the line that is being written.
 type line int
 
 const (
@@ -34,8 +33,8 @@ const (
 	field
 )
 
-// note takes what was written to the stream. Lines end with CR, LF or both, and
-// an empty one dispatches the event (HTML, section 9.2.6).
+// note tracks what was written to the stream. Lines end with CR, LF or both, and an
+// empty one dispatches the event (HTML, section 9.2.6).
 func (t *tail) note(b []byte) {
 	for _, c := range b {
 		switch {
@@ -54,11 +53,12 @@ func (t *tail) note(b []byte) {
 	}
 }
 
-// last is the end of the stream: the last event, which says why and when to come
-// back. If the handler left an event unfinished there is no other, only the time:
-// a newline would complete it, with its id, and a client that resumes would never
-// get the rest. What is unfinished when a stream ends is dropped by clients, except for
-// the field "retry", which counts as soon as its line ends.
+// last returns the end of the stream: the last event, which says why the stream
+// ended and when to come back. If the handler left an event unfinished, there is no
+// event, only the field "retry". A newline would complete the unfinished event,
+// with its id, and a client that resumes would never get the rest. Clients drop an
+// unfinished event when a stream ends, except for "retry", which counts as soon as
+// its line ends.
 func (t *tail) last(cause error, retry time.Duration) []byte {
 	prefix := ""
 	if t.line != empty {

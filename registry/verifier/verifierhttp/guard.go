@@ -13,53 +13,54 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
-// Why an open stream was ended: the cause of its request's context.
+// The reasons for which an open stream is ended: the cause of its request's
+// context.
 var (
-	// ErrLost: the tenant owns the resource no more.
+	// ErrLost: the tenant no longer owns the resource.
 	ErrLost = errors.New("the tenant has lost the resource")
-	// ErrUncertain: for Options.Patience it could not be told.
+	// ErrUncertain: for Options.Patience it was unknown whether it does.
 	ErrUncertain = errors.New("the registry cannot tell whether the tenant still owns the resource")
 )
 
-// How a stream's end is said to its client.
+// The reasons as a stream's client gets them.
 const (
 	ReasonLost      = streamend.Lost
 	ReasonUncertain = streamend.Unavailable
 
-	// CloseEvent is the name of the last event of an SSE stream; its data is
-	// the reason.
+	// CloseEvent is the name of the last event of an SSE stream. Its data is the
+	// reason.
 	CloseEvent = streamend.Event
 
-	// The codes of a WebSocket's close frame, whose text is the reason: one
-	// for applications that is ours, and RFC 6455's "try again later".
+	// The codes of a WebSocket's close frame, whose text is the reason: one of
+	// ours, from the range for applications, and RFC 6455's "try again later".
 	CloseCodeLost      = 4404
 	CloseCodeUncertain = 1013
 )
 
-// Watcher tells when an owner may have changed: a *verifier.Verifier.
+// A Watcher reports when an owner may have changed. It is a *verifier.Verifier.
 type Watcher interface {
 	Watch(ctx context.Context, resource registry.Resource) <-chan struct{}
 	Reverify(ctx context.Context, tenantID string, resource registry.Resource) error
 	MaxStaleness() time.Duration
 }
 
-// Waits between two checks of one open stream; each is drawn from half of it to
-// one and a half, so that streams do not ask all at once.
+// The waits between two checks of one open stream. Each is drawn from half of it to
+// one and a half, so that streams do not all ask at once.
 const (
 	retryPause = time.Second // after a check that was not answered
 
-	// If a stream cannot be watched: soon, since usually it can be in a
-	// moment, then later and later.
+	// The waits of a stream that cannot be watched: short at first, since usually
+	// that passes in a moment, then longer and longer.
 	firstUnwatched = 100 * time.Millisecond
 	mostUnwatched  = 5 * time.Second
 )
 
-// guard lets owners in, and ends their streams when they are owners no more.
+// guard lets owners in, and ends their streams when they lose the resource.
 type guard struct {
 	Options
 	verifier Verifier
-	watcher  Watcher       // nil: streams that are open stay open
-	longest  time.Duration // to wait for what cannot be watched
+	watcher  Watcher       // nil: open streams stay open
+	longest  time.Duration // the longest wait if nothing can be watched
 	next     http.Handler
 	ended    *observe.Counter
 }
@@ -114,7 +115,7 @@ func (g guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // refuse answers a request that has no answer yet. A browser's EventSource would
-// give up on a 503, so one is told in a stream why, and when to come back.
+// give up on a 503, so it gets a stream that says why, and when to come back.
 func (g guard) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	p := problem.Of(err)
 	if p.Status == http.StatusServiceUnavailable && !g.PlainStatus && streamend.Wanted(r) {
@@ -124,13 +125,13 @@ func (g guard) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	p.Write(w)
 }
 
-// claim is what a stream rests on.
+// claim is the ownership that a stream rests on.
 type claim struct {
 	tenantID string
 	resource registry.Resource
 }
 
-// follow calls lost, once, when the claim is good no more; it ends with life.
+// follow calls lost, once, when the claim no longer holds. It ends with life.
 func (g guard) follow(life context.Context, c claim, changed <-chan struct{}, lost func(error)) {
 	wait := firstUnwatched
 	for {
@@ -190,7 +191,7 @@ func isClosed(c <-chan struct{}) bool {
 	}
 }
 
-// pause waits about d, or until ctx ends.
+// pause waits for about d, or until ctx ends.
 func pause(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d/2 + rand.N(d))
 	defer timer.Stop()

@@ -12,9 +12,10 @@ import (
 	"time"
 )
 
-// stream is the answer to a request that was let in. From the moment at which
-// the claim is lost nothing more of the handler's gets out. It has no Unwrap:
-// what http.ResponseController can do it does itself, and nobody gets past it.
+// stream is the answer to a request that was let in. From the moment at which the
+// claim is lost, nothing more of the handler's is sent. It has no Unwrap, so that a
+// handler cannot get past it: it implements everything of http.ResponseController
+// itself.
 type stream struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
@@ -23,7 +24,7 @@ type stream struct {
 	body    *body  // nil: the request has none
 	end     func() // of the watching
 
-	header http.Header // the handler's; the ResponseWriter gets it when the answer begins. nil: there was no handler
+	header http.Header // the handler's, copied to the ResponseWriter when the answer begins. nil: there was no handler
 	given  http.Header // what the ResponseWriter had before
 
 	turn turn // held by each write of the handler, and by the guard's own
@@ -31,15 +32,15 @@ type stream struct {
 	begun   bool // the answer has a status
 	told    bool // the client has been told of the loss
 	parted  bool // the connection or stream is closed, or cannot be
-	events  bool // it is an event stream, to which one more can be added
-	chunked bool // its end has to be marked (HTTP/1.1)
+	events  bool // it is an event stream, to which an event can be added
+	chunked bool // the end of the body has to be marked (HTTP/1.1)
 	tail    tail
 
-	mu       sync.Mutex // held for moments, never while anything waits
+	mu       sync.Mutex // held briefly, never while waiting
 	cause    error      // why it was lost; nil if it was not
-	until    time.Time  // when it is over then
+	until    time.Time  // when it is over, once lost
 	finished bool       // the handler has returned: the ResponseWriter is net/http's again
-	conn     *link      // where it was hijacked
+	conn     *link      // if it was hijacked
 	returned chan struct{}
 }
 
@@ -50,7 +51,8 @@ func newStream(g guard, w http.ResponseWriter, r *http.Request, end func()) *str
 	}
 }
 
-// enter is called before the handler, and makes r, a copy of the request, its.
+// enter is called before the handler, and ties r, a copy of the request, to the
+// stream.
 func (s *stream) enter(r *http.Request) *http.Request {
 	s.header, s.given = s.w.Header().Clone(), s.w.Header().Clone()
 	if r.Body != nil && r.Body != http.NoBody {
@@ -60,15 +62,15 @@ func (s *stream) enter(r *http.Request) *http.Request {
 	return r
 }
 
-// lost is the cause of the loss; nil if the claim is good.
+// lost returns the cause of the loss; nil if the claim holds.
 func (s *stream) lost() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.cause
 }
 
-// Header is the handler's own: what it sets after the answer has begun, or
-// before a refusal of the guard's, does not get out.
+// Header returns a header of the handler's own: what it sets after the answer has
+// begun, or before the guard refuses, is not sent.
 func (s *stream) Header() http.Header { return s.header }
 
 func (s *stream) WriteHeader(status int) {
@@ -80,8 +82,8 @@ func (s *stream) WriteHeader(status int) {
 	}
 }
 
-// begin takes note of what is answered, with the turn. 1xx are not the answer,
-// except 101, after which there is no other.
+// begin records the status of the answer. The caller has the turn. 1xx are not the
+// answer, except 101, after which there is no other.
 func (s *stream) begin(status int) {
 	if s.begun {
 		return
@@ -115,8 +117,7 @@ func (s *stream) Write(b []byte) (int, error) {
 	return n, s.why(err)
 }
 
-// why is the cause if the claim was lost, for an error that the loss may have
-// made.
+// why replaces an error that the loss may have caused by the cause of the loss.
 func (s *stream) why(err error) error {
 	if err == nil {
 		return nil
@@ -130,8 +131,8 @@ func (s *stream) why(err error) error {
 // Flush is for handlers that ask for an http.Flusher.
 func (s *stream) Flush() { _ = s.FlushError() }
 
-// FlushError is for http.ResponseController. It fails with the cause once the
-// claim is lost: some handlers look at nothing else.
+// FlushError is for http.ResponseController. It fails with the cause once the claim
+// is lost: some handlers check no other error.
 func (s *stream) FlushError() error {
 	s.turn.take()
 	defer s.turn.release()
@@ -142,13 +143,13 @@ func (s *stream) FlushError() error {
 	return s.why(s.control.Flush())
 }
 
-// SetReadDeadline is the handler's until the claim is lost; then it is the
-// guard's, and fails with the cause.
+// SetReadDeadline works for the handler until the claim is lost; then deadlines are
+// the guard's, and it fails with the cause.
 func (s *stream) SetReadDeadline(t time.Time) error {
 	return s.ifGood(func() error { return s.control.SetReadDeadline(t) })
 }
 
-// SetWriteDeadline is as SetReadDeadline.
+// SetWriteDeadline is like SetReadDeadline.
 func (s *stream) SetWriteDeadline(t time.Time) error {
 	return s.ifGood(func() error { return s.control.SetWriteDeadline(t) })
 }
@@ -183,7 +184,7 @@ func (s *stream) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.cause != nil {
-		s.told = true // there is nobody left to tell
+		s.told = true // there is no client left to tell
 		l.close()
 		return nil, nil, s.cause
 	}
@@ -192,9 +193,9 @@ func (s *stream) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return c, bufio.NewReadWriter(readAhead(buffers.Reader, c), bufio.NewWriter(c)), nil
 }
 
-// readAhead reads c behind what the server has read already, so that a handler
-// cannot read past the guard. What is buffered stays buffered: packages look for
-// it.
+// readAhead returns a reader of c after the bytes that the server has read already,
+// so that a handler cannot read past the guard. Buffered bytes stay buffered:
+// packages look for them.
 func readAhead(server *bufio.Reader, c net.Conn) *bufio.Reader {
 	early, _ := server.Peek(server.Buffered())
 	r := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(bytes.Clone(early)), c), max(server.Size(), len(early)))
@@ -204,7 +205,7 @@ func readAhead(server *bufio.Reader, c net.Conn) *bufio.Reader {
 	return r
 }
 
-// replace makes h the same as from.
+// replace makes h equal to from.
 func replace(h, from http.Header) {
 	clear(h)
 	maps.Copy(h, from.Clone())

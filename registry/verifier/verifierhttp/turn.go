@@ -2,8 +2,8 @@ package verifierhttp
 
 import "time"
 
-// turn is the right to write to a connection: a lock that is not waited for
-// longer than one wants to.
+// turn is the right to write to a connection: a lock for which one can wait with a
+// timeout.
 type turn chan struct{}
 
 func newTurn() turn { return make(turn, 1) }
@@ -11,7 +11,7 @@ func newTurn() turn { return make(turn, 1) }
 func (t turn) take()    { t <- struct{}{} }
 func (t turn) release() { <-t }
 
-// within takes the turn, and reports whether it could be had in that time.
+// within takes the turn, and reports whether it got it within that time.
 func (t turn) within(d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -114,8 +114,8 @@ import (
 
 const scope = "github.com/northstar-engines/realtime-registry/registry/verifier/verifierhttp"
 
-// Verifier answers access checks: a *verifier.Verifier. One that is a Watcher too
-// has open streams ended.
+// A Verifier answers access checks. It is a *verifier.Verifier. If it is a Watcher
+// too, open streams are ended.
 type Verifier interface {
 	Verify(ctx context.Context, tenantID string, resource registry.Resource) error
 }
@@ -133,9 +133,9 @@ type Options struct {
 	// whether its tenant still owns the resource. Default 10 s.
 	Patience time.Duration
 
-	// ReturnOver is over how long the clients of streams that end together come
-	// back: each after a second (three, if it was not let in), and a random
-	// part of this. Default 10 s.
+	// ReturnOver spreads the return of clients whose streams end together: each
+	// comes back after a second (three, if it was not let in), and a random part of
+	// ReturnOver. Default 10 s.
 	ReturnOver time.Duration
 
 	// PlainStatus answers 503 with Retry-After, if the registry is unavailable, to
@@ -157,10 +157,10 @@ type Options struct {
 func (o Options) Validate() error {
 	var faults []error
 	if o.Tenant == nil {
-		faults = append(faults, errors.New("option Tenant is missing: the function that tells which tenant asks"))
+		faults = append(faults, errors.New("option Tenant is missing: the function that returns the tenant of a request"))
 	}
 	if o.Resource == nil {
-		faults = append(faults, errors.New("option Resource is missing: the function that tells what is asked for"))
+		faults = append(faults, errors.New("option Resource is missing: the function that returns the resource of a request"))
 	}
 	if o.Patience < 0 {
 		faults = append(faults, fmt.Errorf("option Patience is %v: must not be negative", o.Patience))
@@ -208,7 +208,7 @@ func reportOnly(v Verifier, o Options, report *report, next http.Handler) http.H
 	})
 }
 
-// report tells what passed that should not have.
+// report logs and counts a request that passed and would have been refused.
 type report struct {
 	log   *observe.LimitedLog
 	count *observe.Counter

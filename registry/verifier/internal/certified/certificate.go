@@ -19,7 +19,7 @@ type certificate struct {
 
 // valid reports whether the certificate is not older than maxStaleness, by the
 // monotonic clock and by the wall clock: the first stands still while a machine is
-// suspended, the second may be set back. A nil certificate never is.
+// suspended, and the second may be set back. A nil certificate is never valid.
 func (c *certificate) valid(now time.Time, maxStaleness time.Duration) bool {
 	return c != nil && now.Sub(c.since) <= maxStaleness && now.UnixNano()-c.since.UnixNano() <= int64(maxStaleness)
 }
@@ -31,9 +31,9 @@ func suspended(from, to time.Time) bool {
 	return to.Round(0).Sub(from.Round(0))-to.Sub(from) > skew
 }
 
-// Told returns since when everything is told: every change committed before it has
-// reached the subscribers by Changed or Dropped. It is not ok if there is no
-// certificate, or it is too old now.
+// Told returns the time up to which everything has been reported: every change
+// committed before it has reached the subscribers by Changed or Dropped. ok is
+// false if there is no certificate, or it is too old.
 func (c *Cache) Told(now time.Time) (since time.Duration, ok bool) {
 	cert := c.certifier.told.Load()
 	if cert == nil {

@@ -51,13 +51,13 @@ type Options struct {
 	MaxAge        time.Duration // how long an answer is used after its read; negative: without bound
 	AgeWhenOver   time.Duration // instead of MaxAge while the registry says that plain sets are over
 	Timeout       time.Duration // of one read of the feed
-	Entries       int           // resources kept, about
-	Bytes         int64         // of memory, about
+	Entries       int           // resources kept, approximately
+	Bytes         int64         // of memory, approximately
 	Logger        *slog.Logger
 	MeterProvider metric.MeterProvider
 }
 
-// Cache keeps answers. It is safe for concurrent use. A nil Cache keeps none.
+// A Cache keeps answers. It is safe for concurrent use. A nil Cache keeps none.
 type Cache struct {
 	table     *table
 	certifier *certifier
@@ -85,8 +85,8 @@ func New(feed ownership.Feed, o Options) (*Cache, error) {
 	return c, nil
 }
 
-// Close ends the cache. When it returns, the feed is not read any more, all
-// watches are closed, and nothing is answered from memory.
+// Close ends the cache. When it returns, the feed is no longer read, all watches
+// are closed, and nothing is answered from memory.
 func (c *Cache) Close() {
 	if c == nil {
 		return
@@ -96,13 +96,13 @@ func (c *Cache) Close() {
 	c.telemetry.unregister()
 }
 
-// Stats are figures of a cache at one time.
+// Stats are the figures of a cache at one time.
 type Stats struct {
-	Entries, Bytes         int64     // kept in memory, bytes about
+	Entries, Bytes         int64     // kept in memory; bytes approximately
 	ThreadHits, CanvasHits int64     // checks answered from memory so far
 	Watches, Subscribed    int64     // resources with a Watch, and in Subscriptions
 	Listeners              int64     // 1 while the feed is listened to, else 0
-	FeedEntries            int64     // whose names are remembered, so that none is told twice
+	FeedEntries            int64     // whose names are remembered, so that none is reported twice
 	CertifiedSince         time.Time // zero without a certificate
 }
 
@@ -120,13 +120,15 @@ func (c *Cache) Stats() Stats {
 	return st
 }
 
-// MaxAge is how long an answer is used after its read now; ≤ 0: without bound.
+// MaxAge returns how long an answer is currently used after its read; ≤ 0: without
+// bound.
 func (c *Cache) MaxAge() time.Duration { return time.Duration(c.table.maxAge.Load()) }
 
-// Elapsed is a time as the cache counts it: since it began.
+// Elapsed returns t as the cache counts time: since it began.
 func (c *Cache) Elapsed(now time.Time) time.Duration { return now.Sub(c.table.began) }
 
-// Mark remembers the moment before a read is sent whose answer may be kept.
+// Mark returns the state of the cache before a read is sent whose answer may be
+// kept.
 func (c *Cache) Mark(r registry.Resource) Mark {
 	if c == nil {
 		return Mark{}
@@ -134,20 +136,20 @@ func (c *Cache) Mark(r registry.Resource) Mark {
 	return c.table.mark(r, time.Now())
 }
 
-// Keep keeps what a read saw of a resource, unless something that it may have
-// missed has changed since the mark was taken.
+// Keep keeps what a read saw of a resource, unless something has changed since the
+// mark was taken that the read may have missed.
 func (c *Cache) Keep(r registry.Resource, history ownership.History, l *ownership.Ledger, m Mark) {
 	if c == nil {
 		return
 	}
 	c.telemetry.closed(c.table.insert(r, history, l, m), plainSet)
 	if cert := c.certifier.current.Load(); cert == nil || l.Position() > cert.ledger.Position() {
-		c.certifier.want() // the feed has not told of this ledger yet
+		c.certifier.want() // the feed has not reported this ledger yet
 	}
 }
 
-// Missed counts a check that has to be read, and why. It keeps the cache awake:
-// one that nobody asks does not read the feed.
+// Missed counts a check that has to be read, by reason. It keeps the cache awake:
+// without checks it stops reading the feed.
 func (c *Cache) Missed(ctx context.Context, why string) {
 	if c == nil {
 		return

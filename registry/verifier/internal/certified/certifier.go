@@ -12,9 +12,9 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
 )
 
-// certifier follows the change feed: it takes out of the table what has changed,
+// certifier follows the change feed: it removes what has changed from the table,
 // and certifies that nothing else has. Certificates come from strong reads alone;
-// the listener only makes it quick.
+// the listener only makes changes known sooner.
 type certifier struct {
 	feed         ownership.Feed
 	table        *table
@@ -28,24 +28,24 @@ type certifier struct {
 	listening    *listening.State
 
 	current atomic.Pointer[certificate]
-	told    atomic.Pointer[certificate] // the last whose changes all subscribers have been told
-	asked   atomic.Int64                // nanoseconds since the cache began: the last check that was read through
+	told    atomic.Pointer[certificate] // the last one whose changes have reached all subscribers
+	asked   atomic.Int64                // nanoseconds since the cache began: the last check that had to be read
 	lapse   *time.Timer                 // fires when the certificate runs out
-	asleep  atomic.Bool                 // nobody needs certificates, as far as the loop knows
+	asleep  atomic.Bool                 // the loop knows of no need for certificates
 
 	cursor *ownership.FeedCursor // calls tell
 }
 
 const (
-	// idleAfter: if nobody has asked for so long, and nobody watches, the feed is
-	// not read.
+	// idleAfter is how long without checks, and with nothing watched, the feed is
+	// still read.
 	idleAfter = time.Minute
-	// leastGap is between the starts of two confirming reads.
+	// leastGap is the least time between the starts of two confirming reads.
 	leastGap = 20 * time.Millisecond
-	// expireEvery is the time between two looks for watches that are older than
+	// expireEvery is the time between two scans for watches that are older than
 	// MaxAge, or MaxStaleness/2 if that is less.
 	expireEvery = time.Second
-	// Waits after a failure to read the feed.
+	// The waits after a failure to read the feed.
 	firstRetry, mostRetry = 50 * time.Millisecond, 2 * time.Second
 )
 
@@ -68,7 +68,7 @@ func (c *certifier) certifies(now time.Time) bool {
 	return c.current.Load().valid(now, c.maxStaleness)
 }
 
-// want wakes the loop if it sleeps.
+// want wakes the loop if it is asleep.
 func (c *certifier) want() {
 	select {
 	case c.wake <- struct{}{}:
@@ -76,8 +76,8 @@ func (c *certifier) want() {
 	}
 }
 
-// keepAwake is for callers that need certificates from now on, and can be seen to
-// by idle.
+// keepAwake wakes the loop for a caller that needs certificates from now on. The
+// caller must already be visible to idle.
 func (c *certifier) keepAwake() {
 	if c.asleep.Load() {
 		c.want()
@@ -126,7 +126,7 @@ func (c *certifier) run(ctx context.Context) {
 // rest waits until the next confirming read is due, or wanted.
 func (c *certifier) rest(ctx context.Context, sent time.Time) {
 	var due <-chan time.Time
-	c.asleep.Store(true) // before idle looks who watches: later watchers wake it
+	c.asleep.Store(true) // before idle looks for watches: later ones wake the loop
 	defer c.asleep.Store(false)
 	if !c.idle() {
 		c.asleep.Store(false)
@@ -142,8 +142,8 @@ func (c *certifier) rest(ctx context.Context, sent time.Time) {
 	}
 }
 
-// idle reports whether nobody needs certificates. It is called at each rest, so
-// that hits are seen by their count.
+// idle reports whether there is no need for certificates. It is called at each
+// rest, and sees hits by their count.
 func (c *certifier) idle() bool {
 	if c.table.watching.Load() > 0 || c.table.subscriptions.count() > 0 {
 		return false
@@ -155,7 +155,7 @@ func (c *certifier) idle() bool {
 	return now-time.Duration(c.asked.Load()) > idleAfter
 }
 
-// expire ends the watches that rest on reads which are too old, until ctx ends.
+// expire ends watches that rest on reads which are too old, until ctx ends.
 func (c *certifier) expire(ctx context.Context) {
 	for pause(ctx, min(expireEvery, c.maxStaleness/2)) {
 		c.telemetry.closed(c.table.expire(time.Since(c.table.began)), Aged)
@@ -172,7 +172,7 @@ func (c *certifier) lapsed() {
 	c.telemetry.closed(c.table.closeWatches(func(*watch) bool { return true }), Uncertified)
 }
 
-// pause returns false if ctx ended first.
+// pause waits for d, and returns false if ctx ended first.
 func pause(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

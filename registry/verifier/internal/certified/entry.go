@@ -8,20 +8,20 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
-// entry is one cached history, packed: a million of them must fit. What a check
-// rests on never changes; a later read makes another entry.
+// entry is one cached history, packed: a million of them must fit. The fields that
+// a check rests on never change; a later read makes another entry.
 type entry struct {
 	key  string        // kind, id and, for a brief, the tenant, in one text
 	read time.Duration // when its read was sent, since the cache began
 	next atomic.Pointer[entry]
-	used atomic.Bool // since the clock's hand came by
+	used atomic.Bool // since the hand last passed
 	due  atomic.Bool // it is being read again
 	ids  uint16      // length of kind and id
 
-	// The owner by the last ledger that was asked, so that it is folded once for
-	// each. Nearly always no move of a whole tenant matters, and unmoved says so:
-	// it is the generation of the certificate by which the brief's tenant still
-	// owns the resource. If there was such a move, moved has the owner.
+	// The owner by the last ledger that was asked for, so that it is folded once
+	// for each ledger. Nearly always no move of a whole tenant matters, and unmoved
+	// says so: it is the generation of the certificate by which the brief's tenant
+	// still owns the resource. If there was such a move, moved has the owner.
 	unmoved atomic.Uint64
 	moved   atomic.Pointer[cachedOwner]
 
@@ -30,18 +30,18 @@ type entry struct {
 	position int64              // of the ledger that was read with it
 }
 
-// cachedOwner is who owns a resource by the ledger of a generation.
+// cachedOwner is the owner of a resource by the ledger of a generation.
 type cachedOwner struct {
 	generation uint64
 	owner      string
 }
 
-// entrySize is about what an entry takes beside its text: itself, its place in
-// a bucket, and the room that is left in both. (If the resource has moved with its
-// tenant, the owner takes some thirty bytes more.)
+// entrySize is about what an entry takes beside its text: the entry, its place in a
+// bucket, and unused room in both. (If the resource has moved with its tenant, the
+// owner takes some thirty bytes more.)
 const entrySize = 100
 
-// mostHistory is the size of a history above which it is not kept.
+// mostHistory is the size above which a history is not kept.
 const mostHistory = 16 << 10
 
 func newEntry(r registry.Resource, f facts, read time.Duration) *entry {
@@ -68,10 +68,10 @@ func (e *entry) is(r registry.Resource) bool {
 	return int(e.ids) == len(r.ID)+1 && e.key[0] == kindByte(r.Kind) && e.key[1:e.ids] == r.ID
 }
 
-// id is the resource's, by which it is hashed.
+// id returns the kind and id, which are hashed.
 func (e *entry) id() string { return e.key[1:e.ids] }
 
-// tenant is the brief's; empty if there is none.
+// tenant returns the brief's tenant; empty if there is no brief.
 func (e *entry) tenant() string { return e.key[e.ids:] }
 
 func (e *entry) facts() facts {
@@ -84,8 +84,8 @@ func (e *entry) facts() facts {
 	return f
 }
 
-// owner is facts.owner by the certificate's ledger, folded once for each ledger.
-// That a resource has no owner is nothing to rely on: it is read.
+// owner is facts.owner by the certificate's ledger, folded once for each ledger. It
+// never relies on a resource having no owner: that is read.
 func (e *entry) owner(cert *certificate) (owner string, ok bool) {
 	if e.unmoved.Load() == cert.generation {
 		return e.tenant(), true

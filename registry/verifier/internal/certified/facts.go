@@ -2,16 +2,16 @@ package certified
 
 import "github.com/northstar-engines/realtime-registry/internal/ownership"
 
-// facts are what is known of one resource's history.
+// facts are the known history of one resource.
 type facts struct {
 	ownership.Brief
 	history  ownership.History // if the brief does not suffice; else nil
 	position int64             // of the ledger that was read with it
 }
 
-// factsOf returns what to keep of a history: its brief, unless that cannot name
-// the owner and the history can, as it can for what a tenant has claimed after
-// everything that it had was moved away.
+// factsOf returns what to keep of a history: its brief, unless only the history can
+// name the owner. That is so for a resource that a tenant has claimed after
+// everything it owned had moved away.
 func factsOf(history ownership.History, l *ownership.Ledger) facts {
 	if brief, ok := history.Brief(); ok {
 		if _, told := brief.Owner(l); told || !history.Reliable(l) {
@@ -21,8 +21,8 @@ func factsOf(history ownership.History, l *ownership.Ledger) facts {
 	return facts{history: history, position: l.Position()}
 }
 
-// owner folds with a ledger. It is not ok if the facts may not be relied on with
-// this one.
+// owner folds with a ledger. ok is false if the facts cannot be relied on with this
+// ledger.
 func (f *facts) owner(l *ownership.Ledger) (owner string, ok bool) {
 	switch {
 	case f.position > l.Position(): // read later than the ledger: the two may never have been true together
@@ -35,9 +35,9 @@ func (f *facts) owner(l *ownership.Ledger) (owner string, ok bool) {
 	return f.history.Owner(l), true
 }
 
-// silent reports whether the owner by a ledger, which is not older than the facts,
-// may change without a notice: a creation may join the history (design §4,
-// exemptions). Checks of such a resource are read each time.
+// silent reports whether the owner by a ledger may change without a notice, because
+// a creation may join the history (design §4, exemptions). The ledger is not older
+// than the facts. Checks of such a resource are always read.
 func (f *facts) silent(l *ownership.Ledger) bool {
 	if f.position > l.Position() {
 		return false
@@ -46,7 +46,7 @@ func (f *facts) silent(l *ownership.Ledger) bool {
 	return !ok
 }
 
-// same reports whether the owner is known to be the same by both ledgers.
+// same reports whether the owner is known to be the same with both ledgers.
 func (f *facts) same(from, to *ownership.Ledger) bool {
 	before, ok := f.owner(from)
 	after, ok2 := f.owner(to)

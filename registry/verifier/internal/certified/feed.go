@@ -24,8 +24,8 @@ func (c *certifier) confirm(ctx context.Context) (err error) {
 }
 
 // patience is how long a confirming read may take. One that takes longer than
-// MaxStaleness certifies nothing, so another may be better; but it does bring the
-// cursor on: the longer there is no certificate, the longer it may take.
+// MaxStaleness certifies nothing, so another may do better. But it does advance the
+// cursor: the longer there is no certificate, the longer it may take.
 func (c *certifier) patience(now time.Time) time.Duration {
 	since := c.table.began
 	if cert := c.current.Load(); cert != nil {
@@ -34,8 +34,8 @@ func (c *certifier) patience(now time.Time) time.Duration {
 	return min(c.timeout, max(c.maxStaleness, now.Sub(since)))
 }
 
-// take applies a batch, whose entries the cursor has told: what changed is out of
-// the table before the certificate that covers it is there to be used.
+// take applies a batch whose entries the cursor has reported: whatever changed is
+// out of the table before the certificate that covers it can be used.
 func (c *certifier) take(batch ownership.FeedBatch, sent time.Time) {
 	before := c.current.Load()
 	cert := &certificate{since: sent, ledger: batch.Ledger, generation: 1}
@@ -60,9 +60,8 @@ func (c *certifier) take(batch ownership.FeedBatch, sent time.Time) {
 	c.lapse.Reset(time.Until(sent.Add(c.maxStaleness)))
 }
 
-// bound follows what the registry says of plain sets: before a certificate is there
-// to be used, what it says holds for the answers that rest on it. A registry that
-// was not read has no certificate.
+// bound follows what the registry says of plain sets, before a certificate can be
+// used for answers. Without a read of the registry there is no certificate.
 func (c *certifier) bound(plainSetsOver bool) {
 	age := c.maxAge
 	if plainSetsOver {
@@ -71,13 +70,13 @@ func (c *certifier) bound(plainSetsOver bool) {
 	c.table.maxAge.Store(int64(age))
 }
 
-// drop takes everything out of the table.
+// drop empties the table.
 func (c *certifier) drop() {
 	c.telemetry.closed(c.table.drop(), feedGap)
 	c.table.subscriptions.each(Subscriber.Dropped)
 }
 
-// tell takes out of the table what has changed. The cursor calls it, for the loop
+// tell removes what has changed from the table. The cursor calls it, for the loop
 // and for the listener.
 func (c *certifier) tell(entries []ownership.FeedEntry) {
 	into := touched{}
@@ -93,7 +92,7 @@ func (c *certifier) tell(entries []ownership.FeedEntry) {
 	into.deliver()
 }
 
-// listen hears of changes as they happen, until ctx ends, and connects again when
+// listen applies changes as they happen, until ctx ends, and connects again when
 // the listener ends.
 func (c *certifier) listen(ctx context.Context) {
 	retry := backoff.NewExponentialBackOff(backoff.WithInitialInterval(time.Second),

@@ -6,27 +6,28 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
-// Why a check cannot be answered from memory.
+// The reasons why memory cannot answer a check.
 const (
-	Absent      = "absent"      // nothing is kept of the resource
+	Absent      = "absent"      // the resource is not in memory
 	Uncertified = "uncertified" // the feed was not read within MaxStaleness
 	Aged        = "aged"        // what is kept is older than MaxAge
-	Unreliable  = "unreliable"  // the fold needs more than what is kept, or may change without a notice
+	Unreliable  = "unreliable"  // the fold needs more than what is kept, or its result may change without a notice
 	OtherOwner  = "other_owner" // a refusal is always read
 )
 
-// Ageing is no reason to read: the check is answered, but what is kept will soon be
-// too old, and nobody has been told yet to read it again.
+// Ageing is no reason to read: the check is answered. But what is kept will soon be
+// too old, and no caller has been asked yet to read it again.
 const Ageing = "ageing"
 
-// Owns reports whether the tenant is known, and certified, to own the resource;
-// if not, why says why the check has to be read. If so, why is empty or Ageing. It
-// allocates only on the first check after a ledger change that moved the resource.
+// Owns reports whether the tenant is known, and certified, to own the resource. If
+// it is, why is empty or Ageing. Otherwise why is the reason why the check has to
+// be read. It allocates only on the first check after a ledger change that moved
+// the resource.
 //
-// The order matters. The certificate is taken first: whatever it covers was out
-// of the cache before it was there. What is found is of its time or later, and
-// not later than its ledger. The clock is read last, so that the answer is not
-// older than MaxStaleness even if this goroutine was held up in between.
+// The order matters. The certificate is loaded first: everything that it covers was
+// out of the cache before. What is found is as of its time or later, and not later
+// than its ledger. The clock is read last, so that the answer is not older than
+// MaxStaleness even if this goroutine was held up in between.
 func (c *Cache) Owns(tenantID string, r registry.Resource) (owned bool, why string) {
 	cert := c.certifier.current.Load()
 	if cert == nil {
@@ -58,8 +59,8 @@ func (c *Cache) Owns(tenantID string, r registry.Resource) (owned bool, why stri
 	return true, ""
 }
 
-// Renew reports whether the caller is the one to read again what is kept of the
-// resource, which is ageing. It is to Keep what it reads.
+// Renew reports whether this caller has to read the resource again, because what is
+// kept of it is ageing. The caller passes what it reads to Keep.
 func (c *Cache) Renew(r registry.Resource) bool {
 	s, hash := c.table.shardOf(r)
 	e := s.lookup(hash, r)
@@ -71,11 +72,11 @@ type Judgement struct {
 	Why     string        // as of Owns; empty if the tenant owns the resource
 	Since   time.Duration // of the certificate
 	Read    time.Duration // when the read was sent that it rests on
-	Certain bool          // that another tenant owns it is as sure as an ownership
+	Certain bool          // another owner is as certain as an ownership
 }
 
-// Judge is Owns for those who have to know as of when. It counts no hit, and what
-// it says of another owner may be relied on if it is Certain.
+// Judge is Owns for callers that need to know as of when. It counts no hit. If
+// Certain, the answer that another tenant owns the resource may be relied on.
 func (c *Cache) Judge(tenantID string, r registry.Resource) Judgement {
 	cert := c.certifier.current.Load()
 	if cert == nil {

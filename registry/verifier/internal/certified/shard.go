@@ -17,7 +17,7 @@ type shard struct {
 	threadHits, canvasHits atomic.Int64
 
 	mu       sync.Mutex
-	voids    uint64 // grows with everything that becomes void
+	voids    uint64 // grows with everything that is invalidated
 	entries  int
 	hand     int // the CLOCK cursor: the next bucket to examine for eviction
 	bytes    int64
@@ -37,9 +37,9 @@ func (s *shard) init(seed maphash.Seed, most int, bytes int64) {
 	s.subs = map[uint64]*sub{}
 }
 
-// lookup returns what is known of a resource, or nil. Without the lock it may
-// miss an entry while others come and go. It never finds one that was taken out
-// before it was called: the chains that begin in the buckets do not lead there.
+// lookup returns the entry of a resource, or nil. Since it takes no lock, it may
+// miss an entry while others are added and removed. It never finds one that was
+// removed before the call: the chains that begin in the buckets do not lead there.
 func (s *shard) lookup(hash uint64, r registry.Resource) *entry {
 	b := *s.buckets.Load()
 	if len(b) == 0 {
@@ -68,8 +68,8 @@ func (s *shard) clearLocked() {
 	s.entries, s.hand, s.bytes = 0, 0, 0
 }
 
-// putLocked keeps what a read saw, unless what is there was read later. That is
-// replaced in its place, so that no lookup misses both.
+// putLocked keeps what a read saw, unless the present entry was read later. It
+// replaces that entry in place, so that no lookup misses both.
 func (s *shard) putLocked(hash uint64, r registry.Resource, f facts, read time.Duration) {
 	if before := s.lookup(hash, r); before != nil && before.read > read {
 		return
@@ -97,8 +97,8 @@ func (s *shard) putLocked(hash uint64, r registry.Resource, f facts, read time.D
 	s.entries, s.bytes = entries+1, bytes+size
 }
 
-// othersLocked returns how many entries there are beside that of the resource, and
-// their size.
+// othersLocked returns the number and size of all entries except that of the
+// resource.
 func (s *shard) othersLocked(hash uint64, r registry.Resource) (entries int, bytes int64) {
 	if e := s.lookup(hash, r); e != nil {
 		return s.entries - 1, s.bytes - e.size()
@@ -112,9 +112,8 @@ func (b *buckets) push(hash uint64, e *entry) {
 	bucket.Store(e)
 }
 
-// resizeLocked moves the entries into other chains. A reader that walks one
-// without the lock goes on in another; all of them end, and none leads to what was
-// taken out.
+// resizeLocked moves the entries into other chains. A reader that walks one without
+// the lock goes on in another; all chains end, and none leads to a removed entry.
 func (s *shard) resizeLocked(n int) {
 	resized, before := make(buckets, n), *s.buckets.Load()
 	for i := range before {
@@ -148,7 +147,7 @@ func (s *shard) placeLocked(hash uint64, r registry.Resource) *atomic.Pointer[en
 	return nil
 }
 
-// unlinkLocked takes out the entry that a place in a chain leads to.
+// unlinkLocked removes the entry that a place in a chain leads to.
 func (s *shard) unlinkLocked(at *atomic.Pointer[entry]) {
 	e := at.Load()
 	s.bytes -= e.size()
@@ -156,9 +155,9 @@ func (s *shard) unlinkLocked(at *atomic.Pointer[entry]) {
 	at.Store(e.next.Load())
 }
 
-// evictLocked makes room: the hand goes round and takes an entry that was not used
-// since it came by, the oldest of its chain; or any, if all were used in a whole
-// round. There must be an entry.
+// evictLocked makes room. The hand goes round and removes an entry that was not
+// used since the hand last passed, the oldest of its chain; after a whole round it
+// removes any. There must be an entry.
 func (s *shard) evictLocked() {
 	b := *s.buckets.Load()
 	for visited := 0; ; visited++ {

@@ -6,15 +6,15 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
-// Ownership is that a tenant owns a resource.
+// Ownership says that a tenant owns a resource.
 type Ownership struct {
 	TenantID string
 	Resource registry.Resource
 }
 
-// Subscriber hears what becomes of many ownerships. Unlike a Watch, a Subscription
-// lasts after something has changed: the subscriber checks again by itself. No
-// method may block, nor call the Subscription.
+// A Subscriber is told what becomes of many ownerships. Unlike a Watch, a
+// Subscription goes on after a change: the subscriber checks again by itself. No
+// method may block, or call the Subscription.
 type Subscriber interface {
 	// Changed says which ownerships, by index, a change may have ended. Told does
 	// not cover the change yet.
@@ -25,7 +25,7 @@ type Subscriber interface {
 	Certified()
 }
 
-// Subscription is a list of ownerships whose changes a subscriber hears of.
+// A Subscription is a list of ownerships whose changes a subscriber is told of.
 type Subscription struct {
 	table      *table
 	subscriber Subscriber
@@ -43,8 +43,8 @@ type sub struct {
 // ownership never changes.
 func (u *sub) ownership() *Ownership { return &u.subscription.ownerships[u.index] }
 
-// Subscribe has the subscriber hear of changes of the ownerships from now on,
-// which the caller must not alter.
+// Subscribe reports changes of the ownerships to the subscriber from now on. The
+// caller must not alter the list.
 func (c *Cache) Subscribe(ownerships []Ownership, subscriber Subscriber) *Subscription {
 	t := c.table
 	sn := &Subscription{table: t, subscriber: subscriber, ownerships: ownerships, subs: make([]sub, len(ownerships))}
@@ -71,7 +71,7 @@ func (sn *Subscription) Close() {
 	}
 }
 
-// Drop ends it for one ownership.
+// Drop ends the subscription for one ownership.
 func (sn *Subscription) Drop(index int32) {
 	u := &sn.subs[index]
 	s, hash := sn.table.shardOf(u.ownership().Resource)
@@ -95,9 +95,9 @@ func (sn *Subscription) Drop(index int32) {
 	sn.table.subscribed.Add(-1)
 }
 
-// touched are the ownerships that a change may concern. They are delivered
-// together and without a shard's lock, so that a change of many is one to each
-// subscriber.
+// touched are the ownerships that a change may concern. They are delivered together
+// and without a shard's lock, so that a subscriber is told once of a change of
+// many.
 type touched map[*Subscription][]int32
 
 func (t touched) add(u *sub) { t[u.subscription] = append(t[u.subscription], u.index) }
@@ -108,8 +108,8 @@ func (t touched) deliver() {
 	}
 }
 
-// touchLocked collects the subs of the resource that concerns holds for; a nil
-// concerns holds for all.
+// touchLocked collects the subs of the resource for which concerns is true; all of
+// them if concerns is nil.
 func (s *shard) touchLocked(hash uint64, r registry.Resource, into touched, concerns func(Ownership) bool) {
 	for u := s.subs[hash]; u != nil; u = u.next {
 		if o := u.ownership(); o.Resource == r && (concerns == nil || concerns(*o)) {
@@ -144,7 +144,7 @@ func (t *table) turn(cert *certificate) touched {
 	return into
 }
 
-// subscriptions are those that are open.
+// subscriptions are the open subscriptions.
 type subscriptions struct {
 	mu  sync.Mutex
 	set map[*Subscription]struct{}

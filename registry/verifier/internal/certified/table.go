@@ -11,7 +11,7 @@ import (
 )
 
 // table holds the histories, the watches and the subscriptions, in shards with a
-// lock each. What makes a history wrong takes it out and ends the watch in one
+// lock each. Whatever makes a history wrong removes it and ends its watch in one
 // step.
 type table struct {
 	seed   maphash.Seed
@@ -22,12 +22,12 @@ type table struct {
 	watching      atomic.Int64 // watches in all shards
 	subscribed    atomic.Int64 // subs in all shards
 	subscriptions subscriptions
-	silent        atomic.Bool // some watch may rest on what changes without a notice
-	lastHits      int64       // as the certifier last saw them
+	silent        atomic.Bool // some watch may rest on a history that changes without a notice
+	lastHits      int64       // when the certifier last looked
 }
 
-// Mark is taken before a read is sent. By it the cache finds out later whether
-// what was read may be kept.
+// A Mark is taken before a read is sent. It shows the cache later whether what was
+// read may be kept.
 type Mark struct {
 	voids uint64
 	Sent  time.Duration // since the cache began
@@ -41,14 +41,14 @@ func newTable(entries int, bytes int64, maxAge time.Duration) *table {
 	t := &table{seed: maphash.MakeSeed(), shards: make([]shard, shards), began: time.Now()}
 	t.maxAge.Store(int64(maxAge))
 	for i := range t.shards {
-		most := entries / shards // and a little more, since hashes do not spread evenly
+		most := entries / shards // and a little more, since hashes are not spread evenly
 		t.shards[i].init(t.seed, max(1, most+most/16), bytes/int64(shards))
 	}
 	return t
 }
 
-// shardOf returns where a resource is kept, and by which hash. The hash is
-// seeded per process, so that nobody can send ids that collide.
+// shardOf returns the shard of a resource, and its hash. The hash is seeded per
+// process, so that no one can choose ids that collide.
 func (t *table) shardOf(r registry.Resource) (*shard, uint64) {
 	hash := maphash.String(t.seed, r.ID)
 	return &t.shards[hash>>32&uint64(len(t.shards)-1)], hash
@@ -61,9 +61,9 @@ func (t *table) mark(r registry.Resource, now time.Time) Mark {
 	return Mark{s.voids, now.Sub(t.began)}
 }
 
-// insert keeps what a read saw, unless something in the shard became void since
+// insert keeps what a read saw, unless something in the shard was invalidated since
 // before the read was sent: it may have been this very resource. It returns how
-// many watches were closed because what they rest on is contradicted.
+// many watches were closed because the read contradicts them.
 func (t *table) insert(r registry.Resource, history ownership.History, l *ownership.Ledger, m Mark) (closed int) {
 	f := factsOf(history, l)
 	s, hash := t.shardOf(r)
@@ -95,7 +95,7 @@ func (t *table) insert(r registry.Resource, history ownership.History, l *owners
 }
 
 // invalidate forgets a resource, voids what is being read, and ends the watch. It
-// collects the subscriptions that are to be told.
+// collects the subscriptions to be told.
 func (t *table) invalidate(r registry.Resource, into touched) (closed int) {
 	s, hash := t.shardOf(r)
 	s.mu.Lock()
@@ -136,8 +136,8 @@ func (t *table) agedBy(read, now time.Duration) bool {
 }
 
 // ageing reports whether what was read then will soon be too old: in the last tenth
-// of MaxAge. When in the first half of that is a matter of the hash, so that what was
-// read at one time is not read at one time for ever.
+// of MaxAge. The hash decides when within the first half of that, so that resources
+// that were read together are not read together for ever.
 func (t *table) ageing(hash uint64, read time.Duration, now time.Time) bool {
 	maxAge := time.Duration(t.maxAge.Load())
 	if maxAge <= 0 {

@@ -14,7 +14,7 @@ import (
 // scope is package verifier's, which documents the metrics.
 const scope = "github.com/northstar-engines/realtime-registry/registry/verifier"
 
-// Why a watch was closed, beside Uncertified, Aged and Unreliable.
+// The reasons why a watch was closed, beside Uncertified, Aged and Unreliable.
 const (
 	changed     = "changed"      // the history of the resource
 	tenantMoved = "tenant_moved" // or the move was retracted

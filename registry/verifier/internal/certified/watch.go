@@ -8,7 +8,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
-// closedWatch is the watch of what cannot be watched.
+// closedWatch is the watch of a resource that cannot be watched.
 var closedWatch = func() chan struct{} {
 	c := make(chan struct{})
 	close(c)
@@ -17,11 +17,11 @@ var closedWatch = func() chan struct{} {
 
 // Watch returns a channel that is closed when the owner of the resource may have
 // changed, and when that can no longer be known. It holds memory until ctx ends or
-// it is closed. If nothing is certified now it is closed already, and so is that
-// of a nil Cache.
+// it is closed. If nothing is certified now, or the Cache is nil, it is closed from
+// the start.
 //
-// The watch is there before the certificate is looked at: one that runs out later
-// ends it.
+// The watch is registered before the certificate is loaded: if that runs out later,
+// the watch ends.
 func (c *Cache) Watch(ctx context.Context, r registry.Resource) <-chan struct{} {
 	if c == nil {
 		return closedWatch
@@ -36,7 +36,8 @@ func (c *Cache) Watch(ctx context.Context, r registry.Resource) <-chan struct{} 
 	return done
 }
 
-// watch is what all who watch one resource share. Its shard's lock guards it.
+// watch is shared by all callers that watch one resource. Its shard's lock guards
+// it.
 type watch struct {
 	done    chan struct{}
 	holders map[*holder]struct{}
@@ -77,13 +78,13 @@ func (t *table) watch(ctx context.Context, r registry.Resource) (done <-chan str
 	return w.done, release
 }
 
-// release ends a holder's interest; the last one takes the watch away.
+// release ends a holder's interest; the last one removes the watch.
 func (t *table) release(r registry.Resource, w *watch, h *holder) {
 	s, _ := t.shardOf(r)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.watches[r] != w {
-		return // it has been closed
+		return // it has been closed already
 	}
 	h.stop()
 	delete(w.holders, h)
@@ -93,7 +94,7 @@ func (t *table) release(r registry.Resource, w *watch, h *holder) {
 	}
 }
 
-// unwatchLocked takes the watch out of the shard. The caller closes it once the
+// unwatchLocked removes the watch from the shard. The caller closes it once the
 // lock is released.
 func (s *shard) unwatchLocked(r registry.Resource) *watch {
 	w := s.watches[r]
@@ -101,7 +102,7 @@ func (s *shard) unwatchLocked(r registry.Resource) *watch {
 	return w
 }
 
-// close tells the holders of a watch that was taken out of its shard.
+// close closes the channels of a watch that was removed from its shard.
 func (t *table) close(w *watch) {
 	t.watching.Add(-1)
 	close(w.done)
@@ -139,8 +140,8 @@ func (t *table) flip(from, to *ownership.Ledger) (closed int) {
 	})
 }
 
-// silence ends the watches of resources that may change without a notice. There
-// are few of them, and usually none: silent says whether to look.
+// silence ends the watches of resources that may change without a notice. There are
+// few of them, usually none: the flag silent says whether to look.
 func (t *table) silence(l *ownership.Ledger) (closed int) {
 	if !t.silent.Swap(false) {
 		return 0
@@ -156,8 +157,8 @@ func (t *table) expire(now time.Duration) (closed int) {
 	return t.closeWatches(func(w *watch) bool { return t.agedBy(w.read, now) })
 }
 
-// learn takes note of what a check has read. It returns false if that contradicts
-// what was known: a plain set, which leaves no notice.
+// learn records what a check has read. It returns false if that contradicts what
+// was known: then a plain set, which leaves no notice, came between.
 func (w *watch) learn(f facts, void bool, l *ownership.Ledger, sent time.Duration) bool {
 	w.position = max(w.position, f.position)
 	switch {
