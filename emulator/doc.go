@@ -13,14 +13,13 @@
 //   - Any number of processes may do so at the same time.
 //
 // What it does not: keep data. Everything in an emulator is gone when it stops.
-// Windows is not supported. And an emulator is not the service: it takes much
-// that the service refuses, bounds or slows down. Package wire/rules does what
-// the service does about that.
+// Windows is not supported. And an emulator is not the service: it takes much that
+// the service refuses, bounds or slows down. Package wire/rules makes up for that.
 //
-// The errors: [ErrNotInstalled], whose message says what to type; anything else
-// is an emulator that did not come up.
+// The errors: [ErrNotInstalled], whose message says what to type; any other error
+// means that an emulator did not come up.
 //
-// Tests want package emulatortest, which gives each test its own project behind
-// those rules, and package wire, which counts, loses and delays what goes over
-// the wire.
+// Tests use package emulatortest, which gives each test its own project behind
+// those rules, and package wire, which counts, loses and delays what goes over the
+// wire.
 package emulator

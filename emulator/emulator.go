@@ -22,7 +22,7 @@ type Options struct {
 
 const defaultStartWithin = 60 * time.Second
 
-// Emulators are those that one Start started.
+// Emulators are the emulators started by one Start.
 type Emulators struct {
 	Firestore *Emulator // nil if Options left it out
 	PubSub    *Emulator // nil if Options left it out
@@ -58,7 +58,7 @@ func Start(ctx context.Context, o Options) (*Emulators, error) {
 	return e, nil
 }
 
-// Environ is the variables by which Google's clients find the emulators, as
+// Environ returns the variables by which Google's clients find the emulators, as
 // KEY=value.
 func (e *Emulators) Environ() []string {
 	var env []string
@@ -83,7 +83,7 @@ func (e *Emulators) Stop() error {
 	return errors.Join(errs...)
 }
 
-// Emulator is one running emulator.
+// An Emulator is one running emulator.
 type Emulator struct {
 	Name string // as people call it
 	Host string // host:port
@@ -91,18 +91,19 @@ type Emulator struct {
 	process *process
 }
 
-// PID is the process that serves. (If the launcher of some SDK does not make
-// way for Java, it is the launcher's.)
+// PID returns the id of the process that serves. (If the launcher of some SDK does
+// not make way for Java, it is the launcher's.)
 func (e *Emulator) PID() int { return e.process.pid() }
 
-// Done is closed when the emulator has ended, for whatever reason.
+// Done returns a channel that is closed when the emulator has ended, for whatever
+// reason.
 func (e *Emulator) Done() <-chan struct{} { return e.process.done }
 
-// Output is the last that the emulator printed, up to 16 KiB.
+// Output returns the last that the emulator printed, up to 16 KiB.
 func (e *Emulator) Output() string { return e.process.output.String() }
 
-// Pause stops the emulator in its tracks: connections stay, nothing answers. It
-// returns when the signal is sent, which is a moment before it takes effect.
+// Pause stops the emulator's process: connections stay, but nothing answers. It
+// returns when the signal is sent, a moment before it takes effect.
 func (e *Emulator) Pause() error { return e.signal(syscall.SIGSTOP) }
 
 // Resume undoes Pause.
@@ -123,7 +124,7 @@ func (e *Emulator) Stop() error {
 	return nil
 }
 
-// spec is what is particular to one emulator.
+// spec has what differs between the emulators.
 type spec struct {
 	name    string
 	command func(port string) []string
@@ -132,9 +133,9 @@ type spec struct {
 }
 
 func firestoreSpec(sdk SDK) spec {
-	// The launcher runs $JAVA as a child, split into words. With exec, Java takes its
-	// place, and PID is Java's. A path among the words could have spaces and
-	// asterisks; PATH is searched as it is.
+	// The launcher runs $JAVA as a child, split into words. With exec, Java takes
+	// its place, and PID is Java's. A path among the words could have spaces and
+	// asterisks; A name without a path is looked up in PATH.
 	env := []string{"JAVA=exec java"}
 	if home := os.Getenv("JAVA_HOME"); home != "" {
 		env = append(env, "PATH="+filepath.Join(home, "bin")+string(filepath.ListSeparator)+os.Getenv("PATH"))

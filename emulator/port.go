@@ -12,11 +12,11 @@ import (
 	"github.com/northstar-engines/realtime-registry/emulator/internal/privatedir"
 )
 
-// reservation is a port that was free, and that no other owner of emulators
-// takes until it is released. The emulators take no socket from their parent
-// and do not say which port they got, so there is a moment when the port is
-// nobody's; with the lock, another owner cannot be sent to it in that moment and
-// take our emulator for its own.
+// reservation is a port that was free, and that no other owner of emulators takes
+// until it is released. The emulators take no socket from their parent and do not
+// say which port they got, so for a moment no process holds the port. The lock
+// keeps another owner from choosing it in that moment and taking our emulator for
+// its own.
 type reservation struct {
 	number string
 	lock   *os.File
@@ -47,7 +47,7 @@ func reservePort() (*reservation, error) {
 	}
 }
 
-// release gives the port back. The emulator listens by then, or has ended.
+// release releases the port. By then the emulator listens, or has ended.
 func (r *reservation) release() {
 	_ = os.Remove(r.lock.Name())
 	_ = r.lock.Close()

@@ -34,9 +34,10 @@ func launch(command, env []string) (*process, error) {
 		return nil, errors.Join(err, printed.Close())
 	}
 	go func() {
-		// All of the group hold the output open: its end is theirs. (Asking
-		// for the group's number would not do: it stays taken until somebody
-		// has waited for the dead, and in a container that may be nobody.)
+		// Every process of the group keeps the output open, so its end is the end
+		// of the group. (The group's number would not tell: it stays in use until a
+		// parent has waited for the dead, and in a container there may be none that
+		// does.)
 		_, _ = io.Copy(p.output, printed)
 		_ = printed.Close()
 		close(p.gone)
@@ -70,7 +71,7 @@ func (p *process) stop() error {
 	return nil
 }
 
-// tail keeps the last that was written.
+// tail keeps the last bytes written to it.
 type tail struct {
 	mu   sync.Mutex
 	kept []byte

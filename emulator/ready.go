@@ -13,7 +13,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// An emulator listens before it serves, so only an answer counts.
+// An emulator listens before it serves, so only an answer shows that it is ready.
 
 func firestoreReady(ctx context.Context, host string) error {
 	conn, err := dial(host)
@@ -45,7 +45,7 @@ func pubsubReady(ctx context.Context, host string) error {
 	})
 }
 
-// readyProject is asked for by nobody else: tests have ids with a random part.
+// readyProject is used only here: the ids of tests have a random part.
 const readyProject = "emulator-ready"
 
 func untilAnswered(ctx context.Context, call func() error) error {

@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// ErrNotInstalled: an emulator, or the Java that it needs, is not on this
-// machine. The message says which, and what to type.
+// ErrNotInstalled: an emulator, or the Java that it needs, is not installed. The
+// message says which, and what to type.
 var ErrNotInstalled = errors.New("not installed")
 
-// SDK is where the emulators are.
+// An SDK says where the emulators are.
 type SDK struct {
 	Root      string // of the Google Cloud SDK
 	Firestore string // the launcher
@@ -58,7 +58,7 @@ func find() (sdk SDK, missing []string) {
 		return SDK{}, []string{"gcloud"}
 	}
 	if path, err := filepath.EvalSymlinks(gcloud); err == nil {
-		// Usually right, and gcloud takes a second to say the same.
+		// This is usually right, and asking gcloud takes a second.
 		if sdk, missing = look(filepath.Dir(filepath.Dir(path))); len(missing) == 0 {
 			return sdk, nil
 		}
@@ -88,7 +88,7 @@ func askGcloud(gcloud string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// haveJava looks where the launchers look.
+// haveJava looks for Java where the launchers do.
 func haveJava() bool {
 	if _, err := exec.LookPath("java"); err == nil {
 		return true

@@ -11,8 +11,8 @@ import (
 
 const (
 	loopback = "127.0.0.1"
-	// attempts bounds how often another port is tried, if somebody else took
-	// the one that was free.
+	// attempts bounds how often another port is tried, if another process took the
+	// free one.
 	attempts = 3
 )
 
@@ -43,8 +43,8 @@ func startOnce(ctx context.Context, s spec) (*Emulator, error) {
 	return e, nil
 }
 
-// awaitReady returns when the emulator answers a call, or cannot any more, or ctx
-// has ended.
+// awaitReady returns when the emulator answers a call, or no longer can, or ctx has
+// ended.
 func (e *Emulator) awaitReady(ctx context.Context, s spec) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -68,11 +68,11 @@ func (e *Emulator) awaitFailure(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-time.After(50 * time.Millisecond):
-			if e.portTaken() { // of which Pub/Sub's does not die
+			if e.portTaken() { // which does not end Pub/Sub's
 				return errPortTaken
 			}
 		case <-e.Done():
-			_ = e.Stop() // when all that it printed is here
+			_ = e.Stop() // so that all of its output is here
 			if e.portTaken() {
 				return errPortTaken
 			}
@@ -81,5 +81,6 @@ func (e *Emulator) awaitFailure(ctx context.Context) error {
 	}
 }
 
-// portTaken: both print Java's BindException.
+// portTaken reports whether another process has the port: both emulators then print
+// Java's BindException.
 func (e *Emulator) portTaken() bool { return strings.Contains(e.Output(), "already in use") }

@@ -15,8 +15,7 @@ import (
 // its own, so that Ctrl-C in the owner's terminal is the owner's to handle. The
 // watchdog does not hold the command's output open.
 //
-// It needs nothing beyond a POSIX shell, and no moment passes in which the
-// command runs unwatched.
+// It needs only a POSIX shell, and the command never runs unwatched.
 const supervised = `exec 3<&0 </dev/null
 (read -r _ <&3; kill -KILL 0) >/dev/null 2>&1 &
 exec "$@" 3<&-`

@@ -31,15 +31,15 @@ var buildWorker = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("find the module: %w", err)
 	}
-	// A place that stays, since nothing runs when the test binary ends: one for
-	// each checkout, so that they do not pile up.
+	// A permanent directory, since nothing runs when the test binary ends. There is
+	// one for each checkout, so that they do not pile up.
 	checkout := uuid.NewSHA1(uuid.NameSpaceURL, module)
 	dir, err := privatedir.Make("tests-" + checkout.String()[:8])
 	if err != nil {
 		return "", err
 	}
-	// Swapped in by a rename: packages are tested in parallel, and a program
-	// that runs must not be written over.
+	// The program is replaced by a rename: packages are tested in parallel, and a
+	// running program must not be overwritten.
 	path := filepath.Join(dir, "registry-worker")
 	fresh := fmt.Sprintf("%s.%d", path, os.Getpid())
 	build := exec.Command("go", "build", "-trimpath", "-o", fresh, worker)

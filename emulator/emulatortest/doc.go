@@ -7,8 +7,8 @@
 //
 // Between a test and the emulators stand the rules of the services (package
 // wire/rules), so that what Firestore or Pub/Sub would refuse, bound or slow down
-// does not pass unnoticed: for clients of the test and for processes alike. A
-// test that is about what they do by default says so:
+// does not pass unnoticed: for clients of the test and for processes alike. A test
+// of what the rules do by default changes them:
 //
 //	project.FirestoreRules.WriteRate(0, 0) // a race for one document
 //	project.FirestoreRules.Distance(20 * time.Millisecond)

@@ -15,7 +15,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/emulator"
 )
 
-// Process is a program that runs beside the test, and is killed at its end
+// A Process is a program that runs beside the test, and is killed at the test's end
 // if it still runs.
 type Process struct {
 	Stdout, Stderr *Output
@@ -34,8 +34,8 @@ func Run(t testing.TB, env []string, program string, args ...string) *Process {
 	p.cmd = exec.Command(program, args...)
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.Stdout, p.Stderr
-	p.cmd.WaitDelay = time.Second               // for children that hold the output open
-	end, err := emulator.StartSupervised(p.cmd) // a stopped one would otherwise outlive a test that is killed
+	p.cmd.WaitDelay = time.Second               // for children that keep the output open
+	end, err := emulator.StartSupervised(p.cmd) // otherwise a stopped program would outlive a test that is killed
 	if err != nil {
 		t.Fatalf("start %s: %v", program, err)
 	}
@@ -57,7 +57,8 @@ func Run(t testing.TB, env []string, program string, args ...string) *Process {
 	return p
 }
 
-// exitCode is the shell's: 128 + signal if a signal ended the program.
+// exitCode returns the exit code as a shell does: 128 + signal if a signal ended
+// the program.
 func exitCode(s *os.ProcessState) int {
 	if w, ok := s.Sys().(syscall.WaitStatus); ok && w.Signaled() {
 		return 128 + int(w.Signal())
@@ -76,13 +77,14 @@ func Program(t testing.TB, name string) string {
 	return path
 }
 
-// PID is the process's.
+// PID returns the process id.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
-// Done is closed when the program has ended and all its output is here.
+// Done returns a channel that is closed when the program has ended and all its
+// output has been read.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
-// Signal sends a signal; a program that has ended already is no error.
+// Signal sends a signal. It is not an error if the program has ended already.
 func (p *Process) Signal(s os.Signal) {
 	p.t.Helper()
 	if err := p.cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
@@ -106,9 +108,9 @@ func (p *Process) Wait(within time.Duration) int {
 	}
 }
 
-// AwaitLine waits for a line, on either output, that holds the text, and
-// returns it. The test fails if none comes within the time, or the program
-// ends first. Lines printed before the call count.
+// AwaitLine waits for a line that contains the text, on either output, and returns
+// it. The test fails if none comes within the time, or the program ends first.
+// Lines printed before the call count.
 func (p *Process) AwaitLine(text string, within time.Duration) string {
 	p.t.Helper()
 	deadline := time.After(within)
@@ -142,7 +144,7 @@ func isClosed(c <-chan struct{}) bool {
 	}
 }
 
-// Output is what a program printed so far.
+// Output is what a program has printed so far.
 type Output struct {
 	mu    sync.Mutex
 	buf   bytes.Buffer
@@ -161,14 +163,14 @@ func (o *Output) Write(b []byte) (int, error) {
 	return o.buf.Write(b)
 }
 
-// String is all of it.
+// String returns all of it.
 func (o *Output) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.buf.String()
 }
 
-// Lines is all of it, by lines.
+// Lines returns its lines.
 func (o *Output) Lines() []string {
 	return strings.Split(strings.TrimSuffix(o.String(), "\n"), "\n")
 }
@@ -185,7 +187,7 @@ func (o *Output) end() {
 	o.ended = true
 }
 
-// line returns the first whole line that holds the text.
+// line returns the first complete line that contains the text.
 func (o *Output) line(text string) (string, bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -19,17 +19,17 @@ import (
 	"github.com/northstar-engines/realtime-registry/emulator/wire/rules"
 )
 
-// Project is one test's own: no other test sees its documents and topics. All of
-// it goes through the rules of the services, package rules, whichever way a test
-// or a process that it starts comes in.
+// A Project belongs to one test: no other test sees its documents and topics. Every
+// access goes through the rules of the services (package rules), whether from the
+// test or from a process that it starts.
 type Project struct {
 	ID            string
 	FirestoreHost string // host:port; empty if the test asked for Pub/Sub only
 	PubSubHost    string // host:port; empty if the test asked for Firestore only
 
-	// What a test sets if it is about something that the rules do by
-	// default, or do not: the rate of one document, point-in-time recovery,
-	// failures, distance. Their meters count what the test is billed.
+	// The rules, for tests that change them: the rate of one document,
+	// point-in-time recovery, failures, distance. Their meters count what the test
+	// is billed.
 	FirestoreRules *rules.Firestore
 	PubSubRules    *rules.PubSub
 
@@ -96,10 +96,10 @@ func (p *Project) addPubSub(host string) {
 	p.t.Cleanup(func() { _ = s.Close() })
 }
 
-// FirestoreOptions connect one client to the Firestore emulator, whatever the
-// environment says: a connection of its own for each call, closed by the client
-// or at the end of the test. The dial options are for package wire; they stand
-// between the client and the rules.
+// FirestoreOptions returns options that connect one client to the Firestore
+// emulator, whatever the environment says. Each call makes a new connection, which
+// the client or the end of the test closes. The dial options are for package wire;
+// they work between the client and the rules.
 func (p Project) FirestoreOptions(extra ...grpc.DialOption) []option.ClientOption {
 	p.t.Helper()
 	extra = append(extra, grpc.WithPerRPCCredentials(owner{}))
@@ -109,7 +109,7 @@ func (p Project) FirestoreOptions(extra ...grpc.DialOption) []option.ClientOptio
 	return p.connect(p.FirestoreHost, extra)
 }
 
-// PubSubOptions are FirestoreOptions for the Pub/Sub emulator.
+// PubSubOptions is FirestoreOptions for the Pub/Sub emulator.
 func (p Project) PubSubOptions(extra ...grpc.DialOption) []option.ClientOption {
 	p.t.Helper()
 	if s := p.PubSubRules; s != nil && p.PubSubHost == s.Addr() {
@@ -118,7 +118,7 @@ func (p Project) PubSubOptions(extra ...grpc.DialOption) []option.ClientOption {
 	return p.connect(p.PubSubHost, extra)
 }
 
-// Environ is the variables by which Google's clients in another process find
+// Environ returns the variables by which Google's clients in another process find
 // the project, as KEY=value.
 func (p Project) Environ() []string {
 	env := []string{"GOOGLE_CLOUD_PROJECT=" + p.ID}
@@ -131,8 +131,8 @@ func (p Project) Environ() []string {
 	return env
 }
 
-// connect dials itself: a connection that is handed over wins over the
-// environment in all of Google's clients, dial options alone do not.
+// connect dials by itself. In all of Google's clients a given connection takes
+// precedence over the environment; dial options alone do not.
 func (p Project) connect(host string, extra []grpc.DialOption) []option.ClientOption {
 	p.t.Helper()
 	if host == "" {
@@ -149,8 +149,8 @@ func (p Project) connect(host string, extra []grpc.DialOption) []option.ClientOp
 	return []option.ClientOption{option.WithGRPCConn(conn)}
 }
 
-// owner is what the Firestore emulator takes for an administrator, who is above
-// security rules.
+// owner is the credential of an administrator for the Firestore emulator, which
+// exempts it from security rules.
 type owner struct{}
 
 func (owner) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
@@ -159,8 +159,8 @@ func (owner) GetRequestMetadata(context.Context, ...string) (map[string]string, 
 
 func (owner) RequireTransportSecurity() bool { return false }
 
-// One pair for the test binary, each started when the first test asks for it.
-// The end of the process ends it.
+// One pair for the test binary. Each emulator is started when the first test asks
+// for it, and ends with the process.
 var (
 	startFirestore = sync.OnceValues(func() (*emulator.Emulators, error) {
 		return emulator.Start(context.Background(), emulator.Options{NoPubSub: true})
@@ -198,8 +198,8 @@ func must(t testing.TB, start func() (*emulator.Emulators, error)) *emulator.Emu
 	return emulators
 }
 
-// NotInstalled ends a test that needs what this machine does not have: it skips
-// the test on a developer's machine, and fails it in CI (CI=true).
+// NotInstalled ends a test that needs something that is not installed: it skips the
+// test on a developer's machine, and fails it in CI (CI=true).
 func NotInstalled(t testing.TB, err error) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {
@@ -208,9 +208,9 @@ func NotInstalled(t testing.TB, err error) {
 	t.Skip(err)
 }
 
-// projectID makes a project id that is valid in production too
-// ([a-z][a-z0-9-]{4,28}[a-z0-9]), that says which test it is of, and that no
-// other run of the test has.
+// projectID returns a project id that is also valid in production
+// ([a-z][a-z0-9-]{4,28}[a-z0-9]), shows the name of the test, and is different in
+// each run.
 func projectID(test string) string {
 	const mostName = 20
 	name := strings.Map(func(r rune) rune {

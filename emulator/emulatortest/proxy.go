@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// FreeAddress returns an address on loopback, host:port, at which nobody listens.
-// Somebody else may take it before it is used.
+// FreeAddress returns an address on loopback, host:port, at which no process
+// listens. Another process may take it before it is used.
 func FreeAddress(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -29,7 +29,7 @@ func Nginx(t testing.TB, configuration, address string, files map[string]string)
 	t.Helper()
 	name := "nginx"
 	if _, err := exec.LookPath(name); err != nil {
-		name = "/usr/sbin/nginx" // which is in nobody's PATH but root's
+		name = "/usr/sbin/nginx" // which is only in root's PATH
 	}
 	nginx := Program(t, name)
 	own := "http { access_log off; client_body_temp_path b; proxy_temp_path p; fastcgi_temp_path f; uwsgi_temp_path u; scgi_temp_path s;\n"

@@ -38,7 +38,7 @@ func Release(t testing.TB, commit string) string {
 	return path
 }
 
-var building sync.Mutex // one build is enough for the machine
+var building sync.Mutex // one build at a time is enough for the machine
 
 func buildRelease(dir, commit, path string) error {
 	top, err := exec.Command("git", "rev-parse", "--show-toplevel").Output()
@@ -59,7 +59,7 @@ func buildRelease(dir, commit, path string) error {
 	return build(dir, path)
 }
 
-// build builds the module in dir; the program is swapped in by a rename.
+// build builds the module in dir, and replaces the program by a rename.
 func build(dir, path string, flags ...string) error {
 	fresh := fmt.Sprintf("%s.%d", path, os.Getpid())
 	args := append([]string{"build", "-o", fresh}, flags...)
@@ -71,7 +71,7 @@ func build(dir, path string, flags ...string) error {
 	return os.Rename(fresh, path)
 }
 
-// Edit is a change of a source file, for a program that differs from this one.
+// An Edit is a change of a source file, for a program that differs from this one.
 type Edit = mutants.Edit
 
 // Edited builds registry-worker from the sources with edits: the release after

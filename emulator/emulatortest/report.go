@@ -9,10 +9,10 @@ import (
 	"github.com/northstar-engines/realtime-registry/emulator/wire/rules"
 )
 
-// ReportVariable names a directory, in the environment of tests. What would have
-// been hot on the service is written there, one file for each test binary, one
-// JSON object on each line: the test's name and its report. If it is empty
-// nothing is written.
+// ReportVariable is an environment variable of tests that names a directory. What
+// would have been hot on the service is written there: one file for each test
+// binary, with one JSON object a line, which has the test's name and its report. If
+// the variable is empty, nothing is written.
 const ReportVariable = "REGISTRY_TEST_HOT_REPORTS"
 
 // report adds a line.

@@ -7,13 +7,13 @@ import (
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
 )
 
-// call is one RPC, as far as its bill needs to know. Its fields are guarded by
-// the meter.
+// call is what the bill needs to know of one RPC. Its fields are guarded by the
+// meter.
 type call struct {
 	method   string
 	query    string               // the collection that a query reads
 	returned bool                 // the query returned something that is billed
-	listened map[string]time.Time // by document, the update that the listener last got
+	listened map[string]time.Time // by document, the last update sent to the listener
 }
 
 // The rules are those of https://firebase.google.com/docs/firestore/pricing:
@@ -30,7 +30,7 @@ type call struct {
 //   - a write or a delete for each operation of a commit, even if its
 //     precondition fails (so Firestore's support says; the page is silent).
 
-// sent counts what is billed by the request.
+// sent counts what a request is billed for.
 func (c *call) sent(n *Counts, message any) {
 	switch m := message.(type) {
 	case *firestorepb.GetDocumentRequest:
@@ -69,7 +69,7 @@ func countWrites(n *Counts, writes []*firestorepb.Write) {
 	}
 }
 
-// received counts what is billed by the answer.
+// received counts what an answer is billed for.
 func (c *call) received(n *Counts, message any) {
 	switch m := message.(type) {
 	case *firestorepb.BatchGetDocumentsResponse:
@@ -124,7 +124,7 @@ func (c *call) ended(n *Counts, err error) {
 	}
 }
 
-// collection is the path of a document's collection, below the root.
+// collection returns the path of a document's collection, below the root.
 func collection(document string) string {
 	path := belowRoot(document)
 	if i := strings.LastIndexByte(path, '/'); i >= 0 {
@@ -147,7 +147,7 @@ func below(parent, id string) string {
 	return id
 }
 
-// belowRoot cuts projects/…/databases/…/documents/.
+// belowRoot removes projects/…/databases/…/documents/.
 func belowRoot(name string) string {
 	const root = "/documents"
 	i := strings.Index(name, root)

@@ -11,8 +11,8 @@
 // means.
 //
 // The first two are gRPC dial options, given to Google's clients by
-// option.WithGRPCDialOption or by package emulatortest. They work in any order:
-// the meter sits on the transport, below every interceptor, so that it counts
-// what really went out, each attempt of a retried call too, and a write whose
-// answer Faults has lost.
+// option.WithGRPCDialOption or by package emulatortest. They work in any order: the
+// meter sits on the transport, below every interceptor, so it counts what was
+// really sent: each attempt of a retried call, and a write whose answer Faults has
+// lost.
 package wire

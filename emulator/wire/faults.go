@@ -25,16 +25,16 @@ type Faults struct {
 type plan struct {
 	method string
 	code   codes.Code
-	late   bool // the call reaches the server first
+	late   bool // the call reaches the server before it fails
 	left   int
 }
 
 // NewFaults returns faults that let everything pass.
 func NewFaults() *Faults { return &Faults{streams: map[*brokenStream]struct{}{}} }
 
-// LoseAnswers loses the answers of the next n calls of a method: each reaches
-// the server and is done there, and the caller gets Unavailable. Of a stream it
-// loses all that the server sends.
+// LoseAnswers loses the answers of the next n calls of a method. Each reaches the
+// server and is carried out there, and the caller gets Unavailable. Of a stream it
+// loses everything that the server sends.
 func (f *Faults) LoseAnswers(method string, n int) {
 	f.plan(plan{method: method, code: codes.Unavailable, late: true, left: n})
 }
@@ -53,12 +53,12 @@ func (f *Faults) Down(down bool) {
 	f.down = down
 	if down {
 		for s := range f.streams {
-			s.breakOff()
+			s.breakOffLocked()
 		}
 	}
 }
 
-// Left is how many planned faults have not happened yet.
+// Left returns how many planned faults have not happened yet.
 func (f *Faults) Left() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -80,7 +80,7 @@ func (f *Faults) plan(p plan) {
 	f.plans = append(f.plans, &p)
 }
 
-// next decides about one call: early is an error in place of it, late one in
+// next decides about one call: early is an error in place of the call, late one in
 // place of its answer.
 func (f *Faults) next(method string) (early, late error) {
 	f.mu.Lock()
@@ -131,7 +131,7 @@ func (f *Faults) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.Cli
 	defer f.mu.Unlock()
 	f.streams[s] = struct{}{}
 	if f.down { // since next
-		s.breakOff()
+		s.breakOffLocked()
 	}
 	context.AfterFunc(ctx, func() {
 		f.mu.Lock()
@@ -150,8 +150,8 @@ type brokenStream struct {
 	broken bool  // guarded by faults.mu
 }
 
-// breakOff needs faults.mu.
-func (s *brokenStream) breakOff() {
+// breakOffLocked ends the stream with an error.
+func (s *brokenStream) breakOffLocked() {
 	s.broken = true
 	s.cancel()
 }
@@ -164,7 +164,7 @@ func (s *brokenStream) RecvMsg(m any) error {
 		err = s.lose
 	}
 	if err != nil {
-		s.cancel() // the stream is over: forget it
+		s.cancel() // the stream is over
 	}
 	return err
 }

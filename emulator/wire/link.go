@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Link is a TCP proxy on loopback between a client and its server, for the
-// faults of networks. It is safe for concurrent use.
+// A Link is a TCP proxy on loopback between a client and its server, for the faults
+// of networks. It is safe for concurrent use.
 type Link struct {
 	target   string
 	listener net.Listener
@@ -43,8 +43,7 @@ func NewLink(target string) (*Link, error) {
 // Addr is where clients connect: host:port.
 func (l *Link) Addr() string { return l.listener.Addr().String() }
 
-// Delay makes every byte, in both directions, arrive this much later. Zero ends
-// it.
+// Delay makes every byte, in both directions, arrive later by d. Zero ends it.
 func (l *Link) Delay(d time.Duration) { l.set(func(s *linkState) { s.delay = d }) }
 
 // Cut resets all connections. New ones are accepted.
@@ -60,13 +59,13 @@ func (l *Link) Refuse() {
 	l.Cut()
 }
 
-// Blackhole lets nothing pass in either direction until Restore: connections
-// stay and new ones are accepted, as where a cable is pulled. Bytes that wait
-// arrive after Restore, as TCP would send them again.
+// Blackhole lets nothing pass in either direction until Restore: connections stay
+// and new ones are accepted, as when a cable is pulled. Waiting bytes arrive after
+// Restore, as TCP would send them again.
 func (l *Link) Blackhole() { l.set(func(s *linkState) { s.holdUp, s.holdDown = true, true }) }
 
 // HalfOpen holds what the server sends until Restore: requests arrive and are
-// done, answers do not come.
+// carried out, but answers do not come.
 func (l *Link) HalfOpen() { l.set(func(s *linkState) { s.holdDown = true }) }
 
 // Restore ends Delay, Refuse, Blackhole and HalfOpen.
@@ -92,7 +91,7 @@ func (l *Link) set(change func(*linkState)) {
 	l.signalLocked()
 }
 
-// signalLocked wakes all who wait for a change of the state.
+// signalLocked wakes all goroutines that wait for a change of the state.
 func (l *Link) signalLocked() {
 	close(l.change)
 	l.change = make(chan struct{})
@@ -142,7 +141,7 @@ func (l *Link) connect(client *net.TCPConn) {
 	delete(l.pairs, p)
 }
 
-// await returns when bytes that were read at a time may go on; false if the
+// await returns when bytes that were read at a given time may be sent; false if the
 // connection has ended.
 func (l *Link) await(p *pair, up bool, read time.Time) bool {
 	for {

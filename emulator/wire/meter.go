@@ -9,8 +9,8 @@ import (
 	"google.golang.org/grpc/stats"
 )
 
-// Meter counts what goes over the connections that it is given to. It is safe
-// for concurrent use.
+// A Meter counts what goes over the connections that it is given to. It is safe for
+// concurrent use.
 type Meter struct {
 	mu     sync.Mutex
 	counts Counts
@@ -35,17 +35,20 @@ func (m *Meter) DialOptions() []grpc.DialOption {
 	return []grpc.DialOption{grpc.WithStatsHandler(handler{m})}
 }
 
-// Reads is the billed reads in one collection; in all, if it is empty.
+// Reads returns the billed reads in one collection; in all of them if collection is
+// empty.
 func (m *Meter) Reads(collection string) int64 { return m.get(Counts.reads, collection) }
 
-// Writes is the billed writes in one collection; in all, if it is empty.
+// Writes returns the billed writes in one collection; in all of them if collection
+// is empty.
 func (m *Meter) Writes(collection string) int64 { return m.get(Counts.writes, collection) }
 
-// Deletes is the billed deletes in one collection; in all, if it is empty.
+// Deletes returns the billed deletes in one collection; in all of them if
+// collection is empty.
 func (m *Meter) Deletes(collection string) int64 { return m.get(Counts.deletes, collection) }
 
-// Calls is how often a method was called; all, if it is empty. A stream is
-// one call.
+// Calls returns how often a method was called; the sum of all if method is empty. A
+// stream is one call.
 func (m *Meter) Calls(method string) int64 { return m.get(Counts.calls, method) }
 
 func (m *Meter) get(which func(Counts) map[string]int64, key string) int64 {
@@ -54,14 +57,14 @@ func (m *Meter) get(which func(Counts) map[string]int64, key string) int64 {
 	return sum(which(m.counts), key)
 }
 
-// Counts returns what was counted so far. Maps without any are nil.
+// Counts returns what was counted so far. Empty maps are nil.
 func (m *Meter) Counts() Counts {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.counts.Since(Counts{})
 }
 
-// Reset sets all to zero.
+// Reset sets all counts to zero.
 func (m *Meter) Reset() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -84,8 +87,8 @@ func sum(counts map[string]int64, key string) int64 {
 	return all
 }
 
-// Since returns what was counted after the earlier counts were taken, with no
-// Reset between. Keys without any are left out, and maps without any are nil.
+// Since returns what was counted after the earlier counts were taken, with no Reset
+// between. Keys with zero are left out, and empty maps are nil.
 func (c Counts) Since(earlier Counts) Counts {
 	return Counts{
 		Reads:   since(c.Reads, earlier.Reads),
@@ -109,7 +112,7 @@ func since(now, earlier map[string]int64) map[string]int64 {
 	return diff
 }
 
-// handler is the meter as gRPC's transport sees it.
+// handler is the meter's side towards gRPC's transport.
 type handler struct{ m *Meter }
 
 type callKey struct{}

@@ -45,11 +45,11 @@ type chunk struct {
 	read  time.Time
 }
 
-// inFlight bounds the chunks on their way; a sender that is further ahead waits,
-// as with a full window.
+// inFlight bounds the chunks in transit; a sender that is further ahead waits, as
+// with a full window.
 const inFlight = 256
 
-// pump moves bytes one way. Reading and writing are apart, so that a delay costs
+// pump moves bytes one way. Reading and writing are separate, so that a delay costs
 // latency and not throughput.
 func (l *Link) pump(p *pair, from, to *net.TCPConn, up bool) {
 	chunks := make(chan chunk, inFlight)

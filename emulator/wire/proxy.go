@@ -20,12 +20,12 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 )
 
-// Proxy is a gRPC proxy on loopback, so that a Meter sees what another process
-// does: the process is given the proxy in the place of the emulator. It carries
-// every method of the services that this program knows, streams too, and on one
-// connection [MaxConcurrentCalls] at once. It costs time: do not measure speed
-// through it. REST, which the emulators answer on the same port, passes as it is,
-// past the options.
+// A Proxy is a gRPC proxy on loopback, so that a Meter sees what another process
+// does: the process is given the proxy in place of the emulator. It carries every
+// method of the services that this program knows, streams too, and
+// [MaxConcurrentCalls] at once on one connection. It costs time: do not measure
+// speed through it. REST, which the emulators answer on the same port, bypasses the
+// options.
 type Proxy struct {
 	listener *splitter
 	server   *grpc.Server
@@ -34,9 +34,9 @@ type Proxy struct {
 }
 
 // MaxConcurrentCalls is how many calls, open streams among them, Google's front
-// ends carry at once on one connection: "100 streams per connection limit, which
-// is a GFE limit that applies to all clients" (googleapis/nodejs-pubsub#1276).
-// Clients wait with further ones.
+// ends carry at once on one connection: "100 streams per connection limit, which is
+// a GFE limit that applies to all clients" (googleapis/nodejs-pubsub#1276). Clients
+// hold further ones back.
 const MaxConcurrentCalls = 100
 
 // NewProxy starts a proxy to a server (host:port). The options are those of a
@@ -56,7 +56,7 @@ func NewProxy(target string, options ...grpc.DialOption) (*Proxy, error) {
 	}
 	p := &Proxy{listener: split(listener), rest: newREST(target), conn: conn}
 	p.server = grpc.NewServer(grpc.UnknownServiceHandler(p.carry), grpc.MaxRecvMsgSize(math.MaxInt32), grpc.MaxConcurrentStreams(MaxConcurrentCalls))
-	go func() { _ = p.server.Serve(p.listener.grpc) }() // these end by Close
+	go func() { _ = p.server.Serve(p.listener.grpc) }() // these end with Close
 	go func() { _ = p.rest.Serve(p.listener.rest) }()
 	return p, nil
 }
@@ -71,8 +71,8 @@ func (p *Proxy) Close() error {
 	return errors.Join(err, p.rest.Close(), p.conn.Close())
 }
 
-// carry is one call. Messages are decoded on their way, since a Meter counts
-// messages and not bytes.
+// carry carries one call. It decodes messages, since a Meter counts messages and
+// not bytes.
 func (p *Proxy) carry(_ any, client grpc.ServerStream) error {
 	name, _ := grpc.MethodFromServerStream(client)
 	method, err := methodOf(name)
@@ -92,7 +92,7 @@ func (p *Proxy) carry(_ any, client grpc.ServerStream) error {
 	}
 	go func() {
 		if err := copyMessages(method.Input(), client.RecvMsg, server.SendMsg); err != nil {
-			cancel() // else the answer tells
+			cancel() // else the answer says why
 			return
 		}
 		_ = server.CloseSend()
@@ -105,8 +105,8 @@ func (p *Proxy) carry(_ any, client grpc.ServerStream) error {
 	return err
 }
 
-// carryOne is a call with one request and one answer, which interceptors see as
-// such.
+// carryOne carries a call with one request and one answer, which interceptors see
+// as such.
 func (p *Proxy) carryOne(ctx context.Context, name string, method protoreflect.MethodDescriptor, client grpc.ServerStream) error {
 	request, err := newMessage(method.Input())
 	if err != nil {
@@ -129,7 +129,7 @@ func (p *Proxy) carryOne(ctx context.Context, name string, method protoreflect.M
 	return client.SendMsg(answer)
 }
 
-// copyMessages ends with nil at the end of the stream that it reads.
+// copyMessages returns nil at the end of the stream that it reads.
 func copyMessages(of protoreflect.MessageDescriptor, receive, send func(any) error) error {
 	for {
 		message, err := newMessage(of)

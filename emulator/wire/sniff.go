@@ -35,7 +35,7 @@ func (s *splitter) accept() {
 	}
 }
 
-// sort looks at how a connection begins.
+// sort sorts a connection by how it begins.
 func (s *splitter) sort(conn net.Conn) {
 	const preface = "PRI" // RFC 9113, 3.4
 	r := bufio.NewReader(conn)
@@ -50,7 +50,7 @@ func (s *splitter) sort(conn net.Conn) {
 	}
 }
 
-// peeked is a connection of which something is read already.
+// peeked is a connection of which some bytes have been read already.
 type peeked struct {
 	net.Conn
 	r *bufio.Reader
@@ -58,7 +58,7 @@ type peeked struct {
 
 func (p peeked) Read(b []byte) (int, error) { return p.r.Read(b) }
 
-// queue is a listener for connections that another one has accepted.
+// queue is a listener for connections that another listener has accepted.
 type queue struct {
 	addr  net.Addr
 	conns chan net.Conn
@@ -97,7 +97,7 @@ func (q *queue) Close() error {
 // Addr implements net.Listener.
 func (q *queue) Addr() net.Addr { return q.addr }
 
-// newREST passes HTTP/1 on as it is.
+// newREST passes HTTP/1 on unchanged.
 func newREST(target string) *http.Server {
 	return &http.Server{Handler: httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: target})}
 }

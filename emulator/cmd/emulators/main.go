@@ -110,12 +110,13 @@ func runCommand(ctx context.Context, args, env []string, stdout, stderr io.Write
 		return exitFault
 	}
 	if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() {
-		return 128 + int(status.Signal()) // as a shell has it
+		return 128 + int(status.Signal()) // as a shell does
 	}
 	return cmd.ProcessState.ExitCode()
 }
 
-// wait prints how to reach the emulators, and keeps them until a signal comes.
+// wait prints how to reach the emulators, and keeps them running until a signal
+// arrives.
 func wait(ctx context.Context, e *emulator.Emulators, stdout, stderr io.Writer) int {
 	for _, variable := range e.Environ() {
 		_, _ = fmt.Fprintln(stdout, "export "+variable)

@@ -1,6 +1,5 @@
-// Package fakesdk is a Google Cloud SDK with emulators that start at once and
-// know nothing, for the tests of how emulators are found, started and stopped.
-// (What they then do is tested on the real ones.)
+// Package fakesdk is a Google Cloud SDK with emulators that start at once and do
+// nothing. It is for tests of how emulators are found, started and stopped.
 package fakesdk
 
 import (
@@ -22,20 +21,20 @@ import (
 
 const asEmulator = "FAKESDK_EMULATOR"
 
-// Main makes the process a fake emulator if one was launched. TestMain calls
-// it first.
+// Main turns the process into a fake emulator if it was launched as one. TestMain
+// calls it first.
 func Main() {
 	if os.Getenv(asEmulator) != "" {
 		serve()
 	}
 }
 
-// New makes an SDK in a directory of the test, and returns the variables by
-// which it is found, as KEY=value: the only emulators, and with a Java.
+// New makes an SDK in a directory of the test. It returns the variables by which
+// these emulators, no others, and a Java are found, as KEY=value.
 func New(t testing.TB) (root string, env []string) {
 	t.Helper()
 	root = t.TempDir()
-	// As the real launcher of Firestore does, fork; as Pub/Sub's, make way.
+	// Fork, as Firestore's real launcher does, or exec, as Pub/Sub's does.
 	Script(t, filepath.Join(root, "platform/cloud-firestore-emulator/cloud_firestore_emulator"), Launch(`"$@"`)+" &\nwait")
 	Script(t, filepath.Join(root, "platform/pubsub-emulator/bin/cloud-pubsub-emulator"), "exec "+Launch(`"$@"`))
 	Script(t, filepath.Join(root, "java/bin/java"), "exit 1")

@@ -1,5 +1,5 @@
-// Package privatedir makes directories that stay, and that no other user of the
-// machine can have prepared: what is run from them, or locked in them, is ours.
+// Package privatedir makes permanent directories that no other user of the machine
+// can have prepared. So the programs and locks in them are ours.
 package privatedir
 
 import (

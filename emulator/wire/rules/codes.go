@@ -5,7 +5,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// failure is how the services say a code; nil for OK.
+// failure returns a code as the error that the services send; nil for OK.
 func failure(code codes.Code) error {
 	switch code {
 	case codes.OK:

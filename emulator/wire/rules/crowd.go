@@ -9,12 +9,12 @@ import (
 	"github.com/northstar-engines/realtime-registry/emulator/wire"
 )
 
-// crowds hold each connection to the calls that Google's front ends carry at
-// once on one, open streams among them: further ones wait until one has ended,
-// as HTTP/2 has it. In a proxy its server does so; see [wire.MaxConcurrentCalls].
+// crowds hold each connection to the number of calls that Google's front ends carry
+// at once on one, open streams among them. Further calls wait until one has ended,
+// as in HTTP/2. A proxy's server does so by itself; see [wire.MaxConcurrentCalls].
 type crowds struct{ byConnection sync.Map }
 
-// crowd is those of one connection.
+// crowd is the calls of one connection.
 type crowd chan struct{}
 
 func (c *crowds) of(cc *grpc.ClientConn) crowd {
@@ -60,8 +60,7 @@ func (c *crowds) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.Cli
 	return &endingStream{inner, cancel}, nil
 }
 
-// endingStream cancels its context when it is over, which is when gRPC lets go
-// of it.
+// endingStream cancels its context when it is over, which makes gRPC release it.
 type endingStream struct {
 	grpc.ClientStream
 	cancel context.CancelFunc

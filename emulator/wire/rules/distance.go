@@ -12,9 +12,8 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// distance is how far away the service is: a round trip takes this long, in
-// both directions alike. What is on its way already keeps its delay when the
-// distance changes.
+// distance is the duration of a round trip to the service, half of it in each
+// direction. Messages in transit keep their delay when the distance changes.
 type distance struct{ roundTrip atomic.Int64 }
 
 func (d *distance) half() time.Duration { return time.Duration(d.roundTrip.Load()) / 2 }
@@ -50,11 +49,11 @@ func (d *distance) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.C
 	return s, nil
 }
 
-// inFlight bounds the messages on their way in one direction; a sender that is
+// inFlight bounds the messages in transit in one direction; a sender that is
 // further ahead waits, as with a full window.
 const inFlight = 256
 
-// parcel is a message on its way, or the end of its direction.
+// parcel is a message in transit, or the end of its direction.
 type parcel struct {
 	message any // nil: the end
 	err     error
@@ -70,10 +69,10 @@ type farStream struct {
 	clientStreams bool
 	out, in       chan parcel
 	reading       bool
-	ended         error // of what was read; io.EOF is a good end
+	ended         error // of reading; io.EOF is a good end
 }
 
-// SendMsg implements grpc.ClientStream. An error shows at RecvMsg.
+// SendMsg implements grpc.ClientStream. RecvMsg returns the error, if any.
 func (s *farStream) SendMsg(m any) error {
 	if s.put(parcel{message: m}) || !s.clientStreams {
 		return nil
@@ -115,8 +114,8 @@ func (s *farStream) send() {
 	}
 }
 
-// RecvMsg implements grpc.ClientStream. The first call says of which type the
-// messages are.
+// RecvMsg implements grpc.ClientStream. The first call determines the type of the
+// messages.
 func (s *farStream) RecvMsg(m any) error {
 	if s.ended != nil {
 		return s.ended
@@ -162,8 +161,8 @@ func (s *farStream) receive(kind protoreflect.MessageType) {
 	}
 }
 
-// transfer moves a message's content into another one; what is below them is
-// shared from then on.
+// transfer moves a message's content into another one; nested messages are shared
+// from then on.
 func transfer(to, from proto.Message) {
 	proto.Reset(to)
 	from.ProtoReflect().Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
@@ -174,7 +173,7 @@ func transfer(to, from proto.Message) {
 
 func sleepUntil(ctx context.Context, due time.Time) error { return sleep(ctx, time.Until(due)) }
 
-// sleep returns early, with a status, if the call ends meanwhile.
+// sleep waits for d. It returns early, with a status, if the call ends.
 func sleep(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return nil

@@ -1,5 +1,5 @@
-// Package rules makes the official emulators refuse, bound and slow down what
-// the services do, which the emulators by themselves do not:
+// Package rules makes the official emulators refuse, bound and slow down what the
+// services do, and the emulators by themselves do not:
 //
 //	f, err := rules.NewFirestore(emulators.Firestore.Host, indexes)
 //	conn, err := grpc.NewClient(f.Target(), f.DialOptions()...) // in this process
@@ -10,10 +10,10 @@
 // options, which cost next to nothing; all others meet the same engine through
 // a proxy. Every rule names where Google says so.
 //
-// What it does not do: it is not the service. It knows the rules that are
-// written here, and nothing of capacity, splits, or failures of machines. A
-// rate is the plan for one document, not a promise.
+// It is not the service. It knows the rules that are written here, and nothing of
+// capacity, splits, or failures of machines. A rate is the plan for one document,
+// not a promise.
 //
-// The errors are those of the services: the code is theirs, and the message
-// where it is known.
+// The errors are those of the services: the code is theirs, and so is the message
+// if it is known.
 package rules

@@ -7,18 +7,19 @@ import (
 	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
 )
 
-// mostFeeders is how many streams of the emulator one subscription is read from.
+// mostFeeders is the largest number of the emulator's streams from which one
+// subscription is read.
 const mostFeeders = 16
 
-// feed opens one more stream to the emulator if a stream has room for more
-// than all that came, and it came in full responses: the emulator sends 100 messages each
+// feed opens one more stream to the emulator if a stream has room for more than
+// what came, and that came in full responses: the emulator sends 100 messages each
 // 50 ms on a stream (measured), the service up to 10 MB/s
 // (https://cloud.google.com/pubsub/quotas#resource_limits), so a subscriber with
-// few streams would be held to what only the emulator is slow at.
+// few streams would be slowed down by the emulator alone.
 //
-// It stays open as long as the rules do: the emulator goes on sending to a
-// stream that has ended (measured), so that messages would be out of sight for
-// their lease. What comes when nobody subscribes is held.
+// It stays open as long as the rules do: the emulator goes on sending to a stream
+// that has ended (measured), so that messages would be out of sight for their
+// lease. Messages that come when no client subscribes are held.
 func (s *subscription) feed(like *pullStream) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -55,8 +56,8 @@ func (s *subscription) feedFor(deadline time.Duration) {
 	}
 }
 
-// pullHeld is Pull if feeders take all that comes. As at the emulator, it
-// waits a little for the first message.
+// pullHeld is Pull while feeders take all messages. Like the emulator, it waits a
+// little for the first message.
 func (s *subscription) pullHeld(ctx context.Context, most int, deadline time.Duration) []*pubsubpb.ReceivedMessage {
 	const patient = 3 * time.Second
 	ctx, cancel := context.WithTimeout(ctx, patient)

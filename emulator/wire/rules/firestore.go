@@ -13,8 +13,8 @@ import (
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
 )
 
-// Firestore is the rules of Firestore before one emulator. It is safe for
-// concurrent use, and its settings may change while it works.
+// Firestore stands for the rules of Firestore before one emulator. It is safe for
+// concurrent use, and its settings may change at any time.
 type Firestore struct {
 	front
 	indexes *Indexes
@@ -37,8 +37,8 @@ func NewFirestore(host string, indexes *Indexes) (*Firestore, error) {
 	return f, err
 }
 
-// PointInTimeRecovery says whether the database has it; see [Firestore.tooOld]
-// for what that changes. At first it has not.
+// PointInTimeRecovery turns point-in-time recovery on or off; see
+// [Firestore.tooOld] for what that changes. At first it is off.
 func (f *Firestore) PointInTimeRecovery(on bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -47,8 +47,9 @@ func (f *Firestore) PointInTimeRecovery(on bool) {
 
 // FailReads makes every read fail with a code, and ends the listeners that are
 // open, until it is called with codes.OK. What the services answer:
-// ResourceExhausted beyond a quota, Unavailable while they cannot be had,
-// PermissionDenied without a role (https://cloud.google.com/firestore/docs/understand-error-codes).
+// ResourceExhausted beyond a quota, Unavailable while they are down,
+// PermissionDenied without a role
+// (https://cloud.google.com/firestore/docs/understand-error-codes).
 func (f *Firestore) FailReads(code codes.Code) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -60,14 +61,14 @@ func (f *Firestore) FailReads(code codes.Code) {
 	}
 }
 
-// FailWrites is as FailReads, for writes.
+// FailWrites is FailReads for writes.
 func (f *Firestore) FailWrites(code codes.Code) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.failWrite = code
 }
 
-// Report is what would have been hot so far.
+// Report returns what would have been hot so far.
 func (f *Firestore) Report() Report {
 	return Report{Documents: f.hot.report(), Ranges: f.ranges.report()}
 }
@@ -109,7 +110,7 @@ func (f *Firestore) listening(s *checkedStream) {
 	}
 }
 
-// check refuses what a request alone shows.
+// check refuses what can be refused by the request alone.
 func (f *Firestore) check(request any) error {
 	if err := f.failing(request); err != nil {
 		return err
@@ -139,7 +140,7 @@ func (f *Firestore) check(request any) error {
 	return nil // BatchWrite answers for each write; see batchWrite
 }
 
-// failing is FailReads and FailWrites.
+// failing applies FailReads and FailWrites.
 func (f *Firestore) failing(request any) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

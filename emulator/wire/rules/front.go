@@ -12,10 +12,9 @@ import (
 	"github.com/northstar-engines/realtime-registry/emulator/wire"
 )
 
-// front is what the rules of both products have in common: the ways in, the
-// distance, and the meter. Behind every way in the order is the same: at most so
-// many calls on one connection, half the distance, the rules, the meter, the
-// emulator.
+// front is what the rules of both products share: the ways in, the distance, and
+// the meter. Each way in has the same order: the bound on calls of one connection,
+// half the distance, the rules, the meter, the emulator.
 type front struct {
 	host     string
 	distance distance
@@ -23,7 +22,7 @@ type front struct {
 	unary    grpc.UnaryClientInterceptor
 	stream   grpc.StreamClientInterceptor
 	proxy    *wire.Proxy
-	own      *grpc.ClientConn // for what the rules themselves ask and say
+	own      *grpc.ClientConn // for the rules' own calls
 }
 
 func (f *front) start(host string, unary grpc.UnaryClientInterceptor, stream grpc.StreamClientInterceptor) (err error) {
@@ -46,11 +45,12 @@ func (f *front) behind() []grpc.DialOption {
 		grpc.WithChainStreamInterceptor(f.distance.stream, f.stream))
 }
 
-// Target is the emulator (host:port), for a connection that has the
+// Target returns the emulator's address (host:port), for connections with the
 // DialOptions. A client without them meets no rules there.
 func (f *front) Target() string { return f.host }
 
-// DialOptions put the rules into connections of this process to Target.
+// DialOptions returns options that put the rules into connections of this process
+// to Target.
 func (f *front) DialOptions() []grpc.DialOption {
 	c := &crowds{}
 	return append([]grpc.DialOption{
@@ -58,16 +58,16 @@ func (f *front) DialOptions() []grpc.DialOption {
 	}, f.behind()...)
 }
 
-// Addr is where other processes, and clients without DialOptions, meet the
-// rules: host:port.
+// Addr returns the address at which other processes, and clients without
+// DialOptions, meet the rules: host:port.
 func (f *front) Addr() string { return f.proxy.Addr() }
 
-// Distance is how long a round trip to the service takes, whichever way in a
-// client has. At first it is zero.
+// Distance sets the duration of a round trip to the service, for all clients. At
+// first it is zero.
 func (f *front) Distance(roundTrip time.Duration) { f.distance.roundTrip.Store(int64(roundTrip)) }
 
-// Meter counts what reaches the emulator, whichever way in it took. What the
-// rules refuse is not billed, nor counted.
+// Meter returns the meter of what reaches the emulator, by whichever way. What the
+// rules refuse is neither billed nor counted.
 func (f *front) Meter() *wire.Meter { return f.meter }
 
 // Close ends the proxy and all calls through it.

@@ -7,12 +7,12 @@ import (
 	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
 )
 
-// What the emulator sends beyond the room of the streams is held back here, for
-// whichever stream of the subscription has room first, as the service would have
-// kept it. Meanwhile its lease at the emulator is extended, since to the service
-// it is not delivered.
+// Messages that the emulator sends beyond the room of the streams are held here,
+// for the first stream of the subscription that has room. The service would have
+// kept them. Meanwhile their leases at the emulator are extended, since for the
+// service they are not delivered.
 
-// hold takes messages of the emulator in.
+// hold takes in messages of the emulator.
 func (s *subscription) hold(messages []*pubsubpb.ReceivedMessage, deadline time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -23,17 +23,17 @@ func (s *subscription) hold(messages []*pubsubpb.ReceivedMessage, deadline time.
 	s.signalLocked()
 }
 
-// giveBackUnlessSubscribed gives back what is held for nobody.
-func (s *subscription) giveBackUnlessSubscribed() {
+// returnUnlessSubscribed returns what is held if there is no subscriber.
+func (s *subscription) returnUnlessSubscribed() {
 	s.mu.Lock()
 	subscribed := len(s.streams)+s.feeders > 0
 	s.mu.Unlock()
 	if !subscribed {
-		s.giveBack(s.takeHeld())
+		s.returnHeld(s.takeHeld())
 	}
 }
 
-// takeHeld takes all that is held.
+// takeHeld takes everything that is held.
 func (s *subscription) takeHeld() []heldMessage {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -43,10 +43,10 @@ func (s *subscription) takeHeld() []heldMessage {
 }
 
 // takeSomeLocked hands over messages that are held, to a stream as far as it has
-// room, and returns the ids of those whose lease has to begin anew at the emulator.
+// room, and returns the ids of those whose lease at the emulator has to begin anew.
 func (s *subscription) takeSomeLocked(most int, deadline time.Duration, to *pullStream) (messages []*pubsubpb.ReceivedMessage, begun []string) {
 	now := time.Now()
-	for len(s.held) > 0 && len(messages) < most && (to == nil || to.room()) {
+	for len(s.held) > 0 && len(messages) < most && (to == nil || to.roomLocked()) {
 		h := s.held[0]
 		s.held = s.held[1:]
 		if h.deadline != deadline || now.Sub(h.since) > deadline/10 {
@@ -71,12 +71,12 @@ func (s *subscription) extendHeld(now time.Time) {
 	}
 	s.mu.Unlock()
 	for deadline, ids := range ids {
-		go s.say(ids, deadline) // beside the keeper, who has more to look after
+		go s.say(ids, deadline) // concurrently: the keeper has other subscriptions to look after
 	}
 }
 
-// giveBack lets others have messages that are held, at once.
-func (s *subscription) giveBack(held []heldMessage) {
+// returnHeld makes messages that are held available to others, at once.
+func (s *subscription) returnHeld(held []heldMessage) {
 	ids := make([]string, len(held))
 	for i, h := range held {
 		ids[i] = h.GetAckId()
@@ -84,8 +84,8 @@ func (s *subscription) giveBack(held []heldMessage) {
 	s.say(ids, 0)
 }
 
-// say tells the emulator deadlines. One that does not answer is of no interest
-// to it any more.
+// say sends deadlines to the emulator. Failures do not matter: then the emulator is
+// down.
 func (s *subscription) say(ids []string, deadline time.Duration) {
 	const (
 		atOnce  = 1000

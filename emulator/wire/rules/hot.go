@@ -5,25 +5,25 @@ import (
 	"time"
 )
 
-// How fast one document is written for long: Google's pages plan with once a
-// second ("Maximum write rate to a document: 1 per second (Sustained rate)", in
-// the quotas until 2023), and today name no number: "Above … you may see
-// contention, higher latency, or other errors"
+// How fast one document may be written for long. Google's pages plan with once a
+// second ("Maximum write rate to a document: 1 per second (Sustained rate)", in the
+// quotas until 2023), and today name no number: "Above … you may see contention,
+// higher latency, or other errors"
 // (https://firebase.google.com/docs/firestore/best-practices#updates_to_a_single_document,
 // https://cloud.google.com/firestore/docs/understand-reads-writes-scale).
 const (
-	SustainedWrites = 5  // a second, if nothing else is said
+	SustainedWrites = 5  // a second, unless a test says otherwise
 	WriteBurst      = 20 // at once, after a pause
 )
 
 // longestWait is how long a write waits for its document before it is aborted.
 const longestWait = 2 * time.Second
 
-// WriteRate is how fast one document is written for long, and how many writes it
-// takes at once after a pause. Writes beyond that wait for their turn, longer
-// and longer, and those that would wait for more than two seconds end with
-// ABORTED after that time. A rate of zero means no bound. A test that is about
-// contention says its own.
+// WriteRate sets how fast one document may be written for long, and how many writes
+// it takes at once after a pause. Writes beyond that wait for their turn, longer
+// and longer. Those that would wait for more than two seconds end with ABORTED
+// after that time. A rate of zero means no bound. A test about contention sets its
+// own.
 func (f *Firestore) WriteRate(perSecond float64, burst int) {
 	f.hot.mu.Lock()
 	defer f.hot.mu.Unlock()
@@ -35,18 +35,18 @@ type hotDocuments struct {
 	mu          sync.Mutex
 	rate, burst float64
 	heats       map[string]*heat
-	sweepAt     int // so many are looked through for those that have cooled down
+	sweepAt     int // at this many, those that have cooled down are removed
 }
 
 type heat struct {
-	spent float64   // the writes that the rule has not yet forgotten
-	level float64   // as spent, of what was written, by the report's constants
+	spent float64   // the writes that still count for the rule
+	level float64   // like spent, for the report and by its constants
 	at    time.Time // of both
 	rate
 	hot bool
 }
 
-// rate is the fastest second so far.
+// rate returns the writes of the fastest second so far.
 type rate struct {
 	second       int64
 	count        int
@@ -63,7 +63,7 @@ func (r *rate) add(now time.Time) {
 }
 
 // take reserves a write of each document. It returns how long the writes have to
-// wait, and which of them are too late for that.
+// wait, and which of them would have to wait too long.
 func (d *hotDocuments) take(names []string, now time.Time) (wait time.Duration, late []int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -84,8 +84,8 @@ func (d *hotDocuments) take(names []string, now time.Time) (wait time.Duration, 
 	return wait, late
 }
 
-// giveBack undoes take for what was not written in the end.
-func (d *hotDocuments) giveBack(names []string) {
+// undo undoes take for documents that were not written in the end.
+func (d *hotDocuments) undo(names []string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, name := range names {
@@ -95,7 +95,7 @@ func (d *hotDocuments) giveBack(names []string) {
 	}
 }
 
-// wrote takes note of writes that were done.
+// wrote records writes that succeeded.
 func (d *hotDocuments) wrote(names []string, now time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

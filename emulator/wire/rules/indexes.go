@@ -15,8 +15,8 @@ import (
 // is an array, contains
 // (https://firebase.google.com/docs/firestore/query-data/index-overview#automatic_indexing).
 //
-// A collection group of the file stands for every collection whose name ends
-// with it, since who works with a prefix declares the prefixed names.
+// A collection group of the file stands for every collection whose name ends with
+// it, since a program that uses a prefix declares the prefixed names.
 type Indexes struct {
 	groups     map[string]struct{}
 	overrides  map[string]map[string][]mode // by collection group, by field path
@@ -62,7 +62,7 @@ func ParseIndexes(text []byte) (*Indexes, error) {
 	if err := json.Unmarshal(text, &file); err != nil {
 		return nil, fmt.Errorf("firestore indexes: %w", err)
 	}
-	modeOf := func(f field) mode { return mode(f.Order + f.ArrayConfig) } // one of them is given
+	modeOf := func(f field) mode { return mode(f.Order + f.ArrayConfig) } // one of the two is set
 	x := &Indexes{groups: map[string]struct{}{}, overrides: map[string]map[string][]mode{}}
 	for _, o := range file.FieldOverrides {
 		x.groups[o.CollectionGroup] = struct{}{}
@@ -91,7 +91,7 @@ func ParseIndexes(text []byte) (*Indexes, error) {
 	return x, nil
 }
 
-// declared is the collection group that a collection is declared as.
+// declared returns the collection group as which a collection is declared.
 func (x *Indexes) declared(collection string) string {
 	declared, longest := collection, 0
 	for group := range x.groups {
@@ -102,9 +102,9 @@ func (x *Indexes) declared(collection string) string {
 	return declared
 }
 
-// modes are the single-field indexes of a field: those of the nearest field
-// above it that is declared, else those of all fields of the collection, else
-// the automatic ones.
+// modes returns the single-field indexes of a field: those of the nearest field
+// above it that is declared, else those of all fields of the collection, else the
+// automatic ones.
 func (x *Indexes) modes(collection, path string) []mode {
 	overrides := x.overrides[x.declared(collection)]
 	if overrides == nil {
@@ -126,8 +126,8 @@ func (x *Indexes) modes(collection, path string) []mode {
 	return automatic
 }
 
-// entries is how many index entries a document has: for each single-field index
-// one, or one for each element if it is an index of what an array contains,
+// entries returns how many index entries a document has: for each single-field
+// index one, or one for each element if it is an index of what an array contains,
 // and one for each composite index all of whose fields it has
 // (https://firebase.google.com/docs/firestore/quotas#indexes).
 func (x *Indexes) entries(collection string, fields map[string]*firestorepb.Value) int {
@@ -177,7 +177,7 @@ func compositeEntries(c composite, fields map[string]*firestorepb.Value) int {
 	return n
 }
 
-// collectionOf is the id of the collection that a document is in.
+// collectionOf returns the id of the collection that a document is in.
 func collectionOf(document string) string {
 	parts := strings.Split(belowDocuments(document), "/")
 	if len(parts) < 2 {

@@ -9,8 +9,8 @@ import (
 	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
 )
 
-// subscription knows which messages of one are where: held back here, or with a
-// subscriber until a deadline.
+// subscription knows where the messages of one subscription are: held here, or with
+// a subscriber until a deadline.
 type subscription struct {
 	name       string
 	subscriber pubsubpb.SubscriberClient
@@ -25,8 +25,8 @@ type subscription struct {
 	more     chan struct{} // closed and replaced when something to wait for has changed
 }
 
-// lease is a message with a subscriber. One whose deadline is over is kept for a
-// while, so that an acknowledgement that comes late is known for one.
+// lease is a message with a subscriber. After its deadline it is kept for a while,
+// so that a late acknowledgement is recognized.
 type lease struct {
 	until  time.Time
 	over   bool
@@ -36,7 +36,7 @@ type lease struct {
 
 type heldMessage struct {
 	*pubsubpb.ReceivedMessage
-	deadline time.Duration // what its lease is made to last at the emulator
+	deadline time.Duration // how long its lease at the emulator lasts
 	since    time.Time     // when that began
 }
 
@@ -47,7 +47,7 @@ func newSubscription(name string, subscriber pubsubpb.SubscriberClient) *subscri
 	}
 }
 
-// signalLocked wakes all who wait.
+// signalLocked wakes all goroutines that wait.
 func (s *subscription) signalLocked() {
 	close(s.more)
 	s.more = make(chan struct{})
@@ -71,21 +71,21 @@ func (s *subscription) ackDeadline(ctx context.Context) (time.Duration, error) {
 	return s.deadline, nil
 }
 
-// changed forgets what was known of the subscription's settings.
+// changed forgets the known settings of the subscription.
 func (s *subscription) changed() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.deadline = 0
 }
 
-// fed reports whether feeders take what the emulator has.
+// fed reports whether feeders take the emulator's messages.
 func (s *subscription) fed() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.held)+s.feeders > 0
 }
 
-// lease notes that messages were pulled just now.
+// lease records that messages were pulled just now.
 func (s *subscription) lease(messages []*pubsubpb.ReceivedMessage, deadline time.Duration, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -105,16 +105,16 @@ func (s *subscription) leaseOneLocked(m *pubsubpb.ReceivedMessage, deadline time
 	}
 }
 
-// messageSize is what counts against max_outstanding_bytes.
+// messageSize returns what counts against max_outstanding_bytes.
 func messageSize(m *pubsubpb.PubsubMessage) int { return len(m.GetData()) }
 
 // acknowledge takes acknowledgements, and returns those that count. One that
-// arrives after its deadline is void, and the message comes again: "If a
+// arrives after its deadline is void, and the message is delivered again: "If a
 // subscriber acknowledges a message after its deadline … the message may be
 // redelivered" (pubsub.proto, Acknowledge: "Acknowledging a message whose ack
-// deadline has expired may succeed, but such a message may be redelivered
-// later"). The emulator takes them all; the rules take the worse of what may
-// happen. What was not delivered here is not theirs to judge.
+// deadline has expired may succeed, but such a message may be redelivered later").
+// The emulator takes them all; the rules assume the worse of what may happen. They
+// pass on acknowledgements of messages that were not delivered here.
 func (s *subscription) acknowledge(ids []string, now time.Time) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -133,7 +133,7 @@ func (s *subscription) acknowledge(ids []string, now time.Time) []string {
 	})
 }
 
-// modify changes deadlines, if they are not over; zero gives messages back.
+// modify changes deadlines that are not over; zero returns the message.
 func (s *subscription) modify(ids []string, deadline time.Duration, now time.Time) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -181,9 +181,9 @@ func (s *subscription) expire(now time.Time) {
 	}
 }
 
-// forget drops what is held back and what is out, after a seek or a deletion.
+// forget drops what is held and what is leased, after a seek or a deletion.
 func (s *subscription) forget() {
-	s.giveBack(s.takeHeld())
+	s.returnHeld(s.takeHeld())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.deadline = 0

@@ -21,9 +21,9 @@ const (
 	MaxDisjunctions = 30       // of a query in disjunctive normal form
 )
 
-// tooLarge is the limit of a request, in the words of
-// Johannes-Berggren/firestore-to-bigquery-export#3. (The emulator takes less: beyond
-// 4 MiB it answers ResourceExhausted, "gRPC message exceeds maximum size".)
+// tooLarge is the error of a request that is too large, in the words of
+// Johannes-Berggren/firestore-to-bigquery-export#3. (The emulator takes less:
+// beyond 4 MiB it answers ResourceExhausted, "gRPC message exceeds maximum size".)
 func tooLarge(request proto.Message) error {
 	if proto.Size(request) > MaxRequest {
 		return status.Errorf(codes.InvalidArgument, "Request payload size exceeds the limit: %d bytes.", MaxRequest)
@@ -31,7 +31,7 @@ func tooLarge(request proto.Message) error {
 	return nil
 }
 
-// How far back reads go, with point-in-time recovery and without:
+// How far back reads may go, with point-in-time recovery and without:
 // https://cloud.google.com/firestore/docs/pitr#pitr_window.
 const (
 	retained  = time.Hour
@@ -83,9 +83,9 @@ func readTime(request any) *timestamppb.Timestamp {
 	return options.GetReadOnly().GetReadTime()
 }
 
-// checkDocument is the limits of what one write sets. Of a write that sets some
-// fields only, or changes them by transforms, it sees those that the request
-// holds; the emulator itself holds the whole document to its size.
+// checkDocument checks the limits of one write. If a write sets only some fields,
+// or changes them by transforms, it sees the fields of the request alone; the
+// emulator itself checks the size of the whole document.
 func (f *Firestore) checkDocument(d *firestorepb.Document, collection string) error {
 	if size := documentSize(d); size > MaxDocument {
 		return status.Errorf(codes.InvalidArgument, "Document '%s' cannot be written because its size (%s bytes) exceeds the maximum allowed size of %s bytes.",
@@ -101,8 +101,8 @@ func (f *Firestore) checkDocument(d *firestorepb.Document, collection string) er
 	return nil
 }
 
-// documentSize is what https://firebase.google.com/docs/firestore/storage-size
-// counts.
+// documentSize returns the size of a document as
+// https://firebase.google.com/docs/firestore/storage-size counts it.
 func documentSize(d *firestorepb.Document) int {
 	return nameSize(d.GetName()) + mapSize(d.GetFields())
 }
@@ -149,7 +149,7 @@ func valueSize(v *firestorepb.Value) int {
 	return 1 // null, boolean
 }
 
-// belowDocuments cuts projects/…/databases/…/documents/.
+// belowDocuments removes projects/…/databases/…/documents/.
 func belowDocuments(name string) string {
 	_, below, found := strings.Cut(name, "/documents/")
 	if !found {

@@ -18,11 +18,11 @@ const (
 	opNotEqual    = firestorepb.StructuredQuery_FieldFilter_NOT_EQUAL
 )
 
-// disjunctions is how many disjunctions a filter has in disjunctive normal form:
-// an OR adds up what it joins, an AND multiplies it, and IN and
+// disjunctions returns how many disjunctions a filter has in disjunctive normal
+// form: an OR adds up what it joins, an AND multiplies it, and IN and
 // array-contains-any are an OR of their values
 // (https://firebase.google.com/docs/firestore/query-data/queries#limits_on_or_queries).
-// If there are more than enough, it stops counting.
+// It stops counting once there are too many.
 func disjunctions(f *firestorepb.StructuredQuery_Filter, enough int) int {
 	switch f := f.GetFilterType().(type) {
 	case *firestorepb.StructuredQuery_Filter_FieldFilter:

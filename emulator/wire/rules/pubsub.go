@@ -11,8 +11,8 @@ import (
 	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
 )
 
-// PubSub is the rules of Pub/Sub before one emulator. It is safe for concurrent
-// use.
+// PubSub stands for the rules of Pub/Sub before one emulator. It is safe for
+// concurrent use.
 //
 // One rule needs nothing here, since the emulator has it: the subscription of a
 // deleted topic reads `_deleted-topic_`, and stays so when a topic of that name
@@ -46,7 +46,7 @@ func (p *PubSub) Close() error {
 	return p.front.Close()
 }
 
-// subscription finds the state of one, by its full name.
+// subscription returns the state of a subscription, by its full name.
 func (p *PubSub) subscription(name string) *subscription {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -58,7 +58,7 @@ func (p *PubSub) subscription(name string) *subscription {
 	return s
 }
 
-// keep looks after leases until Close.
+// keep maintains leases until Close.
 func (p *PubSub) keep() {
 	const often = 100 * time.Millisecond
 	ticker := time.NewTicker(often)
@@ -110,7 +110,7 @@ func (p *PubSub) unary(ctx context.Context, method string, req, reply any, cc *g
 	return call(req)
 }
 
-// pull is Pull, whose messages have the deadline of the subscription.
+// pull is Pull. Its messages have the deadline of the subscription.
 func (p *PubSub) pull(ctx context.Context, m *pubsubpb.PullRequest, reply *pubsubpb.PullResponse, call func(any) error) error {
 	s := p.subscription(m.GetSubscription())
 	if s.fed() {
@@ -131,7 +131,7 @@ func (p *PubSub) pull(ctx context.Context, m *pubsubpb.PullRequest, reply *pubsu
 	return nil
 }
 
-// forgetting carries a call after which nothing that is held back holds.
+// forgetting carries a call that invalidates everything that is held.
 func (p *PubSub) forgetting(subscription string, call func(any) error, req any) error {
 	err := call(req)
 	if err == nil {

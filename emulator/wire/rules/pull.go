@@ -13,33 +13,33 @@ import (
 	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
 )
 
-// pullStream is one StreamingPull. It keeps to what the subscriber asked for:
-// "If the value is positive, then the server will not have more than this many
-// messages (bytes) outstanding … the server stops sending more messages until
-// … some have been acked or nacked" (pubsub.proto, max_outstanding_messages and
+// pullStream is one StreamingPull. It respects the bounds that the subscriber asked
+// for: "If the value is positive, then the server will not have more than this many
+// messages (bytes) outstanding … the server stops sending more messages until …
+// some have been acked or nacked" (pubsub.proto, max_outstanding_messages and
 // max_outstanding_bytes of StreamingPullRequest). The emulator does not.
 //
-// It answers the pings of clients of protocol_version 1. Such a client takes a
-// stream for broken 15 s after a ping without an answer, and opens another one
+// It answers the pings of clients of protocol_version 1. Such a client considers a
+// stream broken 15 s after a ping without an answer, and opens another one
 // (https://github.com/googleapis/google-cloud-java/issues/14348). The emulator
 // answers them from release 0.8.32 on.
 //
-// If the subscriber ends it, the emulator is asked to end it too, and is read
-// to that end. If it were broken off, the emulator would keep what it has under
-// way, and what it goes on sending, for their lease: of 3,000 messages several
-// hundred were out of sight (measured). The service gives to others what it has
-// not sent.
+// If the subscriber ends it, the emulator is asked to end it too, and is read to
+// that end. If it were broken off, the emulator would keep the messages in transit,
+// and those that it goes on sending, until their leases end: of 3,000 messages
+// several hundred were out of reach (measured). The service gives to others what it
+// has not sent.
 type pullStream struct {
 	grpc.ClientStream
 	rules  *PubSub
 	ctx    context.Context // the subscriber's
 	cancel context.CancelFunc
 	from   *subscription // since the first request
-	asked  chan struct{} // closed by ask
-	ask    func()        // when from is known, or will stay nil; once
+	asked  chan struct{} // closed by the function ask
+	ask    func()        // called once from is known, or will stay nil
 
 	sending sync.Mutex  // gRPC takes one at a time
-	unused  func() bool // from the first request on the end is leave's
+	unused  func() bool // ends the watching of a stream without requests; from the first request on, leave does
 	stop    context.CancelFunc
 
 	// Guarded by from.mu.
@@ -47,7 +47,7 @@ type pullStream struct {
 	mostMessages    int // zero: no bound
 	mostBytes       int
 	deadline        time.Duration
-	pings           bool                              // the client knows of them
+	pings           bool                              // the client supports them
 	answers         []*pubsubpb.StreamingPullResponse // confirmations and answers to pings: without messages
 	properties      *pubsubpb.StreamingPullResponse_SubscriptionProperties
 	ended           error
@@ -58,7 +58,7 @@ func (s *pullStream) SendMsg(message any) error {
 	s.sending.Lock()
 	defer s.sending.Unlock()
 	if s.ctx.Err() != nil {
-		return io.EOF // RecvMsg says why
+		return io.EOF // RecvMsg returns why
 	}
 	m := message.(*pubsubpb.StreamingPullRequest)
 	if s.from == nil {
@@ -83,7 +83,7 @@ func (s *pullStream) begin(m *pubsubpb.StreamingPullRequest) {
 	go s.receive()
 }
 
-// settle takes the acknowledgements and deadlines of a later request.
+// settle applies the acknowledgements and deadlines of a later request.
 func (s *pullStream) settle(m *pubsubpb.StreamingPullRequest) *pubsubpb.StreamingPullRequest {
 	now := time.Now()
 	if seconds := m.GetStreamAckDeadlineSeconds(); seconds > 0 {
@@ -117,7 +117,7 @@ func (s *pullStream) answerPing() {
 	}
 }
 
-// receive takes in what the emulator sends, to its end.
+// receive takes in what the emulator sends, until the stream ends.
 func (s *pullStream) receive() {
 	for {
 		m := &pubsubpb.StreamingPullResponse{}
@@ -125,7 +125,7 @@ func (s *pullStream) receive() {
 		if err == nil && len(m.GetReceivedMessages()) > 0 {
 			s.from.hold(m.GetReceivedMessages(), s.leaseOfStream())
 			s.from.feed(s)
-			s.from.giveBackUnlessSubscribed()
+			s.from.returnUnlessSubscribed()
 			m.ReceivedMessages = nil
 		}
 		s.from.mu.Lock()
@@ -154,15 +154,15 @@ func (s *pullStream) leaseOfStream() time.Duration {
 	return s.deadline
 }
 
-// Header implements grpc.ClientStream. The emulator's comes with its first message
-// alone: a proxy that waited for it would hold back what is answered here.
+// Header implements grpc.ClientStream. The emulator sends its header only with the
+// first message: a proxy that waited for it would hold back what is answered here.
 func (s *pullStream) Header() (metadata.MD, error) { return nil, nil }
 
-// Trailer implements grpc.ClientStream. What the emulator says at the end of its
-// stream is of no use to a subscriber who has left before.
+// Trailer implements grpc.ClientStream. A subscriber who has left before has no use
+// for the emulator's trailer.
 func (s *pullStream) Trailer() metadata.MD { return nil }
 
-// RecvMsg implements grpc.ClientStream. A client may well call it before it sends.
+// RecvMsg implements grpc.ClientStream. A client may call it before it sends.
 func (s *pullStream) RecvMsg(message any) error {
 	select {
 	case <-s.asked:
@@ -176,7 +176,7 @@ func (s *pullStream) RecvMsg(message any) error {
 	proto.Reset(m)
 	for {
 		s.from.mu.Lock()
-		some, begun, err := s.next(m)
+		some, begun, err := s.nextLocked(m)
 		more := s.from.more
 		s.from.mu.Unlock()
 		if err != nil {
@@ -203,13 +203,13 @@ func confirms(m *pubsubpb.StreamingPullResponse) bool {
 	return m.GetAcknowledgeConfirmation() != nil || m.GetModifyAckDeadlineConfirmation() != nil
 }
 
-// mostAtOnce is how many messages come in one response, as the emulator has it.
+// mostAtOnce is the largest number of messages in one response, as in the emulator.
 const mostAtOnce = 100
 
-// next fills a response with what there is, and reports whether there is any. It
-// returns the ids of messages that were held for so long that their lease has to
-// begin anew. It needs from.mu.
-func (s *pullStream) next(m *pubsubpb.StreamingPullResponse) (some bool, begun []string, err error) {
+// nextLocked fills a response with what there is, and reports whether there is
+// anything. It returns the ids of messages that were held for so long that their
+// lease has to begin anew. from.mu is held.
+func (s *pullStream) nextLocked(m *pubsubpb.StreamingPullResponse) (some bool, begun []string, err error) {
 	if s.ended != nil {
 		return false, nil, s.ended
 	}
@@ -223,8 +223,8 @@ func (s *pullStream) next(m *pubsubpb.StreamingPullResponse) (some bool, begun [
 	return len(m.ReceivedMessages) > 0, begun, nil
 }
 
-// room reports whether one message more may be outstanding. It needs from.mu.
-func (s *pullStream) room() bool {
+// roomLocked reports whether one more message may be outstanding. from.mu is held.
+func (s *pullStream) roomLocked() bool {
 	return (s.mostMessages <= 0 || s.messages < s.mostMessages) && (s.mostBytes <= 0 || s.bytes < s.mostBytes)
 }
 
@@ -236,8 +236,8 @@ func (s *pullStream) CloseSend() error {
 	return s.ClientStream.CloseSend()
 }
 
-// leave ends the stream for its subscription. What is held goes back if no
-// other stream is left for it, and so does what the emulator still sends.
+// leave ends the stream for its subscription. If no other stream is left, it
+// returns what is held, and what the emulator still sends.
 func (s *pullStream) leave() {
 	const patient = 30 * time.Second // the emulator takes 60 ms (measured)
 	time.AfterFunc(patient, s.stop)
@@ -245,6 +245,6 @@ func (s *pullStream) leave() {
 	delete(s.from.streams, s)
 	s.from.signalLocked()
 	s.from.mu.Unlock()
-	s.from.giveBackUnlessSubscribed()
+	s.from.returnUnlessSubscribed()
 	_ = s.CloseSend()
 }

@@ -24,11 +24,11 @@ func (f *Firestore) checkListen(m *firestorepb.ListenRequest) error {
 	return f.checkQuery(q)
 }
 
-// checkQuery refuses more than 30 disjunctions, in the service's and the
-// emulator's words, and what no index serves: "Firestore guarantees high query
+// checkQuery refuses more than 30 disjunctions, in the service's and the emulator's
+// words, and queries that no index serves: "Firestore guarantees high query
 // performance by using indexes for all queries"
 // (https://firebase.google.com/docs/firestore/query-data/index-overview). The
-// emulator does without.
+// emulator needs no indexes.
 func (f *Firestore) checkQuery(q *firestorepb.StructuredQuery) error {
 	if q == nil {
 		return nil
@@ -49,14 +49,14 @@ func (f *Firestore) checkQuery(q *firestorepb.StructuredQuery) error {
 	return nil
 }
 
-// noIndex begins as the service's message, which goes on with an address of its
+// noIndex begins like the service's message, which continues with an address of its
 // console.
 func noIndex(collection, what string) error {
 	return status.Errorf(codes.FailedPrecondition, "The query requires an index. Collection %s has none for %s.", collection, what)
 }
 
-// orders is what a query is sorted by, in the terms of indexes. One that follows
-// from an inequality is among them.
+// orders returns what a query is sorted by, in the terms of indexes, including an
+// order that follows from an inequality.
 func orders(q *firestorepb.StructuredQuery) []indexField {
 	var fields []indexField
 	for _, o := range q.GetOrderBy() {
@@ -69,8 +69,8 @@ func orders(q *firestorepb.StructuredQuery) []indexField {
 	return fields
 }
 
-// missing says for which fields of a conjunction there is no index; nothing
-// where it is served.
+// missing returns the fields of a conjunction for which there is no index; nothing
+// if an index serves it.
 func (x *Indexes) missing(collection string, conditions []condition, sorted []indexField) string {
 	var equal []indexField
 	for _, c := range conditions {
@@ -102,8 +102,8 @@ func (x *Indexes) missing(collection string, conditions []condition, sorted []in
 	return describe(append(equal, sorted...))
 }
 
-// withoutName cuts the document's name from the end of an order, where it goes
-// the way of the field before it (or upwards, alone), as in every index.
+// withoutName removes the document's name from the end of an order if it has the
+// direction of the field before it (or is alone, and ascending), as in every index.
 func withoutName(sorted []indexField) []indexField {
 	last := len(sorted) - 1
 	if last < 0 || sorted[last].path != documentID {
@@ -152,8 +152,8 @@ func (x *Indexes) composed(collection string, equal, sorted []indexField) bool {
 	return found && !slices.ContainsFunc(equal, func(f indexField) bool { return !served[f] })
 }
 
-// equality is a field of an index as a condition asks for it: whether an index
-// goes up or down is one to an equality.
+// equality is a field of an index as an equality needs it: the direction does not
+// matter.
 func equality(f indexField) indexField {
 	if f.mode == descending {
 		f.mode = ascending

@@ -9,21 +9,20 @@ import (
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
 )
 
-// SequentialWrites is how many writes a second a collection takes for long if
-// an indexed field has sequential values, such as a timestamp: "Maximum write
-// rate to a collection in which documents contain sequential values in an
-// indexed field: 500 per second"
-// (https://firebase.google.com/docs/firestore/quotas,
+// SequentialWrites is how many writes a second a collection sustains if an indexed
+// field has sequential values, such as a timestamp: "Maximum write rate to a
+// collection in which documents contain sequential values in an indexed field: 500
+// per second" (https://firebase.google.com/docs/firestore/quotas,
 // https://firebase.google.com/docs/firestore/best-practices#high_read_write_and_delete_rates_to_a_narrow_document_range).
-// The rules let such writes pass, since the service begins with latency that
-// nobody has put into numbers; [Report] names them.
+// The rules let such writes pass, since the service first answers with latency, for
+// which there are no published figures; [Report] names them.
 const SequentialWrites = 500
 
-// rising is the share of values, in percent, that are above the one before them
-// if values are sequential. Several writers at once mix them a little.
+// rising is the least share, in percent, of values above the one before them if
+// values are sequential. Several concurrent writers mix them a little.
 const rising = 75
 
-// indexRanges knows how fast which index grows at its end.
+// indexRanges tracks how fast each index grows at its end.
 type indexRanges struct {
 	mu     sync.Mutex
 	ranges map[indexRange]*growth
@@ -39,7 +38,7 @@ type growth struct {
 	fastest int // writes in a second that was sequential
 }
 
-// wrote takes note of writes that were done.
+// wrote records writes that succeeded.
 func (r *indexRanges) wrote(x *Indexes, writes []*firestorepb.Write, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -117,7 +116,7 @@ func (x *Indexes) eachOrdered(collection, above string, fields map[string]*fires
 	}
 }
 
-// pathOfCollection is the path of a document's collection below the root.
+// pathOfCollection returns the path of a document's collection below the root.
 func pathOfCollection(document string) string {
 	path := belowDocuments(document)
 	if i := strings.LastIndexByte(path, '/'); i >= 0 {

@@ -8,8 +8,7 @@ import (
 	"google.golang.org/grpc"
 )
 
-// checkedStream asks about each message to the server, and ends if one is
-// refused.
+// checkedStream checks each message to the server, and ends if one is refused.
 type checkedStream struct {
 	grpc.ClientStream
 	check         func(message any) error
@@ -49,8 +48,8 @@ func (s *checkedStream) instead(err error) error {
 	return err
 }
 
-// SendMsg implements grpc.ClientStream: as with every stream, it is RecvMsg that
-// says why it ended.
+// SendMsg implements grpc.ClientStream. As with every stream, RecvMsg returns why
+// it ended.
 func (s *checkedStream) SendMsg(m any) error {
 	if err := s.check(m); err != nil {
 		s.refuse(err)

@@ -5,16 +5,16 @@ import (
 	"slices"
 )
 
-// Report is what the service would not have taken for long: documents that were
+// A Report lists what the service would not have sustained: documents that were
 // written faster than [SustainedWrites] after a burst of [WriteBurst], whatever
-// rate was set, and indexes that grew at their end by more than
-// [SequentialWrites] a second. The hottest come first.
+// rate was set, and indexes that grew at their end by more than [SequentialWrites]
+// a second. The hottest come first.
 type Report struct {
 	Documents []Hot `json:"documents,omitempty"`
 	Ranges    []Hot `json:"ranges,omitempty"`
 }
 
-// Hot is a document, or an indexed field of a collection (collection.field).
+// Hot is a hot document, or a hot indexed field of a collection (collection.field).
 type Hot struct {
 	Name      string `json:"name"`
 	PerSecond int    `json:"per_second"` // writes in the fastest second

@@ -11,11 +11,11 @@ import (
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
 )
 
-// contention is the service's answer to writes that wait too long for a
-// document, word for word (googleapis/nodejs-firestore#827).
+// contention is the service's answer, word for word, to writes that wait too long
+// for a document (googleapis/nodejs-firestore#827).
 var contention = status.Error(codes.Aborted, "Too much contention on these documents. Please try again.")
 
-// write carries one request that may write, all of it or nothing.
+// write carries one request that writes all of it or nothing.
 func (f *Firestore) write(ctx context.Context, request any, call func(any) error) error {
 	writes := writesOf(request)
 	if len(writes) == 0 {
@@ -24,22 +24,22 @@ func (f *Firestore) write(ctx context.Context, request any, call func(any) error
 	names := namesOf(writes)
 	wait, late := f.hot.take(names, time.Now())
 	if err := sleep(ctx, wait); err != nil || len(late) > 0 {
-		f.hot.giveBack(without(names, late))
+		f.hot.undo(without(names, late))
 		if err == nil {
 			err = contention
 		}
 		return err
 	}
 	if err := call(request); err != nil {
-		f.hot.giveBack(names)
+		f.hot.undo(names)
 		return err
 	}
 	f.wrote(writes)
 	return nil
 }
 
-// batchWrite carries writes that succeed or fail one by one. What the rules
-// refuse does not reach the emulator, and is answered as it would be.
+// batchWrite carries writes that succeed or fail one by one. What the rules refuse
+// does not reach the emulator, and is answered as the service would.
 func (f *Firestore) batchWrite(ctx context.Context, m *firestorepb.BatchWriteRequest, reply *firestorepb.BatchWriteResponse, call func(request any, reply any) error) error {
 	refused := map[int]error{}
 	for i, w := range m.GetWrites() {
@@ -59,11 +59,11 @@ func (f *Firestore) batchWrite(ctx context.Context, m *firestorepb.BatchWriteReq
 		}
 	}
 	if err := sleep(ctx, wait); err != nil {
-		f.hot.giveBack(without(names, late))
+		f.hot.undo(without(names, late))
 		return err
 	}
 	if err := f.passOn(m, reply, pass, call); err != nil {
-		f.hot.giveBack(without(names, late))
+		f.hot.undo(without(names, late))
 		return err
 	}
 	answerRefused(reply, len(names), pass, refused)
@@ -73,7 +73,7 @@ func (f *Firestore) batchWrite(ctx context.Context, m *firestorepb.BatchWriteReq
 		case len(reply.GetStatus()) == 0 || reply.GetStatus()[i].GetCode() == int32(codes.OK):
 			done = append(done, w)
 		case refused[i] != contention:
-			f.hot.giveBack(names[i : i+1])
+			f.hot.undo(names[i : i+1])
 		}
 	}
 	f.wrote(done)
@@ -95,7 +95,8 @@ func (f *Firestore) passOn(m *firestorepb.BatchWriteRequest, reply *firestorepb.
 	return call(rest, reply)
 }
 
-// answerRefused puts the answers of what did not pass between those of what did.
+// answerRefused inserts the answers for refused writes between those for the
+// others.
 func answerRefused(reply *firestorepb.BatchWriteResponse, n int, pass []int, refused map[int]error) {
 	if len(refused) == 0 {
 		return
@@ -134,14 +135,14 @@ func (f *Firestore) checkWrite(w *firestorepb.Write) error {
 	return nil
 }
 
-// wrote takes note of what was written, for the report.
+// wrote records what was written, for the report.
 func (f *Firestore) wrote(writes []*firestorepb.Write) {
 	now := time.Now()
 	f.hot.wrote(namesOf(writes), now)
 	f.ranges.wrote(f.indexes, writes, now)
 }
 
-// writesOf are the writes of a request that succeeds or fails as a whole.
+// writesOf returns the writes of a request that succeeds or fails as a whole.
 func writesOf(request any) []*firestorepb.Write {
 	one := func(name string, d *firestorepb.Document) []*firestorepb.Write {
 		return []*firestorepb.Write{{Operation: &firestorepb.Write_Update{
