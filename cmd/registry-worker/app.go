@@ -20,7 +20,7 @@ import (
 
 const programName = "registry-worker"
 
-// process is the program's surroundings: its arguments, its variables and its
+// process is the program's environment: its arguments, its variables and its
 // standard streams.
 type process struct {
 	Args      []string // without the program's name
@@ -31,36 +31,36 @@ type process struct {
 	Stderr    io.Writer
 }
 
-// command is one command of the program, as its file declares it.
+// command is one command of the program, declared in its file.
 type command struct {
 	Name     string
-	Args     string // what stands after the flags, as help shows it; empty: nothing may
+	Args     string // the arguments after the flags, as help shows them; empty: none
 	Summary  string
 	Details  string
 	Examples []string
 	Groups   []config.Group // the settings that it takes
-	Rules    []config.Rule  // what must hold for them
-	Faulty   bool           // runs also if the configuration is faulty, to show it
-	Port     bool           // listens where PORT says, if nothing else does
+	Rules    []config.Rule  // checks of these settings
+	Faulty   bool           // runs even if the configuration is faulty, to show it
+	Port     bool           // listens at PORT, unless a setting says otherwise
 	Service  bool           // runs until a signal, and goes on if its log cannot be written
 	Daemon   bool           // a service that machines run, and whose log they read
 	Run      func(ctx context.Context, in *invocation) error
 	Sub      []command // commands below this one, whose names begin with its name; then it has no Run
 }
 
-// invocation is a command that was called, with its configuration checked.
+// invocation is one call of a command, with its configuration checked.
 type invocation struct {
 	process
 	Config *config.Config
-	Args   []string // what stands after the flags
+	Args   []string // after the flags
 	Logger *slog.Logger
 	logAt  func(slog.Leveler) *slog.Logger // a Logger of another level
 
 	adminOptions []option.ClientOption // of clients of Firestore's settings; tests have their own
 
-	ledgerRate float64 // commits to the ledger a second; 0: as the store does it by itself
+	ledgerRate float64 // commits to the ledger a second; 0: the store's default
 
-	firestore *firestoredb.Connection // of a service, shared by its stores; nil: one of each store's own
+	firestore *firestoredb.Connection // of a service, shared by its stores; nil: each store has its own
 }
 
 // commands lists all commands, in the order in which help shows them.
@@ -101,13 +101,13 @@ func (p process) run(ctx context.Context) (err error) {
 		root.Commands = append(root.Commands, p.cli(c))
 	}
 	if len(p.Args) > 0 && !strings.HasPrefix(p.Args[0], "-") && !isCommand(p.Args[0]) {
-		return unknownCommand(p.Args[0]) // before its flags are looked at
+		return unknownCommand(p.Args[0]) // before its flags are parsed
 	}
 	return root.Run(ctx, append([]string{programName}, helpLast(p.Args)...))
 }
 
-// finish closes the outputs. That what a command printed could not be written is
-// an error of any command.
+// finish closes the outputs. If what a command printed could not be written, that
+// is an error of the command.
 func (p process) finish(err error) error {
 	if stdout, ok := p.Stdout.(*output); ok {
 		if stdout.nowhere() {
@@ -128,7 +128,7 @@ func helpLast(args []string) []string {
 	return append(slices.Clone(args[1:]), "--help")
 }
 
-// cli makes a command of the library from ours.
+// cli converts a command of ours into one of the library.
 func (p process) cli(c command) *cli.Command {
 	given := map[string]string{}
 	settings := config.In(c.Groups)
@@ -156,7 +156,7 @@ func (p process) cli(c command) *cli.Command {
 	return sub
 }
 
-// parent makes sub a command that has commands below it and does nothing itself.
+// parent makes a command that only has commands below it.
 func (p process) parent(c command, sub *cli.Command) *cli.Command {
 	var names []string
 	for _, below := range c.Sub {
@@ -202,7 +202,7 @@ func (p process) call(ctx context.Context, c command, flags map[string]string, a
 	in.Logger = in.logAt(cfg.LogLevel)
 	err = c.Run(ctx, in)
 	if ctx.Err() != nil && (errors.Is(err, context.Canceled) || status.Code(err) == codes.Canceled) {
-		return errInterrupted // what the backend says of it is no news
+		return errInterrupted // the backend's error would add nothing
 	}
 	return err
 }

@@ -18,11 +18,11 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
-// exportEvents writes the events from which an empty registry becomes this one:
-// the ledger first, so that no document has to be rewritten, then the history of
-// every resource, between a line that says where they are from and one that says
-// that they are all. Both bear the store's time, not this machine's: whatever was
-// acknowledged before it is in the archive. What no event can say is named in
+// exportEvents writes the events from which an empty registry becomes this one: the
+// ledger first, so that no document has to be rewritten, then the history of every
+// resource. The first line says where they are from, and the last that they are
+// complete. Both have the store's time, not this machine's: everything acknowledged
+// before is in the archive. Documents that no event can express are named in
 // foreign.
 func exportEvents(ctx context.Context, store archiveSource, from target, out, foreign io.Writer) error {
 	snapshot, err := store.AsOf(ctx, time.Time{})
@@ -48,13 +48,13 @@ func exportEvents(ctx context.Context, store archiveSource, from target, out, fo
 		}
 		return writeEvents(w, foreign, handlers.Archive(r.Resource, r.History))
 	})
-	if err = errors.Join(err, left.fault()); err == nil { // only what is whole has an end
+	if err = errors.Join(err, left.fault()); err == nil { // only a complete archive has an end
 		err = w.End(at)
 	}
 	return errors.Join(err, w.Close())
 }
 
-// archiveSource is a registry that an archive is made of.
+// archiveSource is a registry that is archived.
 type archiveSource interface {
 	export.Source
 	ownership.LedgerReader
@@ -62,7 +62,7 @@ type archiveSource interface {
 
 func writeLedger(ctx context.Context, w *archive.Writer, store archiveSource, at ownership.Snapshot) error {
 	for _, e := range at.Ledger.Unread() {
-		return e.Unread // without it the archive would be of another registry
+		return e.Unread // without it the archive would be another registry's
 	}
 	entries, err := store.MovesAsOf(ctx, at.ReadTime)
 	if err != nil {
@@ -91,7 +91,7 @@ func writeEvents(w eventWriter, foreign io.Writer, all []events.Event) error {
 	return nil
 }
 
-// archiveFormat is the events of every resource, in an archive.
+// archiveFormat writes the events of every resource.
 func archiveFormat(foreign io.Writer) format {
 	return format{
 		name:   "events",
@@ -113,7 +113,7 @@ type eventWriter interface {
 	Write(e events.Event) error
 }
 
-// lineBuffer is the lines of some events.
+// lineBuffer holds the lines of some events.
 type lineBuffer struct{ text []byte }
 
 func (b *lineBuffer) Write(e events.Event) error {

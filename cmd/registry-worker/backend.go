@@ -21,13 +21,13 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry/memregistry"
 )
 
-// startTimeout bounds the start: whatever was asked for and cannot be had is
-// reported by then (design §8 gives 10 s). While the ledger is read, which may be long,
-// it is how long nothing may arrive.
+// startTimeout bounds the start: by then a missing backend is reported (design §8
+// gives 10 s). While the ledger is read, which may take long, it bounds the time in
+// which nothing arrives.
 const startTimeout = 9 * time.Second
 
 // registryStore is a registry that also rewrites documents after moves of whole
-// tenants, and says how far that is.
+// tenants, and reports the progress.
 type registryStore interface {
 	ownership.Store
 	ownership.Rewriter
@@ -40,7 +40,7 @@ type registryStore interface {
 
 // openStore opens the registry that the configuration names, and never falls back
 // to another. The registry has answered when openStore returns. t may be nil. With
-// --dry-run nothing that is read has the store write.
+// --dry-run no read makes the store write.
 func (in *invocation) openStore(ctx context.Context, t *telemetry.Telemetry) (registryStore, error) {
 	if in.Config.RegistryBackend == config.Memory {
 		return memregistry.New().Open(memregistry.Options{Logger: in.Logger}), nil
@@ -134,7 +134,7 @@ type backend struct {
 	name     string
 	emulator string // the variable that names its emulator
 	service  string // its host
-	hint     string // what to do if it answers that there is no such thing
+	hint     string // what to do if it answers NotFound
 }
 
 // explain adds to an error which backend it is about and what to do about it.
@@ -168,7 +168,7 @@ func (in *invocation) explain(err error, b backend) error {
 }
 
 // bounded returns f's result, or an error when ctx ends, even if f ignores ctx:
-// Google's clients look for credentials on the network, however long it takes.
+// Google's clients look for credentials on the network without a bound.
 func bounded[T any](ctx context.Context, f func(context.Context) (T, error)) (T, error) {
 	type result struct {
 		value T

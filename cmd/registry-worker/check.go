@@ -16,10 +16,10 @@ var checkCommand = command{
 	Name:    "check",
 	Args:    "TENANT thread|canvas ID",
 	Summary: "say what a verifier answers a tenant, and why",
-	Details: "Asks a verifier of its own, as serve has one, whether the tenant owns the resource, and\n" +
-		"says the answer with its cause: the event that made the owner, or that nobody\n" +
-		"registered it. Exit code 0 if it does, else 1. A transport is told 404 whether\n" +
-		"another tenant has the resource or nobody: this says which.",
+	Details: "Asks a verifier of its own, like that of serve, whether the tenant owns the resource,\n" +
+		"and prints the answer with its cause: the event that made the owner, or that the\n" +
+		"resource is not registered. Exit code 0 if the tenant owns it, else 1. A transport\n" +
+		"gets the same 404 in both cases; this command says which it is.",
 	Examples: []string{
 		"registry-worker check --project my-project t_acme thread th_42",
 		"registry-worker check --project my-project t_acme canvas c_7 --json",
@@ -29,7 +29,7 @@ var checkCommand = command{
 	Run:    runCheck,
 }
 
-// checked is an answer as `check --json` has it.
+// checked is an answer in the form of `check --json`.
 type checked struct {
 	Allowed  bool          `json:"allowed"`
 	Tenant   string        `json:"tenant"`
@@ -37,13 +37,13 @@ type checked struct {
 	ID       string        `json:"id"`
 	HTTP     int           `json:"http_status"` // what serve answers
 	Cause    string        `json:"cause"`
-	Owner    string        `json:"owner,omitempty"` // absent if nobody registered it
-	Step     *step         `json:"step,omitempty"`  // that made the owner
+	Owner    string        `json:"owner,omitempty"` // absent if it is not registered
+	Step     *step         `json:"step,omitempty"`  // the one that made the owner
 	ReadTime time.Time     `json:"read_time"`
 	Next     string        `json:"next,omitempty"`
 }
 
-// errDenied has been said in full already.
+// errDenied ends a command that has printed the refusal already.
 var errDenied = errors.New("access is denied")
 
 func runCheck(ctx context.Context, in *invocation) error {
@@ -115,7 +115,7 @@ func (i inspection) decisive() *step {
 func (c checked) cause() string {
 	switch {
 	case c.Owner == "":
-		return "nobody has registered it"
+		return "it is not registered"
 	case c.Allowed != (c.Owner == c.Tenant):
 		return "it changed hands while this looked: look again"
 	case c.Step == nil:

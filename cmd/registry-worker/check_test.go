@@ -20,10 +20,10 @@ func TestACheckSaysTheAnswerAndItsCause(t *testing.T) {
 	require.Contains(t, no.Stdout.String(), "no: it is owned by t_b since")
 	require.Contains(t, no.Stdout.String(), "next: registry-worker inspect thread th_1")
 	require.Contains(t, no.Stderr.String(), "check: access is denied")
-	nobody := decoded[checked](t, c.run(exitFault, "check", "t_a", "canvas", "c", "--json").Stdout.String())
-	require.Equal(t, "nobody has registered it", nobody.Cause)
-	require.Equal(t, 404, nobody.HTTP)
-	require.False(t, nobody.Allowed)
+	missing := decoded[checked](t, c.run(exitFault, "check", "t_a", "canvas", "c", "--json").Stdout.String())
+	require.Equal(t, "it is not registered", missing.Cause)
+	require.Equal(t, 404, missing.HTTP)
+	require.False(t, missing.Allowed)
 	for _, args := range [][]string{{"t_a", "thread"}, {"T", "thread", "x"}, {"t_a", "folder", "x"}, {"t_a", "thread", ".."}} {
 		c.run(exitUsage, append([]string{"check"}, args...)...)
 	}

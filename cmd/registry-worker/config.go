@@ -30,7 +30,7 @@ var configCommand = command{
 	Groups: config.Lasting(),
 	Rules:  runRules,
 	Port:   true,
-	Faulty: true, // what is wrong is seen best beside what is right
+	Faulty: true, // faults are best seen beside the rest
 	Run:    printConfig,
 }
 
@@ -50,7 +50,8 @@ func printConfig(ctx context.Context, in *invocation) error {
 	return errors.Join(checkPolicies(in.Config.ThrottlePolicies), err, checkTelemetry(ctx))
 }
 
-// checkTelemetry returns what a service would report and go on without.
+// checkTelemetry returns the faults that a service would report, and run in spite
+// of.
 func checkTelemetry(ctx context.Context) error {
 	if err := telemetry.Check(ctx); err != nil {
 		return usageError{err}
@@ -58,7 +59,7 @@ func checkTelemetry(ctx context.Context) error {
 	return nil
 }
 
-// checkPolicies returns what would keep the throttle from starting with this
+// checkPolicies returns the error with which the throttle would not start with this
 // policy file.
 func checkPolicies(file string) error {
 	if file == "" {
@@ -70,9 +71,9 @@ func checkPolicies(file string) error {
 	return nil
 }
 
-// foreignVariables returns the variables that take effect without being
-// settings of ours: those that Google's clients and OpenTelemetry read. Headers
-// carry credentials, and are redacted, as passwords in URLs are.
+// foreignVariables returns the variables that take effect without being settings of
+// ours: those that Google's clients and OpenTelemetry read. Headers carry
+// credentials, and are redacted; so are passwords in URLs.
 func foreignVariables(environ []string) []string {
 	var found []string
 	for _, v := range environ {

@@ -11,9 +11,9 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/telemetry"
 )
 
-// canAsk refuses a command that asks before it writes if nobody can answer:
-// standard input is no terminal, and --yes was not given. What comes through a
-// pipe was written before the question. It is called before anything takes time.
+// canAsk refuses a command that asks before it writes if no one can answer:
+// standard input is not a terminal, and --yes was not given. (Text from a pipe was
+// written before the question.) It is called before anything takes time.
 func (in *invocation) canAsk() error {
 	if in.Config.Yes || telemetry.IsTerminal(in.Stdin) {
 		return nil
@@ -21,8 +21,8 @@ func (in *invocation) canAsk() error {
 	return usagef("it asks before it writes, and standard input is no terminal: give --yes, if a script knows the answer")
 }
 
-// confirm asks, unless --yes was given. Anything but yes is an error, and so is
-// the end of ctx while it waits: the first Ctrl-C.
+// confirm asks, unless --yes was given. Any answer except yes is an error, and so
+// is the end of ctx while it waits, at the first Ctrl-C.
 func (in *invocation) confirm(ctx context.Context, t target, question string) error {
 	if in.Config.Yes {
 		return nil
@@ -39,7 +39,7 @@ func (in *invocation) confirm(ctx context.Context, t target, question string) er
 		return errors.New("interrupted; nothing was changed")
 	}
 	if err != nil {
-		fmt.Fprintln(in.Stderr) // the answer has no end that would do it
+		fmt.Fprintln(in.Stderr) // no line end came with an answer
 	}
 	if err != nil || !strings.EqualFold(strings.TrimSpace(answer), "yes") {
 		return errors.New("not confirmed; nothing was changed")

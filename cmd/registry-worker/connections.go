@@ -10,14 +10,14 @@ import (
 const monitors = 64
 
 // others is how many files a process has open beside its connections: streams to
-// Pub/Sub and Firestore, the listeners and their reserves, the monitors, what it
-// reads.
+// Pub/Sub and Firestore, the listeners and their reserves, the monitors, the files
+// that it reads.
 const others = monitors + 128
 
-// connections is what --max-connections comes to if the process may open fewer
-// files. To accept more would take the files that the stores' connections need,
-// and then nothing would be accepted any more, health included. The warning is
-// empty if nothing was changed.
+// connections returns --max-connections, or less if the process may not open so
+// many files. Accepting more would take the files that the stores' connections
+// need, and then nothing would be accepted any more, not even health. The warning
+// is empty if nothing was changed.
 func connections(wanted int) (most int, warning string) {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil || uint64(wanted)+others <= limit.Cur {

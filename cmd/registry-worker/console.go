@@ -8,7 +8,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/console"
 )
 
-// addConsole adds the console to what is served, if it is wanted here.
+// addConsole adds the console to the server, if it is enabled.
 func (s *service) addConsole(o *api.Options) error {
 	if !s.wantsConsole() {
 		return nil
@@ -42,8 +42,8 @@ func (s *service) addConsole(o *api.Options) error {
 	return nil
 }
 
-// wantsConsole reports whether the console is served: on any address if that was
-// asked for, else on loopback.
+// wantsConsole reports whether the console is served: on loopback, or on any
+// address if asked for.
 func (s *service) wantsConsole() bool {
 	switch s.in.Config.Console {
 	case config.ConsoleOn:
@@ -55,7 +55,7 @@ func (s *service) wantsConsole() bool {
 	return ok && at.IP.IsLoopback()
 }
 
-// consoleURL is where the console is; "" if it is not served.
+// consoleURL returns the console's address; "" if it is not served.
 func (s *service) consoleURL() string {
 	if s.look == nil {
 		return ""

@@ -18,7 +18,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
-// What one look of the console reads at most.
+// The most that one look of the console reads.
 const (
 	mostMoves   = 50  // moves, a read each
 	mostWindows = 100 // documents of windows, two reads each
@@ -26,20 +26,20 @@ const (
 	mostLetters = 500 // dead letters, which are leased meanwhile
 )
 
-// A look at dead letters ends when none has come for idleLook, and after longestLook
-// whatever comes: where events are refused all the time, letters do.
+// A look at dead letters ends when none has come for idleLook, and at the latest
+// after longestLook: as long as events are refused, letters keep coming.
 const (
 	idleLook    = 3 * time.Second
 	longestLook = 8 * time.Second
 )
 
-// consoleLook answers the console's questions from what the service has open. What
-// it returns is what the commands print with --json.
+// consoleLook answers the console's questions with the service's own connections.
+// It returns what the commands print with --json.
 type consoleLook struct {
 	service *service
 
 	mu     sync.Mutex
-	pubsub *pubsub.Client // nil until dead letters are asked for
+	pubsub *pubsub.Client // nil until dead letters are looked at
 }
 
 // Inspect implements console.Look.
@@ -47,8 +47,8 @@ func (l *consoleLook) Inspect(ctx context.Context, resource registry.Resource) (
 	return inspectNow(ctx, l.service.store, resource)
 }
 
-// Moves implements console.Look. What is read is the ledger's head, and each move that
-// is shown: of a tenant, this process knows which they are.
+// Moves implements console.Look. It reads the ledger's head, and each move that is
+// shown; this process knows which moves a tenant has.
 func (l *consoleLook) Moves(ctx context.Context, tenant string) (any, error) {
 	store := l.service.store
 	now, err := store.Read(ctx, nil)
@@ -74,7 +74,7 @@ func (l *consoleLook) Moves(ctx context.Context, tenant string) (any, error) {
 	return found, nil
 }
 
-// latestOf names the moves to a tenant or from it that changed last.
+// latestOf returns the names of the moves to or from a tenant that changed last.
 func latestOf(ledger *ownership.Ledger, tenant string) []ownership.EventName {
 	var all []ownership.Move
 	for m := range ledger.Moves() {
@@ -99,7 +99,7 @@ func (l *consoleLook) Move(ctx context.Context, name ownership.EventName) (any, 
 	return movesPage{Moves: listMoves(moves)}, nil
 }
 
-// movesPage is the moves that changed last, the latest change first.
+// movesPage has the moves that changed last, the latest change first.
 type movesPage struct {
 	Moves    []listedMove `json:"moves"`
 	More     bool         `json:"more"` // there may be earlier ones
@@ -121,7 +121,7 @@ func (l *consoleLook) Pending(ctx context.Context) (any, error) {
 	return listMoves(moves), err
 }
 
-// windowsPage is the windows of a tenant.
+// windowsPage has the windows of a tenant.
 type windowsPage struct {
 	Windows []windowReport `json:"windows"`
 	More    bool           `json:"more"` // there may be others
@@ -152,7 +152,7 @@ func (l *consoleLook) Windows(ctx context.Context, tenant string) (any, error) {
 	return found, nil
 }
 
-// lettersPage is the dead letters that wait, the oldest first.
+// lettersPage has the waiting dead letters, the oldest first.
 type lettersPage struct {
 	Letters      []consoleLetter          `json:"letters"`
 	More         bool                     `json:"more"` // there are others
@@ -161,7 +161,7 @@ type lettersPage struct {
 	At           time.Time                `json:"at"`
 }
 
-// consoleLetter is a dead letter without its body, which may be large and anything.
+// consoleLetter is a dead letter without its body, which may be large.
 type consoleLetter struct {
 	pubsubadmin.DeadLetter
 	Attributes any `json:"attributes,omitempty"`
@@ -179,7 +179,7 @@ func (l *consoleLook) DeadLetters(ctx context.Context) (any, error) {
 	defer enough()
 	letters, extent, err := pubsubadmin.ListDeadLetters(looking, client, in.Config.DeadLetterTopic,
 		pubsubadmin.Selection{Limit: mostLetters, Idle: idleLook})
-	if len(letters) > 0 && looking.Err() != nil && ctx.Err() == nil { // they come faster than a look ends
+	if len(letters) > 0 && looking.Err() != nil && ctx.Err() == nil { // they come faster than they can be read
 		err, extent.More = nil, true
 	}
 	if err != nil {
@@ -192,7 +192,7 @@ func (l *consoleLook) DeadLetters(ctx context.Context) (any, error) {
 	return found, nil
 }
 
-// openPubSub returns a client of its own, that the first look opens.
+// openPubSub returns the console's own client, which the first look opens.
 func (l *consoleLook) openPubSub(ctx context.Context) (*pubsub.Client, error) {
 	if l.service.noPubSub {
 		return nil, console.ErrNoDeadLetters

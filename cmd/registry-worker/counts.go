@@ -9,7 +9,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/replay"
 )
 
-// printCounts prints what lines said and what became of them.
+// printCounts prints the counts of lines, by event and by outcome.
 func printCounts(out io.Writer, counts replay.Counts, changed, unchanged string) {
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "what\tlines\tapplied\tinapplicable\tduplicate\trefused\t")

@@ -17,9 +17,9 @@ import (
 var deadLettersCommand = command{
 	Name:    "dead-letters",
 	Summary: "refused messages: count, list, publish again, discard",
-	Details: "Messages that the worker refused wait in the subscription of --dead-letter-topic,\n" +
-		"for 31 days: the longest that Pub/Sub keeps a message. Begin with count: it says\n" +
-		"what there is, and what to do about each sort.",
+	Details: "Messages that the worker refused wait in the subscription of --dead-letter-topic, for\n" +
+		"31 days: the longest that Pub/Sub keeps a message. Begin with count: it says how many\n" +
+		"there are of each sort, and what to do about them.",
 	Examples: []string{
 		"registry-worker dead-letters count --project my-project",
 		"registry-worker dead-letters list --project my-project --reason conflict --after 24h",
@@ -34,11 +34,11 @@ func letterGroups(more ...config.Group) []config.Group {
 	return append([]config.Group{config.LetterGroup, config.JSONGroup, config.ProjectGroup, config.PubSubGroup, config.LogGroup}, more...)
 }
 
-// leasing is what all of them do to the letters that they look at.
-const leasing = "While it runs, the letters that it looks at are leased, so that another of these\n" +
-	"commands does not see them; they come back at its end, or within 20 s after a kill."
+// leasing says what all of these commands do to the letters that they look at.
+const leasing = "While it runs, the letters that it looks at are leased, so that no other of these\n" +
+	"commands sees them; they come back at its end, or within 20 s after a kill."
 
-// letters are the dead letters that the flags mean.
+// letters returns the selection of dead letters by the flags.
 func (in *invocation) letters() pubsubadmin.Selection {
 	s := pubsubadmin.Selection{
 		Reasons: in.Config.LetterReasons, Subscriptions: in.Config.LetterSubscriptions,
@@ -53,7 +53,7 @@ func (in *invocation) letters() pubsubadmin.Selection {
 	return s
 }
 
-// withLetters calls f with a client, and says how the end of the letters is known.
+// withLetters calls f with a client, and says how long it looks for letters.
 func (in *invocation) withLetters(ctx context.Context, f func(*pubsub.Client) error) error {
 	client, err := in.openPubSub(ctx)
 	if err != nil {
@@ -64,7 +64,8 @@ func (in *invocation) withLetters(ctx context.Context, f func(*pubsub.Client) er
 	return f(client)
 }
 
-// tellExtent says what was not looked at, and until when the letters are there.
+// tellExtent says which letters were not looked at, and until when letters are
+// kept.
 func (in *invocation) tellExtent(e pubsubadmin.Extent, oldest time.Time) {
 	if e.More {
 		fmt.Fprintln(in.Stderr, "there are more")
@@ -83,9 +84,9 @@ func (in *invocation) tellExtent(e pubsubadmin.Extent, oldest time.Time) {
 var deadLettersListCommand = command{
 	Name:    "dead-letters list",
 	Summary: "print refused messages without consuming them",
-	Details: "Prints why each message was refused, the oldest first; of more than --limit, which\n" +
-		"ones is for Pub/Sub to choose. None is consumed. Text of strangers is quoted if it is\n" +
-		"not plain, and shortened; --json has all of it, a line each. REDRIVES is how often a\n" +
+	Details: "Prints why each message was refused, the oldest first. If there are more than --limit,\n" +
+		"Pub/Sub chooses which. None is consumed. Text of strangers is quoted if it is not\n" +
+		"plain, and shortened; --json has all of it, a line each. REDRIVES is how often a\n" +
 		"message was published again, and refused again.\n\n" + leasing,
 	Examples: []string{
 		"registry-worker dead-letters list --project my-project",

@@ -30,7 +30,7 @@ type letters struct {
 	client *pubsub.Client
 }
 
-// withLetters makes a project with n dead letters of threads, which nobody works
+// withLetters makes a project with n dead letters of threads, which no worker works
 // on.
 func withLetters(t *testing.T, n int) letters {
 	t.Helper()
@@ -192,7 +192,7 @@ func TestWhatIsDoneToLettersIsSaidFirstAndOnlyThenDone(t *testing.T) {
 	s.keys("yes\n")
 	s.exits(exitDone)
 	require.Contains(t, s.text(), "1 dead letter discarded")
-	require.Equal(t, 3, l.waiting(), "two conflicts, and the one that nobody was asked about")
+	require.Equal(t, 3, l.waiting(), "two conflicts, and the one that the question did not count")
 
 	s = onTerminal(t, l.project.Environ(), "dead-letters", "purge")
 	s.await("discard these 3 dead letters?")

@@ -17,7 +17,7 @@ import (
 var deadLettersCountCommand = command{
 	Name:    "dead-letters count",
 	Summary: "count refused messages by reason, type and subscription, and say what to do",
-	Details: "Counts the dead letters of each sort, and says what is to be done about it. None is\n" +
+	Details: "Counts the dead letters of each sort, and says what to do about them. None is\n" +
 		"consumed. REDRIVEN is how many of them were published again before.\n\n" + leasing,
 	Examples: []string{
 		"registry-worker dead-letters count --project my-project",
@@ -59,7 +59,7 @@ func printSorts(out io.Writer, tally pubsubadmin.Tally) error {
 	return t.Flush()
 }
 
-// printAdvice says, of each reason that occurs, what to do.
+// printAdvice says what to do about each reason that occurs.
 func printAdvice(out io.Writer, tally pubsubadmin.Tally) {
 	told := map[events.Reason]bool{}
 	for _, s := range tally.Sorts {
@@ -70,21 +70,21 @@ func printAdvice(out io.Writer, tally pubsubadmin.Tally) {
 	}
 }
 
-// nextOf says what to do about dead letters of a reason.
+// nextOf returns what to do about dead letters of a reason.
 var nextOf = map[events.Reason]string{
 	events.Malformed:     "no event that can be read. Mend the publisher, and have it publish the event anew; then purge.",
 	events.Schema:        "an event with a field that is missing or wrong, which DETAIL in `dead-letters list` names. Mend the publisher, and have it publish the event anew; then purge.",
 	events.UnknownType:   "a type that this release does not know, or that does not belong to the subscription. Bring all workers to the release that knows it, or name it in --accept; then redrive.",
-	events.ForeignSource: "a source that --sources does not allow to send this type. If it is to, add it and redrive; if not, somebody publishes who should not (docs/security.md): revoke that, then purge.",
+	events.ForeignSource: "a source that --sources does not allow to send this type. If it should be, add it and redrive; if not, the wrong program is publishing (docs/security.md): revoke that, then purge.",
 	events.TooLarge:      "more data than 256 KiB. Mend the publisher; then purge.",
 	events.FromFuture:    "the publisher's clock was ahead. Set it right; once the event's time has come, redrive.",
-	events.FromPast:      "older than --max-event-age allows. If the publisher was only late, raise it and redrive; if not, somebody dates events back (docs/security.md).",
+	events.FromPast:      "older than --max-event-age allows. If the publisher was only late, raise it and redrive; if not, a publisher backdates events (docs/security.md).",
 	events.Conflict:      "another tenant has it, or the id said something else before. `inspect` and `moves list` show what counts. Publish what is true under an id of its own; then purge. A redrive is refused again.",
 	events.HistoryFull:   "the resource was moved too often. `inspect` shows its moves: if strangers made them, see docs/security.md. A redrive is refused again.",
 	events.Panic:         "a defect of the worker, which its log has. Report it; bring all workers to a release without it, then redrive.",
 }
 
-// countedLetters is a tally as `dead-letters count --json` has it.
+// countedLetters is a tally in the form of `dead-letters count --json`.
 type countedLetters struct {
 	Total       int           `json:"total"`
 	More        bool          `json:"more"`                   // there are more than were looked at

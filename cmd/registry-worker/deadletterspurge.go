@@ -16,13 +16,13 @@ import (
 var deadLettersPurgeCommand = command{
 	Name:    "dead-letters purge",
 	Summary: "discard refused messages",
-	Details: "Counts the letters that are meant, asks (or --yes), and discards them: what they said\n" +
-		"has no effect on who owns what, then or ever. Letters that come while it asks are\n" +
-		"not meant. With --json each is printed before it is discarded, a line each, so that\n" +
-		"a file has what was thrown away.\n\n" +
-		"What was discarded by mistake is in the topic for as long as `provision` has it keep\n" +
-		"letters: `gcloud pubsub subscriptions seek` to a time brings all of them back that\n" +
-		"were refused since, also those that were redriven.\n\n" + leasing,
+	Details: "Counts the selected letters, asks (or --yes), and discards them. Their events never\n" +
+		"have an effect on who owns what. Letters that come while it asks are not discarded.\n" +
+		"With --json each letter is printed before it is discarded, a line each, so that a file\n" +
+		"can keep what was thrown away.\n\n" +
+		"Letters that were discarded by mistake stay in the topic as long as `provision` has it\n" +
+		"keep letters: `gcloud pubsub subscriptions seek` to a time brings back all that were\n" +
+		"refused since, including those that were redriven.\n\n" + leasing,
 	Examples: []string{
 		"registry-worker dead-letters purge --project my-project --reason malformed --dry-run",
 		"registry-worker dead-letters purge --project my-project --reason malformed --before 168h",
@@ -55,7 +55,7 @@ func runDeadLettersPurge(ctx context.Context, in *invocation) error {
 	})
 }
 
-// errNotPrinted is why a letter was kept: it should have been printed first.
+// errNotPrinted: the letter was kept, since it could not be printed first.
 var errNotPrinted = errors.New("the letter could not be printed, and was not discarded")
 
 func (in *invocation) purge(ctx context.Context, client *pubsub.Client, which pubsubadmin.Selection, lines, dry bool) (pubsubadmin.Tally, error) {

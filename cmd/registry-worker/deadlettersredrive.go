@@ -17,16 +17,16 @@ import (
 var deadLettersRedriveCommand = command{
 	Name:    "dead-letters redrive",
 	Summary: "publish refused messages again to the topics they came from",
-	Details: "Counts the letters that are meant, asks (or --yes), and publishes each as it was.\n" +
-		"A letter leaves the dead letters once its topic has confirmed it, so that none is\n" +
-		"lost if this is stopped or killed; repeating is harmless. Letters that come while it\n" +
-		"asks are not meant.\n\n" +
+	Details: "Counts the selected letters, asks (or --yes), and publishes each as it was. A letter\n" +
+		"leaves the dead letters only once its topic has confirmed it, so none is lost if this\n" +
+		"is stopped or killed; repeating is harmless. Letters that come while it asks are not\n" +
+		"published.\n\n" +
 		"A message that is refused again comes back, and its attributes say how often it was\n" +
 		"published again (registry-redrives) and by whom (registry-redriven-by). After\n" +
-		"--max-redrives it is left: mend what it is refused for, publish its event anew, and\n" +
+		"--max-redrives it is left: fix the reason for its refusal, publish its event anew, and\n" +
 		"purge it. A letter from a subscription that is none of --subscriptions is left too.\n\n" +
-		"With --json it prints a line for each letter that is meant: what was done with it,\n" +
-		"to which topic, or why it was left.\n\n" + leasing,
+		"With --json it prints a line for each selected letter: what was done with it, to which\n" +
+		"topic, or why it was left.\n\n" + leasing,
 	Examples: []string{
 		"registry-worker dead-letters redrive --project my-project --reason unknown_type --dry-run",
 		"registry-worker dead-letters redrive --project my-project --reason unknown_type --limit 10",
@@ -62,7 +62,7 @@ func runDeadLettersRedrive(ctx context.Context, in *invocation) error {
 	})
 }
 
-// canAskUnlessDry is canAsk for a command that may be a dry run.
+// canAskUnlessDry is canAsk, for a command with --dry-run.
 func (in *invocation) canAskUnlessDry() error {
 	if in.Config.DryRun {
 		return nil
@@ -70,8 +70,8 @@ func (in *invocation) canAskUnlessDry() error {
 	return in.canAsk()
 }
 
-// redrive publishes the letters again, or only says what it would do, and tells
-// how it went.
+// redrive publishes the letters again, or only says what it would do, and reports
+// the result.
 func (in *invocation) redrive(ctx context.Context, client *pubsub.Client, which pubsubadmin.Selection, lines, dry bool) (pubsubadmin.RedriveReport, error) {
 	options := pubsubadmin.RedriveOptions{
 		Selection: which, MaxRedrives: in.Config.MaxRedrives, By: in.who(), DryRun: dry,
@@ -109,14 +109,13 @@ func (in *invocation) redrive(ctx context.Context, client *pubsub.Client, which 
 	return report, printing
 }
 
-// tellRedrive says what became of the letters that were not published, and what to
-// do next.
+// tellRedrive says which letters were not published, and what to do next.
 func (in *invocation) tellRedrive(r pubsubadmin.RedriveReport) {
 	if r.Again > 0 {
 		fmt.Fprintf(in.Stderr, "%d of them were refused again so far: `%s dead-letters count` says why\n", r.Again, programName)
 	}
 	if r.Exhausted > 0 {
-		fmt.Fprintf(in.Stderr, "%s left that %d redrives have not helped: mend what the letters are refused for, and purge them; or raise --max-redrives\n",
+		fmt.Fprintf(in.Stderr, "%s left after %d redrives without success: fix the reason for the refusal, and purge the letters; or raise --max-redrives\n",
 			are(r.Exhausted), in.Config.MaxRedrives)
 	}
 	if r.Left > 0 {
@@ -139,11 +138,11 @@ func those(n int) string {
 	return fmt.Sprintf("these %d dead letters", n)
 }
 
-// fate is what became of a letter, as --json has it.
+// fate is what became of a letter, in the form of --json.
 type fate struct {
 	Did    string                 `json:"did"` // redriven, left or purged; with --dry-run would_redrive, would_leave or would_purge
 	Topic  string                 `json:"topic,omitempty"`
-	Why    string                 `json:"why,omitempty"` // it was left
+	Why    string                 `json:"why,omitempty"` // why it was left
 	Letter pubsubadmin.DeadLetter `json:"letter"`
 }
 

@@ -23,17 +23,17 @@ var devCommand = command{
 	Name:    "dev",
 	Summary: "everything on this machine: emulators, topics, worker and API",
 	Details: "Starts Google's emulators of Pub/Sub and Firestore, unless PUBSUB_EMULATOR_HOST and\n" +
-		"FIRESTORE_EMULATOR_HOST name some that run, creates topics and subscriptions, runs\n" +
-		"worker and API, publishes example events, shows what became of them and what to\n" +
-		"try, and goes on until Ctrl-C. Nothing outside this machine is touched, and what is\n" +
-		"in the emulators is gone when they end. /console is the same as a page.\n\n" +
-		"If the emulators are not installed, it says how to get them, and shows the same\n" +
-		"in this process alone, on its memory. So it does with --registry-backend memory.\n\n" +
-		"The emulators take what the services refuse, bound or slow down. With --service-rules\n" +
-		"they do not, and with --rtt they are as far away as the services would be; both hold\n" +
-		"for every program that is sent to the addresses that are printed. At the end it says\n" +
+		"FIRESTORE_EMULATOR_HOST name running ones, creates topics and subscriptions, runs\n" +
+		"worker and API, publishes example events, shows what became of them and what to try,\n" +
+		"and goes on until Ctrl-C. It touches nothing outside this machine, and the emulators\n" +
+		"keep nothing when they end. /console shows the same as a page.\n\n" +
+		"If the emulators are not installed, it says how to get them, and shows the same in\n" +
+		"this process alone, in memory. So it does with --registry-backend memory.\n\n" +
+		"The emulators accept what the services refuse, bound or slow down. With\n" +
+		"--service-rules they do not, and with --rtt they are as far away as the services would\n" +
+		"be. Both hold for every program that uses the printed addresses. At the end it says\n" +
 		"which documents and indexes would have been too hot.\n\n" +
-		"Unless they are given, --streams is 4, --shutdown-delay 0s, --log-format text and\n" +
+		"The defaults here are --streams 4, --shutdown-delay 0s, --log-format text and\n" +
 		"--log-level warn.",
 	Examples: []string{
 		"registry-worker dev",
@@ -52,18 +52,18 @@ var devCommand = command{
 	Run:     runDev,
 }
 
-// devProject is the project if none is given: the emulators take any.
+// devProject is the default project: the emulators take any.
 const devProject = "realtime-registry-dev"
 
 // devRun is one call of dev.
 type devRun struct {
 	in   *invocation
-	loud func() // makes the log tell warnings, if it was quiet
+	loud func() // turns warnings on in the log, if they were off
 }
 
-// devStreams is enough for the emulator. With 16 of each subscription (measured)
-// it goes on delivering to the streams of a worker that has ended, until the
-// leases do, a minute later: the next dev on the same emulators would hang.
+// devStreams is enough for the emulator. With 16 of each subscription it goes on
+// delivering to the streams of a worker that has ended, until the leases end, a
+// minute later (measured): the next dev on the same emulators would hang.
 const devStreams = 4
 
 func runDev(ctx context.Context, in *invocation) error {
@@ -101,8 +101,8 @@ func (d *devRun) run(ctx context.Context) (err error) {
 	return d.onEmulators(ctx, emulators)
 }
 
-// setDefaults sets what differs from other commands, and looks whether the port
-// is free, before anything takes time.
+// setDefaults sets the defaults that differ from other commands, and checks that
+// the port is free, before anything takes time.
 func (d *devRun) setDefaults(ctx context.Context) error {
 	if d.in.Config.Project == "" {
 		d.in.Config.Project = devProject
@@ -111,7 +111,7 @@ func (d *devRun) setDefaults(ctx context.Context) error {
 		d.in.Config.Streams = devStreams
 	}
 	if d.in.Config.Defaulted("shutdown-delay") {
-		d.in.Config.ShutdownDelay = 0 // nothing balances requests to it
+		d.in.Config.ShutdownDelay = 0 // there is no load balancer to wait for
 	}
 	d.setLogger()
 	listener, err := listen(ctx, "listen", d.in.Config.Listen)
@@ -121,9 +121,9 @@ func (d *devRun) setDefaults(ctx context.Context) error {
 	return listener.Close()
 }
 
-// setLogger makes the log tell errors alone until loud is called: the refusals
-// of the example are shown, and need not be told. A level that was asked for
-// holds from the beginning.
+// setLogger limits the log to errors until loud is called: the page shows the
+// refusals of the example, so the log need not. A level that was asked for holds
+// from the beginning.
 func (d *devRun) setLogger() {
 	if !d.in.Config.Defaulted("log-level") {
 		d.in.Logger = d.in.logAt(d.in.Config.LogLevel)
@@ -136,8 +136,8 @@ func (d *devRun) setLogger() {
 	d.loud = func() { level.Set(slog.LevelWarn) }
 }
 
-// startEmulators starts those that the environment does not name, and names
-// them there: it is where Google's clients look.
+// startEmulators starts the emulators that the environment does not name, and names
+// them there, where Google's clients look.
 func (d *devRun) startEmulators(ctx context.Context) (*emulator.Emulators, error) {
 	pubsubHost, _ := d.in.LookupEnv("PUBSUB_EMULATOR_HOST")
 	firestoreHost, _ := d.in.LookupEnv("FIRESTORE_EMULATOR_HOST")
@@ -172,8 +172,8 @@ func (d *devRun) startEmulators(ctx context.Context) (*emulator.Emulators, error
 	return emulators, nil
 }
 
-// useGiven tells which emulators the environment names, or of those that do not
-// answer, all at once: they are usually of a dev that has ended.
+// useGiven says which emulators the environment names. If some do not answer, the
+// error names all of them: usually they are of a dev that has ended.
 func (d *devRun) useGiven(ctx context.Context) error {
 	var gone, variables []string
 	for _, name := range []string{"FIRESTORE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST"} {
@@ -238,8 +238,8 @@ func (d *devRun) onEmulators(ctx context.Context, emulators *emulator.Emulators)
 	return show.run(ctx, emulators)
 }
 
-// publishTo publishes messages as they are, malformed ones too, and waits until
-// each is confirmed.
+// publishTo publishes messages unchanged, malformed ones too, and waits until each
+// is confirmed.
 func publishTo(client *pubsub.Client) func(context.Context, dev.Message) (string, error) {
 	return func(ctx context.Context, m dev.Message) (string, error) {
 		publisher := client.Publisher(m.Topic)

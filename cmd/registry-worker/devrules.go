@@ -9,9 +9,10 @@ import (
 	"github.com/northstar-engines/realtime-registry/emulator/wire/rules"
 )
 
-// putRulesBefore puts the services' rules before the emulators that the
-// environment names, and names them there in their place: for this process, and
-// for those that are told by the page. The caller calls what it returns.
+// putRulesBefore puts the services' rules before the emulators that the environment
+// names, and names the rules there in their place. So they hold for this process,
+// and for those that use the addresses of the page. The caller calls the returned
+// function at the end.
 func (d *devRun) putRulesBefore() (end func() error, err error) {
 	end = func() error { return nil }
 	if !d.in.Config.ServiceRules && d.in.Config.RoundTrip == 0 {
@@ -41,7 +42,7 @@ func (d *devRun) putRulesBefore() (end func() error, err error) {
 	return end, err
 }
 
-// sayHot says what the services would not have taken for long.
+// sayHot says what the services would not have sustained.
 func (d *devRun) sayHot(r rules.Report) {
 	const most = 10
 	for _, kind := range []struct {

@@ -15,12 +15,12 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/telemetry"
 )
 
-// devShow is a worker with its API that shows what it does.
+// devShow runs a worker with its API, and shows what it does.
 type devShow struct {
 	service     *service
 	watch       *dev.Watch
 	publish     func(context.Context, dev.Message) (messageID string, err error)
-	deadLetters string   // where they are
+	deadLetters string   // the topic
 	notes       []string // how to go on from here
 	shown       func()   // called when all is shown
 }
@@ -33,7 +33,7 @@ func (d devShow) run(ctx context.Context, emulators *emulator.Emulators) error {
 	group.Go(func() error {
 		err := d.show(working)
 		if working.Err() != nil {
-			return nil // it is told elsewhere, or is a Ctrl-C
+			return nil // it is reported elsewhere, or is a Ctrl-C
 		}
 		return err
 	})
@@ -48,7 +48,7 @@ func (d devShow) show(ctx context.Context) error {
 			return fmt.Errorf("example events: %w", err)
 		}
 	}
-	out := bufio.NewWriter(d.service.in.Stdout) // in one piece, whatever is logged meanwhile
+	out := bufio.NewWriter(d.service.in.Stdout) // in one piece, between lines of the log
 	page := dev.Page{Out: out, Bold: telemetry.IsTerminal(d.service.in.Stdout) && os.Getenv("NO_COLOR") == ""}
 	at := dev.API{
 		Address:    d.service.listener.Addr().String(),
@@ -80,7 +80,7 @@ func (d devShow) show(ctx context.Context) error {
 // if a worker that was killed has fetched it.
 const exampleTimeout = 90 * time.Second
 
-// lateAfter is when it is said what is waited for.
+// lateAfter is when it says what it is waiting for.
 const lateAfter = 3 * time.Second
 
 // publishExample publishes one event after the other, each when the one before
@@ -112,7 +112,7 @@ func (d devShow) settle(ctx context.Context, m dev.Message) error {
 	return nil
 }
 
-// whileRunning returns when ctx ends, or with an error when an emulator does.
+// whileRunning returns when ctx ends, or with an error when an emulator ends.
 func whileRunning(ctx context.Context, emulators *emulator.Emulators) error {
 	ended := make(chan *emulator.Emulator, 2)
 	for _, e := range []*emulator.Emulator{emulators.Firestore, emulators.PubSub} {
@@ -132,13 +132,13 @@ func whileRunning(ctx context.Context, emulators *emulator.Emulators) error {
 	}
 }
 
-// lastLines is the end of a text, in whole lines.
+// lastLines returns the last n lines of a text.
 func lastLines(text string, n int) string {
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
 
-// notesOnEmulators tell how other programs see what is here.
+// notesOnEmulators say how other programs reach the emulators.
 func (d *devRun) notesOnEmulators() []string {
 	program := invokedAs()
 	lines := []string{
@@ -160,7 +160,7 @@ var notesOnMemory = []string{
 	"your own events takes the emulators. Ctrl-C ends it.",
 }
 
-// invokedAs is how this program was called, so that lines to paste work.
+// invokedAs returns how this program was called, so that pasted lines work.
 func invokedAs() string {
 	if strings.Contains(os.Args[0], "go-build") {
 		return "go run ./cmd/" + programName

@@ -7,7 +7,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/terminal"
 )
 
-// namedFile is a file that a command reads or writes, as it was given.
+// namedFile is a file that a command reads or writes, as given.
 type namedFile struct {
 	what string // "FILE", "--refused"
 	name string // "-" is standard input, or output
@@ -17,11 +17,11 @@ type namedFile struct {
 
 func (f namedFile) String() string { return f.what + " " + terminal.Quote(f.name) }
 
-// distinct refuses a command that would write over what it reads, or two things
-// into one file: the same one by whatever name, through links of either sort,
-// through /dev/stdout, or because the shell has opened it for standard output or
-// error. It is called before anything is opened. Devices such as /dev/null are
-// the same to everybody.
+// distinct refuses a command that would overwrite what it reads, or write two
+// things into one file. A file may have several names: by links of either sort, as
+// /dev/stdout, or because the shell has opened it for standard output or error. It
+// is called before anything is opened. Devices such as /dev/null may occur any
+// number of times.
 func (in *invocation) distinct(inputs, outputs []namedFile) error {
 	if credentials, _ := in.LookupEnv("GOOGLE_APPLICATION_CREDENTIALS"); credentials != "" {
 		inputs = append(inputs, namedFile{what: "GOOGLE_APPLICATION_CREDENTIALS", name: credentials})
@@ -54,7 +54,7 @@ func (in *invocation) distinct(inputs, outputs []namedFile) error {
 	return nil
 }
 
-// find looks where the file is.
+// find finds where the file is.
 func (f *namedFile) find(standard *os.File) {
 	if f.name == "-" {
 		if standard != nil {

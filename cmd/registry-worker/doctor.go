@@ -13,13 +13,13 @@ import (
 
 var doctorCommand = command{
 	Name:    "doctor",
-	Summary: "say what is missing or wrong, each with the command that mends it",
-	Details: "Looks at the database, the indexes and expiry of its fields, what is stored and which\n" +
+	Summary: "say what is missing or wrong, each with the command that fixes it",
+	Details: "Checks the database, the indexes and expiry of its fields, what is stored and which\n" +
 		"release it needs, the rewriting, this machine's clock, topics, subscriptions, and what\n" +
-		"these credentials may do there; at how long events wait, and at the dead letters. It\n" +
-		"changes nothing: the few messages that it looks at are given back at once.\n\n" +
-		"What is wrong is a fault, and the exit code is 1; what will bite one day is a warning;\n" +
-		"what could not be looked at is said.",
+		"these credentials may do there; how long events wait; and the dead letters. It changes\n" +
+		"nothing: the few messages that it looks at are released at once.\n\n" +
+		"What is wrong is a fault, and the exit code is 1. What may become a problem later is a\n" +
+		"warning. It also says what it could not check.",
 	Examples: []string{
 		"registry-worker doctor --project my-project",
 		"registry-worker doctor --project my-project --json",
@@ -29,22 +29,22 @@ var doctorCommand = command{
 	Run:    runDoctor,
 }
 
-// verdict is what the doctor says of one thing.
+// verdict is the result of one check.
 type verdict string
 
 const (
 	fine    verdict = "ok"
 	warning verdict = "warning"
 	wrong   verdict = "fault"
-	unseen  verdict = "unknown" // it could not be looked at
+	unseen  verdict = "unknown" // it could not be checked
 )
 
-// finding is one line of the doctor's, as --json has it.
+// finding is one line of the result, in the form of --json.
 type finding struct {
 	Verdict verdict `json:"verdict"` // ok, warning, fault or unknown
 	What    string  `json:"what"`    // clock, database, fields, ledger, rewriting, subscription NAME, …
 	Detail  string  `json:"detail"`
-	Mend    string  `json:"mend,omitempty"` // what to type or do
+	Fix     string  `json:"fix,omitempty"` // what to type or do
 }
 
 // doctor gathers findings.
@@ -53,16 +53,16 @@ type doctor struct {
 	found []finding
 }
 
-func (d *doctor) say(v verdict, what, detail, mend string) {
-	d.found = append(d.found, finding{v, what, detail, mend})
+func (d *doctor) say(v verdict, what, detail, fix string) {
+	d.found = append(d.found, finding{v, what, detail, fix})
 }
 
-// mended says an error, with what mends it.
-func (d *doctor) mended(what string, err error, mend string) {
-	d.say(wrong, what, terminal.Line(strings.ReplaceAll(err.Error(), "\n", "; ")), mend)
+// fault reports an error, with what fixes it.
+func (d *doctor) fault(what string, err error, fix string) {
+	d.say(wrong, what, terminal.Line(strings.ReplaceAll(err.Error(), "\n", "; ")), fix)
 }
 
-// errUnwell has been said in full already.
+// errUnwell ends a command that has printed the faults already.
 var errUnwell = errors.New("something is wrong")
 
 func runDoctor(ctx context.Context, in *invocation) error {
@@ -98,8 +98,8 @@ func (d *doctor) print() error {
 	for _, f := range d.found {
 		count[f.Verdict]++
 		fmt.Fprintf(d.Stdout, "%-8s %s: %s\n", f.Verdict, f.What, f.Detail)
-		if f.Mend != "" {
-			fmt.Fprintf(d.Stdout, "         → %s\n", f.Mend)
+		if f.Fix != "" {
+			fmt.Fprintf(d.Stdout, "         → %s\n", f.Fix)
 		}
 	}
 	_, err := fmt.Fprintf(d.Stdout, "%s, %s, %d not looked at\n",
@@ -115,7 +115,7 @@ const (
 )
 
 // clock compares this machine's clock with the time of a read that took place
-// between two of its times.
+// between before and after.
 func (d *doctor) clock(before, read, after time.Time) {
 	skew := time.Duration(0)
 	switch {
@@ -124,9 +124,9 @@ func (d *doctor) clock(before, read, after time.Time) {
 	case read.After(after):
 		skew = after.Sub(read)
 	}
-	v, mend := fine, ""
+	v, fix := fine, ""
 	if skew.Abs() > skewWarning {
-		v, mend = warning, "synchronize the clock, such as by `timedatectl set-ntp true`: the times of moves and claims, and the ages of answers, go by it"
+		v, fix = warning, "synchronize the clock, such as by `timedatectl set-ntp true`: the times of moves and claims, and the ages of answers, go by it"
 	}
 	if skew.Abs() > skewFault {
 		v = wrong
@@ -135,5 +135,5 @@ func (d *doctor) clock(before, read, after time.Time) {
 	if skew != 0 {
 		text = fmt.Sprintf("%s from Firestore's, at least", skew.Round(time.Millisecond))
 	}
-	d.say(v, "clock", text, mend)
+	d.say(v, "clock", text, fix)
 }

@@ -31,7 +31,7 @@ func TestTheDoctorNamesWhatIsMissingAndWhatMendsIt(t *testing.T) {
 	require.Equal(t, fine, bare["clock"].Verdict, "it is the same machine")
 	for _, what := range []string{topic, "subscription " + events, "topic " + letters, "subscription " + letters} {
 		require.Equal(t, wrong, bare[what].Verdict, "%s: %v", what, bare)
-		require.Equal(t, "registry-worker provision", bare[what].Mend)
+		require.Equal(t, "registry-worker provision", bare[what].Fix)
 	}
 
 	c.run(exitDone, "provision")
@@ -64,6 +64,6 @@ func TestTheDoctorTellsAClockThatIsWrong(t *testing.T) {
 		d := &doctor{}
 		d.clock(now.Add(skew), now, now.Add(skew))
 		require.Equal(t, want, d.found[0].Verdict, skew)
-		require.Equal(t, want == fine, d.found[0].Mend == "")
+		require.Equal(t, want == fine, d.found[0].Fix == "")
 	}
 }

@@ -14,24 +14,24 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
-// firestore looks at the database and what is in it.
+// firestore checks the database and what is in it.
 func (d *doctor) firestore(ctx context.Context) {
 	start, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	store, err := d.openStore(start, nil)
 	switch {
 	case errors.Is(err, registry.ErrNotUpgraded):
-		d.mended("database", err, programName+" upgrade")
+		d.fault("database", err, programName+" upgrade")
 		return
 	case err != nil:
-		d.mended("database", err, d.mendFirestore(err))
+		d.fault("database", err, d.fixFirestore(err))
 		return
 	}
 	defer store.Close()
 	before := time.Now()
 	snapshot, err := store.Read(ctx, nil)
 	if err != nil {
-		d.mended("database", err, d.mendFirestore(err))
+		d.fault("database", err, d.fixFirestore(err))
 		return
 	}
 	d.say(fine, "database", d.firestoreTarget().String(), "")
@@ -41,7 +41,7 @@ func (d *doctor) firestore(ctx context.Context) {
 	d.fields(ctx)
 }
 
-func (d *doctor) mendFirestore(err error) string {
+func (d *doctor) fixFirestore(err error) string {
 	switch status.Code(err) {
 	case codes.NotFound:
 		return fmt.Sprintf("gcloud firestore databases create --project %s --database '%s' --location LOCATION", d.Config.Project, d.Config.Database)
@@ -53,27 +53,27 @@ func (d *doctor) mendFirestore(err error) string {
 	return "see the message"
 }
 
-// ledger says whether this release understands all moves.
+// ledger checks that this release understands all moves.
 func (d *doctor) ledger(l *ownership.Ledger) {
 	if err := l.Blocked(); err != nil {
-		d.mended("ledger", err, "run the release that wrote it (docs/upgrades.md)")
+		d.fault("ledger", err, "run the release that wrote it (docs/upgrades.md)")
 		return
 	}
 	d.say(fine, "ledger", fmt.Sprintf("at position %d, understood by this release", l.Position()), "")
 }
 
-// rewritingAge is how long a rewriting may take before it is remarked on.
+// rewritingAge is how long a rewriting may take without a warning.
 const rewritingAge = time.Hour
 
-// doctorReads bounds how many jobs are looked at.
+// doctorReads bounds how many jobs are read.
 const doctorReads = 1000
 
-// parked says which jobs were given up, and reports whether there are any.
+// parked lists the jobs that were given up, and reports whether there are any.
 func (d *doctor) parked(ctx context.Context, store registryStore) bool {
 	parked, err := store.ParkedMoves(ctx, 0, doctorReads)
 	switch {
 	case err != nil:
-		d.mended("parked rewriting", err, d.mendFirestore(err))
+		d.fault("parked rewriting", err, d.fixFirestore(err))
 	case len(parked) == 1:
 		m := parked[0]
 		d.say(wrong, "parked rewriting", fmt.Sprintf("that for %s was given up %s ago, and documents say another owner than verifiers do: %s",
@@ -88,12 +88,12 @@ func (d *doctor) parked(ctx context.Context, store registryStore) bool {
 	return len(parked) > 0
 }
 
-// rewriting says which jobs wait, and for how long.
+// rewriting lists the jobs that wait, and for how long.
 func (d *doctor) rewriting(ctx context.Context, store registryStore) {
 	parked := d.parked(ctx, store)
 	pending, err := store.PendingMoves(ctx, 0, doctorReads)
 	if err != nil {
-		d.mended("rewriting", err, d.mendFirestore(err))
+		d.fault("rewriting", err, d.fixFirestore(err))
 		return
 	}
 	if len(pending) == 0 {
@@ -124,7 +124,7 @@ func (d *doctor) rewriting(ctx context.Context, store registryStore) {
 	}
 }
 
-// fields looks at indexes, exemptions and expiry.
+// fields checks indexes, exemptions and expiry.
 func (d *doctor) fields(ctx context.Context) {
 	const what = "fields"
 	if !d.onFirestoreService() {
@@ -142,9 +142,9 @@ func (d *doctor) fields(ctx context.Context) {
 	changes, err := d.fieldsOf().Differences(ctx, client)
 	switch {
 	case status.Code(err) == codes.PermissionDenied:
-		d.say(unseen, what, "these credentials may not look (datastore.indexes.list)", "give roles/datastore.viewer, or ask somebody who may for "+programName+" provision --dry-run")
+		d.say(unseen, what, "these credentials may not look (datastore.indexes.list)", "give roles/datastore.viewer, or ask someone who may for "+programName+" provision --dry-run")
 	case err != nil:
-		d.mended(what, err, d.mendFirestore(err))
+		d.fault(what, err, d.fixFirestore(err))
 	case len(changes) == 0:
 		d.say(fine, what, "indexes, exemptions and expiry are as they should be", "")
 	}

@@ -16,18 +16,18 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/subscription"
 )
 
-// pubsub looks at topics, subscriptions, permissions, and what waits.
+// pubsub checks topics, subscriptions, permissions, and what waits.
 func (d *doctor) pubsub(ctx context.Context) {
 	start, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	client, err := d.openPubSub(start)
 	if err != nil {
-		d.mended("pub/sub", err, "gcloud auth application-default login")
+		d.fault("pub/sub", err, "gcloud auth application-default login")
 		return
 	}
 	defer client.Close()
 	if _, err := d.missingTopics(start, client, d.Config.DeadLetterTopic); err != nil {
-		d.mended("pub/sub", err, "see the message")
+		d.fault("pub/sub", err, "see the message")
 		return
 	}
 	complete := d.provisioned(ctx, client)
@@ -42,8 +42,8 @@ func (d *doctor) pubsub(ctx context.Context) {
 	d.deadLetters(ctx, client)
 }
 
-// provisioned reports whether all topics and subscriptions are there. What provision
-// would do is what is missing or wrong.
+// provisioned reports whether all topics and subscriptions are there. Whatever
+// provision would do is missing or wrong.
 func (d *doctor) provisioned(ctx context.Context, client *pubsub.Client) (complete bool) {
 	complete = true
 	actions, err := pubsubadmin.Provision(ctx, client, pubsubadmin.ProvisionOptions{
@@ -74,7 +74,7 @@ func (d *doctor) provisioned(ctx context.Context, client *pubsub.Client) (comple
 	return complete
 }
 
-// asFarAsTheEmulatorCan reports whether all that differs are settings that the
+// asFarAsTheEmulatorCan reports whether the only differences are settings that the
 // emulator does not have.
 func (d *doctor) asFarAsTheEmulatorCan(a pubsubadmin.Action) bool {
 	for part := range strings.SplitSeq(a.Detail, ", ") {
@@ -85,8 +85,8 @@ func (d *doctor) asFarAsTheEmulatorCan(a pubsubadmin.Action) bool {
 	return d.onPubSubEmulator()
 }
 
-// permissions asks what these credentials may do with what they are to use: the
-// permissions of a worker (docs/operations.md).
+// permissions asks whether these credentials have the permissions of a worker
+// (docs/operations.md).
 func (d *doctor) permissions(ctx context.Context, client *pubsub.Client) {
 	if d.onPubSubEmulator() {
 		d.say(fine, "permissions", "an emulator knows none", "")
@@ -98,7 +98,7 @@ func (d *doctor) permissions(ctx context.Context, client *pubsub.Client) {
 		what := "permissions on " + subscription.Short(resource)
 		have, err := ask(&iampb.TestIamPermissionsRequest{Resource: resource, Permissions: permissions})
 		switch missing := lacking(permissions, have.GetPermissions()); {
-		case status.Code(err) == codes.NotFound: // said before
+		case status.Code(err) == codes.NotFound: // reported before
 		case err != nil:
 			d.say(unseen, what, err.Error(), "")
 		case len(missing) > 0:
@@ -124,11 +124,11 @@ func lacking(want, have []string) []string {
 	return slices.DeleteFunc(slices.Clone(want), func(p string) bool { return slices.Contains(have, p) })
 }
 
-// backlogAge is how long an event may wait before it is remarked on.
+// backlogAge is how long an event may wait without a warning.
 const backlogAge = time.Minute
 
-// backlog looks at a few messages that wait, and gives them back: Pub/Sub itself
-// tells how many there are to Cloud Monitoring only.
+// backlog looks at a few waiting messages, and releases them: Pub/Sub reports their
+// number only to Cloud Monitoring.
 func (d *doctor) backlog(ctx context.Context, client *pubsub.Client, name string) {
 	what := "backlog of " + subscription.Short(name)
 	oldest, err := pubsubadmin.OldestSeen(ctx, client, name)
@@ -145,7 +145,7 @@ func (d *doctor) backlog(ctx context.Context, client *pubsub.Client, name string
 	}
 }
 
-// deadLetters counts them.
+// deadLetters counts the dead letters.
 func (d *doctor) deadLetters(ctx context.Context, client *pubsub.Client) {
 	tally, err := pubsubadmin.CountDeadLetters(ctx, client, d.Config.DeadLetterTopic, pubsubadmin.Selection{Limit: doctorReads})
 	switch {

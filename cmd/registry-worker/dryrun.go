@@ -14,11 +14,11 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
-// sampleSize is how many changes of each sort a dry run and a plan name.
+// sampleSize is how many changes of each sort a dry run and a plan list.
 const sampleSize = 10
 
-// dryRun says what a replay would change, and writes nothing. That lines would
-// be refused is told, and is no fault of the dry run.
+// dryRun says what a replay would change, and writes nothing. Lines that would be
+// refused are reported, and are not an error of the dry run.
 func (in *invocation) dryRun(ctx context.Context, store registryStore, files *archive.Reader) (err error) {
 	dry, err := replay.NewDryRun(ctx, store)
 	if err != nil {
@@ -30,7 +30,7 @@ func (in *invocation) dryRun(ctx context.Context, store registryStore, files *ar
 		return err
 	}
 	options := in.replayOptions()
-	options.Rate = governor.Unlimited // it reads only
+	options.Rate = governor.Unlimited // it only reads
 	options.Refused = note.write
 	progress := newProgress(in.Stderr, "line", "looked at")
 	note.progress = progress
@@ -66,8 +66,8 @@ func (in *invocation) dryRun(ctx context.Context, store registryStore, files *ar
 	return nil
 }
 
-// printBeside says what moves of whole tenants would do to the resources that
-// the archive does not name.
+// printBeside says what moves of whole tenants would do to resources that the
+// archive does not name.
 func (in *invocation) printBeside(p rewrite.Plan) {
 	fmt.Fprintln(in.report(), "by these moves, beside what the archive names:")
 	for _, kind := range registry.Kinds() {
@@ -93,7 +93,7 @@ func (in *invocation) printEffect(e replay.Effect) {
 	for _, c := range append(e.RegisteredSample, e.Moves...) {
 		from := c.From
 		if from == "" {
-			from = "nobody"
+			from = "no owner"
 		}
 		fmt.Fprintf(in.report(), "  %s: %s → %s\n", terminal.Quote(c.Resource.String()), terminal.Quote(from), terminal.Quote(c.To))
 	}

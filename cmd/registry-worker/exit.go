@@ -23,10 +23,10 @@ func (e usageError) Unwrap() error { return e.error }
 
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
-// errReported ends a command with a fault that it has told already.
+// errReported ends a command with a fault that it has reported already.
 var errReported = errors.New("reported")
 
-// exitCode maps a command's error to the process's exit code, and tells it, in
+// exitCode maps a command's error to the process's exit code, and reports it, in
 // the form of the log. It is the only place that does either.
 func (p process) exitCode(err error) int {
 	if err == nil {

@@ -17,20 +17,20 @@ import (
 var exportCommand = command{
 	Name:    "export",
 	Summary: "print who owns what, or check the documents against it",
-	Details: "Prints every resource, sorted by kind and id, one object a line, with its owner\n" +
-		"as all events so far say, at one read time. Documents whose name or tenant breaks\n" +
-		"the patterns are named on standard error.\n\n" +
-		"With --check it prints the documents instead whose tenant_id is not that owner,\n" +
-		"which is what readers see that know the documents only; on any the exit code is 1.\n\n" +
+	Details: "Prints every resource, sorted by kind and id, one object a line, with its owner by all\n" +
+		"events so far, at one read time. Documents whose name or tenant breaks the patterns\n" +
+		"are named on standard error.\n\n" +
+		"With --check it prints instead the documents whose tenant_id is not that owner, which\n" +
+		"is what readers of the raw document see; if there are any the exit code is 1.\n\n" +
 		"With --events it prints an archive instead: the events from which replay makes an\n" +
-		"empty registry the same, moves of whole tenants and their retractions first. Its\n" +
-		"first line says from where and when, its last one counts and hashes them, so that\n" +
-		"replay knows an archive that is another's, was cut or was changed.\n\n" +
-		"With --output it writes to a file, which is there when it is whole, and reads many\n" +
-		"ranges side by side. Parts are kept beside the file, in a directory whose name ends\n" +
-		"in .parts: an export that was interrupted goes on with them when the same command is\n" +
-		"given again. Firestore can be read as of a time for an hour, or, with point-in-time\n" +
-		"recovery, for seven days; at the start it is said whether the export will fit.",
+		"empty registry the same, moves of whole tenants and their retractions first. Its first\n" +
+		"line says from where and when, its last one counts and hashes them, so that replay\n" +
+		"recognizes an archive that is another registry's, or was cut or changed.\n\n" +
+		"With --output it writes to a file, which appears when it is complete, and reads many\n" +
+		"ranges side by side. Parts are kept beside the file, in a directory whose name ends in\n" +
+		".parts: the same command resumes an interrupted export from them. Firestore can be\n" +
+		"read as of a time for an hour, or, with point-in-time recovery, for seven days; at the\n" +
+		"start it says whether the export will fit.",
 	Examples: []string{
 		"registry-worker export > owners.ndjson",
 		"registry-worker export --output owners.ndjson.gz",
@@ -64,13 +64,13 @@ func runExport(ctx context.Context, in *invocation) error {
 		return checkDocuments(ctx, store, in.Stdout, in.Stderr)
 	}
 	exported, err := exportOwners(ctx, store, in.Stdout, in.Stderr)
-	if err == nil && exported == 0 { // said, since a wrong project looks the same
+	if err == nil && exported == 0 { // reported, since a wrong project looks the same
 		fmt.Fprintf(in.Stderr, "no resources in project %s, database %s\n", in.Config.Project, in.Config.Database)
 	}
 	return err
 }
 
-// exportFormat is what was asked for.
+// exportFormat returns the format that was asked for.
 func (in *invocation) exportFormat() format {
 	switch {
 	case in.Config.Check:
@@ -88,7 +88,7 @@ type owned struct {
 	TenantID string        `json:"tenant_id"`
 }
 
-// owners is who owns what.
+// owners writes who owns what.
 var owners = format{
 	name: "owners",
 	encode: func(r ownership.Record, l *ownership.Ledger) ([]byte, error) {
@@ -104,11 +104,11 @@ var owners = format{
 // difference is a line of the check.
 type difference struct {
 	owned        // with the tenant_id that the document has
-	Owner string `json:"owner"` // as the events say
+	Owner string `json:"owner"` // by the events
 }
 
-// differences are the documents whose tenant_id differs from the fold. Each is
-// judged by the ledger of the time at which it is read.
+// differences writes the documents whose tenant_id differs from the fold. Each is
+// compared with the ledger as of the time at which it is read.
 var differences = format{
 	name:     "differences",
 	ownTimes: true,
@@ -128,30 +128,30 @@ var differences = format{
 	},
 }
 
-// line is a value of ours as a line of JSON.
+// line returns a value of ours as a line of JSON.
 func line(value any) []byte {
 	var b bytes.Buffer
 	if err := terminal.JSON(&b).Encode(value); err != nil {
-		panic(err) // it is of texts
+		panic(err) // it has only texts
 	}
 	return b.Bytes()
 }
 
-// exportOwners writes who owns what to out, and what is foreign to the registry
-// to foreign. It returns how many lines went out.
+// exportOwners writes who owns what to out, and documents that are not the
+// registry's to foreign. It returns the number of lines written.
 func exportOwners(ctx context.Context, store ownership.Store, out, foreign io.Writer) (exported int, err error) {
 	return exportLines(ctx, store, owners, out, foreign)
 }
 
-// checkDocuments writes the documents whose tenant_id differs from the fold. The
-// error tells of any.
+// checkDocuments writes the documents whose tenant_id differs from the fold. If
+// there are any, it returns an error.
 func checkDocuments(ctx context.Context, store ownership.Store, out, foreign io.Writer) error {
 	_, err := exportLines(ctx, store, differences, out, foreign)
 	return err
 }
 
-// exportLines writes an export to out, on one stream and as of one time, and says
-// what it means.
+// exportLines writes an export to out, on one stream and as of one time, and
+// reports the result.
 func exportLines(ctx context.Context, store ownership.Store, f format, out, told io.Writer) (lines int, err error) {
 	w := bufio.NewWriterSize(out, 64<<10)
 	left, documents := leftOut{out: told}, 0
@@ -172,7 +172,7 @@ func exportLines(ctx context.Context, store ownership.Store, f format, out, told
 	return lines, f.outcome(told, documents, lines, left)
 }
 
-// outcome says what a whole export of so many documents and lines means.
+// outcome reports the result of a complete export of so many documents and lines.
 func (f format) outcome(told io.Writer, documents, lines int, left leftOut) error {
 	if fault := left.fault(); fault != nil && lines == 0 {
 		return fault
@@ -180,8 +180,8 @@ func (f format) outcome(told io.Writer, documents, lines int, left leftOut) erro
 	return errors.Join(f.judge(told, documents, lines), left.fault())
 }
 
-// leftOut tells of documents that an export leaves out. Those that are none of
-// the registry's are no fault; those that this version does not understand are.
+// leftOut reports documents that an export leaves out. It is an error if this
+// version does not understand them, and not if they are not the registry's.
 type leftOut struct {
 	out    io.Writer
 	unread int
@@ -202,8 +202,8 @@ func (l *leftOut) fault() error {
 		counted(l.unread, "document is", "documents are"))
 }
 
-// ownerOf returns the owner by the fold, or an error that says why the document
-// is none of the registry's, or is not understood.
+// ownerOf returns the owner by the fold, or an error that says why the document is
+// not the registry's, or is not understood.
 func ownerOf(r ownership.Record, l *ownership.Ledger) (string, error) {
 	if r.Resource == (registry.Resource{}) {
 		_, err := registry.ParseDocumentID(r.Document)

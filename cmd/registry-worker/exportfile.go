@@ -30,12 +30,12 @@ const (
 	readable           = time.Hour
 	readableByRecovery = 7 * 24 * time.Hour
 	countPatience      = 10 * time.Second
-	documentsPerSecond = 50_000 // of all readers; said as what it is, a guess
+	documentsPerSecond = 50_000 // of all readers together; a guess, and said to be one
 	partsSuffix        = ".parts"
 )
 
-// exportFile writes an export to a file, from ranges that are read side by side.
-// It goes on with what an export to this file that was interrupted has left.
+// exportFile writes an export to a file, from ranges that are read side by side. It
+// resumes an interrupted export to the same file.
 func exportFile(ctx context.Context, in *invocation, source exportSource, f format) error {
 	name := in.Config.Output
 	e := fileExport{in: in, source: source, format: f, dir: name + partsSuffix}
@@ -74,7 +74,7 @@ func exportFile(ctx context.Context, in *invocation, source exportSource, f form
 	return f.outcome(in.Stderr, int(result.Documents-result.LeftOut), lines, leftOut{unread: int(result.Unread)})
 }
 
-// fileExport is an export to a file under way.
+// fileExport is an export to a file in progress.
 type fileExport struct {
 	in     *invocation
 	source exportSource
@@ -83,10 +83,11 @@ type fileExport struct {
 
 	at        time.Time     // as of when it reads; zero: ranges have times of their own
 	lasts     time.Duration // for how long such reads are answered
-	documents int64         // about; 0: not known
+	documents int64         // approximately; 0: not known
 }
 
-// when returns as of when to read, zero for now, and for how long that can be.
+// when returns the time as of which to read, zero for now, and for how long that is
+// possible.
 func (e *fileExport) when(ctx context.Context) (at time.Time, lasts time.Duration, err error) {
 	if e.format.ownTimes {
 		return time.Time{}, 0, nil
@@ -105,7 +106,7 @@ func (e *fileExport) when(ctx context.Context) (at time.Time, lasts time.Duratio
 	return now.ReadTime.Truncate(time.Minute).Add(-time.Minute), readableByRecovery, nil
 }
 
-// begun says how long the export takes, and whether that fits.
+// begun says how long the export will take, and whether that fits.
 func (e *fileExport) begun(ctx context.Context, at time.Time, done int64) {
 	ctx, cancel := context.WithTimeout(ctx, countPatience)
 	defer cancel()
@@ -142,7 +143,7 @@ func (e *fileExport) interrupted(err error) error {
 	return fmt.Errorf("%w; the same command goes on with what is in %s", err, e.dir)
 }
 
-// write makes one file of the parts, and returns how many lines they have.
+// write joins the parts in one file, and returns how many lines they have.
 func (e *fileExport) write(ctx context.Context, name string, from target, result export.Result) (lines int, err error) {
 	w, err := archive.Create(name, nil)
 	if err != nil {
@@ -153,7 +154,7 @@ func (e *fileExport) write(ctx context.Context, name string, from target, result
 			err = errors.Join(err, w.Discard())
 		}
 	}()
-	whole := result.Unread == 0 // only what is whole has an end
+	whole := result.Unread == 0 // only a complete archive has an end
 	if e.format.framed {
 		if err := w.Begin(archive.Origin{Project: from.Project, Database: from.Database, Prefix: from.Prefix, Emulator: from.Emulator, Time: result.At.ReadTime}); err != nil {
 			return 0, err
@@ -200,10 +201,10 @@ func copyLines(w *archive.Writer, file string) (lines int, err error) {
 // format is what an export prints.
 type format struct {
 	name     string // of export.Origin.What
-	ownTimes bool   // one read time is not needed
-	framed   bool   // with the ledger, between the lines of an archive
+	ownTimes bool   // the export does not need one read time
+	framed   bool   // with the ledger, between the first and last lines of an archive
 	// encode returns a record's lines, or why it was left out.
 	encode func(ownership.Record, *ownership.Ledger) (lines []byte, leftOut error)
-	// judge says what a whole export of so many documents and lines means.
+	// judge reports the result of a complete export of so many documents and lines.
 	judge func(told io.Writer, documents, lines int) error
 }

@@ -14,12 +14,12 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/firestoreadmin"
 )
 
-// fieldsPatience is for how long a service looks at the settings of fields: what
-// it finds is a warning, and nothing waits for it.
+// fieldsPatience is how long a service tries to check the settings of fields: the
+// result is only a warning, and nothing waits for it.
 const fieldsPatience = 30 * time.Second
 
-// onFirestoreService reports whether the registry is in Firestore, and not in its
-// emulator, nor beside Pub/Sub's, which needs neither indexes nor expiry.
+// onFirestoreService reports whether the registry is in the Firestore service. With
+// an emulator of Firestore or Pub/Sub, neither indexes nor expiry are needed.
 func (in *invocation) onFirestoreService() bool {
 	return in.firestoreTarget().Emulator == "" && !in.onPubSubEmulator() && in.Config.RegistryBackend != config.Memory
 }
@@ -28,16 +28,16 @@ func (in *invocation) fieldsOf() firestoreadmin.Database {
 	return firestoreadmin.Database{Project: in.Config.Project, ID: in.Config.Database, Prefix: in.Config.CollectionPrefix}
 }
 
-// openFirestoreAdmin returns a client of Firestore's settings.
+// openFirestoreAdmin returns a client of Firestore's administration.
 func (in *invocation) openFirestoreAdmin(ctx context.Context) (*admin.FirestoreAdminClient, error) {
 	return bounded(ctx, func(ctx context.Context) (*admin.FirestoreAdminClient, error) {
 		return admin.NewFirestoreAdminClient(context.WithoutCancel(ctx), in.adminOptions...)
 	})
 }
 
-// provisionFields changes the indexes, exemptions and expiry of fields that are
-// not as they should be, and prints what it does, or would do. If it may not, it
-// prints the commands for somebody who may.
+// provisionFields changes the indexes, exemptions and expiry of fields that are not
+// as they should be, and prints what it does, or would do. If it may not, it prints
+// the commands for someone who may.
 func (in *invocation) provisionFields(ctx context.Context) error {
 	if !in.onFirestoreService() {
 		fmt.Fprintln(in.Stderr, "indexes and expiry of fields: left out, an emulator needs none")
@@ -86,11 +86,11 @@ func (in *invocation) byHand(changes []firestoreadmin.Change, why string) error 
 	for _, c := range changes {
 		fmt.Fprintln(in.Stdout, strings.Join(c.Commands(), "\n"))
 	}
-	return fmt.Errorf("%s: run the commands on standard output as somebody who may, or give roles/datastore.indexAdmin", why)
+	return fmt.Errorf("%s: run the commands on standard output with credentials that may, or grant roles/datastore.indexAdmin", why)
 }
 
-// warnOfFields warns, some time later, of fields whose settings are not as they
-// should be: writes cost more and are slower, or what has expired stays.
+// warnOfFields warns, some time later, of fields with wrong settings: writes cost
+// more and are slower, or expired documents stay.
 func (in *invocation) warnOfFields(ctx context.Context) {
 	if !in.onFirestoreService() {
 		return

@@ -11,15 +11,15 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/spelling"
 )
 
-// newFlag makes the flag of a setting. It keeps what was given and judges
-// nothing: package config does, for all settings at once.
+// newFlag makes the flag of a setting. It only keeps the value: package config
+// checks all settings at once.
 func newFlag(s config.Setting, given map[string]string) cli.Flag {
 	f := &cli.GenericFlag{Name: s.Name, Value: &flagValue{setting: s, given: given}}
 	f.SetStringer(func(cli.Flag) string { return helpLine(s) })
 	return f
 }
 
-// helpLine is a setting as help shows it: the flag, a tab, what it is about.
+// helpLine returns a setting as help shows it: the flag, a tab, a description.
 func helpLine(s config.Setting) string {
 	line := "--" + s.Name
 	if !s.Bool {
@@ -54,7 +54,7 @@ func (v *flagValue) String() string   { return v.given[v.setting.Name] }
 func (v *flagValue) Get() any         { return v }
 func (v *flagValue) IsBoolFlag() bool { return v.setting.Bool }
 
-// unknownFlag makes the library's errors about flags ours.
+// unknownFlag replaces the library's errors about flags by ours.
 func unknownFlag(settings []config.Setting) cli.OnUsageErrorFunc {
 	return func(_ context.Context, cmd *cli.Command, err error, _ bool) error {
 		where := strings.TrimPrefix(cmd.FullName(), programName)

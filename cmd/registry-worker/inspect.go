@@ -18,15 +18,16 @@ var inspectCommand = command{
 	Name:    "inspect",
 	Args:    "thread|canvas ID",
 	Summary: "say who owns a thread or canvas, and why",
-	Details: "Prints the owner, and the events that made it so, step by step in the order in\n" +
-		"which they count: which had no effect, which came from a move of a whole tenant,\n" +
-		"which were written by somebody outside (plain sets). Says, too, what readers see\n" +
-		"that know the document only. What nobody registered is said, and is no fault.\n\n" +
-		"A claim and the event of the same creation are one step: the claim stands for\n" +
-		"both, and names the event if who claimed it did. What is displaced was acknowledged once, and does not count: another event of\n" +
-		"its name, or an older creation, has its place. Moves of whole tenants that do not\n" +
-		"count for it are not listed, nor those that were retracted: see moves list.\n\n" +
-		"With --at it says first who owned it then: by the events of that time, and the moves\n" +
+	Details: "Prints the owner, and the events that led to it, step by step in the order in which\n" +
+		"they count: which had no effect, which came from a move of a whole tenant, which were\n" +
+		"plain sets by other programs. Also shows what readers of the raw document see. An\n" +
+		"unregistered resource is reported, and is not an error.\n\n" +
+		"A claim and the event of the same creation are one step: the claim stands for both,\n" +
+		"and names the event if the claim came with its name. What is displaced was\n" +
+		"acknowledged once, and does not count: another event of its name, or an older\n" +
+		"creation, has taken its place. Moves of whole tenants that do not count for the\n" +
+		"resource are not listed, nor those that were retracted: see moves list.\n\n" +
+		"With --at it first says who owned it then: by the events of that time, and the moves\n" +
 		"of whole tenants that had not been retracted by then, with who retracted them since.",
 	Examples: []string{
 		"registry-worker inspect --project my-project thread th_42",
@@ -74,14 +75,14 @@ func runInspect(ctx context.Context, in *invocation) error {
 		}
 	}
 	if found.Owner == "" {
-		_, err := fmt.Fprintf(in.Stdout, "%s: nobody has registered it in %s\n", resource, in.firestoreTarget())
+		_, err := fmt.Fprintf(in.Stdout, "%s: not registered in %s\n", resource, in.firestoreTarget())
 		return err
 	}
 	return found.print(in.Stdout)
 }
 
-// inspectNow reads what is known of a resource. Errors are those of the store, and of
-// what this version does not understand.
+// inspectNow reads what is known of a resource. Errors are those of the store, and
+// of documents that this version does not understand.
 func inspectNow(ctx context.Context, store registryStore, resource registry.Resource) (inspection, error) {
 	snapshot, err := store.Read(ctx, []registry.Resource{resource})
 	if err != nil {
@@ -98,10 +99,10 @@ func inspectNow(ctx context.Context, store registryStore, resource registry.Reso
 type inspection struct {
 	Kind  registry.Kind `json:"kind"`
 	ID    string        `json:"id"`
-	Owner string        `json:"owner"` // "" if nobody registered it
+	Owner string        `json:"owner"` // "" if it is not registered
 	Steps []step        `json:"steps"`
-	// Displaced were acknowledged, and lost their place to an event of the same
-	// name, or a creation to an older one: they do not count.
+	// Displaced events were acknowledged, but lost their place to an event of the
+	// same name, or, if creations, to an older one. They do not count.
 	Displaced []step `json:"displaced,omitempty"`
 	// Document is what direct readers see: absent if there is none.
 	Document *document `json:"document,omitempty"`
@@ -120,10 +121,10 @@ type step struct {
 	To     string    `json:"to,omitempty"`
 	Actor  string    `json:"actor,omitempty"`
 	Reason string    `json:"reason,omitempty"`
-	// ForEvent is the event of the same creation, as who claimed it named it.
+	// ForEvent is the event of the same creation, as the claim named it.
 	ForEvent *forEvent `json:"for_event,omitempty"`
 	Effect   bool      `json:"effect"`
-	Owner    string    `json:"owner"` // after it; "" of what was displaced
+	Owner    string    `json:"owner"` // after it; "" if displaced
 }
 
 type forEvent struct {
@@ -131,7 +132,7 @@ type forEvent struct {
 	ID     string `json:"event_id"`
 }
 
-// says is what a step says of tenants.
+// says returns what a step says of tenants.
 func (s step) says() string {
 	if s.Tenant != "" {
 		return s.Tenant
@@ -161,9 +162,9 @@ func newStep(s ownership.Step) step {
 type document struct {
 	TenantID   string    `json:"tenant_id"`
 	UpdateTime time.Time `json:"update_time"`
-	// Stale: tenant_id is not the owner; a rewriting job brings it there.
+	// Stale: tenant_id is not the owner; a rewriting job will correct it.
 	Stale bool `json:"stale"`
-	// Plain: the last who wrote it was somebody outside.
+	// Plain: another program wrote it last.
 	Plain bool `json:"plain_set_last"`
 }
 
@@ -182,7 +183,7 @@ func inspect(r ownership.Record, l *ownership.Ledger, at time.Time) inspection {
 	return found
 }
 
-// sayWhy adds to the moves of whole tenants who gave them, and why.
+// sayWhy adds to the moves of whole tenants who made them, and why.
 func (i *inspection) sayWhy(ctx context.Context, store ownership.LedgerReader) error {
 	moves := map[ownership.EventName]*step{}
 	for at := range i.Steps {
@@ -247,7 +248,7 @@ func (i inspection) printDocument(out io.Writer) error {
 	if d := i.Document; d != nil {
 		fmt.Fprintf(out, "\ndocument: tenant_id %s, written %s", terminal.Quote(d.TenantID), d.UpdateTime.Format(time.RFC3339Nano))
 		if d.Plain {
-			fmt.Fprint(out, ", by somebody outside")
+			fmt.Fprint(out, ", by another program")
 		}
 		if d.Stale {
 			fmt.Fprint(out, "; it is not the owner yet: rewriting brings it there, see moves list")

@@ -11,15 +11,15 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
-// then is who owned a resource at a time that is past.
+// then says who owned a resource at a past time.
 type then struct {
 	At    time.Time `json:"at"`
-	Owner string    `json:"owner"` // "" if nobody had registered it
+	Owner string    `json:"owner"` // "" if it was not registered
 	Steps []step    `json:"steps"` // of that time
 	// Retracted are the moves of whole tenants that counted then and do not now, with
 	// who took them back, when and why.
 	Retracted []takenBack `json:"retracted_since,omitempty"`
-	// Unsure says what is not known of that time.
+	// Unsure says what is not known about that time.
 	Unsure []string `json:"unsure,omitempty"`
 }
 
@@ -31,9 +31,9 @@ type takenBack struct {
 	Why    string    `json:"reason,omitempty"`
 }
 
-// ownerAt finds out who owned the resource at a time, as far as it is known today:
-// from the events of that time, and the moves of whole tenants that were not taken
-// back yet.
+// ownerAt returns who owned the resource at a time, as far as it is known today:
+// from the events of that time, and the moves of whole tenants that had not been
+// retracted yet.
 func ownerAt(ctx context.Context, store ownership.Store, resource registry.Resource, at time.Time) (*then, error) {
 	snapshot, err := store.Read(ctx, []registry.Resource{resource})
 	if err != nil {
@@ -86,8 +86,8 @@ func ownerAt(ctx context.Context, store ownership.Store, resource registry.Resou
 	return t, nil
 }
 
-// unsure notes a move that has a time from before and was committed after it, if it
-// may concern the resource.
+// unsure notes a move that was committed after the time in question, though its own
+// time is before, if it may concern the resource.
 func (t *then) unsure(r ownership.Record, m ownership.LedgerEntry) {
 	for _, owner := range r.Path {
 		if owner == m.From || owner == m.To {
@@ -114,7 +114,7 @@ func (t *then) unsureOfHistory(r ownership.Record, at time.Time) {
 }
 
 func (t *then) print(out io.Writer, resource registry.Resource) error {
-	owner := "nobody had registered it"
+	owner := "it was not registered"
 	if t.Owner != "" {
 		owner = "owned by " + terminal.Quote(t.Owner)
 	}

@@ -10,8 +10,8 @@ import (
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
 )
 
-// listen opens the address that a flag gives to an HTTP server. If another program
-// has it the error says what to do.
+// listen opens the address of an HTTP server, given by a flag. If another program
+// has it, the error says what to do.
 func listen(ctx context.Context, flag, address string) (net.Listener, error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if errors.Is(err, syscall.EADDRINUSE) {

@@ -9,11 +9,11 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// loadingTold is how often it is told how far the reading of the ledger is.
+// loadingTold is how often the progress of reading the ledger is logged.
 const loadingTold = 3 * time.Second
 
-// loading watches a registry that is being opened: it ends what takes longer than
-// startTimeout, unless entries of the ledger arrive, and tells how many have.
+// loading watches a registry that is being opened. It ends the opening if nothing
+// has arrived for startTimeout, and logs how many entries of the ledger have.
 type loading struct {
 	in    *invocation
 	end   func()
@@ -33,7 +33,8 @@ func (in *invocation) loading(ctx context.Context) (context.Context, *loading) {
 	return ctx, l
 }
 
-// ended is why a registry was not opened: that nothing has arrived, if that is why.
+// ended returns why a registry was not opened: that nothing arrived, if that was
+// the reason.
 func (l *loading) ended(ctx context.Context, err error) error {
 	if context.Cause(ctx) != context.DeadlineExceeded {
 		return err
@@ -43,7 +44,7 @@ func (l *loading) ended(ctx context.Context, err error) error {
 	return status.Errorf(codes.DeadlineExceeded, "nothing has arrived for %v, after %d entries of the ledger", startTimeout, l.entries)
 }
 
-// at is told how many entries of the ledger have been read.
+// at is called with the number of ledger entries read so far.
 func (l *loading) at(entries int) {
 	l.timer.Reset(startTimeout)
 	l.mu.Lock()

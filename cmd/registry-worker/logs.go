@@ -17,15 +17,15 @@ func (p process) newLogger(c *config.Config, level slog.Leveler) *slog.Logger {
 	return telemetry.NewLogger(p.Stderr, telemetry.LogOptions{Format: p.logFormat(c.LogFormat), Level: level, Project: c.Project})
 }
 
-// logFormat returns the form of the log for a value of --log-format.
+// logFormat returns the format of the log for a value of --log-format.
 func (p process) logFormat(setting string) string {
 	c, _ := p.command()
 	return telemetry.LogFormat(setting, p.Stderr, c.Daemon, p.LookupEnv)
 }
 
-// earlyLog returns the log for what has to be said outside of a command that was
-// called: its arguments may be what is wrong. It is nil if the form is text, which
-// such lines have without a time and a level.
+// earlyLog returns the log for messages outside of a command, whose arguments may
+// be at fault. It is nil if the format is text: then such lines have neither time
+// nor level.
 func (p process) earlyLog() *slog.Logger {
 	format := p.logFormat(p.givenLogFormat())
 	if format == telemetry.Text {
@@ -34,7 +34,7 @@ func (p process) earlyLog() *slog.Logger {
 	return telemetry.NewLogger(p.Stderr, telemetry.LogOptions{Format: format})
 }
 
-// givenLogFormat finds the value of --log-format whatever else is wrong.
+// givenLogFormat finds the value of --log-format, whatever else is wrong.
 func (p process) givenLogFormat() string {
 	const name = "log-format"
 	for i, arg := range slices.Backward(p.Args) {
@@ -51,7 +51,7 @@ func (p process) givenLogFormat() string {
 	return strings.ToLower(value)
 }
 
-// warn warns of what the user should know, and does not end the command.
+// warn reports what the user should know, and does not end the command.
 func (p process) warn(text string) {
 	if log := p.earlyLog(); log != nil {
 		log.Warn(text)
@@ -60,7 +60,7 @@ func (p process) warn(text string) {
 	fmt.Fprintln(p.Stderr, "warning: "+text)
 }
 
-// fatal says why the process ends with this exit code.
+// fatal reports why the process ends with this exit code.
 func (p process) fatal(text string, code int) {
 	if log := p.earlyLog(); log != nil {
 		log.Log(context.Background(), telemetry.LevelFatal, text, "exit_code", code)

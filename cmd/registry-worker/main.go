@@ -3,12 +3,12 @@
 // operators.
 //
 // Exit codes: 0 done or drained, 1 a fault, 2 usage or configuration. What a
-// command is asked for goes to standard output, all else to standard error. What
-// either cannot take (a full disk, a pipe that its reader has closed) ends a
-// command with 1, help too; but a service goes on without its log.
-// SIGINT and SIGTERM end a command in good order, also while it waits for an
-// answer or for its input; a SIGINT a second later or more ends it at once, with 1:
-// what was not settled is delivered again.
+// command is asked for goes to standard output, all else to standard error. If
+// either does not take it (a full disk, a pipe that its reader has closed), the
+// command ends with 1, help too; but a service goes on without its log. SIGINT and
+// SIGTERM end a command in good order, even while it waits for an answer or for its
+// input. A SIGINT a second later or more ends it at once, with 1: messages that
+// were not settled are delivered again.
 //
 // Life of an invocation: main.go → app.go (which command, its flags) →
 // internal/config (flags and environment to a Config) → one file per command →

@@ -16,9 +16,10 @@ import (
 var movesCommand = command{
 	Name:    "moves",
 	Summary: "moves of tenants: plan, start, verify, list, take back, resume",
-	Details: "A move of everything that a tenant owns is one write, no matter who publishes its event;\n" +
-		"moves start makes it, or one of some resources, and keeps who did it and why. plan\n" +
-		"says before what it would do, verify says after what it did, retract takes it back.",
+	Details: "A move of everything that a tenant owns is one write, no matter who publishes its\n" +
+		"event. moves start makes one, of everything or of some resources, and records who did\n" +
+		"it and why. plan says beforehand what it would do, verify says afterwards what it did,\n" +
+		"and retract takes it back.",
 	Examples: []string{
 		"registry-worker moves list --project my-project",
 		"registry-worker moves plan --project my-project --from t_old --to t_new",
@@ -29,7 +30,7 @@ var movesCommand = command{
 	Sub: []command{movesPlanCommand, movesStartCommand, movesVerifyCommand, movesListCommand, movesRetractCommand, movesResumeCommand},
 }
 
-// movesRules is what must hold for all of them.
+// movesRules are the checks of all moves commands.
 var movesRules = []config.Rule{
 	config.NeedProject,
 	config.NeedSharedRegistry("this process's memory is empty: want firestore"),
@@ -74,8 +75,8 @@ func (in *invocation) findMove(ctx context.Context, store registryStore, id stri
 	return all[0], nil
 }
 
-// movesWithID reads the moves with an id, of one source unless that is "". Which
-// sources have the id this process knows, so it reads no other move.
+// movesWithID reads the moves with an id, of one source unless source is "". This
+// process knows which sources have the id, so it reads no other move.
 func movesWithID(ctx context.Context, store registryStore, id, source string) ([]ownership.LedgerEntry, error) {
 	now, err := store.Read(ctx, nil)
 	if err != nil {
@@ -98,7 +99,7 @@ func movesWithID(ctx context.Context, store registryStore, id, source string) ([
 
 var errNoSuchMove = errors.New("no move of a whole tenant has the event id")
 
-// who is who gives the command, for records.
+// who returns who gives the command, for records.
 func (in *invocation) who() string {
 	if in.Config.By != "" {
 		return in.Config.By

@@ -122,7 +122,7 @@ func TestATenantsMoveIsPlannedDoneKilledResumedAndTakenBack(t *testing.T) {
 	require.Eventually(t, func() bool { r := c.rewriting()["m"].Rewriting; return r.Passed > 0 && r.State == "running" }, time.Minute, time.Millisecond)
 	first.Kill()
 	middle := c.rewriting()["m"].Rewriting
-	require.Equal(t, "running", string(middle.State), "nobody has given it back")
+	require.Equal(t, "running", string(middle.State), "it was not released")
 	require.Less(t, middle.Passed, int64(2001))
 	second, _ := c.service("run", "--rate", "unlimited")
 	require.Eventually(t, func() bool { return c.rewriting()["m"].Rewriting.State == "done" }, 2*time.Minute, 200*time.Millisecond)
@@ -130,7 +130,7 @@ func TestATenantsMoveIsPlannedDoneKilledResumedAndTakenBack(t *testing.T) {
 	require.Empty(t, c.export("--check"))
 	require.Regexp(t, `counts +done .*, \d+ documents? written +m +//test`, c.run(exitDone, "moves", "list").Stdout.String())
 
-	require.Contains(t, c.run(exitUsage, "moves", "retract", "m").Stderr.String(), "give --yes", "nobody can be asked")
+	require.Contains(t, c.run(exitUsage, "moves", "retract", "m").Stderr.String(), "give --yes", "no one can answer")
 	require.Contains(t, c.run(exitFault, "moves", "retract", "other", "--yes").Stderr.String(), "no move of a whole tenant")
 	c.run(exitDone, "moves", "retract", "m", "--by", "ops", "--yes")
 	require.Equal(t, before, c.export(), "byte for byte, from the one write on")
@@ -230,7 +230,7 @@ func TestInspectSaysWhoOwnsAndWhy(t *testing.T) {
 
 	require.Regexp(t, `moved +t_a → t_b +t_c? ?`, c.run(exitDone, "inspect", "canvas", "ca_1").Stdout.String())
 	require.Contains(t, c.run(exitDone, "inspect", "canvas", "ca_1").Stdout.String(), "(no effect)")
-	require.Contains(t, c.run(exitDone, "inspect", "thread", "nobody").Stdout.String(), "nobody has registered it")
+	require.Contains(t, c.run(exitDone, "inspect", "thread", "missing").Stdout.String(), "not registered in")
 	require.Contains(t, c.run(exitUsage, "inspect", "thing", "x").Stderr.String(), "neither thread nor canvas")
 
 	var found inspection
@@ -298,7 +298,7 @@ func TestAParkedRewritingIsShownAndTakenUpAgain(t *testing.T) {
 	ill := c.examined(exitFault)
 	require.Equal(t, wrong, ill["parked rewriting"].Verdict)
 	require.Contains(t, ill["parked rewriting"].Detail, `that for m was given up`)
-	require.Contains(t, ill["parked rewriting"].Mend, "registry-worker moves resume m --source //test")
+	require.Contains(t, ill["parked rewriting"].Fix, "registry-worker moves resume m --source //test")
 	require.Equal(t, "nothing else is to be rewritten", ill["rewriting"].Detail)
 
 	taken := decoded[resumed](t, c.run(exitDone, "moves", "resume", "m", "--json").Stdout.String())
@@ -362,7 +362,7 @@ func TestARewindDeliversAgainWhatIsKept(t *testing.T) {
 	require.Eventually(t, func() bool { return applied() >= 50 }, 30*time.Second, 20*time.Millisecond)
 	before := c.export()
 
-	require.Contains(t, c.run(exitUsage, "replay", "--since", "1h").Stderr.String(), "give --yes", "nobody can be asked")
+	require.Contains(t, c.run(exitUsage, "replay", "--since", "1h").Stderr.String(), "give --yes", "no one can answer")
 	require.Contains(t, c.run(exitDone, "replay", "--since", "1h", "--dry-run").Stderr.String(), "delivered again")
 	c.run(exitDone, "replay", "--since", "1h", "--yes")
 	require.Eventually(t, func() bool { return applied() >= 100 }, 30*time.Second, 20*time.Millisecond)

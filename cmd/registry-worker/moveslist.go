@@ -15,16 +15,16 @@ import (
 var movesListCommand = command{
 	Name:    "moves list",
 	Summary: "print moves of whole tenants, and how far their rewriting is",
-	Details: "Prints the 50 moves that have changed last, retracted ones too, the latest change\n" +
-		"first. --limit, --tenant, --state, --since and --before say which; where there are\n" +
-		"more, the last line says how to go on. Moves whose rewriting is pending are in the\n" +
-		"order in which it is done. TIME is from when a move counts: its event's.\n\n" +
-		"For verifiers a move counts, or is retracted, at once; readers that know the\n" +
-		"documents only see it when its rewriting is done. One that fails over and over is\n" +
-		"parked: the others go on, and moves resume takes it up.\n\n" +
-		"A row that is displaced stands below the move that has its name now: it counted\n" +
-		"until that one came, with an earlier time. Find out which of the two is true, and\n" +
-		"publish what is missing under an id of its own.",
+	Details: "Prints the 50 moves that changed last, retracted ones too, the latest change first.\n" +
+		"--limit, --tenant, --state, --since and --before select others; if there are more, the\n" +
+		"last line says how to go on. Moves whose rewriting is pending are in the order of the\n" +
+		"rewriting. TIME is when a move counts from: its event's time.\n\n" +
+		"For verifiers a move counts, or is retracted, at once; readers of the raw documents\n" +
+		"see it when its rewriting is done. A rewriting that fails over and over is parked: the\n" +
+		"others go on, and moves resume takes it up again.\n\n" +
+		"A displaced row stands below the move that has its name now: it counted until that one\n" +
+		"came, with an earlier time. Find out which of the two is true, and publish what is\n" +
+		"missing under an id of its own.",
 	Examples: []string{
 		"registry-worker moves list --project my-project",
 		"registry-worker moves list --project my-project --tenant t_old --limit 0 --json",
@@ -119,7 +119,7 @@ func moveState(m ownership.LedgerEntry) string {
 	return text
 }
 
-// rewritingText says how far a job is, and how long it takes at least.
+// rewritingText returns how far a job is, and how long it will take at least.
 func rewritingText(r ownership.Rewriting, pending rewrite.Pending) string {
 	left := pending.Left.Round(time.Second)
 	switch {

@@ -8,7 +8,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/terminal"
 )
 
-// listedMove is a move as `moves list --json` has it.
+// listedMove is a move in the form of `moves list --json`.
 type listedMove struct {
 	ID          string          `json:"id"`
 	Source      string          `json:"source"`
@@ -23,7 +23,7 @@ type listedMove struct {
 	RetractedBy string          `json:"retracted_by,omitempty"` // of the first retraction, as RetractedAt
 	RetractedAt *time.Time      `json:"retracted_at,omitempty"`
 	Retractions []listedSaid    `json:"retractions,omitempty"` // the first seen first
-	Displaced   []step          `json:"displaced,omitempty"`   // what had this name before, and counts no more
+	Displaced   []step          `json:"displaced,omitempty"`   // the move that had this name before, and no longer counts
 	Rewriting   listedRewriting `json:"rewriting"`
 	Unread      string          `json:"unread,omitempty"` // why this version does not understand it
 }
@@ -45,13 +45,14 @@ type listedRewriting struct {
 	StartedAt  *time.Time               `json:"started_at,omitempty"`
 	UpdatedAt  *time.Time               `json:"updated_at,omitempty"`
 	FinishedAt *time.Time               `json:"finished_at,omitempty"`
-	// Of jobs that failed: runs in a row, why the last one did, and when it is tried
-	// again, or since when it is parked.
+	// For jobs that failed: failed runs in a row, why the last one failed, and when
+	// it is tried again, or since when it is parked.
 	Tries    int64      `json:"tries,omitempty"`
 	Failure  string     `json:"failure,omitempty"`
 	RetryAt  *time.Time `json:"retry_at,omitempty"`
 	ParkedAt *time.Time `json:"parked_at,omitempty"`
-	// Of jobs that have not ended: until it has, at least, with those before it.
+	// For jobs that have not ended: the least time until it has, with those before
+	// it.
 	LeftSeconds *float64 `json:"left_seconds,omitempty"`
 }
 

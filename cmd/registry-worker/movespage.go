@@ -10,9 +10,8 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
 )
 
-// moveFilter says which moves are asked for, and how many. They are sorted by what
-// has changed last, the latest change first; those whose rewriting is pending in the
-// order in which it is done.
+// moveFilter says which moves are asked for, and how many. The latest change comes
+// first; but moves whose rewriting is pending are in the order of the rewriting.
 type moveFilter struct {
 	tenant        string    // "": any
 	state         string    // of config; "": any
@@ -32,7 +31,7 @@ func (f moveFilter) all() bool { return f == moveFilter{limit: f.limit} }
 // movePage is one page of a list.
 type movePage struct {
 	moves []ownership.LedgerEntry
-	next  int64 // --behind of the page behind it; 0: there is none
+	next  int64 // --behind of the next page; 0: there is none
 }
 
 // placedMove is an entry with its position when the list began, by which it is sorted.
@@ -41,16 +40,16 @@ type placedMove struct {
 	place int64
 }
 
-// moveSource returns the next moves of a list, some n of them, and reports whether
+// moveSource returns the next moves of a list, about n of them, and reports whether
 // there may be more.
 type moveSource func(ctx context.Context, n int) (moves []placedMove, more bool, err error)
 
-// readTogether is how many moves are read at once if it is not known before which of
-// them are wanted.
+// readTogether is how many moves are read at once if they must be read to know
+// which of them are wanted.
 const readTogether = 100
 
-// page reads a page, and, unless its moves must be read to know whether they are
-// wanted, nothing else.
+// page reads a page. It reads no other moves, unless they must be read to know
+// whether they are wanted.
 func (f moveFilter) page(ctx context.Context, store registryStore) (movePage, error) {
 	next, err := f.source(ctx, store)
 	var page movePage
@@ -79,8 +78,8 @@ func (f moveFilter) page(ctx context.Context, store registryStore) (movePage, er
 	return page, err
 }
 
-// source is where the moves of a list come from. Jobs are found by a query; who moved
-// what, and what is retracted, this process knows.
+// source returns the source of a list's moves. A query finds jobs. This process
+// knows who moved what, and what is retracted.
 func (f moveFilter) source(ctx context.Context, store registryStore) (moveSource, error) {
 	switch {
 	case f.tenant != "":
@@ -106,11 +105,12 @@ func jobSource(read func(ctx context.Context, from int64, limit int) ([]ownershi
 	}
 }
 
-// knownMove is what a list has of a move that is not read yet: there may be a million.
+// knownMove is what is known of a move that has not been read yet. There may be a
+// million.
 type knownMove struct {
 	name   ownership.EventName
 	place  int64
-	unread *ownership.LedgerEntry // what was read with the ledger, of one that is not understood
+	unread *ownership.LedgerEntry // the entry as read with the ledger, if it is not understood
 }
 
 // namedSource reads moves by their names.
@@ -138,7 +138,7 @@ func namedSource(store ownership.LedgerReader, known []knownMove) moveSource {
 	}
 }
 
-// known returns the moves that may be asked for, in their order.
+// known returns the moves that may be wanted, in order.
 func (f moveFilter) known(l *ownership.Ledger) (found []knownMove) {
 	order := func(a, b int64) int { return cmp.Compare(b, a) }
 	if f.state == config.MovePending {
@@ -163,7 +163,7 @@ func (f moveFilter) known(l *ownership.Ledger) (found []knownMove) {
 	return found
 }
 
-// mayWant reports whether a move is asked for, as far as its job has no say in it.
+// mayWant reports whether a move is wanted, without regard to its job.
 func (f moveFilter) mayWant(m ownership.Move) bool {
 	switch {
 	case f.tenant != "" && f.tenant != m.From && f.tenant != m.To,
@@ -175,7 +175,7 @@ func (f moveFilter) mayWant(m ownership.Move) bool {
 	return true
 }
 
-// readsToKnow reports whether moves are read that may not be wanted.
+// readsToKnow reports whether moves must be read to know whether they are wanted.
 func (f moveFilter) readsToKnow() bool {
 	bounded := !f.since.IsZero() || !f.before.IsZero()
 	switch f.state {
@@ -185,8 +185,8 @@ func (f moveFilter) readsToKnow() bool {
 	return f.state == config.MoveDone
 }
 
-// wants reports whether a move that was read is asked for. Nothing is known of the
-// job of one that is not understood.
+// wants reports whether a move that was read is wanted. If it is not understood,
+// nothing is known of its job.
 func (f moveFilter) wants(m ownership.LedgerEntry) bool {
 	if m.Unread != nil {
 		return f.state == ""

@@ -15,9 +15,9 @@ var movesResumeCommand = command{
 	Args:    "ID",
 	Summary: "have the rewriting for a move tried again that was given up",
 	Details: "A rewriting that fails over and over is parked, so that it does not work in vain:\n" +
-		"moves list --state parked shows it, and why it failed. Once the reason is gone, this\n" +
-		"has the workers take it up from where it was, with as many tries as at first. It asks\n" +
-		"nothing: it changes nothing that was not to be changed anyway.",
+		"moves list --state parked shows it, and why it failed. Once the cause is gone, this\n" +
+		"command has the workers resume it where it was, with as many tries as at first. It\n" +
+		"does not ask: it changes nothing that was not to be changed anyway.",
 	Examples: []string{
 		"registry-worker moves resume --project my-project move-2025-01",
 		"registry-worker moves resume --project my-project move-2025-01 --json",
@@ -53,16 +53,16 @@ func runMovesResume(ctx context.Context, in *invocation) error {
 	})
 }
 
-// resumed is a move as `moves resume --json` has it.
+// resumed is a move in the form of `moves resume --json`.
 type resumed struct {
 	ID        string                   `json:"id"`
 	Source    string                   `json:"source"`
 	State     string                   `json:"state"`     // resumed, or not_parked: nothing was changed
 	Rewriting ownership.RewritingState `json:"rewriting"` // queued, running or done
-	Next      []string                 `json:"next"`      // commands: to see that the documents have followed
+	Next      []string                 `json:"next"`      // commands that show whether the documents have followed
 }
 
-// tellResumed says what became of the job: in JSON, or in words.
+// tellResumed prints what became of the job, in JSON or in words.
 func (in *invocation) tellResumed(r resumed, move ownership.LedgerEntry, words string) error {
 	if in.Config.JSON {
 		r.ID, r.Source, r.Next = move.ID, move.Source, []string{in.verifyAndWait(move)}

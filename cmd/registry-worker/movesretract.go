@@ -15,14 +15,14 @@ var movesRetractCommand = command{
 	Name:    "moves retract",
 	Args:    "ID",
 	Summary: "take a move of a whole tenant back, exactly",
-	Details: "The move with this event id no longer counts, from the moment that it is retracted,\n" +
-		"and what was before is back: the new owner keeps what was its own. It stays\n" +
-		"retracted, also if its event is delivered again, and nothing else counts under its\n" +
-		"id: publish what is to count under an id of its own. Documents follow by rewriting.\n\n" +
-		"Of a move that is retracted already, what --by and --reason say is kept beside what\n" +
-		"was said before, and nothing else changes.\n\n" +
-		"It asks first, with what would change, or --yes. Plain sets of programs outside\n" +
-		"are not undone. A move that names resources is taken back by moves start --moved-by.",
+	Details: "The move with this event id no longer counts from the moment at which it is retracted,\n" +
+		"and what was before is back: the new owner keeps what was its own. It stays retracted,\n" +
+		"even if its event is delivered again, and no other move counts under its id: publish\n" +
+		"the next one under an id of its own. Documents follow by rewriting.\n\n" +
+		"If the move is retracted already, --by and --reason are kept beside what was said\n" +
+		"before, and nothing else changes.\n\n" +
+		"It asks first, with what would change, or --yes. Plain sets of other programs are not\n" +
+		"undone. A move that names resources is taken back by moves start --moved-by.",
 	Examples: []string{
 		"registry-worker moves retract --project my-project move-2025-01",
 		"registry-worker moves retract --project my-project move-2025-01 --source //nexus --reason 'wrong tenant' --yes --json",
@@ -51,7 +51,7 @@ func runMovesRetract(ctx context.Context, in *invocation) error {
 		}
 		if move.Retracted() {
 			fmt.Fprintf(in.Stderr, "%s is %s already\n", terminal.Quote(move.ID), moveState(move))
-			if in.Config.By == "" && in.Config.Reason == "" { // nothing is said of it
+			if in.Config.By == "" && in.Config.Reason == "" { // nothing new to record
 				return in.tellRetracted(retracted{State: "retracted_before"}, move, "")
 			}
 		} else if err := in.confirmRetraction(ctx, store, move, target); err != nil {
@@ -61,7 +61,7 @@ func runMovesRetract(ctx context.Context, in *invocation) error {
 	})
 }
 
-// confirmRetraction says what would cease to count, and asks.
+// confirmRetraction says what would no longer count, and asks.
 func (in *invocation) confirmRetraction(ctx context.Context, store registryStore, move ownership.LedgerEntry, target target) error {
 	fmt.Fprintf(in.Stderr, "The move of everything from %s to %s (event %s of %s, %s) would cease to count.\n",
 		terminal.Quote(move.From), terminal.Quote(move.To), terminal.Quote(move.ID), terminal.Quote(move.Source), move.Time.Format(time.RFC3339Nano))
@@ -76,8 +76,8 @@ func (in *invocation) confirmRetraction(ctx context.Context, store registryStore
 	return in.confirm(ctx, target, "retract this move?")
 }
 
-// retract retracts the move, and says what became of it. What is said of a move
-// that is retracted already is kept beside what was said before.
+// retract retracts the move, and reports the result. If the move is retracted
+// already, what is said now is kept beside what was said before.
 func (in *invocation) retract(ctx context.Context, store registryStore, move ownership.LedgerEntry) error {
 	o := store.Apply(ctx, []ownership.Change{ownership.Retraction(ownership.Version{Source: move.Source, ID: move.ID}, in.who(), in.Config.Reason)})[0]
 	switch {
@@ -93,18 +93,18 @@ func (in *invocation) retract(ctx context.Context, store registryStore, move own
 	return in.tellRetracted(retracted{State: "retracted", Kept: true}, move, "retracted; documents follow while a worker runs: "+in.verifyAndWait(move))
 }
 
-// retracted is a move as `moves retract --json` has it.
+// retracted is a move in the form of `moves retract --json`.
 type retracted struct {
 	ID     string   `json:"id"`
 	Source string   `json:"source"`
 	From   string   `json:"from"`
 	To     string   `json:"to"`
-	State  string   `json:"state"` // retracted, or retracted_before: it did not count any more
-	Kept   bool     `json:"kept"`  // what was said of it now
-	Next   []string `json:"next"`  // commands: to see that the documents have followed
+	State  string   `json:"state"` // retracted, or retracted_before: it no longer counted
+	Kept   bool     `json:"kept"`  // whether what was said now was recorded
+	Next   []string `json:"next"`  // commands that show whether the documents have followed
 }
 
-// tellRetracted says what became of a retraction: in JSON, or in words.
+// tellRetracted prints the result of a retraction, in JSON or in words.
 func (in *invocation) tellRetracted(r retracted, move ownership.LedgerEntry, words string) error {
 	if in.Config.JSON {
 		r.ID, r.Source, r.From, r.To, r.Next = move.ID, move.Source, move.From, move.To, []string{in.verifyAndWait(move)}
@@ -116,13 +116,14 @@ func (in *invocation) tellRetracted(r retracted, move ownership.LedgerEntry, wor
 	return nil
 }
 
-// verifyAndWait is the command that says what a move has come to once its rewriting
-// has ended.
+// verifyAndWait returns the command that shows the result of a move once its
+// rewriting has ended.
 func (in *invocation) verifyAndWait(move ownership.LedgerEntry) string {
 	return in.commandOn("moves verify", move) + " --wait"
 }
 
-// commandOn is a command on a move; with its source if that was needed to name it.
+// commandOn returns a command on a move, with its source if that was needed to name
+// it.
 func (in *invocation) commandOn(name string, move ownership.LedgerEntry) string {
 	text := programName + " " + name + " " + shellQuote(move.ID)
 	if in.Config.Source != "" {

@@ -27,16 +27,15 @@ var movesStartCommand = command{
 	Summary: "move a tenant's resources: all, those of a kind, or a list",
 	Details: "Says what would change hands, asks (or --yes), and does it. The move has the time of\n" +
 		"the plan: what its tenant creates afterwards stays where it is. Who (--by) and why\n" +
-		"(--reason) are kept with it: moves list, inspect and the workers' log have them.\n\n" +
-		"Everything that a tenant owns moves with one commit, however much that is, and\n" +
-		"moves retract takes it back exactly. With --kind, --resources or --moved-by the move\n" +
-		"names its resources, and is an event for each 500 of them, at --rate. If it is\n" +
-		"interrupted, the same call with its --id goes on. To take it back, change the\n" +
-		"tenants over and name it with --moved-by: what had come to the new owner before, or\n" +
-		"otherwise, stays.\n\n" +
-		"With --plan, what moves plan --json has printed must still hold: the same resources\n" +
-		"would change hands. It writes to the registry: other subscribers of the moves' topic\n" +
-		"learn nothing of it. If they are to, publish the event in place of this.",
+		"(--reason) are kept with it: moves list, inspect and the workers' log show them.\n\n" +
+		"Everything that a tenant owns moves with one commit, however much that is, and moves\n" +
+		"retract takes it back exactly. With --kind, --resources or --moved-by the move names\n" +
+		"its resources, and is an event for each 500 of them, at --rate. If it is interrupted,\n" +
+		"the same call with its --id goes on. To take it back, exchange the tenants and name it\n" +
+		"with --moved-by: what the new owner had before, or got otherwise, stays.\n\n" +
+		"With --plan, the output of moves plan --json must still hold: the same resources would\n" +
+		"change hands. It writes to the registry: other subscribers of the moves' topic do not\n" +
+		"learn of it. If they should, publish the event instead.",
 	Examples: []string{
 		"registry-worker moves start --project my-project --from t_old --to t_new --reason 'merger, ticket 4711' --by alice",
 		"registry-worker moves start --project my-project --plan plan.json --id merger-2026 --reason 'merger' --yes",
@@ -93,7 +92,7 @@ type start struct {
 	plan  rewrite.NamedPlan
 }
 
-// operatorSource is the source of moves that are made here.
+// operatorSource is the source of moves made by this command.
 const operatorSource = "//operator"
 
 func (s *start) id() moveName {
@@ -103,11 +102,11 @@ func (s *start) id() moveName {
 	}
 }
 
-// moveName is how a move is called.
+// moveName returns the name of a move.
 type moveName = rewrite.MoveID
 
-// startedBefore reports whether the move is in the ledger already: somebody made it
-// whose call did not come to its end, or another operator.
+// startedBefore reports whether the move is in the ledger already: from a call that
+// was interrupted, or by another operator.
 func (s *start) startedBefore(ctx context.Context) (bool, error) {
 	if s.Config.MoveID == "" || !s.whole() {
 		return false, nil
@@ -131,7 +130,7 @@ func (s *start) startedBefore(ctx context.Context) (bool, error) {
 	})
 }
 
-// stillHolds returns an error if what was planned is not what would be done.
+// stillHolds returns an error if the plan is not what would be done now.
 func (s *start) stillHolds() error {
 	was := s.Planned
 	if was == nil || was.Fingerprint == s.plan.Fingerprint() {
@@ -142,7 +141,7 @@ func (s *start) stillHolds() error {
 		was.ReadTime.Format(time.RFC3339), was.Threads, was.Canvases, now.Threads, now.Canvases)
 }
 
-// events are what the move is made of.
+// events returns the events of the move.
 func (s *start) events() []events.Event {
 	id, moved := s.id(), events.TenantMoved{FromTenantID: s.From, ToTenantID: s.To, Reason: s.Config.Reason, Actor: s.who()}
 	event := func(id moveName, data events.TenantMoved) events.Event {
@@ -160,7 +159,7 @@ func (s *start) events() []events.Event {
 			part.Resources[i] = events.ResourceRef{Kind: string(r.Kind), ID: r.ID}
 			fmt.Fprintln(hash, r)
 		}
-		// A call that goes on has other resources left, and they are another event.
+		// A call that resumes has other resources left, and they are another event.
 		all = append(all, event(moveName{Source: id.Source, ID: fmt.Sprintf("%s/%x", id.ID, hash.Sum(nil)[:6])}, part))
 	}
 	return all
@@ -170,7 +169,7 @@ func (s *start) events() []events.Event {
 // nexus.tenant.moved.v1, maxItems).
 const namesInOneEvent = 500
 
-// make applies the events, and tells how it went.
+// make applies the events, and reports the result.
 func (s *start) make(ctx context.Context) error {
 	id := s.id()
 	if !s.whole() {
@@ -204,12 +203,12 @@ func (s *start) make(ctx context.Context) error {
 	})
 }
 
-// clockSkew is how far this machine's clock may be behind the store's, whose time
-// the move has.
+// clockSkew is how far this machine's clock may be behind the store's, which gives
+// the move its time.
 const clockSkew = 24 * time.Hour
 
-// apply applies the events as a replay of them would: in batches, at a rate, and
-// again if the store fails for a moment.
+// apply applies the events as a replay of them would: in batches, at a rate, with
+// retries if the store fails for a moment.
 func (s *start) apply(ctx context.Context, options replay.Options) (replay.Counts, error) {
 	lines, to := io.Pipe()
 	go func() {
@@ -232,7 +231,7 @@ func (s *start) apply(ctx context.Context, options replay.Options) (replay.Count
 	return replay.Run(ctx, s.store, files, options)
 }
 
-// started is a move as `moves start --json` has it.
+// started is a move in the form of `moves start --json`.
 type started struct {
 	ID       string    `json:"id"`
 	Source   string    `json:"source"`
@@ -241,10 +240,10 @@ type started struct {
 	Time     time.Time `json:"time"`
 	Actor    string    `json:"actor"`
 	Reason   string    `json:"reason,omitempty"`
-	State    string    `json:"state"`   // made, or made_before: the same call was there already
-	Threads  int64     `json:"threads"` // that change hands; 0 of made_before
+	State    string    `json:"state"`   // made, or made_before: the same call had made it already
+	Threads  int64     `json:"threads"` // that change hands; 0 if made_before
 	Canvases int64     `json:"canvases"`
-	Next     []string  `json:"next"` // commands: to see that it is done, and to take it back
+	Next     []string  `json:"next"` // commands that show whether it is done, and take it back
 }
 
 func (s *start) tell(done started) error {

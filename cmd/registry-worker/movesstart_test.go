@@ -110,12 +110,12 @@ func TestAListOfAnyLengthIsMovedAsFarAsTheTenantHasIt(t *testing.T) {
 	move := decoded[started](t, c.run(exitDone, "moves", "start", "--from", "t_old", "--to", "t_new", "--resources", list,
 		"--id", "some", "--yes", "--json", "--rate", "unlimited").Stdout.String())
 	require.EqualValues(t, 1100, move.Threads)
-	require.Contains(t, move.Actor, "@", "who it was is kept, though nobody said so")
+	require.Contains(t, move.Actor, "@", "who it was is kept, though --by was not given")
 	require.Equal(t, 1100, strings.Count(c.export(), "t_new"))
 	require.Contains(t, c.run(exitDone, "moves", "start", "--from", "t_old", "--to", "t_new", "--resources", list, "--yes").Stderr.String(), "there is nothing to move")
 
 	for text, want := range map[string]string{"": "it names no resource", "thread/": "line 1: ", "x\nfolder/a": "line 1: ", "thread/a\nfolder/b": "line 2: "} {
 		require.Contains(t, c.run(exitFault, "moves", "plan", "--from", "t_old", "--to", "t_new", "--resources", file(t, text)).Stderr.String(), want)
 	}
-	require.Contains(t, c.run(exitFault, "moves", "start", "--plan", list, "--yes").Stderr.String(), "want what `moves plan --json` prints")
+	require.Contains(t, c.run(exitFault, "moves", "start", "--plan", list, "--yes").Stderr.String(), "want the output of `moves plan --json`")
 }

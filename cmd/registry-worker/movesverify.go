@@ -18,12 +18,13 @@ var movesVerifyCommand = command{
 	Name:    "moves verify",
 	Args:    "ID",
 	Summary: "say what a move has come to, by every document that it concerns",
-	Details: "Says whether the move counts, how far its rewriting is, and then reads every document\n" +
-		"of its tenants: how many resources changed hands by it, how many of them have gone on\n" +
-		"since, what the old owner has, and whether each document says what counts. Of a move\n" +
-		"that is retracted it says the same: nothing is to be left of it. Exit code 1 as long\n" +
-		"as something is not as it should be; with --wait it waits for the rewriting first.\n\n" +
-		"A move that named resources is not in moves list: it wants --from and --to.",
+	Details: "Says whether the move counts, and how far its rewriting is. Then it reads every\n" +
+		"document of its tenants: how many resources changed hands by it, how many of them have\n" +
+		"moved on since, what the old owner has, and whether each document has the right owner.\n" +
+		"For a retracted move it says the same: nothing should be left of it. Exit code 1 as\n" +
+		"long as something is not as it should be; with --wait it waits for the rewriting\n" +
+		"first.\n\n" +
+		"A move that named resources is not in moves list: it needs --from and --to.",
 	Examples: []string{
 		"registry-worker moves verify --project my-project merger-2026 --wait",
 		"registry-worker moves verify --project my-project canvases-2026 --from t_old --to t_new --json",
@@ -56,10 +57,10 @@ func runMovesVerify(ctx context.Context, in *invocation) error {
 	})
 }
 
-// errNotVerified has been said in full already.
+// errNotVerified ends a command that has printed the result already.
 var errNotVerified = errors.New("the move is not as it should be")
 
-// verified is what a move has come to, as `moves verify --json` has it.
+// verified is the result of a move, in the form of `moves verify --json`.
 type verified struct {
 	OK        bool            `json:"ok"`
 	ID        string          `json:"id"`
@@ -72,17 +73,17 @@ type verified struct {
 	Rewriting string          `json:"rewriting,omitempty"` // in words
 	Threads   int64           `json:"threads"`             // that changed hands by it
 	Canvases  int64           `json:"canvases"`
-	Elsewhere int64           `json:"elsewhere"`       // of these, another's by now
+	Elsewhere int64           `json:"elsewhere"`       // of these, now another tenant's
 	Left      int64           `json:"left"`            // resources of the old owner
-	Stale     int64           `json:"stale_documents"` // say another tenant_id than the owner
+	Stale     int64           `json:"stale_documents"` // whose tenant_id is not the owner
 	Sample    []plannedChange `json:"stale_sample,omitempty"`
 	Unread    int64           `json:"unread_documents"`
 	ReadTime  *time.Time      `json:"read_time,omitempty"` // null if no document was read
 	Next      string          `json:"next,omitempty"`      // what to do
 }
 
-// verify finds the move, waits for its rewriting if it is asked to, and reads its
-// documents, unless the rewriting has not ended.
+// verify finds the move, waits for its rewriting if asked to, and, once the
+// rewriting has ended, reads its documents.
 func (in *invocation) verify(ctx context.Context, store registryStore, id string) (verified, error) {
 	v := verified{ID: id, From: in.Config.From, To: in.Config.To, State: "named"}
 	move, err := in.awaitRewriting(ctx, store, id)
@@ -137,7 +138,7 @@ func (v *verified) add(seen rewrite.Verification) {
 	}
 }
 
-// awaitRewriting returns the move; with --wait once its rewriting has ended, or was
+// awaitRewriting returns the move; with --wait, once its rewriting has ended or was
 // given up.
 func (in *invocation) awaitRewriting(ctx context.Context, store registryStore, id string) (ownership.LedgerEntry, error) {
 	move, err := in.findMove(ctx, store, id)
@@ -162,7 +163,8 @@ func (in *invocation) awaitRewriting(ctx context.Context, store registryStore, i
 	}
 }
 
-// waitEvery is how often --wait looks: as often as workers save their progress.
+// waitEvery is how often --wait reads the job: as often as workers save their
+// progress.
 const waitEvery = 2 * time.Second
 
 func (in *invocation) rewritingOf(ctx context.Context, store registryStore, move ownership.LedgerEntry) (string, error) {

@@ -13,21 +13,21 @@ import (
 )
 
 // output is standard output or standard error. It remembers the first error: a
-// command must not tell of success if what it was asked for is lost, whether
-// or not the code that printed it looked (fmt.Fprintln's callers do not, nor does
-// the library that prints help).
+// command must not report success if its output is lost, even if the code that
+// printed it ignores errors (callers of fmt.Fprintln do, and so does the library
+// that prints help).
 type output struct {
 	name  string
 	file  *os.File
-	until io.Writer // file, until somebody has to wait for it in vain (interruptible.Writer)
+	until io.Writer // file, with an end to waiting for a reader (interruptible.Writer)
 
 	mu    sync.Mutex
 	wrote bool
 	err   error
 }
 
-// newOutput returns an output. What is written waits to be taken for no longer
-// than ctx lasts, and a moment.
+// newOutput returns an output. A write waits for its reader until ctx ends, and a
+// moment longer.
 func newOutput(ctx context.Context, name string, file *os.File) *output {
 	o := &output{name: name, file: file, until: file}
 	if info, err := file.Stat(); err == nil && !info.Mode().IsRegular() {
@@ -45,10 +45,10 @@ func (o *output) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// nowhere reports whether something was written, probably to an output that was
-// closed before the start (`>&-`): Go's runtime opens /dev/null in its place, for
-// reading and writing, as hardly a shell does. Other programs may, to have nothing
-// kept, so it is no fault.
+// nowhere reports whether something was written to an output that was probably
+// closed before the start (`>&-`). Go's runtime then opens /dev/null in its place,
+// for reading and writing, which a shell hardly does. Other programs may do so on
+// purpose, so it is not a fault.
 func (o *output) nowhere() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -67,10 +67,10 @@ func (o *output) nowhere() bool {
 	return errno == 0 && flags&syscall.O_ACCMODE == syscall.O_RDWR
 }
 
-// Fd makes a terminal known as one.
+// Fd lets a terminal be recognized as one.
 func (o *output) Fd() uintptr { return o.file.Fd() }
 
-// Close finds what only shows when a file is closed.
+// Close finds errors that show only when a file is closed.
 func (o *output) Close() { o.note(o.file.Close()) }
 
 func (o *output) note(err error) {
@@ -81,8 +81,8 @@ func (o *output) note(err error) {
 	}
 }
 
-// lost returns why something that was written is not there, or nil. A reader that
-// has closed a pipe (head) knows, and is not told.
+// lost returns why something that was written was lost, or nil. A reader that has
+// closed a pipe (head) knows, so that is not reported.
 func (o *output) lost() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -98,8 +98,8 @@ func (o *output) lost() error {
 	return nil
 }
 
-// lostOutput returns the command's error, or one of an output that did not take
-// all that the command wrote. A service goes on without its log.
+// lostOutput returns the command's error, or else that of an output that did not
+// take everything. A service goes on without its log.
 func lostOutput(err error, stdout, stderr io.Writer, service bool) error {
 	if o, ok := stdout.(*output); ok {
 		if lost := o.lost(); err == nil || lost == errReported && errors.Is(err, syscall.EPIPE) {

@@ -9,7 +9,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry/fsregistry"
 )
 
-// setPlainSets is upgrade --plain-sets.
+// setPlainSets runs upgrade --plain-sets.
 func setPlainSets(ctx context.Context, in *invocation, target target) error {
 	over, question := in.Config.PlainSets == "over", "programs may write documents with plain sets again?"
 	if over {
@@ -38,13 +38,13 @@ func setPlainSets(ctx context.Context, in *invocation, target target) error {
 	return nil
 }
 
-// plainSets is what has been found of them.
+// plainSets is what was found about plain sets.
 type plainSets struct {
-	over         time.Time // since when the registry says that they are; zero: it does not
-	looked, last int       // documents; those that were last written so
+	over         time.Time // since when they are over, by the registry; zero: they are not
+	looked, last int       // documents; those whose last write was a plain set
 	after        int       // of these, since they are over
 	latest       time.Time
-	document     string // that of the latest
+	document     string // with the latest
 }
 
 func (p *plainSets) see(r ownership.Record) {
@@ -62,8 +62,8 @@ func (p *plainSets) see(r ownership.Record) {
 	}
 }
 
-// countPlainSets is upgrade --plain-sets … --dry-run: what speaks against saying
-// that they are over.
+// countPlainSets runs upgrade --plain-sets … --dry-run: it counts what speaks
+// against saying that they are over.
 func countPlainSets(ctx context.Context, in *invocation) error {
 	store, err := in.openStore(ctx, nil)
 	if err != nil {

@@ -16,15 +16,15 @@ import (
 var movesPlanCommand = command{
 	Name:    "moves plan",
 	Summary: "say what a move of a whole tenant would do, without doing it",
-	Details: "Reads every document that the move would affect, at one time, and prints how many\n" +
-		"resources would change hands if the move were made now, some of them, how many\n" +
-		"carry plain sets (which neither a move nor its retraction can promise for), what\n" +
-		"the rewriting would cost, which jobs of rewriting would share the worker with it, and\n" +
-		"how long readers that know the documents only would wait for it, by --rate and by\n" +
-		"what a worker was last measured to do. Nothing is written.\n\n" +
-		"With --kind or --resources the move would name its resources, and be many events;\n" +
-		"else it is one commit, however much the tenant has. With --json the plan is one that\n" +
-		"moves start --plan takes, if it still holds then.",
+	Details: "Reads every document that the move would affect, at one time. It prints how many\n" +
+		"resources would change hands if the move were made now, some of them, how many have\n" +
+		"plain sets (for which neither a move nor its retraction can be guaranteed), what the\n" +
+		"rewriting would cost, which rewriting jobs would share the worker with it, and how\n" +
+		"long readers of the raw documents would wait for it, by --rate and by the last\n" +
+		"measured speed of a worker. It writes nothing.\n\n" +
+		"With --kind or --resources the move would name its resources, and be many events; else\n" +
+		"it is one commit, however much the tenant has. With --json it prints a plan for moves\n" +
+		"start --plan, which must still hold then.",
 	Examples: []string{
 		"registry-worker moves plan --project my-project --from t_old --to t_new",
 		"registry-worker moves plan --project my-project --from t_old --to t_new --kind canvas --json > plan.json",
@@ -36,7 +36,7 @@ var movesPlanCommand = command{
 	Run:   runMovesPlan,
 }
 
-// moveLine is the event of a move, as publish takes it.
+// moveLine is the event of a move, as publish reads it.
 func moveLine(from, to string, at time.Time) string {
 	at = at.Truncate(time.Second).UTC()
 	return fmt.Sprintf(`{"specversion":"1.0","id":"move-%s-%s-%d","source":"//operator","type":%q,"time":%q,"data":{"from_tenant_id":%q,"to_tenant_id":%q}}`,
@@ -120,7 +120,7 @@ func printPlan(out io.Writer, p rewrite.NamedPlan, whole bool) {
 	fmt.Fprintf(out, "  as of %s\n", p.ReadTime.Format(time.RFC3339Nano))
 }
 
-// speedText says what a time that is left is reckoned from.
+// speedText says from which speed a remaining time is computed.
 func speedText(s rewrite.Speed) string {
 	switch {
 	case s.Had == 0:
@@ -132,14 +132,14 @@ func speedText(s rewrite.Speed) string {
 	return fmt.Sprintf("by the %.0f documents a second that a worker had at %s", s.Had, s.At.Format(time.RFC3339))
 }
 
-// planned is a plan as `moves plan --json` has it.
+// planned is a plan in the form of `moves plan --json`.
 type planned struct {
 	From       string          `json:"from"`
 	To         string          `json:"to"`
 	Kind       string          `json:"kind,omitempty"`      // only resources of this kind
 	MovedBy    string          `json:"moved_by,omitempty"`  // only what this move brought
 	Named      bool            `json:"named,omitempty"`     // only those of a list
-	Elsewhere  int64           `json:"elsewhere,omitempty"` // named, and not the old owner's
+	Elsewhere  int64           `json:"elsewhere,omitempty"` // named, but not the old owner's
 	Threads    int64           `json:"threads"`
 	Canvases   int64           `json:"canvases"`
 	PlainSets  int64           `json:"plain_sets"`
@@ -147,13 +147,14 @@ type planned struct {
 	Unread     int64           `json:"unread_documents"`
 	Reads      int64           `json:"reads"`
 	Writes     int64           `json:"writes"`
-	Pending    []pendingJob    `json:"pending_jobs"` // that would share the worker with it
+	Pending    []pendingJob    `json:"pending_jobs"` // jobs that would share the worker with it
 	LagSeconds float64         `json:"lag_seconds"`
-	Had        float64         `json:"measured_documents_per_second,omitempty"` // that a worker had
+	Had        float64         `json:"measured_documents_per_second,omitempty"` // measured of a worker
 	HadAt      *time.Time      `json:"measured_at,omitempty"`
 	ReadTime   time.Time       `json:"read_time"`
 	Sample     []plannedChange `json:"sample"`
-	// Fingerprint is of all that would change hands: moves start compares it.
+	// Fingerprint is a hash of everything that would change hands; moves start
+	// compares it.
 	Fingerprint string `json:"fingerprint"`
 	Next        string `json:"next"` // the command that does it
 }

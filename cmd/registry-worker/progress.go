@@ -9,8 +9,8 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/telemetry"
 )
 
-// progress tells how far a long command is: a bar on a terminal, redrawn in
-// place; elsewhere a plain line now and then. One goroutine may use it.
+// progress shows how far a long command is: on a terminal a bar, redrawn in place,
+// elsewhere a plain line now and then. One goroutine may use it.
 type progress struct {
 	out      io.Writer
 	one      string // what is counted, in the singular: "event"
@@ -31,8 +31,8 @@ func newProgress(out io.Writer, one, done string) *progress {
 	return &progress{out: out, one: one, done: done, terminal: telemetry.IsTerminal(out), began: time.Now(), now: time.Now}
 }
 
-// at tells that count are done, with read of total bytes; total is negative
-// if it is not known. It is cheap to call for every one.
+// at reports that count are done, with read of total bytes; total is negative if it
+// is not known. It is cheap enough to call for each one.
 func (p *progress) at(count int, read, total int64) {
 	now := p.now()
 	every := lineEvery
@@ -60,7 +60,7 @@ func (p *progress) clear() {
 	}
 }
 
-// end tells the total.
+// end prints the total.
 func (p *progress) end(count int) {
 	p.clear()
 	took := p.now().Sub(p.began)
@@ -81,7 +81,7 @@ func (p *progress) text(now time.Time, count int, read, total int64) string {
 	return fmt.Sprintf(" %3d%%%s, %s left", 100*read/total, text, max(left, 0).Round(time.Second))
 }
 
-// counted is count with its unit: "1 event published".
+// counted returns the count with its unit: "1 event published".
 func (p *progress) counted(count int) string {
 	return strings.TrimSpace(counted(count, p.one, p.one+"s") + " " + p.done)
 }

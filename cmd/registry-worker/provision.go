@@ -17,14 +17,14 @@ import (
 var provisionCommand = command{
 	Name:    "provision",
 	Summary: "create topics, subscriptions, and the indexes and expiry of Firestore's fields",
-	Details: "Creates what does not exist, and mends the settings of what does: ack deadline,\n" +
-		"backoff, retention, no expiry. Repeating it changes nothing. The topic of a\n" +
-		"subscription is what stands before the first dot of its name. A subscription that is\n" +
-		"of no use (its topic was deleted, it has a filter, …) is an error that says what to\n" +
-		"do, and no topic is made beside it. Dead letters come first, and are kept for 31 days.\n\n" +
-		"In Firestore it turns off the indexes that nothing queries by, and turns on the expiry\n" +
-		"of what is kept for a time. Credentials that may not are told the commands instead.\n" +
-		"With an emulator there is nothing to do.",
+	Details: "Creates what does not exist, and corrects the settings of what does: ack deadline,\n" +
+		"backoff, retention, no expiry. Repeating it changes nothing. A subscription's topic is\n" +
+		"the part of its name before the first dot. If a subscription cannot be used (its topic\n" +
+		"was deleted, it has a filter, …), that is an error that says what to do, and no topic\n" +
+		"is created for it. Dead letters come first, and are kept for 31 days.\n\n" +
+		"In Firestore it turns off indexes that no query uses, and turns on the expiry of\n" +
+		"temporary documents. If the credentials may not do this, it prints the commands\n" +
+		"instead. With an emulator there is nothing to do.",
 	Examples: []string{
 		"registry-worker provision --project my-project --dry-run",
 		"registry-worker provision --project my-project",
@@ -56,7 +56,7 @@ func runProvision(ctx context.Context, in *invocation) error {
 	return nil
 }
 
-// provision prints what was done, or what would be.
+// provision prints what was done, or what would be done.
 func (in *invocation) provision(ctx context.Context, client *pubsub.Client) error {
 	actions, err := pubsubadmin.Provision(ctx, client, pubsubadmin.ProvisionOptions{
 		NoRetryPolicy:   in.onPubSubEmulator(),
@@ -73,9 +73,9 @@ func (in *invocation) provision(ctx context.Context, client *pubsub.Client) erro
 	return nil
 }
 
-// missingTopics returns the topics that do not exist, or an error if Pub/Sub
-// does not answer in time. A topic that these credentials may not look at is
-// taken to exist: who may publish need not be allowed to look.
+// missingTopics returns the topics that do not exist, or an error if Pub/Sub does
+// not answer in time. A topic that these credentials may not look at is assumed to
+// exist: the right to publish does not include the right to look.
 func (in *invocation) missingTopics(ctx context.Context, client *pubsub.Client, topics ...string) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
@@ -95,5 +95,5 @@ func (in *invocation) missingTopics(ctx context.Context, client *pubsub.Client, 
 }
 
 // once turns the client's retries off: they would go on until the deadline, and
-// then hide what was wrong.
+// then hide the error.
 var once = gax.WithRetry(func() gax.Retryer { return nil })

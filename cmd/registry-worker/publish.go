@@ -22,9 +22,9 @@ var publishCommand = command{
 	Name:    "publish",
 	Args:    "FILE…",
 	Summary: "publish events from NDJSON files to their topics",
-	Details: "Publishes one structured CloudEvent a line, by its type to its topic; - is standard\n" +
-		"input, .gz is unpacked. A line that is no event is named on standard error as\n" +
-		"file:line: reason: detail, and left out; the exit code is then 1. It ends at the\n" +
+	Details: "Publishes one structured CloudEvent a line, to the topic of its type; - is standard\n" +
+		"input, and .gz is unpacked. A line that is not an event is named on standard error as\n" +
+		"file:line: reason: detail, and left out; the exit code is then 1. It stops at the\n" +
 		"first event whose topic does not exist. Publishing again is harmless.",
 	Examples: []string{
 		"registry-worker publish --project my-project events.ndjson.gz",
@@ -79,9 +79,9 @@ func eventTopics() []string {
 	return topics
 }
 
-// publish publishes all lines, and tells how it went. It stops at the first
-// event that Pub/Sub does not take, after the client's own retries, or whose topic
-// is missing: the next ones would fare no better.
+// publish publishes all lines, and reports the result. It stops at the first event
+// that Pub/Sub does not take, after the client's own retries, or whose topic is
+// missing: the next ones would fail too.
 func (in *invocation) publish(ctx context.Context, client *pubsub.Client, files *archive.Reader, missing []string) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -130,7 +130,7 @@ func (p *publication) read(ctx context.Context, publisher *pubsubadmin.Publisher
 		if err := p.requireTopic(event.Type().Topic()); err != nil {
 			return fmt.Errorf("%s:%d: %w", line.File, line.Number, err)
 		}
-		at := line // Text is not valid any more when the event is confirmed
+		at := line // Text is no longer valid when the event is confirmed
 		at.Text = nil
 		if err := publisher.PublishLine(ctx, event, line.Text, func(err error) { p.confirm(at, err) }); err != nil {
 			if ctx.Err() != nil {

@@ -24,7 +24,7 @@ var quotaCommand = command{
 	Sub: []command{quotaShowCommand, quotaResetCommand},
 }
 
-// quotaRules is what must hold for both of them.
+// quotaRules are the checks of both commands.
 var quotaRules = []config.Rule{
 	config.NeedProject,
 	config.NeedSharedThrottle("this process's memory is empty: want firestore"),
@@ -34,12 +34,12 @@ var quotaShowCommand = command{
 	Name:    "quota show",
 	Args:    "TENANT ACTION",
 	Summary: "print a throttle window as the next request would find it",
-	Details: "Prints how many units are reserved, by requests, by the blocks that processes\n" +
-		"hold, and for parts, of how many, until when, and whose policy says so. Parts are\n" +
+	Details: "Prints how many of how many units are reserved (by requests, by the blocks that\n" +
+		"processes hold, and for parts), until when, and whose policy sets the limit. Parts are\n" +
 		"documents of their own, which a window gets if many processes share it; their units\n" +
 		"count as reserved from the start (docs/throttle.md). Nothing is taken. Give\n" +
-		"--throttle-policies if the service has it, for the limit of a window that has\n" +
-		"not begun.",
+		"--throttle-policies if the service has it, for the limit of a window that has not\n" +
+		"begun.",
 	Examples: []string{
 		"registry-worker quota show --project my-project t_acme stream_connect",
 		"registry-worker quota show --project my-project --json t_acme stream_connect",
@@ -77,11 +77,11 @@ var quotaResetCommand = command{
 	Name:    "quota reset",
 	Args:    "TENANT ACTION",
 	Summary: "start a throttle window anew, for all processes",
-	Details: "From now on nothing is counted in the window, and the policy in force counts at\n" +
-		"once. Every process hears of it within seconds. Blocks that processes hold at this\n" +
-		"moment may be spent on top of the new window's limit.\n\n" +
-		"It shows the window and asks first, or --yes. Who did it (--by) and when are kept\n" +
-		"with the window, until its document expires, and shown by quota show. The action\n" +
+	Details: "The window begins anew with nothing counted, and the policy in force applies at once.\n" +
+		"Every process learns of it within seconds. Blocks that processes hold at this moment\n" +
+		"may be spent on top of the new window's limit.\n\n" +
+		"It shows the window and asks first, or --yes. Who did it (--by) and when are kept with\n" +
+		"the window, until its document expires, and shown by quota show. The action\n" +
 		"all-actions is the window of all actions of the tenant together.",
 	Examples: []string{
 		"registry-worker quota reset --project my-project t_acme stream_connect",
@@ -109,10 +109,10 @@ func runQuotaReset(ctx context.Context, in *invocation) error {
 		}
 		if status.Exists {
 			fmt.Fprintf(in.Stderr, "The window of %s has %s since %s, and would begin anew with nothing counted.\n"+
-				"Units that processes hold of it at this moment may be spent on top.\n",
+				"Units that processes hold at this moment may be spent on top.\n",
 				key, counted(status.Stored.Count, "unit reserved", "units reserved"), windowTime(status.Stored.LastReset))
 		} else {
-			fmt.Fprintf(in.Stderr, "Nobody has asked for %s yet, or the window has expired: it would begin anew all the same.\n", key)
+			fmt.Fprintf(in.Stderr, "There is no window of %s yet, or it has expired: a new one begins in any case.\n", key)
 		}
 		if err := in.confirm(ctx, target, "reset this window?"); err != nil {
 			return err
@@ -131,14 +131,14 @@ func runQuotaReset(ctx context.Context, in *invocation) error {
 	})
 }
 
-// shown is a window as it is now. What the next one's policy is does not matter.
+// shown is a window as it is now, whatever the next one's policy is.
 func shown(ctx context.Context, windows limits.Store, key limits.Key) (limits.Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	return limits.Show(ctx, windows, limits.PolicySet{}, key)
 }
 
-// windowKey is the window that the arguments name.
+// windowKey returns the window that the arguments name.
 func (in *invocation) windowKey() (limits.Key, error) {
 	if len(in.Args) != 2 {
 		return limits.Key{}, usagef("want a tenant and an action")
@@ -150,7 +150,7 @@ func (in *invocation) windowKey() (limits.Key, error) {
 	return key, nil
 }
 
-// withWindows opens where windows are kept.
+// withWindows opens the store of windows.
 func (in *invocation) withWindows(ctx context.Context, f func(limits.Store) error) error {
 	start, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
@@ -162,14 +162,14 @@ func (in *invocation) withWindows(ctx context.Context, f func(limits.Store) erro
 	return f(windows)
 }
 
-// windowReport is a window as --json prints it.
+// windowReport is a window in the form of --json.
 type windowReport struct {
 	Tenant     string     `json:"tenant_id"`
 	Action     string     `json:"action"`
-	Exists     bool       `json:"exists"` // somebody has asked, and the document has not expired
+	Exists     bool       `json:"exists"` // there has been a request, and the document has not expired
 	Count      int64      `json:"count"`  // units reserved, by requests, by blocks and for parts
 	Limit      int64      `json:"limit"`
-	Parts      int64      `json:"parts,omitempty"`      // documents that units are put aside for
+	Parts      int64      `json:"parts,omitempty"`      // documents for which units are set aside
 	PartLimit  int64      `json:"part_limit,omitempty"` // units of each, all of them in count
 	Window     string     `json:"window"`               // its length
 	LastReset  time.Time  `json:"last_reset"`
@@ -206,7 +206,7 @@ func (in *invocation) printWindow(s limits.Status, policies limits.PolicySet) er
 	}
 	switch {
 	case !r.Exists:
-		fmt.Fprintln(t, "window\tnone yet: nobody has asked, or it has expired")
+		fmt.Fprintln(t, "window\tnone yet: there was no request, or it has expired")
 	case s.InForce.ID() != s.Stored.At(s.ReadTime, p).ID() || s.Stored.LastReset != s.InForce.LastReset:
 		fmt.Fprintf(t, "window\tended; the last one had %d reserved since %s\n", s.Stored.Count, windowTime(s.Stored.LastReset))
 	default:
@@ -238,13 +238,13 @@ func (in *invocation) printWindow(s limits.Status, policies limits.PolicySet) er
 	return t.Flush()
 }
 
-// secondsTime is the time of a last_reset, which is in seconds since 1970.
+// secondsTime returns the time of a last_reset, which is in seconds since 1970.
 func secondsTime(seconds float64) time.Time {
 	return time.UnixMicro(int64(seconds * 1e6)).UTC()
 }
 
-// windowTime is a last_reset as people read it. One that somebody else has written
-// may be no time.
+// windowTime returns a last_reset as people read it. One that another program has
+// written may not be a time.
 func windowTime(lastReset float64) string {
 	if !(math.Abs(lastReset) < 1e11) { // the year 5138; NaN too
 		return fmt.Sprintf("no time (last_reset is %v)", lastReset)

@@ -16,20 +16,20 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/terminal"
 )
 
-// refusals is where refused lines are noted.
+// refusals records refused lines.
 type refusals struct {
 	where    string
 	out      io.Writer                // JSON lines; nil: names of lines on standard error
 	file     *os.File                 // behind out, if it is a regular file
 	pipe     io.Closer                // behind out, if it is a pipe or a device
-	noted    map[replay.Position]bool // before a replay that goes on was killed
+	noted    map[replay.Position]bool // before this replay was interrupted
 	in       *invocation
 	progress *progress
 }
 
-// refusals opens --refused. A file that is there is replaced by a new one, never
-// truncated: whatever else has a link to it keeps its content. A replay that goes
-// on goes on with the file.
+// refusals opens --refused. An existing file is replaced by a new one, never
+// truncated, so other links to it keep its content. A replay that resumes goes on
+// with the file.
 func (in *invocation) refusals(ctx context.Context, resumed bool) (*refusals, error) {
 	r := &refusals{where: "above", in: in}
 	if in.Config.Refused == "" {
@@ -67,7 +67,7 @@ func (r *refusals) open(ctx context.Context, resumed bool) (err error) {
 	switch there := err == nil; {
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return err
-	case there && !info.Mode().IsRegular(): // a pipe or a device, with nothing in it to be kept
+	case there && !info.Mode().IsRegular(): // a pipe or a device, which has no content to keep
 		pipe, err := interruptible.OpenToWrite(ctx, name)
 		r.out, r.pipe = pipe, pipe
 		return err
@@ -88,8 +88,8 @@ func (r *refusals) open(ctx context.Context, resumed bool) (err error) {
 	return nil
 }
 
-// readNoted reads what was noted before, so that no line is noted twice, and
-// cuts off what a kill left unfinished.
+// readNoted reads what was recorded before, so that no line is recorded twice, and
+// cuts off a line that a kill left unfinished.
 func (r *refusals) readNoted() error {
 	r.noted = map[replay.Position]bool{}
 	var whole int64
@@ -128,8 +128,8 @@ func (r *refusals) write(refusal replay.Refusal) error {
 	return terminal.JSON(r.out).Encode(refusal)
 }
 
-// save makes sure that what was noted is on the disk: a checkpoint that says so
-// must not be older than a crash.
+// save makes sure that everything recorded is on the disk: a checkpoint must not
+// survive a crash that its refusals do not.
 func (r *refusals) save() error {
 	if r.file == nil {
 		return nil

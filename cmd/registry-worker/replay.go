@@ -13,21 +13,21 @@ var replayCommand = command{
 	Name:    "replay",
 	Args:    "FILE…",
 	Summary: "apply archives of events to the registry, or rewind the subscriptions",
-	Details: "With FILEs: applies one structured CloudEvent a line straight to the registry,\n" +
-		"without Pub/Sub; - is standard input, .gz is unpacked. Replaying again is harmless,\n" +
-		"replaying what is of another environment is not, and nothing takes it back: so it\n" +
-		"looks first, says where the files come from and who would own what, and asks. With\n" +
-		"--yes it does neither. --dry-run says it, and changes nothing.\n\n" +
+	Details: "With FILEs: applies one structured CloudEvent a line directly to the registry, without\n" +
+		"Pub/Sub; - is standard input, and .gz is unpacked. Replaying again is harmless.\n" +
+		"Replaying an archive of another environment is not, and cannot be undone: so it first\n" +
+		"reads the files, says where they come from and who would own what, and asks. With\n" +
+		"--yes it does neither. --dry-run only says it, and changes nothing.\n\n" +
 		"Retractions of moves and plain sets of an archive are left out unless\n" +
-		"--with-retractions and --with-assertions ask for them. These, and lines that can\n" +
-		"never succeed, are named with their reason; the exit code is then 1. Owners that\n" +
-		"lost to an earlier event are named too. An archive of `export --events` that was\n" +
-		"cut or changed is refused before anything is written; from a pipe, at its end.\n\n" +
-		"With --checkpoint, a replay that was killed goes on where it was: to the same\n" +
-		"target, and if the lines behind it are still the same.\n\n" +
+		"--with-retractions and --with-assertions ask for them. These, and lines that can never\n" +
+		"succeed, are named with their reason; the exit code is then 1. Owners that lost to an\n" +
+		"earlier event are named too. An archive of `export --events` that was cut or changed\n" +
+		"is refused before anything is written; from a pipe, at its end.\n\n" +
+		"With --checkpoint, a replay that was killed resumes where it was, if the target and\n" +
+		"the lines up to there are still the same.\n\n" +
 		"With --since TIME, in place of FILEs: rewinds the subscriptions, so that Pub/Sub\n" +
-		"delivers again, to the workers that run, what was published since and is kept.\n" +
-		"That is harmless too, and is asked first, or --yes.",
+		"delivers again, to the running workers, what was published since and is kept. That is\n" +
+		"harmless too; it asks first, or --yes.",
 	Examples: []string{
 		"registry-worker replay --project my-project --dry-run events.ndjson.gz",
 		"registry-worker replay --project my-project --checkpoint replay.json events.ndjson.gz",
@@ -57,7 +57,7 @@ func runReplay(ctx context.Context, in *invocation) error {
 	return in.replayFiles(ctx)
 }
 
-// rewind says what it means, asks, and rewinds.
+// rewind says what rewinding means, asks, and rewinds.
 func (in *invocation) rewind(ctx context.Context) error {
 	if !in.Config.DryRun {
 		if err := in.canAsk(); err != nil {

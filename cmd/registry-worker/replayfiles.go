@@ -17,8 +17,8 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
-// replayFiles is `replay FILE…`: everything that can be refused is, then the
-// archives are looked at, then it asks, and then it writes.
+// replayFiles runs `replay FILE…`: it refuses what can be refused, looks at the
+// archives, asks, and then writes.
 func (in *invocation) replayFiles(ctx context.Context) error {
 	if err := in.checkFiles(); err != nil {
 		return err
@@ -53,15 +53,15 @@ func (in *invocation) replayFiles(ctx context.Context) error {
 	})
 }
 
-// ledgerRate is how many commits to the ledger a second a replay makes at most: --rate
-// is documents a second, and a commit has some 500 of them. At the foot of the ramp
-// that is one.
+// ledgerRate returns how many commits to the ledger a second a replay makes at
+// most: --rate is documents a second, and a commit has some 500 of them. At the
+// foot of the ramp that is one.
 func ledgerRate(r governor.Rate) float64 {
 	const movesInACommit, most = 500, 1e6
 	return min(max(1, r.Foot()/movesInACommit), most)
 }
 
-// checkFiles refuses what would destroy a file, or could not be gone on with.
+// checkFiles refuses a replay that would destroy a file, or could not be resumed.
 func (in *invocation) checkFiles() error {
 	c := in.Config
 	if c.DryRun && c.Checkpoint != "" {
@@ -87,8 +87,8 @@ func (in *invocation) checkFiles() error {
 	return in.distinct(inputs, outputs)
 }
 
-// canAskOf refuses a replay that would have to ask and cannot: nobody is there,
-// or the files can be read only once, and are read before the question.
+// canAskOf refuses a replay that would have to ask and cannot: no one can answer,
+// or the files can be read only once, and would be read before the question.
 func (in *invocation) canAskOf(files *archive.Reader) error {
 	if in.Config.DryRun {
 		return nil
@@ -102,8 +102,8 @@ func (in *invocation) canAskOf(files *archive.Reader) error {
 	return nil
 }
 
-// openCheckpoint opens --checkpoint, and says where it stands. Without one the
-// file is nil.
+// openCheckpoint opens --checkpoint, and says where it is. Without one the file is
+// nil.
 func (in *invocation) openCheckpoint(to target) (*replay.File, replay.Checkpoint, error) {
 	if in.Config.Checkpoint == "" {
 		return nil, replay.Checkpoint{}, nil
@@ -159,7 +159,7 @@ func (in *invocation) look(ctx context.Context, files *archive.Reader, to target
 	return nil
 }
 
-// askToReplay says what the replay would change, and asks.
+// askToReplay says what the replay would change, and asks for confirmation.
 func (in *invocation) askToReplay(ctx context.Context, store registryStore, to target) error {
 	files, err := archive.Open(in.Args, nil)
 	if err != nil {
@@ -167,7 +167,7 @@ func (in *invocation) askToReplay(ctx context.Context, store registryStore, to t
 	}
 	look := *in
 	config := *in.Config
-	look.Config, look.Stdout = &config, in.Stderr // standard output is for what became of it
+	look.Config, look.Stdout = &config, in.Stderr // standard output is for the result
 	look.Config.Refused = ""
 	if err := look.dryRun(ctx, store, files); err != nil {
 		return err
@@ -188,7 +188,7 @@ func (in *invocation) askToReplay(ctx context.Context, store registryStore, to t
 	return in.confirm(ctx, to, "replay "+strings.Join(names, ", ")+with+"?")
 }
 
-// replay applies the files. What is under way when ctx ends is finished.
+// replay applies the files. When ctx ends it finishes what it has begun.
 func (in *invocation) replay(ctx context.Context, store ownership.Store, files *archive.Reader, checkpoint *replay.File, resume replay.Checkpoint) error {
 	options := in.replayOptions()
 	options.Resume = resume
@@ -234,7 +234,8 @@ func (in *invocation) replay(ctx context.Context, store ownership.Store, files *
 	return nil
 }
 
-// tellDisplaced names who was told yes earlier, and is not the owner any more.
+// tellDisplaced names tenants whose ownership was acknowledged earlier, and is
+// displaced.
 func (in *invocation) tellDisplaced(d replay.Displaced) error {
 	what := "a move"
 	if d.Resource != (registry.Resource{}) {
@@ -249,8 +250,8 @@ func (in *invocation) tellDisplaced(d replay.Displaced) error {
 	return err
 }
 
-// report is where it is told what became of the lines: standard output, unless
-// refused lines go there.
+// report returns where the result is printed: standard output, unless refused lines
+// go there.
 func (in *invocation) report() io.Writer {
 	if in.refusedOnStdout() {
 		return in.Stderr

@@ -14,13 +14,13 @@ var runCommand = command{
 	Name:    "run",
 	Summary: "consume the subscriptions into the registry until SIGTERM",
 	Details: "Applies events to the registry, and publishes what it refuses to the dead-letter\n" +
-		"topic. On SIGTERM it finishes what it has received, for at most --drain-timeout,\n" +
-		"gives the rest back, and exits with 0. Health is at /livez, /readyz, /metrics and\n" +
-		"/version. With --api it answers access checks and claims too, as serve does, and goes\n" +
-		"on with that if its subscriptions are gone: /readyz/api and /readyz/worker say which; and\n" +
-		"it has the page /console.\n" +
-		"After a move of a whole tenant it rewrites the documents that direct readers know,\n" +
-		"one worker at a time, at --rate.\n\n" +
+		"topic. On SIGTERM it finishes what it has received, for at most --drain-timeout, nacks\n" +
+		"the rest, and exits with 0. Health is at /livez, /readyz, /metrics and /version. With\n" +
+		"--api it also answers access checks and claims, as serve does, and has the page\n" +
+		"/console. It goes on with that even if its subscriptions are gone: /readyz/api and\n" +
+		"/readyz/worker tell them apart.\n\n" +
+		"After a move of a whole tenant it rewrites the documents for their direct readers, one\n" +
+		"worker at a time, at --rate.\n\n" +
 		"Any number of workers may run side by side.",
 	Examples: []string{
 		"registry-worker run --project my-project",
@@ -38,19 +38,19 @@ var runCommand = command{
 	Run:     runRun,
 }
 
-// runRules is what must hold for run, and what config checks.
+// runRules are the checks of run, and of config.
 var runRules = []config.Rule{
 	config.NeedProject,
-	config.WorkerWithoutAPI(config.NeedSharedRegistry("nobody else could read the memory of this process: want firestore, or --api too")),
+	config.WorkerWithoutAPI(config.NeedSharedRegistry("no other process could read this one's memory: want firestore, or --api too")),
 	config.WorkerWithAPI(config.NeedTokenOffLoopback),
 	config.OneSourceOfTokens,
 	config.TwoAddresses,
 	config.NeedAcceptedSubscriptions,
 }
 
-// runRun consumes and serves until ctx ends. A worker that cannot be asked how it
-// is must not go on. Nor may a process look alive whose worker cannot consume,
-// unless it answers checks, which need no worker (worker.go).
+// runRun consumes and serves until ctx ends. A worker whose health cannot be asked
+// must not go on. Nor may a process look alive if its worker cannot consume, unless
+// it answers checks, which need no worker (worker.go).
 func runRun(ctx context.Context, in *invocation) error {
 	s, err := startService(ctx, in)
 	if s == nil {
@@ -65,7 +65,7 @@ func runRun(ctx context.Context, in *invocation) error {
 	return s.consume(ctx, transport, in.Config.API)
 }
 
-// openTransport returns the worker's transport, and what closes it.
+// openTransport returns the worker's transport, and a function that closes it.
 func (s *service) openTransport(ctx context.Context) (_ consumer.Transport, closeAll func(), err error) {
 	start, cancel := context.WithDeadline(ctx, s.startBy)
 	defer cancel()
@@ -83,7 +83,7 @@ func (s *service) openTransport(ctx context.Context) (_ consumer.Transport, clos
 	return transport, func() { transport.Close(); client.Close() }, nil
 }
 
-// transportOptions are those of the worker's transport, and of the client for it.
+// transportOptions returns the options of the worker's transport and its client.
 func (in *invocation) transportOptions() consumer.PubSubOptions {
 	return consumer.PubSubOptions{
 		Subscriptions:   in.Config.Subscriptions,

@@ -9,13 +9,13 @@ import (
 var serveCommand = command{
 	Name:    "serve",
 	Summary: "answer access checks and claims over HTTP",
-	Details: "Answers until SIGTERM. Then /readyz fails, and it answers for --shutdown-delay more,\n" +
-		"finishes the requests in progress and exits with 0; Ctrl-C does not wait that long.\n" +
-		"The API trusts the tenant that its caller names: it listens on loopback, or demands\n" +
-		"a bearer token. Endpoints are described at /v1/openapi.json; health is at /livez,\n" +
-		"/readyz (which says whether to send requests; /readyz?store also asks the store),\n" +
-		"/metrics and /version. /console is a page for people, on loopback, or with\n" +
-		"--console on: docs/console.md.",
+	Details: "Answers until SIGTERM. Then /readyz fails, and it goes on answering for\n" +
+		"--shutdown-delay, finishes the requests in progress and exits with 0; after Ctrl-C it\n" +
+		"skips the delay. The API trusts the tenant that its caller names: it listens on\n" +
+		"loopback, or demands a bearer token. Endpoints are described at /v1/openapi.json.\n" +
+		"Health is at /livez, /readyz (which says whether to send requests; /readyz?store also\n" +
+		"asks the store), /metrics and /version. /console is a page for people, on loopback, or\n" +
+		"with --console on: docs/console.md.",
 	Examples: []string{
 		"registry-worker serve --project my-project",
 		"REGISTRY_API_TOKEN=… registry-worker serve --project my-project --listen :8080",

@@ -14,8 +14,8 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry/verifier"
 )
 
-// service is what run, serve and dev are made of: telemetry, the registry, the
-// listener. Everything in it is open.
+// service is what run, serve and dev share: telemetry, the registry, the listener.
+// Everything in it is open.
 type service struct {
 	in        *invocation
 	telemetry *telemetry.Telemetry
@@ -25,24 +25,24 @@ type service struct {
 	listener  net.Listener
 	metrics   net.Listener // of --metrics-listen; nil if there is none, or not yet
 	tokens    tokens       // that the API demands
-	startBy   time.Time    // what is not open by then is missing, but for the registry
+	startBy   time.Time    // whatever is not open by then is missing, except the registry
 	began     time.Time
-	serving   bool               // it has begun to answer
+	serving   bool               // requests are being answered
 	verifier  *verifier.Verifier // nil if the API is not served
 	floor     []byte             // heapFloor bytes, if the API is served
 	look      *consoleLook       // nil if the console is not served
 	noPubSub  bool               // events come and go in this process's memory
 }
 
-// heapFloor is memory that the garbage collector counts and the system does not: it
-// is never touched. The collector runs when the heap has doubled, and that of a
-// server that answers from memory is some megabytes: it would run every few thousand
-// checks, and take a tenth of the processor time. So it lets 32 MiB of garbage
-// gather. A heap that is large already hardly notices.
+// heapFloor is memory that the garbage collector counts and the system does not,
+// since it is never touched. The collector runs when the heap has doubled. A server
+// that answers from memory has a heap of some megabytes: the collector would run
+// every few thousand checks, and take a tenth of the processor time. With heapFloor
+// it lets 32 MiB of garbage gather. A large heap is hardly affected.
 const heapFloor = 32 << 20
 
 // startService opens all that a service needs; close closes it. If ctx ends before
-// all is open there is no service, and nothing wrong.
+// all is open, there is no service, and no error.
 func startService(ctx context.Context, in *invocation) (*service, error) {
 	now := time.Now()
 	s := &service{in: in, began: now, startBy: now.Add(startTimeout)}
@@ -89,9 +89,8 @@ func (s *service) open(ctx context.Context) (err error) {
 	return err
 }
 
-// close gives back what startService opened, and exports what telemetry is
-// left. That telemetry cannot be exported is told, and is not a fault of the
-// command.
+// close closes what startService opened, and exports the remaining telemetry. If
+// that fails it is logged, and is not an error of the command.
 func (s *service) close(ctx context.Context) {
 	if s.look != nil {
 		s.look.close()
@@ -129,7 +128,7 @@ func (s *service) close(ctx context.Context) {
 	}
 }
 
-// healthOptions are those of a server that tells of health alone.
+// healthOptions returns the options of a server of health alone.
 func (s *service) healthOptions() api.Options {
 	most, warning := connections(s.in.Config.MaxConnections)
 	if warning != "" {
@@ -149,9 +148,9 @@ func (s *service) healthOptions() api.Options {
 	}
 }
 
-// apiOptions are those of a server that answers access checks, claims and
-// throttle requests too, which openAPI has opened. worker says why no events are
-// applied here; nil: there is no worker.
+// apiOptions returns the options of a server that also answers access checks,
+// claims and throttle requests, which openAPI has opened. worker returns why no
+// events are applied here; nil: there is no worker.
 func (s *service) apiOptions(worker func(context.Context) error) (api.Options, error) {
 	o := s.healthOptions()
 	o.Worker = worker
@@ -166,8 +165,8 @@ func (s *service) apiOptions(worker func(context.Context) error) (api.Options, e
 	return o, s.addConsole(&o)
 }
 
-// openAPI opens what the API asks: the verifier and the throttle. A signal does not
-// make it fail: serving then drains at once.
+// openAPI opens what the API needs: the verifier and the throttle. A signal does
+// not make it fail: serving then drains at once.
 func (s *service) openAPI(ctx context.Context) (err error) {
 	s.floor = make([]byte, heapFloor)
 	maxAge := s.in.Config.MaxAge
@@ -191,5 +190,5 @@ func (s *service) openAPI(ctx context.Context) (err error) {
 	return err
 }
 
-// requestTimeout bounds a request, beside the grace that it may be given.
+// requestTimeout bounds a request, without the grace that it may get.
 const requestTimeout = 15 * time.Second

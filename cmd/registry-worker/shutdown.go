@@ -13,10 +13,10 @@ import (
 )
 
 // The end of a service. At the signal /readyz fails, and the worker begins to
-// drain. The API goes on answering for --shutdown-delay, until what sends
-// requests has seen that, and closes each connection with its answer; then it takes
-// no more, and finishes what is in progress. Health that stands alone, without the
-// API or at --metrics-listen, is told until there is nothing left to tell of.
+// drain. The API goes on answering for --shutdown-delay, until the senders of
+// requests have noticed, and closes each connection with its answer. Then it takes
+// no more, and finishes what is in progress. Health that is served alone, without
+// the API or at --metrics-listen, is answered until the end.
 
 // serve answers HTTP until ctx ends, and drains. Closed at the latest after that:
 // worked, once the process's worker has drained.
@@ -84,8 +84,9 @@ func after(ctx context.Context, wait func()) context.Context {
 	return later
 }
 
-// delay is how long requests are answered after the end of ctx. A SIGINT is of a
-// person at a terminal, who sends no more of them, and a fault does not wait.
+// delay returns how long requests are answered after the end of ctx. After a
+// SIGINT, which comes from a person at a terminal, and after a fault, there is no
+// delay.
 func (s *service) delay(ctx context.Context) time.Duration {
 	var by caught
 	if errors.As(context.Cause(ctx), &by) && by.Signal == syscall.SIGTERM {
@@ -94,8 +95,8 @@ func (s *service) delay(ctx context.Context) time.Duration {
 	return 0
 }
 
-// monitoring are the options of a server that tells of health and metrics alone,
-// beside the one with these options.
+// monitoring returns the options of a server of health and metrics alone, beside
+// the one with these options.
 func monitoring(o api.Options) api.Options {
 	o.Elsewhere = o.Verifier != nil
 	o.Verifier, o.Registry, o.Quota = nil, nil, nil

@@ -9,21 +9,20 @@ import (
 	"time"
 )
 
-// oneSignal is how long signals count as one: a terminal and a supervisor send
-// two within a moment, and nobody has lost patience.
+// oneSignal is how long signals count as one: a terminal and a supervisor may send
+// two within a moment, and that is not impatience.
 const oneSignal = time.Second
 
-// caught is the cause of a context that a signal has ended.
+// caught is the cause of a context that was ended by a signal.
 type caught struct{ os.Signal }
 
 func (c caught) Error() string { return "signal: " + c.String() }
 
-// untilSignal returns a context that ends with the first SIGINT or SIGTERM, and
-// has it as its cause (caught). A
-// SIGINT more than oneSignal later ends the process at once, with 1: somebody at
-// a terminal no longer wants to wait for the drain, and nothing is lost by it but
-// time. Another SIGTERM says nothing new: supervisors, and timeout(1) by itself,
-// repeat it, and have SIGKILL for impatience.
+// untilSignal returns a context that ends with the first SIGINT or SIGTERM, and has
+// it as its cause (caught). A SIGINT more than oneSignal later ends the process at
+// once, with 1: a person at a terminal no longer wants to wait for the drain, and
+// that costs nothing except time. Another SIGTERM changes nothing: supervisors and
+// timeout(1) repeat it, and have SIGKILL for impatience.
 //
 // SIGPIPE ends nothing: an output whose reader has gone is an error like any
 // other (outputs.go). Asking for the signal does that, and unlike ignoring it is
@@ -35,7 +34,7 @@ func untilSignal(parent context.Context) (ctx context.Context, stop func()) {
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
 		s := impatient(signals, func(first os.Signal) { cancel(caught{first}) })
-		time.AfterFunc(time.Second, func() { os.Exit(exitFault) }) // also if nobody takes what is said
+		time.AfterFunc(time.Second, func() { os.Exit(exitFault) }) // even if no one reads the message
 		fmt.Fprintf(os.Stderr, "%s: second signal (%s): not waiting any longer\n", programName, s)
 		os.Exit(exitFault)
 	}()
@@ -56,5 +55,5 @@ func impatient(signals <-chan os.Signal, first func(os.Signal)) os.Signal {
 			return s
 		}
 	}
-	select {} // nobody closes the channel
+	select {} // the channel is never closed
 }

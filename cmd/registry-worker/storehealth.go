@@ -11,9 +11,9 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
 )
 
-// storeHealth knows whether the registry's store answers. It is a question of its
-// own, at /readyz?store and in the gauge registry.store.up: that the store is away
-// is no reason to send a process's requests elsewhere, where it is away too.
+// storeHealth knows whether the registry's store answers. That is a question of its
+// own, at /readyz?store and in the gauge registry.store.up: if the store is down,
+// sending a process's requests elsewhere does not help, since it is down there too.
 type storeHealth struct {
 	store ownership.Store
 
@@ -22,9 +22,9 @@ type storeHealth struct {
 	last  error
 }
 
-// The question costs a read, and anybody who reaches the port may have it asked. The
-// gauge is read as often as somebody likes to: by Prometheus, and every two seconds
-// while a console is open.
+// The question costs a read, and every client that reaches the port can cause it.
+// The gauge is read at any rate: by Prometheus, and every two seconds while a
+// console is open.
 const (
 	askStoreEvery     = time.Second // at most
 	measureStoreEvery = 10 * time.Second
@@ -45,12 +45,12 @@ func newStoreHealth(store ownership.Store, p observe.Providers) (*storeHealth, e
 	return h, i.Err()
 }
 
-// ask returns why the store does not answer, or nil. Its answer is up to a second
+// ask returns why the store does not answer, or nil. The result is up to a second
 // old.
 func (h *storeHealth) ask(ctx context.Context) error { return h.within(ctx, askStoreEvery) }
 
-// within is ask with an answer that is at most so old. That it does not answer is
-// asked again sooner: so that the end of an outage shows.
+// within is ask with a result that is at most so old. If the store does not answer,
+// it is asked again sooner, so that the end of an outage shows.
 func (h *storeHealth) within(ctx context.Context, age time.Duration) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()

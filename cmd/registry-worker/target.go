@@ -7,8 +7,8 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/terminal"
 )
 
-// target is where a command writes to, as people are told it and as a checkpoint
-// keeps it. Production and an emulator of the same project are two targets.
+// target is where a command writes to, as messages say it and a checkpoint keeps
+// it. Production and an emulator of the same project are two targets.
 type target struct {
 	Project  string `json:"project"`
 	Database string `json:"database,omitempty"` // "" for Pub/Sub
@@ -16,13 +16,14 @@ type target struct {
 	Emulator string `json:"emulator,omitempty"` // host:port; "" for production
 }
 
-// firestoreTarget is the registry, or the throttle, that the command writes to.
+// firestoreTarget returns the registry, or the throttle, that the command writes
+// to.
 func (in *invocation) firestoreTarget() target {
 	emulator, _ := in.LookupEnv("FIRESTORE_EMULATOR_HOST")
 	return target{in.Config.Project, in.Config.Database, in.Config.CollectionPrefix, emulator}
 }
 
-// pubsubTarget is the project whose topics or subscriptions the command writes
+// pubsubTarget returns the project whose topics or subscriptions the command writes
 // to.
 func (in *invocation) pubsubTarget() target {
 	emulator, _ := in.LookupEnv("PUBSUB_EMULATOR_HOST")
@@ -43,8 +44,8 @@ func (t target) String() string {
 	return strings.Join(append(parts, "production"), ", ")
 }
 
-// tellTarget says where the command is about to write, before it does anything
-// else: every command that writes begins with it.
+// tellTarget says where the command is about to write. Every command that writes
+// calls it first.
 func (in *invocation) tellTarget(t target) {
 	verb := "writing to"
 	if in.Config.DryRun {

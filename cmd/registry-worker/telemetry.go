@@ -17,13 +17,12 @@ import (
 
 const scope = "github.com/northstar-engines/realtime-registry/cmd/registry-worker"
 
-// openTelemetry sets up what the environment asks for. What cannot be done is an
-// error of the log, and of the command config: no service stands still for its
-// telemetry.
+// openTelemetry sets up what the environment asks for. Faults are errors of the
+// log, and of the command config: no service stops for its telemetry.
 func (in *invocation) openTelemetry(ctx context.Context) (*telemetry.Telemetry, error) {
 	t, err := telemetry.New(ctx, telemetry.Options{Version: buildVersion().Version, Logger: in.Logger})
 	for _, fault := range eachOf(err) {
-		in.Logger.Error("telemetry is not as it was asked for; the service goes on without that part", "error", fault)
+		in.Logger.Error("telemetry is not as configured; the service goes on without that part", "error", fault)
 	}
 	return t, observeProgram(t.Providers, buildVersion(), in.Config.Entries())
 }
@@ -39,7 +38,7 @@ func eachOf(err error) []error {
 	return []error{err}
 }
 
-// observeProgram has metrics say what runs: what the program was built from, and
+// observeProgram makes metrics of what runs: what the program was built from, and
 // each setting that takes effect, without secrets.
 func observeProgram(p observe.Providers, b build, settings []config.Entry) error {
 	i := p.Instruments(scope)
@@ -62,7 +61,7 @@ func observeProgram(p observe.Providers, b build, settings []config.Entry) error
 	return i.Err()
 }
 
-// shortened keeps a label short: lists of paths and sources have no bound.
+// shortened cuts a label: lists of paths and sources have no bound.
 func shortened(value string) string {
 	const most = 128
 	if len(value) <= most {
@@ -82,7 +81,7 @@ const (
 func (in *invocation) listenForMetrics(ctx context.Context) net.Listener {
 	l, err := listen(ctx, "metrics-listen", in.Config.MetricsListen)
 	if err != nil {
-		in.Logger.Error("nobody can ask for metrics; the service goes on, and tries again to listen", "error", err)
+		in.Logger.Error("metrics cannot be served; the service goes on, and tries again to listen", "error", err)
 		return nil
 	}
 	return l

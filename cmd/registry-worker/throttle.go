@@ -12,13 +12,13 @@ import (
 	"github.com/northstar-engines/realtime-registry/quota/memquota"
 )
 
-// throttle is a limiter with the store that it claims from.
+// throttle is a limiter with the store that it reserves from.
 type throttle struct {
 	*quota.Limiter
 	windows limits.Store
 }
 
-// openThrottle opens the throttle that was asked for, never another one.
+// openThrottle opens the configured throttle, never another one.
 func (in *invocation) openThrottle(ctx context.Context, t *telemetry.Telemetry) (*throttle, error) {
 	windows, err := in.openWindows(ctx, t)
 	if err != nil {
@@ -38,7 +38,7 @@ func (in *invocation) openThrottle(ctx context.Context, t *telemetry.Telemetry) 
 	return &throttle{limiter, windows}, nil
 }
 
-// openWindows opens where throttle windows are kept. It has answered when this
+// openWindows opens the store of throttle windows. It has answered when openWindows
 // returns. t may be nil.
 func (in *invocation) openWindows(ctx context.Context, t *telemetry.Telemetry) (limits.Store, error) {
 	if in.Config.ThrottleBackend == config.Memory {
@@ -62,12 +62,12 @@ func (in *invocation) openWindows(ctx context.Context, t *telemetry.Telemetry) (
 	return windows, nil
 }
 
-// releaseTimeout bounds how long an ending process tries to release what it
-// has claimed and not spent.
+// releaseTimeout bounds how long an ending process tries to release what it has
+// reserved and not spent.
 const releaseTimeout = 5 * time.Second
 
-// close gives back what was claimed and not spent, so that other processes may
-// spend it. ctx may have ended.
+// close releases what was reserved and not spent, so that other processes may spend
+// it. ctx may have ended.
 func (t *throttle) close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()

@@ -14,10 +14,10 @@ import (
 // tokenEvery is how often the files of tokens are read again.
 const tokenEvery = 10 * time.Second
 
-// tokens are those that requests and claims must carry.
+// tokens are the tokens that requests and claims must carry.
 type tokens struct{ api, claim []string }
 
-// readTokens returns the tokens of the flags, or of the files that they name.
+// readTokens returns the tokens given by flags, or in the files that flags name.
 func readTokens(c *config.Config) (t tokens, err error) {
 	if t.api, err = fromFile("api-token-file", c.APITokenFile, c.APITokens); err != nil {
 		return t, err
@@ -30,7 +30,7 @@ func fromFile(flag, file string, given []string) ([]string, error) {
 	if file == "" {
 		return given, nil
 	}
-	// A pipe would be waited for, and could not be read again.
+	// A pipe may block, and could not be read again.
 	if info, err := os.Stat(file); err == nil && !info.Mode().IsRegular() {
 		return nil, usagef("--%s %s: want a regular file: it is read again every %s", flag, file, tokenEvery)
 	}
@@ -48,8 +48,8 @@ func fromFile(flag, file string, given []string) ([]string, error) {
 	return read, nil
 }
 
-// followTokens gives the server what the files say, when they have changed, until
-// ctx ends. What is wrong with them is logged, once, and changes nothing.
+// followTokens gives the server the tokens of the files whenever they change, until
+// ctx ends. A fault of a file is logged, once, and changes nothing.
 func (s *service) followTokens(ctx context.Context, server *api.Server, now tokens, every time.Duration) {
 	if s.in.Config.APITokenFile == "" && s.in.Config.ClaimTokenFile == "" {
 		return
@@ -77,7 +77,7 @@ func (s *service) followTokens(ctx context.Context, server *api.Server, now toke
 			s.in.Logger.Info("tokens changed", "api_tokens", len(read.api), "claim_tokens", len(read.claim))
 		case err.Error() != told:
 			told = err.Error()
-			s.in.Logger.Error("tokens cannot be read: the ones from before stay", "error", err)
+			s.in.Logger.Error("tokens cannot be read: the previous ones stay", "error", err)
 		}
 	}
 }

@@ -77,9 +77,9 @@ func TestTokensInAFileAreFollowed(t *testing.T) {
 	require.True(t, admitted(first))
 
 	for _, wrong := range []string{"short", second + " " + second, strings.Repeat(second+"\n", 3)} {
-		before := log.count("the ones from before stay") // each fault is told once
+		before := log.count("the previous ones stay") // each fault is told once
 		put(wrong)
-		require.Eventually(t, func() bool { return log.count("the ones from before stay") > before }, 10*time.Second, time.Millisecond, "%q", wrong)
+		require.Eventually(t, func() bool { return log.count("the previous ones stay") > before }, 10*time.Second, time.Millisecond, "%q", wrong)
 		require.True(t, admitted(second), "%q", wrong)
 	}
 

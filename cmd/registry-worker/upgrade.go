@@ -17,23 +17,24 @@ var upgradeCommand = command{
 	Summary: "bring a registry of commit 1571751 over to this release; or end the upgrade to it",
 	Details: "Releases from this one on run side by side; commit 1571751 does not run beside\n" +
 		"anything later. Stop every process of it first: workers, verifiers, transports that\n" +
-		"embed the library. This command then fences it out, waits for what may still be\n" +
-		"under way, and brings over the ledger and every document, at --rate: stored owners,\n" +
-		"paths, and claims. Last it says what it did, and from then on this release starts.\n\n" +
-		"It may be stopped or killed at any time and run again, which goes on where it was.\n" +
-		"Run on a registry that was brought over it looks at every document, and changes\n" +
-		"none. docs/upgrades.md has the whole way, and the way back.\n\n" +
-		"--finish does another thing, and at once: it says that no process of an earlier\n" +
+		"embed the library. This command then fences that commit out, waits for its last\n" +
+		"writes, and brings over the ledger and every document, at --rate: stored owners,\n" +
+		"paths, and claims. At the end it reports what it did, and from then on this release\n" +
+		"starts.\n\n" +
+		"It may be stopped or killed at any time, and resumes when it is run again. On a\n" +
+		"registry that was brought over already it looks at every document, and changes none.\n" +
+		"docs/upgrades.md has the whole way, and the way back.\n\n" +
+		"--finish does something else, and at once: it records that no process of an earlier\n" +
 		"release will take part again. Those that still run stop. The change feed then goes\n" +
-		"into shards, and takes eight times as many commits a second. Before that, deploy\n" +
-		"firestore.indexes.json.\n\n" +
-		"--plain-sets over says, at once too, that no program writes documents with plain\n" +
-		"sets any more: verifiers use what they keep for a day then, unless it changes, in\n" +
-		"place of --max-age 30s, which is most of their bill. They follow by themselves. Take\n" +
-		"the right to write from the identities of those programs first: a document that is\n" +
-		"written so all the same is told of at ERROR when a process meets it, and takes this\n" +
-		"back. So does --plain-sets go-on. With --dry-run it looks through all documents, says\n" +
-		"how many were last written so, and when, and changes nothing, whatever it meets.",
+		"into shards, and takes eight times as many commits a second. Deploy\n" +
+		"firestore.indexes.json before.\n\n" +
+		"--plain-sets over records, at once too, that programs no longer write documents with\n" +
+		"plain sets. Verifiers then use an answer that does not change for a day, in place of\n" +
+		"--max-age 30s, which is most of their bill. They follow by themselves. Take the right\n" +
+		"to write from the identities of those programs first. If a process then meets a plain\n" +
+		"set, it logs an ERROR and takes this back. So does --plain-sets go-on. With --dry-run\n" +
+		"it reads all documents, says how many were last written so, and when, and changes\n" +
+		"nothing, whatever it meets.",
 	Examples: []string{
 		"registry-worker upgrade --project my-project",
 		"registry-worker upgrade --project my-project --yes --rate 2000",
@@ -90,7 +91,7 @@ func runUpgrade(ctx context.Context, in *invocation) error {
 	case err != nil:
 		return errors.Join(in.explainFirestore(err), errors.New("it is not finished: run it again"))
 	case len(did.Unread) > 0:
-		return fmt.Errorf("brought over, except %s that cannot be read, and have no owner until they are mended or deleted: %s",
+		return fmt.Errorf("brought over, except %s that cannot be read, and have no owner until they are fixed or deleted: %s",
 			counted(len(did.Unread), "document", "documents"), terminal.Quote(strings.Join(did.Unread, " ")))
 	}
 	fmt.Fprintln(in.Stderr, "the registry is brought over: this release may start")

@@ -11,20 +11,19 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/spelling"
 )
 
-// ofOthers are variables that begin as ours do and are none of ours: those that
-// Kubernetes gives to every pod beside a Service whose name begins with
-// "registry" (kubernetes.io, "Accessing the Service", environment variables), and
-// the API's address, as the examples in docs/ read it.
+// ofOthers are variables that begin like ours and are not ours: those that
+// Kubernetes gives to every pod beside a Service whose name begins with "registry"
+// (kubernetes.io, "Accessing the Service", environment variables), and the API's
+// address, as the examples in docs/ read it.
 var ofOthers = regexp.MustCompile(`^REGISTRY_(URL|(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?))$`)
 
-// misspelt returns a warning for every variable that is nearly, but not quite,
-// one of ours, or that says what no variable may: it would have no effect, and
-// nobody would say so.
+// misspelt returns a warning for every variable that is nearly one of ours, or that
+// no variable may set: without the warning it would silently have no effect.
 func misspelt(environ []string) (warnings []string) {
-	variables := map[string]string{} // by the names that people may think of
+	variables := map[string]string{} // by the names that people may try
 	for _, s := range config.Settings() {
 		name := strings.TrimPrefix(config.EnvName(s.Name), "REGISTRY_")
-		variables[name] = cmp.Or(variables[name], s.Env) // --since is of two commands, and of one a variable too
+		variables[name] = cmp.Or(variables[name], s.Env) // two commands have --since, and only one of them takes it from a variable
 	}
 	for _, v := range environ {
 		name, _, _ := strings.Cut(v, "=")
@@ -46,8 +45,8 @@ func misspelt(environ []string) (warnings []string) {
 	return warnings
 }
 
-// nearest returns the variable of the name that is nearest, or "". What all
-// variables begin with proves no nearness.
+// nearest returns the variable whose name is nearest, or "". The common prefix does
+// not count.
 func nearest(variables map[string]string, rest string) string {
 	best, distance := "", len(rest)/3
 	for name, variable := range variables {

@@ -10,11 +10,11 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/licenses"
 )
 
-// version is set by the linker if a build knows better than the module's
-// build information.
+// version is set by the linker if a build has more than the module's build
+// information.
 var version string
 
-// build says what this program was made from.
+// build describes what this program was built from.
 type build struct {
 	Version string `json:"version"`
 	Commit  string `json:"commit"`

@@ -17,18 +17,18 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
-// wish is what somebody wants to move.
+// wish is the move that was asked for.
 type wish struct {
 	From, To string
 	Kind     string              // "": every kind
 	MovedBy  string              // the id of the move that brought them; "": any
-	File     string              // that names the resources; "": none does
-	Names    []registry.Resource // what it names
-	Planned  *planned            // what must still hold; nil: nothing was planned
+	File     string              // names the resources; "": no file does
+	Names    []registry.Resource // the resources that it names
+	Planned  *planned            // the plan that must still hold; nil: none
 	Plan     string              // the file that it is in
 }
 
-// whole reports whether everything of the tenant is to move, with one event.
+// whole reports whether everything that the tenant owns is to move, with one event.
 func (w wish) whole() bool { return w.Kind == "" && w.File == "" && w.MovedBy == "" }
 
 func (w wish) what() string {
@@ -42,7 +42,7 @@ func (w wish) what() string {
 	return what
 }
 
-// command is the call that makes the move.
+// command returns the call that makes the move.
 func (w wish) command() string {
 	line := fmt.Sprintf("%s moves start --from %s --to %s", programName, w.From, w.To)
 	for _, one := range [][2]string{{"kind", w.Kind}, {"moved-by", w.MovedBy}, {"resources", w.File}} {
@@ -53,7 +53,7 @@ func (w wish) command() string {
 	return line + " --reason 'why'"
 }
 
-// shellQuote returns a text as a word of a command line that may be pasted.
+// shellQuote quotes a text for a shell, so that it can be pasted.
 func shellQuote(text string) string {
 	if safeWord.MatchString(text) {
 		return text
@@ -63,7 +63,7 @@ func shellQuote(text string) string {
 
 var safeWord = regexp.MustCompile(`^[A-Za-z0-9_./:@+=-]+$`)
 
-// wish reads what the flags and the files that they name say.
+// wish reads the flags, and the files that they name.
 func (in *invocation) wish(ctx context.Context) (wish, error) {
 	w := wish{From: in.Config.From, To: in.Config.To, Kind: in.Config.Kind, MovedBy: in.Config.MovedBy, File: in.Config.Resources, Plan: in.Config.Plan}
 	if w.Plan != "" {
@@ -82,8 +82,8 @@ func (in *invocation) wish(ctx context.Context) (wish, error) {
 	return w, nil
 }
 
-// readPlan takes from the plan what no flag says, and refuses a plan of another
-// move.
+// readPlan takes from the plan what flags do not give, and refuses a plan of
+// another move.
 func (w *wish) readPlan() error {
 	text, err := os.ReadFile(w.Plan)
 	if err != nil {
@@ -91,7 +91,7 @@ func (w *wish) readPlan() error {
 	}
 	w.Planned = &planned{}
 	if err := json.Unmarshal(text, w.Planned); err != nil || w.Planned.Fingerprint == "" {
-		return errors.Join(errors.New("want what `moves plan --json` prints"), err)
+		return errors.Join(errors.New("want the output of `moves plan --json`"), err)
 	}
 	for _, one := range []struct {
 		flag    string
@@ -104,13 +104,13 @@ func (w *wish) readPlan() error {
 		*one.given = one.planned
 	}
 	if w.Planned.Named != (w.File != "") {
-		return errors.New("a plan of named resources wants the file that names them, --resources, and no other does")
+		return errors.New("a plan of named resources needs the file that names them, --resources; other plans take none")
 	}
 	return errors.Join(registry.ValidateTenant(w.From), registry.ValidateTenant(w.To))
 }
 
 // readNames reads resources, one KIND/ID a line, or a document's name. Lines that
-// are empty or begin with # are skipped; one that stands twice counts once.
+// are empty or begin with # are skipped; a repeated one counts once.
 func (in *invocation) readNames(ctx context.Context, name string) ([]registry.Resource, error) {
 	input := io.Reader(interruptible.Reader(ctx, in.Stdin))
 	if name != "-" {
@@ -155,7 +155,7 @@ func parseResource(text string) (registry.Resource, error) {
 	return registry.ParseDocumentID(text)
 }
 
-// plan finds out what the move would do now.
+// plan computes what the move would do now.
 func (in *invocation) plan(ctx context.Context, store registryStore, w wish) (rewrite.NamedPlan, error) {
 	planner := in.planner(store)
 	switch {

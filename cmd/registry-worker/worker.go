@@ -14,8 +14,8 @@ import (
 
 // worker consumes. Alone in its process it ends when its consumer does, and the
 // process with it. Beside an API it does not: without its subscription no events
-// come, but checks can be answered as well as before. Then it says that it is not
-// ready, and tries again.
+// come, but checks can still be answered. Then it reports that it is not ready, and
+// tries again.
 type worker struct {
 	in        *invocation
 	store     registryStore
@@ -38,7 +38,7 @@ func newWorker(s *service, transport consumer.Transport) (*worker, error) {
 	return w, w.renew(max(time.Until(s.startBy), time.Second))
 }
 
-// renew puts a new consumer in the place of one that has ended.
+// renew replaces a consumer that has ended by a new one.
 func (w *worker) renew(startTimeout time.Duration) error {
 	w.options.StartTimeout = startTimeout
 	c, err := consumer.New(w.store, w.transport, w.options)
@@ -62,8 +62,9 @@ func (w *worker) ready(context.Context) error {
 	return c.Ready()
 }
 
-// run consumes until ctx ends, and drains. What ends it sooner is an error; if it
-// is to go on, that of a first start alone: nobody relies on the process yet.
+// run consumes until ctx ends, and drains. If something ends it sooner, that is an
+// error. Beside an API only the error of the first start is returned: nothing
+// relies on the process yet.
 func (w *worker) run(ctx context.Context, goOn bool) error {
 	pause := backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(shortestPause), backoff.WithMaxInterval(longestPause), backoff.WithMaxElapsedTime(0))

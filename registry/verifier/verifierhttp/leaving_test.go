@@ -64,7 +64,7 @@ func TestWhatEndsByItselfWhileItIsLostIsNotTouchedAfterwards(t *testing.T) {
 		touched := w.touched
 		w.mu.Unlock()
 		require.False(t, touched)
-		require.True(t, deadline.IsZero(), "the connection's next answer has as long as it likes")
+		require.True(t, deadline.IsZero(), "the connection's next answer has no deadline")
 	}
 }
 

@@ -2,10 +2,10 @@
 // (settings.go) from which flags, environment variables, help, `config` and the
 // checks all come.
 //
-// A value comes from the flag, else from the environment variable, else from
-// the default. An environment variable that is empty counts as not set. Load
-// reports every fault at once, each with the flag's name, the value, where the
-// value came from and what is allowed.
+// A value comes from the flag, else from the environment variable, else from the
+// default. An environment variable that is empty counts as not set. Load reports
+// all faults at once, each with the flag's name, the value, where the value came
+// from and what is allowed.
 package config
 
 import (
@@ -25,17 +25,17 @@ type Backend string
 // The backends.
 const (
 	Firestore Backend = "firestore"
-	Memory    Backend = "memory" // of this process: gone with it, and seen by no other
+	Memory    Backend = "memory" // of this process: lost with it, and invisible to others
 )
 
-// When the console is served.
+// Values of --console.
 const (
 	ConsoleAuto = "auto" // on loopback
 	ConsoleOn   = "on"
 	ConsoleOff  = "off"
 )
 
-// Which moves a list shows.
+// Values of --state.
 const (
 	MovePending   = "pending" // their rewriting is queued, or runs
 	MoveParked    = "parked"
@@ -43,8 +43,8 @@ const (
 	MoveRetracted = "retracted"
 )
 
-// Config is the effective configuration of one command. Settings that the
-// command does not take are zero.
+// Config is the effective configuration of one command. Settings that the command
+// does not have are zero.
 type Config struct {
 	LogFormat string // auto, text, json or google
 	LogLevel  slog.Level
@@ -84,7 +84,7 @@ type Config struct {
 	ConsolePeers []string // base URLs
 
 	MaxStaleness time.Duration // 0: always read
-	MaxAge       time.Duration // 0: by what the registry says; NoMaxAge: unbounded
+	MaxAge       time.Duration // 0: as the registry says; NoMaxAge: unbounded
 
 	ThrottleBackend  Backend
 	ThrottlePolicies string
@@ -97,7 +97,7 @@ type Config struct {
 
 	WithRetractions, WithAssertions bool // of archives
 
-	// Which dead letters.
+	// The selection of dead letters.
 	LetterReasons                    []events.Reason
 	LetterTypes, LetterSubscriptions []string
 	LetterID                         string
@@ -144,26 +144,26 @@ type Entry struct {
 	From  string // "flag", "default", or the environment variable's name
 }
 
-// Entries returns the settings that the command takes, in the table's order.
+// Entries returns the settings of the command, in the table's order.
 func (c *Config) Entries() []Entry { return c.entries }
 
 // Defaulted reports whether neither flag nor variable gave the setting a value.
 func (c *Config) Defaulted(name string) bool { return c.entry(name).From == FromDefault }
 
-// Input is where values come from.
+// Input is the source of values.
 type Input struct {
 	// Flags holds the values of the flags that were given, by name.
 	Flags map[string]string
-	// LookupEnv finds an environment variable, as os.LookupEnv does.
+	// LookupEnv looks an environment variable up, like os.LookupEnv.
 	LookupEnv func(name string) (string, bool)
-	// Port: if nothing else says where to listen, PORT does, as platforms tell
+	// Port: if no setting says where to listen, PORT does, as platforms set it for
 	// a service (https://cloud.google.com/run/docs/container-contract#port).
 	Port bool
 }
 
-// Load reads the settings of the groups, and checks them and the rules. It
-// returns the configuration also if there are faults, so that it can be
-// shown; the error is then a Faults.
+// Load reads the settings of the groups, and checks them and the rules. It returns
+// the configuration even if there are faults, so that it can be shown; the error is
+// then a Faults.
 func Load(in Input, groups []Group, rules ...Rule) (*Config, error) {
 	c := &Config{}
 	var faults Faults
@@ -205,11 +205,11 @@ func (in Input) find(s Setting) (value, from string) {
 // PubSubEmulator is the variable that names the emulator to Google's client.
 const PubSubEmulator = "PUBSUB_EMULATOR_HOST"
 
-// PortEnv is the variable by which Cloud Run and others say on which port, of all
-// addresses, a service is sent requests.
+// PortEnv is the variable with which Cloud Run and others say on which port, of all
+// addresses, a service gets requests.
 const PortEnv = "PORT"
 
-// Where a value came from, if it was not an environment variable.
+// The source of a value that did not come from an environment variable.
 const (
 	FromFlag    = "flag"
 	FromDefault = "default"

@@ -8,7 +8,7 @@ import (
 // Fault is one thing that is wrong with the configuration.
 type Fault struct {
 	Entry
-	Want string // what is allowed, and why if that is not plain
+	Want string // what is allowed, and why if that is not obvious
 }
 
 func (f Fault) Error() string {
@@ -39,7 +39,7 @@ func (f Faults) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// quote shortens what was given, so that a fault stays one readable line.
+// quote quotes and shortens a value, so that a fault stays one readable line.
 func quote(s string) string {
 	const most = 100
 	if len(s) > most {

@@ -13,8 +13,8 @@ import (
 	"unicode/utf8"
 )
 
-// The parsers of settings. Each takes the field to keep the value in; its error
-// says what is allowed, and the caller says what was given.
+// The parsers of settings. Each takes the field to set. Its error says what is
+// allowed; the caller adds what was given.
 
 type parser = func(c *Config, value string) error
 
@@ -98,7 +98,7 @@ func duration(least, most time.Duration, to func(*Config) *time.Duration) parser
 	}
 }
 
-// off also takes a duration of 0, which is the value that nothing was set to.
+// off also accepts 0, meaning disabled.
 func off(parse parser) parser {
 	return func(c *Config, value string) error {
 		if d, err := time.ParseDuration(value); err == nil && d == 0 {
@@ -111,10 +111,10 @@ func off(parse parser) parser {
 	}
 }
 
-// NoMaxAge is the Config.MaxAge of what has no bound.
+// NoMaxAge is a Config.MaxAge without a bound.
 const NoMaxAge time.Duration = -1
 
-// maxAge parses --max-age: registry is to follow what the registry says, 0 no bound.
+// maxAge parses --max-age: registry follows what the registry says, 0 is no bound.
 func maxAge(c *Config, value string) error {
 	bound := duration(time.Second, 24*time.Hour, func(c *Config) *time.Duration { return &c.MaxAge })
 	switch d, err := time.ParseDuration(value); {
@@ -178,28 +178,28 @@ func address(to func(*Config) *string) parser {
 	}
 }
 
-// bearer is b64token of RFC 6750 §2.1: whatever else is in a token could not be
-// sent as one.
+// bearer is b64token of RFC 6750 §2.1: a token with other characters could not be
+// sent.
 var bearer = regexp.MustCompile(`^[A-Za-z0-9._~+/-]+=*$`)
 
-// minToken is the length of a token that nobody guesses: 16 characters of hex are
-// 64 bits.
+// minToken is the least length of a token that cannot be guessed: 16 characters of
+// hex are 64 bits.
 const minToken = 16
 
-// ParseTokens reads one token, or two, by comma or a line each.
+// ParseTokens parses one token, or two, separated by a comma or one a line.
 func ParseTokens(text string) ([]string, error) {
 	var list []string
 	for _, token := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == '\n' || r == '\r' }) {
 		switch {
 		case !bearer.MatchString(token):
-			return nil, errors.New("want letters, digits and - . _ ~ + /, then = if wanted (RFC 6750)")
+			return nil, errors.New("want letters, digits and - . _ ~ + /, with any = at the end (RFC 6750)")
 		case len(token) < minToken:
 			return nil, fmt.Errorf("want at least %d characters, such as `openssl rand -hex 16` prints", minToken)
 		}
 		list = append(list, token)
 	}
 	if len(list) > 2 {
-		return nil, errors.New("want one token, or two while one takes the other's place")
+		return nil, errors.New("want one token, or two while one replaces the other")
 	}
 	return list, nil
 }
@@ -211,7 +211,7 @@ func tokens(to func(*Config) *[]string) parser {
 	}
 }
 
-// optional also takes an empty value.
+// optional also accepts an empty value.
 func optional(parse parser) parser {
 	return func(c *Config, value string) error {
 		if value == "" {

@@ -16,14 +16,14 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
-// The parsers of what operators' commands take.
+// The parsers of the settings of operators' commands.
 
 func rate(c *Config, value string) (err error) {
 	c.Rate, err = governor.Parse(value)
 	return err
 }
 
-// pointInTime takes a time, or how long ago that was.
+// pointInTime parses a time, or an age.
 func pointInTime(to func(*Config) *time.Time) parser {
 	return func(c *Config, value string) error {
 		if value == "" {
@@ -37,7 +37,7 @@ func pointInTime(to func(*Config) *time.Time) parser {
 			return errors.New("want a time such as 2025-01-31T12:00:00Z, or an age such as 2h")
 		}
 		if at.After(time.Now()) {
-			return errors.New("want a time that is past")
+			return errors.New("want a time in the past")
 		}
 		*to(c) = at
 		return nil

@@ -14,7 +14,7 @@ import (
 
 // The parsers of --accept, --sources and --stream-paths.
 
-// pairs calls f with both sides of each LEFT=RIGHT in a list with commas.
+// pairs calls f with both sides of each LEFT=RIGHT in a list separated by commas.
 func pairs(value, want string, f func(left, right string) error) error {
 	if value == "" {
 		return nil
@@ -39,7 +39,7 @@ func accept(c *Config, value string) error {
 		}
 		typ, err := publishedType(name)
 		if err == nil && slices.Contains(accepted[subscription], typ) {
-			err = errors.New("stands twice; want it once")
+			err = errors.New("occurs twice; want it once")
 		}
 		accepted[subscription] = append(accepted[subscription], typ)
 		return err
@@ -71,9 +71,9 @@ func publishedType(name string) (events.Type, error) {
 	return "", fmt.Errorf("want one of %s as the type", join(published))
 }
 
-// Accepted is the types that each subscription carries: those of --accept, else
-// the one that a default name stands for. A subscription that is not in the map
-// carries every type.
+// Accepted returns the types that each subscription carries: those of --accept,
+// else the type of its default name. A subscription that is not in the map carries
+// every type.
 func (c *Config) Accepted() map[string][]events.Type {
 	accepted := map[string][]events.Type{}
 	for _, typ := range events.PublishedTypes() {
@@ -85,9 +85,9 @@ func (c *Config) Accepted() map[string][]events.Type {
 	return accepted
 }
 
-// NeedAcceptedSubscriptions refuses an --accept that names none of --subscriptions.
-// The name is probably misspelt, and the subscription that was meant would carry
-// every type.
+// NeedAcceptedSubscriptions refuses an --accept whose subscription is not one of
+// --subscriptions. The name is probably misspelt, and the intended subscription
+// would carry every type.
 func NeedAcceptedSubscriptions(c *Config) (faults []Fault) {
 	for subscription := range c.Accept {
 		if !slices.Contains(c.Subscriptions, subscription) {
@@ -98,11 +98,11 @@ func NeedAcceptedSubscriptions(c *Config) (faults []Fault) {
 	return faults
 }
 
-// maxPathsFile bounds a file of paths, in bytes: room for some thousands.
+// maxPathsFile bounds a file of paths, in bytes: it has room for some thousands.
 const maxPathsFile = 1 << 20
 
-// streamPaths takes patterns with commas between them, or one a line from a file.
-// Lines that are empty or begin with # are skipped.
+// streamPaths parses patterns separated by commas, or in a file, one a line. Lines
+// that are empty or begin with # are skipped.
 func streamPaths(c *Config, value string) error {
 	texts := strings.Split(value, ",")
 	if name, ok := strings.CutPrefix(value, "@"); ok {
@@ -128,14 +128,14 @@ func readPaths(name string) (string, error) {
 	switch {
 	case err != nil:
 		return "", err
-	case !info.Mode().IsRegular() || info.Size() > maxPathsFile: // a pipe would be waited for
-		return "", fmt.Errorf("%s is no regular file of at most %d bytes", name, maxPathsFile)
+	case !info.Mode().IsRegular() || info.Size() > maxPathsFile: // a pipe may block
+		return "", fmt.Errorf("%s is not a regular file of at most %d bytes", name, maxPathsFile)
 	}
 	text, err := os.ReadFile(name)
 	return string(text), err
 }
 
-// peers takes base URLs, by comma; none if empty.
+// peers parses base URLs, separated by commas; none if empty.
 func peers(c *Config, value string) error {
 	if value == "" {
 		return nil
@@ -150,7 +150,7 @@ func peers(c *Config, value string) error {
 	return nil
 }
 
-// defaultSubscriptions names the subscription of every type that is published.
+// defaultSubscriptions returns the subscription of every published type.
 func defaultSubscriptions() string {
 	var names []string
 	for _, typ := range events.PublishedTypes() {

@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// Rule checks settings against each other, or against what a command needs.
-// A setting that could not be parsed is zero.
+// A Rule checks settings against each other, or against the needs of a command. A
+// setting that could not be parsed is zero.
 type Rule func(*Config) []Fault
 
-// NeedProject refuses a configuration without a project: there is no project
-// that could be meant.
+// NeedProject refuses a configuration without a project, for which there is no
+// default.
 func NeedProject(c *Config) []Fault {
 	e := c.entry("project")
 	if e.Value != "" {
@@ -20,8 +20,8 @@ func NeedProject(c *Config) []Fault {
 	return []Fault{{Entry: e, Want: "want the Google Cloud project id (any id will do for the emulators)"}}
 }
 
-// NeedSharedRegistry returns a rule that refuses the memory backend, for the
-// reason that is given: a registry that nobody else can see would be a trap.
+// NeedSharedRegistry returns a rule that refuses the memory backend, for the given
+// reason: a registry that no other process can see would be a trap.
 func NeedSharedRegistry(reason string) Rule {
 	return func(c *Config) []Fault {
 		if c.RegistryBackend != Memory {
@@ -61,8 +61,8 @@ func WorkerWithAPI(rule Rule) Rule {
 	}
 }
 
-// NeedTopicNames refuses subscriptions whose names do not tell their topic, as
-// creating them takes.
+// NeedTopicNames refuses subscriptions whose names do not contain their topic,
+// which creating them needs.
 func NeedTopicNames(c *Config) []Fault {
 	for _, name := range c.Subscriptions {
 		if topic, consumer, _ := strings.Cut(name, "."); topic == "" || consumer == "" {
@@ -81,8 +81,8 @@ func NeedTokenOffLoopback(c *Config) []Fault {
 	return []Fault{{Entry: c.entry("listen"), Want: "the API trusts its callers, so off loopback it demands a bearer token: set REGISTRY_API_TOKEN or REGISTRY_API_TOKEN_FILE, or listen on 127.0.0.1"}}
 }
 
-// OneSourceOfTokens refuses a token and a file of tokens for the same: which one
-// counts could only be guessed.
+// OneSourceOfTokens refuses a token together with a file of tokens for the same
+// purpose: it would be unclear which one counts.
 func OneSourceOfTokens(c *Config) (faults []Fault) {
 	for _, name := range []string{"api-token", "claim-token"} {
 		if file := c.entry(name + "-file"); file.Value != "" && c.entry(name).Value != "" {
@@ -101,8 +101,8 @@ func TwoAddresses(c *Config) []Fault {
 	return []Fault{{Entry: own, Want: "--listen has this address: want one of its own"}}
 }
 
-// Loopback reports whether an address can be reached from this machine only. Of
-// names, only localhost is taken for one.
+// Loopback reports whether an address can be reached from this machine only. The
+// only name that counts is localhost.
 func Loopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
@@ -123,7 +123,8 @@ func NeedTenantsOrPlan(c *Config) []Fault {
 	return NeedTenants(c)
 }
 
-// OneSortOfNames refuses a list of resources together with what finds them.
+// OneSortOfNames refuses a list of resources together with another way to select
+// them.
 func OneSortOfNames(c *Config) []Fault {
 	if c.Resources == "" || c.Kind == "" && c.MovedBy == "" {
 		return nil
@@ -131,7 +132,7 @@ func OneSortOfNames(c *Config) []Fault {
 	return []Fault{{Entry: c.entry("resources"), Want: "--kind or --moved-by is given too: want the list, or what finds the resources"}}
 }
 
-// NeedTenants refuses a plan without two tenants that differ.
+// NeedTenants refuses a plan without two different tenants.
 func NeedTenants(c *Config) (faults []Fault) {
 	for _, name := range []string{"from", "to"} {
 		if e := c.entry(name); e.Value == "" {

@@ -10,8 +10,9 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/consumer"
 )
 
-// Bus is a consumer.Transport within this process, for machines without the
-// Pub/Sub emulator: at least once, no order promised, a nack delivers again.
+// A Bus is a consumer.Transport within this process, for machines without the
+// Pub/Sub emulator. It delivers at least once, in no particular order, and again
+// after a nack.
 type Bus struct {
 	queue chan consumer.Message
 	last  atomic.Int64 // message id
@@ -21,13 +22,13 @@ var _ consumer.Transport = (*Bus)(nil)
 
 const (
 	busCapacity    = 1000        // messages; Publish waits if there are more
-	redeliverAfter = time.Second // as the subscriptions' retry policy begins
+	redeliverAfter = time.Second // like the start of the subscriptions' retry policy
 )
 
 // NewBus returns an empty bus.
 func NewBus() *Bus { return &Bus{queue: make(chan consumer.Message, busCapacity)} }
 
-// Publish hands a message over and returns its id, or the error of ctx.
+// Publish delivers a message and returns its id, or the error of ctx.
 func (b *Bus) Publish(ctx context.Context, m Message) (messageID string, err error) {
 	messageID = strconv.FormatInt(b.last.Add(1), 10)
 	published := consumer.Message{
@@ -67,8 +68,8 @@ func (b *Bus) Receive(ctx context.Context, _ consumer.Limits, deliver func(conte
 	}
 }
 
-// DeadLetter implements consumer.Transport. Nobody could read them after this
-// process, so none is kept.
+// DeadLetter implements consumer.Transport. None is kept, since no process could
+// read it later.
 func (b *Bus) DeadLetter(context.Context, consumer.DeadLetter) error { return nil }
 
 // again delivers a message that was nacked, after a while, unless receiving has

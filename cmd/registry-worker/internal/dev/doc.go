@@ -1,7 +1,6 @@
 // Package dev is what `registry-worker dev` adds to a worker with its API: the
-// example events, a transport that tells when a message is settled, an event
-// bus for machines without the emulators, and the page that shows what became
-// of it all.
+// example events, a transport that reports when a message is settled, an event bus
+// for machines without the emulators, and the page that shows the result.
 //
 // # The example
 //

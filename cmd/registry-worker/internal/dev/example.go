@@ -13,7 +13,7 @@ import (
 //go:embed example.ndjson
 var exampleLines []byte
 
-// Message is a CloudEvent in structured mode, on its way to a topic.
+// A Message is a CloudEvent in structured mode, with its topic.
 type Message struct {
 	EventID    string
 	Topic      string
@@ -43,7 +43,8 @@ func Example() []Message {
 	return messages
 }
 
-// ExampleResources are those that the example creates, as the page lists them.
+// ExampleResources returns the resources that the example creates, in the order of
+// the page.
 var ExampleResources = []registry.Resource{
 	{Kind: registry.Thread, ID: "th_welcome"},
 	{Kind: registry.Thread, ID: "th_roadmap"},

@@ -12,7 +12,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/terminal"
 )
 
-// Page writes what the example led to. Bold makes headings stand out on a
+// Page writes the result of the example. Bold makes headings stand out on a
 // terminal.
 type Page struct {
 	Out  io.Writer
@@ -29,14 +29,14 @@ func (p Page) Owners(s ownership.Snapshot) error {
 			return err
 		}
 		if owner == "" {
-			owner = "nobody"
+			owner = "no owner"
 		}
 		fmt.Fprintf(t, "  %s\t%s\t%s\n", r.Resource, terminal.Quote(owner), terminal.Quote(why(r.History.Explain(s.Ledger))))
 	}
 	return t.Flush()
 }
 
-// why says in a few words what the fold did.
+// why returns in a few words what the fold did.
 func why(steps []ownership.Step) string {
 	if len(steps) == 0 {
 		return "never registered"
@@ -64,7 +64,7 @@ func phrase(s ownership.Step) string {
 	return "moved to " + s.To
 }
 
-// Refused lists dead letters: the event as far as it can be read, and why it was
+// Refused lists dead letters: the event, as far as it can be read, and why it was
 // refused.
 func (p Page) Refused(letters []consumer.DeadLetter, where string) {
 	p.heading("Refused: " + where)

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Request is a request to the API, with the answer that it gets.
+// A Request is a request to the API, with its answer.
 type Request struct {
 	Method  string
 	Tenant  string
@@ -15,16 +15,16 @@ type Request struct {
 	Because string
 }
 
-// ExampleRequests are answered so when the example is settled, in this order.
+// ExampleRequests get these answers once the example is settled, in this order.
 var ExampleRequests = append([]Request{
 	{http.MethodGet, "t_acme", "/v1/threads/th_welcome/access", http.StatusNoContent, "t_acme owns it: let the stream begin"},
-	{http.MethodGet, "t_globex", "/v1/threads/th_welcome/access", http.StatusNotFound, "somebody else's"},
-	{http.MethodGet, "t_globex", "/v1/threads/th_unheard-of/access", http.StatusNotFound, "nobody's; byte for byte the same answer"},
+	{http.MethodGet, "t_globex", "/v1/threads/th_welcome/access", http.StatusNotFound, "another tenant's"},
+	{http.MethodGet, "t_globex", "/v1/threads/th_unheard-of/access", http.StatusNotFound, "it does not exist; byte for byte the same answer"},
 	{http.MethodGet, "t_globex", "/v1/threads/th_support/access", http.StatusNotFound, "t_globex created it, and then moved as a whole"},
 	{http.MethodGet, "t_umbrella", "/v1/threads/th_support/access", http.StatusNoContent, "everything of t_globex went here, in one write"},
 }, EmptyRequests...)
 
-// EmptyRequests are answered so by a registry without any events.
+// EmptyRequests get these answers from a registry without events.
 var EmptyRequests = []Request{
 	{http.MethodPut, "t_acme", "/v1/threads/th_mine", http.StatusCreated, "claimed (204 when it is repeated)"},
 	{http.MethodPut, "t_globex", "/v1/threads/th_mine", http.StatusConflict, "t_acme was first"},
@@ -33,15 +33,15 @@ var EmptyRequests = []Request{
 	{http.MethodPost, "t_acme", "/v1/quota/stream_connect/take?n=20", http.StatusTooManyRequests, "10 are left, until the minute ends"},
 }
 
-// API is where the requests go, and which tokens it demands. Tokens are shown
-// by their variables: they are secrets.
+// API says where the requests go, and which tokens it demands. Tokens are secrets,
+// and shown by their variables.
 type API struct {
 	Address    string // as the listener has it
 	Token      bool   // REGISTRY_API_TOKEN is demanded
 	ClaimToken bool   // and REGISTRY_CLAIM_TOKEN, of claims
 }
 
-// URL is where the API answers to programs of this machine.
+// URL returns where the API answers programs of this machine.
 func (a API) URL() string {
 	host, port, err := net.SplitHostPort(a.Address)
 	if err == nil && net.ParseIP(host).IsUnspecified() {
@@ -50,7 +50,7 @@ func (a API) URL() string {
 	return "http://" + a.Address
 }
 
-// curl is the request as a line for the shell.
+// curl returns the request as a line for the shell.
 func (r Request) curl(a API) string {
 	line := []string{"curl -i"}
 	if r.Method != http.MethodGet {

@@ -8,7 +8,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/consumer"
 )
 
-// Watch is a transport that tells when a message is settled for good, and which
+// A Watch is a transport that reports when a message is settled for good, and which
 // dead letters there were. It remembers what happens until Forget.
 type Watch struct {
 	consumer.Transport
@@ -46,8 +46,8 @@ func (w *Watch) DeadLetter(ctx context.Context, letter consumer.DeadLetter) erro
 	return nil
 }
 
-// Await returns nil once the message is acked: it was applied, or its dead
-// letter is confirmed. A nack is no end: the message is delivered again.
+// Await returns nil once the message is acked: it was applied, or its dead letter
+// is confirmed. A nack does not count: the message is delivered again.
 func (w *Watch) Await(ctx context.Context, messageID string) error {
 	for {
 		w.mu.Lock()
@@ -64,15 +64,15 @@ func (w *Watch) Await(ctx context.Context, messageID string) error {
 	}
 }
 
-// DeadLetters returns those that were confirmed, in that order.
+// DeadLetters returns the confirmed dead letters, in order of confirmation.
 func (w *Watch) DeadLetters() []consumer.DeadLetter {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Clone(w.letters)
 }
 
-// Forget drops what is remembered and remembers no more: a dev process may run
-// for days.
+// Forget drops what is remembered, and stops remembering: a dev process may run for
+// days.
 func (w *Watch) Forget() {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -34,7 +34,7 @@ func TestALookupNeverFindsWhatWasTakenOutBefore(t *testing.T) {
 				before := takenOut[i].Load()
 				if e := s.lookup(hash, r); e != nil {
 					if int64(e.read) <= before || e.key != "tth_"+fmt.Sprint(i)+"t_acme" {
-						t.Errorf("found %q of read %d, when %d was taken out", e.key, e.read, before)
+						t.Errorf("found %q of read %d, when %d was removed", e.key, e.read, before)
 					}
 					found.Add(1)
 				}
