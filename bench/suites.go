@@ -190,9 +190,7 @@ func (b *bench) sweep(ctx context.Context) (string, error) {
 		usual  string
 	}{
 		{"--streams", []string{"1", "4", "8", "16", "32"}, "16"},
-		{"--batch-size", []string{"20", "100", "500"}, "500"},
 		{"--max-outstanding", []string{"1000", "3000", "10000"}, "3000"},
-		{"--linger", []string{"1ms", "5ms", "20ms"}, "5ms"},
 	} {
 		for _, value := range s.values {
 			for _, w := range workloads {

@@ -144,6 +144,9 @@ func (p process) cli(c command) *cli.Command {
 	for _, s := range settings {
 		sub.Flags = append(sub.Flags, newFlag(s, given))
 	}
+	for _, r := range config.RetiredIn(c.Groups) {
+		sub.Flags = append(sub.Flags, retiredFlag(r, given))
+	}
 	if len(c.Sub) > 0 {
 		return p.parent(c, sub)
 	}
@@ -189,6 +192,11 @@ func (p process) call(ctx context.Context, c command, flags map[string]string, a
 	}
 	for _, warning := range misspelt(p.Environ()) {
 		p.warn(warning)
+	}
+	for _, r := range config.RetiredIn(c.Groups) {
+		if _, given := flags[r.Name]; given {
+			p.warn(r.Warning("--" + r.Name))
+		}
 	}
 	cfg, err := config.Load(config.Input{Flags: flags, LookupEnv: p.LookupEnv, Port: c.Port}, c.Groups, c.Rules...)
 	in := &invocation{process: p, Config: cfg, Args: args}

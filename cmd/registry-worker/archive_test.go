@@ -148,7 +148,7 @@ func TestAnArchiveThatIsStoppedInTheMiddleEndsAlike(t *testing.T) {
 	c := onEmulators(t)
 	c.run(exitDone, "provision")
 	c.run(exitDone, "publish", write(t, a.lines...))
-	first, url := c.service("run", "--lease", "10s", "--max-outstanding", "500", "--batch-size", "50")
+	first, url := c.service("run", "--lease", "10s", "--max-outstanding", "500")
 	settled(t, url, len(a.lines)/4)
 	first.Signal(syscall.SIGTERM)
 	require.Equal(t, exitDone, first.Wait(time.Minute))

@@ -27,10 +27,10 @@ func TestADrainInTheMiddleAcksWhatIsCommittedAndNothingElse(t *testing.T) {
 	file := write(t, lines...)
 	c.run(exitDone, "publish", file)
 
-	// Small batches and few messages at a time, so that there is a middle. What
+	// Few messages at a time, so that there is a middle. What
 	// was counted by the end is exported at the end.
 	c.env = append(c.env, "OTEL_METRICS_EXPORTER=console")
-	first, url := c.service("run", "--batch-size", "1", "--max-outstanding", "50", "--streams", "1")
+	first, url := c.service("run", "--max-outstanding", "20", "--streams", "1")
 	require.Eventually(t, func() bool { return settledMessages(t, url) > threads/20 }, 30*time.Second, time.Millisecond)
 	first.Signal(syscall.SIGTERM)
 	require.Equal(t, exitDone, first.Wait(30*time.Second))

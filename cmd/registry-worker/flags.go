@@ -19,6 +19,11 @@ func newFlag(s config.Setting, given map[string]string) cli.Flag {
 	return f
 }
 
+// retiredFlag makes the flag of a setting that no longer has an effect.
+func retiredFlag(r config.Retired, given map[string]string) cli.Flag {
+	return &cli.GenericFlag{Name: r.Name, Hidden: true, Value: &flagValue{setting: config.Setting{Name: r.Name}, given: given}}
+}
+
 // helpLine returns a setting as help shows it: the flag, a tab, a description.
 func helpLine(s config.Setting) string {
 	line := "--" + s.Name

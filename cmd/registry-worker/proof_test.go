@@ -147,7 +147,7 @@ type killer struct {
 func (c program) killAllTheWhile(workers int, random *rand.Rand) *killer {
 	start := func() *emulatortest.Process {
 		return c.start("run", "--listen", "127.0.0.1:0", "--rate", "unlimited", "--log-level", "warn",
-			"--batch-size", "50", "--max-outstanding", "300", "--streams", "2")
+			"--max-outstanding", "300", "--streams", "2")
 	}
 	store, running := c.open(), make([]*emulatortest.Process, workers)
 	for i := range running {

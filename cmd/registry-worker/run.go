@@ -145,8 +145,6 @@ func (s *service) warnOfUnbound() {
 func (s *service) consumerOptions() consumer.Options {
 	return consumer.Options{
 		MaxOutstandingMessages: s.in.Config.MaxOutstanding,
-		BatchChanges:           s.in.Config.BatchSize,
-		Linger:                 s.in.Config.Linger,
 		DrainTimeout:           s.in.Config.DrainTimeout,
 		MaxClockSkew:           s.in.Config.MaxClockSkew,
 		Accept:                 s.in.Config.Accepted(),

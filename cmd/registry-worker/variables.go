@@ -17,13 +17,18 @@ import (
 // address, as the examples in docs/ read it.
 var ofOthers = regexp.MustCompile(`^REGISTRY_(URL|(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?))$`)
 
-// misspelt returns a warning for every variable that is nearly one of ours, or that
-// no variable may set: without the warning it would silently have no effect.
+// misspelt returns a warning for every variable that is nearly one of ours, that no
+// variable may set, or that is retired: without the warning it would silently have
+// no effect.
 func misspelt(environ []string) (warnings []string) {
 	variables := map[string]string{} // by the names that people may try
 	for _, s := range config.Settings() {
 		name := strings.TrimPrefix(config.EnvName(s.Name), "REGISTRY_")
 		variables[name] = cmp.Or(variables[name], s.Env) // two commands have --since, and only one of them takes it from a variable
+	}
+	retired := map[string]config.Retired{}
+	for _, r := range config.RetiredIn(config.Groups()) {
+		retired[config.EnvName(r.Name)] = r
 	}
 	for _, v := range environ {
 		name, _, _ := strings.Cut(v, "=")
@@ -35,6 +40,8 @@ func misspelt(environ []string) (warnings []string) {
 			warnings = append(warnings, fmt.Sprintf("%s has no effect: give --%s", name, strings.ToLower(strings.ReplaceAll(rest, "_", "-"))))
 		case exact:
 			warnings = append(warnings, fmt.Sprintf("%s is not a setting, it is %s", name, variable))
+		case retired[name].Name != "":
+			warnings = append(warnings, retired[name].Warning(name))
 		default:
 			if near := nearest(variables, rest); near != "" {
 				warnings = append(warnings, fmt.Sprintf("%s is not a setting, did you mean %q?", name, near))

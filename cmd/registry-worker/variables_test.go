@@ -36,11 +36,25 @@ func TestAMisspeltVariableIsToldWithTheOneThatWasMeant(t *testing.T) {
 		"REGISTRY_PROJECT":      "it is GOOGLE_CLOUD_PROJECT",
 		"REGISTRY_DATABASE":     "it is FIRESTORE_DATABASE",
 		"REGISTRY_YES":          "has no effect: give --yes",
+		"REGISTRY_LINGER":       "has no effect: a batch waits",
+		"REGISTRY_BATCH_SIZE":   "has no effect: batches have",
 	} {
 		warnings := misspelt([]string{name + "=1"})
 		require.Len(t, warnings, 1, name)
 		require.Contains(t, warnings[0], want)
 	}
+}
+
+func TestARetiredFlagIsAcceptedAndHasNoEffect(t *testing.T) {
+	r := call(t, nil, "run", "--linger", "20ms", "--batch-size=7", "--no-such-flag")
+	require.Equal(t, exitUsage, r.code)
+	require.Contains(t, r.stderr, "unknown flag --no-such-flag")
+	r = call(t, map[string]string{"GOOGLE_CLOUD_PROJECT": "p-1"}, "run", "--linger", "20ms", "--registry-backend", "memory")
+	require.Equal(t, exitUsage, r.code)
+	require.Contains(t, r.stderr, "--linger has no effect: a batch waits")
+	require.NotContains(t, r.stderr, "batch-size")
+	require.NotContains(t, call(t, nil, "help", "run").stdout, "linger")
+	require.Contains(t, call(t, nil, "publish", "--linger", "1ms", "-").stderr, "unknown flag --linger", "it was never one of publish")
 }
 
 func TestNoVariableAnswersAQuestion(t *testing.T) {

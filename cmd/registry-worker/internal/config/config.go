@@ -62,9 +62,7 @@ type Config struct {
 	Sources         map[events.Type][]string
 	DrainTimeout    time.Duration
 	Streams         int
-	BatchSize       int
 	Lease           time.Duration
-	Linger          time.Duration
 	MaxOutstanding  int
 
 	Listen         string

@@ -145,8 +145,8 @@ func TestEverySettingIsKept(t *testing.T) {
 	given := map[string]string{
 		"project": "p-1", "database": "other", "registry-backend": "memory", "throttle-backend": "memory",
 		"collection-prefix": "staging_", "subscriptions": "one, two", "dead-letter-topic": "dead",
-		"api": "true", "max-clock-skew": "1m", "max-event-age": "1h", "accept": "one=nexus.thread.created.v1", "sources": "nexus.thread.created.v1=//nexus/*", "drain-timeout": "1s", "streams": "3", "batch-size": "4",
-		"throttle-policies": "policies.yaml", "throttle-on-error": "allow", "linger": "1ms", "lease": "10s", "max-outstanding": "5", "listen": "[::1]:0", "api-token": "0123456789abcdef", "claim-token": "fedcba9876543210,0123456789abcdef",
+		"api": "true", "max-clock-skew": "1m", "max-event-age": "1h", "accept": "one=nexus.thread.created.v1", "sources": "nexus.thread.created.v1=//nexus/*", "drain-timeout": "1s", "streams": "3",
+		"throttle-policies": "policies.yaml", "throttle-on-error": "allow", "lease": "10s", "max-outstanding": "5", "listen": "[::1]:0", "api-token": "0123456789abcdef", "claim-token": "fedcba9876543210,0123456789abcdef",
 		"api-token-file": "a", "claim-token-file": "b", "max-connections": "7", "metrics-listen": "127.0.0.1:0", "stream-paths": "/a/{thread_id}, /b/{canvas_id}", "keep-alive": "1m", "shutdown-delay": "1s",
 		"console": "off", "console-peers": "http://127.0.0.1:8081, https://w", "miss-grace": "2s", "max-staleness": "1s", "max-age": "10s", "dry-run": "true", "check": "1", "empty": "true", "service-rules": "true", "rtt": "20ms", "log-format": "text", "log-level": "debug",
 		"events": "true", "rate": "100", "since": "2024-01-01T00:00:00Z", "checkpoint": "a", "output": "c", "refused": "b", "yes": "true", "with-retractions": "true", "with-assertions": "true",
