@@ -90,7 +90,7 @@ func TestAResetAsksWithTheTargetAndTheWindow(t *testing.T) {
 		s := onTerminal(t, c.project.Environ(), "quota", "reset", "t_ada", "all-actions")
 		s.await("Type yes to go on")
 		require.True(t, strings.HasPrefix(s.text(), "writing to project "+c.project.ID), s.text())
-		require.Contains(t, s.text(), "Nobody has asked for t_ada all-actions yet")
+		require.Contains(t, s.text(), "There is no window of t_ada all-actions yet")
 		require.Contains(t, s.text(), ": reset this window?")
 		s.keys(answer)
 		s.exits(code)
