@@ -14,6 +14,7 @@ type call struct {
 	part   int32          // of which part's document; 0: of the window's own
 	units  int32          // reserve, release: how many
 	aside  int64          // reserve: how many are put aside for parts besides
+	blind  bool           // reserve: of others the process knows nothing yet
 	until  instant        // pause
 	window limits.Window  // reserve, release: to write
 	since  limits.Version // reserve, release: what the document must still be
@@ -28,6 +29,18 @@ const (
 	release
 	pause // no call yet: others are to write first
 	again // no call: the requests that wait can be answered
+)
+
+// A process that is the first of a window, as far as it knows, may be one of many
+// that begin it at once: then the document has a queue, and who is far behind in it
+// does better to look at what the first has written. So it waits for no more than
+// leastQueue, or queueCalls times as long as the read before has taken, unless the
+// units that are lost if it was written after all are more than one in mostBlind of
+// the window.
+const (
+	leastQueue = 250 * time.Millisecond
+	queueCalls = 8
+	mostBlind  = 100
 )
 
 // nextFor returns the call that a request for `first` units needs, which spend
@@ -48,7 +61,8 @@ func (b *block) nextFor(now instant, first, need int32, chance float64) call {
 	w := b.window()
 	w.Count += units
 	w.Sharing = onlyWriter
-	return call{kind: reserve, units: int32(units), window: w, since: b.version}
+	blind := b.count == 0 && units <= w.Limit/mostBlind
+	return call{kind: reserve, units: int32(units), blind: blind, window: w, since: b.version}
 }
 
 // nextRelease takes the block out of use, and returns the call that releases it;
@@ -59,7 +73,7 @@ func (b *block) nextRelease(now instant) call {
 	if b.left <= 0 || now >= b.deadline-tooLate || b.count == math.MaxInt32 {
 		return call{}
 	}
-	c := b.releaseToPart()
+	c := b.releaseToPart(now)
 	if c.kind == nothing {
 		if b.version == 0 {
 			return call{kind: load}
@@ -72,6 +86,9 @@ func (b *block) nextRelease(now instant) call {
 		}
 		c = call{kind: release, units: b.left, window: w, since: b.version}
 	}
+	if c.kind == load {
+		return c
+	}
 	b.left, b.size = 0, 0
 	return c
 }
@@ -82,6 +99,7 @@ type answer struct {
 	snapshot limits.Snapshot
 	receipt  limits.Receipt
 	err      error
+	late     bool // it failed, and had all its time
 }
 
 // answered applies the answer to a call. It returns the units that were reserved,
@@ -105,6 +123,9 @@ func (b *block) answered(now instant, c call, a answer, p limits.Policy) (strand
 	case c.kind == load:
 		b.version = 0
 		return 0
+	}
+	if c.blind && a.late {
+		b.lose()
 	}
 	// Written or not: a reservation counts as not obtained, a release is never
 	// repeated (design §7, rule 5).

@@ -1,7 +1,6 @@
 package quota
 
 import (
-	"context"
 	"errors"
 	"time"
 
@@ -18,6 +17,7 @@ type course struct {
 	failures int                         // failed tries
 	races    int                         // lost races
 	since    instant                     // when the first of either was
+	took     time.Duration               // the last read
 }
 
 // beginLocked begins a try if none has begun, or returns why there is none.
@@ -49,7 +49,7 @@ func (l *Limiter) succeedLocked(s *shard, e *entry, c *course, made call) {
 // failLocked counts a call that was not carried out, and returns how long to wait
 // before the next try. enough: the requests have waited for three tries, or, if
 // others were always quicker, as long as three tries may take.
-func (l *Limiter) failLocked(s *shard, e *entry, c *course, made call, err error) (pause time.Duration, enough bool) {
+func (l *Limiter) failLocked(s *shard, e *entry, c *course, made call, a answer) (pause time.Duration, enough bool) {
 	now := l.clock()
 	if c.failures+c.races == 0 {
 		c.since = now
@@ -57,8 +57,8 @@ func (l *Limiter) failLocked(s *shard, e *entry, c *course, made call, err error
 	c.trying = false
 	pause = c.pause.NextBackOff()
 	crowded := made.kind != release && e.shared != nil && crowdOf(e.shared.Sharing) > 0
-	race := errors.Is(err, limits.ErrConflict) ||
-		crowded && c.races < patientRaces && errors.Is(err, context.DeadlineExceeded) // it was in a queue
+	queued := a.late && (made.blind || crowded && c.races < patientRaces)
+	race := queued || errors.Is(a.err, limits.ErrConflict)
 	if race {
 		c.races++
 	} else {
@@ -72,7 +72,7 @@ func (l *Limiter) failLocked(s *shard, e *entry, c *course, made call, err error
 		return pause, false
 	}
 	if !race || c.races > patientRaces {
-		l.budget.failed(now, made.kind, err)
+		l.budget.failed(now, made.kind, a.err)
 		if s.failing[e] == nil {
 			s.failing[e] = &tries{keyTries - 1, now}
 		}

@@ -74,15 +74,18 @@ func (l *Limiter) fly(s *shard, e *entry, f *flight) {
 			continue
 		}
 		s.mu.Unlock()
-		answer := l.call(key, next)
+		answer := l.call(key, next, c.took)
 		s.mu.Lock()
+		if next.kind == load {
+			c.took = time.Duration(l.clock() - answer.sent)
+		}
 		l.applyLocked(e, f, next, answer)
 		if answer.err == nil {
 			l.succeedLocked(s, e, &c, next)
 			f.failing = false
 			continue
 		}
-		pause, enough := l.failLocked(s, e, &c, next, answer.err)
+		pause, enough := l.failLocked(s, e, &c, next, answer)
 		f.failing = !errors.Is(answer.err, limits.ErrConflict)
 		if enough {
 			f.failLocked(fmt.Errorf("reserve %s: %w", key, notInTime(answer.err)))
@@ -141,9 +144,14 @@ func (f *flight) failLocked(err error) {
 	f.waiters, f.releasing = nil, false
 }
 
-// call asks the store, with a deadline of its own: those who wait have theirs.
-func (l *Limiter) call(key limits.Key, c call) (a answer) {
-	ctx, cancel := context.WithTimeout(context.Background(), l.options.Timeout)
+// call asks the store, with a deadline of its own: those who wait have theirs. The
+// last read took so long.
+func (l *Limiter) call(key limits.Key, c call, took time.Duration) (a answer) {
+	timeout := l.options.Timeout
+	if c.blind {
+		timeout = min(timeout, max(leastQueue, queueCalls*took))
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	began := time.Now()
 	a.sent = l.clock()
@@ -160,6 +168,7 @@ func (l *Limiter) call(key limits.Key, c call) (a answer) {
 		c.window.Sharing.Writer = l.number()
 		a.receipt, a.err = l.store.Save(ctx, key, limits.Change{Window: c.window, Since: c.since, ExpiresAt: expiry(c.window)})
 	}
+	a.late = a.err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) // Google's client says so by a code of its own
 	l.telemetry.called(ctx, c, time.Since(began), a.err)
 	return a
 }

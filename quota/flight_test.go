@@ -16,7 +16,7 @@ func TestARequestThatCountedOnAnothersUnitIsRefused(t *testing.T) {
 	policy := limits.Policy{Limit: 4, Window: time.Minute}
 	for name, sharing := range map[string]limits.Sharing{"alone": {}, "shared": {Writes: 2, Processes: 1}} {
 		t.Run(name, func(t *testing.T) {
-			w := policy.NewWindow(limits.UnixSeconds(noon), 0)
+			w := policy.NewWindow(limits.UnixSeconds(noon.Add(-2*time.Second)), 0)
 			w.Count, w.Sharing = 1, sharing
 			b := &block{}
 			b.answered(1, call{kind: load}, answer{sent: 1, snapshot: limits.Snapshot{Window: w, Version: 1, ReadTime: noon}}, policy)

@@ -53,7 +53,7 @@ func (b *block) nextOfPart(now instant, first, need int32, chance float64) call 
 		return call{}
 	}
 	if p.number == 0 || int64(p.number) > s.Parts {
-		*p = part{number: drawPart(s.Parts, chance)}
+		*p = part{number: drawPart(s.Parts, chance), common: p.common}
 	}
 	if p.version == 0 || p.common && now-p.read > fresh {
 		return call{kind: load, part: p.number}
@@ -78,10 +78,16 @@ func (b *block) nextOfPart(now instant, first, need int32, chance float64) call 
 
 func drawPart(parts int64, chance float64) int32 { return 1 + int32(chance*float64(parts)) }
 
-// releaseToPart is nextRelease to the part; nothing if it cannot be.
-func (b *block) releaseToPart() call {
+// releaseToPart is nextRelease to the part, which is read before that if others may
+// have written it; nothing if it cannot be.
+func (b *block) releaseToPart(now instant) call {
 	s := b.shared
-	if s == nil || s.Parts == 0 || s.part.avoid || s.part.version == 0 || s.part.count < b.left {
+	switch {
+	case s == nil || s.Parts == 0 || s.part.avoid || s.part.number == 0:
+		return call{}
+	case s.part.version == 0 || s.part.common && now-s.part.read > fresh:
+		return call{kind: load, part: s.part.number}
+	case s.part.count < b.left: // it is not of this part
 		return call{}
 	}
 	w := b.windowOfPart(int64(s.part.count - b.left))
@@ -117,8 +123,8 @@ func (b *block) answeredOfPart(now instant, c call, a answer, conflict bool) (st
 		b.left += c.units
 		b.size = b.left
 		s.part.version, s.part.common = 0, true
-	case conflict:
-		s.part.version, s.part.common = 0, true
+	case conflict: // the others of it go on: there are parts with fewer
+		s.part = part{common: true}
 	case c.kind == load:
 		s.part.version = 0
 	default: // as for the window itself (design §7, rule 5)

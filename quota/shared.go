@@ -11,12 +11,14 @@ type shared struct {
 	limits.Sharing
 	begin   limits.Sharing // of a window that nobody has begun yet: what it begins with
 	part    part
-	read    instant // when the document was last read
-	took    instant // that read
-	turn    instant // when this process may write it; 0: not drawn
-	rolls   bool    // the window begins with the next write
-	counted bool    // this process is among Processes
-	lost    bool    // a race, since the last write
+	read    instant        // when the document was last read
+	took    instant        // that read
+	turn    instant        // when this process may write it; 0: not drawn
+	drawn   limits.Version // of the document when the turn was drawn
+	rolls   bool           // the window begins with the next write
+	counted bool           // this process is among Processes
+	lost    bool           // a race, since the last write
+	cold    bool           // this process knows nothing of the window before
 
 	refusing instant // requests for more than the block are refused until then
 	patience instant // for how long they will be the next time
@@ -27,14 +29,6 @@ const (
 	// fresh is how old a read may be that a shared document is written by: an
 	// older one would lose the race.
 	fresh = instant(50 * time.Millisecond)
-	// fewTogether processes wait for one another's writes. More would wait for
-	// longer than a second: all but a few refuse what they have no units for.
-	fewTogether = 5
-	// alone is how many processes write a document that no turns are drawn for.
-	alone = 3
-	// unknownCrowd is how many there may be after a race lost to processes that
-	// were not known.
-	unknownCrowd = 16
 	// A process that has met a document which may not be written, or a faster one,
 	// looks at it again after leastPatience, then after twice that, and so on.
 	leastPatience = instant(250 * time.Millisecond)
@@ -58,42 +52,6 @@ func (b *block) nextShared(now instant, first, need int32, chance float64) call 
 		return c
 	}
 	return b.reserveShared(first, need)
-}
-
-// takeTurns is nothing if this process may write the document now, after a read
-// that is fresh.
-func (b *block) takeTurns(now instant, chance float64) call {
-	s := b.shared
-	crowd := crowdOf(s.Sharing)
-	many := crowd > fewTogether
-	if s.lost && many && b.aside(s.written()) == (limits.Sharing{}) {
-		b.refuse(now, chance) // and others have not made parts either
-		return call{kind: again}
-	}
-	if s.lost && crowd > 0 { // else the others are of an older release, and say nothing
-		crowd = max(crowd, unknownCrowd)
-	}
-	if crowd > alone {
-		if s.turn == 0 {
-			s.turn = now + instant(turn(crowd, time.Duration(s.took), chance))
-		}
-		if now < s.turn {
-			return call{kind: pause, until: min(s.turn, now+fresh)}
-		}
-	}
-	switch wait := instant(untilWrite(s.Sharing, b.length, b.passed(now))); {
-	case wait > 0 && many:
-		b.refuse(now, chance)
-		return call{kind: again}
-	case wait > 0:
-		return call{kind: pause, until: now + min(wait, 2*fresh)} // others may part the window
-	}
-	return call{}
-}
-
-// passed is how much of the window has passed, at the least.
-func (b *block) passed(now instant) time.Duration {
-	return time.Duration(b.length)*time.Second - time.Duration(b.deadline-now)
 }
 
 // reserveShared reserves of the document itself. If more processes want to write
@@ -134,7 +92,7 @@ func (b *block) aside(w limits.Sharing) limits.Sharing {
 	}
 	number, limit := parts(free)
 	short := untilWrite(w, b.length, b.passed(s.read)) > 0 // the next write would have to wait
-	if w.Processes > fewTogether || w.Processes > alone && (s.lost || limit >= plenty) || w.Processes == alone && short {
+	if w.Processes > fewTogether || w.Processes > alone && (s.lost || limit >= plenty) || w.Processes == alone && short && limit >= plenty {
 		return limits.Sharing{Parts: number, PartLimit: limit, Parted: min(number, 1)}
 	}
 	return limits.Sharing{}
@@ -163,10 +121,11 @@ func (b *block) refuse(now instant, chance float64) {
 // stored, and w is in force. changed: w is not the window that was known.
 func (b *block) share(sent, now instant, s limits.Snapshot, w limits.Window, changed bool) {
 	rolls := w.ID() != s.Window.ID()
+	cold := changed && w.LastReset-b.lastReset > 2*w.Length.Seconds()
 	if before := b.shared; changed && before != nil {
 		b.shared = &shared{lost: before.lost, part: part{number: before.part.number, version: before.part.version, common: before.part.common}}
 		if rolls && before.rolls { // the same as before, except for the moment of the read
-			b.shared.turn = before.turn
+			b.shared.turn, b.shared.drawn = before.turn, before.drawn
 		}
 	}
 	told := w.Sharing
@@ -181,7 +140,7 @@ func (b *block) share(sent, now instant, s limits.Snapshot, w limits.Window, cha
 		b.shared = &shared{}
 	}
 	sh := b.shared
-	sh.read, sh.took = now, now-sent
+	sh.read, sh.took, sh.cold = now, now-sent, sh.cold || cold
 	sh.Sharing, sh.begin, sh.rolls = told, limits.Sharing{}, rolls
 	if rolls {
 		sh.Sharing, sh.begin = limits.Sharing{Crowd: told.Crowd}, told
@@ -203,11 +162,14 @@ func (s *shared) wrote(now limits.Sharing, at instant) {
 }
 
 // lose takes note of a lost race: another process has written the document, and
-// it must be read.
+// it must be read. A process that has written the window, and took itself for the
+// only one, has not looked since: it tells nothing of how many they are.
 func (b *block) lose() {
 	b.version = 0
 	if b.shared == nil {
 		b.shared = &shared{counted: b.count > 0} // by this process's own write
+		b.shared.lost = !b.shared.counted
+		return
 	}
 	b.shared.lost, b.shared.turn = true, 0
 }

@@ -1,7 +1,6 @@
 package quota
 
 import (
-	"math"
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/internal/limits"
@@ -58,24 +57,4 @@ func untilWrite(s limits.Sharing, length int32, passed time.Duration) time.Durat
 	burst := min(sharedBurst, float64(length))
 	missing := float64(s.Writes) + 1 - burst - sharedWrites*max(0, passed.Seconds())
 	return max(0, time.Duration(missing/sharedWrites*float64(time.Second)))
-}
-
-// turnWithin is how long at most a process of a crowd waits before it writes, if
-// the store is near. What one has written the others see after a write and a read:
-// if a call takes long, the turns are as much further apart, up to mostTurn.
-const (
-	turnWithin = 150 * time.Millisecond
-	turnCalls  = 7
-	mostTurn   = 700 * time.Millisecond
-)
-
-// turn draws how long a process of a crowd waits before it writes, so that about
-// one of them writes at once, a few soon after, and most of them only if nobody
-// has: by then they have seen that one has. A call of the store takes so long;
-// chance is uniform in [0, 1). It is the suppression of feedback in groups, RFC 5401
-// §4.
-func turn(crowd int64, call time.Duration, chance float64) time.Duration {
-	within := min(max(turnWithin, turnCalls*call), mostTurn)
-	wait := 1 + math.Log(1-chance)/math.Log(float64(max(2, crowd)))
-	return time.Duration(max(0, wait) * float64(within))
 }

@@ -192,7 +192,7 @@ var table = []mutant{
 		New:  "float64(s.Writes) + 1 - 2*burst",
 	}),
 	measured("a crowd takes turns", "./quota", "TestFewOfACrowdHaveTheirTurnAtOnce", mutants.Edit{
-		File: "quota/sharing.go",
+		File: "quota/turns.go",
 		Old:  "return time.Duration(max(0, wait) * float64(within))",
 		New:  "return time.Duration(min(0, wait) * float64(within))",
 	}),

@@ -1,0 +1,58 @@
+package quota_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A process that nobody shares the tenant with begins each window with a read and
+// a write, and waits for nothing else.
+func TestAProcessThatIsAloneBeginsAWindowWithoutATurn(t *testing.T) {
+	for _, every := range []time.Duration{time.Second / 5, 70 * time.Second, 5 * time.Minute} {
+		t.Run(every.String(), func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				l := limiter(t, newFar(0), limitOf(1000, time.Minute))
+				for end := time.Now().Add(12 * time.Minute); time.Now().Before(end); time.Sleep(every) {
+					began := time.Now()
+					require.True(t, allow(t, l).Allowed)
+					require.LessOrEqual(t, time.Since(began), 2*roundTrip+serving)
+				}
+			})
+		})
+	}
+}
+
+// Two that share a tenant's windows all the time know that they are but two.
+func TestTwoProcessesTakeNoTurns(t *testing.T) {
+	c := crowd{processes: 2, every: time.Second / 5, limit: 1_000_000, window: 10 * time.Second, lasts: 5 * time.Minute}
+	inBubble(t, func(t *testing.T) {
+		o := c.run(t)
+		require.Zero(t, o.failed+o.refused+o.early)
+		require.LessOrEqual(t, o.p(.995), 100*time.Millisecond)
+	})
+}
+
+// Of many processes that ask for a window at once, few try to write its document.
+func TestFewOfACrowdTryToBeginAWindow(t *testing.T) {
+	for _, c := range []struct {
+		crowd
+		first, later int // tries in the second in which a window begins, and in that after
+	}{
+		{crowd: crowd{}, first: 80, later: 12},
+		{crowd: crowd{together: true}, first: 230, later: 12}, // none of them can know of the others before it has tried
+	} {
+		c.processes, c.every, c.limit, c.window, c.lasts = 200, time.Second/5, 1_000_000, 10*time.Second, 45*time.Second
+		t.Run(fmt.Sprint("together ", c.together), func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				o := c.run(t)
+				require.LessOrEqual(t, o.tries[0]+o.tries[1], c.first)
+				for begins := 10; begins <= 40; begins += 10 {
+					require.LessOrEqual(t, o.tries[begins]+o.tries[begins+1], c.later, "second %d", begins)
+				}
+			})
+		})
+	}
+}
