@@ -125,8 +125,8 @@ browser: ## install the Chromium that tests open streams in, or say what to type
 proxies: ## install the nginx and the Caddy that tests put before a transport, or say what to type
 	@$(call installed,PATH=$$PATH:/usr/sbin; command -v nginx && command -v caddy,nginx-light caddy)
 
-prometheus: ## install the Prometheus and its promtool that alerts are tested with, or say what to type
-	@$(call installed,command -v prometheus && command -v promtool,prometheus)
+prometheus: ## install the Prometheus, promtool and amtool that alerts are tested with, or say what to type
+	@$(call installed,command -v prometheus && command -v promtool && command -v amtool,prometheus prometheus-alertmanager)
 
 javascript: ## install what the examples in JavaScript need, or say what to type
 	@$(call installed,command -v node && command -v npm,nodejs npm)

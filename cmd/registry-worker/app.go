@@ -100,8 +100,12 @@ func (p process) run(ctx context.Context) (err error) {
 	for _, c := range commands() {
 		root.Commands = append(root.Commands, p.cli(c))
 	}
-	if len(p.Args) > 0 && !strings.HasPrefix(p.Args[0], "-") && !isCommand(p.Args[0]) {
-		return unknownCommand(p.Args[0]) // before its flags are parsed
+	named := p.Args
+	if len(named) > 1 && named[0] == "help" {
+		named = named[1:]
+	}
+	if len(named) > 0 && !strings.HasPrefix(named[0], "-") && !isCommand(named[0]) {
+		return unknownCommand(named[0]) // before its flags are parsed
 	}
 	return root.Run(ctx, append([]string{programName}, helpLast(p.Args)...))
 }

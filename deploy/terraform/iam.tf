@@ -72,11 +72,14 @@ resource "google_pubsub_topic_iam_member" "publishers" {
 }
 
 resource "google_pubsub_subscription_iam_member" "operators" {
-  for_each     = toset(var.operators)
+  for_each = {
+    for pair in setproduct(var.operators, ["roles/pubsub.subscriber", "roles/pubsub.viewer"]) :
+    "${pair[0]} ${pair[1]}" => { member = pair[0], role = pair[1] }
+  }
   project      = var.project
   subscription = google_pubsub_subscription.dead_letters.name
-  role         = "roles/pubsub.subscriber"
-  member       = each.value
+  role         = each.value.role
+  member       = each.value.member
 }
 
 resource "google_service_account_iam_member" "kubernetes" {

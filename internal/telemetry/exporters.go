@@ -21,21 +21,21 @@ func Check(ctx context.Context) error {
 	if disabled() {
 		return nil
 	}
-	var told []error
-	listenToSDK(func(err error) { told = append(told, err) })
+	var told faults
+	listenToSDK(told.add)
 	_, err := readPairs()
-	told = append(told, err)
+	told.add(err)
 	traces, err := newSpanExporter(ctx)
 	if traces != nil {
 		_ = traces.Shutdown(ctx) // it has nothing to send
 	}
-	told = append(told, err)
+	told.add(err)
 	if os.Getenv("OTEL_METRICS_EXPORTER") != "prometheus" { // that would listen
 		metrics, err := newMetricReader(ctx)
 		if metrics != nil {
 			_ = metrics.Shutdown(ctx)
 		}
-		told = append(told, err)
+		told.add(err)
 	}
 	return errors.Join(told...)
 }

@@ -33,6 +33,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -100,20 +101,25 @@ func New(ctx context.Context, o Options) (*Telemetry, error) {
 	if disabled() {
 		return t, nil
 	}
-	var faults []error
-	fault := func(err error) {
-		if err != nil {
-			faults = append(faults, err)
-		}
-	}
-	listenToSDK(fault)
+	var told faults
+	listenToSDK(told.add)
 	res, err := newResource(ctx, o)
-	fault(err)
-	fault(t.addTraces(ctx, res))
-	fault(t.addMetrics(ctx, res, registry))
-	t.faults.Store(int64(len(faults)))
+	told.add(err)
+	told.add(t.addTraces(ctx, res))
+	told.add(t.addMetrics(ctx, res, registry))
+	t.faults.Store(int64(len(told)))
 	t.logFailures()
-	return t, errors.Join(faults...)
+	return t, errors.Join(told...)
+}
+
+// faults are what cannot be followed, each once: traces and metrics share variables.
+type faults []error
+
+func (f *faults) add(err error) {
+	same := func(other error) bool { return other.Error() == err.Error() }
+	if err != nil && !slices.ContainsFunc(*f, same) {
+		*f = append(*f, err)
+	}
 }
 
 func disabled() bool { return strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") }

@@ -270,6 +270,8 @@ func TestAnEndpointThatWouldExportNothingIsRefusedByName(t *testing.T) {
 				require.ErrorContains(t, err, name)
 				require.ErrorContains(t, err, "http://")
 				require.NotContains(t, err.Error(), "s3cret")
+				require.Equal(t, 1, strings.Count(err.Error(), name), "one fault of one variable: %v", err)
+				require.EqualError(t, telemetry.Check(t.Context()), err.Error())
 			})
 		}
 	}

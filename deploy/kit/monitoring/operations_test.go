@@ -2,6 +2,8 @@ package monitoring
 
 import (
 	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -31,4 +33,23 @@ func TestEveryAlertHasItsParagraph(t *testing.T) {
 		delete(paragraphs, name)
 	}
 	require.Empty(t, paragraphs, "paragraphs of no alert")
+}
+
+// A paragraph that sends somebody to a panel names one of the dashboard's.
+func TestThePanelsThatThePageNamesAreOnTheDashboard(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/operations.md")
+	require.NoError(t, err)
+	var titles, named []string
+	for _, p := range shippedDashboard(t).Panels {
+		titles = append(titles, p.Title)
+	}
+	for _, mention := range regexp.MustCompile(`[Pp]anels? (\*[^*]+\*(?:(?:,| and) \*[^*]+\*)*)`).FindAllStringSubmatch(string(page), -1) {
+		for _, name := range regexp.MustCompile(`\*([^*]+)\*`).FindAllStringSubmatch(mention[1], -1) {
+			named = append(named, name[1])
+		}
+	}
+	require.NotEmpty(t, named)
+	for _, name := range named {
+		require.True(t, slices.Contains(titles, name), "no panel %q", name)
+	}
 }

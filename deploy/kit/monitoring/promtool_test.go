@@ -48,6 +48,27 @@ func TestPrometheusTakesRulesAndConfiguration(t *testing.T) {
 	promtool(t, "check", "config", filepath.Join(dir, "prometheus.yaml"))
 }
 
+// A page reaches another receiver than a ticket, and there is no third severity.
+func TestAlertmanagerTakesItsConfigurationAndWakesSomebodyForPagesAlone(t *testing.T) {
+	file := filepath.Join(shipped, "alertmanager.yaml")
+	amtool := func(args ...string) string {
+		out, err := exec.Command(emulatortest.Program(t, "amtool"), args...).CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		return strings.TrimSpace(string(out))
+	}
+	amtool("check-config", file)
+	receivers := map[string]string{}
+	rules(t).each(func(r *rule) {
+		if r.Alert != "" {
+			receivers[r.Labels["severity"]] = ""
+		}
+	})
+	for severity := range receivers {
+		receivers[severity] = amtool("config", "routes", "test", "--config.file", file, "severity="+severity)
+	}
+	require.Equal(t, map[string]string{"page": "pages", "ticket": "tickets"}, receivers)
+}
+
 func TestAlertsFireWhenTheyShouldAndNotOtherwise(t *testing.T) {
 	t.Parallel()
 	promtool(t, append([]string{"test", "rules"}, shippedTests(t)...)...)

@@ -107,7 +107,7 @@ func Settings() []Setting { return slices.Clone(settings) }
 var settings = complete([]Setting{
 	{Group: ProjectGroup, Name: "project", Env: "GOOGLE_CLOUD_PROJECT",
 		Help:  "Google Cloud project of Pub/Sub and Firestore",
-		parse: matching(`^([A-Za-z0-9][A-Za-z0-9.:_-]{0,98}[A-Za-z0-9])?$`, "a Google Cloud project id", func(c *Config) *string { return &c.Project })},
+		parse: matching(`^([A-Za-z0-9][A-Za-z0-9.:_-]{0,98}[A-Za-z0-9])?$`, "a Google Cloud project id, such as my-project", func(c *Config) *string { return &c.Project })},
 
 	{Group: RegistryGroup, Name: "database", Env: "FIRESTORE_DATABASE", Default: "(default)",
 		Help:  "Firestore database",
