@@ -74,17 +74,6 @@ func (d *doctor) provisioned(ctx context.Context, client *pubsub.Client) (comple
 	return complete
 }
 
-// asFarAsTheEmulatorCan reports whether the only differences are settings that the
-// emulator does not have.
-func (d *doctor) asFarAsTheEmulatorCan(a pubsubadmin.Action) bool {
-	for part := range strings.SplitSeq(a.Detail, ", ") {
-		if part != "no expiry" && part != "kept for 7 days → 31 days" {
-			return false
-		}
-	}
-	return d.onPubSubEmulator()
-}
-
 // permissions asks whether these credentials have the permissions of a worker
 // (docs/operations.md).
 func (d *doctor) permissions(ctx context.Context, client *pubsub.Client) {

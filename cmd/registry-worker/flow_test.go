@@ -110,6 +110,7 @@ func TestFromAnEventToAnAnswer(t *testing.T) {
 	require.Contains(t, c.run(exitDone, "provision", "--dry-run").Stdout.String(), "create topic nexus-thread-created")
 	require.Contains(t, c.run(exitDone, "provision").Stdout.String(), "create topic nexus-thread-created", "the dry run has created nothing")
 	require.NotRegexp(t, "(?m)^(create|update) ", c.run(exitDone, "provision").Stdout.String(), "repeating it changes nothing")
+	require.NotRegexp(t, "(?m)^(create|update) ", c.run(exitDone, "provision", "--dry-run").Stdout.String(), "nor would it, also of what an emulator does not keep")
 
 	published := c.run(exitDone, "publish", write(t,
 		created("1", "2024-01-01T00:00:00Z", "t_ada", "th_1"),

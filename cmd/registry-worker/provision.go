@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"cloud.google.com/go/pubsub/v2"
 	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
@@ -65,12 +66,29 @@ func (in *invocation) provision(ctx context.Context, client *pubsub.Client) erro
 		DryRun:          in.Config.DryRun,
 	})
 	for _, action := range actions {
+		if in.asFarAsTheEmulatorCan(action) {
+			action.Verb, action.Detail = pubsubadmin.Keep, "as far as the emulator can"
+		}
 		fmt.Fprintln(in.Stdout, action)
 	}
 	if err != nil {
 		return in.explainPubSub(err)
 	}
 	return nil
+}
+
+// asFarAsTheEmulatorCan reports whether an action updates only settings that the
+// emulator does not have, so that it would be wanted each time.
+func (in *invocation) asFarAsTheEmulatorCan(a pubsubadmin.Action) bool {
+	if a.Verb != pubsubadmin.Update || !in.onPubSubEmulator() {
+		return false
+	}
+	for part := range strings.SplitSeq(a.Detail, ", ") {
+		if part != "no expiry" && part != "kept for 7 days → 31 days" {
+			return false
+		}
+	}
+	return true
 }
 
 // missingTopics returns the topics that do not exist, or an error if Pub/Sub does

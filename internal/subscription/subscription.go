@@ -109,7 +109,7 @@ func (w Wanted) Settings() *pubsubpb.Subscription {
 // what to do about it, or nil. Topics compare by their short names: the topic
 // may well be another project's.
 func (w Wanted) Fault(have *pubsubpb.Subscription) error {
-	const anew = "delete the subscription and run `registry-worker provision`, which creates it anew (what waits in it is lost)"
+	anew := "delete it (gcloud pubsub subscriptions delete " + have.Name + ") and run `registry-worker provision`, which creates it anew (what waits in it is lost)"
 	switch {
 	case TopicDeleted(have):
 		return errors.New("its topic was deleted, and what is published to a new one of that name does not reach it; " + anew)

@@ -13,7 +13,7 @@ import (
 
 func as(w subscription.Wanted, change func(*pubsubpb.Subscription)) *pubsubpb.Subscription {
 	s := w.Settings()
-	s.Topic = "projects/p/topics/nexus-thread-created"
+	s.Name, s.Topic = "projects/p/subscriptions/nexus-thread-created.realtime-registry", "projects/p/topics/nexus-thread-created"
 	change(s)
 	return s
 }
@@ -21,8 +21,9 @@ func as(w subscription.Wanted, change func(*pubsubpb.Subscription)) *pubsubpb.Su
 func TestWhatLosesMessagesIsAHarm(t *testing.T) {
 	want := subscription.Of("projects/p/subscriptions/nexus-thread-created.realtime-registry")
 	for text, change := range map[string]func(*pubsubpb.Subscription){
-		"":                          func(*pubsubpb.Subscription) {},
-		"its topic was deleted":     func(s *pubsubpb.Subscription) { s.Topic = "_deleted-topic_" },
+		"": func(*pubsubpb.Subscription) {},
+		"its topic was deleted, and what is published to a new one of that name does not reach it; " +
+			"delete it (gcloud pubsub subscriptions delete projects/p/subscriptions/nexus-thread-created.realtime-registry)": func(s *pubsubpb.Subscription) { s.Topic = "_deleted-topic_" },
 		"it is a subscription of p": func(s *pubsubpb.Subscription) { s.Topic = "projects/p/topics/other" },
 		"it is detached":            func(s *pubsubpb.Subscription) { s.Detached = true },
 		"are pushed elsewhere": func(s *pubsubpb.Subscription) {

@@ -52,7 +52,7 @@ func TestPrometheusTakesRulesAndConfiguration(t *testing.T) {
 func TestAlertmanagerTakesItsConfigurationAndWakesSomebodyForPagesAlone(t *testing.T) {
 	file := filepath.Join(shipped, "alertmanager.yaml")
 	amtool := func(args ...string) string {
-		out, err := exec.Command(emulatortest.Program(t, "amtool"), args...).CombinedOutput()
+		out, err := exec.Command(emulatortest.Program(t, "amtool"), args...).Output()
 		require.NoError(t, err, "%s", out)
 		return strings.TrimSpace(string(out))
 	}

@@ -266,3 +266,24 @@ func TestTerraformFindsTheFilesInItsOwnFormat(t *testing.T) {
 	out, err := exec.Command(terraform, "fmt", "-check", "-diff", dir).Output()
 	require.NoError(t, err, "%s", out)
 }
+
+// Types and values of arguments are what the provider says: `terraform init` brings
+// it, from a network.
+func TestTerraformFindsTheFilesValid(t *testing.T) {
+	terraform, err := exec.LookPath("terraform")
+	if err != nil {
+		t.Skip("terraform is not installed, which has no package in Debian:", err)
+	}
+	out, _ := exec.Command(terraform, "-chdir="+dir, "validate", "-json").Output() // exits with 1 if there is a fault
+	var found struct {
+		Valid       bool
+		Diagnostics []struct{ Severity, Summary, Detail string }
+	}
+	require.NoError(t, json.Unmarshal(out, &found), "%s", out)
+	for _, d := range found.Diagnostics {
+		if d.Severity == "error" && strings.Contains(d.Detail, "terraform init") {
+			t.Skip("the provider is not here: ", d.Summary)
+		}
+	}
+	require.True(t, found.Valid, "%s", out)
+}
