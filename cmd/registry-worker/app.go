@@ -65,33 +65,43 @@ type invocation struct {
 
 // commands lists all commands, in the order in which help shows them.
 func commands() []command {
-	return []command{
+	all := []command{
 		runCommand, serveCommand, devCommand, provisionCommand, doctorCommand, publishCommand, replayCommand,
 		checkCommand, inspectCommand, exportCommand, movesCommand, deadLettersCommand, quotaCommand, upgradeCommand,
 		configCommand, versionCommand,
 	}
+	return append(all, manCommand(all))
 }
+
+// What help and the man pages say of the whole program, and of the command that the
+// library has.
+const (
+	completionSummary = "print a script that has a shell complete commands and flags"
+
+	rootSummary     = "who owns which thread and canvas: from Nexus events to access checks"
+	rootDescription = "Nearly every flag is also an environment variable, named in each command's help;\n" +
+		"the flag wins. `" + programName + " config` shows what takes effect. Commands that\n" +
+		"write say where on their first line.\n\n" +
+		"Exit codes: 0 done or drained, 1 fault, 2 usage or configuration."
+)
 
 // run runs the command that the arguments name.
 func (p process) run(ctx context.Context) (err error) {
 	defer func() { err = p.finish(err) }()
 	root := &cli.Command{
-		Name:      programName,
-		Usage:     "who owns which thread and canvas: from Nexus events to access checks",
-		Version:   buildVersion().String(),
-		Writer:    p.Stdout,
-		ErrWriter: p.Stderr,
-		Description: "Nearly every flag is also an environment variable, named in each command's help;\n" +
-			"the flag wins. `" + programName + " config` shows what takes effect. Commands that\n" +
-			"write say where on their first line.\n\n" +
-			"Exit codes: 0 done or drained, 1 fault, 2 usage or configuration.",
-		UsageText: programName + " COMMAND [flags] [arguments]\n" + programName + " help COMMAND",
-		Action:    noCommand,
+		Name:        programName,
+		Usage:       rootSummary,
+		Version:     buildVersion().String(),
+		Writer:      p.Stdout,
+		ErrWriter:   p.Stderr,
+		Description: rootDescription,
+		UsageText:   command{Sub: commands()}.usage() + "\n" + programName + " help COMMAND",
+		Action:      noCommand,
 
 		EnableShellCompletion: true,
 		ConfigureShellCompletionCommand: func(c *cli.Command) {
 			c.Hidden = false
-			c.Usage = "print a script that has a shell complete commands and flags"
+			c.Usage = completionSummary
 		},
 
 		OnUsageError:   unknownFlag(config.Settings()),
@@ -140,7 +150,7 @@ func (p process) cli(c command) *cli.Command {
 		Name:            c.Name[strings.LastIndexByte(c.Name, ' ')+1:],
 		Usage:           c.Summary,
 		ArgsUsage:       c.Args,
-		UsageText:       strings.TrimSpace(programName + " " + c.Name + " [flags] " + c.Args),
+		UsageText:       c.usage(),
 		Description:     c.describe(),
 		OnUsageError:    unknownFlag(settings),
 		HideHelpCommand: true, // else a file named help could not be an argument
@@ -170,7 +180,6 @@ func (p process) parent(c command, sub *cli.Command) *cli.Command {
 		sub.Commands = append(sub.Commands, p.cli(below))
 		names = append(names, strings.TrimPrefix(below.Name, c.Name+" "))
 	}
-	sub.UsageText = programName + " " + c.Name + " COMMAND [flags] [arguments]"
 	sub.Action = func(_ context.Context, cmd *cli.Command) error {
 		name := cmd.Args().First()
 		if name == "" {
@@ -179,6 +188,15 @@ func (p process) parent(c command, sub *cli.Command) *cli.Command {
 		return usagef("%s: unknown command %q%s; want %s", c.Name, name, didYouMean(names, name), strings.Join(names, ", "))
 	}
 	return sub
+}
+
+// usage is how the command is called.
+func (c command) usage() string {
+	name := strings.TrimSpace(programName + " " + c.Name)
+	if len(c.Sub) > 0 {
+		return name + " COMMAND [flags] [arguments]"
+	}
+	return strings.TrimSpace(name + " [flags] " + c.Args)
 }
 
 func (c command) describe() string {

@@ -29,7 +29,7 @@ func printed(t *testing.T, env []string, stdout, stderr *os.File, args ...string
 }
 
 // printing are calls of all commands that end by themselves, by name; FILE is an
-// archive. A new command must say how it is called.
+// archive, DIR a directory. A new command must say how it is called.
 var printing = map[string][]string{
 	"":                     {"help", "help run", "--version", "moves --help"},
 	"provision":            {"", "--dry-run"},
@@ -54,6 +54,7 @@ var printing = map[string][]string{
 	"upgrade":              {"--yes --rate unlimited", "--yes --finish"},
 	"config":               {""},
 	"version":              {"", "--licenses"},
+	"man":                  {"DIR"},
 }
 
 // lost is an output that takes nothing.
@@ -95,7 +96,7 @@ func TestNoCommandTellsOfSuccessWhereItsOutputIsLost(t *testing.T) {
 			line := strings.TrimSpace(name + " " + call)
 			t.Run(line, func(t *testing.T) {
 				t.Parallel()
-				c.requireOutputsMatter(t, strings.Fields(strings.ReplaceAll(line, "FILE", archive)))
+				c.requireOutputsMatter(t, strings.Fields(strings.NewReplacer("FILE", archive, "DIR", t.TempDir()).Replace(line)))
 			})
 		}
 	}
