@@ -67,7 +67,7 @@ func (owner) GetRequestMetadata(context.Context, ...string) (map[string]string, 
 
 func (owner) RequireTransportSecurity() bool { return false }
 
-// far is how a distance is called in the tables.
+// far returns a distance as the tables call it.
 func far(roundTrip time.Duration) string {
 	if roundTrip == 0 {
 		return "beside"

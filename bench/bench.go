@@ -19,11 +19,11 @@ type bench struct {
 	options   options
 	self      string // this program
 	program   string // registry-worker
-	dir       string // for what is built
+	dir       string // of what is built
 	emulators *emulator.Emulators
 	used      int // messages and documents that these emulators have taken
 	began     time.Time
-	missed    []string // what does not hold, of the suites of scale
+	missed    []string // figures of the suites of scale that do not hold
 }
 
 func newBench(ctx context.Context, o options) (*bench, error) {
@@ -39,7 +39,7 @@ func newBench(ctx context.Context, o options) (*bench, error) {
 	if b.program == "" {
 		b.program = filepath.Join(dir, "registry-worker")
 		build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", b.program, "./cmd/registry-worker")
-		build.Dir = ".." // its own module, with that one's versions of everything
+		build.Dir = ".." // its own module, with that module's versions of everything
 		if out, err := build.CombinedOutput(); err != nil {
 			return nil, errors.Join(fmt.Errorf("build registry-worker: %w\n%s", err, out), os.RemoveAll(dir))
 		}
@@ -154,7 +154,7 @@ func (b *bench) run(ctx context.Context) error {
 	return nil
 }
 
-// say tells how far the benchmark is.
+// say reports how far the benchmark is.
 func (b *bench) say(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, "%6s  %s\n", time.Since(b.began).Round(time.Second), fmt.Sprintf(format, args...))
 }

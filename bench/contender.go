@@ -62,7 +62,8 @@ type process struct {
 }
 
 // start starts a contender on a stage and waits until it says where it listens.
-// emulators, as KEY=value, is where it is sent; something may be in between.
+// emulators, as KEY=value, are the addresses that it gets; a proxy may be in
+// between.
 func (c contender) start(s *stage, emulators []string, flags ...string) (*process, error) {
 	args := append(append([]string{}, c.command[1:]...), flags...)
 	if c.peer {
@@ -96,7 +97,7 @@ func (c contender) start(s *stage, emulators []string, flags ...string) (*proces
 	}
 }
 
-// listen reads the log of a contender, keeps its end, and tells the address.
+// listen reads the log of a contender, keeps its end, and returns the address.
 func listen(log io.Reader, keep io.Writer, address chan<- string) {
 	lines := bufio.NewScanner(log)
 	lines.Buffer(nil, 1<<20)
@@ -203,7 +204,7 @@ func (p *process) stop() error {
 	return nil
 }
 
-// tail keeps the last that was written.
+// tail keeps the last bytes written to it.
 type tail struct {
 	mu   sync.Mutex
 	kept []byte

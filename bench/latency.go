@@ -99,8 +99,8 @@ func (b *bench) answers(ctx context.Context, c contender, a *away, flags ...stri
 	return slices.Sorted(slices.Values(took[warmUp:])), nil
 }
 
-// untilAnswered asks every 2 ms whether the tenant owns what is created, whatever
-// became of the questions before: a refusal takes longer than that to be said.
+// untilAnswered asks every 2 ms whether the tenant owns what is created, without
+// waiting for earlier answers: a refusal takes longer than that.
 func untilAnswered(ctx context.Context, topic *pubsub.Publisher, v *verifier.Verifier, e events.Event) (time.Duration, error) {
 	attributes, data, err := events.Encode(e)
 	if err != nil {

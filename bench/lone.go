@@ -10,10 +10,9 @@ import (
 	"github.com/northstar-engines/realtime-registry/quota"
 )
 
-// A lone read is one that nobody else has a part in, of a document that is not
-// there. How long it takes says how busy the machine is, by itself or with others'
-// work: what is measured meanwhile says little if a lone read takes much longer
-// than the round trip.
+// A lone read is a read of a missing document with no other load. How long it takes
+// shows how busy the machine is: if it takes much longer than the round trip,
+// measurements at that time say little.
 
 const (
 	loneEvery = 100 * time.Millisecond

@@ -199,7 +199,7 @@ func (m *massMove) measureWorker(ctx context.Context) error {
 	return nil
 }
 
-// migrate moves everybody, while others check and create.
+// migrate moves all tenants, while others check and create.
 func (m *massMove) migrate(ctx context.Context) error {
 	tenants := named("t_mig", migratedSome)
 	var documents []ownership.Change

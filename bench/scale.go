@@ -32,7 +32,7 @@ type scaled struct {
 // scaleRow is one figure that must hold.
 type scaleRow struct {
 	what   string
-	before string // at commit 1571751; empty if nobody has measured it
+	before string // at commit 1571751; empty if it was not measured
 	asked  string
 	seen   string
 	ok     bool

@@ -163,8 +163,8 @@ func migration(n int) iter.Seq[events.Event] {
 	}
 }
 
-// fromArchive is all events of a file. It ends early if a line cannot be
-// read: the count that follows tells.
+// fromArchive is all events of a file. It ends early if a line cannot be read: the
+// count at the end shows that.
 func fromArchive(file string) iter.Seq[events.Event] {
 	return func(yield func(events.Event) bool) {
 		reader, err := archive.Open([]string{file}, os.Stdin)

@@ -3,15 +3,15 @@
 //
 // # Who may ask
 //
-// The API trusts its caller's X-Tenant-Id. So it listens on loopback, or demands
-// a bearer token: Serve refuses any other address without Options.Tokens. A token
+// The API trusts its caller's X-Tenant-Id. So it listens on loopback, or demands a
+// bearer token: Serve refuses any other address without Options.Tokens. A token
 // that is set is demanded on loopback too. Options.ClaimTokens, if set, are the
 // only ones that claims accept, and claims are all that they are good for. There
-// may be two of each, while one takes the other's place.
+// may be two of each, while one replaces the other.
 //
-// Without a token a browser on the same machine has to be kept out: requests whose
-// Host is no name of loopback are 421 (DNS rebinding), and requests of a page of
-// another origin are 403.
+// Without a token a browser on the same machine has to be kept out: a request whose
+// Host is not a name of loopback is 421 (DNS rebinding), and a request by a page of
+// another origin is 403.
 //
 // /livez, /readyz, /metrics, /version and /v1/openapi.json are open to all: they
 // name no tenant and no resource.
@@ -20,42 +20,40 @@
 //
 // openapi.json, served at /v1/openapi.json, is the reference; a test holds it
 // against this package. Errors are application/problem+json, and package problem
-// has the one table from error to status. A refused check answers the same
-// bytes whether nobody owns the resource or somebody else does. A path that is
-// no endpoint is a 404 too, with another detail, since a mistyped base URL should
-// not look like a refusal for ever. HEAD is answered as GET is. No answer may
-// be stored by caches.
+// has the one table from error to status. A refused check answers the same bytes
+// whether the resource has no owner or another one. A path that is not an endpoint
+// is a 404 too, with another detail, since a mistyped base URL should not look like
+// a refusal for ever. HEAD is answered as GET is. No answer may be stored by
+// caches.
 //
 // Paths are matched as they were sent, segment by segment, and each id is
-// percent-decoded once: nothing is cleaned, nothing redirects. What does not
-// match its pattern after that is 400: "%2F", "..", a second encoding, an
-// empty id.
+// percent-decoded once: nothing is cleaned, nothing redirects. An id that then does
+// not match its pattern is 400: "%2F", "..", a second encoding, an empty id.
 //
-// GET /v1/forward-auth is for proxies that ask before they pass a stream on: 200, or
-// a refusal in the statuses that this proxy lets through (docs/proxies.md). What an
-// nginx is told as 403 is recorded by the status that it stands for.
+// GET /v1/forward-auth is for proxies that ask before they pass a stream on: 200,
+// or a refusal in the statuses that this proxy lets through (docs/proxies.md). A
+// 403 for nginx is recorded by the status that it stands for.
 //
 // # Health
 //
 // /readyz says whether to send requests here: 200 from the start until Drain, if
 // Options.Worker has nothing against it. /readyz/api and /readyz/worker are its
-// parts, for a process that is both: checks are answered though no event comes.
-// That the store does not answer takes no server out of service: all of them would
-// go at once, those that still answer from memory too. A caller that wants to know asks
-// /readyz?store.
+// parts, for a process that is both: checks are answered even if no events arrive.
+// A store that does not answer takes no server out of service: otherwise all of
+// them would go at once, even those that still answer from memory. A caller that
+// wants to know asks /readyz?store.
 //
 // # Limits
 //
-// Two endpoints take a body, of at most 1 MiB (list.go). No other needs one: more
-// than 4 KiB is 413, less is ignored, and a GET is answered before it has come, on
-// a connection that is then closed. A body whose
-// length is not said (Transfer-Encoding, also beside a Content-Length) is 411.
-// Connections above Options.MaxConnections wait; a few of them are taken all the
-// same, and are answered about /livez and /readyz only, once each. Headers of
-// more than Options.MaxHeaderBytes are 431. Requests above
-// Options.MaxConcurrent are 503 with Retry-After at once; health endpoints do
-// not count. A request that cannot be parsed at all is answered by net/http
-// itself, in plain text: 400 or 431.
+// Two endpoints take a body, of at most 1 MiB (list.go). No other request needs
+// one: more than 4 KiB is 413, less is ignored, and a GET is answered before its
+// body has arrived, on a connection that is then closed. A body without a length
+// (Transfer-Encoding, even beside a Content-Length) is 411. Connections above
+// Options.MaxConnections wait; a few of them are accepted, and may ask for /livez
+// and /readyz only, once each. Headers of more than Options.MaxHeaderBytes are 431.
+// Requests above Options.MaxConcurrent are 503 with Retry-After at once; health
+// endpoints do not count. A request that cannot be parsed at all is answered by
+// net/http itself, in plain text: 400 or 431.
 //
 // # Watches
 //
@@ -107,7 +105,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry/verifier"
 )
 
-// Verifier answers access checks: a *verifier.Verifier.
+// A Verifier answers access checks. It is a *verifier.Verifier.
 type Verifier interface {
 	Verify(ctx context.Context, tenantID string, resource registry.Resource) error
 	VerifyCached(tenantID string, resource registry.Resource) bool
@@ -116,7 +114,7 @@ type Verifier interface {
 	MaxStaleness() time.Duration
 }
 
-// Claimer registers resources: a *registry.Registry.
+// A Claimer registers resources. It is a *registry.Registry.
 type Claimer interface {
 	Claim(ctx context.Context, tenantID string, resource registry.Resource, options ...registry.ClaimOption) (created bool, err error)
 }
@@ -134,9 +132,9 @@ type Options struct {
 	// and valid. Nil: 404.
 	Quota http.Handler
 
-	// Admit throttles what a proxy asks about, by quotahttp.Admit: what does not
-	// pass it answers, and reports false. Nil: a question that names an action is
-	// 400.
+	// Admit throttles the requests that a proxy asks about, like quotahttp.Admit:
+	// it answers a request that does not pass, and reports false. Nil: a question
+	// that names an action is 400.
 	Admit func(w http.ResponseWriter, r *http.Request, tenantID, action string) bool
 
 	// StreamPaths are the paths that proxies pass on. Default: those of
@@ -147,16 +145,16 @@ type Options struct {
 	// ClaimTokens are those of claims; none: the same. See Server.SetTokens.
 	Tokens, ClaimTokens []string
 
-	// Elsewhere: another server of the same process answers /v1. This one tells of
+	// Elsewhere: another server of the same process answers /v1. This one reports
 	// it at /readyz/api, too.
 	Elsewhere bool
 
-	// Live decides /livez: an error is a 503 that tells it. Nil: always well.
+	// Live decides /livez: an error is a 503 with its text. Nil: always alive.
 	Live func(context.Context) error
 
 	// Worker decides /readyz/worker, and /readyz with it, if a worker is in the
 	// same process; nil: there is none, and no such path. Store answers
-	// /readyz?store; nil: always well.
+	// /readyz?store; nil: always up.
 	Worker, Store func(context.Context) error
 
 	// Console are the paths of the page for people; none: 404. They are served where
@@ -164,7 +162,8 @@ type Options struct {
 	Console []Page
 
 	Metrics http.Handler // answers /metrics; nil: 404
-	// MetricsAt is where /metrics is answered instead, for the detail of that 404.
+	// MetricsAt is the address that has /metrics instead, for the detail of that
+	// 404.
 	MetricsAt string
 	Version   any // what /version answers, as JSON; nil: 404
 
@@ -183,10 +182,10 @@ type Options struct {
 	// MaxHeaderBytes bounds the headers of a request. Default 16 KiB.
 	MaxHeaderBytes int
 
-	// KeepAlive is how long a connection without a request is kept open. It must
-	// be longer than what stands before the server keeps its end, which else sends
-	// a request on a connection that is just being closed. Default 620 s: Google's
-	// load balancers keep theirs for 600 s, and ask for more
+	// KeepAlive is how long a connection without a request is kept open. It must be
+	// longer than a load balancer before the server keeps its end. Otherwise the
+	// balancer sends a request on a connection that is just being closed. Default
+	// 620 s: Google's load balancers keep theirs for 600 s, and ask for more
 	// (https://cloud.google.com/load-balancing/docs/https#timeout-keepalive-backends).
 	KeepAlive time.Duration
 
@@ -201,7 +200,7 @@ type Options struct {
 	Propagator     propagation.TextMapPropagator
 }
 
-// Page is one path of the console, which takes GET.
+// A Page is one path of the console, which takes GET.
 type Page struct {
 	Pattern string
 	Open    bool // it is constant, and needs no token
@@ -245,8 +244,8 @@ func (o Options) Validate() error {
 	return errors.Join(faults...)
 }
 
-// maxWatches is how many watches may be open: not so many that there is no
-// connection left for checks.
+// maxWatches returns how many watches may be open, so that connections are left for
+// checks.
 func (o Options) maxWatches() int { return max(1, o.MaxConnections*3/4) }
 
 func (o Options) withDefaults() Options {

@@ -10,12 +10,12 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/problem"
 )
 
-// refuseBrowsers answers, and reports so, what a browser sends for a page of
-// somebody else's, if no token keeps it out. Loopback is no boundary to a
-// browser on the same machine: a page can resolve a name of its own to 127.0.0.1
-// (DNS rebinding), and is then of the same origin as the API, whose Host is that
-// name; and any page can send simple requests to 127.0.0.1. An open page of the
-// console may be linked to from anywhere. The route is nil if there is none.
+// refuseBrowsers refuses requests that a browser sends for a page of another
+// origin, if no token keeps them out, and reports whether it did. Loopback is no
+// boundary to a browser on the same machine: a page can resolve a name of its own
+// to 127.0.0.1 (DNS rebinding), and is then of the same origin as the API, whose
+// Host is that name; and any page can send simple requests to 127.0.0.1. Any page
+// may link to an open page of the console. The route is nil if there is none.
 func refuseBrowsers(w http.ResponseWriter, r *http.Request, route *route) bool {
 	switch {
 	case !namesLoopback(r.Host):
@@ -29,8 +29,8 @@ func refuseBrowsers(w http.ResponseWriter, r *http.Request, route *route) bool {
 	return true
 }
 
-// namesLoopback reports whether a Host header names this machine to itself. One
-// that is empty (HTTP/1.0) is no browser's.
+// namesLoopback reports whether a Host header names this machine to itself. An
+// empty one (HTTP/1.0) does not come from a browser.
 func namesLoopback(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
@@ -43,8 +43,8 @@ func namesLoopback(host string) bool {
 	return err == nil && ip.Unmap().IsLoopback()
 }
 
-// ofAnotherOrigin goes by Sec-Fetch-Site, which every browser sends and no page
-// can set, and by Origin.
+// ofAnotherOrigin reports whether a page of another origin sent the request, by
+// Sec-Fetch-Site, which every browser sends and no page can set, and by Origin.
 func ofAnotherOrigin(r *http.Request) bool {
 	for _, site := range r.Header.Values("Sec-Fetch-Site") {
 		if site != "same-origin" && site != "none" {

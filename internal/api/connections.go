@@ -11,7 +11,7 @@ import (
 )
 
 // reserve is the number of connections above Options.MaxConnections that are
-// accepted all the same, and answered about health alone, once each.
+// accepted too, and may ask for health alone, once each.
 const reserve = 16
 
 // bounded is a listener that accepts no more than most connections and the reserve;
@@ -57,8 +57,8 @@ func (b *bounded) Close() error { return b.close() }
 // counted is a connection that has a slot until it is closed.
 type counted struct {
 	net.Conn
-	spare   bool        // it came when there were enough
-	busy    atomic.Bool // as busy.note was told last
+	spare   bool        // it came when the others were in use
+	busy    atomic.Bool // as of the last busy.note
 	release func()
 
 	reads, writes deadline
@@ -112,20 +112,20 @@ func isSpare(ctx context.Context) bool {
 	return ok && c.spare
 }
 
-// narrow makes the system keep little of what a client does not read, so that
+// narrow makes the system buffer little of what a client does not read, so that
 // this is noticed. Streams of HTTP/2 share a connection, and have windows.
 func narrow(r *http.Request) {
 	const room = 8 << 10
 	if c, ok := r.Context().Value(connKey{}).(*counted); ok && r.ProtoMajor == 1 {
 		if tcp, ok := c.Conn.(*net.TCPConn); ok {
-			_ = tcp.SetWriteBuffer(room) // else it is noticed later
+			_ = tcp.SetWriteBuffer(room) // otherwise it is noticed later
 		}
 	}
 }
 
 type drainKey struct{}
 
-// withDrain lets requests know when their server drains, which ends no request.
+// withDrain lets requests know when their server drains. Draining ends no request.
 func withDrain(ctx, drain context.Context) context.Context {
 	return context.WithValue(ctx, drainKey{}, drain)
 }
@@ -139,8 +139,8 @@ func drainOf(r *http.Request) context.Context {
 }
 
 // busy counts the connections on which a request is in progress or about to come.
-// Shutdown answers what is in progress, but a request that it has read a moment
-// after the call it drops. So it is not to be called before there are none.
+// Shutdown answers what is in progress, but drops a request that arrives just after
+// the call. So it is called only once there are none.
 type busy struct{ conns atomic.Int64 }
 
 // note is an http.Server's ConnState, of connections that bounded has accepted. It
@@ -161,8 +161,8 @@ func (b *busy) note(conn net.Conn, state http.ConnState) {
 
 func (b *busy) none() bool { return b.conns.Load() == 0 }
 
-// wait returns when there are none, or ctx has ended. One that is new and says
-// nothing ends by ReadHeaderTimeout.
+// wait returns when there are none, or ctx has ended. A new connection without a
+// request ends by ReadHeaderTimeout.
 func (b *busy) wait(ctx context.Context) {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()

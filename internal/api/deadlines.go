@@ -22,7 +22,7 @@ type deadline struct {
 	waiting int // calls in progress
 }
 
-// want has calls end by t, also the ones in progress.
+// want sets the deadline for all calls, even those in progress.
 func (d *deadline) want(t time.Time) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()

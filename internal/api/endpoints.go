@@ -27,17 +27,17 @@ func openAPI(w http.ResponseWriter, _ *http.Request) {
 func tenant(r *http.Request) (string, error) {
 	values := r.Header.Values("X-Tenant-Id")
 	if len(values) != 1 {
-		return "", fmt.Errorf("%w: header X-Tenant-Id is there %d times, must be there once", registry.ErrInvalid, len(values))
+		return "", fmt.Errorf("%w: header X-Tenant-Id occurs %d times, must occur once", registry.ErrInvalid, len(values))
 	}
 	return values[0], registry.ValidateTenant(values[0])
 }
 
-// askedHeader says in every answer to a check or claim what was asked, so that a
-// client can tell an answer to another question, or of another server, from ours.
+// askedHeader repeats in every answer to a check or claim what was asked, so that a
+// client can recognize an answer to another question, or of another server.
 const askedHeader = "X-Registry-Asked"
 
-// echo sets askedHeader, "TENANT KIND/ID", if both are valid. It is a function
-// of the request alone: of two refusals it says nothing.
+// echo sets askedHeader, "TENANT KIND/ID", if both are valid. It is a function of
+// the request alone, so it does not distinguish refusals.
 func (r *route) echo(w http.ResponseWriter, request *http.Request) {
 	if r.kind == "" {
 		return
@@ -82,9 +82,9 @@ func (s *Server) claim(kind registry.Kind) http.HandlerFunc {
 	}
 }
 
-// claimedEvent is the event that a claim goes with, as the headers Ce-Source and
-// Ce-Id name it: those of CloudEvents over HTTP, in which what is not printable
-// ASCII, and the percent sign, are percent-encoded. Zero if neither is there.
+// claimedEvent returns the event of a claim, named by the headers Ce-Source and
+// Ce-Id as in CloudEvents over HTTP: the percent sign, and everything except
+// printable ASCII, are percent-encoded. It is zero if both headers are absent.
 func claimedEvent(r *http.Request) (registry.EventName, error) {
 	var name registry.EventName
 	for header, into := range map[string]*string{"Ce-Source": &name.Source, "Ce-Id": &name.ID} {
@@ -94,7 +94,7 @@ func claimedEvent(r *http.Request) (registry.EventName, error) {
 		}
 		text, err := url.PathUnescape(values[0])
 		if len(values) > 1 || err != nil {
-			return registry.EventName{}, fmt.Errorf("%w: header %s: must be there once, percent-encoded", registry.ErrInvalid, header)
+			return registry.EventName{}, fmt.Errorf("%w: header %s: must occur once, percent-encoded", registry.ErrInvalid, header)
 		}
 		*into = text
 	}

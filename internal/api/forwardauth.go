@@ -14,8 +14,8 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
-// forwardAuthPath is where proxies ask before they pass a stream on (design §9,
-// docs/proxies.md).
+// forwardAuthPath is the path at which proxies ask before they pass a stream on
+// (design §9, docs/proxies.md).
 const forwardAuthPath = "/v1/forward-auth"
 
 // isForwardAuth reports whether the route is that of proxies.
@@ -28,11 +28,11 @@ type proxyRequest struct {
 	target string // path and query that its client asked for, as they were sent
 }
 
-// uriHeaders are where proxies say what their client asked for. nginx's is that of
-// our configuration, the others' are their own: Caddy's forward_auth and Traefik's
-// forwardAuth set it over what the client may have sent. Envoy has none: its
-// ext_authz puts path_prefix before the path, byte by byte, and asks by the client's
-// own method (RawHttpClientImpl::check, ext_authz_http_impl.cc).
+// uriHeaders are the headers in which proxies say what their client asked for. Our
+// configuration sets nginx's; the others set their own: Caddy's forward_auth and
+// Traefik's forwardAuth set it over what the client may have sent. Envoy has none:
+// its ext_authz puts path_prefix before the path, byte by byte, and asks by the
+// client's own method (RawHttpClientImpl::check, ext_authz_http_impl.cc).
 var uriHeaders = map[string]string{
 	"nginx":   "X-Original-URI",
 	"caddy":   "X-Forwarded-Uri",
@@ -58,8 +58,8 @@ func (s *Server) findForwardAuth(r *http.Request) *route {
 	return &s.table[i].route
 }
 
-// parseProxyRequest reads the question. Behind a prefix that ends before its query
-// all that follows is the client's, so nothing of it is a parameter of ours.
+// parseProxyRequest reads the question. After a prefix without a query everything
+// is the client's, so none of it is a parameter of ours.
 func parseProxyRequest(r *http.Request) (q proxyRequest, err error) {
 	rest := strings.TrimPrefix(r.RequestURI, forwardAuthPath)
 	if strings.HasPrefix(rest, "/") {
@@ -79,12 +79,12 @@ func parseProxyRequest(r *http.Request) (q proxyRequest, err error) {
 		q.target = target
 		return q, nil
 	case target != "":
-		return q, fmt.Errorf("a path behind the query is Envoy's way to ask, and not %s's", q.proxy)
+		return q, fmt.Errorf("a path after the query is Envoy's way to ask, not %s's", q.proxy)
 	}
 	header := uriHeaders[q.proxy]
 	values := r.Header.Values(header)
 	if len(values) != 1 {
-		return q, fmt.Errorf("header %s is there %d times, must be there once: the path that the client asked for", header, len(values))
+		return q, fmt.Errorf("header %s occurs %d times, must occur once: the path that the client asked for", header, len(values))
 	}
 	q.target = values[0]
 	return q, nil
@@ -113,7 +113,7 @@ func parameters(query string) (proxy, action string, err error) {
 	return proxy, values.Get("action"), nil
 }
 
-// proxyOf is the proxy that asks, empty if the question cannot be read.
+// proxyOf returns the proxy that asks; empty if the question cannot be read.
 func proxyOf(r *http.Request) string {
 	q, err := parseProxyRequest(r)
 	if err != nil && q.proxy == "" {
@@ -160,9 +160,9 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request, tenantID, action 
 	return s.options.Admit(w, r, tenantID, action)
 }
 
-// nginxAnswer answers 403 in place of what nginx's auth_request turns into 500, which
-// is everything but 2xx, 401 and 403 (ngx_http_auth_request_module). What it stands
-// for is in X-Error-Status, for error_page to say.
+// nginxAnswer answers 403 in place of statuses that nginx's auth_request would turn
+// into 500, which are all except 2xx, 401 and 403 (ngx_http_auth_request_module).
+// X-Error-Status has the real status, for error_page.
 type nginxAnswer struct{ http.ResponseWriter }
 
 func (a nginxAnswer) WriteHeader(status int) {
@@ -176,8 +176,8 @@ func (a nginxAnswer) WriteHeader(status int) {
 // Unwrap lets http.ResponseController reach the connection.
 func (a nginxAnswer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
-// forProxy wraps what a route's request is answered with, so that all refusals,
-// those for want of a token or of room too, come in the proxy's statuses.
+// forProxy wraps the ResponseWriter of a route's request, so that all refusals have
+// the proxy's statuses, even those for a missing token or for lack of room.
 func forProxy(route *route, w http.ResponseWriter, r *http.Request) http.ResponseWriter {
 	if route.isForwardAuth() && proxyOf(r) == "nginx" {
 		return nginxAnswer{w}

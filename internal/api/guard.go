@@ -35,7 +35,7 @@ func newGuard(tokens, claims []string) (*guard, error) {
 
 func checkTokens(option string, tokens []string) error {
 	if len(tokens) > 2 {
-		return fmt.Errorf("%s are %d: want one, or two while one takes the other's place", option, len(tokens))
+		return fmt.Errorf("%s are %d: want one, or two while one replaces the other", option, len(tokens))
 	}
 	for _, token := range tokens {
 		if !token68.MatchString(token) {
@@ -48,11 +48,11 @@ func checkTokens(option string, tokens []string) error {
 // demands reports whether requests need a token.
 func (g *guard) demands(a access) bool { return len(g.tokens[a]) > 0 }
 
-// Why a request is not let in.
+// The reasons why a request is not let in.
 const (
-	tokenMissing = "missing" // it has none, or several
-	tokenUnknown = "unknown" // nobody has this one, or not any more
-	tokenOther   = "other"   // that of claims does not check, nor that of checks claim
+	tokenMissing = "missing" // there is none, or several
+	tokenUnknown = "unknown" // it is not one of ours, or no longer
+	tokenOther   = "other"   // a token for claims on a check, or one for checks on a claim
 )
 
 // refusal returns why a request is not let in, or "".
@@ -77,7 +77,7 @@ func challenge(w http.ResponseWriter, refusal string) {
 	w.Header().Set("WWW-Authenticate", challenge)
 }
 
-// carries reports whether the request has a token of those that are demanded.
+// carries reports whether the request has one of the demanded tokens.
 func (g *guard) carries(r *http.Request, a access) bool {
 	values := r.Header["Authorization"]
 	if len(values) != 1 {

@@ -11,7 +11,7 @@ import (
 
 var errDraining = errors.New("shutting down: send no more requests here")
 
-// health answers what probe says; nil is always well.
+// health answers with the result of probe; nil is always healthy.
 func health(probe func(context.Context) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if probe != nil {
@@ -25,10 +25,10 @@ func health(probe func(context.Context) error) http.HandlerFunc {
 	}
 }
 
-// ready answers whether requests may be sent here: not while the server drains,
-// nor if one of the parts says no; nil ones say nothing. With ?store the store is
-// one of them. A question that is not understood is refused: its answer would be
-// taken for a yes to what was meant.
+// ready answers whether requests may be sent here: not while the server drains, nor
+// if one of the parts says no; nil parts are ignored. With ?store the store is one
+// of them. A question that is not understood is refused: its answer could be taken
+// for a yes to another one.
 func (s *Server) ready(parts ...func(context.Context) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		asked := parts

@@ -12,7 +12,7 @@ import (
 // labels makes the attributes of requests once for each kind of answer, of which
 // there are few: methods, routes and statuses are all bounded.
 type labels struct {
-	mu   sync.Mutex // of who adds one
+	mu   sync.Mutex // for adding one
 	made atomic.Pointer[map[labelKey]*labelSet]
 }
 
@@ -21,7 +21,7 @@ type labelKey struct {
 	status          int
 }
 
-// labelSet is what one kind of answer is measured and traced with.
+// labelSet has the attributes with which one kind of answer is measured and traced.
 type labelSet struct {
 	attributes []attribute.KeyValue
 	record     []metric.RecordOption

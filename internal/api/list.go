@@ -10,11 +10,11 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry/verifier"
 )
 
-// listShape is what a body that lists resources may be.
+// listShape is the allowed form of a body that lists resources.
 type listShape struct {
 	most      int
 	tenant    bool // one for all, beside the list; else each item has its own
-	onceOnly  bool // an item that is there twice is a fault
+	onceOnly  bool // a repeated item is a fault
 	maxLength int64
 }
 
@@ -23,15 +23,15 @@ var (
 	accessShape = &listShape{most: 500, tenant: true, maxLength: 1 << 20}
 )
 
-// listBody decodes such a body. It is read as it was meant or not at all: a member
-// that is not known, or there twice, a name in another case, anything behind the
-// body is a fault, and a fault of an item says which.
+// listBody decodes such a body, strictly: an unknown or repeated member, a name in
+// another case, and anything after the body are faults. A fault of an item says
+// which.
 type listBody struct {
 	*listShape
 	json *json.Decoder
 }
 
-// decode returns the ownerships that are asked for. Every error wraps ErrInvalid.
+// decode returns the ownerships in question. Every error wraps ErrInvalid.
 func (shape *listShape) decode(body []byte) ([]verifier.Ownership, error) {
 	b := listBody{shape, json.NewDecoder(bytes.NewReader(body))}
 	var tenantID string
@@ -135,8 +135,8 @@ func (b *listBody) items() ([]verifier.Ownership, error) {
 	return items, err
 }
 
-// object decodes an object that has no other members than these, each once at
-// most. The value of each is left to the function.
+// object decodes an object with no other members than these, each at most once. The
+// function decodes the value of each.
 func (b *listBody) object(where string, members []string, value func(name string) error) error {
 	if err := b.opens('{', where, "an object"); err != nil {
 		return err
@@ -147,7 +147,7 @@ func (b *listBody) object(where string, members []string, value func(name string
 		if err != nil {
 			return err
 		}
-		name, bit := token.(string), 0 // a decoder lets no other token pass
+		name, bit := token.(string), 0 // the decoder returns no other token here
 		for i, member := range members {
 			if name == member {
 				bit = 1 << i

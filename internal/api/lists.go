@@ -43,9 +43,9 @@ func (s *Server) accessAll(x *exchange, r *http.Request, body []byte, _ func()) 
 	_, _ = w.Write(append(answer, '\n')) // the caller may be gone
 }
 
-// readList reads a body that lists resources, or answers 413, or 400 if the body
-// ends before its time; the connection is closed then. The answer has the body's
-// hash, so that a client can tell an answer to another request from its own.
+// readList reads a body that lists resources. It answers 413 if the body is too
+// long, or 400 if it is incomplete; then the connection is closed. The answer has
+// the body's hash, so that a client can recognize an answer to another request.
 func readList(w http.ResponseWriter, r *http.Request, shape *listShape) ([]byte, bool) {
 	tooLarge := r.ContentLength > shape.maxLength // refused without reading it
 	var body []byte

@@ -18,11 +18,11 @@ func (s *Server) pages() (routes []route) {
 	return routes
 }
 
-// revokedEvery is how often a page that streams is asked for its token again.
+// revokedEvery is how often the token of a streaming page is checked again.
 const revokedEvery = time.Second
 
-// stream serves a page that goes on. Its context ends when the server drains, and
-// when its token is none of those that are demanded any more.
+// stream serves a streaming page. Its context ends when the server drains, and when
+// its token is no longer valid.
 func (s *Server) stream(x *exchange, r *http.Request, route *route) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
@@ -45,7 +45,7 @@ func (s *Server) stream(x *exchange, r *http.Request, route *route) {
 	route.serve(begun{x.answer, x}, r.WithContext(ctx))
 }
 
-// begun records the exchange with its first bytes: the rest is no request any more.
+// begun records the exchange with its first bytes: the rest is no longer a request.
 type begun struct {
 	*answer
 	x *exchange

@@ -11,16 +11,16 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
-// What nearly every answer has. Nobody may write into these.
+// What nearly every answer has. These must not be modified.
 var (
 	noStore = []string{"no-store"}
 	noSniff = []string{"nosniff"}
 )
 
-// quick answers a check to which memory says yes, and reports whether it did. Such
-// are most requests, and they cost less than to set a request up: there is nothing
-// to wait for, so it takes no slot and no deadline. Whatever is unusual about a
-// request, and every no, goes the long way, which answers this one alike.
+// quick answers a check if memory says yes, and reports whether it did. Most
+// requests are like this, and answering costs less than setting a request up. There
+// is nothing to wait for, so it takes no slot and no deadline. Unusual requests,
+// and every no, go the long way, which would give this one the same answer.
 func (s *Server) quick(w http.ResponseWriter, r *http.Request) bool {
 	route, resource := s.asCheck(r)
 	if route == nil || r.ContentLength != 0 || len(r.TransferEncoding) > 0 || s.draining.Load() || isSpare(r.Context()) {
@@ -47,8 +47,8 @@ func (s *Server) quick(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// asCheck returns the route of a check whose id needs no decoding, and what is
-// asked; nil if it is none.
+// asCheck returns the route and the question of a check whose id needs no decoding;
+// nil for other requests.
 func (s *Server) asCheck(r *http.Request) (*route, registry.Resource) {
 	if r.Method != http.MethodGet || r.URL.RawPath != "" {
 		return nil, registry.Resource{}
@@ -67,7 +67,7 @@ func (s *Server) asCheck(r *http.Request) (*route, registry.Resource) {
 	return nil, registry.Resource{}
 }
 
-// checkPath is what the path of a check is made of, around the id.
+// checkPath has the parts of a check's path around the id.
 type checkPath struct {
 	route          *route
 	prefix, suffix string
@@ -84,8 +84,8 @@ func (s *Server) checkPaths() (checks []checkPath) {
 	return checks
 }
 
-// checked tells of a check that was answered from memory. It is a span if its
-// caller traces: in a trace of its own it would say nothing that is not measured.
+// checked records a check that was answered from memory. There is a span if its
+// caller is traced: a trace of its own would show nothing that is not measured.
 func (t *telemetry) checked(w http.ResponseWriter, r *http.Request, route *route, known bool, began time.Time) {
 	if !t.traces || !trace.SpanContextFromContext(t.propagator.Extract(r.Context(), propagation.HeaderCarrier(r.Header))).IsSampled() {
 		t.duration.Record(r.Context(), time.Since(began).Seconds(), t.labels.of(http.MethodGet, route.pattern, http.StatusNoContent).record...)

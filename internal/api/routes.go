@@ -27,16 +27,16 @@ type route struct {
 	serve   http.HandlerFunc
 	kind    registry.Kind // of what a check or claim is for; else empty
 
-	// page: for people. One that streams may go on for as long as it likes.
+	// page: for people. A streaming page may go on without end.
 	page, streams bool
 
-	// list says what body it takes, which serveList gets in place of serve; nil:
-	// none. What has left its slot by leave may go on for as long as it likes.
+	// list is the form of the body, which serveList gets in place of serve; nil:
+	// none. A request that has left its slot by leave may go on without end.
 	list      *listShape
 	serveList func(x *exchange, r *http.Request, body []byte, leave func())
 }
 
-// isHealth reports whether the route is one of those that orchestrators ask.
+// isHealth reports whether the route is one that orchestrators ask.
 func (r *route) isHealth() bool {
 	return r != nil && (r.pattern == "/livez" || strings.HasPrefix(r.pattern, "/readyz"))
 }
@@ -114,7 +114,7 @@ type tableRoute struct {
 	segments []string
 }
 
-// match compares segment by segment and hands the values out, decoded once.
+// match compares segment by segment, and yields the values, decoded once.
 func match(pattern, path []string, value func(name, value string)) bool {
 	if len(pattern) != len(path) {
 		return false
@@ -129,7 +129,7 @@ func match(pattern, path []string, value func(name, value string)) bool {
 		}
 		decoded, err := url.PathUnescape(path[i])
 		if err != nil {
-			decoded = path[i] // "%" is in no pattern: refused later
+			decoded = path[i] // no pattern matches "%": refused later
 		}
 		value(strings.TrimSuffix(name, "}"), decoded)
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/problem"
 )
 
-// maxBody is what a request may send without need.
+// maxBody is the size of a body that is tolerated where none is needed.
 const maxBody = 4 << 10
 
 // Server answers HTTP requests. It is an http.Handler, safe for concurrent use.
@@ -63,8 +63,8 @@ func New(options Options) (*Server, error) {
 	return s, nil
 }
 
-// SetTokens replaces Options.Tokens and Options.ClaimTokens, for requests that
-// come in later. The error says what is wrong with them; nothing is replaced then.
+// SetTokens replaces Options.Tokens and Options.ClaimTokens, for later requests. If
+// there is an error, nothing is replaced.
 func (s *Server) SetTokens(tokens, claims []string) error {
 	g, err := newGuard(tokens, claims)
 	if err != nil {
@@ -85,7 +85,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := s.telemetry.begin(forProxy(route, w, r), r, route, &s.draining)
 	defer x.end()
 	w = x.answer
-	if r.ContentLength > 0 && (isGet(r) || route.isForwardAuth()) { // else net/http waits for the body before it answers
+	if r.ContentLength > 0 && (isGet(r) || route.isForwardAuth()) { // otherwise net/http waits for the body before it answers
 		w.Header().Set("Connection", "close")
 	}
 	if route != nil {
@@ -98,7 +98,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		problem.New(http.StatusServiceUnavailable, "too many connections; try again").Write(w)
 	case len(r.TransferEncoding) > 0:
 		w.Header().Set("Connection", "close")
-		problem.New(http.StatusLengthRequired, "a body has to say its length, in place of Transfer-Encoding, and most requests need none").Write(w)
+		problem.New(http.StatusLengthRequired, "a body needs a Content-Length, in place of Transfer-Encoding, and most requests need no body").Write(w)
 	case s.options.Verifier != nil && !g.demands(apiToken) && refuseBrowsers(w, r, route):
 	case route != nil && route.access == open:
 		if isSpare(r.Context()) {
@@ -132,9 +132,9 @@ func (s *Server) serveGuarded(g *guard, x *exchange, r *http.Request, route *rou
 		s.stream(x, r, route)
 		return
 	}
-	var body []byte // read before it takes a slot: it may come slowly
+	var body []byte // read before it takes a slot: it may arrive slowly
 	switch {
-	case route.isForwardAuth(): // a proxy announces that of its client, of any length, and sends none
+	case route.isForwardAuth(): // a proxy announces its client's body, of any length, and sends none
 	case route.list == nil:
 		if !discardBody(w, r) {
 			return
@@ -163,15 +163,15 @@ func (s *Server) serveGuarded(g *guard, x *exchange, r *http.Request, route *rou
 	route.serve(w, r.WithContext(ctx))
 }
 
-// isGet reports whether the request is a GET or a HEAD. Their bodies are not
-// waited for, whatever is answered, and their connections are closed then: proxies
-// announce a body that they do not pass on.
+// isGet reports whether the request is a GET or a HEAD. Their bodies are not waited
+// for, and then their connections are closed: proxies announce a body that they do
+// not pass on.
 func isGet(r *http.Request) bool {
 	return r.Method == http.MethodGet || r.Method == http.MethodHead
 }
 
-// discardBody reads what should not have been sent, or answers 413, or 400 if the
-// body ends before its time. The connection is closed then.
+// discardBody reads a body that is not needed. It answers 413 if the body is too
+// long, or 400 if it is incomplete; then the connection is closed.
 func discardBody(w http.ResponseWriter, r *http.Request) bool {
 	if r.ContentLength == 0 {
 		return true
@@ -198,9 +198,9 @@ func discardBody(w http.ResponseWriter, r *http.Request) bool {
 }
 
 // Drain makes /readyz fail, so that no more requests are sent here, while all that
-// come are answered as before. The connection of each is closed with its answer:
-// what keeps connections open would otherwise stay here until Serve closes them,
-// perhaps with a request on its way. It may be called more than once.
+// arrive are answered as before. The connection of each is closed with its answer:
+// a client that keeps connections open would otherwise stay here until Serve closes
+// them, perhaps with a request in transit. It may be called more than once.
 func (s *Server) Drain() { s.draining.Store(true) }
 
 // Serve answers on the listener, which it closes, until ctx ends. Then it takes no
@@ -236,7 +236,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	return nil
 }
 
-// protocols are HTTP/1.1 and, if the client knows without asking (h2c), HTTP/2.
+// protocols returns HTTP/1.1 and, for clients with prior knowledge (h2c), HTTP/2.
 func protocols() *http.Protocols {
 	p := new(http.Protocols)
 	p.SetHTTP1(true)
@@ -257,8 +257,8 @@ func (s *Server) httpServer(ctx context.Context) *http.Server {
 		BaseContext: func(net.Listener) context.Context { return withDrain(context.WithoutCancel(ctx), ctx) },
 		ConnContext: withConn,
 		Protocols:   protocols(),
-		// A connection that is half open would keep its watches for as long as the
-		// system sends what nobody acknowledges: a quarter of an hour.
+		// A half-open connection would keep its watches as long as the system
+		// resends what is not acknowledged: a quarter of an hour.
 		HTTP2:    &http.HTTP2Config{SendPingTimeout: s.options.RequestTimeout, PingTimeout: s.options.RequestTimeout + 5*time.Second},
 		ErrorLog: slog.NewLogLogger(s.options.Logger.Handler(), slog.LevelWarn),
 		// OPTIONS * is a request like any other.

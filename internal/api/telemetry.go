@@ -25,9 +25,9 @@ import (
 
 const scope = "github.com/northstar-engines/realtime-registry/internal/api"
 
-// telemetry is what the package comment lists. Names and labels are those of
-// OpenTelemetry's semantic conventions for HTTP servers; those that a caller
-// could choose freely, such as the host, are left out.
+// telemetry holds the instruments documented in the package comment. Names and
+// labels are those of OpenTelemetry's semantic conventions for HTTP servers; those
+// that a caller could choose freely, such as the host, are left out.
 type telemetry struct {
 	tracer     trace.Tracer
 	propagator propagation.TextMapPropagator
@@ -53,7 +53,7 @@ func newTelemetry(o Options) (*telemetry, error) {
 	}, i.Err()
 }
 
-// exchange is one request and its answer, as they are told of.
+// exchange is one request and its answer, for telemetry.
 type exchange struct {
 	*telemetry
 	answer  *answer
@@ -64,8 +64,7 @@ type exchange struct {
 	done    bool       // it has been recorded
 }
 
-// begin wraps what a request is answered with. The route is nil if there is
-// none.
+// begin wraps the ResponseWriter of a request. The route is nil if there is none.
 func (t *telemetry) begin(w http.ResponseWriter, r *http.Request, route *route, draining *atomic.Bool) *exchange {
 	x := &exchange{telemetry: t, answer: &answer{ResponseWriter: w, draining: draining}, request: r, began: time.Now()}
 	if route != nil {
@@ -74,9 +73,9 @@ func (t *telemetry) begin(w http.ResponseWriter, r *http.Request, route *route, 
 	return x
 }
 
-// trace begins the span of a request that is let in. It is in the trace of a caller
-// who is known, who decides whether it is sampled. For others it begins a trace,
-// with a link to the caller's; if nothing is traced, the log has the
+// trace begins the span of a request that is let in. With a token, it is in the
+// caller's trace, and the caller decides whether it is sampled. Otherwise it begins
+// a trace, with a link to the caller's. If nothing is traced, the log has the
 // caller's trace id either way.
 func (x *exchange) trace(r *http.Request, known bool) *http.Request {
 	ctx := x.propagator.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
@@ -100,8 +99,8 @@ func (x *exchange) end() {
 	x.record()
 }
 
-// record tells of the exchange, once: at its end, or before, if what follows is
-// no request any more.
+// record records the exchange, once: at its end, or earlier, if what follows is no
+// longer a request.
 func (x *exchange) record() {
 	if x.done {
 		return
@@ -120,7 +119,7 @@ func (x *exchange) record() {
 	x.span.End()
 }
 
-// tellResource has the span say which check or claim it was of, as its answer does.
+// tellResource adds the resource of a check or claim to the span, as in its answer.
 func (x *exchange) tellResource() {
 	if x.answer.ResponseWriter == nil || !x.span.IsRecording() {
 		return
@@ -131,8 +130,8 @@ func (x *exchange) tellResource() {
 	}
 }
 
-// panicked answers 500 if nothing was answered yet. http.ErrAbortHandler is a
-// handler's own wish, and goes on.
+// panicked answers 500 if nothing was answered yet. http.ErrAbortHandler is
+// intended by a handler, and is passed on.
 func (t *telemetry) panicked(answer *answer, r *http.Request, fault any) {
 	if err, ok := fault.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(fault)
@@ -143,8 +142,8 @@ func (t *telemetry) panicked(answer *answer, r *http.Request, fault any) {
 	}
 }
 
-// refused tells of a request without the token that it needs. The token is not told:
-// it may be good elsewhere.
+// refused records a request without the token that it needs. It does not record the
+// token, which may be valid elsewhere.
 func (x *exchange) refused(r *http.Request, reason string) {
 	x.refusals.Add(r.Context(), 1, reason)
 	x.log.Write(r.Context(), "token", slog.LevelWarn, "token refused",
@@ -155,7 +154,7 @@ func (t *telemetry) logError(r *http.Request, err error) {
 	t.log.Write(r.Context(), "", slog.LevelError, "request failed", slog.String("route", r.Pattern), slog.Any("error", err))
 }
 
-// method keeps the label bounded.
+// method returns the method, with a bounded set of values.
 func method(r *http.Request) string {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodPut, http.MethodPost, http.MethodDelete, http.MethodPatch, http.MethodOptions:

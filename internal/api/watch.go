@@ -14,26 +14,26 @@ import (
 )
 
 const (
-	// watchLife is how long a watch lasts at most, and up to a tenth less: a
-	// client reckons by a clock of its own, and two that are wrong by 50 parts in a
+	// watchLife is how long a watch lasts at most; it may be up to a tenth less. A
+	// client uses its own clock, and two clocks that are off by 50 parts in a
 	// million each are 0.4 s apart by then.
 	watchLife = time.Hour
-	// mostStandstill is by how much this machine's clocks may differ since a watch
+	// mostStandstill is how far this machine's clocks may differ since a watch
 	// began: at_ms stands still while a machine is suspended.
 	mostStandstill = 500 * time.Millisecond
 )
 
-// Why a watch is closed, other than by its client.
+// The reasons why a watch is closed, other than by its client.
 var (
 	errShutdown = errors.New("the server drains")
 	errLifeOver = errors.New("it has lasted long enough")
 	errStoodOff = errors.New("this machine was suspended, or its clock was set")
-	errRevoked  = errors.New("its token is none of those that are demanded")
+	errRevoked  = errors.New("its token is no longer valid")
 )
 
-// watch answers POST /v1/watch: it verifies what is asked for, says so, and then
-// tells what becomes of it. It has a slot of the requests in progress until it has
-// said so.
+// watch answers POST /v1/watch: it verifies the ownerships, reports the result, and
+// then reports what becomes of them. It has a slot of the requests in progress
+// until its first report.
 func (s *Server) watch(x *exchange, r *http.Request, body []byte, leave func()) {
 	most := s.options.Verifier.MaxStaleness()
 	if most == 0 {
@@ -64,12 +64,12 @@ func (s *Server) watch(x *exchange, r *http.Request, body []byte, leave func()) 
 	stream := newEventStream(s.watching, x, r, most)
 	stream.open(len(asked), refused)
 	defer stream.end()
-	x.record() // the rest is no request any more
+	x.record() // the rest is no longer a request
 	s.tell(r, watcher, stream)
 }
 
-// tell sends what the watcher tells, until the client goes, does not read, or is
-// to ask elsewhere.
+// tell sends the watcher's news until the client leaves, does not read, or has to
+// ask elsewhere.
 func (s *Server) tell(r *http.Request, watcher *verifier.Watcher, stream *eventStream) {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
@@ -110,7 +110,7 @@ type eventStream struct {
 	received time.Time
 	patience time.Duration // how long a write may take
 	most     time.Duration // MaxStaleness
-	reason   string        // why nothing is certified, as told last
+	reason   string        // why nothing is certified, as last sent
 	watched  int           // resources
 	err      error         // why it has ended
 }
@@ -122,7 +122,7 @@ func newEventStream(t *watching, x *exchange, r *http.Request, most time.Duratio
 	}
 	h := x.answer.Header()
 	h.Set("Content-Type", "text/event-stream")
-	h.Set("X-Accel-Buffering", "no") // nginx would hold back what it could gather
+	h.Set("X-Accel-Buffering", "no") // otherwise nginx would buffer events
 	narrow(r)
 	return e
 }
@@ -170,13 +170,13 @@ func (e *eventStream) news(n verifier.News) {
 		e.send("uncertain", struct {
 			Reason string `json:"reason"`
 		}{n.Uncertain})
-	case len(n.Lost) == 0: // so that who listens knows that the connection lives
+	case len(n.Lost) == 0: // so that the client knows that the connection is alive
 		e.write(": " + n.Uncertain + "\n\n")
 	}
 }
 
-// closing asks the client to come back: soon, since what it knows is good for
-// MaxStaleness, but not all at once.
+// closing asks the client to come back: soon, since its knowledge is good for
+// MaxStaleness, but not all clients at once.
 func (e *eventStream) closing() {
 	after := rand.N(e.most / 2).Milliseconds()
 	e.events.Add(context.Background(), 1, "closing")

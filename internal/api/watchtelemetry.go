@@ -12,7 +12,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
-// watching is what is told of watches.
+// watching has the telemetry of watches.
 type watching struct {
 	open, resources atomic.Int64
 	events, ended   *observe.Counter
@@ -35,14 +35,14 @@ func newWatching(o Options) (*watching, error) {
 	return w, i.Err()
 }
 
-// Why watches end.
+// The reasons why watches end.
 const (
 	clientGone = "client_gone" // it closed the connection, or that broke
 	clientSlow = "not_read"    // it did not read, and was cut off
 	drained    = "drained"     // the server drains
 	lifeOver   = "life_over"   // it lasted for an hour
 	stoodOff   = "stood_still" // the machine was suspended, or its clock was set
-	revoked    = "revoked"     // its token is demanded no more
+	revoked    = "revoked"     // its token is no longer valid
 	stopped    = "stopped"     // the verifier has ended
 )
 

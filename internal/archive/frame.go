@@ -12,9 +12,9 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/envelope"
 )
 
-// An archive that says where it comes from and whether it is whole stands between
-// two lines, CloudEvents as the others are, of these types. They say nothing to
-// the registry.
+// An archive may be enclosed in two lines that say where it comes from and whether
+// it is complete. They are CloudEvents, like the others, of these types, and mean
+// nothing to the registry.
 const (
 	beganType = "registry.archive.began.v1"
 	endedType = "registry.archive.ended.v1"
@@ -52,8 +52,8 @@ func newFrameLine(typ, name string, at time.Time, data any) ([]byte, error) {
 	return json.Marshal(frameLine{"1.0", "archive/" + name + "/" + text, envelope.ArchiveSource, typ, text, "application/json", data})
 }
 
-// frame is where a reader of a file stands: within an archive that has begun, or
-// outside of any.
+// frame is where a reader of a file is: within an archive that has begun, or
+// outside.
 type frame struct {
 	origin *Origin // nil outside
 	began  int     // its line
@@ -62,9 +62,9 @@ type frame struct {
 	told   bool // that lines belong to no archive
 }
 
-// line takes a line of a file, and reports whether it is one of the frame's own.
-// began is called when an archive begins, and with nil when lines begin that
-// belong to none. The error says that an archive is not what was exported.
+// line takes a line of a file, and reports whether it belongs to the frame. began
+// is called when an archive begins, and with nil when lines begin that belong to
+// none. The error says that an archive is not what was exported.
 func (f *frame) line(number int, text []byte, began func(*Origin)) (own bool, err error) {
 	if bytes.Contains(text, []byte("registry.archive.")) {
 		switch typ, at, data := readFrameLine(text); typ {

@@ -1,17 +1,17 @@
 // Package archive reads and writes archives: NDJSON files with one structured
 // CloudEvent a line, plain or gzipped (design §2).
 //
-// A Reader walks several files as one archive and says of each line where it
-// stands; archived.Decode says what it holds. A line that is too long is refused,
-// and the Reader goes on after it. If a file cannot be read to its end, for example
-// a gzip stream that was cut off, the walk ends with an error: an archive is never
-// taken to be shorter than it is.
+// A Reader reads several files as one archive and says where each line is;
+// archived.Decode returns its content. A line that is too long is refused, and the
+// Reader goes on after it. If a file cannot be read to its end, for example a gzip
+// stream that was cut off, the walk ends with an error: an archive is never taken
+// to be shorter than it is.
 //
 // What `export --events` writes begins with a line that says where and when, and
 // ends with one that counts the events and has their hash (Writer.Begin and End).
 // The Reader checks both and yields neither; an archive that was cut off or changed
-// is an error at its end. Without them there is no telling whether a file was cut
-// between two lines.
+// is an error at its end. Without these lines no one can tell whether a file was
+// cut between two others.
 //
 // It emits no telemetry. Position is for progress bars.
 package archive
@@ -37,9 +37,9 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/interruptible"
 )
 
-// Line is one line of an archive that is not blank.
+// A Line is one line of an archive that is not blank.
 type Line struct {
-	File   string // as it was given to Open; "-" is standard input
+	File   string // as given to Open; "-" is standard input
 	Number int    // from 1, counting blank lines too
 	// Text is the line without its end. It is valid until the next line is
 	// read. Empty if Refusal is set.
@@ -48,11 +48,11 @@ type Line struct {
 	Refusal *events.Refusal
 }
 
-// Reader reads archives one after the other. One goroutine may read, any may
-// ask for the position.
+// A Reader reads archives one after the other. One goroutine may read; any may ask
+// for the position.
 type Reader struct {
-	// Began is called when an archive begins that says where it comes from, and
-	// with nil for the first line of a file's lines that belong to none. May be nil.
+	// Began, if not nil, is called when an archive with an origin begins, and with
+	// nil for the first of a file's lines that belong to none.
 	Began func(file string, line int, origin *Origin)
 
 	files    []string
@@ -67,9 +67,9 @@ type Reader struct {
 // standard input, a pipe or a device.
 func (r *Reader) Regular() bool { return r.total >= 0 }
 
-// Open prepares to read the files in order. "-" is stdin, which is not closed.
-// A file that is missing or is a directory is an error now, not when the others
-// have been read; all such files are named.
+// Open prepares to read the files in order. "-" is stdin, which is not closed. If
+// files are missing or are directories, the error names all of them now, before any
+// is read.
 func Open(files []string, stdin io.Reader) (*Reader, error) {
 	r := &Reader{files: files, stdin: stdin, finished: sha256.New(), current: sha256.New()}
 	var faults []error
@@ -112,9 +112,9 @@ func (r *Reader) Digest() string {
 	return hex.EncodeToString(all.Sum(nil))
 }
 
-// Lines yields every line that is not blank. An error comes with the file and
-// the number of the line that could not be read, and is the last. The end of ctx
-// is such an error, also while a pipe or standard input keeps the reader waiting.
+// Lines yields every line that is not blank. An error comes with the file and the
+// number of the line that could not be read, and is the last. The end of ctx is
+// such an error too, even while the reader waits for a pipe or standard input.
 func (r *Reader) Lines(ctx context.Context) iter.Seq2[Line, error] {
 	return func(yield func(Line, error) bool) {
 		for _, file := range r.files {
@@ -232,7 +232,7 @@ func decompress(name string, input io.Reader) (*bufio.Reader, error) {
 	}
 	text, err := gzip.NewReader(buffered)
 	if errors.Is(err, io.EOF) {
-		err = io.ErrUnexpectedEOF // an empty file is no empty archive
+		err = io.ErrUnexpectedEOF // an empty file is not an empty archive
 	}
 	if err != nil {
 		return nil, fmt.Errorf("gunzip: %w", err)

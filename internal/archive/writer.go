@@ -18,7 +18,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/events"
 )
 
-// Writer writes an archive. It is not safe for concurrent use.
+// A Writer writes an archive. It is not safe for concurrent use.
 type Writer struct {
 	name    string
 	buffer  *bufio.Writer
@@ -28,9 +28,9 @@ type Writer struct {
 	events  int         // lines since Begin
 }
 
-// Create makes the file, and gzips it if the name ends in .gz. "-" is stdout,
-// which is not closed. The file is there, and in place of one that was there
-// before, only when Close has returned nil. Only its owner can read it.
+// Create makes the file, and gzips it if the name ends in .gz. "-" is stdout, which
+// is not closed. The file appears, or replaces an earlier one, only when Close has
+// returned nil. Only its owner can read it.
 func Create(name string, stdout io.Writer) (*Writer, error) {
 	w := &Writer{name: name}
 	output := stdout
@@ -82,8 +82,7 @@ func (w *Writer) Write(e events.Event) error {
 	return w.WriteLine(line)
 }
 
-// WriteLine appends a line as it is: one that was read before, and holds no
-// line end.
+// WriteLine appends a line unchanged. It was read before, and has no line end.
 func (w *Writer) WriteLine(line []byte) error {
 	if w.hash != nil {
 		w.hash.Write(line)

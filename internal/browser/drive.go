@@ -51,9 +51,8 @@ func (p *Page) Until(expression string, within time.Duration, args ...any) {
 	}
 }
 
-// Press presses and lets go one key after the other, as a person at a keyboard does:
-// what they do is what has the focus' part. A key between Shift and Shift is pressed
-// with it.
+// Press presses and releases one key after the other, like a person at a keyboard;
+// the focused element gets them. A key between Shift and Shift is pressed with it.
 func (p *Page) Press(keys ...string) {
 	p.t.Helper()
 	var actions []map[string]any
@@ -87,7 +86,7 @@ type Look struct {
 	Dark          bool // prefers-color-scheme
 }
 
-// As has the page be looked at so.
+// As changes how the page is looked at.
 func (p *Page) As(l Look) {
 	p.t.Helper()
 	scheme := "light"
@@ -98,7 +97,7 @@ func (p *Page) As(l Look) {
 	p.DevTools("Emulation.setEmulatedMedia", map[string]any{"features": []any{map[string]any{"name": "prefers-color-scheme", "value": scheme}}}, nil)
 }
 
-// Screenshot is what is in sight, as a PNG.
+// Screenshot returns the visible part of the page, as a PNG.
 func (p *Page) Screenshot() []byte {
 	p.t.Helper()
 	var text string

@@ -18,8 +18,8 @@ import (
 // patience is what a browser may take to start, on a machine that is busy.
 const patience = 2 * time.Minute
 
-// flags make a browser that runs anywhere, as anybody, and asks nobody else
-// anything. A container's /dev/shm is small, and root needs no-sandbox.
+// flags make a browser that runs anywhere, as any user, and contacts no other host.
+// A container's /dev/shm is small, and root needs no-sandbox.
 var flags = []string{
 	"--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
 	"--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions",

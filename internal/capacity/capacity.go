@@ -32,7 +32,7 @@ type Parameters struct {
 	ThrottleActions float64 // throttled actions a second
 	ActionsPerBlock float64 // that one write of a window lasts for
 	Workers         float64 // processes that consume; 0: as many as the peak takes
-	Transports      float64 // processes that verify; somebody asks each of them all the time
+	Transports      float64 // processes that verify, each of them all the time
 	Years           float64 // age of the installation, for what is kept for ever
 
 	MaxStaleness time.Duration // of the verifiers; 0: they keep nothing

@@ -2,8 +2,8 @@ package capacity
 
 import "math"
 
-// What processes that verify read to certify what they keep (docs/verifier.md,
-// "What it costs").
+// What verifying processes read to certify their caches (docs/verifier.md, "What it
+// costs").
 const (
 	readsPerConfirmation   = 2             // the ledger's head; the feed, which costs one if there is nothing new
 	feedOverlap            = 11.0          // seconds: a commit's longest, and one
@@ -20,7 +20,7 @@ func (p Parameters) between() float64 {
 	return p.MaxStaleness.Seconds() / confirmationsPerWindow
 }
 
-// certifying is what the transports read while somebody asks, whether anything
+// certifying is what the transports read while there are checks, whether anything
 // changes or not.
 func (p Parameters) certifying() Line {
 	l := Line{Work: "verifiers that certify"}
@@ -30,8 +30,8 @@ func (p Parameters) certifying() Line {
 	return l
 }
 
-// watching is what open streams are read again for, since plain sets are told to
-// nobody: each between half of MaxAge and all of it after its last read
+// watching is what is read again for open streams, since plain sets leave no
+// notice: each between half of MaxAge and all of it after its last read
 // (TestWatchingReadsNothingOncePlainSetsAreOver).
 func (p Parameters) watching() Line {
 	l := Line{Work: "open streams, read again"}

@@ -84,8 +84,8 @@ func (c *Console) inspect(r *http.Request) (any, error) {
 	return c.options.Look.Inspect(r.Context(), resource)
 }
 
-// tenant has what could be read of a tenant: that windows cannot be read does not
-// hide its moves.
+// tenant has what could be read of a tenant: if its windows cannot be read, its
+// moves are still shown.
 func (c *Console) tenant(r *http.Request) (any, error) {
 	tenant := r.PathValue("tenant")
 	if err := registry.ValidateTenant(tenant); err != nil {
@@ -135,7 +135,7 @@ func (c *Console) deadLetters(r *http.Request) (any, error) {
 	return found, nil
 }
 
-// answer writes what was found, or why nothing was.
+// answer writes the result, or the error.
 func answer(ask func(*http.Request) (any, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		found, err := ask(r)

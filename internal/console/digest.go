@@ -8,12 +8,12 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// counter is one way to add the series of a counter, or of a histogram's count, up.
+// counter is one way to add up the series of a counter, or of a histogram's count.
 type counter struct {
 	name   string // on the page
 	family string
-	label  string            // by which they are told apart; "": not at all
-	only   map[string]string // labels that they must have
+	label  string            // by which they are kept apart; "": not at all
+	only   map[string]string // labels that a series must have
 }
 
 var counters = []counter{
@@ -68,7 +68,7 @@ type digest struct {
 	gauges     map[string]float64 // those that there are
 }
 
-// histogram has counts by bucket: how many were at most a bound, up to +Inf.
+// histogram has cumulative counts by bucket, up to +Inf.
 type histogram map[float64]float64
 
 func newDigest(at time.Time, families map[string]*dto.MetricFamily) digest {
@@ -97,7 +97,7 @@ func newDigest(at time.Time, families map[string]*dto.MetricFamily) digest {
 	return d
 }
 
-// gather is a digest of this process.
+// gather returns a digest of this process.
 func gather(at time.Time, from prometheus.Gatherer) (digest, error) {
 	all, err := from.Gather() // what could be had comes with an error too
 	families := map[string]*dto.MetricFamily{}
@@ -138,7 +138,7 @@ func newHistogram(f *dto.MetricFamily) histogram {
 	return h
 }
 
-// number is a metric's value; of a histogram, how much was measured.
+// number returns a metric's value; of a histogram, the count.
 func number(m *dto.Metric) float64 {
 	switch {
 	case m.Counter != nil:

@@ -5,13 +5,13 @@
 //
 // The numbers are the metrics of processes: of its own, which it gathers without a
 // request, and of Options.Peers, whose /metrics and /readyz it asks. A process that
-// is not among them is not on the page, and the page says which are. Rates are over
+// is not among them is not on the page, which lists those that are. Rates are over
 // the time between two samples, quantiles over the last WindowSamples of them. A
-// process that was started anew begins anew; it takes two samples until it has rates.
+// restarted process begins anew; it has rates after two samples.
 //
-// Who owns what, moves, windows and dead letters are read when somebody asks, by
-// Look: the answers are those of the commands' --json. Refused tenants are those that
-// this process has refused (Throttled).
+// Who owns what, moves, windows and dead letters are read on request, by Look: the
+// answers are those of the commands' --json. Refused tenants are those that this
+// process has refused (Throttled).
 //
 // # What it costs
 //
@@ -27,12 +27,13 @@
 // HTML: the page sets text alone, and its Content-Security-Policy has no inline
 // script, no other origin, and demands trusted types, of which it makes none. The
 // token is kept in the tab's sessionStorage and sent as a header: a cookie would be
-// sent to every port of the same host, and with every request that a page of
-// somebody else's could cause.
+// sent to every port of the same host, and with every request that another page
+// could cause.
 //
 // # Errors
 //
-// Those of Look are application/problem+json, as the API's: 400 what is invalid, 503
-// what did not answer, 500 the rest, with the text, since who reads it is an operator.
-// It emits nothing of its own: its requests are in http.server.request.duration.
+// Those of Look are application/problem+json, as the API's: 400 what is invalid,
+// 503 what did not answer, 500 the rest, with the text, since the reader is an
+// operator. It emits nothing of its own: its requests are in
+// http.server.request.duration.
 package console

@@ -7,20 +7,21 @@ import (
 	"time"
 )
 
-// live takes samples while somebody looks, and gives each to all who do.
+// live takes samples while there are viewers, and gives each to all of them.
 type live struct {
 	console *Console
 
 	mu       sync.Mutex
 	watching map[chan []byte]bool
 	stop     context.CancelFunc // of the samples; nil: none are taken
-	last     []byte             // the last sample; nil: none since somebody looks
+	last     []byte             // the last sample; nil: none for the present viewers
 }
 
 func newLive(c *Console) *live { return &live{console: c, watching: map[chan []byte]bool{}} }
 
-// join returns where samples come, the last one at once, and what ends that; false:
-// too many look already. A sample that is not taken in time makes room for the next.
+// join returns a channel of samples, which has the last one at once, and a function
+// that ends it; false: there are too many viewers already. A sample that is not
+// taken in time is replaced by the next.
 func (l *live) join() (samples <-chan []byte, leave func(), ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -93,7 +94,7 @@ type sampler struct {
 	rewriting Rewriting
 }
 
-// take looks at all processes at once.
+// take samples all processes at once.
 func (s *sampler) take(ctx context.Context) Sample {
 	c := s.console
 	var self found
@@ -129,7 +130,7 @@ func (f found) process() Process {
 	return p
 }
 
-// self is this process. It answers, so it is ready if its worker is.
+// self returns this process. It answers, so it is ready if its worker is.
 func (c *Console) self(ctx context.Context) found {
 	f := found{Process: Process{Name: "this process (" + c.options.Name + ")", Self: true, Ready: true}}
 	d, err := gather(time.Now(), c.options.Gatherer)
@@ -146,7 +147,7 @@ func (c *Console) self(ctx context.Context) found {
 	return f
 }
 
-// readPending reads what is being rewritten, unless that was just done.
+// readPending reads what is being rewritten, unless it was read just before.
 func (s *sampler) readPending(ctx context.Context) {
 	if time.Since(s.rewriting.At) < PendingEvery {
 		return

@@ -13,8 +13,8 @@ import (
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
-// Look answers an operator's questions by reading. What its methods return is shown
-// as the JSON that it makes: that of the command named.
+// A Look answers an operator's questions by reading. The page shows the results as
+// JSON, which is that of the named command.
 type Look interface {
 	// Inspect is `inspect --json`.
 	Inspect(ctx context.Context, resource registry.Resource) (any, error)
@@ -32,8 +32,8 @@ type Look interface {
 	DeadLetters(ctx context.Context) (any, error)
 }
 
-// ErrNoDeadLetters says that this process has nothing to find dead letters in.
-var ErrNoDeadLetters = errors.New("there is no Pub/Sub here: without it dead letters are kept nowhere")
+// ErrNoDeadLetters says that this process has no dead letters to look at.
+var ErrNoDeadLetters = errors.New("there is no Pub/Sub here, and dead letters are only kept there")
 
 // Options of a Console.
 type Options struct {
@@ -47,8 +47,8 @@ type Options struct {
 	// Gatherer has this process's metrics. Required.
 	Gatherer prometheus.Gatherer
 
-	// Worker says why this process applies no events, nil if it does. A nil Worker:
-	// there is none here.
+	// Worker returns why this process applies no events, nil if it does. A nil
+	// Worker: there is none here.
 	Worker func(context.Context) error
 
 	// Throttled are the tenants that this process has refused; nil: it refuses none.
@@ -69,13 +69,14 @@ type Options struct {
 }
 
 const (
-	// WindowSamples is over how many samples quantiles are taken.
+	// WindowSamples is the number of samples over which quantiles are taken.
 	WindowSamples = 15
-	// PendingEvery is how often the moves under way are read while somebody looks.
+	// PendingEvery is how often the moves in progress are read while there are
+	// viewers.
 	PendingEvery = 10 * time.Second
-	// MaxOpen is how many pages may be live at once.
+	// MaxOpen is how many pages may be open at once.
 	MaxOpen = 16
-	// lettersEvery is how often dead letters are looked at, at most.
+	// lettersEvery is the least time between two looks at dead letters.
 	lettersEvery = 10 * time.Second
 )
 

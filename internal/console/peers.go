@@ -17,7 +17,7 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// What a peer may take, and send.
+// Bounds on a peer.
 const (
 	peerTimeout = 1500 * time.Millisecond
 	maxMetrics  = 16 << 20
@@ -37,7 +37,8 @@ func CheckPeer(peer string) error {
 	return nil
 }
 
-// newClient is for peers: whom it asks is what was configured, and nobody else.
+// newClient returns a client for peers. It follows no redirects: it asks only
+// configured hosts.
 func newClient() *http.Client {
 	return &http.Client{
 		Timeout:       peerTimeout,
@@ -80,7 +81,7 @@ func (c *Console) peers(ctx context.Context) (all []peer) {
 	return all[:min(len(all), maxPeers)]
 }
 
-// found is what a process was found to be.
+// found is the state in which a process was found.
 type found struct {
 	Process
 	digest

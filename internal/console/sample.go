@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Sample is what the page shows of one moment.
+// A Sample is what the page shows of one moment.
 type Sample struct {
 	At        time.Time            `json:"at"`
 	Processes []Process            `json:"processes"` // this one first
@@ -18,7 +18,7 @@ type Sample struct {
 	Rewriting Rewriting            `json:"rewriting"`
 }
 
-// Process is one process, as it was found.
+// A Process is the state of one process.
 type Process struct {
 	Name    string             `json:"name"`
 	Self    bool               `json:"self,omitempty"`
@@ -40,8 +40,8 @@ type Count struct {
 	Rate  *float64 `json:"rate"`  // a second; null: not known yet
 }
 
-// Quantiles are of the last samples. Above: it is more than the number, which is the
-// histogram's last bound.
+// Quantiles are of the last samples. Above: the value is more than the number,
+// which is the histogram's last bound.
 type Quantiles struct {
 	Count float64 `json:"count"`
 	P50   float64 `json:"p50"`
@@ -49,7 +49,7 @@ type Quantiles struct {
 	Above bool    `json:"p99_above,omitempty"`
 }
 
-// Rewriting is what is under way after moves of whole tenants.
+// Rewriting is what is being rewritten after moves of whole tenants.
 type Rewriting struct {
 	Moves any       `json:"moves"` // as `moves list --json`
 	At    time.Time `json:"at"`    // when it was read; zero: not yet
@@ -101,7 +101,7 @@ func counts(courses []course) map[string][]Count {
 	return all
 }
 
-// rate is that between the last two digests.
+// rate returns the rate between the last two digests.
 func (c course) rate(counter, value string) (float64, bool) {
 	if len(c) < 2 {
 		return 0, false
@@ -133,8 +133,8 @@ func (c course) rates(counters ...string) *float64 {
 	return &sum
 }
 
-// quantiles are those of several processes, over what their courses hold; none if
-// nothing was measured.
+// quantiles returns those of several processes, over their courses; none if nothing
+// was measured.
 func quantiles(courses []course) map[string]Quantiles {
 	all := map[string]Quantiles{}
 	for name := range durations {

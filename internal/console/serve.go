@@ -14,14 +14,13 @@ import (
 //go:embed page
 var page embed.FS
 
-// policy lets the page load what is served beside it, and nothing else. Trusted types
-// make the browser refuse any text as HTML, since the page makes no type for it
-// (https://www.w3.org/TR/trusted-types/).
+// policy lets the page load what is served beside it, and nothing else. With
+// trusted types the browser refuses any text as HTML, since the page creates no
+// such type (https://www.w3.org/TR/trusted-types/).
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 
-// mediaTypes are those of the page's files. A type that a machine's own tables say
-// could differ.
+// mediaTypes are those of the page's files. The machine's own tables could differ.
 var mediaTypes = map[string]string{
 	".html": "text/html; charset=utf-8",
 	".css":  "text/css; charset=utf-8",

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Throttled remembers which tenants this process has refused lately. It is safe for
-// concurrent use. Only refusals cost anything.
+// A Throttled remembers which tenants this process has refused lately. It is safe
+// for concurrent use. Only refusals cost anything.
 type Throttled struct {
 	now func() time.Time
 
@@ -45,7 +45,8 @@ func NewThrottled() *Throttled {
 	return &Throttled{now: time.Now, pairs: map[tenantAction]*refusals{}}
 }
 
-// Take notes what next refuses: it answers POST /v1/quota/{action}/take.
+// Take wraps next, which answers POST /v1/quota/{action}/take, and records its
+// refusals.
 func (t *Throttled) Take(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		watched := &status{ResponseWriter: w}
@@ -59,7 +60,7 @@ func (t *Throttled) Take(next http.Handler) http.Handler {
 // Admit is a quotahttp.Admit that is bound to a limiter.
 type Admit func(w http.ResponseWriter, r *http.Request, tenantID, action string) bool
 
-// Admit notes what next refuses.
+// Admit wraps next, and records its refusals.
 func (t *Throttled) Admit(next Admit) Admit {
 	return func(w http.ResponseWriter, r *http.Request, tenantID, action string) bool {
 		watched := &status{ResponseWriter: w}
@@ -71,7 +72,7 @@ func (t *Throttled) Admit(next Admit) Admit {
 	}
 }
 
-// status remembers what is answered.
+// status records the status of an answer.
 type status struct {
 	http.ResponseWriter
 	code int
@@ -112,7 +113,7 @@ func (t *Throttled) dropOldestLocked() {
 	delete(t.pairs, oldest)
 }
 
-// turn forgets the minutes that are over.
+// turn forgets past minutes.
 func (r *refusals) turn(now time.Time) {
 	minute := now.Unix() / 60
 	for m := max(r.minute+1, minute-throttledMinutes+1); m <= minute; m++ {

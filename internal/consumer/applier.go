@@ -51,8 +51,8 @@ func (w *Work) end(result handlers.Result) {
 	}
 }
 
-// Applier gives batches of work to a store, and tries again what failed for a
-// passing reason. It is what a Consumer and a replay of archives share.
+// An Applier gives batches of work to a store, and retries temporary failures. A
+// Consumer and a replay of archives share it.
 type Applier struct {
 	Store         Store
 	CommitTimeout time.Duration // bounds one call of the store
@@ -61,16 +61,16 @@ type Applier struct {
 	telemetry *telemetry // nil: none
 }
 
-// Apply applies works together. It returns when each has a result: one that is
-// not transient, or the last transient one if the retry budget is used up or ctx
-// has ended. What can succeed with another release only (registry.ErrTooNew,
-// registry.ErrIncompatible) is not tried again. The end of ctx cuts no call of the
-// store off. A panic of the store refuses the work that causes it, alone.
+// Apply applies works together. It returns when each has a result: one that is not
+// transient, or the last transient one if the retry budget is used up or ctx has
+// ended. It does not retry what only another release can do (registry.ErrTooNew,
+// registry.ErrIncompatible). The end of ctx interrupts no call of the store. If the
+// store panics, only the work that causes it is refused.
 func (a *Applier) Apply(ctx context.Context, works []*Work) { a.apply(ctx, works, nil) }
 
-// apply is Apply with a slot of a lane, nil for none, that is held during attempts
-// and not between them, so that a batch that fails does not hold up others. It is
-// called with the slot.
+// apply is Apply with a slot of a lane, nil for none. It is called with the slot,
+// and holds it during attempts and not between them, so that a failing batch does
+// not hold up others.
 func (a *Applier) apply(ctx context.Context, works []*Work, l *lane) {
 	rest, held := works, true
 	for _, w := range works {
@@ -110,7 +110,7 @@ func (a *Applier) retries() backoff.BackOff {
 // the rest, to be tried again.
 func (a *Applier) attempt(works []*Work) (rest []*Work) {
 	if a.commit(works) && len(works) > 1 {
-		for _, w := range works { // one of them makes the store panic: alone, only that one will
+		for _, w := range works { // one of them makes the store panic: apply each alone
 			rest = append(rest, a.attempt([]*Work{w})...)
 		}
 		return rest
@@ -131,9 +131,9 @@ func hopeless(err error) bool {
 	return errors.Is(err, registry.ErrTooNew) || errors.Is(err, registry.ErrIncompatible)
 }
 
-// commit is one call of Store.Apply with every change that has no final outcome.
-// Its deadline is its own. If the store panics, that is the outcome of a work
-// that is alone; of several it is not known whose it is.
+// commit calls Store.Apply once, with every change that has no final outcome, and a
+// deadline of its own. If the store panics on a single work, that is the work's
+// outcome; of several it is not known which one caused it.
 func (a *Applier) commit(works []*Work) (panicked bool) {
 	changes, slots := open(works)
 	if len(changes) == 0 {

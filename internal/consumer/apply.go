@@ -9,8 +9,8 @@ import (
 )
 
 // apply applies a batch and settles its messages. It is called with a slot of the
-// lane. At the end of a drain it gives back what has no result yet, though a commit
-// may be in flight.
+// lane. At the end of a drain it nacks what has no result yet, though a commit may
+// be in flight.
 func (c *Consumer) apply(l *lane, works []*work) {
 	stop := context.AfterFunc(c.killed, func() { c.nackDraining(works...) })
 	defer stop()
@@ -25,9 +25,9 @@ func (c *Consumer) apply(l *lane, works []*work) {
 	c.applier.apply(c.killed, inner, l)
 }
 
-// reportUnusual tells of what was applied, or refused, and an operator should
-// see all the same. Of a message that comes again, what was applied is told of
-// now, since it will be a duplicate then, and what was refused with the result.
+// reportUnusual reports outcomes that an operator should see. If the message will
+// be delivered again, what was applied is reported now, since it will be a
+// duplicate then; what was refused is reported with the final result.
 func (c *Consumer) reportUnusual(w *work, result handlers.Result) {
 	for i, o := range w.Outcomes {
 		var panicked *ownership.PanicError
@@ -54,9 +54,9 @@ func (c *Consumer) reportUnusual(w *work, result handlers.Result) {
 	}
 }
 
-// backdatedMove reports whether the change moves everything that a tenant owns
-// from a time on that was long past when it was published: what was created, or
-// claimed by nobody, in between has changed hands behind its owner's back.
+// backdatedMove reports whether the change moves everything that a tenant owns from
+// a time on that was long past when it was published: what was created in between,
+// and not claimed, has changed hands without its owner's knowledge.
 func (c *Consumer) backdatedMove(w *work, change ownership.Change) bool {
 	return change.OfLedger() && change.Entry.Type == ownership.Moved && w.message.PublishTime.Sub(change.Entry.Time) > c.opts.MaxClockSkew
 }

@@ -93,7 +93,7 @@ func (c *Consumer) batches(l *lane) {
 	}
 }
 
-// abandon gives back what no applier has taken, and what still comes.
+// abandon nacks what no applier has taken, and what still arrives.
 func (c *Consumer) abandon(l *lane, works []*work) {
 	c.nackDraining(works...)
 	for {

@@ -13,7 +13,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/observe"
 )
 
-// Consumer applies the events of a transport to a store. Use it for one Run.
+// A Consumer applies the events of a transport to a store. Use it for one Run.
 type Consumer struct {
 	transport Transport
 	opts      Options
@@ -30,8 +30,8 @@ type Consumer struct {
 	telemetry       *telemetry
 	log             messageLog
 
-	// killed ends when the drain is over: what is unsettled then is nacked.
-	// It belongs to the run and not to one call, so it lives here.
+	// killed ends when the drain is over: what is unsettled then is nacked. It
+	// belongs to the run and not to one call, so it is a field.
 	killed context.Context
 	kill   context.CancelFunc
 	over   chan struct{} // closed when Run returns
@@ -52,9 +52,9 @@ func New(store Store, transport Transport, opts Options) (*Consumer, error) {
 		admission: newAdmission(opts.MaxOutstandingMessages, opts.MaxOutstandingBytes),
 		intake:    make(chan *work, opts.BatchChanges),
 		resources: newLane(opts.BatchChanges, opts.Appliers),
-		// The queue has room for all that is admitted, so that decoders never
-		// wait for it. One applier: what comes while a batch is applied goes into
-		// the next, all together.
+		// The queue has room for everything that is admitted, so that decoders
+		// never wait for it. One applier: what arrives while a batch is applied
+		// goes into the next one.
 		ledgerAdmission: newAdmission(opts.MaxOutstandingMessages, opts.MaxOutstandingBytes),
 		ledger:          newLane(2*opts.MaxOutstandingMessages, 1),
 
@@ -69,16 +69,15 @@ func New(store Store, transport Transport, opts Options) (*Consumer, error) {
 	return c, err
 }
 
-// Ready returns nil while the consumer receives and makes progress, and an
-// error that says what is the matter: not receiving yet, draining, work that
-// has waited for ReadyTimeout without a single ack, or what is the matter with
-// the transport.
+// Ready returns nil while the consumer receives and makes progress, and otherwise
+// an error that says why not: it is not receiving yet, or draining; work has waited
+// for ReadyTimeout without a single ack; or the transport has a fault.
 func (c *Consumer) Ready() error {
 	return errors.Join(c.progress.ready(time.Now()), c.transport.Ready())
 }
 
-// ErrStart is the end of a Run before anything was received: the transport's Check
-// did not pass.
+// ErrStart is returned by a Run that ended before it received anything: the
+// transport's Check failed.
 var ErrStart = errors.New("start consuming")
 
 // killGrace is how long Run waits, after the rest was nacked, for the transport
@@ -118,7 +117,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 	select {
 	case err := <-ended:
 		c.progress.setPhase(drainingPhase)
-		if ctx.Err() != nil { // both at once: it is a drain
+		if ctx.Err() != nil { // both at once: this is a drain
 			return nil
 		}
 		return receiveEnded(err)
@@ -139,7 +138,7 @@ func (c *Consumer) check(ctx context.Context) error {
 
 func receiveEnded(err error) error {
 	if err == nil {
-		err = errors.New("ended although nobody asked for it")
+		err = errors.New("stopped unexpectedly")
 	}
 	return fmt.Errorf("receive: %w", err)
 }
@@ -156,7 +155,7 @@ func (c *Consumer) drain(ended <-chan error) error {
 
 	select {
 	case err := <-ended:
-		if err != nil { // it ended by itself at the same time; the drain went well all the same
+		if err != nil { // it ended by itself at the same time; the drain still succeeded
 			c.opts.Logger.Warn("receiving ended with an error during the drain", "error", err)
 		}
 	case <-grace.C:

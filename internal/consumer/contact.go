@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// contact is what is known of the way to Pub/Sub: which streams are connected,
-// when the service last answered, and which acknowledgements it has confirmed.
-// It is safe for concurrent use, and asks no clock.
+// contact tracks the connection to Pub/Sub: which streams are connected, when the
+// service last answered, and which acknowledgements it has confirmed. It is safe
+// for concurrent use, and asks no clock.
 type contact struct {
 	timeout time.Duration // after which Ready fails
 
@@ -20,13 +20,13 @@ type contact struct {
 	subscriptions map[string]*route
 }
 
-// route is the way of one subscription.
+// route tracks one subscription.
 type route struct {
 	streams   map[*stream]struct{} // open
 	connected time.Time            // when a stream was last known to be connected
-	failure   error                // why one ended last; nil: in order
+	failure   error                // why the last one ended; nil: in order
 	acks      waiting              // from the call of Ack until its confirmation
-	lost      time.Time            // since when the log says that it is; zero: it is not
+	lost      time.Time            // since when the log says that it is lost; zero: it is not
 }
 
 // stream is one StreamingPull.
@@ -35,12 +35,12 @@ type stream struct {
 	answered time.Time // the last answer on it; zero: none yet
 }
 
-// streamSilence is how long a stream that is in order says nothing at most: the
-// client pings each one every 30 s, and Pub/Sub answers within 15 s
+// streamSilence is the longest silence of a healthy stream: the client pings each
+// one every 30 s, and Pub/Sub answers within 15 s
 // (https://github.com/googleapis/google-cloud-java/issues/14348).
 const streamSilence = time.Minute
 
-// newContact begins with everything in order: Pub/Sub has just answered.
+// newContact returns a contact with everything in order: Pub/Sub has just answered.
 func newContact(names []string, timeout time.Duration, now time.Time) *contact {
 	c := &contact{timeout: timeout, answered: now, subscriptions: map[string]*route{}}
 	for _, name := range names {
@@ -49,8 +49,8 @@ func newContact(names []string, timeout time.Duration, now time.Time) *contact {
 	return c
 }
 
-// Shares of the timeout. Streams end and are opened anew in ordinary times too;
-// it takes more than that before anybody is told.
+// Shares of the timeout. Streams end and are opened anew in ordinary times too; it
+// takes more than that before anything is reported.
 func (c *contact) tellAfter() time.Duration { return c.timeout / 6 } // no stream is connected
 func (c *contact) askAfter() time.Duration  { return c.timeout / 3 } // nothing was heard; and what the asking may take
 func (c *contact) doubt() time.Duration     { return c.timeout * 5 / 6 }
@@ -63,7 +63,7 @@ func (c *contact) update(name string, change func(*route)) {
 	}
 }
 
-// opened notes a stream that is on its way to the service.
+// opened notes a stream that is being opened.
 func (c *contact) opened(name string, now time.Time) *stream {
 	opened := &stream{opened: now}
 	c.update(name, func(s *route) { s.streams[opened] = struct{}{} })
@@ -75,7 +75,7 @@ func (c *contact) answeredOn(name string, on *stream, now time.Time) {
 	c.update(name, func(s *route) { on.answered, s.connected, c.answered = now, now, now })
 }
 
-// ended notes that a stream is no more; why is nil if it ended in order.
+// ended notes that a stream has ended; why is nil if it ended in order.
 func (c *contact) ended(name string, ended *stream, now time.Time, why error) {
 	c.update(name, func(s *route) {
 		if c.isConnectedLocked(ended, now) {
@@ -87,10 +87,10 @@ func (c *contact) ended(name string, ended *stream, now time.Time, why error) {
 }
 
 // isConnectedLocked reports whether messages can come on the stream: the service
-// has answered on it lately, or has kept it open for a while, since on a new
-// stream without messages it says nothing before the first ping. What it refuses
-// ends sooner. A service that answers nothing at all keeps no stream: the client
-// would open one after the other into the silence.
+// has answered on it lately, or has kept it open for a while, since on a new stream
+// without messages it says nothing before the first ping. A refused stream ends
+// sooner. A service that answers nothing at all keeps no stream: the client opens
+// one after the other.
 func (c *contact) isConnectedLocked(s *stream, now time.Time) bool {
 	if c.isSilentLocked(now) || s.isSilent(now) {
 		return false
@@ -117,7 +117,7 @@ func (c *contact) heard(now time.Time) {
 	c.answered = now
 }
 
-// silence is how long nothing was heard.
+// silence returns how long nothing was heard.
 func (c *contact) silence(now time.Time) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -133,7 +133,7 @@ func (c *contact) acked(name string, now time.Time, n int, confirmed bool) {
 	c.update(name, func(s *route) { s.acks.left(now, int64(n), confirmed) })
 }
 
-// state is what is measured of a subscription.
+// state has the measurements of a subscription.
 type state struct {
 	streams     int // connected
 	unconfirmed int64
@@ -158,8 +158,8 @@ func (c *contact) connectedStreamsLocked(s *route, now time.Time) (n int) {
 	return n
 }
 
-// lostSinceLocked returns when the subscription was last in order, the zero time
-// if it is. A pause between streams that ended in order is nothing: Pub/Sub's
+// lostSinceLocked returns when the subscription was last in order, the zero time if
+// it is. A pause between streams that ended in order does not count: Pub/Sub's
 // emulator before release 0.8.32 answers no pings, so the client ends each idle
 // stream itself, twice a minute, and opens it anew
 // (https://github.com/googleapis/google-cloud-go/issues/14358).
@@ -187,13 +187,13 @@ func (s *route) hasSilentStream(now time.Time) bool {
 
 // news is a change that an operator must see.
 type news struct {
-	lost          bool // else it is back
+	lost          bool // otherwise it is back
 	subscriptions []string
 	since         time.Time
 	failure       error // the last one
 }
 
-// turn returns what has changed since the last call.
+// turn returns the changes since the last call.
 func (c *contact) turn(now time.Time) (all []news) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -219,7 +219,7 @@ func (c *contact) turn(now time.Time) (all []news) {
 	return all
 }
 
-// ready returns what is the matter for longer than the timeout.
+// ready returns the faults that have lasted longer than the timeout.
 func (c *contact) ready(now time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -23,8 +23,8 @@ const (
 )
 
 // The attributes that a redrive adds to the message that it publishes again. They
-// stay in it if it is refused again, however many others it has: else it would be
-// published for ever.
+// stay in it if it is refused again, however many others it has: otherwise it could
+// be published again for ever.
 const (
 	RedriveAttribute    = "registry-redrive"     // a name for the run that published it
 	RedrivesAttribute   = "registry-redrives"    // how often it was published again, decimal
@@ -58,11 +58,10 @@ const (
 	redriveHeadroom    = 3    // and a redrive
 )
 
-// newDeadLetter is the message with the reason for its refusal. A message that
-// Pub/Sub took once must be taken again with our attributes, or it would come
-// back for ever. So a body too big to leave room for them is cut off at the end,
-// and attributes too many to leave room are left out, those of CloudEvents last;
-// both are noted in an attribute.
+// newDeadLetter returns the message with the reason for its refusal. Pub/Sub must
+// accept it with our attributes, or it would come back for ever. So a body that
+// leaves no room for them is cut off at the end, and attributes that leave no room
+// are left out, those of CloudEvents last. An attribute records each of these.
 func newDeadLetter(m Message, refusal *events.Refusal) DeadLetter {
 	attributes, dropped := keepAttributes(m.Attributes, maxAttributes-deadLetterHeadroom-redriveHeadroom)
 	attributes[ReasonAttribute] = string(refusal.Reason)
@@ -87,7 +86,7 @@ func newDeadLetter(m Message, refusal *events.Refusal) DeadLetter {
 }
 
 // keepAttributes copies at most limit attributes, and those of a redrive, without
-// those of an earlier dead-lettering. It returns how many it left out for want of
+// those of an earlier dead-lettering. It returns how many it left out for lack of
 // room.
 func keepAttributes(original map[string]string, limit int) (kept map[string]string, dropped int) {
 	names := slices.DeleteFunc(slices.Sorted(maps.Keys(original)), func(name string) bool {
@@ -110,7 +109,7 @@ func keepAttributes(original map[string]string, limit int) (kept map[string]stri
 	return kept, dropped
 }
 
-// importance: the smaller, the longer it is kept.
+// importance orders attributes: the smaller, the longer it is kept.
 func importance(attribute string) int {
 	name := strings.ToLower(attribute)
 	if name == "content-type" || strings.HasPrefix(name, "ce-") {
@@ -119,7 +118,7 @@ func importance(attribute string) int {
 	return 1
 }
 
-// truncate cuts s off at a rune's boundary.
+// truncate cuts s off at a rune boundary.
 func truncate(s string, limit int) string {
 	if len(s) <= limit {
 		return s

@@ -68,10 +68,11 @@ type createFlow struct {
 	outbox    string
 }
 
-// create makes the tenant the thread's owner. When it returns nil, the client
-// may connect. After registry.ErrConflict the id is somebody else's, after an
-// *events.Refusal it, or the tenant, breaks its pattern; nothing is left then.
-// After any other error the event may be in the outbox, and repeating is harmless.
+// create makes the tenant the thread's owner. When it returns nil, the client may
+// connect. After registry.ErrConflict another tenant has the id; after an
+// *events.Refusal the id or the tenant does not match its pattern. Then nothing is
+// left. After any other error the event may be in the outbox, and repeating is
+// harmless.
 func (f createFlow) create(ctx context.Context, tenant, thread string) error {
 	event := events.Event{
 		ID:     "thread-created-" + thread, // the same at every try
@@ -99,8 +100,8 @@ func (f createFlow) create(ctx context.Context, tenant, thread string) error {
 	return err
 }
 
-// publishOutbox publishes what was not confirmed yet. Twice is harmless: the
-// same source, the same id. What is no event stays, and holds up nothing.
+// publishOutbox publishes what was not confirmed yet. Twice is harmless: the same
+// source, the same id. A file that is not an event stays, and holds up nothing.
 func (f createFlow) publishOutbox(ctx context.Context) error {
 	files, err := filepath.Glob(filepath.Join(f.outbox, "*.json"))
 	if err != nil {
@@ -114,7 +115,7 @@ func (f createFlow) publishOutbox(ctx context.Context) error {
 		}
 		faults = append(faults, fmt.Errorf("%s waits in the outbox: %w", file, err))
 		if refusal := (*events.Refusal)(nil); !errors.As(err, &refusal) {
-			break // without Pub/Sub the others fare no better
+			break // without Pub/Sub the others would fail too
 		}
 	}
 	return errors.Join(faults...)

@@ -87,7 +87,7 @@ func thread(r *http.Request) registry.Resource {
 	return registry.Resource{Kind: registry.Thread, ID: r.PathValue("thread")}
 }
 
-// source waits for the message of a thread that comes after the one numbered so.
+// source waits for the message of a thread that follows the one with this number.
 type source func(ctx context.Context, thread string, after int) (text string, err error)
 
 // events streams what comes after Last-Event-ID, until the client leaves or its
@@ -113,9 +113,10 @@ func events(next source) http.Handler {
 	})
 }
 
-// lastEvent is the number after which a client resumes; without one, and with 0, it
-// is the beginning. What is no number of ours is refused: to begin anew would send
-// everything twice. A page that makes a new EventSource can say it in the query alone.
+// lastEvent returns the number after which a client resumes; without one, and with
+// 0, that is the beginning. Anything else is refused: to begin anew would send
+// everything twice. A page that makes a new EventSource can send it only in the
+// query.
 func lastEvent(r *http.Request) (int, error) {
 	values := r.Header.Values("Last-Event-ID")
 	if len(values) == 0 {
@@ -126,7 +127,7 @@ func lastEvent(r *http.Request) (int, error) {
 	}
 	last, err := strconv.ParseUint(values[0], 10, 31)
 	if err != nil || len(values) > 1 {
-		return 0, errors.New("Last-Event-ID is none of this stream's: connect without it")
+		return 0, errors.New("Last-Event-ID is not one of this stream's: connect without it")
 	}
 	return int(last), nil
 }
