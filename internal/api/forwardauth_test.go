@@ -140,7 +140,7 @@ func TestAQuestionThatIsNoneIsRefused(t *testing.T) {
 		"GET /v1/forward-auth?for=caddy;x" + forwarded:                 "cannot be read",
 		"GET /v1/forward-auth?for=caddy":                               "X-Forwarded-Uri is there 0 times",
 		"GET /v1/forward-auth?for=caddy" + nginx:                       "X-Forwarded-Uri is there 0 times", // a client's own, of another proxy
-		"GET /v1/forward-auth?for=traefik" + forwarded + forwarded:     "X-Forwarded-Uri is there 2 times",
+		"GET /v1/forward-auth?for=traefik" + forwarded + forwarded:     "X-Forwarded-Uri occurs 2 times",
 		"GET /v1/forward-auth?for=caddy/sse/chat/th_1" + forwarded:     "is Envoy's way to ask",
 		"GET /v1/forward-auth?for=envoy":                               "the path that the client asked for is missing",
 		"GET /v1/forward-auth?for=envoy" + nginx + forwarded:           "the path that the client asked for is missing",

@@ -1,12 +1,8 @@
 package verifier_test
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
-	"log/slog"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,8 +14,6 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
-	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"github.com/northstar-engines/realtime-registry/registry"
 	"github.com/northstar-engines/realtime-registry/registry/memregistry"
@@ -250,77 +244,6 @@ func TestEveryWatchThatIsClosedIsCountedByWhy(t *testing.T) {
 	})
 }
 
-func TestARefusalIsAnEventOnTheSpanOfItsCheck(t *testing.T) {
-	store := memregistry.New()
-	claim(t, store, "t_ann", thread("th_1"))
-	spans := tracetest.NewSpanRecorder()
-	v := newVerifier(t, store, verifier.Options{TracerProvider: sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans))})
-	require.Error(t, v.VerifyThreadAccess(t.Context(), "t_bob", "th_1"))
-	ended := spans.Ended()
-	require.Len(t, ended, 2)
-	read, check := ended[0], ended[1]
-	require.Equal(t, "registry.verifier.read", read.Name())
-	require.Equal(t, "registry.verify", check.Name())
-	require.Equal(t, check.SpanContext().SpanID(), read.Parent().SpanID())
-	require.Len(t, check.Events(), 1)
-	require.Equal(t, "registry.refused", check.Events()[0].Name)
-	require.ElementsMatch(t, []attribute.KeyValue{
-		attribute.String("registry.tenant_id", "t_bob"), attribute.String("registry.resource", "thread/th_1"), attribute.String("registry.cause", "foreign"),
-	}, check.Events()[0].Attributes)
-}
-
-// logLines keeps what is logged, a JSON object each.
-type logLines struct {
-	mu    sync.Mutex
-	lines []map[string]any
-}
-
-func (l *logLines) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	var line map[string]any
-	if err := json.NewDecoder(bytes.NewReader(b)).Decode(&line); err != nil {
-		return 0, err
-	}
-	l.lines = append(l.lines, line)
-	return len(b), nil
-}
-
-// A trace is looked for by the thread that somebody asks about.
-func TestEachCheckOfATraceIsFoundByItsResource(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store := memregistry.New()
-		claim(t, store, "t_ann", thread("th_1"))
-		spans := tracetest.NewSpanRecorder()
-		tracers := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans))
-		v := newVerifier(t, store, verifier.Options{TracerProvider: tracers, MaxStaleness: 2 * time.Second})
-		time.Sleep(3 * time.Second) // there is a certificate
-		ctx, request := tracers.Tracer("test").Start(t.Context(), "GET")
-		for range 2 {
-			require.NoError(t, v.VerifyThreadAccess(ctx, "t_ann", "th_1"))
-		}
-		request.End()
-		require.NoError(t, v.VerifyThreadAccess(t.Context(), "t_ann", "th_1"))
-		found := map[bool]int{} // by whether memory answered
-		for _, span := range spans.Ended() {
-			attributes := map[attribute.Key]attribute.Value{}
-			for _, a := range span.Attributes() {
-				attributes[a.Key] = a.Value
-			}
-			require.NotEqual(t, "registry.store.changes", span.Name(), "the certifier's reads make no traces")
-			if span.Name() != "registry.verify" {
-				continue
-			}
-			require.Equal(t, request.SpanContext().TraceID(), span.SpanContext().TraceID())
-			require.Equal(t, "thread/th_1", attributes["registry.resource"].AsString())
-			require.Equal(t, "t_ann", attributes["registry.tenant_id"].AsString())
-			require.Equal(t, "allowed", attributes["registry.outcome"].AsString())
-			found[attributes["registry.from_memory"].AsBool()]++
-		}
-		require.Equal(t, map[bool]int{false: 1, true: 1}, found, "and none of a check from memory that nobody traces")
-	})
-}
-
 func TestCountersOfChecksStartAt0(t *testing.T) {
 	m := measured{reader: sdkmetric.NewManualReader()}
 	newVerifier(t, memregistry.New(), verifier.Options{
@@ -333,57 +256,4 @@ func TestCountersOfChecksStartAt0(t *testing.T) {
 	} {
 		require.Contains(t, m.zeros, want)
 	}
-}
-
-func TestTheSameMissIsLoggedOnceAMinute(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var log logLines
-		v := newVerifier(t, memregistry.New(), verifier.Options{Logger: slog.New(slog.NewJSONHandler(&log, nil))})
-		for range 150 { // over 2½ minutes
-			require.Error(t, v.VerifyThreadAccess(t.Context(), "t_ann", "th_1"))
-			time.Sleep(time.Second)
-		}
-		require.Len(t, log.lines, 3)
-		for i, suppressed := range []any{nil, 59., 59.} {
-			line := log.lines[i]
-			require.Equal(t, "access refused", line["msg"])
-			require.Equal(t, "t_ann", line["tenant_id"])
-			require.Equal(t, "thread/th_1", line["resource"])
-			require.Equal(t, "unregistered", line["cause"])
-			require.Equal(t, suppressed, line["suppressed"])
-		}
-	})
-}
-
-func TestAnEnumerationNeitherFloodsTheLogNorGrowsMemory(t *testing.T) {
-	const ids, seconds = 60_000, 10
-	synctest.Test(t, func(t *testing.T) {
-		var log logLines
-		m := measured{reader: sdkmetric.NewManualReader()}
-		v := newVerifier(t, memregistry.New(), verifier.Options{
-			Logger:        slog.New(slog.NewJSONHandler(&log, nil)),
-			MeterProvider: sdkmetric.NewMeterProvider(sdkmetric.WithReader(m.reader)),
-		})
-		url := strings.Repeat("x", 4096) // what an id is cut out of, must not be kept
-		before := heap()
-		for i := range ids {
-			text := fmt.Sprintf("th_%08d%s", i, url)
-			_ = v.VerifyThreadAccess(t.Context(), "t_ann", text[:11])
-			if i%(ids/seconds) == 0 {
-				time.Sleep(time.Second)
-			}
-		}
-		require.Less(t, heap()-before, int64(6<<20), "bytes that stay")
-		runtime.KeepAlive(v)
-		require.LessOrEqual(t, len(log.lines), 50+10*(seconds+1))
-		m.collect(t)
-		require.EqualValues(t, ids, m.counts["refusals{cause=unregistered,kind=thread}"], "held back from the log, not from the counter")
-	})
-}
-
-func heap() int64 {
-	runtime.GC()
-	var stats runtime.MemStats
-	runtime.ReadMemStats(&stats)
-	return int64(stats.HeapAlloc)
 }
