@@ -34,25 +34,7 @@ var deadLettersPurgeCommand = command{
 }
 
 func runDeadLettersPurge(ctx context.Context, in *invocation) error {
-	if err := in.canAskUnlessDry(); err != nil {
-		return err
-	}
-	in.tellTarget(in.pubsubTarget())
-	return in.withLetters(ctx, func(client *pubsub.Client) error {
-		which := in.letters()
-		if in.Config.DryRun || !in.Config.Yes {
-			tally, err := in.purge(ctx, client, which, in.Config.DryRun && in.Config.JSON, true)
-			if err != nil || in.Config.DryRun || tally.Total == 0 {
-				return err
-			}
-			if err := in.confirm(ctx, in.pubsubTarget(), fmt.Sprintf("discard %s?", those(tally.Total))); err != nil {
-				return err
-			}
-			which.Before = tally.Newest.Add(time.Nanosecond)
-		}
-		_, err := in.purge(ctx, client, which, in.Config.JSON, false)
-		return err
-	})
+	return in.askAboutLetters(ctx, "discard %s?", in.purge)
 }
 
 // errNotPrinted: the letter was kept, since it could not be printed first.

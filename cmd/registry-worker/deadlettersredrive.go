@@ -38,36 +38,13 @@ var deadLettersRedriveCommand = command{
 }
 
 func runDeadLettersRedrive(ctx context.Context, in *invocation) error {
-	if err := in.canAskUnlessDry(); err != nil {
-		return err
-	}
-	in.tellTarget(in.pubsubTarget())
-	return in.withLetters(ctx, func(client *pubsub.Client) error {
-		which := in.letters()
-		if in.Config.DryRun || !in.Config.Yes {
-			report, err := in.redrive(ctx, client, which, in.Config.DryRun && in.Config.JSON, true)
-			if err != nil && report.Total == 0 || in.Config.DryRun {
-				return err
-			}
-			if report.Total == 0 {
-				return nil
-			}
-			if err := in.confirm(ctx, in.pubsubTarget(), fmt.Sprintf("publish %s again?", those(report.Total))); err != nil {
-				return err
-			}
-			which.Before = report.Newest.Add(time.Nanosecond)
+	return in.askAboutLetters(ctx, "publish %s again?", func(ctx context.Context, client *pubsub.Client, which pubsubadmin.Selection, lines, dry bool) (pubsubadmin.Tally, error) {
+		report, err := in.redrive(ctx, client, which, lines, dry)
+		if dry && !in.Config.DryRun && report.Total > 0 {
+			err = nil // it has said which letters cannot be published; the others can
 		}
-		_, err := in.redrive(ctx, client, which, in.Config.JSON, false)
-		return err
+		return report.Tally, err
 	})
-}
-
-// canAskUnlessDry is canAsk, for a command with --dry-run.
-func (in *invocation) canAskUnlessDry() error {
-	if in.Config.DryRun {
-		return nil
-	}
-	return in.canAsk()
 }
 
 // redrive publishes the letters again, or only says what it would do, and reports
@@ -129,13 +106,6 @@ func are(n int) string {
 		return "1 is"
 	}
 	return fmt.Sprintf("%d are", n)
-}
-
-func those(n int) string {
-	if n == 1 {
-		return "this dead letter"
-	}
-	return fmt.Sprintf("these %d dead letters", n)
 }
 
 // fate is what became of a letter, in the form of --json.

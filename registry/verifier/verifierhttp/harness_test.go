@@ -5,13 +5,12 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/northstar-engines/realtime-registry/internal/ownership"
+	"github.com/northstar-engines/realtime-registry/internal/storetest"
 	"github.com/northstar-engines/realtime-registry/registry"
 	"github.com/northstar-engines/realtime-registry/registry/memregistry"
 	"github.com/northstar-engines/realtime-registry/registry/verifier"
@@ -20,30 +19,10 @@ import (
 
 const patience = 300 * time.Millisecond
 
-// failing is a store that is down while it is told to be.
-type failing struct {
-	*memregistry.Store
-	down atomic.Bool
-}
-
-func (s *failing) Read(ctx context.Context, r []registry.Resource) (ownership.Snapshot, error) {
-	if s.down.Load() {
-		return ownership.Snapshot{}, registry.ErrUnavailable
-	}
-	return s.Store.Read(ctx, r)
-}
-
-func (s *failing) Changes(ctx context.Context, cursor *ownership.FeedCursor) (ownership.FeedBatch, error) {
-	if s.down.Load() {
-		return ownership.FeedBatch{}, registry.ErrUnavailable
-	}
-	return s.Store.Changes(ctx, cursor)
-}
-
 // server streams th_1, which t_ann owns, with the handler.
-func server(t *testing.T, handler http.HandlerFunc) (*failing, *httptest.Server) {
+func server(t *testing.T, handler http.HandlerFunc) (*storetest.Fragile, *httptest.Server) {
 	t.Helper()
-	store := &failing{Store: memregistry.New()}
+	store := &storetest.Fragile{Store: memregistry.New()}
 	require.NoError(t, registry.New(store).RegisterThread(t.Context(), "t_ann", "th_1"))
 	v, err := verifier.New(store, verifier.Options{MaxStaleness: 200 * time.Millisecond, MaxAge: verifier.Unbounded})
 	require.NoError(t, err)
@@ -82,12 +61,9 @@ func isClosed(done <-chan struct{}) bool {
 	}
 }
 
-func moveAway(t *testing.T, s *failing) {
+func moveAway(t *testing.T, s *storetest.Fragile) {
 	t.Helper()
-	now := time.Now().Add(time.Second)
-	require.Equal(t, ownership.Applied, s.Apply(t.Context(), []ownership.Change{{Entry: ownership.Entry{
-		Type: ownership.Moved, From: "t_ann", To: "t_bob", Version: ownership.Version{Time: now, Source: "test", ID: "m"},
-	}}})[0].Kind)
+	storetest.MoveTenant(t, s, "t_ann", "t_bob")
 }
 
 func request(t *testing.T, s *httptest.Server) *http.Response {
@@ -115,7 +91,7 @@ func events(cause chan<- error) http.HandlerFunc {
 }
 
 // over2 is server over HTTP/2.
-func over2(t *testing.T, handler http.HandlerFunc) (*failing, *httptest.Server) {
+func over2(t *testing.T, handler http.HandlerFunc) (*storetest.Fragile, *httptest.Server) {
 	t.Helper()
 	store, s := server(t, handler)
 	second := httptest.NewUnstartedServer(s.Config.Handler)

@@ -86,7 +86,7 @@ func TestAStreamThatHasNoAnswerYetIsRefusedInTheSameWay(t *testing.T) {
 	})
 	go func() {
 		<-reached
-		store.down.Store(true)
+		store.Down.Store(true)
 	}()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL, nil)
 	require.NoError(t, err)

@@ -32,7 +32,7 @@ func TestAnEventStreamLivesThroughAShortOutageAndEndsInALongOne(t *testing.T) {
 	cause := make(chan error, 1)
 	store, s := server(t, events(cause))
 	answer := request(t, s)
-	store.down.Store(true)
+	store.Down.Store(true)
 	select {
 	case err := <-cause:
 		require.ErrorIs(t, err, verifierhttp.ErrUncertain)
