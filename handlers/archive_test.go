@@ -29,7 +29,7 @@ func TestAHistoryIsTheSameAfterItsArchive(t *testing.T) {
 	for _, r := range []registry.Resource{{Kind: registry.Thread, ID: "th:1"}, {Kind: registry.Canvas, ID: "c=1"}} {
 		var history ownership.History
 		for _, e := range []ownership.Entry{
-			{Type: ownership.Claimed, Tenant: "t_a", Version: ownership.ClaimEntry("t_a", r, at).Version, Event: registry.EventName{Source: "//n", ID: "e"}},
+			{Type: ownership.Claimed, Tenant: "t_a", Version: ownership.ClaimEntry("t_a", r, at).Version, Event: ownership.EventName{Source: "//n", ID: "e"}},
 			{Type: ownership.Moved, From: "t_a", To: "t_b", Version: ownership.Version{Time: at.Add(1), Source: "//n", ID: "m"}},
 			{Type: ownership.Asserted, Tenant: "t_c", Version: ownership.Version{Time: at.Add(2)}},
 			{Type: ownership.Asserted, Tenant: "t_d", Version: ownership.Version{Time: at.Add(3)}},

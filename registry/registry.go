@@ -48,8 +48,10 @@ func (r *Registry) Claim(ctx context.Context, tenantID string, resource Resource
 	if err := resource.Validate(); err != nil {
 		return false, err
 	}
-	if err := NewClaimOptions(options...).Event.Validate(); err != nil {
-		return false, err
+	for _, o := range options {
+		if err := o.Validate(); err != nil {
+			return false, err
+		}
 	}
 	return r.store.Claim(ctx, tenantID, resource, options...)
 }

@@ -149,7 +149,7 @@ func displacedSteps(displaced []ownership.Entry) (all []step) {
 
 func newStep(s ownership.Step) step {
 	var event *forEvent
-	if s.Entry.Event != (registry.EventName{}) {
+	if s.Entry.Event != (ownership.EventName{}) {
 		event = &forEvent{s.Entry.Event.Source, s.Entry.Event.ID}
 	}
 	return step{

@@ -67,9 +67,9 @@ func (s *Server) claim(kind registry.Kind) http.HandlerFunc {
 		created := false
 		resource := registry.Resource{Kind: kind, ID: r.PathValue("id")}
 		tenantID, err := tenant(r)
-		event, err2 := claimedEvent(r)
+		option, err2 := claimedEvent(r)
 		if err = cmp.Or(err, err2); err == nil {
-			created, err = s.options.Registry.Claim(r.Context(), tenantID, resource, registry.ForEvent(event.Source, event.ID))
+			created, err = s.options.Registry.Claim(r.Context(), tenantID, resource, option)
 		}
 		switch {
 		case err != nil:
@@ -85,20 +85,20 @@ func (s *Server) claim(kind registry.Kind) http.HandlerFunc {
 // claimedEvent returns the event of a claim, named by the headers Ce-Source and
 // Ce-Id as in CloudEvents over HTTP: the percent sign, and everything except
 // printable ASCII, are percent-encoded. It is zero if both headers are absent.
-func claimedEvent(r *http.Request) (registry.EventName, error) {
-	var name registry.EventName
-	for header, into := range map[string]*string{"Ce-Source": &name.Source, "Ce-Id": &name.ID} {
+func claimedEvent(r *http.Request) (registry.ClaimOption, error) {
+	var event registry.ClaimOption
+	for header, into := range map[string]*string{"Ce-Source": &event.EventSource, "Ce-Id": &event.EventID} {
 		values := r.Header.Values(header)
 		if len(values) == 0 {
 			continue
 		}
 		text, err := url.PathUnescape(values[0])
 		if len(values) > 1 || err != nil {
-			return registry.EventName{}, fmt.Errorf("%w: header %s: must occur once, percent-encoded", registry.ErrInvalid, header)
+			return registry.ClaimOption{}, fmt.Errorf("%w: header %s: must occur once, percent-encoded", registry.ErrInvalid, header)
 		}
 		*into = text
 	}
-	return name, name.Validate()
+	return event, event.Validate()
 }
 
 func (s *Server) quota(w http.ResponseWriter, r *http.Request) {

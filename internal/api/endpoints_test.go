@@ -107,14 +107,14 @@ func TestAClaimIsFoundByTheNextCheckEveryTime(t *testing.T) {
 
 func TestAClaimMayNameItsEvent(t *testing.T) {
 	s := serve(t, api.Options{})
-	event := func(id string) registry.EventName {
+	event := func(id string) ownership.EventName {
 		snapshot, err := s.store.Read(t.Context(), []registry.Resource{{Kind: registry.Thread, ID: id}})
 		require.NoError(t, err)
 		claim, _ := snapshot.Records[0].History.Claimed()
 		return claim.Event
 	}
 	require.Equal(t, 201, s.ask(t, "PUT /v1/threads/named"+asAnn+"\nCe-Source: //nexus/threads\nCe-Id: caf%C3%A9%20100%25").StatusCode)
-	require.Equal(t, registry.EventName{Source: "//nexus/threads", ID: "café 100%"}, event("named"))
+	require.Equal(t, ownership.EventName{Source: "//nexus/threads", ID: "café 100%"}, event("named"))
 	require.Equal(t, 201, s.ask(t, "PUT /v1/threads/plain"+asAnn).StatusCode)
 	require.Zero(t, event("plain"))
 

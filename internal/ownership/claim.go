@@ -10,6 +10,15 @@ import (
 // ClaimSource is the source of every claim.
 const ClaimSource = "registry"
 
+// ClaimedEvent returns the event that the options of a claim name: that of the last
+// one. It is zero if there are none.
+func ClaimedEvent(options []registry.ClaimOption) (event EventName) {
+	for _, o := range options {
+		event = EventName{Source: o.EventSource, ID: o.EventID}
+	}
+	return event
+}
+
 // ClaimEntry is the claimed entry of a claim (design §4): source "registry", id
 // "{kind}__{id}__{tenant}", at the store's time.
 func ClaimEntry(tenantID string, resource registry.Resource, at time.Time) Entry {

@@ -3,14 +3,12 @@ package ownership
 import (
 	"runtime/debug"
 	"time"
-
-	"github.com/northstar-engines/realtime-registry/registry"
 )
 
 // EventName names an event: two deliveries with the same source and id are one.
-type EventName = registry.EventName
+type EventName struct{ Source, ID string }
 
-// EventName is the name of the event whose version it is.
+// EventName returns the name of the event whose version v is.
 func (v Version) EventName() EventName { return EventName{Source: v.Source, ID: v.ID} }
 
 // LedgerChange is one event's, or one operator's, effect on one entry of the

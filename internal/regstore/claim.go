@@ -15,7 +15,7 @@ import (
 // head; what is written holds only if the document is still what was read, or not
 // there. So a claim of what nobody has takes one read and one write.
 func (s *Store) Claim(ctx context.Context, tenantID string, resource registry.Resource, options ...registry.ClaimOption) (created bool, err error) {
-	event := registry.NewClaimOptions(options...).Event
+	event := ownership.ClaimedEvent(options)
 	ctx, done := s.telemetry.start(ctx, "claim", 1)
 	defer func() {
 		done(err)

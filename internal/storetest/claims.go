@@ -43,7 +43,7 @@ func claimKeepsItsEvent(t *testing.T, b Backend) {
 	again, err := s.Claim(context.Background(), "t_a", thread("1"), registry.ForEvent("//nexus/threads", "e2"))
 	require.NoError(t, err)
 	require.False(t, again)
-	want := registry.EventName{Source: "//nexus/threads", ID: "e1"}
+	want := ownership.EventName{Source: "//nexus/threads", ID: "e1"}
 	record, _ := read(t, b.Open(), thread("1"))
 	require.Equal(t, want, record.History[0].Event, "that of the claim that stands")
 
