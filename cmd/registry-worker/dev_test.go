@@ -106,6 +106,7 @@ func TestDevShowsTheExampleAndAnswersAsItSays(t *testing.T) {
 	emulatortest.Both(t) // skips if they are not installed
 	p := showing(t, []string{"FIRESTORE_EMULATOR_HOST=", "PUBSUB_EMULATOR_HOST=", "GOOGLE_CLOUD_PROJECT="})
 	requireOwners(t, p)
+	requireShownByTheReadme(t, p)
 	require.Len(t, requests(t, p), 10)
 	requireAnswers(t, p)
 	pasted := shell(t, toPaste(t, p))
@@ -120,6 +121,19 @@ func TestDevShowsTheExampleAndAnswersAsItSays(t *testing.T) {
 	require.Contains(t, pasted, "thread/th_support: owned by t_umbrella")
 	require.Contains(t, pasted, "2 dead letters")
 	requireDrains(t, p)
+}
+
+// requireShownByTheReadme requires that the README's output, as far as it goes, is
+// that of dev.
+func requireShownByTheReadme(t *testing.T, p *emulatortest.Process) {
+	t.Helper()
+	readme, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	_, shown, found := strings.Cut(string(readme), "starting the emulators …\n\n")
+	require.True(t, found)
+	shown, _, _ = strings.Cut(shown, "```")
+	port := regexp.MustCompile(`http://127\.0\.0\.1:\d+`)
+	require.Contains(t, port.ReplaceAllString(p.Stdout.String(), ""), port.ReplaceAllString(shown, ""))
 }
 
 // toPaste is what the page says to type in another terminal.

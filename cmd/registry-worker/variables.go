@@ -30,8 +30,15 @@ func misspelt(environ []string) (warnings []string) {
 	for _, r := range config.RetiredIn(config.Groups()) {
 		retired[config.EnvName(r.Name)] = r
 	}
+	given := map[string]bool{}
 	for _, v := range environ {
-		name, _, _ := strings.Cut(v, "=")
+		name, value, _ := strings.Cut(v, "=")
+		given[name] = value != ""
+	}
+	for name := range given {
+		if meant := nearlyOf(name, given); meant != "" {
+			warnings = append(warnings, fmt.Sprintf("%s is not a setting, did you mean %q?", name, meant))
+		}
 		rest, ours := strings.CutPrefix(name, "REGISTRY_")
 		variable, exact := variables[rest]
 		switch {
@@ -50,6 +57,21 @@ func misspelt(environ []string) (warnings []string) {
 	}
 	slices.Sort(warnings)
 	return warnings
+}
+
+// nearlyOf returns the variable of ours without the prefix REGISTRY_ that a name is
+// nearly, or "". If that one is set too, the name is another program's.
+func nearlyOf(name string, given map[string]bool) string {
+	known := func(s config.Setting) bool { return s.Env == name }
+	if strings.HasPrefix(name, "REGISTRY_") || slices.ContainsFunc(config.Settings(), known) {
+		return ""
+	}
+	for _, s := range config.Settings() {
+		if s.Env != "" && !strings.HasPrefix(s.Env, "REGISTRY_") && !given[s.Env] && spelling.Distance(s.Env, name) <= 3 {
+			return s.Env
+		}
+	}
+	return ""
 }
 
 // nearest returns the variable whose name is nearest, or "". The common prefix does

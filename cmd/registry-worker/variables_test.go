@@ -36,12 +36,24 @@ func TestAMisspeltVariableIsToldWithTheOneThatWasMeant(t *testing.T) {
 		"REGISTRY_PROJECT":      "it is GOOGLE_CLOUD_PROJECT",
 		"REGISTRY_DATABASE":     "it is FIRESTORE_DATABASE",
 		"REGISTRY_YES":          "has no effect: give --yes",
+		"FIRESTORE_DATABSE":     `did you mean "FIRESTORE_DATABASE"?`,
+		"FIRESTORE_DATABASE_ID": `did you mean "FIRESTORE_DATABASE"?`,
+		"GOOGLE_CLOUD_PROJET":   `did you mean "GOOGLE_CLOUD_PROJECT"?`,
 		"REGISTRY_LINGER":       "has no effect: a batch waits",
 		"REGISTRY_BATCH_SIZE":   "has no effect: batches have",
 	} {
 		warnings := misspelt([]string{name + "=1"})
 		require.Len(t, warnings, 1, name)
 		require.Contains(t, warnings[0], want)
+	}
+}
+
+func TestAVariableOfAnotherProgramIsNoneOfOurs(t *testing.T) {
+	for _, environ := range [][]string{
+		{"GOOGLE_CLOUD_REGION=eu"}, {"GOOGLE_CLOUD_QUOTA_PROJECT=p"}, {"FIRESTORE_EMULATOR_HOST=localhost:1"}, {"RATE_LIMIT=5"},
+		{"GOOGLE_CLOUD_PROJECT_ID=p", "GOOGLE_CLOUD_PROJECT=p"},
+	} {
+		require.Empty(t, misspelt(environ), environ)
 	}
 }
 
