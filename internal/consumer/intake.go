@@ -45,9 +45,9 @@ func (c *Consumer) deliver(ctx context.Context, m Message) {
 	c.pass(w, c.intake)
 }
 
-// decoder decodes messages until Run is over. There are a few, which live as
-// long: decoding in the goroutine of each message would spend a fifth of its
-// time on growing that goroutine's stack.
+// decoder decodes messages until Run is over. There is a small fixed pool of them:
+// decoding on Pub/Sub's goroutine of each message would spend a fifth of its time
+// growing that goroutine's stack.
 func (c *Consumer) decoder() {
 	for {
 		select {
@@ -65,8 +65,8 @@ func (c *Consumer) decoder() {
 	}
 }
 
-// pass hands work to the next stage. At the end of a drain that takes it too, to
-// give it back.
+// pass hands work to the next stage. At the end of a drain that stage takes it too,
+// to nack it.
 func (c *Consumer) pass(w *work, next chan<- *work) {
 	select {
 	case next <- w:
@@ -101,8 +101,8 @@ func (c *Consumer) understand(w *work) (refusal *events.Refusal) {
 	return nil
 }
 
-// panicked is called in a deferred function that has recovered. The refusal
-// names the panic; the stack goes to the log, not to readers of dead letters.
+// panicked is called after a recover. The refusal names the panic; the stack goes
+// to the log, not to readers of dead letters.
 func (c *Consumer) panicked(w *work, p any) *events.Refusal {
 	c.log.panicked(w, p, debug.Stack())
 	return &events.Refusal{Reason: events.Panic, Detail: fmt.Sprint(p)}
@@ -130,7 +130,7 @@ func (a admission) admit(ctx context.Context, size int64) bool {
 	return true
 }
 
-// tryAdmit is admit if there is room now.
+// tryAdmit is admit without waiting.
 func (a admission) tryAdmit(size int64) bool {
 	if !a.messages.TryAcquire(1) {
 		return false

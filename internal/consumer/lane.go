@@ -3,12 +3,12 @@ package consumer
 import "context"
 
 // lane is a queue with appliers of its own. There are two: one for changes of
-// resources, and one for those of the ledger, all of which write one document.
-// What one lane waits for, the other does not.
+// resources, and one for those of the ledger, which all write one document. Neither
+// waits for the other.
 type lane struct {
 	queue chan *work    // decoded
 	slots chan struct{} // one token per batch that is being applied
-	freed chan struct{} // a slot was given back
+	freed chan struct{} // a slot was released
 }
 
 func newLane(queue, appliers int) *lane {
@@ -33,7 +33,7 @@ func (l *lane) take(ctx context.Context) bool {
 	}
 }
 
-// free gives the slot of an applier back.
+// free releases the slot of an applier.
 func (l *lane) free() {
 	if l == nil {
 		return
@@ -45,9 +45,9 @@ func (l *lane) free() {
 	}
 }
 
-// route says which way decoded work goes. Work for the ledger makes room for
-// others, as long as the ledger's own bounds allow it: a backlog of it fills the
-// bounds of all only if it is greater than them.
+// route returns the lane for decoded work. Work for the ledger leaves the common
+// bounds as long as the ledger's own bounds have room for it: so a backlog of it
+// fills the common bounds only if it exceeds its own.
 func (c *Consumer) route(w *work) *lane {
 	if !w.OfLedger() {
 		return c.resources

@@ -43,7 +43,7 @@ func (l messageLog) wouldCount(w *work, change ownership.Change) {
 }
 
 func (l messageLog) bornMoved(w *work, change ownership.Change, move ownership.Move) {
-	l.write("born moved", w, slog.LevelWarn, "what was created belongs to somebody else from the first: a move of the whole tenant lies between its time and its publication",
+	l.write("born moved", w, slog.LevelWarn, "what was created belongs to another tenant from the first: a move of the whole tenant lies between its time and its publication",
 		what(change), slog.String("tenant_id", change.Entry.Tenant), slog.String("owner", move.To), slog.Time("created", change.Entry.Time),
 		slog.Time("published", w.message.PublishTime), slog.Time("moved", move.Time), slog.String("move_source", move.Source), slog.String("move_id", move.ID))
 }
@@ -54,7 +54,7 @@ func (l messageLog) backdatedMove(w *work, change ownership.Change) {
 		slog.Time("published", w.message.PublishTime))
 }
 
-// what is what a change goes to.
+// what returns the target of a change, as an attribute.
 func what(change ownership.Change) slog.Attr {
 	if change.OfLedger() {
 		return slog.String("tenant_id", change.Entry.From)

@@ -22,19 +22,19 @@ import (
 // letter that Pub/Sub has confirmed is lost if no subscription keeps it. So
 // both are looked at, at the start and again every LookInterval.
 
-// looked is what the last looks have found. It is safe for concurrent use.
+// looked has the results of the last looks. It is safe for concurrent use.
 type looked struct {
 	mu     sync.Mutex
 	faults map[string]error // by what was looked at
-	denied map[string]bool  // told of already
-	again  bool             // the start is over
+	denied map[string]bool  // reported already
+	again  bool             // after the start
 }
 
 func newLooked() *looked { return &looked{faults: map[string]error{}, denied: map[string]bool{}} }
 
 // thing is something to look at.
 type thing struct {
-	name string // as people are told
+	name string // as messages name it
 	look func(context.Context) error
 }
 
@@ -81,8 +81,8 @@ func (l *looked) isAgain() bool {
 	return l.again
 }
 
-// fault is what a look returns of a thing that is not as it must be, and not of
-// the looking itself. It goes on behind the thing's name.
+// fault is the error of a thing that is not as it must be, rather than of the
+// looking itself. Its text follows the thing's name.
 type fault struct{ text string }
 
 func (f fault) Error() string { return f.text }
@@ -98,9 +98,9 @@ func missing(err error, absent string) error {
 // and lose the reason.
 var once = gax.WithRetry(func() gax.Retryer { return nil })
 
-// Check implements Transport: it looks at the subscriptions, the dead-letter
-// topic and its subscription (package subscription says what they must be). An
-// identity that may consume but not look is let pass, with a warning.
+// Check implements Transport: it looks at the subscriptions, the dead-letter topic
+// and its subscription (package subscription says what they must be). If an
+// identity may consume but not look, Check only warns.
 func (p *PubSub) Check(ctx context.Context) error {
 	things := p.things()
 	faults := make([]error, len(things))
@@ -115,8 +115,8 @@ func (p *PubSub) Check(ctx context.Context) error {
 	return errors.Join(faults...)
 }
 
-// judge notes what a look has found, writes what is new, and returns it with the
-// name of what was looked at.
+// judge records the result of a look, logs what is new, and returns it with the
+// name of the thing.
 func (p *PubSub) judge(t thing, err error) error {
 	switch code := status.Code(err); {
 	case err == nil:
@@ -157,8 +157,8 @@ func (p *PubSub) note(t thing, found error) {
 	}
 }
 
-// lookAgain looks every LookInterval until ctx ends. That Pub/Sub does not answer
-// is nothing that it finds.
+// lookAgain looks every LookInterval until ctx ends. If Pub/Sub does not answer,
+// that is not a result.
 func (p *PubSub) lookAgain(ctx context.Context) {
 	p.looked.mu.Lock()
 	p.looked.again = true

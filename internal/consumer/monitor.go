@@ -15,9 +15,9 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Monitor sees what a Pub/Sub client and the service say to each other, so that
-// PubSub knows what the client keeps to itself: it opens streams anew for ever,
-// and drops acknowledgements that fail, without a word. It belongs to one client
+// A Monitor sees the calls between a Pub/Sub client and the service, so that PubSub
+// knows what the client does not report: it reopens streams for ever, and silently
+// drops acknowledgements that fail. It belongs to one client
 // (PubSubOptions.ClientOptions puts it there) and to one PubSub.
 type Monitor struct {
 	contact atomic.Pointer[contact] // nil until a PubSub has it
@@ -28,14 +28,14 @@ func NewMonitor() *Monitor { return &Monitor{} }
 
 func (m *Monitor) dialOption() grpc.DialOption { return grpc.WithStatsHandler(observer{m}) }
 
-// observer is the Monitor as gRPC calls it. It sits on the transport, below
-// every retry: it sees each attempt, and an attempt that waits for room on its
-// connection it does not see at all.
+// observer is the Monitor's side towards gRPC. It sits on the transport, below
+// every retry: it sees each attempt, but not one that waits for room on its
+// connection.
 type observer struct{ *Monitor }
 
 // call is one attempt at a call.
 type call struct {
-	subscription string  // in full; empty until it is known, and for other calls
+	subscription string  // full name; empty until known, and for other calls
 	stream       *stream // nil: a unary one
 	streaming    bool
 	acks         int // acknowledgements that it carries
@@ -87,7 +87,7 @@ func (c *call) ended(contact *contact, err error, now time.Time) {
 		contact.ended(c.subscription, c.stream, now, failure(err))
 		return
 	case c.streaming:
-		return // it never got as far
+		return // it was never sent
 	case c.acks > 0:
 		contact.acked(c.subscription, now, c.acks, err == nil)
 	}
@@ -96,9 +96,9 @@ func (c *call) ended(contact *contact, err error, now time.Time) {
 	}
 }
 
-// failure returns the error of a stream, nil if the stream ended in order or
-// the client ended it: with Canceled, or Internal if it pinged a stream that
-// it had closed for want of an answer to the ping before.
+// failure returns the error of a stream, nil if the stream ended in order or the
+// client ended it: with Canceled, or with Internal if it pinged a stream that it
+// had closed because the last ping was not answered.
 func failure(err error) error {
 	s := status.Convert(err)
 	if errors.Is(err, io.EOF) || s.Code() == codes.Canceled ||
@@ -108,8 +108,8 @@ func failure(err error) error {
 	return err
 }
 
-// answers reports whether a call that ended so was answered by a service that
-// works: it may well refuse.
+// answers reports whether a call that ended with err was answered by a working
+// service, even if it was refused.
 func answers(err error) bool {
 	switch status.Code(err) {
 	case codes.OK, codes.NotFound, codes.PermissionDenied, codes.InvalidArgument, codes.FailedPrecondition, codes.AlreadyExists:

@@ -14,12 +14,12 @@ import (
 
 // Options are the settings of a Consumer. A zero field means its default.
 type Options struct {
-	// MaxOutstandingMessages and MaxOutstandingBytes bound the messages that
-	// are admitted and not yet settled, and with them the memory that a backlog
-	// takes. Bytes are those of bodies and attributes; a message larger than
-	// the bound is admitted alone. Moves of whole tenants that wait for the
-	// ledger have as much again of their own, so that they keep nothing else
-	// waiting. Defaults: 3,000 and 64 MiB.
+	// MaxOutstandingMessages and MaxOutstandingBytes bound the messages that are
+	// admitted and not yet settled, and with them the memory that a backlog takes.
+	// Bytes are those of bodies and attributes; a message larger than the bound is
+	// admitted alone. Moves of whole tenants that wait for the ledger have as much
+	// again of their own, so that nothing else waits for them. Defaults: 3,000 and
+	// 64 MiB.
 	MaxOutstandingMessages int
 	MaxOutstandingBytes    int64
 
@@ -39,9 +39,9 @@ type Options struct {
 	// CommitTimeout bounds one call of Store.Apply. Default: 10 s.
 	CommitTimeout time.Duration
 
-	// RetryBudget bounds the time, from the first attempt on, in which what
-	// failed for a passing reason is tried again before its message is nacked.
-	// Keep it well inside the acknowledgement deadline. Default: 10 s.
+	// RetryBudget bounds the time, from the first attempt on, in which temporary
+	// failures are retried before their messages are nacked. Keep it well inside
+	// the acknowledgement deadline. Default: 10 s.
 	RetryBudget time.Duration
 
 	// DeadLetterTimeout bounds the confirmation of one dead letter. Default:

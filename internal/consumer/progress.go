@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// phase is where in its life a consumer is.
+// phase is a phase of a consumer's life.
 type phase int
 
 const (
@@ -16,19 +16,19 @@ const (
 	drainingPhase
 )
 
-// quiet is how long after the last piece of work a consumer that holds nothing
-// is taken for idle: longer than the longest backoff between redeliveries, during
-// which nacked work is out of sight and still not done.
+// quiet is how long after the last work a consumer that holds nothing counts as
+// idle. It is longer than the longest backoff between redeliveries, during which
+// nacked work is not visible and still not done.
 const quiet = 90 * time.Second
 
-// waiting knows since when there has been work without any of it being done.
+// waiting tracks since when there has been work and none of it was done.
 type waiting struct {
-	held  int64     // came, and has not left
+	held  int64     // has come, and not left
 	last  time.Time // when work came last
 	since time.Time // zero: nothing waits
 }
 
-// came notes that work has come.
+// came records that work has come.
 func (w *waiting) came(now time.Time) {
 	if w.since.IsZero() || w.idle(now) {
 		w.since = now
@@ -37,8 +37,8 @@ func (w *waiting) came(now time.Time) {
 	w.held++
 }
 
-// left notes that n pieces have gone, done or not. What is not done is no
-// progress: it will come back.
+// left records that n pieces have left, done or not. Only what was done is
+// progress: the rest will come back.
 func (w *waiting) left(now time.Time, n int64, done bool) {
 	w.held = max(0, w.held-n)
 	switch {
@@ -50,11 +50,12 @@ func (w *waiting) left(now time.Time, n int64, done bool) {
 	}
 }
 
-// idle reports whether nothing is held, and what was not done must have gone
+// idle reports whether nothing is held, and work that was not done must have gone
 // elsewhere.
 func (w *waiting) idle(now time.Time) bool { return w.held == 0 && now.Sub(w.last) > quiet }
 
-// stuck is how long there has been work of which nothing was done; 0 without any.
+// stuck returns how long there has been work of which nothing was done; 0 without
+// work.
 func (w *waiting) stuck(now time.Time) time.Duration {
 	if w.since.IsZero() || w.idle(now) {
 		return 0

@@ -24,8 +24,8 @@ type PubSub struct {
 var _ Transport = (*PubSub)(nil)
 
 // deadLetterPublishTimeout ends a publish, with the client's own retries inside,
-// before the consumer gives up waiting for it: else a dead letter could arrive
-// whose message was nacked long ago.
+// before the consumer gives up waiting for it: otherwise a dead letter could arrive
+// long after its message was nacked.
 const deadLetterPublishTimeout = 10 * time.Second
 
 // NewPubSub returns a transport over the client, which the caller closes after
@@ -57,8 +57,8 @@ func (p *PubSub) Close() {
 	p.unobserve()
 }
 
-// Ready implements Transport: it is about the way to Pub/Sub, what was
-// acknowledged and is not confirmed, and what the last looks have found.
+// Ready implements Transport. It covers the connection to Pub/Sub, unconfirmed
+// acknowledgements, and the results of the last looks.
 func (p *PubSub) Ready() error {
 	if p.contact == nil {
 		return p.looked.found()

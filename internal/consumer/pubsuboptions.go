@@ -125,10 +125,9 @@ func (o PubSubOptions) DialOptions() []grpc.DialOption {
 	return options
 }
 
-// Bounds on what streams buffer before anybody looks at it, in bytes: left
-// alone, gRPC opens the window of a stream as far as 16 MB while messages wait.
-// A window is what one stream carries in a round trip: 1 MiB are 10 MB/s at
-// 100 ms, 256 KiB at 25 ms.
+// Bounds on what streams buffer before it is read, in bytes. By default gRPC opens
+// the window of a stream up to 16 MB while messages wait. A window is what one
+// stream carries in a round trip: 1 MiB are 10 MB/s at 100 ms, 256 KiB at 25 ms.
 const (
 	windows          = 4 << 20 // of all streams of a subscription, if there are few enough
 	leastWindow      = 256 << 10
@@ -155,7 +154,7 @@ func (o PubSubOptions) connections() int {
 	streams := o.withDefaults().Streams * len(o.Subscriptions)
 	needed := (streams + streamsOnConnection - 1) / streamsOnConnection
 	if needed <= 1 {
-		return 0 // as Google's client has it
+		return 0 // the default of Google's client
 	}
 	return max(needed, min(4, runtime.GOMAXPROCS(0)))
 }

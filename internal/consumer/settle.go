@@ -9,7 +9,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/handlers"
 )
 
-// settlement is what is done with a message.
+// settlement says what to do with a message.
 type settlement int
 
 const (

@@ -19,7 +19,7 @@ import (
 
 const scope = "github.com/northstar-engines/realtime-registry/internal/consumer"
 
-// telemetry is what the consumer emits; the package comment lists it.
+// telemetry holds the instruments documented in the package comment.
 type telemetry struct {
 	tracer trace.Tracer
 
@@ -120,7 +120,7 @@ func (t *telemetry) settled(w *work, r handlers.Result, now time.Time) {
 	w.span.End(trace.WithTimestamp(now))
 }
 
-// typeOf is bounded: a label must not be made of what publishers send.
+// typeOf returns a bounded label: publishers must not choose its values.
 func typeOf(w *work) events.Type {
 	if w.event.Data != nil {
 		return w.event.Type()
@@ -219,7 +219,7 @@ func (t *telemetry) applying(ctx context.Context, works []*Work, changes int) (c
 		}
 	}
 	if len(links) == 0 {
-		return ctx, end // nobody watches
+		return ctx, end // nothing is traced
 	}
 	if len(works) == 1 {
 		ctx, links = trace.ContextWithSpan(ctx, works[0].span), nil

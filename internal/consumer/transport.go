@@ -58,8 +58,8 @@ type Transport interface {
 	// settlements are sent: nil if ctx ended, else why receiving ended.
 	Receive(ctx context.Context, limits Limits, deliver func(context.Context, Message)) error
 
-	// Ready returns what has been the matter for too long with the connection
-	// to what delivers, nil if nothing is.
+	// Ready returns the faults of the connection that have lasted too long; nil if
+	// there are none.
 	Ready() error
 
 	// DeadLetter publishes to the dead-letter topic. It returns nil only once

@@ -7,9 +7,9 @@ import (
 	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
 )
 
-// watch looks after the way to Pub/Sub until ctx ends: it writes what changes,
-// and asks if nothing is heard. An idle stream says nothing for half a minute
-// on the service, and for ever on the emulator.
+// watch watches the connection to Pub/Sub until ctx ends: it logs changes, and asks
+// if nothing is heard. An idle stream is silent for half a minute on the service,
+// and for ever on the emulator.
 func (p *PubSub) watch(ctx context.Context) {
 	tick := time.NewTicker(min(time.Second, p.opts.ReadyTimeout/30))
 	defer tick.Stop()

@@ -34,8 +34,8 @@ const (
 )
 
 type (
-	// Document is what is stored under a full name, since its UpdateTime. Nobody
-	// changes one that was read or written.
+	// Document is what is stored under a full name, since its UpdateTime. One that
+	// was read or written must not be modified.
 	Document = firestorepb.Document
 	// Value is the value of a field.
 	Value = firestorepb.Value
@@ -48,8 +48,8 @@ type DB interface {
 	Name(collection, id string) string
 
 	// Get reads the documents with these names as of one time, which is not before
-	// the call: all that was committed before the call is seen. It returns those
-	// that exist, by name, and the time. A name may be there twice.
+	// the call: it sees everything committed before the call. It returns those that
+	// exist, by name, and the time. Names may repeat.
 	Get(ctx context.Context, names []string) (map[string]*Document, time.Time, error)
 
 	// Commit makes all writes or none, at one time, which is later than that of
@@ -79,20 +79,20 @@ type DB interface {
 	// the last hour.
 	Recovers(ctx context.Context) (bool, error)
 
-	// Listen tells of the targets' documents as they change, until ctx ends or it
-	// fails; it never returns nil. It begins with those that there are. tell is
-	// called by one goroutine at a time. It may delay, repeat, and skip what was
-	// changed again soon.
+	// Listen reports the targets' documents as they change, until ctx ends or it
+	// fails; it never returns nil. It begins with those that exist. One goroutine
+	// at a time calls tell. Reports may be late or repeated, and one that is soon
+	// followed by another may be skipped.
 	Listen(ctx context.Context, targets []Target, tell func(Event)) error
 
-	// Close gives back what the database holds. Calls under way fail.
+	// Close releases what the database holds. Calls in progress fail.
 	Close() error
 }
 
 // Write is one write of one document.
 type Write struct {
 	Name string
-	// Delete removes the document. There are no fields then.
+	// Delete removes the document. Then there are no fields.
 	Delete bool
 	Fields map[string]*Value
 	// Mask names, by paths with dots, the fields that the write is about: what
@@ -100,9 +100,9 @@ type Write struct {
 	// as it is. Fields has nothing that Mask does not name. Without a Mask the
 	// write replaces the document.
 	Mask []string
-	// Times names fields that are set to the time of the request, by the
-	// database's clock. That is not after the commit, and may be as much before it
-	// as the commit takes: it is not the order of commits.
+	// Times names fields that are set to the time of the request, by the database's
+	// clock. It is not after the commit, and may be earlier by as long as the
+	// commit takes. So these times are not in the order of commits.
 	Times []string
 	If    Condition
 }
@@ -125,7 +125,7 @@ func AsRead(d *Document) Condition {
 	return Condition{Updated: d.UpdateTime.AsTime()}
 }
 
-// Receipt is what is known of a commit.
+// A Receipt is the result of a commit.
 type Receipt struct {
 	At time.Time
 	// Updated are the update times of the documents, in the order of the writes:

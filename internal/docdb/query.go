@@ -52,15 +52,15 @@ type Target struct {
 	Document string // its name; "": the query
 }
 
-// Event is what a listener is told.
+// An Event is one report of a listener.
 type Event struct {
 	Target int // by its place; for Document and Gone
 	// Document is as it is now. Gone is the name of one that is not there, or is
 	// not what the query finds, any more.
 	Document *Document
 	Gone     string
-	// Whole says that all that was committed up to some moment after the call has
-	// been told, of all targets. An event that says so has nothing else. There is
-	// one after every change, in time.
+	// Whole says that everything committed up to some moment after the call has
+	// been reported, for all targets. Such an event has nothing else. Every change
+	// is followed by one, in time.
 	Whole bool
 }

@@ -1,5 +1,5 @@
 // Package export reads a whole registry in ranges side by side, into files that
-// together are sorted, and goes on where it was interrupted.
+// together are sorted, and resumes where it was interrupted.
 //
 // A range is cut in two whenever a reader has nothing left to do, in the middle
 // of what another one has still to read, by names alone: so the readers end

@@ -37,12 +37,12 @@ type Options struct {
 	// Encode returns a record's lines, and why it was left out if it was. It is
 	// called by many goroutines.
 	Encode func(ownership.Record, *ownership.Ledger) (lines []byte, leftOut error)
-	// LeftOut is told of what was left out, by one goroutine at a time.
+	// LeftOut is called with what was left out, by one goroutine at a time.
 	LeftOut func(error)
-	// Begun is told, once, as of when the export reads, and how many documents an
-	// interrupted one has already.
+	// Begun is called once, with the time as of which the export reads, and how
+	// many documents an interrupted one has already.
 	Begun func(at time.Time, documents int64)
-	// Progress is told, now and then, how many documents have been read.
+	// Progress is called now and then with the number of documents read.
 	Progress func(documents int64)
 }
 
@@ -150,8 +150,8 @@ func (r *run) all(ctx context.Context) error {
 	return errors.Join(err, r.manifest.save(r.o.Dir))
 }
 
-// next returns a part for a reader that has none: one that nobody reads, else one
-// half of what another reader has to read still; nil if there is nothing to do.
+// next returns a part for a reader that has none: one that has no reader, else half
+// of what another reader still has to read; nil if there is nothing to do.
 func (r *run) next(ctx context.Context) (*part, error) {
 	for {
 		p, victim, open := r.choose()
@@ -171,9 +171,9 @@ func (r *run) next(ctx context.Context) (*part, error) {
 	}
 }
 
-// choose returns a part that nobody reads; else the running one that was not cut
-// for the longest time, which has most to read still, for all that is known. A part
-// that was just cut has first to show that there is something in it.
+// choose returns a part without a reader; else the running one that was not cut for
+// the longest time, which probably has most left to read. A part that was just cut
+// must first show that there is something in it.
 func (r *run) choose() (p, victim *part, open bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -242,8 +242,8 @@ func (r *run) some(ctx context.Context, after, upTo string) (found bool, err err
 	return found, err
 }
 
-// tell tells why a document is left out, and reports whether this version does
-// not understand it.
+// tell reports to LeftOut why a document is left out, and returns whether this
+// version does not understand it.
 func (r *run) tell(err error) bool {
 	r.telling.Lock()
 	defer r.telling.Unlock()

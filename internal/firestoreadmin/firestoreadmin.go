@@ -112,7 +112,7 @@ func (c Change) String() string {
 	return fmt.Sprintf("field %s.%s: %s", c.Collection, c.Path, strings.Join(to, "; "))
 }
 
-// Commands are what somebody types who does it by hand
+// Commands returns the commands that make the change by hand
 // (https://cloud.google.com/sdk/gcloud/reference/firestore/indexes/fields/update,
 // https://cloud.google.com/sdk/gcloud/reference/firestore/fields/ttls/update).
 func (c Change) Commands() (commands []string) {
@@ -197,7 +197,7 @@ func (d Database) compare(want Field, have *adminpb.Field) Change {
 }
 
 // indexes names a field's indexes over one collection, which are all that we make;
-// those over collection groups are somebody else's.
+// those over collection groups belong to others.
 func indexes(f *adminpb.Field) (names []string) {
 	for _, i := range f.GetIndexConfig().GetIndexes() {
 		if i.QueryScope != adminpb.Index_COLLECTION {

@@ -1,7 +1,7 @@
-// Package interruptible reads from what may keep its reader waiting for ever, and
-// writes to what may keep its writer: a terminal, a pipe, a FIFO that nobody has
-// opened at its other end. The wait ends with a context, which a signal ends:
-// package os has no other way to break off such a read, write or open.
+// Package interruptible reads from and writes to files that may block for ever: a
+// terminal, a pipe, a FIFO whose other end is not open. The wait ends with a
+// context, which a signal ends: package os has no other way to interrupt such a
+// read, write or open.
 package interruptible
 
 import (
@@ -12,9 +12,9 @@ import (
 )
 
 // Reader returns a reader of r whose Read ends with the error of ctx once ctx has
-// ended, also while r keeps it waiting. The read of r that is under way then goes
-// on in a goroutine of its own, and what it brings is lost: r is not to be used
-// again. One goroutine at a time may call Read.
+// ended, even while r blocks. The blocked read of r then goes on in a goroutine of
+// its own, and its result is lost: do not use r again. One goroutine at a time may
+// call Read.
 func Reader(ctx context.Context, r io.Reader) io.Reader {
 	return &reader{ctx: ctx, r: r, done: make(chan result, 1)}
 }

@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// Grace is how long a Writer waits at least for what it has been given to be taken,
-// though its context has ended: it is wanted, if there is anybody.
+// Grace is how long a Writer waits at least for its reader after the context has
+// ended: if there is a reader, it wants the output.
 const Grace = 2 * time.Second
 
 // ErrNotTaken is the error of a Write that was given up, and of all that follow.
-var ErrNotTaken = errors.New("nobody takes what is written")
+var ErrNotTaken = errors.New("no reader takes the output")
 
 // Writer returns a writer to w whose Write ends with ErrNotTaken once ctx has ended,
 // and w has not taken it, both for Grace. The write of w that is under way then goes on

@@ -12,7 +12,7 @@ import (
 // Status is what an operator sees of a window.
 type Status struct {
 	Key      Key
-	Exists   bool        // false: nobody has asked yet, or the document has expired
+	Exists   bool        // false: there was no request yet, or the document has expired
 	Stored   Window      // as the document has it
 	InForce  Window      // as the next request would find it: perhaps a new one
 	EndsAt   time.Time   // of InForce, by the store's clock
@@ -76,9 +76,9 @@ func PoliciesNow(ctx context.Context, store Store, file string) (set PolicySet, 
 	return NewPolicySet(layers...), faults, nil
 }
 
-// Reset begins a window anew: nothing is counted, and the policy in force counts
-// at once. Every process hears of it within seconds; blocks that are out may be
-// spent on top of the new window's limit. by says who does it, in 1 to 256 bytes
+// Reset begins a window anew: nothing is counted, and the policy in force counts at
+// once. Every process learns of it within seconds; blocks that processes hold may
+// be spent on top of the new window's limit. by says who does it, in 1 to 256 bytes
 // of printable text; it is kept with the window, and shown by Show. Reset returns
 // the new window. Errors: ErrInvalid, ErrUnavailable (then it is not known whether
 // it was reset: repeat it).

@@ -78,8 +78,8 @@ func (f field) must(want string) error {
 	return f.fault(fmt.Sprintf("is %v: must be %s", f.value, want))
 }
 
-// valueOf refuses an empty string too: a tenant that was meant and left empty
-// must not become everybody.
+// valueOf refuses an empty string too: a tenant that was left empty by mistake must
+// not become all tenants.
 func valueOf[T comparable](f field, want string) (T, error) {
 	v, ok := f.value.(T)
 	if !ok || any(v) == "" {

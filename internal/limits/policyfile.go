@@ -20,7 +20,7 @@ const filePoll = 2 * time.Second
 //
 //	actions: closed           # an action that no policy names is refused
 //	policies:
-//	  - limit: 100            # the default of everybody
+//	  - limit: 100            # the default of every tenant
 //	    window: 60s
 //	  - action: stream_resume
 //	    limit: 1000

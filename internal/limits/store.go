@@ -20,8 +20,8 @@ type Snapshot struct {
 	Reset    ResetRecord // the last one by an operator; zero: none, or forgotten
 }
 
-// ResetRecord is the record of a reset by an operator. It stays with the document, until
-// that expires or a program of somebody else's replaces it.
+// ResetRecord is the record of a reset by an operator. It stays with the document,
+// until that expires or another program replaces it.
 type ResetRecord struct {
 	By string    // who
 	At time.Time // the store's time
@@ -31,7 +31,7 @@ type ResetRecord struct {
 type Change struct {
 	Window Window
 	Since  Version // what the document must still be
-	// ExpiresAt is when nobody needs the document any more.
+	// ExpiresAt is when the document is no longer needed.
 	ExpiresAt time.Time
 	// ResetBy, if it is not empty, says that an operator has reset the window, and
 	// who: the record is kept with the document, and every Watch is told,

@@ -44,17 +44,17 @@ func (w Window) Left(t time.Time) time.Duration {
 	return time.Duration(math.Round(left*1e6)) * time.Microsecond
 }
 
-// Remaining is the units that nobody has reserved.
+// Remaining returns the units that are not reserved.
 func (w Window) Remaining() int64 { return max(0, w.Limit-w.Count) }
 
 // At returns the window that holds at readTime, the store's time of the read
 // that returned w: w itself, or the next one, with nothing counted (design §7,
 // rule 2). What w lacks is filled in from the policy.
 //
-// A LastReset in the future, by a clock of somebody else's, counts as readTime
-// and keeps its count. One that is a whole length ahead, or no number, is no
-// window's beginning: a new window begins, since nothing else would end this one.
-// A negative count counts as zero.
+// A LastReset in the future, by another program's clock, counts as readTime and
+// keeps its count. One that is a whole length ahead, or not a number, cannot be the
+// beginning of a window: a new window begins, since nothing else would end this
+// one. A negative count counts as zero.
 func (w Window) At(readTime time.Time, p Policy) Window {
 	if w.Length <= 0 || w.Limit <= 0 {
 		w.Length, w.Limit = p.Window, p.Limit

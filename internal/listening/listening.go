@@ -1,6 +1,6 @@
-// Package listening keeps account of a connection that tells of changes as they
-// happen and is opened anew whenever it ends: whether it lives, for a gauge, and
-// a log line if it cannot be opened, and one when it lives again.
+// Package listening tracks a connection that reports changes as they happen and is
+// reopened whenever it ends. It has a gauge of whether the connection is alive, and
+// a log line if it cannot be opened, and another when it is alive again.
 //
 // That such a connection ends is usual, since services close them from time to
 // time. So what is logged is an attempt that ended before it lived, once,

@@ -6,9 +6,8 @@ import "fmt"
 const (
 	// MaxMoves is the most moved entries.
 	MaxMoves = 1000
-	// MaxIdleMoves is how many of them may be without effect: so many that a
-	// resource which strangers name in their moves still has room for those that
-	// count.
+	// MaxIdleMoves is how many of them may be without effect: so few that strangers
+	// who name a resource in their moves leave room for those that count.
 	MaxIdleMoves = 100
 	// MaxHistoryBytes bounds the text, so that a document stays well under
 	// Firestore's 1 MiB: 1,000 moves with long sources and ids would not.
@@ -35,10 +34,10 @@ func (h History) moves() int {
 	return n
 }
 
-// room returns the refusal of an entry that made h of before, if h would
-// hold more than it may. Nothing that is kept is ever given up for it: a move
-// without effect may have one after a retraction. A claim is always taken: there
-// is one, and somebody was told yes.
+// room returns the refusal of an entry that made h of before, if h would hold more
+// than it may. Nothing that is kept is ever evicted for it: a move without effect
+// may have one after a retraction. A claim is always taken: there is only one, and
+// a tenant was answered yes.
 func (h History) room(before History, e Entry, l *Ledger) (refused Outcome, ok bool) {
 	switch {
 	case e.Type == Claimed:
@@ -53,9 +52,8 @@ func (h History) room(before History, e Entry, l *Ledger) (refused Outcome, ok b
 	return Outcome{}, true
 }
 
-// counts reports whether the moved entry, which the history holds, has an
-// effect on a resource that somebody registered. Moves alone move what nobody
-// may ever create.
+// counts reports whether the moved entry, which the history holds, has an effect on
+// a registered resource. Moves alone may be of a resource that is never created.
 func (h History) counts(l *Ledger, e Entry) bool { return h.registered() && h.effective(l, e) }
 
 // idle is how many moves the history holds that do not count.

@@ -2,8 +2,8 @@ package ownership
 
 import "time"
 
-// Brief is what there is to know of a history of claims, creations and assertions by
-// one tenant alone, which most are: little enough to keep a million of them.
+// A Brief summarizes a history of claims, creations and assertions by one tenant
+// alone, as most are. It is small enough to keep a million of them.
 type Brief struct {
 	Tenant string
 	Last   int64 // time of the latest entry, Unix nanoseconds
@@ -25,11 +25,11 @@ func (h History) Brief() (b Brief, ok bool) {
 	return Brief{Tenant: tenant, Last: last.UnixNano()}, true
 }
 
-// Owner is the owner by the fold of the history that the brief was made of. It
-// is not ok if a move of everything that the tenant had is not later than the
-// latest entry: then telling takes the whole history, or may not rest on it (see
-// History.Reliable). Nor is it if an entry of the ledger that is not understood
-// stands in the way. It does not allocate.
+// Owner returns the owner by the fold of the brief's history. ok is false if a move
+// of everything that the tenant had is not later than the latest entry: then the
+// answer needs the full history, or cannot rest even on that (see
+// History.Reliable). It is also false if an entry of the ledger that is not
+// understood stands in the way. It does not allocate.
 func (b Brief) Owner(l *Ledger) (owner string, ok bool) {
 	if l == nil {
 		return b.Tenant, true

@@ -26,10 +26,10 @@ func Retraction(v Version, by, reason string) Change {
 func (c Change) OfLedger() bool { return c.Resource == (registry.Resource{}) }
 
 // Validate returns an error that wraps ErrInvalid unless the entry's type belongs
-// where the change goes, the resource is valid, and what a retraction says that is
-// made now is (ValidateBy, ValidateNote). A retraction with a time of its own is
-// from an archive, and is kept as it was said then: the schema of archives bounds
-// it, and who prints it quotes it.
+// where the change goes, the resource is valid, and the texts of a retraction that
+// is made now are (ValidateBy, ValidateNote). A retraction with a time of its own
+// is from an archive, and its texts are kept unchanged: the schema of archives
+// bounds them, and programs quote them when they print them.
 func (c Change) Validate() error {
 	switch e := c.Entry; {
 	case !c.OfLedger() && e.Type == Retracted:
@@ -60,7 +60,7 @@ type OutcomeKind string
 // them too.
 const (
 	Applied      OutcomeKind = "applied"      // committed
-	Duplicate    OutcomeKind = "duplicate"    // the registry already took account of it
+	Duplicate    OutcomeKind = "duplicate"    // the registry has it already
 	Inapplicable OutcomeKind = "inapplicable" // committed; a move from a tenant that is not the owner
 	Conflict     OutcomeKind = "conflict"     // another tenant was first, or the name is known with another content; not committed
 	HistoryFull  OutcomeKind = "history_full" // the resource has MaxMoves moves, or MaxIdleMoves without effect, or the move MaxRetractions; not committed

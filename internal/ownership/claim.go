@@ -29,11 +29,11 @@ func ClaimEntry(tenantID string, resource registry.Resource, at time.Time) Entry
 	}
 }
 
-// ConflictError is the ErrConflict of a claim: somebody else owns the resource,
-// or would from the first. Its text does not name the owner, whom the caller's
-// caller must not learn of.
+// ConflictError is the ErrConflict of a claim: another tenant owns the resource, or
+// would from the first. Its text does not name the owner, which must not reach the
+// claiming tenant.
 type ConflictError struct {
-	Owner string // for logs; the owner now, or the one whom a waiting move gives it to
+	Owner string // for logs; the owner now, or the one to which a waiting move gives it
 }
 
 func (e *ConflictError) Error() string { return registry.ErrConflict.Error() }
@@ -41,11 +41,11 @@ func (e *ConflictError) Error() string { return registry.ErrConflict.Error() }
 // Unwrap makes it ErrConflict.
 func (e *ConflictError) Unwrap() error { return registry.ErrConflict }
 
-// Claim says what becomes of a claim at the store's time, a ClaimEntry, by the ledger,
-// which must be of the same time as the record: an update to commit if the
-// tenant becomes the owner by it; no update if the tenant is already; a
-// *ConflictError in any other case; the error of Unfoldable if that cannot be
-// told. Moves alone do not stand in a claim's way, but a move that waits for the
+// Claim decides a claim at the store's time, a ClaimEntry, by the ledger, which
+// must be of the same time as the record. It returns an update to commit if the
+// tenant becomes the owner by it; no update if the tenant is the owner already; the
+// error of Unfoldable if that cannot be known; and a *ConflictError in any other
+// case. Moves alone do not stand in a claim's way, but a move that waits for the
 // resource does: the claim must win by the fold with it. It is pure.
 func (r Record) Claim(claim Entry, l *Ledger) (u Update, created bool, err error) {
 	owner, err := r.Owner(l)
@@ -68,8 +68,8 @@ func (r Record) Claim(claim Entry, l *Ledger) (u Update, created bool, err error
 	return u, true, nil
 }
 
-// HoldsClaim reports whether the history holds one of these claims, whose
-// answers were lost: then it was stored all the same.
+// HoldsClaim reports whether the history holds one of these claims, whose answers
+// were lost: then that claim was stored.
 func (h History) HoldsClaim(claims []Entry) bool { return slices.ContainsFunc(claims, h.holds) }
 
 func (h History) holds(e Entry) bool { return slices.ContainsFunc(h, e.Equal) }

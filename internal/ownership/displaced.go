@@ -7,12 +7,12 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/excerpt"
 )
 
-// MaxDisplaced is how many displaced entries a document keeps for people to
-// see, the first that were: who displaces over and over does not push out what
-// was true before (design §2).
+// MaxDisplaced is how many displaced entries a document keeps for people to see,
+// the first that were: displacing over and over does not push out what was true
+// before (design §2).
 const MaxDisplaced = 10
 
-// displace notes an entry that was acknowledged and counts no more, since
+// displace records an entry that was acknowledged and no longer counts, since
 // another one with a smaller content has taken its place.
 func displace(displaced []Entry, e Entry) []Entry {
 	if len(displaced) >= MaxDisplaced || slices.ContainsFunc(displaced, e.Equal) {

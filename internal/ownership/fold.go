@@ -1,6 +1,6 @@
 package ownership
 
-// Step is one entry that the fold took account of, for those who ask why.
+// A Step is one entry that the fold took account of, for explanations.
 type Step struct {
 	Entry
 	Ledger    bool   // a move of a whole tenant, from the ledger
@@ -8,8 +8,8 @@ type Step struct {
 	Owner     string // after this step
 }
 
-// Owner folds the history with the ledger (design §4): "" if nobody
-// registered the resource. It does not allocate.
+// Owner folds the history with the ledger (design §4): "" if the resource is not
+// registered. It does not allocate.
 func (h History) Owner(l *Ledger) string {
 	f := newFold(h, l)
 	for {

@@ -51,7 +51,7 @@ func TooNew(document string, why error) error {
 }
 
 // TooNewMove is TooNew for an entry of the ledger. Processes keep in memory what
-// they know of the ledger, so an operator who mends an entry by hand starts them anew.
+// they know of the ledger, so an operator who fixes an entry by hand restarts them.
 func TooNewMove(document string, why error) error {
 	return tooNew(document, why, "stop every process, mend the document, and start them anew")
 }

@@ -14,7 +14,7 @@ const (
 	Claimed  EntryType = "claimed"  // a claim that was answered yes: Tenant owns the resource from the first
 	Created  EntryType = "created"  // an event: Tenant created the resource
 	Moved    EntryType = "moved"    // an event that names the resource: it goes From → To
-	Asserted EntryType = "asserted" // a plain set by somebody outside: Tenant owns it now
+	Asserted EntryType = "asserted" // a plain set by another program: Tenant owns it now
 	// Retracted takes back the move of a whole tenant that has the same source and
 	// id. It is an entry of the ledger only, and is stored as part of the move's.
 	Retracted EntryType = "retracted"
@@ -30,7 +30,7 @@ type Entry struct {
 	// Why and by whom, as the event or the operator says it: moved and retracted
 	// only, may be empty. The fold takes no account of them.
 	Reason, Actor string
-	// Event names the event of the same creation, as who claimed it says: claimed
+	// Event names the event of the same creation, as the claim gave it: claimed
 	// only, may be zero. It is for people: no comparison takes account of it.
 	Event EventName
 }
@@ -59,9 +59,9 @@ func (e Entry) sameTenants(f Entry) bool {
 // registers reports whether the entry says by itself who owns the resource.
 func (e Entry) registers() bool { return e.Type != Moved }
 
-// History is the set of events that touched one resource, in the order of the
-// fold. It is a value: no function changes one that it was given. The zero
-// History is that of a resource which nobody registered.
+// History is the set of events that touched one resource, in the order of the fold.
+// It is a value: no function changes one that it was given. The zero History is
+// that of a resource which is not registered.
 type History []Entry
 
 // Claimed returns the claimed entry, of which there is at most one.
@@ -145,13 +145,13 @@ func (h History) Merge(e Entry) (merged History, changed bool) {
 	return slices.Insert(merged, at, e), true
 }
 
-// HasPlainSet reports whether somebody outside wrote the document: then what was
+// HasPlainSet reports whether another program wrote the document: then what was
 // before is lost, and what the registry promises of histories does not hold.
 func (h History) HasPlainSet() bool {
 	return slices.ContainsFunc(h, func(e Entry) bool { return e.Type == Asserted })
 }
 
-// SetPlainAfter reports whether somebody outside wrote the document after v.
+// SetPlainAfter reports whether another program wrote the document after v.
 func (h History) SetPlainAfter(v Version) bool {
 	return slices.ContainsFunc(h, func(e Entry) bool { return e.Type == Asserted && e.Version.Compare(v) > 0 })
 }

@@ -121,7 +121,7 @@ func (e LedgerEntry) retractedBefore(said Said) Outcome {
 	return Outcome{Kind: Duplicate, Detail: fmt.Sprintf("retracted already at %s by %s", first.At.Format(timeFormat), who)}
 }
 
-// Retracted reports whether somebody took the move back.
+// Retracted reports whether the move was taken back.
 func (e LedgerEntry) Retracted() bool { return len(e.Retractions) > 0 }
 
 // Counts reports whether folds take account of the entry.

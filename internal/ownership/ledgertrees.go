@@ -22,7 +22,7 @@ type moveTrees struct {
 }
 
 func newMoveTrees() *moveTrees {
-	alone := btree.Options{NoLocks: true} // only a tree that nobody else knows is written
+	alone := btree.Options{NoLocks: true} // only an unshared tree is written
 	return &moveTrees{
 		byName:     btree.NewBTreeGOptions(byName, alone),
 		byPosition: btree.NewBTreeGOptions(byPosition, alone),

@@ -131,7 +131,7 @@ func (l *Ledger) Between(position int64, later *Ledger) (*Ledger, bool) {
 	var changed []*packedMove
 	if later != nil {
 		if slices.ContainsFunc(later.unread, func(e LedgerEntry) bool { return e.Position > l.Position() && e.Position <= position }) {
-			return nil, false // who knows which position it has
+			return nil, false // its position cannot be known
 		}
 		later.moves.byPosition.Ascend(&packedMove{position: l.Position() + 1, state: lowest}, func(m *packedMove) bool {
 			if m.position <= position {

@@ -37,7 +37,7 @@ func moves(entries []LedgerEntry) []Move {
 	return all
 }
 
-// packedMove is a Move in 48 bytes and its texts. Nobody changes one.
+// packedMove is a Move in 48 bytes and its texts. It never changes.
 type packedMove struct {
 	source   unique.Handle[string] // few programs move tenants
 	seconds  int64                 // of the time, since 1970

@@ -2,8 +2,8 @@ package ownership
 
 import "fmt"
 
-// PanicError is why an outcome is Failed that a panic ended: a defect, which
-// trying again does not mend. Nothing was committed.
+// PanicError is the error of an outcome that is Failed because of a panic: a
+// defect, which trying again does not fix. Nothing was committed.
 type PanicError struct {
 	Value any
 	Stack []byte

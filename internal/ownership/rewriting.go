@@ -52,12 +52,12 @@ const (
 	RewritingDone    RewritingState = "done"
 )
 
-// Pending reports whether there is something left to do, also if the job is parked.
+// Pending reports whether there is something left to do, even if the job is parked.
 func (r Rewriting) Pending() bool {
 	return r.State == RewritingQueued || r.State == RewritingRunning
 }
 
-// Parked reports whether nobody tries the job any more.
+// Parked reports whether the job is no longer tried.
 func (r Rewriting) Parked() bool { return r.Pending() && !r.ParkedAt.IsZero() }
 
 // How often a job is tried that comes no further, and the pauses between: twice as
@@ -87,7 +87,7 @@ func (r Rewriting) FailedAt(now time.Time, why string, further bool) Rewriting {
 	return r
 }
 
-// Resumed is the state of a job that somebody wants tried again.
+// Resumed is the state of a job that is to be tried again.
 func (r Rewriting) Resumed() Rewriting {
 	r.State, r.Tries, r.Failure, r.RetryAt, r.ParkedAt = RewritingQueued, 0, "", time.Time{}, time.Time{}
 	return r
@@ -105,8 +105,8 @@ func (r Rewriting) Left() []Range {
 }
 
 // TakenUp is the state after a worker has taken the job up, at the store's time.
-// What another one has done already counts. The entry was written last at
-// updated: if nobody has saved the job yet, that was its change.
+// What another one has done already counts. The entry was written last at updated:
+// if the job has not been saved yet, that was its change.
 func (r Rewriting) TakenUp(holder string, now, updated time.Time) Rewriting {
 	r.State, r.Holder = RewritingRunning, holder
 	if r.StartedAt.IsZero() {
@@ -163,7 +163,7 @@ type Job struct {
 
 // Lease says who does the jobs: one worker at a time.
 type Lease struct {
-	Holder string        // "" if nobody has it
+	Holder string        // "" if the lease is free
 	For    time.Duration // from Now on
 	Now    time.Time     // when it was taken or renewed, by the store's clock
 	// Pace is what the holder has measured. The next holder of the lease goes on from
@@ -192,8 +192,8 @@ var (
 	ErrNoJob = errors.New("no job")
 	// ErrLeaseHeld: another worker has the lease, which has not run out.
 	ErrLeaseHeld = fmt.Errorf("%w: another worker has the lease", ErrNoJob)
-	// ErrLeaseLost: the lease is somebody else's by now, or another worker has taken
-	// up the job, or its ledger entry has changed. Nothing was stored.
+	// ErrLeaseLost: another worker has the lease by now, or has taken up the job,
+	// or the job's ledger entry has changed. Nothing was stored.
 	ErrLeaseLost = errors.New("lease lost")
 	// ErrNotParked: the job is tried as it is, or there is nothing left to do.
 	ErrNotParked = errors.New("not parked")
@@ -215,12 +215,12 @@ type Rewriter interface {
 	// Lease returns the lease as it is stored. It costs one read.
 	Lease(ctx context.Context) (Lease, error)
 
-	// TakeLease takes the lease of all rewriting for a holder, renews it if the holder
-	// has it already, and stores the holder's pace. It is given if nobody has it, or
-	// if it has run out by the store's clock; else the error is ErrLeaseHeld. One
-	// that is taken for no time is released. Documents are right without it: it
-	// keeps workers from doing the same twice, and from asking the store together
-	// for more than the governor of one allows.
+	// TakeLease takes the lease of all rewriting for a holder, renews it if the
+	// holder has it already, and stores the holder's pace. It is granted if it is
+	// free, or has run out by the store's clock; else the error is ErrLeaseHeld.
+	// Taking it for no time releases it. Documents are right without it: it keeps
+	// workers from doing the same twice, and from asking the store together for
+	// more than the governor of one allows.
 	TakeLease(ctx context.Context, lease Lease) (Lease, error)
 
 	// Jobs returns pending jobs whose change is at a position behind after, at most

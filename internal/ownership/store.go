@@ -14,9 +14,9 @@ type Record struct {
 	Document string
 	// Resource is zero if the name breaks the pattern.
 	Resource registry.Resource
-	// TenantID is what direct readers see; "" if there is none.
+	// TenantID is the field that direct readers see; "" if there is none.
 	TenantID string
-	// History holds, last, an asserted entry if somebody wrote the document
+	// History holds, last, an asserted entry if another program wrote the document
 	// with a plain set since we did.
 	History History
 	// Plain says that History has such an entry which is not stored.
@@ -37,9 +37,9 @@ type Record struct {
 	Unread error
 }
 
-// NewRecord makes a record of what a document holds. A tenant id that is not
-// what we last wrote, which is the end of the path, was set by somebody else: it
-// is taken as an assertion at the document's update time (design §4). A document
+// NewRecord makes a record of what a document holds. A tenant id that is not what
+// we last wrote, which is the end of the path, was set by another program: it
+// counts as an assertion at the document's update time (design §4). A document
 // without a tenant id asserts nothing.
 func NewRecord(document, tenantID string, stored History, path []string, ledgerPosition int64, updateTime time.Time) Record {
 	r := Record{Document: document, TenantID: tenantID, History: stored, Path: path, LedgerPosition: ledgerPosition, UpdateTime: updateTime}
@@ -58,8 +58,8 @@ func (r Record) Affected(tenants []string) bool {
 	return slices.ContainsFunc(tenants, func(t string) bool { return r.TenantID == t || slices.Contains(r.Path, t) })
 }
 
-// Owner folds the record with the ledger: "" if nobody registered the
-// resource. Errors are those of Unfoldable.
+// Owner folds the record with the ledger: "" if the resource is not registered.
+// Errors are those of Unfoldable.
 func (r Record) Owner(l *Ledger) (string, error) {
 	if err := r.Unfoldable(l); err != nil {
 		return "", err
@@ -109,7 +109,7 @@ type Store interface {
 	// error that visit returns, and returns that.
 	Export(ctx context.Context, visit func(Record, *Ledger) error) error
 
-	// Close gives back what the store holds.
+	// Close releases what the store holds.
 	Close() error
 }
 

@@ -1,10 +1,10 @@
 // Package problem writes errors as application/problem+json (RFC 9457), for the
 // HTTP API and for the middleware alike, so that both refuse in the same bytes.
 //
-// Of is the one table from error kind to status. No problem tells more than its
-// kind, except faults of the caller's own (400), whose text says what to mend:
-// in particular the body of a 404 is constant, whether nobody owns the resource
-// or somebody else does.
+// Of is the one table from error kind to status. No problem says more than its
+// kind, except faults of the caller's own (400), whose text says what to fix. In
+// particular the body of a 404 is constant, whether the resource has no owner or
+// another one.
 package problem
 
 import (
@@ -69,5 +69,5 @@ func (p Problem) Write(w http.ResponseWriter) {
 		h.Set("Retry-After", strconv.Itoa(1+rand.IntN(MostRetryAfter)))
 	}
 	w.WriteHeader(p.Status)
-	_, _ = w.Write(body) // the caller may be gone; there is nobody else to tell
+	_, _ = w.Write(body) // the caller may be gone; there is no one else to tell
 }

@@ -15,13 +15,13 @@ const listBytes = 64 << 20
 // defaultListed is the Limit of a list that has none.
 const defaultListed = 1000
 
-// ListDeadLetters returns the dead letters that are meant, the oldest first. They
-// are 1,000 if there is no Limit, and about 64 MiB of bodies at most: which ones of
+// ListDeadLetters returns the selected dead letters, the oldest first. They are
+// 1,000 if there is no Limit, and about 64 MiB of bodies at most: which ones of
 // more is for Pub/Sub to choose, and Extent.More says so.
 //
-// It consumes none: they are leased for as long as it runs, so that others do
-// not see them, and given back at its end. If the process is killed they come back
-// when their lease ends, within 20 s.
+// It consumes none: they are leased for as long as it runs, so that others do not
+// see them, and released at its end. If the process is killed they come back when
+// their lease ends, within 20 s.
 func ListDeadLetters(ctx context.Context, client *pubsub.Client, subscription string, which Selection) ([]DeadLetter, Extent, error) {
 	which.Limit = cmp.Or(which.Limit, defaultListed)
 	var letters []DeadLetter

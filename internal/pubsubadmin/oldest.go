@@ -12,9 +12,10 @@ import (
 // pull of an empty subscription is given up.
 const peekTimeout = 2 * time.Second
 
-// OldestSeen looks at up to ten messages that wait in a subscription, gives them back,
-// and returns when the oldest of them was published: zero if there is none. It need
-// not be the oldest that waits. Pub/Sub counts the look as an attempt to deliver.
+// OldestSeen looks at up to ten messages that wait in a subscription, releases
+// them, and returns when the oldest of them was published: zero if there is none.
+// It need not be the oldest that waits. Pub/Sub counts the look as an attempt to
+// deliver.
 func OldestSeen(ctx context.Context, client *pubsub.Client, name string) (oldest time.Time, err error) {
 	s := leases{client: client, subscription: client.Subscriber(name).String(), held: map[string]bool{}}
 	if _, err := s.look(ctx); err != nil {

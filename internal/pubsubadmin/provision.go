@@ -69,9 +69,9 @@ func (a Action) String() string {
 // be sought back. Repeating it is harmless.
 //
 // What cannot be changed is an error (subscription.Wanted.Fault): nothing is
-// created beside it, least of all a topic whose messages would reach nobody.
-// Everything else is done all the same, that of the dead letters first, and the
-// error lists all faults; the actions are those that succeeded, or would.
+// created for it, least of all a topic whose messages would reach no one.
+// Everything else is still done, the dead letters' part first, and the error lists
+// all faults; the actions are those that succeeded, or would.
 func Provision(ctx context.Context, client *pubsub.Client, opts ProvisionOptions) ([]Action, error) {
 	wanted, err := opts.plan()
 	if err != nil {
@@ -116,8 +116,8 @@ type provisioning struct {
 func (p *provisioning) did(a Action) { p.actions = append(p.actions, a) }
 
 // provision sees to a subscription and its topic. It looks at the subscription
-// first: if its topic was deleted, a new topic would take messages that reach
-// nobody.
+// first: if its topic was deleted, a new topic would take messages that reach no
+// one.
 func (p *provisioning) provision(ctx context.Context, want subscription.Wanted) error {
 	have, err := p.look(ctx, want)
 	if err != nil {
@@ -187,7 +187,7 @@ func (p *provisioning) ownTopic(ctx context.Context, target *pubsubpb.Topic, act
 		if p.dryRun {
 			return action, nil
 		}
-		if _, err = admin.CreateTopic(ctx, target); status.Code(err) == codes.AlreadyExists { // somebody was faster
+		if _, err = admin.CreateTopic(ctx, target); status.Code(err) == codes.AlreadyExists { // another process was faster
 			err = nil
 		}
 		return action, err
@@ -224,7 +224,7 @@ func (p *provisioning) create(ctx context.Context, want subscription.Wanted, new
 		target.MessageRetentionDuration = durationpb.New(subscription.Retention)
 		_, err = p.client.SubscriptionAdminClient.CreateSubscription(ctx, target)
 	}
-	if status.Code(err) == codes.AlreadyExists { // somebody was faster: see what they have made
+	if status.Code(err) == codes.AlreadyExists { // another process was faster: see what it has made
 		have, err := p.look(ctx, want)
 		if err != nil || have == nil {
 			return cmp.Or(err, errors.New("it comes and goes"))

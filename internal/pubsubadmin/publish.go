@@ -97,7 +97,7 @@ func (p *Publisher) send(ctx context.Context, topic string, m *pubsub.Message, c
 	select {
 	case p.pending <- unconfirmed{topic, result, confirmed}:
 		return nil
-	case <-ctx.Done(): // the event may have been sent, and nobody will say so
+	case <-ctx.Done(): // the event may have been sent, but its result is lost
 		return ctx.Err()
 	}
 }

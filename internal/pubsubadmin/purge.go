@@ -16,8 +16,8 @@ type PurgeOptions struct {
 	Each func(DeadLetter) error
 }
 
-// Purge discards the dead letters that are meant: they are acknowledged. The
-// tally is of those that it discarded, or would.
+// Purge discards the selected dead letters: they are acknowledged. The tally is of
+// those that it discarded, or would.
 func Purge(ctx context.Context, client *pubsub.Client, subscription string, opts PurgeOptions) (Tally, error) {
 	var c counting
 	extent, err := opts.visit(ctx, client, subscription, nil, func(batch []leased) (discard []string, err error) {

@@ -33,7 +33,7 @@ type RedriveOptions struct {
 	MaxRedrives int
 	By          string // who does it; it is noted in the message
 	DryRun      bool   // publishes nothing
-	// Each is called for each letter that is meant, after it was published again, or
+	// Each is called for each selected letter, after it was published again, or
 	// would be: left is why it was not. It may be nil.
 	Each func(l DeadLetter, topic string, left error)
 	// Progress is called after each batch. It may be nil.
@@ -48,12 +48,12 @@ type RedriveReport struct {
 	Left      int // could not be published again; they wait as before
 }
 
-// Redrive publishes the dead letters that are meant again, to the topics from
-// which they came, as they were: without the attributes that dead-lettering added,
-// and with those that note the redrive. A letter is acknowledged once the topic has
-// confirmed; if the process is killed in between it is published twice, which
-// is harmless. Every subscription of that topic gets the message, not only the
-// one that refused it.
+// Redrive publishes the selected dead letters again, to the topics from which they
+// came, as they were: without the attributes that dead-lettering added, and with
+// those that note the redrive. A letter is acknowledged once the topic has
+// confirmed; if the process is killed in between it is published twice, which is
+// harmless. Every subscription of that topic gets the message, not only the one
+// that refused it.
 //
 // A dead letter that was truncated, or whose topic cannot be found, is left, and
 // so is one that was redriven MaxRedrives times. The error says why some could not
@@ -103,15 +103,15 @@ func (r *redrive) sum(extent Extent) RedriveReport {
 }
 
 // passesOver reports whether the letter is to stay: this run has published it
-// already, or it was published again often enough, or cannot be. It counts those that
-// are meant.
+// already, or it was published again often enough, or cannot be. It counts the
+// selected ones.
 func (r *redrive) passesOver(l DeadLetter) bool {
 	switch {
 	case l.Attributes[consumer.RedriveAttribute] == r.run:
 		r.report.Again++
 		return true
 	case !r.opts.Matches(l):
-		return false // nobody asked about it
+		return false // the question did not count it
 	case l.Redrives >= r.opts.MaxRedrives:
 		r.report.Exhausted++
 		r.each(l, "", fmt.Errorf("published again %d times before, and refused each time", l.Redrives))

@@ -13,8 +13,8 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/subscription"
 )
 
-// Selection says which dead letters are meant: those that match every field that
-// is set. The zero value means all of them.
+// A Selection selects the dead letters that match every field that is set. The zero
+// value selects all of them.
 type Selection struct {
 	Reasons       []events.Reason
 	Types         []events.Type
@@ -31,7 +31,7 @@ type Selection struct {
 // DefaultIdle is the default of Selection.Idle.
 const DefaultIdle = 5 * time.Second
 
-// Matches reports whether the selection means the letter, if Limit allows it.
+// Matches reports whether the letter is selected, if Limit allows it.
 func (s Selection) Matches(l DeadLetter) bool {
 	return among(s.Reasons, l.Reason) && among(s.Types, l.Type) &&
 		among(s.Subscriptions, subscription.Short(l.Subscription)) &&
@@ -56,9 +56,9 @@ type leased struct {
 	letter DeadLetter
 }
 
-// visit calls act with the letters that are meant, batch by batch. act returns
-// the ids of those that it is done with, which are acknowledged then. skip may be
-// nil; it is asked first, and what it takes is not looked at further.
+// visit calls act with the selected letters, batch by batch. act returns the ids of
+// those that it is done with, which are acknowledged then. skip may be nil; it is
+// asked first, and what it takes is not looked at further.
 func (s Selection) visit(ctx context.Context, client *pubsub.Client, name string,
 	skip func(DeadLetter) bool, act func([]leased) (ack []string, err error)) (Extent, error) {
 	taken, over := 0, false

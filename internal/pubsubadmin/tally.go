@@ -32,13 +32,13 @@ type Sort struct {
 	Newest       time.Time
 }
 
-// maxSorts bounds a tally: reasons, types and subscriptions are texts of
-// strangers if somebody else than the worker publishes dead letters. All others
-// are counted as one sort, without any of the three.
+// maxSorts bounds a tally: reasons, types and subscriptions are texts of strangers
+// if others than the worker publish dead letters. All others are counted as one
+// sort, without any of the three.
 const maxSorts = 1000
 
-// CountDeadLetters counts the dead letters that are meant. It consumes none, as
-// ListDeadLetters.
+// CountDeadLetters counts the selected dead letters. Like ListDeadLetters it
+// consumes none.
 func CountDeadLetters(ctx context.Context, client *pubsub.Client, subscription string, which Selection) (Tally, error) {
 	var c counting
 	extent, err := which.visit(ctx, client, subscription, nil, func(batch []leased) ([]string, error) {

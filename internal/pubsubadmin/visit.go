@@ -31,11 +31,11 @@ const (
 // errEnough ends a visit, and is no error of it.
 var errEnough = errors.New("enough")
 
-// visit calls f with the messages of a subscription, batch by batch, until none
-// has come for the idle time, f says stop or returns an error, or maxHeld are
-// held. f returns the acknowledgement ids of the messages that it is done with,
-// also with an error. visit holds the others until it returns, so that they are not
-// delivered to it again, and then gives them back.
+// visit calls f with the messages of a subscription, batch by batch, until none has
+// come for the idle time, f says stop or returns an error, or maxHeld are held. f
+// returns the acknowledgement ids of the messages that it is done with, also with
+// an error. visit holds the others until it returns, so that they are not delivered
+// to it again, and then releases them.
 //
 // It pulls instead of opening a stream: a message that is given back while a
 // stream is open may be delivered to that stream, and is lost to others for a
@@ -150,8 +150,7 @@ func (s *leases) pullUpTo(ctx context.Context, idle time.Duration, most int32) (
 	}
 }
 
-// acknowledge uses a context of its own: what was done must not be undone
-// because somebody presses Ctrl-C.
+// acknowledge uses a context of its own: Ctrl-C must not undo what was done.
 func (s *leases) acknowledge(ids []string) error {
 	for chunk := range slices.Chunk(ids, idsPerRequest) {
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)

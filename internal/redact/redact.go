@@ -9,8 +9,8 @@ const Redacted = "(redacted)"
 
 var (
 	// userinfo is what stands before the @ of a URL (RFC 3986 §3.2.1), a user's
-	// name too: it may be a token. Up to the last @, since passwords hold @ and /
-	// that nobody has escaped.
+	// name too: it may be a token. Up to the last @, since passwords may have
+	// unescaped @ and /.
 	userinfo = regexp.MustCompile(`(?i)([a-z][a-z0-9+.-]*://)[^\s,"']*@`)
 	// bare is the same without a scheme.
 	bare = regexp.MustCompile(`(^|[\s,="'])[^\s,="'/:@]+:[^\s,"':@/][^\s,"':@]*@`)

@@ -26,10 +26,10 @@ type target struct {
 }
 
 // Apply implements ownership.Store. Documents that are thought to be new are
-// created without a look; all others, and those that turn out to exist, are
-// read, merged, and written on the condition that nobody else did meanwhile.
-// Changes of the ledger go through its lane at the same time, so that neither
-// waits for the other.
+// created without a look; all others, and those that turn out to exist, are read,
+// merged, and written on the condition that no other writer did meanwhile. Changes
+// of the ledger go through its lane at the same time, so that neither waits for the
+// other.
 func (s *Store) Apply(ctx context.Context, changes []ownership.Change) []ownership.Outcome {
 	ctx, done := s.telemetry.start(ctx, "apply", len(changes))
 	b := &batch{store: s, changes: changes, outcomes: make([]ownership.Outcome, len(changes))}

@@ -13,7 +13,7 @@ import (
 // Claim implements ownership.Store. The store's time is that of the read of the
 // ledger's head, or, if the resource is thought to exist, of its document and the
 // head; what is written holds only if the document is still what was read, or not
-// there. So a claim of what nobody has takes one read and one write.
+// there. So a claim of a new resource takes one read and one write.
 func (s *Store) Claim(ctx context.Context, tenantID string, resource registry.Resource, options ...registry.ClaimOption) (created bool, err error) {
 	event := ownership.ClaimedEvent(options)
 	ctx, done := s.telemetry.start(ctx, "claim", 1)

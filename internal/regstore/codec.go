@@ -102,8 +102,8 @@ func decodeEntries(v *docdb.Value) (all []ownership.Entry, err error) {
 }
 
 // decode makes a record of a document. One that has fields of ours and cannot be
-// read is of a later release, or was damaged: the record says why. One without
-// was written by somebody else, with a plain set.
+// read is of a later release, or was damaged: the record says why. One without was
+// written by another program, with a plain set.
 func decode(d *docdb.Document) ownership.Record {
 	r := decodeAny(d)
 	if r.Unread == nil && notUpgraded(d) {

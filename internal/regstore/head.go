@@ -56,7 +56,7 @@ type headState struct {
 	exists  bool
 	writing error // why this process must not write; nil if it may
 
-	plainSetsOver time.Time // since when nobody writes past the registry; zero: somebody may
+	plainSetsOver time.Time // since when no program writes past the registry; zero: some may
 
 	layout      feedLayout
 	layoutSince time.Time // of the first read that found this layout; zero: it has always been so
@@ -80,9 +80,9 @@ func (s *Store) look(ctx context.Context, head *docdb.Document, at time.Time) (p
 }
 
 // judge returns what is known after a read of the head, and why this process must
-// not read. Answers may come in another order than their reads: an earlier one is
-// no news of who may take part, and that it found no head, which was made since,
-// does not mean that somebody has deleted it.
+// not read. Answers may come in another order than their reads: an earlier one says
+// nothing new about who may take part, and if it found no head, one may have been
+// made since: it was not deleted.
 func (s *Store) judge(head *docdb.Document, at time.Time, before *headState) (*headState, error) {
 	if before != nil && before.exists && !at.After(before.at) {
 		if head == nil {
@@ -121,7 +121,7 @@ func (s *Store) mayRead(head *docdb.Document) error {
 		return s.incompatible("%w", err)
 	}
 	for _, field := range []string{fieldPosition, fieldMinReader, fieldMinWriter} {
-		if _, err := decodeInteger(head.Fields[field]); err != nil { // somebody has edited it
+		if _, err := decodeInteger(head.Fields[field]); err != nil { // it was edited by hand
 			return s.incompatible("%w", named(field, err))
 		}
 	}

@@ -59,7 +59,7 @@ func (s *Store) changeLedger(changes []*queuedChange) (again []*queuedChange, se
 	}
 	if status.Code(err) == codes.InvalidArgument && len(changes) > 1 {
 		s.lane.halve(len(changes))
-		return changes, false // nothing was written, and nobody else is in the way
+		return changes, false // nothing was written, and no other writer is in the way
 	}
 	for i, c := range changes {
 		if c.goesOn(err, outcomes[i]) {

@@ -158,8 +158,8 @@ func (l *ledgerLane) more() bool {
 	return l.running
 }
 
-// take returns what goes into the next commit, the longest waiting first. What
-// nobody waits for any more is given up.
+// take returns what goes into the next commit, the longest waiting first. Changes
+// without a waiting caller are given up.
 func (l *ledgerLane) take() (changes []*queuedChange) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

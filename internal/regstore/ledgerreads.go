@@ -171,7 +171,7 @@ func (r *ledgerReads) take() []*wantedLedger {
 	return round
 }
 
-// read answers a round, the latest position first. It ends when nobody waits for
+// read answers a round, the latest position first. It ends when no caller waits for
 // it any more. An error is that of all who have no answer yet.
 func (r *ledgerReads) read(round []*wantedLedger) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(round[0].ctx))

@@ -18,9 +18,9 @@ import (
 // merge reads targets, merges, and writes, until every race is won or the
 // attempts are used up. The error tells why some could not be written.
 //
-// A commit is lost as a whole if one of its documents was written meanwhile.
-// Each attempt after such a loss commits half as many at once: what nobody else
-// writes is through after a few, and what is contended is alone in the end.
+// A commit is lost as a whole if one of its documents was written meanwhile. Each
+// attempt after such a loss commits half as many at once: what no other writer
+// touches is through after a few, and what is contended is alone in the end.
 func (b *batch) merge(ctx context.Context, targets []*target) error {
 	lost := errors.New("the document never stood still")
 	size := mostNoticed

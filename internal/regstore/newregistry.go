@@ -13,9 +13,8 @@ import (
 const mostLookedAt = 300
 
 // isNew returns why a registry that has no head must not be taken for a new one:
-// its ledger has entries, or the fence, so that somebody has deleted the head; or
-// it is of commit 1571751, which made a head with the first move of a whole
-// tenant.
+// its ledger has entries, or the fence, so the head was deleted; or it is of commit
+// 1571751, which made a head with the first move of a whole tenant.
 //
 // No index tells documents of that commit from those of plain sets, so isNew
 // looks at the first ones of each kind. If all of these are plain and later

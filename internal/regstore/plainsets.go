@@ -77,7 +77,7 @@ func (s *Store) EndPlainSets(ctx context.Context, over bool) (changed bool, err 
 func (s *Store) LeavePlainSets() { s.dry.Store(true) }
 
 // plainSet notices a document that was written with a plain set although the
-// registry says that nobody does. Other such documents may be kept in memory by
+// registry says that no program does. Other such documents may be kept in memory by
 // verifiers for long: so what the registry says is taken back at once, and
 // operators are told.
 func (s *Store) plainSet(ctx context.Context, r ownership.Record) {

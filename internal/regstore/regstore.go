@@ -102,8 +102,8 @@ type Options struct {
 	SnapshotEvery int64
 	ChunkBytes    int
 
-	// Loading is told how many entries of the ledger have been read while all are
-	// read, which is at the start. nil: nobody.
+	// Loading, if not nil, is called with the number of ledger entries read so far
+	// while all are read, at the start.
 	Loading func(entries int)
 
 	MeterProvider  metric.MeterProvider // nil: no metrics

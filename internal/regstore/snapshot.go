@@ -15,11 +15,11 @@ import (
 )
 
 // The snapshot of the ledger: what it was at one position, in documents of many
-// entries each, so that a start reads these and what has changed since. The document
-// snapshotID says which documents these are, its chunks. They have neither seq nor
-// pending, so that queries for entries leave them out; nobody changes one, and each
-// snapshot has its own. Who does not know them, or cannot read them, reads all
-// entries: a snapshot makes a start faster, and says nothing else.
+// entries each, so that a start reads these and what has changed since. The
+// document snapshotID says which documents these are, its chunks. They have neither
+// seq nor pending, so that queries for entries leave them out; one never changes,
+// and each snapshot has its own. Who does not know them, or cannot read them, reads
+// all entries: a snapshot makes a start faster, and says nothing else.
 const (
 	snapshotID    = "snapshot"
 	chunkPrefix   = snapshotID + "."
@@ -188,7 +188,7 @@ func (s *Store) readChunks(ctx context.Context, index *snapshotIndex, first int,
 }
 
 // unreadOf reads the entries that the writer of a snapshot did not understand. They
-// may be understood now: by this release, or since somebody has mended them. What has
+// may be understood now: by this release, or because they were fixed. What has
 // changed since the snapshot is left to who reads the changes.
 func (s *Store) unreadOf(ctx context.Context, index *snapshotIndex, at time.Time) (unread []ownership.LedgerEntry, moves []ownership.Move, err error) {
 	for _, id := range index.unread {

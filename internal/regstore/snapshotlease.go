@@ -26,7 +26,8 @@ func (s *Store) leaseSnapshot(ctx context.Context, position int64, holder string
 	d := documents[name]
 	before, err := decodeSnapshot(d)
 	if err != nil {
-		// It is for who understands it. If nobody does, an operator deletes it.
+		// It is for processes that understand it. If none does, an operator deletes
+		// it.
 		return time.Time{}, s.tooNew(ctx, "ledger", ownership.TooNew(shortName(name), err))
 	}
 	if before != nil {

@@ -28,15 +28,15 @@ const (
 // errNotTheLedger: what a process holds of the ledger is not what is stored.
 var errNotTheLedger = errors.New("the ledger in this process's memory is not that of the database: start this process anew")
 
-// WriteSnapshot writes a snapshot of the ledger if one is due, and nobody else is
-// about to: then written is false. Whatever happens, readers find the snapshot
+// WriteSnapshot writes a snapshot of the ledger if one is due, and no other process
+// is about to: then written is false. Whatever happens, readers find the snapshot
 // before or the new one, each whole.
 //
-// The lease spares work, and no more. The document that names a snapshot's chunks is
-// written on the condition that nobody has written it since the lease was taken. Its
-// writer deletes chunks only after that, and only those of earlier leases, which the
-// document cannot come to name any more: so the chunks that it names are there,
-// however long a writer is held up.
+// The lease spares work, and no more. The document that names a snapshot's chunks
+// is written on the condition that it has not been written since the lease was
+// taken. Its writer deletes chunks only after that, and only those of earlier
+// leases, which the document cannot come to name any more: so the chunks that it
+// names are there, however long a writer is held up.
 func (s *Store) WriteSnapshot(ctx context.Context, holder string) (written bool, err error) {
 	position := s.cached.Load().Position() // about: what others have changed is no reason to read
 	if position-s.snapshotAt.Load() < s.snapshotEvery && s.snapshotBroken.Load() == nil {

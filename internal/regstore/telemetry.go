@@ -21,7 +21,7 @@ const scope = "github.com/northstar-engines/realtime-registry/registry/fsregistr
 // span "registry.store.{operation}". registry.too_new counts how often something
 // was met that this version does not understand, by item: document, ledger or
 // feed; registry.plain_sets.unexpected, how often a document that was written with
-// a plain set although the registry says that nobody does. A log line tells of
+// a plain set although the registry says that no program does. A log line tells of
 // either, ten at once and then one every ten seconds.
 type telemetry struct {
 	tracer    trace.Tracer

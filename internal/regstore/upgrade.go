@@ -45,7 +45,7 @@ type Upgraded struct {
 // It may be ended at any time and run again: it goes on behind the last document
 // that it is known to have brought over. What it cannot read it leaves alone, and
 // names. A registry that was brought over is looked through, and stays as it is,
-// except that a head or a fence which somebody has deleted is made anew.
+// except that a head or a fence which was deleted is made anew.
 // Errors wrap registry.ErrUnavailable.
 func Upgrade(ctx context.Context, db docdb.DB, o Options, u UpgradeOptions) (Upgraded, error) {
 	s, err := newStore(db, o)
@@ -73,7 +73,7 @@ type upgrade struct {
 	ledger   *ownership.Ledger
 	done     Upgraded
 	over     bool   // the head says who may take part
-	headless bool   // there is a fence and no head: somebody has deleted it
+	headless bool   // there is a fence and no head: it was deleted
 	cursor   string // the name of the last document that is done
 	saved    time.Time
 }
@@ -88,7 +88,7 @@ func (u *upgrade) run(ctx context.Context) error {
 	if err := u.entries(ctx); err != nil {
 		return err
 	}
-	if u.headless && u.cursor == "" { // it was brought over: nobody needs to wait for the documents
+	if u.headless && u.cursor == "" { // it was brought over: processes need not wait for the documents
 		if err := u.finish(ctx); err != nil {
 			return err
 		}

@@ -134,8 +134,8 @@ func claim(r registry.Resource, e ownership.Entry) bool {
 	return e.Type == ownership.Created && e.SameEvent(ownership.ClaimEntry(e.Tenant, r, e.Time).Version)
 }
 
-// put writes documents, each for itself, and returns the names of those that
-// somebody else has written meanwhile.
+// put writes documents, each for itself, and returns the names of those that other
+// writers have written meanwhile.
 func (u *upgrade) put(ctx context.Context, deadline time.Time, over []broughtOver) (lost []string, err error) {
 	for chunk := range slices.Chunk(over, docdb.MaxWrites) {
 		writes := make([]docdb.Write, len(chunk))

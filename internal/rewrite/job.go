@@ -22,7 +22,7 @@ type phase int
 const (
 	beginning phase = iota // nothing was done in this session
 	firstPass
-	waiting // until nobody is left who does not know of the change
+	waiting // until every writer knows of the change
 	lastPass
 	finished
 )

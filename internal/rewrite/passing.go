@@ -36,7 +36,7 @@ func (p passing) over(position int64, now time.Time) time.Duration {
 }
 
 // positions are those of the jobs to be passed over. What was not tried for long
-// after its time is forgotten: somebody else has done it.
+// after its time is forgotten: another worker has done it.
 func (p passing) positions(now time.Time) map[int64]bool {
 	maps.DeleteFunc(p, func(_ int64, at pass) bool { return now.Sub(at.until) > mostPassing })
 	positions := map[int64]bool{}

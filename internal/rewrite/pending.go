@@ -13,9 +13,8 @@ import (
 // Pending is a job that has not ended.
 type Pending struct {
 	Move ownership.LedgerEntry
-	// Documents is how many it concerns: counted by its worker, or now. Of jobs
-	// behind the first MostCounted that nobody has counted it is the average of the
-	// others.
+	// Documents is how many it concerns: counted by its worker, or now. For
+	// uncounted jobs behind the first MostCounted it is the average of the others.
 	Documents int64
 	// Left is how long it takes, at least, until it has ended, with its share of the
 	// worker, its wait, and the passes to come, while a worker runs.

@@ -13,8 +13,8 @@ import (
 type Speed struct {
 	Rate governor.Rate
 	Pace governor.Pace // that a worker goes on from
-	// Had is how many documents a second a worker had while there was enough to do for
-	// all of it, and At when; zero if nobody has measured it.
+	// Had is how many documents a second a worker had while there was enough to do
+	// for all of it, and At when; zero if it was not measured.
 	Had float64
 	At  time.Time
 	// Governed says that it could have done more than it was allowed: how much is

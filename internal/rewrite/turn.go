@@ -61,11 +61,11 @@ func (s *session) await() (t turn, ok bool) {
 	}
 }
 
-// chooseLocked returns the next turn: that of the job that had least of the worker so
-// far, of equal ones the one whose change is the oldest. So a small job waits for a
-// page of each slot at most, however many large ones there are, and these share
-// what is left. With no turn for anybody, a part that is at work is cut; wait is
-// until something may be done.
+// chooseLocked returns the next turn: that of the job that had least of the worker
+// so far, of equal ones the one whose change is the oldest. So a small job waits
+// for a page of each slot at most, however many large ones there are, and these
+// share what is left. If there is no turn to give, a part that is at work is cut;
+// wait is until something may be done.
 func (s *session) chooseLocked(now time.Time) (t turn, wait time.Duration, ok bool) {
 	wait = math.MaxInt64
 	s.turns++

@@ -56,7 +56,7 @@ func (p Planner) verify(v *Verification, r ownership.Record, l *ownership.Ledger
 	case err != nil:
 		v.Unread++
 		return
-	case r.Resource == (registry.Resource{}): // a name of somebody else's
+	case r.Resource == (registry.Resource{}): // another program's name
 		return
 	case owner == from:
 		v.Left++

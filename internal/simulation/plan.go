@@ -17,7 +17,7 @@ type Plan struct {
 	Without []string
 	Steps   int               // until trouble ends; 0: by Schedule
 	Rules   Rules             // that are left out
-	Trace   func(step string) // nil: nobody is told of steps
+	Trace   func(step string) // nil: steps are not reported
 }
 
 func (p Plan) schedule() uint64 { return cmp.Or(p.Schedule, p.Seed) }

@@ -74,7 +74,7 @@ func (s *registryWorld) learn(m *message, outcomes []ownership.Outcome) {
 	}
 }
 
-// claim is one that was answered yes, or whose answer nobody knows.
+// claim is one that was answered yes, or whose answer was lost.
 type claim struct {
 	tenant   string
 	resource registry.Resource

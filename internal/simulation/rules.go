@@ -205,7 +205,7 @@ func (p *process) freeze(c *docdbtest.Call, name string) {
 	}
 }
 
-// hasty is a store that waits for nobody to settle.
+// hasty is a store that does not wait for other writers.
 type hasty struct{ ownership.Rewriter }
 
 func (hasty) WriterHorizon() time.Duration { return 0 }

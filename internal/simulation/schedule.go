@@ -44,7 +44,7 @@ func (s *simulation) schedule() error {
 		s.letReadersGo()
 		w := s.pick(false)
 		if w == nil {
-			d := time.Duration(1+s.random.IntN(100)) * time.Millisecond // until somebody wakes
+			d := time.Duration(1+s.random.IntN(100)) * time.Millisecond // until some process wakes
 			if s.calm {
 				d *= 20
 			}
@@ -80,7 +80,7 @@ func (s *simulation) befall(day bool) {
 	}
 	if day && mild.days {
 		p := s.processes[s.random.IntN(len(s.processes))]
-		if s.random.IntN(2) == 0 { // nobody has more to forget than a reader
+		if s.random.IntN(2) == 0 { // a reader has most to forget
 			p = s.first("reader")
 		}
 		s.stop(Days, p, 12*time.Hour+time.Duration(s.random.IntN(16))*time.Hour)
@@ -106,7 +106,7 @@ func (s *simulation) stop(kind string, p *process, d time.Duration) {
 	p.until = time.Now().Add(d)
 }
 
-// allGo lets time pass until nobody is stopped, and reports whether nobody was.
+// allGo lets time pass until no process is stopped, and reports whether none was.
 func (s *simulation) allGo() bool {
 	none := true
 	for _, p := range s.processes {
@@ -120,15 +120,15 @@ func (s *simulation) allGo() bool {
 	return none
 }
 
-// pass lets time pass, more than anybody waits for.
+// pass lets more time pass than any process waits for.
 func (s *simulation) pass(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
 	s.expire()
 }
 
-// letReadersGo lets readers take a few steps. They write nothing, so nobody else
-// is the wiser.
+// letReadersGo lets readers take a few steps. They write nothing, so it has no
+// effect on others.
 func (s *simulation) letReadersGo() {
 	for range s.readers.IntN(4) {
 		w := s.pick(true)
@@ -196,8 +196,8 @@ func (s *simulation) holdUp(random *rand.Rand) time.Duration {
 	return time.Duration(random.IntN(most)) * time.Millisecond
 }
 
-// pick chooses one, a reader or somebody else, that is not held up; nil if there
-// is none.
+// pick chooses a process, a reader or another one, that is not held up; nil if
+// there is none.
 func (s *simulation) pick(reader bool) *stand {
 	s.mu.Lock()
 	defer s.mu.Unlock()

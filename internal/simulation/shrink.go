@@ -9,8 +9,8 @@ import (
 
 // Shrink leaves out of a plan that fails what it can, for as long as it may, and
 // returns the failure of what is left, with its steps. A plan from which something
-// is left out is tried with other schedules too: nobody comes at the same moment
-// any more.
+// is left out is tried with other schedules too: then everything happens at other
+// moments.
 func Shrink(t *testing.T, failure *Failure, most time.Duration) *Failure {
 	x := &shrinking{t: t, smallest: failure, until: time.Now().Add(most)}
 	for smaller := true; smaller && x.mayGoOn(); {

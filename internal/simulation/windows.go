@@ -43,7 +43,7 @@ func (w windows) of(key limits.Key) *keyWindows {
 
 // store takes note of a window that was written. A window keeps its limit, and the
 // next one begins when it has ended, unless an operator resets it: that has neither
-// length nor limit until somebody asks.
+// length nor limit until there is a request.
 func (w windows) store(key limits.Key, next limits.Window) (windowChange, error) {
 	k := w.of(key)
 	before := k.latest

@@ -1,4 +1,5 @@
-// Package spelling finds what somebody meant who misspelt it. It is pure.
+// Package spelling finds the word that was probably meant by a misspelt one. It is
+// pure.
 package spelling
 
 // maxBytes bounds the names that are compared, since the time is the product of

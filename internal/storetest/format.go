@@ -14,8 +14,8 @@ import (
 // later is a format that this version does not know.
 const later = ownership.Format + 1
 
-// requireTooNew checks that an outcome is one that is tried again, by somebody
-// who understands more.
+// requireTooNew checks that an outcome is one that is tried again, by a later
+// release.
 func requireTooNew(t *testing.T, outcomes ...ownership.Outcome) {
 	t.Helper()
 	for _, o := range outcomes {

@@ -87,5 +87,5 @@ func Refuse(w http.ResponseWriter, reason string, retry time.Duration) {
 	h.Set("X-Accel-Buffering", "no")
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(http.StatusOK)
-	_, _ = w.Write([]byte(last)) // the caller may be gone; there is nobody else to tell
+	_, _ = w.Write([]byte(last)) // the caller may be gone; there is no one else to tell
 }

@@ -30,7 +30,7 @@ const (
 	// that what was sent to a listing that had just ended is soon to be seen.
 	DeadLetterAckDeadline = 10 * time.Second
 	// Retention is how long events are kept, acknowledged ones too, so that they
-	// can be delivered again. A longer retention that somebody has set is kept.
+	// can be delivered again. A longer retention is left as it is.
 	Retention = 7 * 24 * time.Hour
 	// DeadLetterRetention is how long dead letters are kept, in their
 	// subscription and in their topic: the longest that Pub/Sub has
@@ -105,9 +105,9 @@ func (w Wanted) Settings() *pubsubpb.Subscription {
 	return s
 }
 
-// Fault returns why nobody gets from the subscription what was published, and
-// what to do about it, or nil. Topics compare by their short names: the topic
-// may well be another project's.
+// Fault returns why no worker can get published messages from the subscription, and
+// what to do about it, or nil. Topics compare by their short names: the topic may
+// well be another project's.
 func (w Wanted) Fault(have *pubsubpb.Subscription) error {
 	anew := "delete it (gcloud pubsub subscriptions delete " + have.Name + ") and run `registry-worker provision`, which creates it anew (what waits in it is lost)"
 	switch {
@@ -118,7 +118,7 @@ func (w Wanted) Fault(have *pubsubpb.Subscription) error {
 	case have.Detached:
 		return errors.New("it is detached from its topic; " + anew)
 	case have.PushConfig.GetPushEndpoint() != "" || have.BigqueryConfig != nil || have.CloudStorageConfig != nil:
-		return errors.New("its messages are pushed elsewhere, so that nobody can pull them; make it a pull subscription")
+		return errors.New("its messages are pushed elsewhere, and cannot be pulled; make it a pull subscription")
 	case have.Filter != "":
 		return fmt.Errorf("it has a filter (%s), which hides messages and cannot be changed; %s", have.Filter, anew)
 	case len(have.MessageTransforms) > 0:

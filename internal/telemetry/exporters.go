@@ -15,7 +15,7 @@ import (
 )
 
 // Check returns what of the environment's wishes about telemetry cannot be
-// followed, as New would; nil if all can. It connects to nobody, and listens
+// followed, as New would; nil if all can. It makes no connection, and listens
 // nowhere.
 func Check(ctx context.Context) error {
 	if disabled() {

@@ -19,9 +19,8 @@ var LogFormats = []string{Auto, Text, JSON, Google}
 var platforms = []string{"K_SERVICE", "CLOUD_RUN_JOB", "CLOUD_RUN_WORKER_POOL", "KUBERNETES_SERVICE_HOST"}
 
 // LogFormat returns the format that auto stands for, and any other as it is. On a
-// terminal that is Text, since somebody is looking; else Google on Cloud Run and
-// Kubernetes; else JSON for a service, and Text for a command that somebody
-// called from a script.
+// terminal that is Text, for a person; else Google on Cloud Run and Kubernetes;
+// else JSON for a service, and Text for a command that a script called.
 func LogFormat(format string, stderr any, service bool, lookupEnv func(string) (string, bool)) string {
 	switch {
 	case format == Text || format == JSON || format == Google:
@@ -40,8 +39,8 @@ func LogFormat(format string, stderr any, service bool, lookupEnv func(string) (
 	return Text
 }
 
-// IsTerminal reports whether a stream, such as an *os.File, is a terminal:
-// whether somebody is looking, or can be asked.
+// IsTerminal reports whether a stream, such as an *os.File, is a terminal, at which
+// a person can look and be asked.
 func IsTerminal(stream any) bool {
 	f, ok := stream.(interface{ Fd() uintptr })
 	return ok && term.IsTerminal(int(f.Fd()))

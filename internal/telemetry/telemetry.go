@@ -6,7 +6,7 @@
 //     with those of the Go runtime and of the process. They are pushed besides
 //     if OTEL_METRICS_EXPORTER or an OTLP endpoint asks for it.
 //   - Traces are exported if OTEL_TRACES_EXPORTER or an OTLP endpoint asks
-//     for it, else not made at all: nothing is spent on spans that nobody gets.
+//     for it, else not made at all: nothing is spent on spans that are not exported.
 //     Trace ids of callers reach the log all the same.
 //   - The log goes to one writer, in one of three forms (see NewLogger).
 //

@@ -82,7 +82,7 @@
 //     store, by outcome (ok, error, abandoned)
 //   - registry.verifier.read.resources: resources read
 //   - registry.verifier.feed.age, seconds: since the read was sent that certifies
-//     what is in memory; it grows if nobody asks
+//     what is in memory; it grows without checks
 //   - registry.verifier.feed.read.duration, seconds: reads of the change feed, by
 //     outcome (ok, error)
 //   - registry.verifier.feed.changes: changes that the feed told of

@@ -16,20 +16,19 @@ import (
 // at once.
 const connections = 4
 
-// A connection that has died in silence is found out by pings, so that no
-// listener on it stays deaf and no read waits in vain.
+// Pings detect a connection that has died silently, so that no listener on it stays
+// deaf and no read waits in vain.
 var pings = keepalive.ClientParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}
 
 // Connection is a pool of connections to Firestore, which any number of databases
-// may share. It repeats nothing.
+// may share. It retries nothing.
 type Connection struct {
 	client  *apiv1.Client
 	options []option.ClientOption // of another client of the same database
 }
 
 // Dial makes a connection. Without options it follows FIRESTORE_EMULATOR_HOST, as
-// Google's clients do. That it returns proves nothing but that there are
-// credentials.
+// Google's clients do. Its success proves only that there are credentials.
 func Dial(ctx context.Context, options []option.ClientOption) (*Connection, error) {
 	if len(options) == 0 {
 		options = usual()

@@ -13,8 +13,8 @@ import (
 )
 
 // Listen implements docdb.DB: all targets on one stream. If the service says that
-// what it has told is not whole (by a filter's count), the Listen ends, and the
-// next one begins from nothing.
+// its reports were incomplete (by a filter's count), the Listen ends, and the next
+// one begins anew.
 func (db *DB) Listen(ctx context.Context, targets []docdb.Target, tell func(docdb.Event)) error {
 	ctx, cancel := context.WithCancel(ctx) // ends the stream
 	defer cancel()
@@ -48,7 +48,7 @@ func (db *DB) target(i int, t docdb.Target) *firestorepb.Target {
 	}}}
 }
 
-// listening is what a stream has told so far.
+// listening is the state of a stream.
 type listening struct {
 	db      *DB
 	tell    func(docdb.Event)

@@ -18,8 +18,8 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/docdb"
 )
 
-// Get implements docdb.DB. It is a BatchGetDocuments, since a GetDocument does
-// not tell the time of the read.
+// Get implements docdb.DB. It is a BatchGetDocuments, since a GetDocument does not
+// return the time of the read.
 func (db *DB) Get(ctx context.Context, names []string) (map[string]*docdb.Document, time.Time, error) {
 	names = distinct(names)                // Firestore answers once for a name that is there twice
 	ctx, cancel := context.WithCancel(ctx) // ends the stream

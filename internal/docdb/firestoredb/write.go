@@ -57,7 +57,7 @@ func wired(writes []docdb.Write) []*firestorepb.Write {
 	return all
 }
 
-// absent is shared: nobody changes it.
+// absent is shared, and must not be modified.
 var absent = &firestorepb.Precondition{ConditionType: &firestorepb.Precondition_Exists{Exists: false}}
 
 func precondition(c docdb.Condition) *firestorepb.Precondition {

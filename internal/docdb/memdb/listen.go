@@ -11,7 +11,7 @@ import (
 // listener is one Listen.
 type listener struct {
 	collections map[string]bool
-	changes     []string      // names of documents that have changed, since they were told
+	changes     []string      // names of documents that have changed since they were reported
 	news        chan struct{} // has room for one
 }
 
@@ -25,7 +25,7 @@ func (db *DB) changed(name string) {
 	}
 }
 
-// announce wakes the listeners that have something to tell.
+// announce wakes the listeners that have something to report.
 func (db *DB) announce() {
 	for l := range db.listeners {
 		if len(l.changes) > 0 {
@@ -40,7 +40,7 @@ func (db *DB) announce() {
 // Listen implements docdb.DB. It misses nothing.
 func (db *DB) Listen(ctx context.Context, targets []docdb.Target, tell func(docdb.Event)) error {
 	l := &listener{collections: map[string]bool{}, news: make(chan struct{}, 1)}
-	found := make([]map[string]bool, len(targets)) // what was told, by name
+	found := make([]map[string]bool, len(targets)) // what was reported, by name
 	db.mu.Lock()
 	for i, t := range targets {
 		found[i] = map[string]bool{}

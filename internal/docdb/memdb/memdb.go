@@ -51,14 +51,14 @@ type version struct {
 	document *docdb.Document
 }
 
-// New returns an empty database. It takes the time from now; commit times grow
-// where that does not.
+// New returns an empty database. It takes the time from now; commit times grow even
+// if now stands still.
 func New(now func() time.Time) *DB {
 	return &DB{now: now, collections: map[string]*collection{}, listeners: map[*listener]struct{}{}}
 }
 
-// Close implements docdb.DB. There is nothing to give back, and others may use it
-// still.
+// Close implements docdb.DB. There is nothing to release, and others may still use
+// it.
 func (db *DB) Close() error { return nil }
 
 // Name implements docdb.DB.
