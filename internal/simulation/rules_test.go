@@ -20,12 +20,12 @@ type left struct {
 func TestTheSimulationNoticesARuleThatIsLeftOut(t *testing.T) {
 	requireNoticed(t, map[string]left{
 		"the feed condition":                  {simulation.Rules{Feed: true}, 670},
-		"the overlap of the feed's cursor":    {simulation.Rules{Overlap: true}, 1_170},
-		"the deadline of a commit":            {simulation.Rules{Deadline: true}, 50},
+		"the overlap of the feed's cursor":    {simulation.Rules{Overlap: true}, 1_290},
+		"the deadline of a commit":            {simulation.Rules{Deadline: true}, 1_660},
 		"the notice of a claim that joins":    {simulation.Rules{ClaimFeed: true}, 180},
 		"the path rule, in the query":         {simulation.Rules{PathQuery: true}, 1},
 		"the path rule, in what is rewritten": {simulation.Rules{PathWrite: true}, 1},
-		"a fresh ledger for each job":         {simulation.Rules{Fresh: true}, 1},
+		"a fresh ledger for each job":         {simulation.Rules{Fresh: true}, 70},
 	})
 }
 
