@@ -86,8 +86,8 @@ func (c crowd) run(t *testing.T) *outcome {
 		windows = append(windows, n)
 		require.LessOrEqual(t, n, c.limit)
 	}
-	t.Logf("%v, limit %d in %v: %d requests, p50 %v p90 %v p99 %v longest %v, %d of more than 150 ms; refused %d, early %d, failed %d; %.1f writes a second (%.1f tried), busiest part %.1f, %d documents; %d reads; admitted %v",
-		c, c.limit, c.window, len(o.took), o.p(.5), o.p(.9), o.p(.99), o.p(1), o.slow, o.refused, o.early, o.failed, o.wrote, o.attempts, o.busiest, len(store.heats), o.reads, windows)
+	t.Logf("%v, limit %d in %v: %d requests, p50 %v p90 %v p99 %v longest %v, %d of more than 150 ms; refused %d, early %d, failed %d; %.1f writes a second (%.1f tried), busiest part %.1f, of parts %d written and %d lost, %d documents; %d reads; admitted %v",
+		c, c.limit, c.window, len(o.took), o.p(.5), o.p(.9), o.p(.99), o.p(1), o.slow, o.refused, o.early, o.failed, o.wrote, o.attempts, o.busiest, o.written, o.lost, len(store.heats), o.reads, windows)
 	return o
 }
 

@@ -30,7 +30,7 @@
 //
 // If several processes use a window, they write it together four times a second at
 // most: its document says how many they are, and what was set aside in parts, which
-// are documents of their own (sharing.go, shared.go, part.go).
+// are documents of their own (sharing.go, shared.go, turns.go, part.go).
 //
 // # Guarantees
 //

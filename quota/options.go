@@ -45,7 +45,9 @@ type Options struct {
 
 	// Timeout bounds one call of the store. A reservation whose answer does not
 	// come in time counts as not obtained, and is tried three times before the
-	// requests that wait for it get ErrUnavailable. Default 1 s.
+	// requests that wait for it get ErrUnavailable. Default 1 s. The first write of a
+	// window gets 250 ms, or eight times as long as the read before it took: if that
+	// is not enough, many processes begin the window, and it is read again.
 	Timeout time.Duration
 
 	// Seed is of the draws by which processes take turns; each needs its own.

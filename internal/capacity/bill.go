@@ -18,13 +18,12 @@ const (
 	perGiBRetained = 0.27 // a month, acknowledged messages
 )
 
-// What work costs in billed operations. The first five are counted on the wire
-// by tests: TestWhatACreateAndADuplicateCost, TestWhatAMoveCosts,
-// TestWhatEventsCost.
+// What work costs in billed operations. Tests count each, on the wire or at the
+// store: TestEachLineOfTheBillIsHeldByATestThatCounts has their names.
 const (
 	readsPerDuplicate = 1
 	writesPerCreation = 1
-	readsPerClaim     = 1 // the head; TestAClaimAndItsEventCostTwoReadsAndOneWrite
+	readsPerClaim     = 1 // the head
 	writesPerClaim    = 1
 	readsPerClaimed   = 1 // the look of its event
 	readsPerMove      = 1 // of one resource that the event names
@@ -41,11 +40,16 @@ const (
 	readsPerCheck = 2 // the document and the ledger's head, in one request
 
 	// What processes read whatever the load: a worker certifies the ledger every
-	// 5 s while it works, and looks for a job every 2 s.
-	readsPerWorker = day/5 + day/2 // a day
+	// 5 s while it works, looks for a job every 2 s, and asks the store for its
+	// metrics every 10 s.
+	readsPerWorker = day/5 + day/2 + day/10 // a day
 
-	readsPerBlock  = 1 // of a throttle window
+	// A block of a throttle window is one write. A window that each write begins
+	// anew, or that many processes share, is read before each of them; others are
+	// read less: once a window by a process that is alone.
+	readsPerBlock  = 1
 	writesPerBlock = 1
+	expiriesADay   = 1 // of a tenant's window that is not used for an hour, at most
 )
 
 // Bill is what a month costs, by kind of work.
@@ -61,7 +65,7 @@ func (p Parameters) Bill() []Line {
 		p.certifying(),
 		p.watching(),
 		{Work: "access checks", Reads: month * day * p.Checks * (1 - p.CacheHits) * readsPerCheck},
-		{Work: "throttle", Reads: month * day * p.ThrottleActions / p.ActionsPerBlock * readsPerBlock, Writes: month * day * p.ThrottleActions / p.ActionsPerBlock * writesPerBlock},
+		p.throttling(),
 		{Work: "workers, idle or not", Reads: month * p.WorkersNeeded() * readsPerWorker},
 	}
 	for i := range lines {
@@ -84,6 +88,18 @@ func (p Parameters) tenantMoves() Line {
 		Work:   "moves of tenants",
 		Reads:  month * p.TenantMoves * (readsPerTenantMove + documents*readsPerRewritten),
 		Writes: month * p.TenantMoves * (writesPerTenantMove + documents*writesPerRewritten),
+	}
+}
+
+// throttling reserves blocks. The TTL policy deletes the windows of tenants that
+// have gone quiet.
+func (p Parameters) throttling() Line {
+	blocks := day * p.ThrottleActions / p.ActionsPerBlock
+	return Line{
+		Work:    "throttle",
+		Reads:   month * blocks * readsPerBlock,
+		Writes:  month * blocks * writesPerBlock,
+		Deletes: month * min(blocks, p.Tenants*expiriesADay),
 	}
 }
 

@@ -40,7 +40,7 @@ func DocumentBytes() float64 {
 	entry := 32.0 + text("type") + text(string(ownership.Created)) + text("time") + text(exampleTime) +
 		text("source") + text(exampleSource) + text("id") + text(exampleID) + text("tenant") + text(exampleTenant)
 	document := nameSize() + 32 +
-		text("tenant_id") + text(exampleTenant) + text("path") + text(exampleTenant) + text("history") + entry + text("ledger") + 8
+		text("tenant_id") + text(exampleTenant) + text("path") + text(exampleTenant) + text("history") + entry + text("ledger") + 8 + text("format") + 8
 	return document + indexEntry("tenant_id") + indexEntry("path")
 }
 

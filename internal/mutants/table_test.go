@@ -196,6 +196,16 @@ var table = []mutant{
 		Old:  "return time.Duration(max(0, wait) * float64(within))",
 		New:  "return time.Duration(min(0, wait) * float64(within))",
 	}),
+	measured("who comes to a window that has just begun reckons with many", "./quota", "TestFewOfACrowdTryToBeginAWindow", mutants.Edit{
+		File: "quota/turns.go",
+		Old:  "case s.cold && !s.counted:",
+		New:  "case s.cold && s.counted:",
+	}),
+	measured("what is released goes back to the part that it is of", "./quota", "TestACrowdLeavesTheWindowsDocumentAloneOnceThereAreParts", mutants.Edit{
+		File: "quota/part.go",
+		Old:  "case s.part.version == 0 || s.part.common && now-s.part.read > fresh:\n\t\treturn call{kind: load, part: s.part.number}\n\tcase",
+		New:  "case s.part.version == 0:\n\t\treturn call{}\n\tcase",
+	}),
 	simulated("an ambiguous reservation is not obtained (5)", "throttle", "1", mutants.Edit{
 		File: "quota/calls.go",
 		Old:  "b.version = 0\n\treturn c.units",
