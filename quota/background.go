@@ -7,16 +7,16 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/limits"
 )
 
-// How state leaves memory. The store knows all that is dropped.
+// How state leaves memory. The store has everything that is dropped.
 const (
 	sweepEvery = time.Second
 	sweepParts = 16 // a key is looked at every 16 s
 
-	// idleAfter is how long a block, which is meant for a second, may last
-	// before the rest of it is released.
+	// idleAfter is how long a block may last before the rest of it is released. A
+	// block is meant for a second.
 	idleAfter = instant(10 * time.Second)
-	// dropAfter is how long after the store's last answer a key without a block
-	// is forgotten. Coming back, it costs a read.
+	// dropAfter is how long after the store's last answer a key without a block is
+	// forgotten. If it comes back, it costs a read.
 	dropAfter = instant(time.Minute)
 	// lingerAfter is how long a key outlives its window: a busy tenant's next
 	// request comes at once, and finds its demand remembered.
@@ -64,8 +64,7 @@ func (l *Limiter) sweepAll(ctx context.Context) {
 	}
 }
 
-// sweep drops what is not needed any more, and begins to release the blocks that
-// lie idle.
+// sweep drops what is no longer needed, and begins to release idle blocks.
 func (l *Limiter) sweep(s *shard) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -84,8 +83,8 @@ func (l *Limiter) sweep(s *shard) {
 	})
 }
 
-// neededLocked reports whether an entry is still needed. It begins to release a
-// block that lies idle.
+// neededLocked reports whether an entry is still needed. It begins to release an
+// idle block.
 func (l *Limiter) neededLocked(s *shard, e *entry, now instant) bool {
 	idle := now - e.seen
 	switch {
@@ -102,7 +101,8 @@ func (l *Limiter) neededLocked(s *shard, e *entry, now instant) bool {
 	return e.left > 0 || idle < dropAfter
 }
 
-// releaseIdleLocked begins to release a block, unless too many are on their way.
+// releaseIdleLocked begins to release a block, unless too many releases are in
+// progress.
 func (l *Limiter) releaseIdleLocked(s *shard, e *entry) {
 	if s.closed || l.releasing.Load() >= maxReleasing {
 		return
@@ -115,8 +115,8 @@ func (l *Limiter) releaseIdleLocked(s *shard, e *entry) {
 	}()
 }
 
-// watch hears of resets and of policy documents. A watch that ends soon after it
-// began is begun again later and later: each reads all documents.
+// watch follows resets and policy documents. If watches end soon after they began,
+// the next one begins later and later: each reads all documents.
 func (l *Limiter) watch(ctx context.Context) {
 	pause := limits.NewPause()
 	pause.MaxInterval = 30 * time.Second
@@ -165,8 +165,7 @@ func (l *Limiter) refusePolicy(ctx context.Context, err error) {
 	l.options.Logger.ErrorContext(ctx, "throttle policy refused; the last good one stays in force", "error", err)
 }
 
-// forget drops what is known of a key's window, unless that knows of the reset
-// already.
+// forget drops what is known of a key's window, unless the reset is known already.
 func (l *Limiter) forget(key limits.Key, generation int64) {
 	s, hash := l.table.shard(key)
 	s.mu.Lock()

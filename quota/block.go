@@ -12,12 +12,12 @@ import (
 // differences only (design §7, rule 3).
 type instant int64
 
-// block is what this process knows of one key's window, and the units that it
-// holds of it. It is pure: every method is told the time, and what the store
-// has answered. The zero block knows nothing.
+// block is what this process knows of one key's window, and the units that it holds
+// of it. It is pure: every method gets the time, and the store's answers, as
+// arguments. The zero block knows nothing.
 //
-// The store's answers are applied in the order in which its calls were made,
-// one call at a time: load, reserve and release are what flights do.
+// The store's answers are applied in the order in which its calls were made, one
+// call at a time: load, reserve and release are the steps of a flight.
 type block struct {
 	lastReset  float64
 	generation int64
@@ -30,17 +30,17 @@ type block struct {
 	left       int32          // units of the block that are not spent yet
 	size       int32          // left, as it was after the last answer
 	want       int32          // units that this process spends in a second
-	shared     *shared        // what is known of others that take of the window; nil: nobody
+	shared     *shared        // what is known of others that use the window; nil: none do
 }
 
-// reply is what a block says to a request.
+// reply is a block's answer to a request.
 type reply int
 
 const (
 	granted   reply = iota // spent; goes on at once
 	full                   // the window has not so many units, as the store last had it
 	stale                  // full, but it is time to look again
-	contended              // the document is written by too many to reserve of it now
+	contended              // too many processes write the document to reserve of it now
 	unknown                // the store must be asked
 )
 
@@ -53,7 +53,7 @@ func (b *block) grant(now instant, n int32) Decision {
 	return b.decision(now, granted)
 }
 
-// spend takes n units of the block, or says why not.
+// spend takes n units of the block, or returns why it cannot.
 func (b *block) spend(now instant, n int32) reply {
 	switch {
 	case now >= b.deadline:
@@ -83,8 +83,8 @@ func (b *block) recheckAfter() instant {
 	return after
 }
 
-// unspent is the block and what nobody has reserved, as the store last had it, of
-// the window itself and of the part that this process is on.
+// unspent returns the block, and the units that are not reserved, as of the store's
+// last answer, of the window itself and of the part that this process uses.
 func (b *block) unspent() int64 {
 	units := int64(b.left) + max(0, int64(b.limit)-int64(b.count))
 	if b.shared != nil {
@@ -134,8 +134,8 @@ func (b *block) adapt(now instant) {
 	b.size = b.left // counted once
 }
 
-// refund takes units into use again that a request has spent and did not need. It
-// returns them if they are of another window.
+// refund puts units back into use that a request has spent and did not need. If
+// they are of another window, it returns them.
 func (b *block) refund(w WindowID, n int32) (stranded int32) {
 	if b.window().ID() != w {
 		return n

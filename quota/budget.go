@@ -9,15 +9,16 @@ import (
 	"time"
 )
 
-// How much a store is asked that fails. A try is what a request needs of the
-// store: a read and a write at most.
+// How often a failing store is asked. A try is what a request needs of the store: a
+// read and a write at most.
 const (
-	// attempts is how many tries in a row may fail before those who wait are told
-	// that the store is unavailable.
+	// attempts is how many tries in a row may fail before the waiting requests get
+	// ErrUnavailable.
 	attempts = 3
 
 	// patientRaces is how many races in a row a key may lose before each further
-	// one counts as the store's failure: it was somebody else's success.
+	// one counts as the store's failure: losing means that another process
+	// succeeded.
 	patientRaces = 3
 
 	// A key whose tries fail may have these many at once, and then so many a
@@ -33,7 +34,7 @@ const (
 // errSpared is why a request fails without a try.
 var errSpared = errors.New("the store fails, and is not asked again yet")
 
-// tries is an amount of tries that grows with time up to a bound.
+// tries is a number of tries that grows with time up to a bound.
 type tries struct {
 	left float64
 	at   instant // when left was true
@@ -65,7 +66,7 @@ type budget struct {
 	mu      sync.Mutex
 	failing bool
 	writes  bool // a write has failed since one succeeded
-	spared  bool // tries were refused; told
+	spared  bool // tries were refused, and this was logged
 	tries   tries
 	last    error // of the store
 }
@@ -100,7 +101,7 @@ func (b *budget) refusalLocked() error {
 	return fmt.Errorf("%w: %w: %w", ErrUnavailable, errSpared, b.last)
 }
 
-// failed begins the budget, or goes on with it.
+// failed begins the budget, or continues it.
 func (b *budget) failed(now instant, kind callKind, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -8,16 +8,16 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/limits"
 )
 
-// call is what the store is to be asked next.
+// call is the next call of the store.
 type call struct {
 	kind   callKind
 	part   int32          // of which part's document; 0: of the window's own
 	units  int32          // reserve, release: how many
-	aside  int64          // reserve: how many are put aside for parts besides
+	aside  int64          // reserve: how many are also set aside for parts
 	blind  bool           // reserve: of others the process knows nothing yet
 	until  instant        // pause
 	window limits.Window  // reserve, release: to write
-	since  limits.Version // reserve, release: what the document must still be
+	since  limits.Version // reserve, release: the version that the document must still have
 }
 
 type callKind int
@@ -27,7 +27,7 @@ const (
 	load
 	reserve
 	release
-	pause // no call yet: others are to write first
+	pause // no call yet: others write first
 	again // no call: the requests that wait can be answered
 )
 
@@ -93,7 +93,7 @@ func (b *block) nextRelease(now instant) call {
 	return c
 }
 
-// answer is what the store said to a call.
+// answer is the store's answer to a call.
 type answer struct {
 	sent     instant // before the call
 	snapshot limits.Snapshot
@@ -103,7 +103,7 @@ type answer struct {
 }
 
 // answered applies the answer to a call. It returns the units that were reserved,
-// or perhaps reserved, and that nobody can spend any more.
+// or perhaps reserved, and that can no longer be spent.
 func (b *block) answered(now instant, c call, a answer, p limits.Policy) (stranded int32) {
 	switch conflict := errors.Is(a.err, limits.ErrConflict); {
 	case c.part != 0:
@@ -171,8 +171,8 @@ func (b *block) reserved(sent, now instant, c call, r limits.Receipt) (stranded 
 }
 
 // extend moves the deadline. At local time `sent` the store's clock was not past
-// the time in its answer, so that the window is not over at `end` in any of the
-// answers: the latest holds for all.
+// the time in its answer. So the window is not over at `end` by any of the answers,
+// and the latest of them holds.
 func (b *block) extend(end instant) { b.deadline = max(b.deadline, end) }
 
 // released applies the receipt of a release.
@@ -187,8 +187,8 @@ func (b *block) released(now instant, c call, r limits.Receipt) {
 	}
 }
 
-// restore takes the units of a release that was certainly not written into use
-// again.
+// restore puts the units of a release back into use if it was certainly not
+// written.
 func (b *block) restore(c call) (stranded int32) {
 	if b.version != c.since {
 		return c.units

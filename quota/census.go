@@ -11,8 +11,8 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/limits"
 )
 
-// When a tenant is reported for the number of its actions: a program that puts
-// something of its caller's into an action's name makes a document for each.
+// Bounds on the actions of a tenant before it is reported: a program that puts its
+// caller's text into an action's name makes a document for each.
 const (
 	crowd      = 100       // live actions
 	crowdAgain = time.Hour // until the same tenant is logged again

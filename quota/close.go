@@ -37,7 +37,7 @@ func (l *Limiter) Close(ctx context.Context) error {
 	return nil
 }
 
-// land lets no flight begin any more, and waits for those under way.
+// land lets no more flights begin, and waits for those in progress.
 func (l *Limiter) land() {
 	for i := range l.table.shards {
 		s := &l.table.shards[i]

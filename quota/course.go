@@ -9,8 +9,8 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/limits"
 )
 
-// course counts a flight's failures since its last write: a store that can be
-// read and not written to has helped no request.
+// course counts a flight's failures since its last write: a store that can be read
+// but not written to does not help a request.
 type course struct {
 	pause    *backoff.ExponentialBackOff // before the next try
 	trying   bool                        // a try has begun, and has not failed
@@ -36,7 +36,7 @@ func (l *Limiter) beginLocked(s *shard, e *entry, c *course) error {
 	return nil
 }
 
-// succeedLocked forgets the failures that a call of the store has disproved.
+// succeedLocked forgets failures that a successful call has disproved.
 func (l *Limiter) succeedLocked(s *shard, e *entry, c *course, made call) {
 	l.budget.succeeded(made.kind)
 	if made.kind != load {
@@ -47,8 +47,8 @@ func (l *Limiter) succeedLocked(s *shard, e *entry, c *course, made call) {
 }
 
 // failLocked counts a call that was not carried out, and returns how long to wait
-// before the next try. enough: the requests have waited for three tries, or, if
-// others were always quicker, as long as three tries may take.
+// before the next try. enough is true if the requests have waited for three tries,
+// or, if others were always quicker, as long as three tries may take.
 func (l *Limiter) failLocked(s *shard, e *entry, c *course, made call, a answer) (pause time.Duration, enough bool) {
 	now := l.clock()
 	if c.failures+c.races == 0 {

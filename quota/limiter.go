@@ -12,17 +12,17 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/listening"
 )
 
-// Decision is the answer to a request. If a policy bounds all actions of the
-// tenant together, it tells of the window that refused, or of the one with less
-// left, and Total says which.
+// Decision is the answer to a request. If a policy bounds all actions of the tenant
+// together, it describes the window that refused, or the one with less left, and
+// Total says which.
 type Decision struct {
 	Allowed bool
 	// Limit of the window in force, in units.
 	Limit int64
 	// Length of the window in force.
 	Length time.Duration
-	// Remaining is what the window has left, as far as this process knows: its
-	// own block, and what nobody had reserved when the store last answered.
+	// Remaining is what the window has left, as far as this process knows: its own
+	// block, and what was not reserved when the store last answered.
 	Remaining int64
 	// ResetAfter is when the window ends, by the store's clock, from now.
 	ResetAfter time.Duration
@@ -32,8 +32,7 @@ type Decision struct {
 	// from none: Shadow or FailedOpen.
 	Window WindowID
 	// Contended: refused early. The window may have units left, but more processes
-	// take of it than its document can be written by; RetryAfter is at most
-	// MostRetryAfter.
+	// use it than can write its document; RetryAfter is at most MostRetryAfter.
 	Contended bool
 	// Total: the window is that of TotalAction, and not the action's own.
 	Total bool
@@ -123,8 +122,8 @@ func (l *Limiter) AllowN(ctx context.Context, tenantID, action string, n int) (D
 	return l.decide(ctx, key, n)
 }
 
-// fromMemory takes n units of the blocks that this process holds; not ok: they do
-// not have them. It is all that most requests need.
+// fromMemory takes n units of the blocks that this process holds; ok is false if
+// they do not have them. Most requests need nothing else.
 func (l *Limiter) fromMemory(key limits.Key, n int) (d Decision, ok bool) {
 	if n < 1 || n > MaxLimit || key.Action == TotalAction {
 		return Decision{}, false
@@ -170,7 +169,7 @@ func (l *Limiter) decide(ctx context.Context, key limits.Key, n int) (Decision, 
 	return d, err
 }
 
-// ask asks one window, and makes of its answer what the policy and OnError say.
+// ask asks one window, and applies the policy and OnError to its answer.
 func (l *Limiter) ask(ctx context.Context, key limits.Key, n int32, policy limits.Policy) (Decision, outcome, error) {
 	d, err := l.request(ctx, key, n)
 	switch {

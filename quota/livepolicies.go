@@ -8,7 +8,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/limits"
 )
 
-// livePolicies are the policies in force, from their layers.
+// livePolicies holds the policies in force, from their layers.
 type livePolicies struct {
 	set atomic.Pointer[policiesInForce]
 

@@ -6,13 +6,13 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/limits"
 )
 
-// secondsOfPart is how long a block of a part is meant to last on the average:
-// nobody waits for what is put aside, so it may last longer than one of the window
-// itself. Each lasts for half as long to half as long again, by chance: processes
-// that began together at the window's beginning would go on reserving together.
+// secondsOfPart is how long a block of a part should last on average: no process
+// waits for what is set aside, so it may last longer than a block of the window
+// itself. Each lasts between half and one and a half of that, by chance: otherwise
+// processes that began together with the window would go on reserving together.
 const secondsOfPart = 8
 
-// lastParts is how many other parts are looked at before a request is refused.
+// lastParts is how many other parts are read before a request is refused.
 const lastParts = 4
 
 // part is the part of a shared window that a process reserves of: a document of
@@ -45,7 +45,7 @@ func (p part) free(s limits.Sharing) int64 {
 	return max(0, s.PartLimit-int64(p.count))
 }
 
-// nextOfPart is nextShared as far as a part serves; nothing if none does.
+// nextOfPart returns the next call to a part; none if no part serves.
 func (b *block) nextOfPart(now instant, first, need int32, chance float64) call {
 	s := b.shared
 	p := &s.part
@@ -94,7 +94,7 @@ func (b *block) releaseToPart(now instant) call {
 	return call{kind: release, part: s.part.number, units: b.left, window: w, since: s.part.version}
 }
 
-// windowOfPart is what the part's document is to hold.
+// windowOfPart returns the window for the part's document.
 func (b *block) windowOfPart(count int64) limits.Window {
 	w := b.window()
 	w.Limit, w.Count = b.shared.PartLimit, count
@@ -135,8 +135,8 @@ func (b *block) answeredOfPart(now instant, c call, a answer, conflict bool) (st
 }
 
 // loadedPart applies a read of the part's document. One of an earlier window has
-// all its units. One of a later window tells that this process's is over; it is
-// left alone until the process knows the later one (design §7, rule 6).
+// all its units. One of a later window shows that this process's window is over; it
+// is left alone until the process knows the later one (design §7, rule 6).
 func (b *block) loadedPart(now instant, s limits.Snapshot) {
 	p := &b.shared.part
 	p.common = p.common && p.version != s.Version

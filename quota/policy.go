@@ -27,7 +27,7 @@ const (
 	MaxWindow = limits.MaxWindow
 )
 
-// What an action is called.
+// The names of actions.
 const (
 	// ActionPattern is what the action of a request must match. It has 1,024 bytes
 	// at most.
@@ -46,7 +46,7 @@ func limitsOf(policies []Policy) []limits.Policy {
 	return all
 }
 
-// Store keeps windows. Packages fsquota and memquota open one.
+// A Store keeps windows. Packages fsquota and memquota open one.
 type Store = limits.Store
 
 // WindowID tells windows of one tenant and action apart.

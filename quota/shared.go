@@ -6,10 +6,10 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/limits"
 )
 
-// shared is what a process knows of a window that other processes take of too.
+// shared is what a process knows of a window that other processes use too.
 type shared struct {
 	limits.Sharing
-	begin   limits.Sharing // of a window that nobody has begun yet: what it begins with
+	begin   limits.Sharing // what a window begins with that has not begun yet
 	part    part
 	read    instant        // when the document was last read
 	took    instant        // that read
@@ -26,8 +26,8 @@ type shared struct {
 
 // How a process behaves in a crowd.
 const (
-	// fresh is how old a read may be that a shared document is written by: an
-	// older one would lose the race.
+	// fresh is how old a read may be for a write of a shared document: with an
+	// older one the write would lose the race.
 	fresh = instant(50 * time.Millisecond)
 	// A process that has met a document which may not be written, or a faster one,
 	// looks at it again after leastPatience, then after twice that, and so on.
@@ -46,7 +46,7 @@ func (b *block) nextShared(now instant, first, need int32, chance float64) call 
 		return call{kind: load}
 	}
 	if b.unspent()-s.part.free(s.Sharing) < int64(first) {
-		return call{kind: again} // a request behind this one has spent what it counted on
+		return call{kind: again} // a later request has spent what it counted on
 	}
 	if c := b.takeTurns(now, chance); c.kind != nothing {
 		return c
@@ -54,8 +54,8 @@ func (b *block) nextShared(now instant, first, need int32, chance float64) call 
 	return b.reserveShared(first, need)
 }
 
-// reserveShared reserves of the document itself. If more processes want to write
-// it than may, it also puts units aside for parts.
+// reserveShared reserves of the document itself. If more processes want to write it
+// than may, it also sets units aside for parts.
 func (b *block) reserveShared(first, need int32) call {
 	s := b.shared
 	w := b.window()
@@ -109,7 +109,7 @@ func (s *shared) written() limits.Sharing {
 }
 
 // refuse refuses requests for more than the block holds for a while, longer each
-// time: the document cannot be written by everybody who wants to.
+// time: not all processes that want to can write the document.
 func (b *block) refuse(now instant, chance float64) {
 	s := b.shared
 	s.patience = min(max(leastPatience, 2*s.patience), mostPatience, instant(b.length)*instant(time.Second)/8)
@@ -117,8 +117,8 @@ func (b *block) refuse(now instant, chance float64) {
 	s.turn, s.lost = 0, false
 }
 
-// share takes note of what a read of the document has told of others: it was
-// stored, and w is in force. changed: w is not the window that was known.
+// share records what a read of the document says of others: stored is what was
+// read, and w is in force. changed: w is not the known window.
 func (b *block) share(sent, now instant, s limits.Snapshot, w limits.Window, changed bool) {
 	rolls := w.ID() != s.Window.ID()
 	cold := changed && w.LastReset-b.lastReset > 2*w.Length.Seconds()
@@ -135,7 +135,7 @@ func (b *block) share(sent, now instant, s limits.Snapshot, w limits.Window, cha
 	}
 	if b.shared == nil {
 		if crowdOf(told) == 0 || s.Version == b.version {
-			return // nobody else has written it
+			return // no other process has written it
 		}
 		b.shared = &shared{}
 	}
@@ -151,19 +151,19 @@ func (b *block) share(sent, now instant, s limits.Snapshot, w limits.Window, cha
 }
 
 // onlyWriter is the Sharing of a window that one process writes, as far as it
-// knows. If it is wrong its write fails.
+// knows. If that is wrong, its write fails.
 var onlyWriter = limits.Sharing{Writes: 1, Processes: 1}
 
-// wrote takes note of this process's own write.
+// wrote records this process's own write.
 func (s *shared) wrote(now limits.Sharing, at instant) {
 	s.Sharing, s.begin, s.read = now, limits.Sharing{}, at
 	s.counted, s.rolls, s.lost, s.part.tried = true, false, false, 0
 	s.turn, s.refusing, s.patience = 0, 0, 0
 }
 
-// lose takes note of a lost race: another process has written the document, and
-// it must be read. A process that has written the window, and took itself for the
-// only one, has not looked since: it tells nothing of how many they are.
+// lose records a lost race: another process has written the document, and it must
+// be read. A process that has written the window, and took itself for the only one,
+// has not looked since: it tells nothing of how many they are.
 func (b *block) lose() {
 	b.version = 0
 	if b.shared == nil {

@@ -6,15 +6,15 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/limits"
 )
 
-// How often the processes together write a window's document. Google plans with
-// one write a second to a document for long, and tells of contention above
+// How often the processes together write a window's document. Google plans with one
+// sustained write a second to a document, and warns of contention above
 // (https://firebase.google.com/docs/firestore/best-practices#updates_to_a_single_document).
 const (
 	sharedWrites = 3 // a second, for long
 	sharedBurst  = 6 // at once; fewer in windows of less than six seconds
 )
 
-// What parts are made of.
+// The sizes of parts.
 const (
 	mostParts   = 128
 	leastParts  = 8
@@ -27,8 +27,8 @@ const (
 // crowdOf returns how many processes may want units of the document at once.
 func crowdOf(s limits.Sharing) int64 { return max(s.Processes, s.Crowd) }
 
-// sharingAfter returns the Sharing of a window that follows on one with s, before anybody has
-// written it, with limit units in all. What was long ago says nothing.
+// sharingAfter returns the Sharing of a window that follows one with s, before it
+// is written, with limit units in all. Windows of long ago do not count.
 func sharingAfter(s limits.Sharing, limit int64, longAgo bool) limits.Sharing {
 	if longAgo || s.Processes <= 2 && s.Parts == 0 {
 		return limits.Sharing{}
@@ -41,8 +41,8 @@ func sharingAfter(s limits.Sharing, limit int64, longAgo bool) limits.Sharing {
 	return n
 }
 
-// parts returns how a window with so many unspent units is parted: a quarter of
-// them is put aside, as for one block. It returns zeros if they are too few.
+// parts returns how to divide a window with so many unspent units: a quarter of
+// them is set aside, as for one block. It returns zeros if they are too few.
 func parts(unspent int64) (number, limit int64) {
 	number = min(mostParts, unspent/unitsOfPart)
 	if number < leastParts {

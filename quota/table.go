@@ -13,17 +13,17 @@ import (
 // shards is the number of locks. A power of two.
 const shards = 256
 
-// table holds the block of every key that was asked for lately. All keys of a
-// tenant are in one shard, so that a request takes units of the tenant's total
-// and of its action's window under one lock. It is a hash table of our own, since
-// a million keys in a map of Go's take 190 MB, and 130 MB here.
+// table holds the block of every key that was used lately. All keys of a tenant are
+// in one shard, so that a request takes units of the tenant's total and of its
+// action's window under one lock. It is a hash table of our own, since a million
+// keys in a map of Go's take 190 MB, and 130 MB here.
 type table struct {
 	seed   maphash.Seed
 	shards [shards]shard
 }
 
-// shard is a part of the table. Its lock guards all that it holds, the blocks
-// and flights themselves included, and is not held during a call of the store.
+// shard is a part of the table. Its lock guards everything in it, including the
+// blocks and flights, and is not held during a call of the store.
 type shard struct {
 	mu      sync.Mutex
 	buckets []*entry           // chains by hash; a power of two of them, or none
@@ -122,8 +122,7 @@ func entries(buckets []*entry) iter.Seq[*entry] {
 	}
 }
 
-// filterLocked drops the entries that keep does not want, and shrinks the shard
-// with them.
+// filterLocked drops the entries for which keep is false, and shrinks the shard.
 func (t *table) filterLocked(s *shard, keep func(*entry) bool) {
 	for i := range s.buckets {
 		for at := &s.buckets[i]; *at != nil; {

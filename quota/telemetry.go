@@ -25,7 +25,7 @@ const (
 	shadowed             // would have been refused; the policy is a shadow
 	failedOpen           // let through while the store was down
 	unavailable          // ErrUnavailable
-	abandoned            // the caller went while it waited
+	abandoned            // the caller left while it waited
 	invalid              // ErrInvalid
 	outcomes
 )
@@ -44,7 +44,7 @@ func (s *shard) countLocked(label uint16, o outcome, n int64) {
 	s.tallies[label][o] += n
 }
 
-// telemetry holds the instruments that the package comment lists.
+// telemetry holds the instruments documented in the package comment.
 type telemetry struct {
 	tracer          trace.Tracer
 	policies        *livePolicies
@@ -69,7 +69,7 @@ func newTelemetry(l *Limiter) (*telemetry, error) {
 		unitsReserved: i.Counter("quota.units.reserved", "{unit}", "Units reserved in the store, by action.", action),
 		unitsReleased: i.Counter("quota.units.released", "{unit}", "Units released to the store."),
 		unitsStranded: i.Counter("quota.units.stranded", "{unit}",
-			"Units that were reserved, or perhaps reserved, and can be spent by nobody, by action.", action),
+			"Units that were reserved, or perhaps reserved, and cannot be spent any more, by action.", action),
 		nearLimit: i.Counter("quota.near_limit", "{window}", "Windows of which more than four fifths were reserved, by action.", action),
 		policiesRefused: i.Counter("quota.policies.refused", "{policy}",
 			"Policy files and documents that were bad, so that the last good one stays in force."),
@@ -88,7 +88,7 @@ func newTelemetry(l *Limiter) (*telemetry, error) {
 	return t, i.Err()
 }
 
-// startAt0 has the counters of the actions that are known by now exist.
+// startAt0 makes the counters of the known actions exist.
 func (t *telemetry) startAt0() {
 	for _, name := range t.policies.labelNames() {
 		for _, c := range []*observe.Counter{t.unitsReserved, t.unitsStranded, t.nearLimit} {

@@ -29,7 +29,7 @@ func (l *Limiter) decideBoth(ctx context.Context, key limits.Key, n int32, polic
 	return own.with(all), nil
 }
 
-// with returns the decision of a request that two windows have let through.
+// with returns the decision of a request that two windows have admitted.
 func (d Decision) with(total Decision) Decision {
 	shadow, open := d.Shadow || total.Shadow, d.FailedOpen || total.FailedOpen
 	if !total.FailedOpen && (d.FailedOpen || total.Remaining < d.Remaining) {
@@ -39,8 +39,8 @@ func (d Decision) with(total Decision) Decision {
 	return d
 }
 
-// refund returns units to the block that a request took them of and does not use.
-// If the window is not this process's any more, nobody can spend them.
+// refund returns units that a request does not use to the block from which it took
+// them. If the window is no longer this process's, they cannot be spent any more.
 func (l *Limiter) refund(key limits.Key, window WindowID, n int32) {
 	if window == (WindowID{}) {
 		return

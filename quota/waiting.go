@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// When a request is refused early, for how long, and after which wait.
+// Bounds on early refusals, and on the wait before them.
 const (
 	leastRetryAfter = time.Second
 	// MostRetryAfter is the longest RetryAfter of a Decision that is Contended.
@@ -18,9 +18,9 @@ const (
 	patience = 900 * time.Millisecond
 )
 
-// wait returns the waiter's answer, or the end of its context, if that comes
-// first. Nobody waits for longer than a second for a document that others write:
-// then the request is refused early.
+// wait returns the waiter's answer, or the end of its context, if that comes first.
+// No request waits longer than a second for a document that others write: then it
+// is refused early.
 func (l *Limiter) wait(ctx context.Context, s *shard, e *entry, w *waiter) (Decision, error) {
 	_, span := l.telemetry.tracer.Start(ctx, "quota.wait")
 	defer span.End()
@@ -51,8 +51,8 @@ func (l *Limiter) leave(s *shard, w *waiter) bool {
 	return w.gone
 }
 
-// loseInterest is leave for a waiter that has waited for others to write, and
-// not for a store that fails.
+// loseInterest is leave for a waiter that has waited for others to write, and not
+// for a failing store.
 func (l *Limiter) loseInterest(s *shard, e *entry, w *waiter) (d Decision, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

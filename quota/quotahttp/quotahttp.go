@@ -61,7 +61,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/quota"
 )
 
-// TenantHeader is where the caller's tenant is (design §9).
+// TenantHeader is the header with the caller's tenant (design §9).
 const TenantHeader = "X-Tenant-Id"
 
 // Options of New.
@@ -83,7 +83,7 @@ type Options struct {
 // Validate returns every fault of the options, joined; nil if there is none.
 func (o Options) Validate() error {
 	if o.Action == nil {
-		return errors.New("option Action is missing: the function that says which action a request is")
+		return errors.New("option Action is missing: the function that returns the action of a request")
 	}
 	return nil
 }
@@ -134,8 +134,8 @@ func tenantOf(r *http.Request) string {
 	return ""
 }
 
-// units is the n of the query. What else is there is refused: it was meant to say
-// something.
+// units returns the n of the query. Other parameters are refused: they were meant
+// to say something.
 func units(r *http.Request) (int, error) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -162,13 +162,13 @@ func units(r *http.Request) (int, error) {
 
 var decimal = regexp.MustCompile(`^[1-9][0-9]*$`)
 
-// Admit decides about one unit for a request of the tenant's, and sets the fields.
-// What does not pass it answers, by its status, and reports false.
+// Admit decides about one unit for a request of the tenant, and sets the fields. It
+// answers a request that does not pass, with its status, and returns false.
 func Admit(l *quota.Limiter, w http.ResponseWriter, r *http.Request, tenant, action string) bool {
 	return pass(l, w, r, tenant, action, 1, problemOf)
 }
 
-// pass decides, sets the fields, and has refused what does not pass.
+// pass decides, sets the fields, and refuses a request that does not pass.
 func pass(l *quota.Limiter, w http.ResponseWriter, r *http.Request, tenant, action string, n int, refuse refuser) bool {
 	d, err := l.AllowN(r.Context(), tenant, action, n)
 	switch {
@@ -189,8 +189,8 @@ func pass(l *quota.Limiter, w http.ResponseWriter, r *http.Request, tenant, acti
 	return d.Allowed
 }
 
-// refuser answers what was not admitted: 429, or 503, of which nobody knows for how
-// long.
+// refuser answers a request that was not admitted: 429, or 503, whose duration is
+// not known.
 type refuser func(w http.ResponseWriter, p problem.Problem, retryAfter time.Duration)
 
 func problemOf(w http.ResponseWriter, p problem.Problem, retryAfter time.Duration) {
@@ -208,7 +208,7 @@ func streamOf(w http.ResponseWriter, _ problem.Problem, retryAfter time.Duration
 	streamend.Refuse(w, streamend.Unavailable, streamend.RetryUnavailable(streamend.DefaultReturnOver))
 }
 
-// refusal says why: if units are left, they are too few.
+// refusal returns why: if units are left, they are too few.
 func refusal(d quota.Decision, n int) string {
 	what := "this action"
 	if d.Total {
@@ -223,7 +223,7 @@ func refusal(d quota.Decision, n int) string {
 	return "the tenant has used up its quota for " + what
 }
 
-// setFields sets the fields that tell the window, unless it is not known.
+// setFields sets the fields that describe the window, if it is known.
 func setFields(h http.Header, action string, d quota.Decision) {
 	if d.FailedOpen {
 		return
