@@ -53,7 +53,7 @@ resource "google_pubsub_topic_iam_member" "worker" {
   member   = google_service_account.worker.member
 }
 
-# It looks whether somebody keeps what it refuses.
+# It checks that a subscription keeps what it refuses.
 resource "google_pubsub_subscription_iam_member" "worker_dead_letters" {
   project      = var.project
   subscription = google_pubsub_subscription.dead_letters.name

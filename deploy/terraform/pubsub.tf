@@ -1,4 +1,4 @@
-# The settings are those of `registry-worker provision`, which finds nothing to mend
+# The settings are those of `registry-worker provision`, which finds nothing to correct
 # after this.
 locals {
   topics = toset([for s in var.subscriptions : split(".", s)[0]])

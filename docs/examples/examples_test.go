@@ -166,11 +166,11 @@ func TestBackfillRegistersWhatExistedBefore(t *testing.T) {
 		strings.Split(i.done(i.python(nil, list, "backfill.py", "--expect")), "\n"),
 		strings.Split(i.worker("export"), "\n"))
 
-	// By claims: what is somebody else's is named.
+	// By claims: what another tenant owns is named.
 	more := file("more.csv", "thread,th_1,t_acme\nthread,th_2,t_acme\nthread,th_3,t_acme\n")
 	p := i.python(nil, more, "backfill.py", "--claim")
 	require.Equal(t, 1, p.Wait(soon))
-	require.Equal(t, []string{"thread/th_2: not t_acme's, somebody else's"}, p.Stderr.Lines())
+	require.Equal(t, []string{"thread/th_2: not t_acme's but another tenant's"}, p.Stderr.Lines())
 	require.Equal(t, http.StatusNoContent, i.status("t_acme", "th_3"))
 
 	// What cannot be right is named, in one line.

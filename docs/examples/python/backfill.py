@@ -110,7 +110,7 @@ def main():
         if claim:
             if not claim(tenant, kind, resource):
                 conflicts += 1
-                print(f"{kind}/{resource}: not {tenant}'s, somebody else's", file=sys.stderr)
+                print(f"{kind}/{resource}: not {tenant}'s but another tenant's", file=sys.stderr)
         elif given.expect:
             print(json.dumps({"kind": kind, "id": resource, "tenant_id": tenant}, separators=(",", ":")))
         else:
@@ -121,8 +121,8 @@ def main():
 
 
 def claimer():
-    """Returns a function that claims: True if the tenant owns it now, False if somebody
-    else does. What else is wrong ends the program."""
+    """Returns a function that claims: True if the tenant owns it now, False if another tenant
+    does. Any other error ends the program."""
     from realtime_registry import Client, Conflict, RegistryError
 
     try:
@@ -145,5 +145,5 @@ def claimer():
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except OSError as error:  # nobody answers, or answers an error
+    except OSError as error:  # there is no answer, or an error
         sys.exit(f"backfill: {error}")

@@ -25,7 +25,7 @@ PROJECT = os.environ.get("GOOGLE_CLOUD_PROJECT")
 EMULATOR = os.environ.get("PUBSUB_EMULATOR_HOST")
 PUBSUB = f"http://{EMULATOR}" if EMULATOR else "https://pubsub.googleapis.com"
 TOPIC = "nexus-thread-created"
-AWAY = (OSError, http.client.HTTPException)  # what urllib raises if nobody answers, or answers an error
+AWAY = (OSError, http.client.HTTPException)  # what urllib raises if there is no answer, or an error
 
 
 def open_database(path):

@@ -92,7 +92,7 @@ export function fault(text) {
   return el("p", { class: "notice fault", role: "alert", text: shown(text) });
 }
 
-// Table keeps its rows by their keys, so that what somebody has focused or selected
+// Table keeps its rows by their keys, so that what is focused or selected
 // stays when the numbers change. A column is {title, class}; a row is {key, class,
 // cells}; a cell is a text or a node, which stands as long as its key is the same.
 export class Table {

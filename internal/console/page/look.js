@@ -1,4 +1,4 @@
-// Answers to what somebody looks for: a resource, a tenant, dead letters.
+// Answers to what is looked for: a resource, a tenant, dead letters.
 
 import { Table, ago, el, empty, fault, number, panel, path, shown, span, tenantLink, time } from "./dom.js";
 import { get } from "./api.js";
@@ -20,7 +20,7 @@ export async function resource(signal, kind, id) {
   const found = await get(["resources", kind, id], signal);
   const title = `${kind} ${shown(id)}`;
   if (!found.owner) {
-    return panel(title, null, el("p", { class: "owner", text: "nobody" }),
+    return panel(title, null, el("p", { class: "owner", text: "no owner" }),
       empty("Nobody has registered it. It may be spelt otherwise, its event may not have come yet, or may wait among the ",
         el("a", { href: "#/dead-letters", text: "dead letters" }), "."));
   }
@@ -79,7 +79,7 @@ function windowsTable(windows) {
   }))).node;
 }
 
-// letters shows the dead letters that wait, once somebody asks for it.
+// letters shows the dead letters that wait, on request.
 export function letters(reason) {
   const place = el("div", { class: "stack" });
   const button = el("button", { type: "button", text: "Look now" });
@@ -100,7 +100,7 @@ export function letters(reason) {
   });
   if (last) place.replaceChildren(lettersFound(last, reason));
   return panel("Dead letters", "that wait in their subscription",
-    empty("A look leases up to 500 letters for some seconds, and gives them all back. Meanwhile nobody else sees them: a redrive that runs just then leaves them for the next one."),
+    empty("A look leases up to 500 letters for some seconds, and releases them all. Meanwhile no one else sees them: a redrive that runs just then leaves them for the next one."),
     el("div", { class: "actions" }, button, note), place);
 }
 

@@ -46,7 +46,7 @@ async function learn() {
   document.title = `Realtime registry · ${shown(about.target)}`;
 }
 
-// run has the stream open if somebody looks: a page that is paused, or hidden, costs
+// run has the stream open if there is a viewer: a page that is paused, or hidden, costs
 // nothing.
 function run() {
   at("forget").hidden = !token.get();

@@ -65,7 +65,7 @@ function one(m) {
   fact("who and why", whoAndWhy(m));
   fact("event", el("span", { class: "id", text: `${shown(m.id)} of ${shown(m.source)}` }));
   fact("ledger", `position ${number(m.position)}, changed ${time(m.changed_at)}`);
-  for (const said of m.retractions ?? []) fact("retracted", `${time(said.at)} by ${shown(said.by || "somebody who gave no name")}${said.reason ? `: ${shown(said.reason)}` : ""}`);
+  for (const said of m.retractions ?? []) fact("retracted", `${time(said.at)} by ${shown(said.by || "an operator who gave no name")}${said.reason ? `: ${shown(said.reason)}` : ""}`);
   for (const d of m.displaced ?? []) fact("displaced", `${shown(d.from)} → ${shown(d.to)}, ${time(d.time)}: does not count`);
   const rest = m.retracted ? null : el("p", { class: "muted" }, "To take it back: ", el("code", { text: `registry-worker moves retract ${/^[A-Za-z0-9._~:@+=-]+$/.test(m.id) ? m.id : "ID"}` }));
   return panel("Move", shown(m.id), facts, rest);

@@ -108,7 +108,7 @@ export class Overview {
     this.#throttled(sample);
     this.#rewriting(sample.rewriting, counts.rewriting_jobs?.find((c) => c.name === "parked")?.total);
     this.#requests.update(rowsOf(counts.requests));
-    fill(this.#places.http, total(counts.requests) > 0, [this.#requests.node], nobodyAsked);
+    fill(this.#places.http, total(counts.requests) > 0, [this.#requests.node], noRequests);
   }
 
   #process(p, about) {
@@ -159,15 +159,15 @@ export class Overview {
 }
 
 
-// certificateOf is the age of what memory rests on. Where nobody asks for a minute
+// certificateOf is the age of what memory rests on. If there are no checks for a minute
 // none is read, which is no fault.
 function certificateOf(age, checks, most) {
-  if (age === undefined) return el("span", { class: "muted", text: "none: nobody has asked" });
+  if (age === undefined) return el("span", { class: "muted", text: "none: no checks yet" });
   if (!most || age <= most) return span(age);
-  return checks > 0 ? el("span", { class: "warn", text: `${span(age)}: checks are read` }) : el("span", { class: "muted", text: `${span(age)}: nobody asks` });
+  return checks > 0 ? el("span", { class: "warn", text: `${span(age)}: checks are read` }) : el("span", { class: "muted", text: `${span(age)}: no checks` });
 }
 
 const lookAtLetters = el("p", { class: "actions" }, el("a", { href: "#/dead-letters", text: "Look at those that wait" }));
-const nobodyAsked = empty("No request yet.");
+const noRequests = empty("No request yet.");
 const noChecks = empty("No check yet. One is ", el("code", { text: "GET /v1/threads/ID/access" }), " with the header ", el("code", { text: "X-Tenant-Id" }), ".");
 const noThrottle = empty("Nobody has asked the throttle of the processes in sight.");

@@ -29,7 +29,7 @@ T = TypeVar("T")
 class AsyncClient(Configured):
     """Asks the registry, from any number of tasks, event loops and processes: each
     event loop of each process has connections of its own, so a fork or another loop
-    never gets the answer to somebody else's question. Nothing is kept about
+    never gets the answer to another question. Nothing is kept about
     ownerships.
 
     What is not given comes from the environment: REGISTRY_URL (default
@@ -79,7 +79,7 @@ class AsyncClient(Configured):
         event: Optional[questions.EventName] = None,
         within: Optional[float] = None,
     ) -> bool:
-        """Makes the tenant the owner: True if it was nobody's, False if the tenant owned
+        """Makes the tenant the owner: True if it is new, False if the tenant owned
         it already; else raises Conflict. Repeat it after Unavailable. event is the source
         and the id of the event that the same creation publishes: operators see it."""
         return await self._ask(questions.claim(ownership(tenant, kind, id), event), within)
@@ -148,7 +148,7 @@ class AsyncClient(Configured):
             place.under_way.discard(exchange)
             place.gate.leave()
             if not done.cancelled():
-                done.exception()  # nobody may be waiting for it any more
+                done.exception()  # there may be no one waiting for it any more
 
         exchange.add_done_callback(ended)
         return question.read(await asyncio.shield(exchange))

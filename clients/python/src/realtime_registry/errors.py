@@ -10,7 +10,7 @@ class RegistryError(Exception):
 
 
 class NotFound(RegistryError):
-    """The tenant does not own the resource: nobody does, or somebody else. Answer
+    """The tenant does not own the resource: no one does, or another tenant. Answer
     404, and do not say which. Only the registry's own refusal raises it."""
 
 
@@ -32,7 +32,7 @@ class Throttled(RegistryError):
 
 
 class Unavailable(RegistryError):
-    """Nothing is known: answer 503, let nobody in, and do not say 404.
+    """Nothing is known: answer 503, let no one in, and do not say 404.
 
     Whatever is no answer of the registry's to this question raises it: no
     connection, a deadline, a 401, a 5xx, and any answer of another server."""

@@ -79,7 +79,7 @@ class Exchange:
         """Raises Ended once the stream has to end."""
         async with self._turn:
             for stream in self._streams:
-                stream.reason()  # of a process that was stopped: nobody else has looked yet
+                stream.reason()  # of a process that was stopped: no one else has looked yet
             if self.lost() is not None:
                 raise Ended(self.lost())
             self.note(message)
@@ -109,7 +109,7 @@ class Exchange:
             await asyncio.wait_for(self._tell_in_turn(reason), LET_GO)
         except asyncio.TimeoutError:
             pass
-        except Exception as error:  # the client may be gone; there is nobody else to tell
+        except Exception as error:  # the client may be gone; there is no one else to tell
             logger.debug("the end of a stream was not told: %r", error)
 
     async def _tell_in_turn(self, reason: str) -> None:
@@ -266,6 +266,6 @@ class SocketExchange(Exchange):
 
 def _cancelled_by_others(task: Optional[asyncio.Task[Any]]) -> bool:
     """Takes back the guard's own cancellation, and reports whether there is another.
-    Before Python 3.11 nobody can tell."""
+    Before Python 3.11 this cannot be known."""
     uncancel = getattr(task, "uncancel", None)
     return uncancel is not None and uncancel() > 0

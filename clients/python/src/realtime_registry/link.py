@@ -179,7 +179,7 @@ class Link:
                 answer.set_result(None)
             else:
                 answer.set_exception(error)
-                answer.exception()  # perhaps nobody waits for it any more
+                answer.exception()  # perhaps no one waits for it any more
         self._asked, self._answers = [], ()
 
     # When it cannot be relied on.

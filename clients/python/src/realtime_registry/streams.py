@@ -50,7 +50,7 @@ class Stream:
 
     def reason(self) -> Optional[str]:
         """Why it has to end, None if it may go on: also right after the process was
-        stopped for a while, when nobody could say so yet."""
+        stopped for a while, when that could not be known yet."""
         if not self.ended.done() and now() > self._held.good() + self.patience:
             self.end(UNCERTAIN)
         return self.ended.result() if self.ended.done() else None
@@ -240,7 +240,7 @@ class Streams:
             await asyncio.wait(self._tasks)
 
     def run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """In a task that aclose waits for, and that is in nobody's trace: it is about
+        """In a task that aclose waits for, and that is in no trace: it is about
         many streams."""
         loop = asyncio.get_running_loop()
         task: asyncio.Task[None] = contextvars.Context().run(lambda: loop.create_task(work))

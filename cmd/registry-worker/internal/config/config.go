@@ -1,5 +1,5 @@
 // Package config is the configuration of registry-worker: one table of settings
-// (settings.go) from which flags, environment variables, help, `config` and the
+// (servicesettings.go, operatorsettings.go) from which flags, environment variables, help, `config` and the
 // checks all come.
 //
 // A value comes from the flag, else from the environment variable, else from the

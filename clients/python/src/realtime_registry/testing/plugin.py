@@ -12,7 +12,7 @@ from .fake import FakeRegistry
 
 @pytest.fixture
 def fake_registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRegistry]:
-    """A registry that nobody owns anything in. REGISTRY_URL names it meanwhile."""
+    """A registry in which nothing has an owner. REGISTRY_URL names it meanwhile."""
     with FakeRegistry() as fake:
         monkeypatch.setenv("REGISTRY_URL", fake.url)
         monkeypatch.delenv("REGISTRY_API_TOKEN", raising=False)
