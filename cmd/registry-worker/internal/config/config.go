@@ -1,6 +1,6 @@
 // Package config is the configuration of registry-worker: one table of settings
-// (servicesettings.go, operatorsettings.go) from which flags, environment variables, help, `config` and the
-// checks all come.
+// (servicesettings.go, operatorsettings.go)  from which flags, environment
+// variables, help, `config` and the checks all come.
 //
 // A value comes from the flag, else from the environment variable, else from the
 // default. An environment variable that is empty counts as not set. Load reports
