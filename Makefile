@@ -26,9 +26,11 @@ PROOF_CHECKS ?= 100000
 PROPERTIES   ?= ./internal/ownership ./quota
 SEED         ?= $(shell date +%s)
 
-# How many plans `seeds` runs in each world of the simulation, and from which seed on.
-SEEDS ?= 100000
-FIRST ?= $(SEED)
+# How many plans `seeds` runs in each of these worlds of the simulation, and from which
+# seed on.
+WORLDS ?= registry throttle
+SEEDS  ?= 100000
+FIRST  ?= $(SEED)
 
 # What `coverage` counts.
 ENGINE := ./internal/ownership,./internal/regstore,./internal/quotastore,./internal/rewrite,./registry/verifier/...,./quota
@@ -89,10 +91,10 @@ proofs: tools ## longer proofs, with SEED, and with an archive (ARCHIVE=FILE) in
 	@$(BESIDE_EMULATORS) bin/testsummary -logs -count=1 -tags proofs -run '^TestProof' -p 1 -timeout 1h ./...
 	@cd deploy/kit && ../../$(BESIDE_EMULATORS) ../../bin/testsummary -logs -count=1 -tags proofs -run '^TestProof' -p 1 -parallel 8 -timeout 1h ./...
 
-seeds: ## SEEDS plans of the simulation in each of its worlds, from FIRST on; prints what they met and how long it took
+seeds: ## SEEDS plans of the simulation in each of WORLDS, from FIRST on; prints what they met and how long it took
 	@go test -c -vet=off -o bin/simulation.test ./internal/simulation
 	@first=$(FIRST); failed=0; echo "$(SEEDS) seeds of each from $$first"; cd internal/simulation; \
-	for world in registry throttle; do \
+	for world in $(WORLDS); do \
 		../../bin/simulation.test -test.v -test.timeout 24h -test.run "RulesHold/$$world" -simulation.first=$$first -simulation.seeds=$(SEEDS) & \
 	done; \
 	for job in $$(jobs -p); do wait $$job || failed=1; done; exit $$failed

@@ -36,8 +36,8 @@ func allWorkloads(archiveFile string) []workload {
 			seed: func(n int) iter.Seq[events.Event] { return creations(0, n, tenants) }, events: movesOfAll},
 		{name: "hot-tenant", what: "creations of threads that are new, all of one tenant",
 			events: func(n int) iter.Seq[events.Event] { return creations(0, n, 1) }},
-		{name: "hot-resource", what: "1,000 events that concern one thread, 500 of them moves, each delivered over and over",
-			events: hotResource, noProbe: true},
+		{name: "hot-resource", what: "1,000 events that concern one thread, 200 of them moves, each delivered over and over",
+			seed: func(int) iter.Seq[events.Event] { return creations(0, 1, tenants) }, events: hotResource, noProbe: true},
 		{name: "migration", what: "one move of a whole tenant in eleven events, each of another tenant, among creations of threads that are new",
 			events: migration},
 	}
@@ -127,16 +127,17 @@ func move(i, thread int, from, to string) events.Event {
 	}
 }
 
-// hotResource is the creation of one thread under 500 event ids, and 500 moves
-// of it back and forth, over and over until there are n.
+// hotResource is the creation of one thread under 800 event ids, and 200 moves
+// of it back and forth, over and over until there are n. In whatever order they come,
+// not more than 100 moves are without effect, which is what a history keeps.
 func hotResource(n int) iter.Seq[events.Event] {
 	return func(yield func(events.Event) bool) {
 		for i := range n {
 			k := i % 1000
 			e := creation(0, tenants)
 			e.ID = fmt.Sprintf("ev-%09d", k)
-			if k%2 == 1 {
-				e = move(k, 0, tenant(k/2%2, tenants), tenant((k/2+1)%2, tenants))
+			if k%5 == 4 {
+				e = move(k, 0, tenant(k/5%2, tenants), tenant((k/5+1)%2, tenants))
 			}
 			if !yield(e) {
 				return
