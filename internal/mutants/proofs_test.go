@@ -13,11 +13,14 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/mutants"
 )
 
+// Each mutant is built once, and as many are tried side by side as there are cores: a
+// simulation takes one.
 func TestProofThatEveryRuleLeftOutIsNoticed(t *testing.T) {
 	root, err := mutants.Root()
 	require.NoError(t, err)
 	for _, m := range table {
 		t.Run(m.rule, func(t *testing.T) {
+			t.Parallel()
 			began, dir := time.Now(), t.TempDir()
 			overlay, err := mutants.Overlay(root, dir, m.edits...)
 			require.NoError(t, err)
@@ -27,7 +30,7 @@ func TestProofThatEveryRuleLeftOutIsNoticed(t *testing.T) {
 			out, err := build.CombinedOutput()
 			require.NoError(t, err, string(out))
 			built := time.Since(began)
-			test := exec.CommandContext(t.Context(), binary, append([]string{"-test.run", m.run}, m.args...)...)
+			test := exec.CommandContext(t.Context(), binary, append([]string{"-test.run", m.run, "-test.timeout", "10m"}, m.args...)...)
 			test.Dir = filepath.Join(root, m.pkg)
 			out, err = test.CombinedOutput()
 			require.Error(t, err, "it is not noticed")

@@ -33,6 +33,12 @@ func simulated(rule, world, first string, edits ...mutants.Edit) mutant {
 	}}
 }
 
+// with gives the plans shapes, by comma.
+func (m mutant) with(shapes string) mutant {
+	m.args = append(m.args, "-simulation.with="+shapes)
+	return m
+}
+
 // measured is a mutant that costs more, and does nothing wrong: a test of the package
 // itself must notice it.
 func measured(rule, pkg, run string, edits ...mutants.Edit) mutant {
@@ -40,7 +46,7 @@ func measured(rule, pkg, run string, edits ...mutants.Edit) mutant {
 }
 
 var table = []mutant{
-	simulated("the feed condition", "registry", "1", mutants.Edit{
+	simulated("the feed condition", "registry", "675", mutants.Edit{
 		File: "internal/ownership/update.go",
 		Old:  "u.Feed = u.Write && r.Exists() && historyChanged && !onlyCreation(r.History, u.History)",
 		New:  "u.Feed = u.Write && r.Exists() && u.TenantID != r.TenantID && !onlyCreation(r.History, u.History)",
@@ -49,21 +55,26 @@ var table = []mutant{
 		File: "internal/regstore/query.go",
 		Old:  "docdb.Filter{Field: fieldPath, Op: docdb.Contains, Value: docdb.Text(t)},",
 	}),
-	simulated("the path, in what is rewritten", "registry", "1", mutants.Edit{
+	simulated("the path, in what is rewritten", "registry", "460", mutants.Edit{
 		File: "internal/ownership/update.go",
 		Old:  "u.TenantID != r.TenantID || !slices.Equal(u.Path, r.Path))",
 		New:  "u.TenantID != r.TenantID || slices.Equal(u.Path, nil))",
 	}),
-	simulated("the last pass waits", "registry", "1", mutants.Edit{
-		File: "internal/rewrite/job.go",
-		Old:  "if left > 0 {",
-		New:  "if left < 0 {",
+	simulated("the notice of a claim that joins", "registry", "75", mutants.Edit{
+		File: "internal/regstore/claim.go",
+		Old:  "if p.update.Feed {",
+		New:  "if p.update.Feed && record.LedgerPosition < 0 {",
 	}),
-	simulated("a job is saved only if its entry is as it was found", "registry", "1", mutants.Edit{
+	simulated("the last pass waits", "registry", "3400", mutants.Edit{
+		File: "internal/rewrite/job.go",
+		Old:  "return max(0, j.stored.Entry.Rewriting.CommittedAt.Add(s.store.WriterHorizon()).Sub(s.nowLocked()))",
+		New:  "return 0",
+	}),
+	simulated("a job is saved only if its entry is as it was found", "registry", "720", mutants.Edit{
 		File: "internal/regstore/rewriting.go",
 		Old:  "If: docdb.Condition{Updated: job.Revision},",
-	}),
-	simulated("what is left of a pass is that of its change", "registry", "1", mutants.Edit{
+	}).with("slow"),
+	simulated("what is left of a pass is that of its change", "registry", "120", mutants.Edit{
 		File: "internal/ownership/rewriting.go",
 		Old:  "return Rewriting{State: RewritingQueued, Tenants: tenants}",
 		New:  "r.State, r.Tenants = RewritingQueued, tenants\n\treturn r",
@@ -76,13 +87,13 @@ var table = []mutant{
 		File: "internal/regstore/commit.go",
 		Old:  "return ledger.since.Add(s.ledgerStaleness + s.commitDeadline)",
 		New:  "return time.Now().Add(s.commitDeadline)",
-	}),
+	}).with("late"),
 	simulated("the deadline of a commit", "registry", "1", mutants.Edit{
 		File: "internal/regstore/commit.go",
 		Old:  "if soon := time.Now().Add(s.commitDeadline); soon.Before(deadline) {\n\t\tdeadline = soon\n\t}\n\treturn context.WithDeadline(ctx, deadline)",
 		New:  "return context.WithCancel(ctx)",
-	}),
-	simulated("certification before use", "registry", "1", mutants.Edit{
+	}).with("slow,deaf"),
+	simulated("certification before use", "registry", "30", mutants.Edit{
 		File: "registry/verifier/internal/certified/owns.go",
 		Old:  "if !cert.valid(now, c.certifier.maxStaleness) {",
 		New:  "if cert == nil {",
@@ -92,21 +103,26 @@ var table = []mutant{
 		Old:  "r.at.Add(-s.commitDeadline - timestampSlack)",
 		New:  "r.at",
 	}),
-	simulated("the void mark", "registry", "1", mutants.Edit{
+	simulated("the void mark", "registry", "800", mutants.Edit{
 		File: "registry/verifier/internal/certified/table.go",
 		Old:  "void := s.voids != m.voids",
 		New:  "void := false",
 	}),
-	simulated("a reader that has not read for half the feed's life drops what it has", "registry", "1", mutants.Edit{
+	simulated("a reader that has not read for half the feed's life drops what it has", "registry", "140", mutants.Edit{
 		File: "internal/regstore/feed.go",
 		Old:  "known.Floor.IsZero() || r.floor.Sub(known.Floor) > FeedTTL/2",
 		New:  "known.Floor.IsZero()",
-	}),
-	simulated("all shards of the feed are read", "registry", "1", mutants.Edit{
+	}).with("away,deaf"),
+	simulated("all shards of the feed are read", "registry", "270", mutants.Edit{
 		File: "internal/regstore/feedentry.go",
 		Old:  "for i := range int64(feedShards) {",
 		New:  "for i := range int64(feedShards / 2) {",
-	}),
+	}).with("deaf"),
+	simulated("both orders of the feed are read until every writer knows", "registry", "215", mutants.Edit{
+		File: "internal/regstore/feedentry.go",
+		Old:  "settled := floor.After(head.layoutSince.Add(s.WriterHorizon()))",
+		New:  "settled := true",
+	}).with("slow,deaf"),
 	simulated("an ambiguous claim is settled by reading, and may not be there", "registry", "1", mutants.Edit{
 		File: "internal/regstore/claim.go",
 		Old:  "if !docdb.LostTheRace(err) {\n",
@@ -166,12 +182,12 @@ var table = []mutant{
 		Old:  "b.left, b.size, b.deadline = 0, 0, 0\n",
 		New:  "b.deadline = 0\n",
 	}),
-	simulated("units go back into the window that they are of (4)", "throttle", "1", mutants.Edit{
+	simulated("units go back into the window that they are of (4)", "throttle", "455", mutants.Edit{
 		File: "quota/block.go",
 		Old:  "if b.window().ID() != w {",
 		New:  "if b.version == 0 {",
 	}),
-	simulated("what a request behind the first has spent is not reserved", "throttle", "1", mutants.Edit{
+	measured("what a request behind the first has spent is not reserved", "./quota", "TestARequestThatCountedOnAnothersUnitIsRefused", mutants.Edit{
 		File: "quota/shared.go",
 		Old:  "if b.unspent()-s.part.free(s.Sharing) < int64(first) {",
 		New:  "if b.unspent() < 0 {",
@@ -181,7 +197,7 @@ var table = []mutant{
 		Old:  "s.Writer == l.number() && s.Processes == 1",
 		New:  "s.Writer < 0 && s.Processes == 1",
 	}),
-	simulated("what is put aside for parts is reserved of them alone", "throttle", "1", mutants.Edit{
+	simulated("what is put aside for parts is reserved of them alone", "throttle", "1230", mutants.Edit{
 		File: "quota/shared.go",
 		Old:  "w.Count += units + aside",
 		New:  "w.Count += units",

@@ -25,8 +25,7 @@ func (s *registryWorld) makeEvents() {
 		s.messages = append(s.messages, s.makeMessage(n))
 	}
 	for _, m := range s.messages {
-		tenantMove := m.changes[0].Resource == registry.Resource{}
-		if tenantMove && s.contents.IntN(2) == 0 {
+		if m.ofLedger() && s.contents.IntN(2) == 0 {
 			s.retractions = append(s.retractions, &retraction{id: m.changes[0].Entry.ID})
 		}
 	}

@@ -146,7 +146,7 @@ func (s *simulation) deafen(p *process, c *docdbtest.Call) {
 		if s.stands(c.Context, p, "tell", "") != goes {
 			return
 		}
-		if missed := chance() >= 0.75; !e.Whole && missed && !s.plan.without(Silence) {
+		if missed := chance() >= 0.75 || s.plan.with(Deaf); !e.Whole && missed && !s.plan.without(Silence) {
 			s.met(Silence)
 			return
 		}

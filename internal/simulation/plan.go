@@ -15,14 +15,18 @@ type Plan struct {
 	Schedule uint64 // who goes on when, and what befalls them; 0: by Seed
 	// Without names what is left out: processes, events, kinds of trouble.
 	Without []string
-	Steps   int               // until trouble ends; 0: by Schedule
-	Rules   Rules             // that are left out
-	Trace   func(step string) // nil: steps are not reported
+	// With names the shapes of the plan (Shapes).
+	With  []string
+	Steps int               // until trouble ends; 0: by Schedule
+	Rules Rules             // that are left out
+	Trace func(step string) // nil: steps are not reported
 }
 
 func (p Plan) schedule() uint64 { return cmp.Or(p.Schedule, p.Seed) }
 
 func (p Plan) without(part string) bool { return slices.Contains(p.Without, part) }
+
+func (p Plan) with(shape string) bool { return slices.Contains(p.With, shape) }
 
 // String is the plan as ParsePlan takes it, except Rules and Trace.
 func (p Plan) String() string {
@@ -35,6 +39,9 @@ func (p Plan) String() string {
 	}
 	if p.Steps != 0 {
 		text += fmt.Sprint(";steps:", p.Steps)
+	}
+	if len(p.With) > 0 {
+		text += ";with:" + strings.Join(p.With, ",")
 	}
 	if len(p.Without) > 0 {
 		text += ";without:" + strings.Join(p.Without, ",")
@@ -57,10 +64,12 @@ func ParsePlan(text string) (p Plan, err error) {
 			p.Schedule, err = strconv.ParseUint(value, 10, 64)
 		case "steps":
 			p.Steps, err = strconv.Atoi(value)
+		case "with":
+			p.With = strings.Split(value, ",")
 		case "without":
 			p.Without = strings.Split(value, ",")
 		default:
-			err = fmt.Errorf("there is no %q: a plan has registry or throttle, schedule, steps, without", name)
+			err = fmt.Errorf("there is no %q: a plan has registry or throttle, schedule, steps, with, without", name)
 		}
 		if err != nil {
 			return Plan{}, fmt.Errorf("plan %q: %w", text, err)

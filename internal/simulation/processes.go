@@ -131,6 +131,9 @@ func (s *registryWorld) take(p *process) (batch []*message) {
 		}
 		m := s.messages[p.random.IntN(len(s.messages))]
 		again := m.acked || m.holder != nil
+		if s.waits(m) {
+			continue
+		}
 		if again && (calm || m.acked && !s.redeliver || p.random.IntN(8) != 0 || s.plan.without(Duplicates)) {
 			continue
 		}
@@ -141,7 +144,7 @@ func (s *registryWorld) take(p *process) (batch []*message) {
 	}
 	if len(batch) == 0 {
 		for _, m := range s.messages {
-			if !m.acked && m.holder == nil {
+			if !m.acked && m.holder == nil && !s.waits(m) {
 				return append(batch, s.lease(p, m))
 			}
 		}

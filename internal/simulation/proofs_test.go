@@ -45,6 +45,6 @@ func TestProofBySimulationOfManySeeds(t *testing.T) {
 
 func TestProofThatTheSimulationNoticesARuleThatIsLeftOut(t *testing.T) {
 	requireNoticed(t, map[string]left{
-		"the last pass": {simulation.Rules{LastPass: true}, 2_100},
+		"the last pass": {simulation.Rules{LastPass: true}, 2_100, nil},
 	})
 }

@@ -26,6 +26,9 @@ type mildness struct {
 func (s *simulation) schedule() error {
 	chaos := leastChaos + s.random.IntN(mostChaos-leastChaos)
 	day := s.random.IntN(16 * chaos) // seldom within it: it takes long to simulate
+	if s.plan.with(Away) {
+		day %= chaos
+	}
 	for step := range mostSteps {
 		synctest.Wait() // all stand, or sleep
 		s.trouble[Steps]++
@@ -83,7 +86,11 @@ func (s *simulation) befall(day bool) {
 		if s.random.IntN(2) == 0 { // a reader has most to forget
 			p = s.first("reader")
 		}
-		s.stop(Days, p, 12*time.Hour+time.Duration(s.random.IntN(16))*time.Hour)
+		d := 12*time.Hour + time.Duration(s.random.IntN(16))*time.Hour
+		if s.plan.with(Away) {
+			p, d = s.first("reader"), d+24*time.Hour
+		}
+		s.stop(Days, p, d)
 	}
 }
 
@@ -181,6 +188,8 @@ func (s *simulation) how(w *stand, random *rand.Rand) stepping {
 // between a read and the commit that follows from it, and inside a job.
 func (s *simulation) heldUp(w *stand, random *rand.Rand) bool {
 	switch {
+	case w.what == "Commit" && s.plan.with(Slow):
+		return random.IntN(2) == 0
 	case w.what == "Commit" || w.what == "BatchWrite":
 		return random.IntN(8) == 0
 	case w.role == "rewriter" && w.what == "Get" || w.what == arrival:
@@ -193,6 +202,9 @@ func (s *simulation) heldUp(w *stand, random *rand.Rand) bool {
 // perhaps, and than its lease.
 func (s *simulation) holdUp(random *rand.Rand) time.Duration {
 	most := []int{2_000, 15_000, 60_000}[random.IntN(3)]
+	if s.plan.with(Slow) {
+		most = 60_000
+	}
 	return time.Duration(random.IntN(most)) * time.Millisecond
 }
 

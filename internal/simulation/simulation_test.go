@@ -16,6 +16,7 @@ import (
 var (
 	seeds    = flag.Uint64("simulation.seeds", 300, "how many seeds to run of each world")
 	first    = flag.Uint64("simulation.first", 1, "the first of them")
+	with     = flag.String("simulation.with", "", "the shapes of their plans, by comma")
 	onePlan  = flag.String("simulation.plan", "", "the plan that TestOnePlan runs, as a failure prints it")
 	shrinkIn = flag.Duration("simulation.shrink", 30*time.Second, "how long to make a plan that fails smaller")
 )
@@ -25,20 +26,40 @@ var worlds = map[string]bool{"registry": false, "throttle": true}
 
 func TestWhateverTheSchedulerDoesTheRulesHold(t *testing.T) {
 	for name, throttle := range worlds {
-		t.Run(name, func(t *testing.T) { runSeeds(t, throttle, *first, *seeds) })
+		t.Run(name, func(t *testing.T) { runSeeds(t, simulation.Plan{Throttle: throttle, With: shapes(t)}, *first, *seeds) })
 	}
 }
 
-func runSeeds(t *testing.T, throttle bool, first, seeds uint64) {
+func TestTheRulesHoldInEveryShape(t *testing.T) {
+	for _, shape := range simulation.Shapes {
+		t.Run(shape, func(t *testing.T) {
+			runSeeds(t, simulation.Plan{With: []string{shape, simulation.Deaf}}, *first, max(1, *seeds/20))
+		})
+	}
+}
+
+// shapes are those of the flag.
+func shapes(t *testing.T) (all []string) {
+	if *with != "" {
+		all = strings.Split(*with, ",")
+		require.Subset(t, simulation.Shapes, all)
+	}
+	return all
+}
+
+func runSeeds(t *testing.T, plan simulation.Plan, first, seeds uint64) {
 	all := simulation.Trouble{}
 	began := time.Now()
 	for seed := first; seed < first+seeds; seed++ {
-		met, err := simulation.Run(t, simulation.Plan{Throttle: throttle, Seed: seed})
+		plan.Seed = seed
+		met, err := simulation.Run(t, plan)
 		requireHolds(t, err)
 		all.Add(met)
 	}
 	t.Logf("seeds %d to %d in %v: %v", first, first+seeds-1, time.Since(began).Round(time.Second), all)
-	require.Empty(t, all.Missing(throttle), "the scheduler must meet every kind of trouble")
+	if len(plan.With) == 0 {
+		require.Empty(t, all.Missing(plan.Throttle), "the scheduler must meet every kind of trouble")
+	}
 }
 
 // requireHolds ends the test with the smallest plan that fails, if one does.
@@ -108,6 +129,7 @@ func TestAPlanIsReadAsItIsWritten(t *testing.T) {
 	for _, plan := range []simulation.Plan{
 		{Seed: 17},
 		{Throttle: true, Seed: 1, Schedule: 2, Steps: 30, Without: []string{"e1", "worker 2", simulation.Kills}},
+		{Seed: 3, With: []string{simulation.Late, simulation.Deaf}},
 	} {
 		read, err := simulation.ParsePlan(plan.String())
 		require.NoError(t, err)
