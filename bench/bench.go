@@ -23,7 +23,8 @@ type bench struct {
 	emulators *emulator.Emulators
 	used      int // messages and documents that these emulators have taken
 	began     time.Time
-	missed    []string // figures of the suites of scale that do not hold
+	missed    []string   // figures of the suites of scale that do not hold
+	scaled    [][]string // all figures of theirs
 }
 
 func newBench(ctx context.Context, o options) (*bench, error) {
@@ -147,6 +148,9 @@ func (b *bench) run(ctx context.Context) error {
 				return err
 			}
 		}
+	}
+	if len(b.scaled) > 0 {
+		fmt.Println(b.allScaled())
 	}
 	if len(b.missed) > 0 {
 		return fmt.Errorf("%d figures do not hold:\n  %s", len(b.missed), strings.Join(b.missed, "\n  "))

@@ -14,9 +14,29 @@ import (
 // others are what checks and creations waited for, in order.
 type others struct{ checks, creations []time.Duration }
 
+// beside checks and creates for as long as something else is done.
+func (p *place) beside(ctx context.Context, do func() error) (o others, err error) {
+	done := make(chan error, 1)
+	go func() { done <- do() }()
+	var ended error
+	over := false
+	o, err = p.others(ctx, func() bool {
+		select {
+		case ended = <-done:
+			over = true
+		default:
+		}
+		return !over
+	})
+	if !over {
+		ended = <-done
+	}
+	return o, errors.Join(err, ended)
+}
+
 // others checks and creates for a while, and for as long as goesOn says.
-func (s *ledgerStage) others(ctx context.Context, goesOn func() bool) (o others, err error) {
-	store, err := s.open(ctx)
+func (p *place) others(ctx context.Context, goesOn func() bool) (o others, err error) {
+	store, err := open(ctx, p.db)
 	if err != nil {
 		return o, err
 	}
@@ -38,7 +58,7 @@ func (s *ledgerStage) others(ctx context.Context, goesOn func() bool) (o others,
 	var all sync.WaitGroup
 	ticker := time.NewTicker(time.Second / migratedOthers)
 	defer ticker.Stop()
-	for began, i := time.Now(), 0; ctx.Err() == nil && (time.Since(began) < migratedQuiet || goesOn()); i++ {
+	for began, i := time.Now(), 0; ctx.Err() == nil && (goesOn() || time.Since(began) < migratedQuiet); i++ {
 		all.Go(func() {
 			c := threadOf("t_creator", i)
 			ask(&o.creations, func() error { return store.Apply(ctx, []ownership.Change{c})[0].Err })

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // scaleSuites measure what must hold at the target's size, under the rules of
@@ -15,6 +16,7 @@ var scaleSuites = []scaleSuite{
 	{"scale-throttle", (*bench).scaleThrottle},
 	{"scale-rewriting", (*bench).scaleRewriting},
 	{"scale-ledger", (*bench).scaleLedger},
+	{"scale-replay", (*bench).scaleReplay},
 }
 
 type scaleSuite struct {
@@ -47,9 +49,37 @@ func scaleNames() []string {
 	return names
 }
 
-// scale runs one suite, and returns its report. What does not hold is listed at
-// the end of the benchmark, which then fails.
+// judged is the verdict on a row.
+func (r scaleRow) judged() string {
+	if r.ok {
+		return "holds"
+	}
+	return "**does not hold**"
+}
+
+func (r scaleRow) cells() []string {
+	return []string{r.what, cmp.Or(r.before, "–"), r.asked, r.seen, r.judged()}
+}
+
+var scaleHeader = []string{"", "at commit 1571751", "asked", "seen", ""}
+
+// scale runs one suite, and returns its report. What does not hold is listed at the
+// end of the benchmark, which then fails; so is a suite that comes to no end, and the
+// others go on. The error is that of ctx.
 func (b *bench) scale(ctx context.Context, s scaleSuite) (string, error) {
+	began := time.Now()
+	report, err := b.measureScale(ctx, s)
+	if err != nil && ctx.Err() == nil {
+		failed := scaleRow{what: "the suite " + s.name, asked: "comes to its end", seen: strings.ReplaceAll(err.Error(), "\n", "; ")}
+		b.judge(s, failed)
+		t := table{title: "What must hold, of " + strings.TrimPrefix(s.name, "scale-"), header: scaleHeader, rows: [][]string{failed.cells()}}
+		report, err = t.String(), nil
+	}
+	b.say("%s took %v", s.name, time.Since(began).Round(time.Second))
+	return report, err
+}
+
+func (b *bench) measureScale(ctx context.Context, s scaleSuite) (string, error) {
 	if err := b.cold(ctx); err != nil {
 		return "", err
 	}
@@ -57,15 +87,10 @@ func (b *bench) scale(ctx context.Context, s scaleSuite) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	t := table{title: "What must hold, of " + strings.TrimPrefix(s.name, "scale-"), header: []string{"", "at commit 1571751", "asked", "seen", ""}}
+	t := table{title: "What must hold, of " + strings.TrimPrefix(s.name, "scale-"), header: scaleHeader}
 	for _, r := range result.rows {
-		holds := "holds"
-		if !r.ok {
-			holds = "**does not hold**"
-			b.missed = append(b.missed, fmt.Sprintf("%s: %s: asked %s, seen %s", s.name, r.what, r.asked, r.seen))
-		}
-		b.say("%s  %s: asked %s, seen %s: %s", s.name, r.what, r.asked, r.seen, holds)
-		t.rows = append(t.rows, []string{r.what, cmp.Or(r.before, "–"), r.asked, r.seen, holds})
+		b.judge(s, r)
+		t.rows = append(t.rows, r.cells())
 	}
 	parts := []string{t.String()}
 	for _, more := range result.tables {
@@ -80,6 +105,20 @@ func (b *bench) scale(ctx context.Context, s scaleSuite) (string, error) {
 		}
 	}
 	return strings.Join(parts, "\n"), nil
+}
+
+// judge takes note of a row.
+func (b *bench) judge(s scaleSuite, r scaleRow) {
+	b.say("%s  %s: asked %s, seen %s: %s", s.name, r.what, r.asked, r.seen, r.judged())
+	b.scaled = append(b.scaled, append([]string{strings.TrimPrefix(s.name, "scale-")}, r.cells()...))
+	if !r.ok {
+		b.missed = append(b.missed, fmt.Sprintf("%s: %s: asked %s, seen %s", s.name, r.what, r.asked, r.seen))
+	}
+}
+
+// allScaled is one table of all suites.
+func (b *bench) allScaled() table {
+	return table{title: "At the target's size", header: append([]string{"of"}, scaleHeader...), rows: b.scaled}
 }
 
 // expand replaces the name scale by those of its suites.

@@ -32,8 +32,8 @@ func TestEverySuiteOfScaleHasAPlaceInTheDocumentation(t *testing.T) {
 
 func TestThePlotIsWellFormedAndHasEveryPoint(t *testing.T) {
 	text := plot([]series{
-		{"start, s & more", []point{{1000, 2}, {10_000, 2}, {1_000_000, 2}}},
-		{"nothing", []point{{1000, 0}}},
+		{name: "start, s & more", points: []point{{1000, 2}, {10_000, 2}, {1_000_000, 2}}, before: []point{{1000, 4}}},
+		{name: "nothing", points: []point{{1000, 0}}},
 	})
 	for decoder := xml.NewDecoder(strings.NewReader(text)); ; {
 		_, err := decoder.Token()
@@ -44,17 +44,17 @@ func TestThePlotIsWellFormedAndHasEveryPoint(t *testing.T) {
 			t.Fatalf("%v in:\n%s", err, text)
 		}
 	}
-	if n := strings.Count(text, "<circle"); n != 4 {
-		t.Errorf("%d points, want 4", n)
+	if n := strings.Count(text, "<circle"); n != 5 {
+		t.Errorf("%d points, want 5", n)
 	}
 }
 
 func TestTheTableHasAColumnForEachNumberOfTenants(t *testing.T) {
-	got := growthTable([]series{{"a", []point{{10_000, 1234.5}}}, {"b", []point{{1000, 0.5}}}})
+	got := growthTable([]series{{name: "a", points: []point{{10_000, 1234.5}}, before: []point{{1000, 3}}}, {name: "b", points: []point{{1000, 0.5}}}})
 	if want := []string{"tenants moved", "1,000", "10,000"}; !slices.Equal(got.header, want) {
 		t.Errorf("header %q, want %q", got.header, want)
 	}
-	if want := [][]string{{"a", "–", "1,235"}, {"b", "0.5", "–"}}; !reflect.DeepEqual(got.rows, want) {
+	if want := [][]string{{"a", "–", "1,235"}, {"a, at commit 1571751", "3", "–"}, {"b", "0.5", "–"}}; !reflect.DeepEqual(got.rows, want) {
 		t.Errorf("rows %q, want %q", got.rows, want)
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -37,7 +38,10 @@ func exportEvents(ctx context.Context, store archiveSource, from target, out, fo
 	if err := w.Begin(archive.Origin{Project: from.Project, Database: from.Database, Prefix: from.Prefix, Emulator: from.Emulator, Time: at}); err != nil {
 		return err
 	}
-	if err := writeLedger(ctx, w, store, snapshot); err != nil {
+	if snapshot.Ledger.Len() > ledgerPerSecond {
+		fmt.Fprintln(foreign, "reading "+ledgerCost(snapshot.Ledger))
+	}
+	if err := writeLedger(ctx, archiveLines{w}, foreign, store, snapshot); err != nil {
 		return errors.Join(err, w.Close())
 	}
 	left := leftOut{out: foreign}
@@ -60,20 +64,53 @@ type archiveSource interface {
 	ownership.LedgerReader
 }
 
-func writeLedger(ctx context.Context, w *archive.Writer, store archiveSource, at ownership.Snapshot) error {
+// ledgerPerSecond is how many entries of the ledger one query brings in a second; said
+// as what it is, a guess.
+const ledgerPerSecond = 10_000
+
+// ledgerCost says what reading the ledger's entries takes: what they hold beside
+// tenants and times is in no process's memory, nor in snapshots.
+func ledgerCost(l *ownership.Ledger) string {
+	return fmt.Sprintf("%s of whole tenants, each a read, at %d a second %s", counted(l.Len(), "move", "moves"), ledgerPerSecond,
+		(time.Duration(l.Len()) * time.Second / ledgerPerSecond).Round(time.Second))
+}
+
+// writeLedger writes the events of the ledger as of a time, a line for each, in the
+// order of their versions. Memory does not grow with the ledger's entries.
+func writeLedger(ctx context.Context, out, told io.Writer, source archiveSource, at ownership.Snapshot) (err error) {
 	for _, e := range at.Ledger.Unread() {
 		return e.Unread // without it the archive would be another registry's
 	}
-	entries, err := store.MovesAsOf(ctx, at.ReadTime)
+	var sorted export.Sorted
+	defer func() { err = errors.Join(err, sorted.Close()) }()
+	bar, n := newProgress(told, "move", ""), 0
+	err = source.EachMove(ctx, at.ReadTime, func(e ownership.LedgerEntry) error {
+		var lines lineBuffer
+		if err := writeEvents(&lines, io.Discard, handlers.ArchiveMove(e)); err != nil {
+			return err
+		}
+		n++
+		bar.at(n, int64(n), int64(at.Ledger.Len()))
+		return sorted.Add(e.Version, lines.text)
+	})
 	if err != nil {
 		return err
 	}
-	for _, e := range entries {
-		if err := writeEvents(w, io.Discard, handlers.ArchiveMove(e)); err != nil {
-			return err
+	bar.clear()
+	_, err = sorted.WriteTo(out)
+	return err
+}
+
+// archiveLines writes whole lines to an archive.
+type archiveLines struct{ *archive.Writer }
+
+func (w archiveLines) Write(lines []byte) (int, error) {
+	for line := range bytes.Lines(lines) {
+		if err := w.WriteLine(bytes.TrimSuffix(line, []byte("\n"))); err != nil {
+			return 0, err
 		}
 	}
-	return nil
+	return len(lines), nil
 }
 
 func writeEvents(w eventWriter, foreign io.Writer, all []events.Event) error {

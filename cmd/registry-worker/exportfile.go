@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/internal/archive"
+	"github.com/northstar-engines/realtime-registry/internal/capacity"
 	"github.com/northstar-engines/realtime-registry/internal/export"
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
 )
@@ -30,7 +32,7 @@ const (
 	readable           = time.Hour
 	readableByRecovery = 7 * 24 * time.Hour
 	countPatience      = 10 * time.Second
-	documentsPerSecond = 50_000 // of all readers together; a guess, and said to be one
+	documentsPerSecond = int64(capacity.ExportRate)
 	partsSuffix        = ".parts"
 )
 
@@ -56,7 +58,7 @@ func exportFile(ctx context.Context, in *invocation, source exportSource, f form
 		OwnTimes: f.ownTimes,
 		Encode:   f.encode,
 		LeftOut:  func(err error) { bar.clear(); (&leftOut{out: in.Stderr}).tell(err) },
-		Begun:    func(at time.Time, done int64) { e.begun(ctx, at, done) },
+		Begun:    func(at ownership.Snapshot, done int64) error { return e.begun(ctx, at, done) },
 		Progress: func(n int64) { bar.at(int(n), n, e.documents) },
 	})
 	if err != nil {
@@ -64,7 +66,7 @@ func exportFile(ctx context.Context, in *invocation, source exportSource, f form
 		return e.interrupted(err)
 	}
 	bar.end(int(result.Documents))
-	lines, err := e.write(ctx, name, from, result)
+	lines, err := e.write(name, from, result)
 	if err != nil {
 		return err
 	}
@@ -106,26 +108,58 @@ func (e *fileExport) when(ctx context.Context) (at time.Time, lasts time.Duratio
 	return now.ReadTime.Truncate(time.Minute).Add(-time.Minute), readableByRecovery, nil
 }
 
-// begun says how long the export will take, and whether that fits.
-func (e *fileExport) begun(ctx context.Context, at time.Time, done int64) {
+// begun says how long the export will take, and whether that fits, and reads the ledger
+// if it is to be part of it. It comes first, since it can be read for no longer than
+// the documents.
+func (e *fileExport) begun(ctx context.Context, at ownership.Snapshot, done int64) error {
+	e.tell(ctx, at, done)
+	if !e.format.framed {
+		return nil
+	}
+	if _, err := os.Stat(e.ledgerFile(at)); err == nil { // an export that was interrupted has read it
+		return nil
+	}
+	file, err := os.CreateTemp(e.dir, "ledger-*.new")
+	if err != nil {
+		return err
+	}
+	buffer := bufio.NewWriterSize(file, 64<<10)
+	err = writeLedger(ctx, buffer, e.in.Stderr, e.source, at)
+	if err = errors.Join(err, buffer.Flush(), file.Close()); err != nil {
+		return errors.Join(err, os.Remove(file.Name()))
+	}
+	return os.Rename(file.Name(), e.ledgerFile(at))
+}
+
+// ledgerFile is the part of the export that holds the ledger as of a time.
+func (e *fileExport) ledgerFile(at ownership.Snapshot) string {
+	return filepath.Join(e.dir, fmt.Sprintf("ledger-%d.part", at.ReadTime.UnixMicro()))
+}
+
+// tell says how long the export will take, and whether that fits.
+func (e *fileExport) tell(ctx context.Context, at ownership.Snapshot, done int64) {
 	ctx, cancel := context.WithTimeout(ctx, countPatience)
 	defer cancel()
-	text := ""
+	text, takes := "", time.Duration(0)
 	if n, err := e.source.Documents(ctx); err == nil {
 		e.documents = n
-		text = fmt.Sprintf("about %d documents, at %d a second %s", n, documentsPerSecond,
-			(time.Duration(max(n-done, 0)) * time.Second / documentsPerSecond).Round(time.Second))
+		takes = time.Duration(max(n-done, 0)) * time.Second / time.Duration(documentsPerSecond)
+		text = fmt.Sprintf("about %d documents, at %d a second %s", n, documentsPerSecond, takes.Round(time.Second))
 	} else {
 		text = fmt.Sprintf("how many documents there are cannot be told: %v", err)
+	}
+	if e.format.framed {
+		text += "; before them " + ledgerCost(at.Ledger)
+		takes += time.Duration(at.Ledger.Len()) * time.Second / ledgerPerSecond
 	}
 	if done > 0 {
 		text += fmt.Sprintf("; resumed, %d are there already", done)
 	}
 	if !e.format.ownTimes {
-		e.at = at
-		until := at.Add(e.lasts)
-		text += fmt.Sprintf("; read as of %s, which can be read until %s", at.UTC().Format(time.RFC3339), until.UTC().Format(time.RFC3339))
-		if left := time.Until(until); time.Duration(max(e.documents-done, 0))*time.Second/documentsPerSecond > left {
+		e.at = at.ReadTime
+		until := e.at.Add(e.lasts)
+		text += fmt.Sprintf("; read as of %s, which can be read until %s", e.at.UTC().Format(time.RFC3339), until.UTC().Format(time.RFC3339))
+		if takes > time.Until(until) {
 			text += ": this will probably not fit; turn on point-in-time recovery, with which it is seven days"
 		}
 	}
@@ -144,7 +178,7 @@ func (e *fileExport) interrupted(err error) error {
 }
 
 // write joins the parts in one file, and returns how many lines they have.
-func (e *fileExport) write(ctx context.Context, name string, from target, result export.Result) (lines int, err error) {
+func (e *fileExport) write(name string, from target, result export.Result) (lines int, err error) {
 	w, err := archive.Create(name, nil)
 	if err != nil {
 		return 0, err
@@ -159,7 +193,7 @@ func (e *fileExport) write(ctx context.Context, name string, from target, result
 		if err := w.Begin(archive.Origin{Project: from.Project, Database: from.Database, Prefix: from.Prefix, Emulator: from.Emulator, Time: result.At.ReadTime}); err != nil {
 			return 0, err
 		}
-		if err := writeLedger(ctx, w, e.source, result.At); err != nil {
+		if _, err := copyLines(w, e.ledgerFile(result.At)); err != nil {
 			return 0, err
 		}
 	}

@@ -60,7 +60,7 @@ func runInspect(ctx context.Context, in *invocation) error {
 		return err
 	}
 	if at := in.Config.At; !at.IsZero() {
-		if found.Then, err = ownerAt(ctx, store, resource, at); err != nil {
+		if found.Then, err = ownerAt(ctx, store, store, resource, at); err != nil {
 			return err
 		}
 	}

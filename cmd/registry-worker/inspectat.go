@@ -33,69 +33,37 @@ type takenBack struct {
 
 // ownerAt returns who owned the resource at a time, as far as it is known today:
 // from the events of that time, and the moves of whole tenants that had not been
-// retracted yet.
-func ownerAt(ctx context.Context, store ownership.Store, resource registry.Resource, at time.Time) (*then, error) {
+// retracted yet. Errors are those of the store, and of what this version does not
+// understand.
+func ownerAt(ctx context.Context, store ownership.Store, moves ownership.LedgerReader, resource registry.Resource, at time.Time) (*then, error) {
 	snapshot, err := store.Read(ctx, []registry.Resource{resource})
 	if err != nil {
 		return nil, err
 	}
 	r := snapshot.Records[0]
-	moves, err := store.Moves(ctx)
-	if err != nil {
+	p := newPast(at, r.History, snapshot.Ledger)
+	if err := p.settle(ctx, moves); err != nil {
 		return nil, err
 	}
 	t := &then{At: at, Steps: []step{}}
-	var entries []ownership.LedgerEntry
-	said := map[ownership.EventName]ownership.LedgerEntry{}
-	for _, m := range moves {
-		if m.RetractionOnly || m.Unread != nil || m.Time.After(at) {
-			continue
-		}
-		said[m.EventName()] = m
-		counted := m
-		counted.Retractions = nil
-		switch {
-		case m.Retracted() && !m.Retractions[0].At.After(at): // taken back by then
-			continue
-		case !m.Retracted() && m.ChangedAt.After(at):
-			t.unsure(r, m)
-			continue
-		}
-		entries = append(entries, counted)
-	}
-	ledger := ownership.NewLedger(snapshot.Ledger.Position(), entries)
-	var history ownership.History
-	for _, e := range r.History {
-		if !e.Time.After(at) {
-			history = append(history, e)
-		}
-	}
-	t.Owner = history.Owner(ledger)
-	for _, s := range history.Explain(ledger) {
+	for _, s := range p.steps {
 		one := newStep(s)
-		if m, ok := said[ownership.EventName{Source: s.Source, ID: s.Version.ID}]; ok && s.Ledger {
+		if m, ok := p.met[s.Version.EventName()]; ok && s.Ledger {
 			one.Actor, one.Reason = m.Actor, m.Reason
 			if m.Retracted() {
 				first := m.Retractions[0]
 				t.Retracted = append(t.Retracted, takenBack{m.ID, m.Source, first.At, first.By, first.Why})
 			}
 		}
+		t.Owner = s.Owner
 		t.Steps = append(t.Steps, one)
+	}
+	for _, m := range p.leftOut() {
+		t.Unsure = append(t.Unsure, fmt.Sprintf("the move %s from %s to %s has a time from before, but came, or was changed, at %s: verifiers did not know it then, and it is left out",
+			terminal.Quote(m.ID), terminal.Quote(m.From), terminal.Quote(m.To), m.ChangedAt.Format(time.RFC3339)))
 	}
 	t.unsureOfHistory(r, at)
 	return t, nil
-}
-
-// unsure notes a move that was committed after the time in question, though its own
-// time is before, if it may concern the resource.
-func (t *then) unsure(r ownership.Record, m ownership.LedgerEntry) {
-	for _, owner := range r.Path {
-		if owner == m.From || owner == m.To {
-			t.Unsure = append(t.Unsure, fmt.Sprintf("the move %s from %s to %s has a time from before, but came, or was changed, at %s: verifiers did not know it then, and it is left out",
-				terminal.Quote(m.ID), terminal.Quote(m.From), terminal.Quote(m.To), m.ChangedAt.Format(time.RFC3339)))
-			return
-		}
-	}
 }
 
 func (t *then) unsureOfHistory(r ownership.Record, at time.Time) {

@@ -53,6 +53,7 @@ var printing = map[string][]string{
 	"quota reset":          {"--yes t_a x"},
 	"upgrade":              {"--yes --rate unlimited", "--yes --finish"},
 	"config":               {""},
+	"capacity":             {"", "--resources 300e6"},
 	"version":              {"", "--licenses"},
 	"man":                  {"DIR"},
 }

@@ -226,13 +226,16 @@ func (c program) askAllTheWhile(w workload, j *justified) (stop func() (question
 	return func() (int64, int64) { cancel(); <-done; return questions.Load(), yes.Load() }
 }
 
-// largeTenant is how many threads the large tenant has: 100,000, or what
-// PROOFS_THREADS says.
+// largeTenant is how many threads the large tenant has: 20,000, or what
+// PROOFS_THREADS says. What is shown does not depend on it: one commit, and a job
+// that a kill does not harm. An emulator has no indexes, so each page of the job looks
+// at the whole collection: with 100,000 threads on two cores that takes longer than a
+// call may, again and again.
 func largeTenant(t *testing.T) int {
 	t.Helper()
 	text := os.Getenv("PROOFS_THREADS")
 	if text == "" {
-		return 100_000
+		return 20_000
 	}
 	n, err := strconv.Atoi(text)
 	require.NoError(t, err)
@@ -266,7 +269,7 @@ func (c program) progress(id string) string {
 	return string(text)
 }
 
-// A tenant with 100,000 threads moves with one commit, and back.
+// A tenant with 20,000 threads moves with one commit, and back.
 func TestProofOfALargeTenantsMove(t *testing.T) {
 	n := largeTenant(t)
 	c, meter := onEmulators(t), wire.NewMeter()

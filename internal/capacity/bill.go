@@ -80,14 +80,10 @@ func (p Parameters) Bill() []Line {
 
 // tenantMoves moves tenants of the average size.
 func (p Parameters) tenantMoves() Line {
-	documents := 0.0
-	if p.Tenants > 0 {
-		documents = p.Resources / p.Tenants
-	}
 	return Line{
 		Work:   "moves of tenants",
-		Reads:  month * p.TenantMoves * (readsPerTenantMove + documents*readsPerRewritten),
-		Writes: month * p.TenantMoves * (writesPerTenantMove + documents*writesPerRewritten),
+		Reads:  month * (p.TenantMoves*readsPerTenantMove + p.rewritten()*readsPerRewritten),
+		Writes: month * (p.TenantMoves*writesPerTenantMove + p.rewritten()*writesPerRewritten),
 	}
 }
 

@@ -3,7 +3,7 @@
 // arithmetic on Parameters; docs/capacity.md holds the result for the defaults,
 // and where every constant comes from.
 //
-//	go run ./internal/capacity/cmd/capacity --resources 100e6 --checks 5000
+//	registry-worker capacity --resources 100e6 --checks 5000
 package capacity
 
 import (
@@ -38,6 +38,9 @@ type Parameters struct {
 	MaxStaleness time.Duration // of the verifiers; 0: they keep nothing
 	MaxAge       time.Duration // of the verifiers; 0: unbounded
 	WorkerCPU    time.Duration // of one event; measured (docs/benchmarks.md)
+	// RewritingRate is how many documents a second a worker rewrites if nothing else
+	// bounds it; measured (docs/benchmarks.md, scale-rewriting).
+	RewritingRate float64
 }
 
 // Defaults are a million tenants and ten million resources, that came within a
@@ -46,7 +49,7 @@ func Defaults() Parameters {
 	return Parameters{
 		Tenants: 1e6, Resources: 10e6, LargestTenant: 1e6, Creations: 30_000, Claims: 1, Streams: 100_000, Peak: 20, Duplicates: 0.01,
 		ResourceMoves: 1000, TenantMoves: 10, Checks: 500, CacheHits: 0, ThrottleActions: 100, ActionsPerBlock: 5,
-		Transports: 20, Years: 5, MaxStaleness: 2 * time.Second, MaxAge: 24 * time.Hour, WorkerCPU: 80 * time.Microsecond,
+		Transports: 20, Years: 5, MaxStaleness: 2 * time.Second, MaxAge: 24 * time.Hour, WorkerCPU: 80 * time.Microsecond, RewritingRate: 900,
 	}
 }
 
@@ -74,8 +77,8 @@ func (p Parameters) Validate() error {
 	if p.MaxAge < 0 {
 		faults = append(faults, fmt.Errorf("max age: want a time from 0 on, not %v", p.MaxAge))
 	}
-	if !(p.Peak >= 1) || !(p.ActionsPerBlock >= 1) || p.WorkerCPU <= 0 {
-		faults = append(faults, errors.New("peak and actions per block are at least 1, and an event takes time"))
+	if !(p.Peak >= 1) || !(p.ActionsPerBlock >= 1) || !(p.RewritingRate >= 1) || p.WorkerCPU <= 0 {
+		faults = append(faults, errors.New("peak, actions per block and rewriting rate are at least 1, and an event takes time"))
 	}
 	return errors.Join(faults...)
 }
@@ -100,6 +103,18 @@ func (p Parameters) WorkersNeeded() float64 {
 	return max(2, math.Ceil(p.PeakEvents()*p.WorkerCPU.Seconds()/share))
 }
 
-// Rewriting is how long direct readers wait at least for the documents of n
-// resources after a move of their tenant; verifiers do not wait.
-func Rewriting(n float64) time.Duration { return governor.Ramp.Duration(int64(n)) }
+// writerHorizon is how long a job waits for writers that do not know of its move.
+const writerHorizon = 15 * time.Second
+
+// Rewriting is how long direct readers wait for the documents of n resources after a
+// move of their tenant; verifiers do not wait. It is what the worker reckons with: the
+// ramp, as far as it can follow.
+func (p Parameters) Rewriting(n float64) time.Duration {
+	return writerHorizon + governor.Ramp.DurationFrom(governor.Pace{}, p.RewritingRate, int64(n))
+}
+
+// Writing is how long one process takes to write n resources for the first time, as
+// `replay` does: the ramp, as far as one core can follow.
+func (p Parameters) Writing(n float64) time.Duration {
+	return governor.Ramp.DurationFrom(governor.Pace{}, 1/p.WorkerCPU.Seconds(), int64(n))
+}

@@ -2,7 +2,6 @@ package capacity
 
 import (
 	"math"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +9,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/northstar-engines/realtime-registry/events"
+	"github.com/northstar-engines/realtime-registry/internal/governor"
+	"github.com/northstar-engines/realtime-registry/internal/rewrite"
+	"github.com/northstar-engines/realtime-registry/registry/fsregistry"
 )
 
 func line(t *testing.T, p Parameters, work string) Line {
@@ -21,12 +23,6 @@ func line(t *testing.T, p Parameters, work string) Line {
 	}
 	require.FailNow(t, "no such line", work)
 	return Line{}
-}
-
-func TestTheDocumentHoldsWhatTheProgramPrints(t *testing.T) {
-	text, err := os.ReadFile("../../docs/capacity.md")
-	require.NoError(t, err)
-	require.Contains(t, string(text), Defaults().Report(), "go run ./internal/capacity/cmd/capacity prints what belongs there")
 }
 
 func TestAMillionCreationsCostNinetyCents(t *testing.T) {
@@ -78,8 +74,26 @@ func TestMovingATenantCostsTwoWritesAndThenItsDocuments(t *testing.T) {
 	require.InDelta(t, 2+10, line(t, p, "moves of tenants").Writes, 0.001)
 }
 
-func TestTenMillionDocumentsAreRewrittenInSomeFortyFiveMinutes(t *testing.T) {
-	require.InDelta(t, 45, Rewriting(10e6).Minutes(), 3)
+// The same reckoning as the worker's, which moves plan prints (internal/rewrite).
+func TestDocumentsAreRewrittenByTheRampAsFarAsTheWorkerCanFollow(t *testing.T) {
+	p := Parameters{RewritingRate: 1e9}
+	require.InDelta(t, 45, p.Rewriting(10e6).Minutes(), 3, "by the ramp alone")
+	p.RewritingRate = 1000
+	require.InDelta(t, 10e6/1000/60, p.Rewriting(10e6).Minutes(), 6, "most of them at what the worker does")
+	speed := rewrite.Speed{Rate: governor.Ramp, Had: 1000}
+	require.Equal(t, speed.Duration(10e6), p.Rewriting(10e6)-writerHorizon)
+	require.Equal(t, fsregistry.LedgerStaleness+fsregistry.CommitDeadline, writerHorizon)
+}
+
+func TestOneProcessWritesAsFastAsItsCoreCan(t *testing.T) {
+	p := Parameters{WorkerCPU: 100 * time.Microsecond}
+	require.InDelta(t, 300e6/10_000/3600, p.Writing(300e6).Hours(), 0.6)
+}
+
+func TestTheNextWallIsTheLimitOfWhichMostIsUsed(t *testing.T) {
+	p := Defaults()
+	p.TenantMoves, p.Peak, p.Years = 86_400, 2, 0
+	require.Contains(t, p.Report(), "The next wall: the ledger's head, at 200.0 % of 1 write/s.")
 }
 
 func TestTheRampFromColdIsFiveMinutesForEveryFiftyPercent(t *testing.T) {

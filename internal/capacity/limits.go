@@ -1,8 +1,10 @@
 package capacity
 
 import (
+	"cmp"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -27,6 +29,22 @@ const (
 	memoryForLedger  = float64(256e6) // bytes; what one may want to give
 )
 
+// ExportRate is how many documents a second an export to a file reads, by all its
+// readers together: a guess, from the 11,000 that one of them was measured to read
+// beside an emulator.
+const ExportRate = 50_000.0
+
+// rewritten is how many documents a day move with their tenants, which have the average
+// size.
+func (p Parameters) rewritten() float64 {
+	return p.TenantMoves * p.Resources / max(1, p.Tenants)
+}
+
+// nextWall is the limit of which most is used.
+func (p Parameters) nextWall() Limit {
+	return slices.MaxFunc(p.Limits(), func(a, b Limit) int { return cmp.Compare(a.Used, b.Used) })
+}
+
 // Limits lists them, in no order.
 func (p Parameters) Limits() []Limit {
 	peakMoves := p.Peak * p.ResourceMoves / day
@@ -44,6 +62,10 @@ func (p Parameters) Limits() []Limit {
 			"moves of tenants queue; they are retried"},
 		{"the ledger in memory", "256 MB", p.LedgerBytes() / memoryForLedger,
 			"each process that folds holds it; give more memory"},
+		{"the rewriting of moved tenants", fmt.Sprintf("%s documents/s", count(p.RewritingRate)), p.rewritten() / day / p.RewritingRate,
+			"direct readers wait longer each day; verifiers do not"},
+		{"one read time of an export to a file", fmt.Sprintf("1 h at %s documents/s", count(ExportRate)), p.Resources / ExportRate / 3600,
+			"point-in-time recovery, with which it is 7 days; `export --check` needs no one time"},
 		{"the feed of one verifier", "5,000 commits/s", feedPerVerifier / followed,
 			"each entry is read by every transport process: fewer, larger processes"},
 		{"moves of one resource", "1,000 in its lifetime, 100 of them without effect", 0,

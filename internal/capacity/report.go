@@ -17,11 +17,13 @@ func (p Parameters) Report() string {
 	line("| creations a day, events/s at the peak | %s, %.0f |", count(p.Creations), p.PeakEvents())
 	line("| open streams, read again within (`--max-age`) | %s, %v |", count(p.Streams), p.MaxAge)
 	line("| access checks/s, of which the cache answers | %s, %.0f %% |", count(p.Checks), p.CacheHits*100)
-	line("| all these resources, written once | %s, at least %v |", dollars(p.Resources*writesPerCreation*perWrite), Rewriting(p.Resources).Round(time.Minute))
+	line("| all these resources, written once | %s, %v by one process |", dollars(p.Resources*writesPerCreation*perWrite), p.Writing(p.Resources).Round(time.Minute))
 	line("| workers of one core | %.0f |", p.WorkersNeeded())
 	line("| stored in Firestore | %s (%.0f bytes a resource, with indexes) |", size(p.StoredBytes()), DocumentBytes())
 	line("| the ledger after %.0f years, in each process | %s |", p.Years, size(p.LedgerBytes()))
-	line("| a move of the largest tenant (%s): verifiers, direct readers | at once, %v |", count(p.LargestTenant), Rewriting(p.LargestTenant).Round(time.Minute))
+	line("| a move of the largest tenant (%s): verifiers, direct readers | at once, %v |", count(p.LargestTenant), p.Rewriting(p.LargestTenant).Round(time.Minute))
+	average := p.Resources / max(1, p.Tenants)
+	line("| 10,000 tenants of the average size, %s, moved at once: verifiers, direct readers | at once, %v |", count(average), p.Rewriting(10_000*average).Round(time.Minute))
 
 	line("\n| a month | reads | writes | deletes | dollars |\n| --- | ---: | ---: | ---: | ---: |")
 	total := 0.0
@@ -34,6 +36,9 @@ func (p Parameters) Report() string {
 	line("\n| limit | bound | used at the peak | beyond it |\n| --- | --- | ---: | --- |")
 	for _, l := range p.Limits() {
 		line("| %s | %s | %s | %s |", l.Name, l.Bound, share(l.Used), l.Beyond)
+	}
+	if next := p.nextWall(); next.Used > 0 {
+		line("\nThe next wall: %s, at %s of %s.", next.Name, share(next.Used), next.Bound)
 	}
 	return b.String()
 }

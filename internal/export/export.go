@@ -40,8 +40,9 @@ type Options struct {
 	// LeftOut is called with what was left out, by one goroutine at a time.
 	LeftOut func(error)
 	// Begun is called once, with the time as of which the export reads, and how
-	// many documents an interrupted one has already.
-	Begun func(at time.Time, documents int64)
+	// many documents an interrupted one has already. No document is read before it
+	// returns; its error ends the export.
+	Begun func(at ownership.Snapshot, documents int64) error
 	// Progress is called now and then with the number of documents read.
 	Progress func(documents int64)
 }
@@ -85,8 +86,13 @@ func Run(ctx context.Context, source Source, o Options) (Result, error) {
 		m.ReadTime = snapshot.ReadTime
 	}
 	r := &run{source: source, o: o, manifest: m, at: snapshot}
+	if err := m.save(o.Dir); err != nil { // so that it is resumed as of this time
+		return Result{}, err
+	}
 	if o.Begun != nil {
-		o.Begun(snapshot.ReadTime, m.documents())
+		if err := o.Begun(snapshot, m.documents()); err != nil {
+			return Result{}, err
+		}
 	}
 	if err := r.all(ctx); err != nil {
 		return Result{}, err

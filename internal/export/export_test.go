@@ -109,11 +109,15 @@ func TestAnExportThatIsInterruptedIsResumedWithoutALineLostOrTwice(t *testing.T)
 		var first time.Time
 		for range rapid.IntRange(0, 4).Draw(rt, "interruptions") {
 			o := options(dir)
-			o.Begun = func(at time.Time, _ int64) {
-				if !first.IsZero() && !at.Equal(first) {
-					rt.Fatalf("read as of %v and of %v", first, at)
+			o.Begun = func(at ownership.Snapshot, _ int64) error {
+				if !first.IsZero() && !at.ReadTime.Equal(first) {
+					rt.Fatalf("read as of %v and of %v", first, at.ReadTime)
 				}
-				first = at
+				first = at.ReadTime
+				if rapid.Bool().Draw(rt, "at once") {
+					return errDown
+				}
+				return nil
 			}
 			source := &failing{Source: store, left: rapid.IntRange(0, 2_500).Draw(rt, "documents")}
 			if _, err := export.Run(t.Context(), source, o); err != nil {
@@ -158,9 +162,9 @@ func TestAnExportIsAsOfItsTimeWhateverIsWrittenMeanwhile(t *testing.T) {
 	}
 	store, want := filled(t, ids)
 	o := options(t.TempDir())
-	o.Begun = func(time.Time, int64) {
+	o.Begun = func(ownership.Snapshot, int64) error {
 		_, err := store.Claim(t.Context(), "t_b", registry.Resource{Kind: registry.Thread, ID: "new"})
-		require.NoError(t, err)
+		return err
 	}
 	result, err := export.Run(t.Context(), store, o)
 	require.NoError(t, err)

@@ -116,8 +116,10 @@ type Store interface {
 // LedgerReader reads entries of the ledger as they are stored, with what a Ledger
 // leaves out. Each is a read. Errors wrap ErrUnavailable.
 type LedgerReader interface {
-	// MovesAsOf is Store.Moves as of a time of a read that has been answered.
-	MovesAsOf(ctx context.Context, at time.Time) ([]LedgerEntry, error)
+	// EachMove visits all entries, in the order in which they changed last, as of a
+	// time of a read that has been answered; now for the zero time. It ends at the
+	// first error that visit returns, and returns that.
+	EachMove(ctx context.Context, at time.Time, visit func(LedgerEntry) error) error
 
 	// MovesNamed returns the entries with these names, in their order, without
 	// those that there are not.

@@ -13,17 +13,37 @@ import (
 var _ ownership.LedgerReader = (*Store)(nil)
 
 // Moves implements ownership.Store.
-func (s *Store) Moves(ctx context.Context) ([]ownership.LedgerEntry, error) {
-	return s.MovesAsOf(ctx, time.Time{})
-}
-
-// MovesAsOf implements ownership.LedgerReader; the zero time is now.
-func (s *Store) MovesAsOf(ctx context.Context, at time.Time) (_ []ownership.LedgerEntry, err error) {
-	ctx, done := s.telemetry.start(ctx, "moves", 0)
-	defer func() { done(err) }()
-	entries, _, err := s.ledgerEntries(ctx, 0, at)
+func (s *Store) Moves(ctx context.Context) (entries []ownership.LedgerEntry, err error) {
+	err = s.EachMove(ctx, time.Time{}, func(e ownership.LedgerEntry) error { entries = append(entries, e); return nil })
 	slices.SortFunc(entries, func(a, b ownership.LedgerEntry) int { return a.Version.Compare(b.Version) })
 	return entries, err
+}
+
+// EachMove implements ownership.LedgerReader. A query as of a time that breaks off is
+// taken up where it was, if it has brought anything.
+func (s *Store) EachMove(ctx context.Context, at time.Time, visit func(ownership.LedgerEntry) error) (err error) {
+	ctx, done := s.telemetry.start(ctx, "moves", 0)
+	defer func() { done(err) }()
+	var last *docdb.Document
+	var ended error
+	query := s.ledgerQuery(fieldSeq, 0, 0, at)
+	for {
+		before := last
+		err = s.query(ctx, query, func(d *docdb.Document) error {
+			if s.isFence(d) || last != nil && d.Name == last.Name {
+				return nil
+			}
+			last, ended = d, visit(s.decodeLedgerEntry(ctx, d))
+			return ended
+		})
+		if err == nil || ended != nil {
+			return err
+		}
+		if at.IsZero() || last == before || ctx.Err() != nil {
+			return unavailable("read the ledger", err)
+		}
+		query = s.ledgerQuery(fieldSeq, last.Fields[fieldSeq].GetIntegerValue()-1, 0, at)
+	}
 }
 
 // MovesNamed implements ownership.LedgerReader.

@@ -4,13 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
 
 	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
+	"github.com/northstar-engines/realtime-registry/emulator/wire"
 	"github.com/northstar-engines/realtime-registry/internal/export"
 	"github.com/northstar-engines/realtime-registry/internal/governor"
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
@@ -40,9 +43,9 @@ func newFar(t *testing.T) *far {
 }
 
 // open is a further process.
-func (f *far) open() *fsregistry.Store {
+func (f *far) open(extra ...grpc.DialOption) *fsregistry.Store {
 	store, err := fsregistry.Open(f.Context(), fsregistry.Options{
-		ProjectID: f.project.ID, ClientOptions: f.project.FirestoreOptions(), LedgerRate: 1e6,
+		ProjectID: f.project.ID, ClientOptions: f.project.FirestoreOptions(extra...), LedgerRate: 1e6,
 	})
 	require.NoError(f, err)
 	f.Cleanup(func() { _ = store.Close() })
@@ -191,4 +194,41 @@ func TestAJobThatIsParkedIsTakenUpAtADistance(t *testing.T) {
 		require.Equal(t, "t_bob", r.TenantID, r.Document)
 	}
 	require.ErrorIs(t, f.ResumeJob(t.Context(), event), ownership.ErrNotParked)
+}
+
+// A snapshot that is written at a distance, and what has changed behind it, are the
+// ledger.
+func TestAStartAtADistanceReadsASnapshotAndWhatChangedSince(t *testing.T) {
+	t.Parallel()
+	const before, after = 700, 30
+	f := newFar(t)
+	move := func(i int) ownership.Change {
+		return ownership.Change{Entry: ownership.Entry{Type: ownership.Moved, From: fmt.Sprintf("t_%04d", i), To: "t_all", Version: f.version()}}
+	}
+	var all []ownership.Change
+	for i := range before + after {
+		all = append(all, move(i))
+	}
+	for changes := range slices.Chunk(all[:before], 500) {
+		f.apply(changes...)
+	}
+	f.apply(ownership.Retraction(all[0].Entry.Version, "ann", "no"))
+	f.project.FirestoreRules.Distance(20 * time.Millisecond)
+	written, err := f.WriteSnapshot(t.Context(), "w")
+	require.NoError(t, err)
+	require.True(t, written)
+	f.apply(all[before:]...)
+	f.apply(ownership.Retraction(all[1].Entry.Version, "ann", "no"))
+
+	meter := wire.NewMeter()
+	started := f.open(meter.DialOptions()...)
+	require.LessOrEqual(t, meter.Reads(fsregistry.LedgerCollection), int64(after+10), "a read for each of %d changes, and few more", after+1)
+	snapshot, err := started.Read(t.Context(), nil)
+	require.NoError(t, err)
+	stored, err := f.Moves(t.Context())
+	require.NoError(t, err)
+	require.Len(t, stored, before+after)
+	want := ownership.NewLedger(snapshot.Ledger.Position(), stored)
+	require.Equal(t, slices.Collect(want.Moves()), slices.Collect(snapshot.Ledger.Moves()))
+	require.Equal(t, before+after-2, len(slices.Collect(snapshot.Ledger.Counting())))
 }

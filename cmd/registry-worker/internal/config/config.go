@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/events"
+	"github.com/northstar-engines/realtime-registry/internal/capacity"
 	"github.com/northstar-engines/realtime-registry/internal/governor"
 	"github.com/northstar-engines/realtime-registry/internal/streampath"
 )
@@ -130,6 +131,8 @@ type Config struct {
 
 	ServiceRules bool
 	RoundTrip    time.Duration // zero: no distance
+
+	Capacity capacity.Parameters
 
 	entries []Entry
 }

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
 	"github.com/northstar-engines/realtime-registry/events"
+	"github.com/northstar-engines/realtime-registry/internal/capacity"
 	"github.com/northstar-engines/realtime-registry/internal/governor"
 )
 
@@ -154,15 +156,41 @@ func TestEverySettingIsKept(t *testing.T) {
 		"type": "a, b", "subscription": "a", "id": "a", "after": "1h", "before": "2024-01-01T00:00:00Z", "limit": "1", "max-redrives": "2",
 		"tenant": "t_a", "state": "parked", "behind": "3", "kind": "thread", "resources": "a", "moved-by": "m", "at": "1h", "plan": "b", "wait": "true",
 	}
-	fields := reflect.ValueOf(*load(t, given, nil))
-	for i := range fields.NumField() {
-		require.False(t, fields.Field(i).IsZero(), fields.Type().Field(i).Name)
-	}
 	names := map[string]bool{} // a name may mean one thing for dead letters and another for moves
-	for _, s := range config.Settings() {
+	for _, s := range config.In(ofMachines) {
 		names[s.Name] = true
 	}
 	require.Len(t, given, len(names), "a setting is missing here")
+	c, err := config.Load(input(given, nil), ofMachines)
+	require.NoError(t, err)
+	fields := reflect.ValueOf(*c)
+	for i := range fields.NumField() {
+		name := fields.Type().Field(i).Name
+		require.Equal(t, name == "Capacity", fields.Field(i).IsZero(), name)
+	}
+}
+
+// ofMachines are the groups of all settings, except those that describe an
+// installation: a number of resources has the name of a file of them.
+var ofMachines = slices.DeleteFunc(config.Groups(), func(g config.Group) bool { return g == config.CapacityGroup })
+
+func TestEveryNumberOfAnInstallationIsKept(t *testing.T) {
+	only := []config.Group{config.CapacityGroup}
+	usual, err := config.Load(input(nil, nil), only)
+	require.NoError(t, err)
+	require.Equal(t, capacity.Defaults().Tenants, usual.Capacity.Tenants)
+	for _, s := range config.In(only) {
+		if s.Group != config.CapacityGroup {
+			continue
+		}
+		value := "0.5"
+		if s.Name == "worker-cpu" {
+			value = "7µs"
+		}
+		given, err := config.Load(input(map[string]string{s.Name: value}, nil), only)
+		require.NoError(t, err)
+		require.NotEqual(t, usual.Capacity, given.Capacity, s.Name)
+	}
 }
 
 func TestPathsOfStreamsComeFromAFlagAVariableOrAFile(t *testing.T) {

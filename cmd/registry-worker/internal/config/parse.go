@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"regexp"
 	"slices"
@@ -81,6 +82,18 @@ func integer(least, most int, to func(*Config) *int) parser {
 		n, err := strconv.Atoi(value)
 		if err != nil || n < least || n > most {
 			return fmt.Errorf("want a whole number from %d to %d", least, most)
+		}
+		*to(c) = n
+		return nil
+	}
+}
+
+// number takes numbers from 0 on, such as 300e6 too.
+func number(to func(*Config) *float64) parser {
+	return func(c *Config, value string) error {
+		n, err := strconv.ParseFloat(value, 64)
+		if err != nil || !(n >= 0) || math.IsInf(n, 0) {
+			return errors.New("want a number from 0 on, such as 300e6")
 		}
 		*to(c) = n
 		return nil

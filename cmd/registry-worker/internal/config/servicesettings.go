@@ -97,10 +97,10 @@ var serviceSettings = []Setting{
 	{Group: APIGroup, Name: "stream-paths", Default: strings.Join(streampath.Defaults, ","),
 		Help:  "paths of streams that proxies ask about at /v1/forward-auth, by comma, with {thread_id} or {canvas_id} in the id's place; or @FILE, with one a line",
 		parse: streamPaths},
-	{Group: APIGroup, Name: "max-staleness", Default: "2s",
+	{Group: APIGroup, Also: CapacityGroup, Name: "max-staleness", Default: "2s",
 		Help:  "how old an answer from memory may be after a move; 0 reads the store at every check",
 		parse: off(duration(100*time.Millisecond, time.Hour, func(c *Config) *time.Duration { return &c.MaxStaleness }))},
-	{Group: APIGroup, Name: "max-age", Default: "registry",
+	{Group: APIGroup, Also: CapacityGroup, Name: "max-age", Default: "registry",
 		Help:  "how old it may be after a plain set by another program; registry is 30s, and 24h from `upgrade --plain-sets over` on; 0 is no bound",
 		parse: maxAge},
 

@@ -43,6 +43,7 @@ const (
 	WaitGroup     Group = "Wait"
 	ListGroup     Group = "List of moves"
 	AtGroup       Group = "Time"
+	CapacityGroup Group = "Capacity"
 )
 
 // Groups returns all groups.
@@ -59,7 +60,7 @@ func Lasting() []Group {
 
 var groups = []Group{
 	ProjectGroup, RegistryGroup, PubSubGroup, EventsGroup, RunGroup, WorkerGroup, DrainGroup, APIGroup, ConsoleGroup, ThrottleGroup,
-	LetterGroup, RedriveGroup, RateGroup, ReplayGroup, DryRunGroup, ExportGroup, UpgradeGroup, PlanGroup, NamesGroup, StartGroup, AtGroup, MoveGroup, ListGroup, WaitGroup, RetractGroup, ByGroup, ConfirmGroup, JSONGroup, DevGroup, VersionGroup, LogGroup,
+	LetterGroup, RedriveGroup, RateGroup, ReplayGroup, DryRunGroup, ExportGroup, UpgradeGroup, PlanGroup, NamesGroup, StartGroup, AtGroup, MoveGroup, ListGroup, WaitGroup, RetractGroup, ByGroup, ConfirmGroup, JSONGroup, DevGroup, CapacityGroup, VersionGroup, LogGroup,
 }
 
 // A Setting is a flag, and usually an environment variable too.
@@ -96,7 +97,7 @@ func Settings() []Setting { return slices.Clone(settings) }
 
 // settings has names and defaults as in design §8. Env is only set here if it
 // differs from EnvName of the name; complete fills in the others.
-var settings = complete(slices.Concat(serviceSettings, operatorSettings))
+var settings = complete(slices.Concat(serviceSettings, operatorSettings, capacitySettings()))
 
 // EnvName is the environment variable of a flag that has none of its own
 // (design §8).
