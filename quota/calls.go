@@ -43,6 +43,9 @@ const (
 	mostBlind  = 100
 )
 
+// queued reports whether a call has waited for its document for too long.
+func (c call) queued(a answer) bool { return c.blind && a.late }
+
 // nextFor returns the call that a request for `first` units needs, which spend
 // has not decided; `need` is what all that wait need together.
 //
@@ -124,7 +127,7 @@ func (b *block) answered(now instant, c call, a answer, p limits.Policy) (strand
 		b.version = 0
 		return 0
 	}
-	if c.blind && a.late {
+	if c.queued(a) {
 		b.lose()
 	}
 	// Written or not: a reservation counts as not obtained, a release is never

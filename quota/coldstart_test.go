@@ -14,7 +14,7 @@ func TestAProcessThatIsAloneBeginsAWindowWithoutATurn(t *testing.T) {
 	for _, every := range []time.Duration{time.Second / 5, 70 * time.Second, 5 * time.Minute} {
 		t.Run(every.String(), func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
-				l := limiter(t, newFar(0), limitOf(1000, time.Minute))
+				l := limiter(t, newFar(roundTrip, 0), limitOf(1000, time.Minute))
 				for end := time.Now().Add(12 * time.Minute); time.Now().Before(end); time.Sleep(every) {
 					began := time.Now()
 					require.True(t, allow(t, l).Allowed)

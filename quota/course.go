@@ -57,8 +57,7 @@ func (l *Limiter) failLocked(s *shard, e *entry, c *course, made call, a answer)
 	c.trying = false
 	pause = c.pause.NextBackOff()
 	crowded := made.kind != release && e.shared != nil && crowdOf(e.shared.Sharing) > 0
-	queued := a.late && (made.blind || crowded && c.races < patientRaces)
-	race := queued || errors.Is(a.err, limits.ErrConflict)
+	race := errors.Is(a.err, limits.ErrConflict) || made.queued(a)
 	if race {
 		c.races++
 	} else {

@@ -1,8 +1,10 @@
 package quota_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -21,8 +23,9 @@ type crowd struct {
 	limit     int64
 	window    time.Duration
 	lasts     time.Duration
-	together  bool // all of them ask at the same moments
-	answers   int  // of the store, a second; 0: any number
+	together  bool          // all of them ask at the same moments
+	answers   int           // of the store, a second; 0: any number
+	away      time.Duration // the store; 0: roundTrip
 }
 
 func (c crowd) String() string {
@@ -55,7 +58,7 @@ func (o *outcome) p(share float64) time.Duration {
 
 func (c crowd) run(t *testing.T) *outcome {
 	o := &outcome{admitted: map[quota.WindowID]int64{}}
-	store := newFar(c.answers)
+	store := newFar(cmp.Or(c.away, roundTrip), c.answers)
 	var all sync.WaitGroup
 	for i := range c.processes {
 		l := limiter(t, store, limitOf(c.limit, c.window))
@@ -71,11 +74,13 @@ func (c crowd) run(t *testing.T) *outcome {
 		})
 	}
 	all.Wait()
-	o.reads, o.calls = store.loads.Load(), store.calls
+	store.mu.Lock() // releases go on
+	defer store.mu.Unlock()
+	o.reads, o.calls = store.loads.Load(), maps.Clone(store.calls)
 	for id, h := range store.heats {
 		perSecond := float64(h.written) / c.lasts.Seconds()
 		if id == key.DocumentID() {
-			o.wrote, o.attempts, o.tries = perSecond, float64(h.attempts)/c.lasts.Seconds(), h.tries
+			o.wrote, o.attempts, o.tries = perSecond, float64(h.attempts)/c.lasts.Seconds(), maps.Clone(h.tries)
 		} else if strings.HasPrefix(id, key.DocumentID()) {
 			o.busiest = max(o.busiest, perSecond)
 			o.written, o.lost = o.written+h.written, o.lost+h.attempts-h.written
@@ -131,6 +136,21 @@ func TestAHotTenantsRequestsPassWhateverTheNumberOfProcesses(t *testing.T) {
 				require.LessOrEqual(t, o.p(.99), 150*time.Millisecond)
 				require.LessOrEqual(t, o.attempts, 4.0)
 				require.LessOrEqual(t, o.busiest, 4.0)
+			})
+		})
+	}
+}
+
+// How long requests wait depends on how long calls of the store take, and on nothing
+// else that a machine has a part in.
+func TestAHotTenantsRequestsPassAsFastAsCallsOfTheStore(t *testing.T) {
+	for _, away := range []time.Duration{10 * time.Millisecond, roundTrip, 50 * time.Millisecond, 70 * time.Millisecond, 100 * time.Millisecond} {
+		t.Run(away.String(), func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				c := crowd{processes: 200, every: time.Second / 5, limit: 1_000_000, window: time.Minute, lasts: 150 * time.Second, away: away}
+				o := c.run(t)
+				require.Zero(t, o.failed+o.refused)
+				require.LessOrEqual(t, o.p(.99), 5*away)
 			})
 		})
 	}

@@ -14,13 +14,14 @@ import (
 	"github.com/northstar-engines/realtime-registry/quota/memquota"
 )
 
-// far is a store that is 20 ms away, and whose documents take writes as those of
+// far is a store that is some way off, and whose documents take writes as those of
 // emulator/wire/rules do: 20 at once and five a second for long, those that will
 // fail among them until they have. More wait, and are aborted if that takes longer
 // than two seconds. It answers so many calls a
 // second, one after another; 0: any number.
 type far struct {
 	*memquota.Store
+	away    time.Duration // a call, there and back
 	answers int
 	began   time.Time
 
@@ -44,13 +45,13 @@ const (
 	serving   = time.Millisecond // a write, once it is its turn
 )
 
-func newFar(answers int) *far {
-	return &far{Store: memquota.New(), answers: answers, began: time.Now(), heats: map[string]*heat{}, calls: map[int]int{}}
+func newFar(away time.Duration, answers int) *far {
+	return &far{Store: memquota.New(), away: away, answers: answers, began: time.Now(), heats: map[string]*heat{}, calls: map[int]int{}}
 }
 
 // arrive takes a call there, and waits until it is its turn.
 func (f *far) arrive() {
-	time.Sleep(roundTrip / 2)
+	time.Sleep(f.away / 2)
 	f.mu.Lock()
 	now := time.Now()
 	f.calls[int(now.Sub(f.began)/time.Second)]++
@@ -68,13 +69,13 @@ func (f *far) Load(ctx context.Context, key limits.Key) (limits.Snapshot, error)
 	f.loads.Add(1)
 	f.arrive()
 	s, err := f.Store.Load(ctx, key)
-	time.Sleep(roundTrip / 2)
+	time.Sleep(f.away / 2)
 	return s, err
 }
 
 func (f *far) Save(ctx context.Context, key limits.Key, c limits.Change) (limits.Receipt, error) {
 	f.arrive()
-	defer time.Sleep(roundTrip / 2)
+	defer time.Sleep(f.away / 2)
 	turn, late := f.reserve(key)
 	timer := time.NewTimer(turn)
 	defer timer.Stop()

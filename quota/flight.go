@@ -86,7 +86,7 @@ func (l *Limiter) fly(s *shard, e *entry, f *flight) {
 			continue
 		}
 		pause, enough := l.failLocked(s, e, &c, next, answer)
-		f.failing = !errors.Is(answer.err, limits.ErrConflict)
+		f.failing = !errors.Is(answer.err, limits.ErrConflict) && !next.queued(answer)
 		if enough {
 			f.failLocked(fmt.Errorf("reserve %s: %w", key, notInTime(answer.err)))
 			continue

@@ -244,3 +244,25 @@ func TestCloseEndsWithItsContext(t *testing.T) {
 		time.Sleep(time.Minute) // what is under way ends by itself
 	})
 }
+
+// In a crowd too: a read that does not end is not a race that others have won.
+func TestAStoreThatDoesNotAnswerKeepsNobodyOfACrowdWaiting(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		store := newStage()
+		now := float64(time.Now().UnixMicro()) / 1e6
+		_, err := store.Save(t.Context(), key, limits.Change{Since: limits.Absent, Window: limits.Window{
+			LastReset: now, Length: time.Minute, Limit: 100, Count: 100, Sharing: limits.Sharing{Writes: 50, Processes: 50, Crowd: 50},
+		}})
+		require.NoError(t, err)
+		l := limiter(t, store, limitOf(100, time.Minute))
+		require.False(t, allow(t, l).Allowed)
+		time.Sleep(time.Minute) // the window is over
+		store.latency.Store(int64(time.Hour))
+		go func() { _, _ = l.Allow(t.Context(), tenant, action) }()
+		time.Sleep(950 * time.Millisecond) // it has lost interest, and its read is about to fail
+		began := time.Now()
+		_, err = l.Allow(t.Context(), tenant, action)
+		require.ErrorIs(t, err, quota.ErrUnavailable)
+		require.Less(t, time.Since(began), 4*time.Second)
+	})
+}
