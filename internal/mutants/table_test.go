@@ -46,7 +46,7 @@ func measured(rule, pkg, run string, edits ...mutants.Edit) mutant {
 }
 
 var table = []mutant{
-	simulated("the feed condition", "registry", "675", mutants.Edit{
+	simulated("the feed condition", "registry", "1105", mutants.Edit{
 		File: "internal/ownership/update.go",
 		Old:  "u.Feed = u.Write && r.Exists() && historyChanged && !onlyCreation(r.History, u.History)",
 		New:  "u.Feed = u.Write && r.Exists() && u.TenantID != r.TenantID && !onlyCreation(r.History, u.History)",
@@ -60,11 +60,11 @@ var table = []mutant{
 		Old:  "u.TenantID != r.TenantID || !slices.Equal(u.Path, r.Path))",
 		New:  "u.TenantID != r.TenantID || slices.Equal(u.Path, nil))",
 	}),
-	simulated("the notice of a claim that joins", "registry", "75", mutants.Edit{
+	simulated("the notice of a claim that joins", "registry", "315", mutants.Edit{
 		File: "internal/regstore/claim.go",
 		Old:  "if p.update.Feed {",
 		New:  "if p.update.Feed && record.LedgerPosition < 0 {",
-	}),
+	}).with("deaf"),
 	simulated("the last pass waits", "registry", "3400", mutants.Edit{
 		File: "internal/rewrite/job.go",
 		Old:  "return max(0, j.stored.Entry.Rewriting.CommittedAt.Add(s.store.WriterHorizon()).Sub(s.nowLocked()))",
