@@ -95,7 +95,7 @@ func TestAClaimedThreadIsNotTakenByACreationOfTheYearOne(t *testing.T) {
 	a.create("ev-b", "t_k1", "th_born", time.Unix(0, 0))
 	a.await(a.counted(1, "registry_born_moved_total"), "it is counted")
 	require.True(t, a.owns("t_k2", "th_born"))
-	a.requireLogged("WARN", "belongs to somebody else from the first", "th_born", "t_k1", "t_k2", "k-move")
+	a.requireLogged("WARN", "belongs to another tenant from the first", "th_born", "t_k1", "t_k2", "k-move")
 }
 
 func TestAMoveWithAMisspeltMemberMovesNothing(t *testing.T) {

@@ -61,7 +61,7 @@ func TestWhatChangesHandsUnexpectedlyIsCountedAndLogged(t *testing.T) {
 		for _, line := range []string{
 			`level=ERROR msg="an event took the place of one that had been acknowledged`, `displaced="created by t_lost`,
 			`level=ERROR msg="a move that would have changed the owner was refused`,
-			`level=WARN msg="what was created belongs to somebody else from the first`, "move_id=the-move",
+			`level=WARN msg="what was created belongs to another tenant from the first`, "move_id=the-move",
 			`level=WARN msg="a move of a whole tenant counts from long before its publication`,
 			`level=ERROR msg="a handler panicked`, `panic="nil map" stack_trace="goroutine 7"`,
 		} {

@@ -29,8 +29,8 @@ func TestWhatLosesMessagesIsAHarm(t *testing.T) {
 		"are pushed elsewhere": func(s *pubsubpb.Subscription) {
 			s.PushConfig = &pubsubpb.PushConfig{PushEndpoint: "https://example.com"}
 		},
-		"are pushed elsewhere, so":     func(s *pubsubpb.Subscription) { s.BigqueryConfig = &pubsubpb.BigQueryConfig{} },
-		"are pushed elsewhere, so tha": func(s *pubsubpb.Subscription) { s.CloudStorageConfig = &pubsubpb.CloudStorageConfig{} },
+		"are pushed elsewhere, and":     func(s *pubsubpb.Subscription) { s.BigqueryConfig = &pubsubpb.BigQueryConfig{} },
+		"are pushed elsewhere, and can": func(s *pubsubpb.Subscription) { s.CloudStorageConfig = &pubsubpb.CloudStorageConfig{} },
 		`it has a filter (attributes:x)`: func(s *pubsubpb.Subscription) {
 			s.Filter = "attributes:x"
 		},
