@@ -102,6 +102,7 @@ func each(t *testing.T, run func(i int) error) {
 }
 
 func TestWhatWasClaimedIsAllowedAtOnce(t *testing.T) {
+	t.Parallel()
 	f := serveFirestore(t)
 	each(t, func(i int) error {
 		claimed, err := f.ask(http.MethodPut, "t_a", fmt.Sprintf("/v1/threads/th_%d", i))
@@ -117,6 +118,7 @@ func TestWhatWasClaimedIsAllowedAtOnce(t *testing.T) {
 }
 
 func TestOfTwoTenantsThatClaimAtOnceExactlyOneOwns(t *testing.T) {
+	t.Parallel()
 	f := serveFirestore(t)
 	each(t, func(i int) error {
 		path := fmt.Sprintf("/v1/canvases/cv_%d", i)
@@ -169,6 +171,7 @@ func TestAClaimAndItsEventAreOneOwnershipInEitherOrder(t *testing.T) {
 }
 
 func TestAClaimAndItsEventAtOnceAreOneOwnership(t *testing.T) {
+	t.Parallel()
 	f := serveFirestore(t)
 	now := time.Now()
 	each(t, func(i int) error {

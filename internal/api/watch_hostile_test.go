@@ -55,6 +55,7 @@ func TestAWatchEndsWithItsToken(t *testing.T) {
 
 // Streams of HTTP/2 share a connection whose client lets no more than 64 KiB through.
 func TestAReaderOfHTTP2ThatDoesNotReadIsCutOffAndHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
 	o, reader := measured(api.Options{})
 	s := watching(t, o)
 	s.own(t, "t_ann", "one")

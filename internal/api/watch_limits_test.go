@@ -73,6 +73,7 @@ func TestADrainAsksWatchesToComeBackElsewhere(t *testing.T) {
 }
 
 func TestAReaderThatDoesNotReadIsCutOffAndHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
 	o, reader := measured(api.Options{})
 	s := watching(t, o)
 	s.own(t, "t_ann", "one")

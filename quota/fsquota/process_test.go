@@ -59,6 +59,7 @@ func TestACleanStopReleasesTheRest(t *testing.T) {
 // Four processes at full demand on one tenant; again and again one of them is
 // killed and replaced.
 func TestKilledProcessesNeverOvershootAndStrandAtMostTheirBlocks(t *testing.T) {
+	t.Parallel()
 	const windows, limit, length = 4, 1000, 4 * time.Second
 	project := emulatortest.Firestore(t)
 	project.FirestoreRules.WriteRate(0, 0) // the race for one document is what this is about
