@@ -138,8 +138,8 @@ func TestAQuestionThatIsNoneIsRefused(t *testing.T) {
 		"GET /v1/forward-auth?for=caddy&action=" + forwarded:           "action is empty",
 		"GET /v1/forward-auth?for=caddy&action=x" + forwarded:          "no throttle is served",
 		"GET /v1/forward-auth?for=caddy;x" + forwarded:                 "cannot be read",
-		"GET /v1/forward-auth?for=caddy":                               "X-Forwarded-Uri is there 0 times",
-		"GET /v1/forward-auth?for=caddy" + nginx:                       "X-Forwarded-Uri is there 0 times", // a client's own, of another proxy
+		"GET /v1/forward-auth?for=caddy":                               "X-Forwarded-Uri occurs 0 times",
+		"GET /v1/forward-auth?for=caddy" + nginx:                       "X-Forwarded-Uri occurs 0 times", // a client's own, of another proxy
 		"GET /v1/forward-auth?for=traefik" + forwarded + forwarded:     "X-Forwarded-Uri occurs 2 times",
 		"GET /v1/forward-auth?for=caddy/sse/chat/th_1" + forwarded:     "is Envoy's way to ask",
 		"GET /v1/forward-auth?for=envoy":                               "the path that the client asked for is missing",
@@ -152,7 +152,7 @@ func TestAQuestionThatIsNoneIsRefused(t *testing.T) {
 	}
 	missing := s.ask(t, "GET /v1/forward-auth?for=nginx"+asAnn)
 	require.Equal(t, "400", statusOf(t, "nginx", missing))
-	require.Contains(t, missing.body, "X-Original-URI is there 0 times")
+	require.Contains(t, missing.body, "X-Original-URI occurs 0 times")
 	for _, request := range []string{"POST /v1/forward-auth?for=nginx" + nginx, "PUT /v1/forward-auth?for=caddy" + forwarded, "POST /v1/forward-auth"} {
 		require.Equal(t, http.StatusMethodNotAllowed, s.ask(t, request+asAnn+"\nContent-Length: 0").StatusCode, request)
 	}
