@@ -51,7 +51,7 @@ installed = { $(1); } >/dev/null 2>&1 || \
 # summary says; with CI=true they fail.
 BESIDE_EMULATORS = bin/emulators $(if $(filter true,$(CI)),,--optional) --
 
-.PHONY: help run build image test race fuzz proofs seeds coverage archive bench scale emulators python browser proxies prometheus javascript lint hooks api imports tools
+.PHONY: help run build image test race fuzz proofs seeds coverage archive bench scale emulators python browser proxies prometheus javascript screenshots lint hooks api imports tools
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -133,6 +133,9 @@ prometheus: ## install the Prometheus, promtool and amtool that alerts are teste
 javascript: ## install what the examples in JavaScript need, or say what to type
 	@$(call installed,command -v node && command -v npm,nodejs npm)
 	@cd docs/examples/javascript && { node -e 'require.resolve("@google-cloud/pubsub")' 2>/dev/null || npm ci --ignore-scripts --no-audit --no-fund; }
+
+screenshots: tools ## docs/images, of the console with a load, a move under way and dead letters
+	@CONSOLE_SCREENSHOTS="$(abspath docs/images)" $(BESIDE_EMULATORS) go test -count=1 -tags proofs -run TestProofTheConsoleInPictures ./cmd/registry-worker
 
 lint: ## gofmt, go vet, staticcheck, and mypy where Python has it
 	@unformatted="$$(gofmt -l .)"; if [[ -n "$$unformatted" ]]; then echo "run gofmt -w on:"; echo "$$unformatted"; exit 1; fi

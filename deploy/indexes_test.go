@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"testing"
@@ -14,9 +15,12 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/deploy"
 	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
+	"github.com/northstar-engines/realtime-registry/internal/actions"
+	"github.com/northstar-engines/realtime-registry/internal/docdb/firestoredb"
 	"github.com/northstar-engines/realtime-registry/internal/governor"
 	"github.com/northstar-engines/realtime-registry/internal/limits"
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
+	"github.com/northstar-engines/realtime-registry/internal/presence"
 	"github.com/northstar-engines/realtime-registry/internal/storetest"
 	quotastore "github.com/northstar-engines/realtime-registry/quota/fsquota"
 	"github.com/northstar-engines/realtime-registry/registry"
@@ -122,12 +126,32 @@ func writtenFields(t *testing.T) map[field][]any {
 	used, upgraded := emulatortest.Firestore(t), emulatortest.Firestore(t)
 	useRegistry(t, used)
 	useThrottle(t, used)
+	haveProcessesAndOperators(t, used)
 	upgradeRegistry(t, upgraded)
 	written := map[field][]any{}
 	for _, p := range []emulatortest.Project{used, upgraded} {
 		addFields(t, p, written)
 	}
 	return written
+}
+
+// haveProcessesAndOperators writes what is for people alone.
+func haveProcessesAndOperators(t *testing.T, p emulatortest.Project) {
+	t.Helper()
+	db, err := firestoredb.Open(t.Context(), firestoredb.Options{ProjectID: p.ID, ClientOptions: p.FirestoreOptions()})
+	require.NoError(t, err)
+	note, err := actions.Begin(t.Context(), db, actions.Action{Did: actions.Purge, By: "alice", Comment: "ticket 4711", Which: "--reason malformed"})
+	require.NoError(t, err)
+	require.NoError(t, actions.End(t.Context(), db, note, actions.Action{Letters: 2, Reasons: map[string]int{"malformed": 2}, Failure: "killed"}))
+	ctx, end := context.WithCancel(t.Context())
+	defer end()
+	name := db.Name(presence.Collection, "a")
+	go presence.Keep(ctx, db, presence.Process{ID: "a", Role: "worker", Version: "v1", Commit: "c", Host: "h", Started: time.Now()}, slog.New(slog.DiscardHandler))
+	require.Eventually(t, func() bool {
+		found, _, err := db.Get(t.Context(), []string{name})
+		return err == nil && len(found) == 1
+	}, time.Minute, 20*time.Millisecond)
+	_ = db.Close() // so that what it wrote stays
 }
 
 func addFields(t *testing.T, p emulatortest.Project, written map[field][]any) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
@@ -47,11 +48,14 @@ type checked struct {
 var errDenied = errors.New("access is denied")
 
 func runCheck(ctx context.Context, in *invocation) error {
-	if len(in.Args) != 3 {
-		return usagef("want a tenant, a kind (thread or canvas) and an id")
+	if len(in.Args) < 2 {
+		return usagef("want a tenant, a kind (thread or canvas) and an id, such as t_acme thread th_42, or t_acme thread/th_42")
 	}
-	resource := registry.Resource{Kind: registry.Kind(in.Args[1]), ID: in.Args[2]}
-	if err := errors.Join(registry.ValidateTenant(in.Args[0]), resource.Validate()); err != nil {
+	resource, err := resourceOf(in.Args[1:])
+	if err != nil {
+		return err
+	}
+	if err := registry.ValidateTenant(in.Args[0]); err != nil {
 		return usageError{err}
 	}
 	return in.withStore(ctx, func(store registryStore) error {
@@ -72,7 +76,7 @@ func runCheck(ctx context.Context, in *invocation) error {
 }
 
 func (in *invocation) check(ctx context.Context, store registryStore, tenant string, resource registry.Resource) (checked, error) {
-	asked, err := verifier.New(store, verifier.Options{Logger: in.Logger})
+	asked, err := verifier.New(store, verifier.Options{Logger: in.logAt(slog.LevelError)})
 	if err != nil {
 		return checked{}, err
 	}
@@ -97,7 +101,7 @@ func (in *invocation) check(ctx context.Context, store registryStore, tenant str
 		answer.Next = fmt.Sprintf("%s inspect %s %s", programName, resource.Kind, shellQuote(resource.ID))
 	}
 	if answer.Owner == "" {
-		answer.Next = programName + " dead-letters list says whether its creation was refused; else its creator has not published or claimed it"
+		answer.Next = unregistered
 	}
 	return answer, nil
 }

@@ -24,7 +24,9 @@ func TestACheckSaysTheAnswerAndItsCause(t *testing.T) {
 	require.Equal(t, "it is not registered", missing.Cause)
 	require.Equal(t, 404, missing.HTTP)
 	require.False(t, missing.Allowed)
-	for _, args := range [][]string{{"t_a", "thread"}, {"T", "thread", "x"}, {"t_a", "folder", "x"}, {"t_a", "thread", ".."}} {
+	require.NotContains(t, no.Stderr.String(), "access refused", "a verifier's log line says nothing more")
+	require.Contains(t, c.run(exitDone, "check", "t_b", "thread/th_1").Stdout.String(), "yes: ", "as other commands print a resource")
+	for _, args := range [][]string{{"t_a", "thread"}, {"t_a"}, {"t_a", "th_1"}, {"T", "thread", "x"}, {"t_a", "folder", "x"}, {"t_a", "thread", ".."}} {
 		c.run(exitUsage, append([]string{"check"}, args...)...)
 	}
 }
@@ -60,5 +62,6 @@ func TestInspectSaysWhoOwnedItThenRetractedMovesIncluded(t *testing.T) {
 	require.Contains(t, text, "the move friday counted then, and was retracted")
 	require.Contains(t, text, "by bob: wrong tenant")
 	require.Contains(t, text, "thread/th_1: owned by t_c\n", "and who owns it now")
+	require.NotContains(t, text, "not certain", "the move m would make no difference, with it or without")
 	require.Contains(t, c.run(exitUsage, "inspect", "--at", "tomorrow", "thread", "th_1").Stderr.String(), "want a time such as")
 }

@@ -15,6 +15,7 @@ import (
 	"cloud.google.com/go/pubsub/v2"
 	"github.com/stretchr/testify/require"
 
+	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
 	"github.com/northstar-engines/realtime-registry/internal/browser"
 )
 
@@ -25,9 +26,16 @@ const (
 	lookedFor     = time.Minute
 )
 
-// What the page costs, itself and in serve, while a worker applies a thousand events a
-// second. With CONSOLE_SCREENSHOTS=DIR it leaves what it looks like there.
-func TestProofTheConsoleUnderAThousandEventsASecond(t *testing.T) {
+// observed is a registry that a worker applies a thousand events a second to, and a
+// server that shows it.
+type observed struct {
+	program
+	serve *emulatortest.Process
+	url   string
+}
+
+func underLoad(t *testing.T) observed {
+	t.Helper()
 	c := onEmulators(t)
 	c.run(exitDone, "provision")
 	_, worker := c.service("run", "--rate", "200")
@@ -35,21 +43,32 @@ func TestProofTheConsoleUnderAThousandEventsASecond(t *testing.T) {
 	c.run(exitDone, "publish", write(t, threads("t_initech", "th_big", 3000)...))
 	require.Eventually(t, func() bool { return sum(t, worker, "registry_events_total") == 3000 }, 2*time.Minute, 100*time.Millisecond)
 	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
 	published := make(chan struct{})
 	go func() { defer close(published); c.publishAllTheWhile(ctx) }()
+	t.Cleanup(func() { stop(); <-published })
+	return observed{c, serve, url}
+}
 
-	idle := usage(t, serve.PID())
-	time.Sleep(lookedFor / 4)
-	unseen := usage(t, serve.PID()).since(idle)
-	page := browser.Show(t, url+"/console")
+// open shows the console once it is live.
+func (o observed) open() *browser.Page {
+	page := browser.Show(o.t, o.url+"/console")
 	page.As(browser.Look{Width: 1360, Height: 900})
 	page.Until("document.getElementById('state').className === 'live' && document.body.innerText.includes('publish to ack')", time.Minute)
-	c.leaveScreenshots(page, url)
+	return page
+}
+
+// What the page costs, itself and in serve, while a worker applies a thousand events a
+// second.
+func TestProofTheConsoleUnderAThousandEventsASecond(t *testing.T) {
+	o := underLoad(t)
+	idle := usage(t, o.serve.PID())
+	time.Sleep(lookedFor / 4)
+	unseen := usage(t, o.serve.PID()).since(idle)
+	page := o.open()
 	page.Until("document.querySelector('.big')", time.Minute)
-	before, work := usage(t, serve.PID()), pageWork(page)
+	before, work := usage(t, o.serve.PID()), pageWork(page)
 	time.Sleep(lookedFor)
-	seen, worked := usage(t, serve.PID()).since(before), pageWork(page)
+	seen, worked := usage(t, o.serve.PID()).since(before), pageWork(page)
 	t.Logf("serve, nobody looks: %s; one page is open: %s", unseen, seen)
 	t.Logf("the page: %.2f %% of a core, %.1f MB of heap, %.0f nodes", 100*(worked["TaskDuration"]-work["TaskDuration"])/lookedFor.Seconds(),
 		worked["JSHeapUsedSize"]/1e6, worked["Nodes"])
@@ -58,18 +77,22 @@ func TestProofTheConsoleUnderAThousandEventsASecond(t *testing.T) {
 	t.Logf("the page shows %s", rate)
 	require.Less(t, worked["Nodes"], 10_000., "the page grows")
 	require.Less(t, seen.memory, int64(256<<20))
+}
 
-	stop()
-	<-published
+// The pictures in the documentation, of that load: `make screenshots` writes them.
+func TestProofTheConsoleInPictures(t *testing.T) {
+	dir := os.Getenv("CONSOLE_SCREENSHOTS")
+	if dir == "" {
+		t.Skip("CONSOLE_SCREENSHOTS names no directory")
+	}
+	o := underLoad(t)
+	o.leaveScreenshots(o.open(), o.url, dir)
 }
 
 // leaveScreenshots leaves what the page looks like with a move under way, a tenant that
-// is throttled and dead letters, in the directory of CONSOLE_SCREENSHOTS.
-func (c program) leaveScreenshots(page *browser.Page, url string) {
-	dir, t := os.Getenv("CONSOLE_SCREENSHOTS"), c.t
-	if dir == "" {
-		return
-	}
+// is throttled and dead letters, in a directory.
+func (c program) leaveScreenshots(page *browser.Page, url, dir string) {
+	t := c.t
 	c.run(exitDone, "publish", write(t, tenantMoved("move-initech-2026", "2024-02-01T00:00:00Z", "t_initech", "t_hooli")))
 	for i := range 400 {
 		get(t, url+fmt.Sprintf("/v1/threads/th_%d/access", 1+i%40), fmt.Sprintf("t_%d", 1+i%50))
@@ -84,19 +107,19 @@ func (c program) leaveScreenshots(page *browser.Page, url string) {
 		width, height int
 		dark          bool
 	}{
-		{"overview", "#/", 1360, 1000, false}, {"overview-dark", "#/", 1360, 1000, true}, {"overview-narrow", "#/", 420, 900, false},
-		{"overview-narrow-dark", "#/", 420, 900, true}, {"thread", "#/thread/th_big_00001", 1360, 420, false}, {"dead-letters", "#/dead-letters", 1360, 700, true},
+		{"console", "#/", 1360, 1000, false}, {"console-dark", "#/", 1360, 1000, true}, {"console-narrow", "#/", 420, 900, false},
+		{"console-narrow-dark", "#/", 420, 900, true}, {"console-wide", "#/", 2200, 1000, false}, {"console-dead-letters", "#/dead-letters", 1360, 700, true},
 	} {
 		page.As(browser.Look{Width: s.width, Height: s.height, Dark: s.dark})
 		page.Run(nil, "location.hash = arguments[0]", s.place)
-		if s.name == "dead-letters" {
+		if s.name == "console-dead-letters" {
 			page.Until("document.querySelector('main button')", time.Minute)
 			page.Run(nil, "document.querySelector('main button').click()")
 			page.Until("document.querySelector('main table')", time.Minute)
 		}
 		page.Until("document.querySelector('main .panel') && !document.body.innerText.includes('looking …')", time.Minute)
 		time.Sleep(300 * time.Millisecond) // what fades in is there
-		require.NoError(t, os.WriteFile(filepath.Join(dir, "console-"+s.name+".png"), page.Screenshot(), 0o644))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, s.name+".png"), page.Screenshot(), 0o644))
 	}
 	page.As(browser.Look{Width: 1360, Height: 900})
 	page.Run(nil, "location.hash = '#/'")

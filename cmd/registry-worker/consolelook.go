@@ -22,7 +22,7 @@ import (
 const (
 	mostMoves   = 50  // moves, a read each
 	mostWindows = 100 // documents of windows, two reads each
-	mostPending = 20  // moves under way, a read each, every ten seconds
+	mostPending = 20  // moves under way, and as many that are parked, a read each, every ten seconds
 	mostLetters = 500 // dead letters, which are leased meanwhile
 )
 
@@ -117,8 +117,12 @@ func listMoves(moves []ownership.LedgerEntry) []listedMove {
 
 // Pending implements console.Look.
 func (l *consoleLook) Pending(ctx context.Context) (any, error) {
+	parked, err := l.service.store.ParkedMoves(ctx, 0, mostPending)
+	if err != nil {
+		return nil, err
+	}
 	moves, err := l.service.store.PendingMoves(ctx, 0, mostPending)
-	return listMoves(moves), err
+	return listMoves(append(parked, moves...)), err
 }
 
 // windowsPage has the windows of a tenant.

@@ -26,7 +26,9 @@ var deadLettersCommand = command{
 		"registry-worker dead-letters redrive --project my-project --reason unknown_type --dry-run",
 		"registry-worker dead-letters purge --project my-project --reason malformed --before 168h",
 	},
-	Sub: []command{deadLettersCountCommand, deadLettersListCommand, deadLettersRedriveCommand, deadLettersPurgeCommand},
+	Sub: []command{
+		deadLettersCountCommand, deadLettersListCommand, deadLettersRedriveCommand, deadLettersPurgeCommand, deadLettersHistoryCommand,
+	},
 }
 
 // letterGroups are the settings of every command on dead letters.
@@ -78,6 +80,9 @@ func (in *invocation) tellExtent(e pubsubadmin.Extent, oldest time.Time) {
 	default:
 		fmt.Fprintf(in.Stderr, "letters are kept for %s after they were refused: the oldest of these until %s\n",
 			subscription.Days(e.Kept), oldest.Add(e.Kept).Format(time.RFC3339))
+		if in.onPubSubEmulator() {
+			fmt.Fprintf(in.Stderr, "(the emulator keeps them no longer; Pub/Sub does for %s)\n", subscription.Days(subscription.DeadLetterRetention))
+		}
 	}
 }
 
@@ -117,11 +122,17 @@ func runDeadLettersList(ctx context.Context, in *invocation) error {
 	})
 }
 
+// listedLetter is a letter as `dead-letters list --json` has it.
+type listedLetter struct {
+	pubsubadmin.DeadLetter
+	Next string `json:"next,omitempty"` // what to do
+}
+
 func (in *invocation) printLetters(letters []pubsubadmin.DeadLetter) error {
 	if in.Config.JSON {
 		lines := terminal.JSON(in.Stdout)
 		for _, l := range letters {
-			if err := lines.Encode(l); err != nil {
+			if err := lines.Encode(listedLetter{l, nextOf[l.Reason]}); err != nil {
 				return err
 			}
 		}
@@ -130,9 +141,9 @@ func (in *invocation) printLetters(letters []pubsubadmin.DeadLetter) error {
 	if len(letters) == 0 {
 		return nil
 	}
-	t := terminal.NewTable(in.Stdout, "REFUSED", "REASON", "REDRIVES", "EVENT", "SUBSCRIPTION", "MESSAGE", "DETAIL")
+	t := terminal.NewTable(in.Stdout, "REFUSED", "REASON", "REDRIVES", "EVENT", "ABOUT", "SUBSCRIPTION", "MESSAGE", "DETAIL")
 	for _, l := range letters {
-		t.Row(l.RefusedAt.Format(time.RFC3339), string(l.Reason), fmt.Sprint(l.Redrives), l.EventID, l.Subscription, l.MessageID, l.Detail)
+		t.Row(l.RefusedAt.Format(time.RFC3339), string(l.Reason), fmt.Sprint(l.Redrives), l.EventID, l.About, l.Subscription, l.MessageID, l.Detail)
 	}
 	return t.Flush()
 }

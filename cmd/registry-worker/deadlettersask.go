@@ -13,7 +13,8 @@ import (
 // askAboutLetters has do act on the selected letters: first dry, then, after the
 // question, on those that were there when it asked. With --dry-run it stops before
 // the question, and with --yes it begins after it. lines has do print each letter.
-func (in *invocation) askAboutLetters(ctx context.Context, question string,
+// Who did it, and why, is kept.
+func (in *invocation) askAboutLetters(ctx context.Context, did, question string,
 	do func(ctx context.Context, client *pubsub.Client, which pubsubadmin.Selection, lines, dry bool) (pubsubadmin.Tally, error)) error {
 	if !in.Config.DryRun {
 		if err := in.canAsk(); err != nil {
@@ -33,8 +34,9 @@ func (in *invocation) askAboutLetters(ctx context.Context, question string,
 			}
 			which.Before = tally.Newest.Add(time.Nanosecond)
 		}
-		_, err := do(ctx, client, which, in.Config.JSON, false)
-		return err
+		return in.recorded(ctx, did, func() (pubsubadmin.Tally, error) {
+			return do(ctx, client, which, in.Config.JSON, false)
+		})
 	})
 }
 

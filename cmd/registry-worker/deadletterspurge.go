@@ -9,6 +9,7 @@ import (
 	"cloud.google.com/go/pubsub/v2"
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+	"github.com/northstar-engines/realtime-registry/internal/actions"
 	"github.com/northstar-engines/realtime-registry/internal/pubsubadmin"
 	"github.com/northstar-engines/realtime-registry/internal/terminal"
 )
@@ -19,7 +20,8 @@ var deadLettersPurgeCommand = command{
 	Details: "Counts the selected letters, asks (or --yes), and discards them. Their events never\n" +
 		"have an effect on who owns what. Letters that come while it asks are not discarded.\n" +
 		"With --json each letter is printed before it is discarded, a line each, so that a file\n" +
-		"can keep what was thrown away.\n\n" +
+		"can keep what was thrown away. Who did it (--by) and why (--comment) are kept: see\n" +
+		"dead-letters history.\n\n" +
 		"Letters that were discarded by mistake stay in the topic as long as `provision` has it\n" +
 		"keep letters: `gcloud pubsub subscriptions seek` to a time brings back all that were\n" +
 		"refused since, including those that were redriven.\n\n" + leasing,
@@ -28,13 +30,13 @@ var deadLettersPurgeCommand = command{
 		"registry-worker dead-letters purge --project my-project --reason malformed --before 168h",
 		"registry-worker dead-letters purge --project my-project --reason conflict --json --yes > purged.ndjson",
 	},
-	Groups: letterGroups(config.DryRunGroup, config.ConfirmGroup),
-	Rules:  []config.Rule{config.NeedProject},
+	Groups: letterGroups(config.ByGroup, config.CommentGroup, config.RegistryGroup, config.DryRunGroup, config.ConfirmGroup),
+	Rules:  []config.Rule{config.NeedProject, needRecords},
 	Run:    runDeadLettersPurge,
 }
 
 func runDeadLettersPurge(ctx context.Context, in *invocation) error {
-	return in.askAboutLetters(ctx, "discard %s?", in.purge)
+	return in.askAboutLetters(ctx, actions.Purge, "discard %s?", in.purge)
 }
 
 // errNotPrinted: the letter was kept, since it could not be printed first.

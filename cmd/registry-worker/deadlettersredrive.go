@@ -9,6 +9,7 @@ import (
 	"cloud.google.com/go/pubsub/v2"
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+	"github.com/northstar-engines/realtime-registry/internal/actions"
 	"github.com/northstar-engines/realtime-registry/internal/pubsubadmin"
 	"github.com/northstar-engines/realtime-registry/internal/subscription"
 	"github.com/northstar-engines/realtime-registry/internal/terminal"
@@ -20,7 +21,7 @@ var deadLettersRedriveCommand = command{
 	Details: "Counts the selected letters, asks (or --yes), and publishes each as it was. A letter\n" +
 		"leaves the dead letters only once its topic has confirmed it, so none is lost if this\n" +
 		"is stopped or killed; repeating is harmless. Letters that come while it asks are not\n" +
-		"published.\n\n" +
+		"published. Who did it (--by) and why (--comment) are kept: see dead-letters history.\n\n" +
 		"A message that is refused again comes back, and its attributes say how often it was\n" +
 		"published again (registry-redrives) and by whom (registry-redriven-by). After\n" +
 		"--max-redrives it is left: fix the reason for its refusal, publish its event anew, and\n" +
@@ -32,13 +33,13 @@ var deadLettersRedriveCommand = command{
 		"registry-worker dead-letters redrive --project my-project --reason unknown_type --limit 10",
 		"registry-worker dead-letters redrive --project my-project --after 24h --yes",
 	},
-	Groups: letterGroups(config.RedriveGroup, config.ByGroup, config.DryRunGroup, config.ConfirmGroup),
-	Rules:  []config.Rule{config.NeedProject},
+	Groups: letterGroups(config.RedriveGroup, config.ByGroup, config.CommentGroup, config.RegistryGroup, config.DryRunGroup, config.ConfirmGroup),
+	Rules:  []config.Rule{config.NeedProject, needRecords},
 	Run:    runDeadLettersRedrive,
 }
 
 func runDeadLettersRedrive(ctx context.Context, in *invocation) error {
-	return in.askAboutLetters(ctx, "publish %s again?", func(ctx context.Context, client *pubsub.Client, which pubsubadmin.Selection, lines, dry bool) (pubsubadmin.Tally, error) {
+	return in.askAboutLetters(ctx, actions.Redrive, "publish %s again?", func(ctx context.Context, client *pubsub.Client, which pubsubadmin.Selection, lines, dry bool) (pubsubadmin.Tally, error) {
 		report, err := in.redrive(ctx, client, which, lines, dry)
 		if dry && !in.Config.DryRun && report.Total > 0 {
 			err = nil // it has said which letters cannot be published; the others can

@@ -15,9 +15,10 @@ var doctorCommand = command{
 	Name:    "doctor",
 	Summary: "say what is missing or wrong, each with the command that fixes it",
 	Details: "Checks the database, the indexes and expiry of its fields, what is stored and which\n" +
-		"release it needs, the rewriting, this machine's clock, topics, subscriptions, and what\n" +
-		"these credentials may do there; how long events wait; and the dead letters. It changes\n" +
-		"nothing: the few messages that it looks at are released at once.\n\n" +
+		"release it needs, which processes run and of which releases, the rewriting, this\n" +
+		"machine's clock, topics, subscriptions, and what these credentials may do there; how\n" +
+		"long events wait; and the dead letters. It changes nothing: the few messages that it\n" +
+		"looks at are released at once.\n\n" +
 		"What is wrong is a fault, and the exit code is 1. What may become a problem later is a\n" +
 		"warning. It also says what it could not check.",
 	Examples: []string{

@@ -119,8 +119,12 @@ const backlogAge = time.Minute
 // backlog looks at a few waiting messages, and releases them: Pub/Sub reports their
 // number only to Cloud Monitoring.
 func (d *doctor) backlog(ctx context.Context, client *pubsub.Client, name string) {
-	what := "backlog of " + subscription.Short(name)
 	oldest, err := pubsubadmin.OldestSeen(ctx, client, name)
+	d.waits("backlog of "+subscription.Short(name), oldest, err)
+}
+
+// waits says what it means that the oldest event seen was published then.
+func (d *doctor) waits(what string, oldest time.Time, err error) {
 	switch {
 	case err != nil:
 		d.say(unseen, what, err.Error(), "")
@@ -136,7 +140,11 @@ func (d *doctor) backlog(ctx context.Context, client *pubsub.Client, name string
 
 // deadLetters counts the dead letters.
 func (d *doctor) deadLetters(ctx context.Context, client *pubsub.Client) {
-	tally, err := pubsubadmin.CountDeadLetters(ctx, client, d.Config.DeadLetterTopic, pubsubadmin.Selection{Limit: doctorReads})
+	d.saysLetters(pubsubadmin.CountDeadLetters(ctx, client, d.Config.DeadLetterTopic, pubsubadmin.Selection{Limit: doctorReads}))
+}
+
+// saysLetters reports what a count has found.
+func (d *doctor) saysLetters(tally pubsubadmin.Tally, err error) {
 	switch {
 	case err != nil:
 		d.say(unseen, "dead letters", err.Error(), "")

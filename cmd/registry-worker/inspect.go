@@ -28,11 +28,13 @@ var inspectCommand = command{
 		"creation, has taken its place. Moves of whole tenants that do not count for the\n" +
 		"resource are not listed, nor those that were retracted: see moves list.\n\n" +
 		"With --at it first says who owned it then: by the events of that time, and the moves\n" +
-		"of whole tenants that had not been retracted by then, with who retracted them since.",
+		"of whole tenants that had not been retracted by then, with who retracted them since.\n" +
+		"A date is that whole day in UTC: it lists who owned it in the course of the day.",
 	Examples: []string{
 		"registry-worker inspect --project my-project thread th_42",
 		"registry-worker inspect --project my-project canvas c_7 --json",
 		"registry-worker inspect --project my-project --at 2026-01-06T15:04:05Z thread th_42",
+		"registry-worker inspect --project my-project --at 2026-01-06 thread/th_42",
 	},
 	Groups: []config.Group{config.AtGroup, config.JSONGroup, config.ProjectGroup, config.RegistryGroup, config.LogGroup},
 	Rules: []config.Rule{
@@ -43,12 +45,9 @@ var inspectCommand = command{
 }
 
 func runInspect(ctx context.Context, in *invocation) error {
-	if len(in.Args) != 2 {
-		return usagef("want a kind, thread or canvas, and an id")
-	}
-	resource := registry.Resource{Kind: registry.Kind(in.Args[0]), ID: in.Args[1]}
-	if err := resource.Validate(); err != nil {
-		return usageError{err}
+	resource, err := resourceOf(in.Args)
+	if err != nil {
+		return err
 	}
 	store, err := in.openStore(ctx, nil)
 	if err != nil {
@@ -59,8 +58,8 @@ func runInspect(ctx context.Context, in *invocation) error {
 	if err != nil {
 		return err
 	}
-	if at := in.Config.At; !at.IsZero() {
-		if found.Then, err = ownerAt(ctx, store, store, resource, at); err != nil {
+	if !in.Config.At.IsZero() {
+		if found.Then, err = in.ownerThen(ctx, store, resource); err != nil {
 			return err
 		}
 	}
@@ -75,11 +74,22 @@ func runInspect(ctx context.Context, in *invocation) error {
 		}
 	}
 	if found.Owner == "" {
-		_, err := fmt.Fprintf(in.Stdout, "%s: not registered in %s\n", resource, in.firestoreTarget())
+		_, err := fmt.Fprintf(in.Stdout, "%s: not registered in %s\nnext: %s\n", resource, in.firestoreTarget(), found.Next)
 		return err
 	}
 	return found.print(in.Stdout)
 }
+
+// ownerThen returns who owned a resource at the time, or on the day, of --at.
+func (in *invocation) ownerThen(ctx context.Context, store registryStore, resource registry.Resource) (*then, error) {
+	if in.Config.AtEnd.IsZero() {
+		return ownerAt(ctx, store, store, resource, in.Config.At)
+	}
+	return ownersDuring(ctx, store, store, resource, in.Config.At, in.Config.AtEnd)
+}
+
+// unregistered is what to do about a resource that is not registered.
+const unregistered = programName + " dead-letters list says whether its creation was refused; otherwise its creator has not published or claimed it"
 
 // inspectNow reads what is known of a resource. Errors are those of the store, and
 // of documents that this version does not understand.
@@ -107,6 +117,7 @@ type inspection struct {
 	// Document is what direct readers see: absent if there is none.
 	Document *document `json:"document,omitempty"`
 	Then     *then     `json:"then,omitempty"` // with --at
+	Next     string    `json:"next,omitempty"` // what to do
 	Ledger   int64     `json:"position"`
 	ReadTime time.Time `json:"read_time"`
 }
@@ -176,9 +187,15 @@ func inspect(r ownership.Record, l *ownership.Ledger, at time.Time) inspection {
 	for _, s := range r.History.Explain(l) {
 		found.Steps = append(found.Steps, newStep(s))
 	}
+	if found.Owner == "" {
+		found.Next = unregistered
+	}
 	found.Displaced = displacedSteps(r.Displaced)
 	if r.Exists() {
 		found.Document = &document{r.TenantID, r.UpdateTime, r.TenantID != found.Owner, r.Plain}
+		if found.Document.Stale {
+			found.Next = programName + " moves list --state pending"
+		}
 	}
 	return found
 }
@@ -251,7 +268,7 @@ func (i inspection) printDocument(out io.Writer) error {
 			fmt.Fprint(out, ", by another program")
 		}
 		if d.Stale {
-			fmt.Fprint(out, "; it is not the owner yet: rewriting brings it there, see moves list")
+			fmt.Fprint(out, "; it is not the owner yet: rewriting brings it there, see ", i.Next)
 		}
 		fmt.Fprintln(out)
 	}

@@ -21,6 +21,9 @@ type then struct {
 	Retracted []takenBack `json:"retracted_since,omitempty"`
 	// Unsure says what is not known about that time.
 	Unsure []string `json:"unsure,omitempty"`
+	// During is who owned it in the course of the day, if --at is a day. Owner and Steps
+	// are then those of the day's beginning.
+	During []during `json:"during,omitempty"`
 }
 
 type takenBack struct {
@@ -40,10 +43,15 @@ func ownerAt(ctx context.Context, store ownership.Store, moves ownership.LedgerR
 	if err != nil {
 		return nil, err
 	}
-	r := snapshot.Records[0]
-	p := newPast(at, r.History, snapshot.Ledger)
+	t, _, err := foldAt(ctx, moves, snapshot.Records[0], snapshot.Ledger, at)
+	return t, err
+}
+
+// foldAt is ownerAt of what was read, and the fold from which it follows.
+func foldAt(ctx context.Context, moves ownership.LedgerReader, r ownership.Record, l *ownership.Ledger, at time.Time) (*then, *past, error) {
+	p := newPast(at, r.History, l)
 	if err := p.settle(ctx, moves); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	t := &then{At: at, Steps: []step{}}
 	for _, s := range p.steps {
@@ -63,7 +71,7 @@ func ownerAt(ctx context.Context, store ownership.Store, moves ownership.LedgerR
 			terminal.Quote(m.ID), terminal.Quote(m.From), terminal.Quote(m.To), m.ChangedAt.Format(time.RFC3339)))
 	}
 	t.unsureOfHistory(r, at)
-	return t, nil
+	return t, p, nil
 }
 
 func (t *then) unsureOfHistory(r ownership.Record, at time.Time) {
@@ -82,17 +90,26 @@ func (t *then) unsureOfHistory(r ownership.Record, at time.Time) {
 }
 
 func (t *then) print(out io.Writer, resource registry.Resource) error {
+	if t.During != nil {
+		return t.printDay(out, resource)
+	}
 	owner := "it was not registered"
 	if t.Owner != "" {
 		owner = "owned by " + terminal.Quote(t.Owner)
 	}
-	fmt.Fprintf(out, "at %s, %s: %s\n", t.At.Format(time.RFC3339Nano), resource, owner)
+	fmt.Fprintf(out, "at %s, %s: %s\n", t.At.UTC().Truncate(time.Microsecond).Format(time.RFC3339Nano), resource, owner)
 	if len(t.Steps) > 0 {
 		fmt.Fprintln(out)
 		if err := printSteps(out, t.Steps, nil); err != nil {
 			return err
 		}
 	}
+	return t.printNotes(out)
+}
+
+// printNotes prints what goes with the owner: moves retracted since, and what is not
+// certain.
+func (t *then) printNotes(out io.Writer) error {
 	for _, m := range t.Retracted {
 		fmt.Fprintf(out, "the move %s counted then, and was retracted %s by %s: %s\n", terminal.Quote(m.ID), m.At.Format(time.RFC3339), terminal.Quote(orDash(m.By)), terminal.Quote(orDash(m.Why)))
 	}

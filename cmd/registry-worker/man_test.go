@@ -59,3 +59,11 @@ func TestManPagesAreValid(t *testing.T) {
 		require.Empty(t, string(out), name)
 	}
 }
+
+func TestAManPageSaysWhatHelpSaysAndNotWhatMarkdownMakesOfIt(t *testing.T) {
+	const text = "*a* **b** <c> [d](e) _f_ ~~g~~ | h"
+	pages, err := manPages([]command{{Name: "x", Summary: "does x", Details: text + " `i_j`"}})
+	require.NoError(t, err)
+	require.Contains(t, pages["registry-worker-x.1"], text)
+	require.Contains(t, pages["registry-worker-x.1"], "i_j")
+}

@@ -70,7 +70,7 @@ func (in *invocation) findMove(ctx context.Context, store registryStore, id stri
 	case len(all) == 0 && in.Config.Source != "":
 		return ownership.LedgerEntry{}, fmt.Errorf("%w %q and source %q: see moves list", errNoSuchMove, id, in.Config.Source)
 	case len(all) == 0:
-		return ownership.LedgerEntry{}, fmt.Errorf("%w %q: see moves list; one that names resources is taken back by moves start --moved-by", errNoSuchMove, id)
+		return ownership.LedgerEntry{}, fmt.Errorf("%w %q: see moves list", errNoSuchMove, id)
 	}
 	return all[0], nil
 }

@@ -344,7 +344,7 @@ func TestACommandWithoutItsSecondWordSaysWhichThereAre(t *testing.T) {
 	for args, want := range map[string]string{
 		"moves frob":   `unknown command "frob"`,
 		"moves retact": `did you mean "retract"?`,
-		"dead-letters": "want count, list, redrive, purge",
+		"dead-letters": "want count, list, redrive, purge, history",
 	} {
 		r := call(t, nil, strings.Fields(args)...)
 		require.Equal(t, exitUsage, r.code, r.stderr)

@@ -73,6 +73,7 @@ func runMovesStart(ctx context.Context, in *invocation) error {
 		}
 		fmt.Fprintf(in.Stderr, "A move of %s from %s to %s:\n", wish.what(), wish.From, wish.To)
 		printPlan(in.Stderr, s.plan, wish.whole())
+		doubtNothing(in.Stderr, s.plan, wish.From)
 		if !wish.whole() && len(s.plan.Resources) == 0 {
 			fmt.Fprintln(in.Stderr, "there is nothing to move")
 			return nil

@@ -89,7 +89,7 @@ func (in *invocation) verify(ctx context.Context, store registryStore, id string
 	move, err := in.awaitRewriting(ctx, store, id)
 	switch {
 	case errors.Is(err, errNoSuchMove) && (v.From == "" || v.To == ""):
-		return v, fmt.Errorf("%w; of one that names resources, say --from and --to", err)
+		return v, fmt.Errorf("%w; if it named resources, give its --from and --to", err)
 	case errors.Is(err, errNoSuchMove):
 	case err != nil:
 		return v, err

@@ -49,6 +49,7 @@ var printing = map[string][]string{
 	"dead-letters count":   {"", "--json"},
 	"dead-letters redrive": {"--yes", "--dry-run", "--yes --json"},
 	"dead-letters purge":   {"--yes", "--dry-run"},
+	"dead-letters history": {"", "--json"},
 	"quota show":           {"t_a x", "t_a x --json"},
 	"quota reset":          {"--yes t_a x"},
 	"upgrade":              {"--yes --rate unlimited", "--yes --finish"},

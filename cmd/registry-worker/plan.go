@@ -60,6 +60,7 @@ func runMovesPlan(ctx context.Context, in *invocation) error {
 		}
 		fmt.Fprintf(in.Stdout, "A move of %s from %s to %s, made now:\n", wish.what(), wish.From, wish.To)
 		printPlan(in.Stdout, plan, wish.whole())
+		doubtNothing(in.Stdout, plan, wish.From)
 		fmt.Fprintf(in.Stdout, "Nothing was written. To move:\n  %s\n", next)
 		if wish.whole() {
 			fmt.Fprintf(in.Stdout, "or, so that other subscribers learn of it too, publish the event, with an id and a source that are yours:\n  echo '%s' | %s publish -\n",
@@ -118,6 +119,13 @@ func printPlan(out io.Writer, p rewrite.NamedPlan, whole bool) {
 	}
 	fmt.Fprintf(out, "  verifiers see it at once; direct readers of the documents within about %s, while a worker runs:\n  %s\n", p.Lag.Round(time.Second), speedText(p.Speed))
 	fmt.Fprintf(out, "  as of %s\n", p.ReadTime.Format(time.RFC3339Nano))
+}
+
+// doubtNothing asks whether the right tenant was named, if it has nothing.
+func doubtNothing(out io.Writer, p rewrite.NamedPlan, from string) {
+	if p.Changing() == 0 {
+		fmt.Fprintf(out, "  nothing would change hands: is %s the right tenant?\n", terminal.Quote(from))
+	}
 }
 
 // speedText says from which speed a remaining time is computed.

@@ -56,6 +56,7 @@ func (s *service) serve(ctx context.Context, o api.Options, worked <-chan struct
 		defer close(answered)
 		return server.Serve(until, s.listener)
 	})
+	group.Go(func() error { s.keepPresence(ctx, o); return nil })
 	group.Go(func() error { s.followTokens(ctx, server, s.tokens, tokenEvery); return nil })
 	return group.Wait()
 }

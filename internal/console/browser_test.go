@@ -157,6 +157,19 @@ func TestThePageInABrowser(t *testing.T) {
 		shows("Events")
 	})
 
+	t.Run("a link that was sent leads to what it names", func(t *testing.T) {
+		for place, text := range map[string]string{
+			"#/thread/th_1": "thread th_1", "#/canvas/cv_1": "canvas cv_1", "#/tenant/t_acme": "Tenant t_acme", "#/moves": "No move of a whole tenant",
+			"#/moves/%2F%2Foperator/friday%2Fnight": "friday/night", "#/dead-letters": "Look now",
+		} {
+			page.Go(s.url(place))
+			page.Run(nil, "location.reload()")
+			shows(text)
+			page.Until("location.hash === arguments[0]", soon, place)
+		}
+		page.Go(s.url("#/"))
+	})
+
 	t.Run("nothing that strangers write runs, or breaks the layout", func(t *testing.T) {
 		for _, width := range []int{1400, 420} {
 			page.As(browser.Look{Width: width, Height: 900, Dark: width == 420})

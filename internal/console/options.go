@@ -23,7 +23,7 @@ type Look interface {
 	Moves(ctx context.Context, tenant string) (any, error)
 	// Move is the one of a name, in a list as that of Moves, which may be empty.
 	Move(ctx context.Context, name ownership.EventName) (any, error)
-	// Pending are the moves whose rewriting has not ended, and is not parked.
+	// Pending are the moves whose rewriting has not ended, those first that are parked.
 	Pending(ctx context.Context) (any, error)
 	// Windows are those of a tenant, as `quota show --json` has them.
 	Windows(ctx context.Context, tenant string) (any, error)

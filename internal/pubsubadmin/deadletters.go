@@ -18,14 +18,15 @@ import (
 type DeadLetter struct {
 	Reason       events.Reason     `json:"reason"`
 	Detail       string            `json:"detail"`
-	EventID      string            `json:"event_id"`     // empty if the message does not tell
-	Type         events.Type       `json:"type"`         // empty if the message does not tell
-	MessageID    string            `json:"message_id"`   // of the message that was refused
-	Subscription string            `json:"subscription"` // from which it came
-	PublishedAt  string            `json:"published_at"` // that message; RFC 3339
-	RefusedAt    time.Time         `json:"refused_at"`   // when its dead letter was published
-	Attributes   map[string]string `json:"attributes"`   // of that message
-	Data         []byte            `json:"data"`         // its body; base64 in JSON
+	EventID      string            `json:"event_id"`        // empty if the message does not tell
+	Type         events.Type       `json:"type"`            // empty if the message does not tell
+	About        string            `json:"about,omitempty"` // what the event is about, such as thread/th_42
+	MessageID    string            `json:"message_id"`      // of the message that was refused
+	Subscription string            `json:"subscription"`    // from which it came
+	PublishedAt  string            `json:"published_at"`    // that message; RFC 3339
+	RefusedAt    time.Time         `json:"refused_at"`      // when its dead letter was published
+	Attributes   map[string]string `json:"attributes"`      // of that message
+	Data         []byte            `json:"data"`            // its body; base64 in JSON
 	// Truncated reports that the message was too big to be kept whole.
 	Truncated bool `json:"truncated,omitempty"`
 	// Redrives is how often it was published again, and refused again; RedrivenBy
@@ -46,6 +47,7 @@ func parseDeadLetter(m *pubsubpb.PubsubMessage) DeadLetter {
 		Detail:       a[consumer.DetailAttribute],
 		EventID:      id,
 		Type:         typ,
+		About:        about(m.Data),
 		MessageID:    a[consumer.MessageIDAttribute],
 		Subscription: a[consumer.SubscriptionAttribute],
 		PublishedAt:  a[consumer.PublishTimeAttribute],

@@ -69,7 +69,7 @@ export class Overview {
   #memory = el("p", { class: "muted" });
   #notes = { letters: el("p", { class: "bad" }), moves: el("span") };
   #tenantsTitle = el("h3", { text: "tenants refused here in the last ten minutes" });
-  #calm = { letters: empty("No event was refused since the workers in sight have started."), refused: empty("Nobody was refused in the last ten minutes by this process. Others' refusals are in their own."), moves: empty("No move is being rewritten.") };
+  #calm = { letters: empty("No event was refused since the workers in sight have started."), refused: empty("Nobody was refused in the last ten minutes by this process. Others' refusals are in their own."), moves: empty("No move is being rewritten, or waits parked.") };
   #movesFault = fault("");
   #parked = el("p", { class: "notice fault" });
 

@@ -103,6 +103,7 @@ type Config struct {
 	After, Before                    time.Time // zero: not given
 	Limit                            int       // 0: not given
 	MaxRedrives                      int
+	Comment                          string // why, of an action on dead letters
 
 	From, To   string // tenants
 	Kind       string // of the resources that move; "": all
@@ -115,6 +116,7 @@ type Config struct {
 	Behind     int    // position in the ledger; 0: from the first
 	Wait       bool
 	At         time.Time // zero: now
+	AtEnd      time.Time // the end of the day that At begins; zero: At is a moment
 	Source, By string
 	Reason     string
 

@@ -153,8 +153,8 @@ func TestEverySettingIsKept(t *testing.T) {
 		"console": "off", "console-peers": "http://127.0.0.1:8081, https://w", "miss-grace": "2s", "max-staleness": "1s", "max-age": "10s", "dry-run": "true", "check": "1", "empty": "true", "service-rules": "true", "rtt": "20ms", "log-format": "text", "log-level": "debug",
 		"events": "true", "rate": "100", "since": "2024-01-01T00:00:00Z", "checkpoint": "a", "output": "c", "refused": "b", "yes": "true", "with-retractions": "true", "with-assertions": "true",
 		"from": "t_a", "to": "t_b", "source": "//c", "by": "d", "reason": "conflict", "json": "true", "licenses": "true", "finish": "true", "plain-sets": "over",
-		"type": "a, b", "subscription": "a", "id": "a", "after": "1h", "before": "2024-01-01T00:00:00Z", "limit": "1", "max-redrives": "2",
-		"tenant": "t_a", "state": "parked", "behind": "3", "kind": "thread", "resources": "a", "moved-by": "m", "at": "1h", "plan": "b", "wait": "true",
+		"type": "a, b", "subscription": "a", "id": "a", "after": "1h", "before": "2024-01-01T00:00:00Z", "limit": "1", "max-redrives": "2", "comment": "why",
+		"tenant": "t_a", "state": "parked", "behind": "3", "kind": "thread", "resources": "a", "moved-by": "m", "at": "2024-01-02", "plan": "b", "wait": "true",
 	}
 	names := map[string]bool{} // a name may mean one thing for dead letters and another for moves
 	for _, s := range config.In(ofMachines) {
@@ -371,4 +371,30 @@ func TestWhatASubscriptionCarries(t *testing.T) {
 	require.Equal(t, []events.Type{events.ThreadCreatedType, events.TenantMovedType}, accepted["mine.all"])
 	require.Nil(t, accepted["yours.any"])
 	require.Equal(t, map[events.Type][]string{events.TenantMovedType: {"//nexus/admin", "//ops/*=*"}}, c.Sources)
+}
+
+func TestATimeMayBeADay(t *testing.T) {
+	at := func(value string) (*config.Config, error) {
+		return config.Load(input(map[string]string{"at": value}, nil), []config.Group{config.AtGroup})
+	}
+	c, err := at("2024-02-29")
+	require.NoError(t, err)
+	require.Equal(t, []time.Time{time.Date(2024, 2, 29, 0, 0, 0, 0, time.UTC), time.Date(2024, 3, 1, 0, 0, 0, 0, time.UTC)}, []time.Time{c.At, c.AtEnd})
+	c, err = at(time.Now().UTC().Format(time.DateOnly))
+	require.NoError(t, err)
+	require.False(t, c.AtEnd.After(time.Now()), "a day that has not ended goes until now")
+	c, err = at("2024-02-29T10:00:00Z")
+	require.NoError(t, err)
+	require.Zero(t, c.AtEnd)
+	_, err = at("2999-01-01")
+	require.ErrorContains(t, err, "a day that has begun")
+	_, err = at("tuesday")
+	require.ErrorContains(t, err, "or a day such as")
+}
+
+func TestAReasonThatWasMisspeltIsSuggested(t *testing.T) {
+	_, err := config.Load(input(map[string]string{"reason": "malformd"}, nil), []config.Group{config.LetterGroup})
+	require.ErrorContains(t, err, `--reason "malformd": did you mean malformed? want reasons, by comma: malformed, `)
+	_, err = config.Load(input(map[string]string{"reason": "conflict,whatever"}, nil), []config.Group{config.LetterGroup})
+	require.ErrorContains(t, err, `"whatever": want reasons`)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/envelope"
 	"github.com/northstar-engines/realtime-registry/internal/governor"
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
+	"github.com/northstar-engines/realtime-registry/internal/spelling"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
@@ -42,6 +43,25 @@ func pointInTime(to func(*Config) *time.Time) parser {
 		*to(c) = at
 		return nil
 	}
+}
+
+// pointOrDay is pointInTime for --at, which takes a day too.
+func pointOrDay(c *Config, value string) error {
+	day, err := time.Parse(time.DateOnly, value)
+	switch now := time.Now().UTC().Truncate(time.Millisecond); {
+	case err == nil && day.After(now):
+		return errors.New("want a day that has begun")
+	case err == nil:
+		c.At, c.AtEnd = day, day.AddDate(0, 0, 1)
+		if c.AtEnd.After(now) {
+			c.AtEnd = now
+		}
+		return nil
+	}
+	if err := pointInTime(func(c *Config) *time.Time { return &c.At })(c, value); err != nil {
+		return fmt.Errorf("%w, or a day such as 2025-01-31", err)
+	}
+	return nil
 }
 
 func tenant(to func(*Config) *string) parser {
@@ -79,12 +99,26 @@ func reasons(to func(*Config) *[]events.Reason) parser {
 		for word := range list(value) {
 			reason := events.Reason(strings.ToLower(word))
 			if !slices.Contains(envelope.Reasons(), reason) {
-				return fmt.Errorf("%s: want reasons, by comma: %s", quote(word), join(envelope.Reasons()))
+				return unknownReason(value, word)
 			}
 			*to(c) = append(*to(c), reason)
 		}
 		return nil
 	}
+}
+
+// unknownReason lists the reasons, and suggests the one that was meant.
+func unknownReason(value, word string) error {
+	text := "want reasons, by comma: " + join(envelope.Reasons())
+	if strings.TrimSpace(value) != word {
+		text = quote(word) + ": " + text
+	}
+	for _, r := range envelope.Reasons() {
+		if spelling.Distance(string(r), strings.ToLower(word)) <= 1+len(word)/4 {
+			return fmt.Errorf("did you mean %s? %s", r, text)
+		}
+	}
+	return errors.New(text)
 }
 
 func join[S ~string](all []S) string {

@@ -38,6 +38,8 @@ const (
 	UpgradeGroup  Group = "Upgrade"
 	LetterGroup   Group = "Dead letters"
 	RedriveGroup  Group = "Redrive"
+	CommentGroup  Group = "Comment"
+	HistoryGroup  Group = "History"
 	NamesGroup    Group = "Resources"
 	StartGroup    Group = "Start"
 	WaitGroup     Group = "Wait"
@@ -60,7 +62,7 @@ func Lasting() []Group {
 
 var groups = []Group{
 	ProjectGroup, RegistryGroup, PubSubGroup, EventsGroup, RunGroup, WorkerGroup, DrainGroup, APIGroup, ConsoleGroup, ThrottleGroup,
-	LetterGroup, RedriveGroup, RateGroup, ReplayGroup, DryRunGroup, ExportGroup, UpgradeGroup, PlanGroup, NamesGroup, StartGroup, AtGroup, MoveGroup, ListGroup, WaitGroup, RetractGroup, ByGroup, ConfirmGroup, JSONGroup, DevGroup, CapacityGroup, VersionGroup, LogGroup,
+	LetterGroup, RedriveGroup, CommentGroup, HistoryGroup, RateGroup, ReplayGroup, DryRunGroup, ExportGroup, UpgradeGroup, PlanGroup, NamesGroup, StartGroup, AtGroup, MoveGroup, ListGroup, WaitGroup, RetractGroup, ByGroup, ConfirmGroup, JSONGroup, DevGroup, CapacityGroup, VersionGroup, LogGroup,
 }
 
 // A Setting is a flag, and usually an environment variable too.
