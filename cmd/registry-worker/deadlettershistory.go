@@ -43,6 +43,10 @@ func runDeadLettersHistory(ctx context.Context, in *invocation) error {
 	if err != nil {
 		return in.explainFirestore(err)
 	}
+	if len(all) == 0 {
+		_, err := fmt.Fprintln(in.Stderr, "nobody has published dead letters again, or discarded any")
+		return err
+	}
 	if in.Config.JSON {
 		lines := terminal.JSON(in.Stdout)
 		for _, a := range all {
@@ -51,10 +55,6 @@ func runDeadLettersHistory(ctx context.Context, in *invocation) error {
 			}
 		}
 		return nil
-	}
-	if len(all) == 0 {
-		_, err := fmt.Fprintln(in.Stderr, "nobody has published dead letters again, or discarded any")
-		return err
 	}
 	t := terminal.NewTable(in.Stdout, "TIME", "DID", "LETTERS", "BY", "COMMENT", "WHICH", "END")
 	for _, a := range all {
