@@ -76,7 +76,7 @@ func short(x float64) string {
 const (
 	panelWidth, panelHeight = 330, 200
 	panelsInRow             = 2
-	left, right, top, foot  = 34, 34, 44, 30 // margins of a panel
+	left, right, top, foot  = 34, 34, 44, 48 // margins of a panel
 	legend                  = 30             // height
 	firstDecade, lastDecade = 3.0, 6.0
 	plotStyle               = `<style>
@@ -132,13 +132,13 @@ func panel(s series) string {
 	for decade := firstDecade; decade <= lastDecade; decade++ {
 		at := x(point{moved: int(math.Pow(10, decade))})
 		fmt.Fprintf(&b, `<path class="grid" d="M%.1f %d V%d"/><text class="axis" x="%.1f" y="%d" text-anchor="middle">10<tspan dy="-4" font-size="8">%.0f</tspan></text>`+"\n",
-			at, top, panelHeight-foot, at, panelHeight-foot+16, decade)
+			at, top, panelHeight-28, at, panelHeight-14, decade)
 	}
 	for _, line := range []struct {
 		class  string
 		points []point
 		above  float64 // of a label
-	}{{"before", s.before, -7}, {"now", s.points, 15}} {
+	}{{"before", s.before, -7}, {"now", s.points, 16}} {
 		if len(line.points) == 0 {
 			continue
 		}

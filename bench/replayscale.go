@@ -101,7 +101,8 @@ func replayed(ctx context.Context, db docdb.DB, n int) (time.Duration, error) {
 }
 
 // snapshotOf has a worker write a snapshot of n moves, and starts from it. The error
-// says that the start did not know all of them, or read them one by one.
+// says that the start did not know all of them, or read them one by one: what is behind the
+// snapshot is few.
 func snapshotOf(ctx context.Context, db docdb.DB, n int) (written, started time.Duration, err error) {
 	worker, err := regstore.Open(ctx, shared{db}, regstore.Options{})
 	if err != nil {
@@ -126,7 +127,7 @@ func snapshotOf(ctx context.Context, db docdb.DB, n int) (written, started time.
 	defer store.Close()
 	started = time.Since(began)
 	snapshot, err := store.Read(ctx, nil)
-	if err == nil && (snapshot.Ledger.Len() != n || entries > 0) {
+	if err == nil && (snapshot.Ledger.Len() != n || entries > 10) {
 		err = fmt.Errorf("a start from a snapshot of %d moves knows %d, and read %d of them by itself", n, snapshot.Ledger.Len(), entries)
 	}
 	return written, started, err
