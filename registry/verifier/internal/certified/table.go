@@ -81,10 +81,10 @@ func (t *table) insert(r registry.Resource, history ownership.History, l *owners
 		s.unwatchLocked(r)
 	}
 	into := touched{}
-	if !void {
-		owner, ok := f.owner(l)
-		s.touchLocked(hash, r, into, func(o Ownership) bool { return !ok || owner != o.TenantID })
-	}
+	owner, ok := f.owner(l)
+	// What cannot be relied on is verified again even if another resource of the shard
+	// has become void: its owner may change without a notice.
+	s.touchLocked(hash, r, into, func(o Ownership) bool { return !ok || !void && owner != o.TenantID })
 	s.mu.Unlock()
 	into.deliver()
 	if !differs {
