@@ -53,7 +53,9 @@ func (p *place) others(ctx context.Context, goesOn func() bool) (o others, err e
 		err := do()
 		mu.Lock()
 		defer mu.Unlock()
-		*took, failed = append(*took, time.Since(began)), errors.Join(failed, err)
+		if *took = append(*took, time.Since(began)); failed == nil {
+			failed = err // of many the first
+		}
 	}
 	var all sync.WaitGroup
 	ticker := time.NewTicker(time.Second / migratedOthers)
