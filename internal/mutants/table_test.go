@@ -108,6 +108,11 @@ var table = []mutant{
 		Old:  "void := s.voids != m.voids",
 		New:  "void := false",
 	}),
+	measured("what cannot be relied on is verified again, though the read of it is void", "./registry/verifier/internal/certified", "TestWhatCannotBeReliedOnIsVerifiedAgainThoughAnotherResourceBecameVoid", mutants.Edit{
+		File: "registry/verifier/internal/certified/table.go",
+		Old:  "return !ok || !void && owner != o.TenantID",
+		New:  "return !void && (!ok || owner != o.TenantID)",
+	}),
 	simulated("a reader that has not read for half the feed's life drops what it has", "registry", "140", mutants.Edit{
 		File: "internal/regstore/feed.go",
 		Old:  "known.Floor.IsZero() || r.floor.Sub(known.Floor) > FeedTTL/2",
