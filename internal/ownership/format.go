@@ -47,13 +47,13 @@ func CheckFormat(format int64) error {
 // with an entry of an unknown type, or unreadable. It wraps ErrTooNew and
 // ErrUnavailable, names the document, and says what to do.
 func TooNew(document string, why error) error {
-	return tooNew(document, why, "mend the document")
+	return tooNew(document, why, "fix the document")
 }
 
 // TooNewMove is TooNew for an entry of the ledger. Processes keep in memory what
 // they know of the ledger, so an operator who fixes an entry by hand restarts them.
 func TooNewMove(document string, why error) error {
-	return tooNew(document, why, "stop every process, mend the document, and start them anew")
+	return tooNew(document, why, "stop every process, fix the document, and start them again")
 }
 
 func tooNew(document string, why error, mend string) error {

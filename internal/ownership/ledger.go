@@ -116,7 +116,7 @@ func (e LedgerEntry) retractedBefore(said Said) Outcome {
 	}
 	who := first.By
 	if who == "" {
-		who = "somebody who gave no name"
+		who = "an operator who gave no name"
 	}
 	return Outcome{Kind: Duplicate, Detail: fmt.Sprintf("retracted already at %s by %s", first.At.Format(timeFormat), who)}
 }

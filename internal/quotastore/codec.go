@@ -52,7 +52,7 @@ func understood(d *docdb.Document) error {
 		return nil
 	}
 	collection, id := path.Split(d.Name)
-	return fmt.Errorf("document %s/%s: %w, %w: its format is %v, and this version knows those up to %d: use the release that wrote it; if none did, mend the document (docs/upgrades.md)",
+	return fmt.Errorf("document %s/%s: %w, %w: its format is %v, and this version knows those up to %d: use the release that wrote it; if none did, fix the document (docs/upgrades.md)",
 		path.Base(collection), id, limits.ErrUnavailable, limits.ErrTooNew, plain(v), format)
 }
 

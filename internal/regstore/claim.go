@@ -22,7 +22,7 @@ func (s *Store) Claim(ctx context.Context, tenantID string, resource registry.Re
 		s.claims.Claim(ctx, tenantID, resource, created, err)
 	}()
 	var sent []ownership.Entry // claims of ours that may have been committed
-	lost := fmt.Errorf("the document never stood still")
+	lost := fmt.Errorf("gave up after too many conflicting writes")
 	for attempt := range s.attempts(ctx) {
 		asked := time.Now()
 		blind := attempt == 0 && s.claimed.probablyNew(resource)

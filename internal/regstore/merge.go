@@ -22,7 +22,7 @@ import (
 // attempt after such a loss commits half as many at once: what no other writer
 // touches is through after a few, and what is contended is alone in the end.
 func (b *batch) merge(ctx context.Context, targets []*target) error {
-	lost := errors.New("the document never stood still")
+	lost := errors.New("gave up after too many conflicting writes")
 	size := mostNoticed
 	if len(targets) == 0 {
 		return nil

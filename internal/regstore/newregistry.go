@@ -52,6 +52,6 @@ func (s *Store) isNew(ctx context.Context) error {
 }
 
 func (s *Store) headIsGone() error {
-	return fmt.Errorf("%s: %w: the ledger has a past and no head, which somebody must have deleted: run `registry-worker upgrade`, which makes it anew (docs/upgrades.md)",
+	return fmt.Errorf("%s: %w: the ledger has a past and no head, which must have been deleted: run `registry-worker upgrade`, which makes it anew (docs/upgrades.md)",
 		shortName(s.headName()), registry.ErrUnavailable)
 }

@@ -48,7 +48,7 @@ func newTelemetry(p observe.Providers) (*telemetry, error) {
 		tooNew: i.Counter("registry.too_new", "{item}",
 			"How often something stored was met that this version does not understand, by item.", observe.Values("item", "document", "ledger", "feed")),
 		plainSets: i.Counter("registry.plain_sets.unexpected", "{document}",
-			"How often a document was met that somebody has written with a plain set since the registry says that nobody does."),
+			"Documents that were found written with a plain set although the registry says that no program does that any more."),
 		log: observe.NewLimitedLog(p.Logger, .1, 10),
 	}, i.Err()
 }

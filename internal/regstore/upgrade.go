@@ -220,7 +220,7 @@ func (u *upgrade) finish(ctx context.Context) error {
 	if head == nil && !u.over {
 		u.o.Tell(fmt.Sprintf("the ledger's head is made anew, at position %d", position))
 	} else if before := head.Fields[fieldPosition].GetIntegerValue(); !u.over && before != position {
-		return unavailable("finish", errors.New("somebody has changed the ledger meanwhile: stop every process of commit 1571751, and run this again"))
+		return unavailable("finish", errors.New("the ledger has changed meanwhile: stop every process of commit 1571751, and run this again"))
 	}
 	writes := []docdb.Write{{Name: u.progressName(), Delete: true}}
 	if !u.over {

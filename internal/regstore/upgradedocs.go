@@ -94,7 +94,7 @@ func (u *upgrade) bringOver(ctx context.Context, documents []*docdb.Document) er
 			documents = append(documents, d)
 		}
 	}
-	return unavailable("bring over", fmt.Errorf("document %s never stood still", documents[0].Name))
+	return unavailable("bring over", fmt.Errorf("document %s: gave up after too many conflicting writes", documents[0].Name))
 }
 
 // broughtOver is a document as this release writes it.
