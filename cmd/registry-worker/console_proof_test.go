@@ -41,7 +41,7 @@ func underLoad(t *testing.T) observed {
 	_, worker := c.service("run", "--rate", "200")
 	serve, url := c.service("serve", "--console-peers", worker)
 	c.run(exitDone, "publish", write(t, threads("t_initech", "th_big", 3000)...))
-	require.Eventually(t, func() bool { return sum(t, worker, "registry_events_total") == 3000 }, 2*time.Minute, 100*time.Millisecond)
+	require.Eventually(t, func() bool { return sum(t, worker, "registry_events_total") == 3000 }, 5*time.Minute, 100*time.Millisecond)
 	ctx, stop := context.WithCancel(t.Context())
 	published := make(chan struct{})
 	go func() { defer close(published); c.publishAllTheWhile(ctx) }()
