@@ -45,6 +45,7 @@ func (v *Verifier) WatchAll(ctx context.Context, ownerships []Ownership) (_ *Wat
 		w.asked[i] = certified.Ownership(o)
 		w.items[i].state = isChecked
 		all[i] = int32(i)
+		w.pending[all[i]] = struct{}{} // nothing is known of it before it has been read
 	}
 	w.life, w.cancel = context.WithCancel(v.life)
 	w.verifying = true // until the first look is over
