@@ -113,6 +113,11 @@ var table = []mutant{
 		Old:  "return !ok || !void && owner != o.TenantID",
 		New:  "return !void && (!ok || owner != o.TenantID)",
 	}),
+	measured("a list is certified by its own reads until each ownership has been read", "./registry/verifier", "TestAListIsCertifiedByItsOwnReadsAtFirst", mutants.Edit{
+		File: "registry/verifier/watchall.go",
+		Old:  "w.pending[all[i]] = struct{}{}",
+		New:  "",
+	}),
 	simulated("a reader that has not read for half the feed's life drops what it has", "registry", "140", mutants.Edit{
 		File: "internal/regstore/feed.go",
 		Old:  "known.Floor.IsZero() || r.floor.Sub(known.Floor) > FeedTTL/2",

@@ -215,3 +215,41 @@ func TestAWatchThatCannotBeVerifiedIsUnavailableAndLeavesNothing(t *testing.T) {
 		require.ErrorIs(t, err, registry.ErrUnavailable)
 	})
 }
+
+// A creation that joins without a notice while the first read is on its way is known
+// by no certificate: only a read that was sent later shows it.
+func TestAListIsCertifiedByItsOwnReadsAtFirst(t *testing.T) {
+	bubble(t, func(t *testing.T, store *feedStore) {
+		now := time.Now()
+		moveAt(t, store, now.Add(-time.Minute), "m", "t_ann", "t_bob", registry.Resource{})
+		createAt(t, store, now, "late", "t_ann", thread("th_1"))
+		v := keeping(t, store, verifier.Options{})
+		release := make(chan struct{})
+		first := holdFirst(release)
+		store.setGate(func(ctx context.Context, all []registry.Resource) error {
+			began := time.Now()
+			err := first(ctx, all)
+			if time.Since(began) == 0 { // the second, and those after it
+				time.Sleep(S / 2)
+			}
+			return err
+		})
+		done := make(chan *heard)
+		go func() { done <- hear(t, v, own("th_1")) }()
+		synctest.Wait() // the read has seen t_ann, and its answer is on its way
+		createAt(t, store, now.Add(-time.Hour), "early", "t_ann", thread("th_1"))
+		lost := time.Now()
+		time.Sleep(S * 3 / 4) // certificates of what was written later come meanwhile
+		close(release)
+		h := <-done
+		require.Empty(t, h.refused)
+		time.Sleep(S)
+		for _, n := range h.take() {
+			if len(n.Lost) > 0 {
+				return
+			}
+			require.False(t, n.Certified && n.At.Add(-n.Age).After(lost), "certified ahead of what was told: %+v", n)
+		}
+		t.Error("the loss was never told")
+	})
+}
