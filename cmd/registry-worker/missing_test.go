@@ -48,20 +48,31 @@ var needing = []string{
 	"publish -", "provision", "replay --since 1h --yes", "dead-letters list", "dead-letters count", "dead-letters redrive --yes", "dead-letters purge --yes",
 }
 
-// asked is the backend that a command asks first.
-func asked(command string) string {
+const firestoreTarget = "firestore project some-project, database (default)"
+
+// opened is the backend that a command opens first.
+func opened(command string) string {
 	for _, one := range []string{"publish", "provision", "replay --since", "dead-letters"} {
 		if strings.HasPrefix(command, one) {
 			return "pub/sub project some-project"
 		}
 	}
-	return "firestore project some-project, database (default)"
+	return firestoreTarget
+}
+
+// asked is the backend that a command asks first. Those that do away with dead
+// letters note in Firestore who does it before they take the first.
+func asked(command string) string {
+	if strings.HasPrefix(command, "dead-letters redrive") || strings.HasPrefix(command, "dead-letters purge") {
+		return firestoreTarget
+	}
+	return opened(command)
 }
 
 func TestWithoutCredentialsTheStartFailsAndSaysSo(t *testing.T) {
 	t.Parallel()
 	requireMissing(t, needing, nil, func(command string) []string {
-		return []string{asked(command), "no credentials", "GOOGLE_APPLICATION_CREDENTIALS", "EMULATOR_HOST"}
+		return []string{opened(command), "no credentials", "GOOGLE_APPLICATION_CREDENTIALS", "EMULATOR_HOST"}
 	})
 }
 
