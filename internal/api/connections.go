@@ -46,10 +46,7 @@ func (b *bounded) Accept() (net.Conn, error) {
 		<-b.slots
 		return nil, err
 	}
-	return &counted{
-		Conn: c, spare: len(b.slots) > b.most, release: sync.OnceFunc(func() { <-b.slots }),
-		reads: deadline{set: c.SetReadDeadline}, writes: deadline{set: c.SetWriteDeadline},
-	}, nil
+	return &counted{Conn: c, spare: len(b.slots) > b.most, release: sync.OnceFunc(func() { <-b.slots })}, nil
 }
 
 func (b *bounded) Close() error { return b.close() }
@@ -60,30 +57,6 @@ type counted struct {
 	spare   bool        // it came when the others were in use
 	busy    atomic.Bool // as of the last busy.note
 	release func()
-
-	reads, writes deadline
-}
-
-func (c *counted) Read(b []byte) (int, error) {
-	defer c.reads.end()
-	if err := c.reads.begin(); err != nil {
-		return 0, err
-	}
-	return c.Conn.Read(b)
-}
-
-func (c *counted) Write(b []byte) (int, error) {
-	defer c.writes.end()
-	if err := c.writes.begin(); err != nil {
-		return 0, err
-	}
-	return c.Conn.Write(b)
-}
-
-func (c *counted) SetReadDeadline(t time.Time) error  { return c.reads.want(t) }
-func (c *counted) SetWriteDeadline(t time.Time) error { return c.writes.want(t) }
-func (c *counted) SetDeadline(t time.Time) error {
-	return errors.Join(c.reads.want(t), c.writes.want(t))
 }
 
 func (c *counted) Close() error {
