@@ -51,7 +51,7 @@ installed = { $(1); } >/dev/null 2>&1 || \
 # summary says; with CI=true they fail.
 BESIDE_EMULATORS = bin/emulators $(if $(filter true,$(CI)),,--optional) --
 
-.PHONY: help run build image test race fuzz proofs seeds coverage archive bench scale emulators python browser proxies prometheus javascript screenshots lint hooks api imports tools
+.PHONY: help run build image test race fuzz proofs seeds coverage archive bench scale emulators python browser proxies prometheus groff javascript screenshots lint hooks api imports tools
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -129,6 +129,9 @@ proxies: ## install the nginx and the Caddy that tests put before a transport, o
 
 prometheus: ## install the Prometheus, promtool and amtool that alerts are tested with, or say what to type
 	@$(call installed,command -v prometheus && command -v promtool && command -v amtool,prometheus prometheus-alertmanager)
+
+groff: ## install the groff that man pages are checked with, or say what to type
+	@$(call installed,command -v groff,groff-base)
 
 javascript: ## install what the examples in JavaScript need, or say what to type
 	@$(call installed,command -v node && command -v npm,nodejs npm)

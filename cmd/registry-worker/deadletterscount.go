@@ -72,11 +72,11 @@ func printAdvice(out io.Writer, tally pubsubadmin.Tally) {
 
 // nextOf returns what to do about dead letters of a reason.
 var nextOf = map[events.Reason]string{
-	events.Malformed:     "no event that can be read. Mend the publisher, and have it publish the event anew; then purge.",
-	events.Schema:        "an event with a field that is missing or wrong, which DETAIL in `dead-letters list` names. Mend the publisher, and have it publish the event anew; then purge.",
+	events.Malformed:     "no event that can be read. Fix the publisher, and have it publish the event anew; then purge.",
+	events.Schema:        "an event with a field that is missing or wrong, which DETAIL in `dead-letters list` names. Fix the publisher, and have it publish the event anew; then purge.",
 	events.UnknownType:   "a type that this release does not know, or that does not belong to the subscription. Bring all workers to the release that knows it, or name it in --accept; then redrive.",
 	events.ForeignSource: "a source that --sources does not allow to send this type. If it should be, add it and redrive; if not, the wrong program is publishing (docs/security.md): revoke that, then purge.",
-	events.TooLarge:      "more data than 256 KiB. Mend the publisher; then purge.",
+	events.TooLarge:      "more data than 256 KiB. Fix the publisher; then purge.",
 	events.FromFuture:    "the publisher's clock was ahead. Set it right; once the event's time has come, redrive.",
 	events.FromPast:      "older than --max-event-age allows. If the publisher was only late, raise it and redrive; if not, a publisher backdates events (docs/security.md).",
 	events.Conflict:      "another tenant has it, or the id said something else before. `inspect` and `moves list` show what counts. Publish what is true under an id of its own; then purge. A redrive is refused again.",

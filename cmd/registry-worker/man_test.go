@@ -47,7 +47,7 @@ func TestEachCommandHasAManPageWithItsFlags(t *testing.T) {
 func TestManPagesAreValid(t *testing.T) {
 	groff, err := exec.LookPath("groff")
 	if err != nil {
-		t.Skip("groff, which reads the pages, is not installed")
+		t.Skip("groff, which reads the pages, is not installed: `make groff` installs it")
 	}
 	pages, err := manPages(commands())
 	require.NoError(t, err)

@@ -99,8 +99,8 @@ func (x *exchange) end() {
 	x.record()
 }
 
-// record records the exchange, once: at its end, or earlier, if what follows is no
-// longer a request.
+// record adds the exchange to the metrics, once. That is at its end, or earlier if the
+// connection is no longer one of requests.
 func (x *exchange) record() {
 	if x.done {
 		return

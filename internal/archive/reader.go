@@ -10,8 +10,8 @@
 // What `export --events` writes begins with a line that says where and when, and
 // ends with one that counts the events and has their hash (Writer.Begin and End).
 // The Reader checks both and yields neither; an archive that was cut off or changed
-// is an error at its end. Without these lines no one can tell whether a file was
-// cut between two others.
+// is an error at its end. An archive without these lines may have been cut between two
+// events, and the Reader cannot notice.
 //
 // It emits no telemetry. Position is for progress bars.
 package archive
