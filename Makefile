@@ -68,7 +68,7 @@ image: ## bin/image.tar, the container image, without a Docker engine (ARCH)
 	@mkdir -p bin
 	@cd deploy/kit && go run ./image -arch '$(ARCH)' -version '$(VERSION)' -tag 'registry-worker:$(subst +,-,$(VERSION))' -o ../../bin/image.tar
 
-test: lint tools ## lint and all tests, beside the emulators; at most five minutes
+test: lint tools ## lint and all tests, beside the emulators; six to seven minutes on two cores
 	@$(BESIDE_EMULATORS) bash -c 'failed=0; \
 		bin/testsummary -count=1 -vet=off -p $(PARALLEL) -parallel $(TOGETHER) -timeout $(TIMEOUT) ./... || failed=1; \
 		cd deploy/kit && ../../bin/testsummary -count=1 -p $(PARALLEL) -timeout $(TIMEOUT) ./... && exit $$failed'

@@ -43,7 +43,7 @@ const (
 // Process is a process that runs, or did a moment ago.
 type Process struct {
 	ID      string // unique
-	Role    string // worker, api, or worker and api
+	Role    string // what it is for, in words
 	Version string
 	Commit  string
 	Host    string
