@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
 )
 
 func TestEachCommandHasAManPageWithItsFlags(t *testing.T) {
@@ -47,7 +49,7 @@ func TestEachCommandHasAManPageWithItsFlags(t *testing.T) {
 func TestManPagesAreValid(t *testing.T) {
 	groff, err := exec.LookPath("groff")
 	if err != nil {
-		t.Skip("groff, which reads the pages, is not installed: `make groff` installs it")
+		emulatortest.NotInstalled(t, fmt.Errorf("%w: `make groff` installs it", err))
 	}
 	pages, err := manPages(commands())
 	require.NoError(t, err)

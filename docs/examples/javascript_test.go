@@ -24,7 +24,7 @@ func withNode(t *testing.T) string {
 	find := exec.Command(node, "-e", `require.resolve("@google-cloud/pubsub")`)
 	find.Dir = "javascript"
 	if out, err := find.CombinedOutput(); err != nil {
-		emulatortest.NotInstalled(t, fmt.Errorf("%w: %s: `make javascript` installs Google's client of Pub/Sub", err, out))
+		emulatortest.NotInstalled(t, fmt.Errorf("Google's client of Pub/Sub for Node is not here, which `make javascript` installs: %w: %s", err, out))
 	}
 	return node
 }
