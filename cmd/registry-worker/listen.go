@@ -8,12 +8,13 @@ import (
 	"syscall"
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+	"github.com/northstar-engines/realtime-registry/internal/api"
 )
 
 // listen opens the address of an HTTP server, given by a flag. If another program
 // has it, the error says what to do.
 func listen(ctx context.Context, flag, address string) (net.Listener, error) {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	listener, err := api.ListenConfig().Listen(ctx, "tcp", address)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		host, _, _ := net.SplitHostPort(address)
 		return nil, fmt.Errorf("--%s %s: another program listens there; choose another port with --%s or %s (%s takes any that is free): %w",

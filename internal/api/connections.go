@@ -51,6 +51,27 @@ func (b *bounded) Accept() (net.Conn, error) {
 
 func (b *bounded) Close() error { return b.close() }
 
+// ListenConfig makes the listeners for Serve. They have no multipath TCP, which Go
+// asks for since 1.24 and no balancer speaks: its sockets take no filter.
+func ListenConfig() *net.ListenConfig {
+	c := &net.ListenConfig{}
+	c.SetMultipathTCP(false)
+	return c
+}
+
+// handshake is enough for a connection that is being made to be there, and accepted.
+const handshake = 50 * time.Millisecond
+
+// leave closes the listener once all that was taken for it is accepted. A system
+// resets the connections that wait when a listener is closed. Whoever has sent a
+// request over one may not know that nobody read it, and must not repeat it.
+func (b *bounded) leave() {
+	if dropNewcomers(b.Listener) == nil {
+		time.Sleep(handshake)
+	}
+	_ = b.Close()
+}
+
 // counted is a connection that has a slot until it is closed.
 type counted struct {
 	net.Conn

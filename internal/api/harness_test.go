@@ -104,7 +104,7 @@ func (s *served) start(t *testing.T, o api.Options) {
 	t.Helper()
 	server, err := api.New(o)
 	require.NoError(t, err)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := api.ListenConfig().Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	s.addr, s.server = listener.Addr().String(), server
 	ctx, stop := context.WithCancel(context.Background())
