@@ -59,17 +59,28 @@ func ListenConfig() *net.ListenConfig {
 	return c
 }
 
-// handshake is enough for a connection that is being made to be there, and accepted.
+// handshake is enough for a connection that is being made to be there.
 const handshake = 50 * time.Millisecond
 
-// leave closes the listener once all that was taken for it is accepted. A system
-// resets the connections that wait when a listener is closed. Whoever has sent a
-// request over one may not know that nobody read it, and must not repeat it.
-func (b *bounded) leave() {
-	if dropNewcomers(b.Listener) == nil {
-		time.Sleep(handshake)
+// leave closes the listener once all that was taken for it is accepted, or the
+// context ends. A system resets the connections that wait when a listener is closed.
+// Whoever has sent a request over one may not know that nobody read it, and must not
+// repeat it.
+func (b *bounded) leave(ctx context.Context) {
+	defer b.Close()
+	if dropNewcomers(b.Listener) != nil {
+		return
 	}
-	_ = b.Close()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(handshake):
+		}
+		if n, err := waiting(b.Listener); err != nil || n == 0 {
+			return
+		}
+	}
 }
 
 // counted is a connection that has a slot until it is closed.

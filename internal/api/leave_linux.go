@@ -23,19 +23,36 @@ const syn, ack = 0x02, 0x10
 // those that it has taken until they are accepted. To whoever connects it is as if
 // packets were lost: their system tries again a second later.
 func dropNewcomers(l net.Listener) error {
+	return control(l, func(fd int) error {
+		program := unix.SockFprog{Len: uint16(len(newcomers)), Filter: &newcomers[0]}
+		return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &program)
+	})
+}
+
+// waiting is how many connections the system has taken that are not accepted yet,
+// which for a listener is what tcp(7) calls tcpi_unacked.
+func waiting(l net.Listener) (n int, err error) {
+	err = control(l, func(fd int) error {
+		info, err := unix.GetsockoptTCPInfo(fd, unix.SOL_TCP, unix.TCP_INFO)
+		if err == nil {
+			n = int(info.Unacked)
+		}
+		return err
+	})
+	return n, err
+}
+
+func control(l net.Listener, do func(fd int) error) error {
 	tcp, ok := l.(*net.TCPListener)
 	if !ok {
-		return fmt.Errorf("a listener of %T takes no filter", l)
+		return fmt.Errorf("a listener of %T is not one of TCP", l)
 	}
 	raw, err := tcp.SyscallConn()
 	if err != nil {
 		return err
 	}
-	program := unix.SockFprog{Len: uint16(len(newcomers)), Filter: &newcomers[0]}
 	var failed error
-	if err := raw.Control(func(fd uintptr) {
-		failed = unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &program)
-	}); err != nil {
+	if err := raw.Control(func(fd uintptr) { failed = do(int(fd)) }); err != nil {
 		return err
 	}
 	return failed

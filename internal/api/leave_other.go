@@ -8,3 +8,5 @@ import (
 )
 
 func dropNewcomers(net.Listener) error { return errors.ErrUnsupported }
+
+func waiting(net.Listener) (int, error) { return 0, errors.ErrUnsupported }
