@@ -27,13 +27,15 @@ type since struct {
 	owner string
 }
 
-// owned reports whether the tenant owned the resource at some time from then on.
+// owned reports whether the tenant owned the resource at some time from then on. A
+// change of that very moment counts as one after it: a certificate as of a moment
+// speaks of what was committed before.
 func (l *timeline) owned(o verifier.Ownership, from time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	line := l.owners[o.Resource]
 	for i, s := range line {
-		if s.owner == o.TenantID && (i == len(line)-1 || line[i+1].at.After(from)) {
+		if s.owner == o.TenantID && (i == len(line)-1 || !line[i+1].at.Before(from)) {
 			return true
 		}
 	}
