@@ -19,6 +19,10 @@ TIMEOUT  ?= 8m
 # The image's architecture, as Go names it.
 ARCH ?= $(shell go env GOARCH)
 
+# The profile by which `build` and `image` compile what is shipped, made by
+# `make profile`; off compiles faster.
+PGO ?= cmd/registry-worker/serve.pgo
+
 # How long each fuzz test runs, how many cases each property gets in `proofs`,
 # which packages have such properties, and where random choices begin.
 FUZZTIME     ?= 30s
@@ -51,18 +55,18 @@ installed = { $(1); } >/dev/null 2>&1 || \
 # summary says; with CI=true they fail.
 BESIDE_EMULATORS = bin/emulators $(if $(filter true,$(CI)),,--optional) --
 
-.PHONY: help run build image test race fuzz proofs seeds coverage archive bench scale emulators python browser proxies prometheus groff javascript screenshots lint hooks api imports tools
+.PHONY: help run build image test race fuzz proofs seeds coverage archive bench profile scale emulators python browser proxies prometheus groff javascript screenshots lint hooks api imports tools
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: ## everything on this machine, until Ctrl-C: emulators, topics, worker, API
 	@echo "building bin/registry-worker …" >&2
-	@$(MAKE) --silent build
+	@$(MAKE) --silent build PGO=off
 	@exec bin/registry-worker dev
 
 build: ## bin/registry-worker, static
-	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o $(BINARY) ./cmd/registry-worker
+	CGO_ENABLED=0 go build -trimpath -pgo $(PGO) -ldflags '-X main.version=$(VERSION)' -o $(BINARY) ./cmd/registry-worker
 
 image: ## bin/image.tar, the container image, without a Docker engine (ARCH)
 	@mkdir -p bin
@@ -111,6 +115,9 @@ archive: tools ## publish and replay an archive (ARCHIVE=FILE, else one that is 
 
 bench: ## compare with the alternatives, beside the emulators
 	@$(MAKE) -C bench
+
+profile: ## serve.pgo anew: how `serve` spends its time under checks from memory
+	@$(MAKE) -C bench BENCH="-suites serve-profile -profile ../cmd/registry-worker/serve.pgo"
 
 scale: ## measure what must hold at the target's size, under the services' rules, and compare; BENCH=-write notes it
 	@$(MAKE) -C bench BENCH="-suites scale $(BENCH)"

@@ -41,13 +41,13 @@ func parseOptions(args []string) (options, error) {
 	flags.IntVar(&o.Events, "events", o.Events, "messages in one measurement")
 	flags.DurationVar(&o.Limit, "limit", o.Limit, "the longest measurement")
 	flags.IntVar(&o.Backlog, "backlog", o.Backlog, "messages waiting when memory is measured")
-	chosen := flags.String("suites", strings.Join(suites, ","), "what to run, by comma; also: profile, against")
+	chosen := flags.String("suites", strings.Join(suites, ","), "what to run, by comma; also: profile, serve-profile, against")
 	roundTrips := flags.String("rtt", "0,20ms,100ms", "how far away the emulators are in the suites distance and far-sweep, by comma")
 	flags.IntVar(&o.Seconds, "seconds", o.Seconds, "how long the latency at 100 events/s, and serve, are measured")
 	loads := flags.String("workloads", "", "by comma; empty: all")
 	flags.StringVar(&o.Archive, "archive", "", "a file of events, NDJSON or .gz, as one more workload")
 	flags.StringVar(&o.Worker, "worker", "", "registry-worker; empty: it is built")
-	flags.StringVar(&o.Profile, "profile", "worker.pprof", "where the suite profile writes")
+	flags.StringVar(&o.Profile, "profile", "worker.pprof", "where profile and serve-profile write")
 	flags.StringVar(&o.Against, "against", "", "a commit: measure the worker and the hot paths as they were then and as they are, in turns, and nothing else unless -suites says so")
 	flags.BoolVar(&o.Write, "write", false, "write the tables to ../docs/benchmarks.md")
 	if err := flags.Parse(args); err != nil {
@@ -97,7 +97,7 @@ func (o *options) quick(flags *flag.FlagSet) {
 func (o options) validate() error {
 	var faults []error
 	for _, s := range o.Suites {
-		if all := slices.Concat(suites, scaleNames(), []string{"profile", "against"}); !slices.Contains(all, s) {
+		if all := slices.Concat(suites, scaleNames(), []string{"profile", "serve-profile", "against"}); !slices.Contains(all, s) {
 			faults = append(faults, fmt.Errorf("%w: no suite %q: want some of %s", errUsage, s, strings.Join(all, ",")))
 		}
 	}

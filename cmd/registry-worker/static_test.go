@@ -20,7 +20,7 @@ func TestWhatMakeBuildsIsStaticAndCarriesItsLicences(t *testing.T) {
 		t.Skip("looks at ELF, which Linux alone has of the systems that we build for")
 	}
 	binary := filepath.Join(t.TempDir(), "registry-worker")
-	build := exec.Command(emulatortest.Program(t, "make"), "-C", "../..", "--silent", "build", "BINARY="+binary)
+	build := exec.Command(emulatortest.Program(t, "make"), "-C", "../..", "--silent", "build", "BINARY="+binary, "PGO=off")
 	build.Env = append(os.Environ(), "CGO_ENABLED=1", "MAKEFLAGS=")
 	out, err := build.CombinedOutput()
 	require.NoError(t, err, string(out))

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync/atomic"
 
 	"github.com/northstar-engines/realtime-registry/internal/problem"
 )
@@ -43,15 +44,31 @@ func namesLoopback(host string) bool {
 	return err == nil && ip.Unmap().IsLoopback()
 }
 
+// hosts remembers the Host that last named loopback: a client sends one and the same
+// with each of its requests.
+type hosts struct{ last atomic.Pointer[string] }
+
+// nameLoopback is namesLoopback.
+func (h *hosts) nameLoopback(host string) bool {
+	if last := h.last.Load(); last != nil && *last == host {
+		return true
+	}
+	is := namesLoopback(host)
+	if is {
+		h.last.Store(&host)
+	}
+	return is
+}
+
 // ofAnotherOrigin reports whether a page of another origin sent the request, by
 // Sec-Fetch-Site, which every browser sends and no page can set, and by Origin.
 func ofAnotherOrigin(r *http.Request) bool {
-	for _, site := range r.Header.Values("Sec-Fetch-Site") {
+	for _, site := range r.Header["Sec-Fetch-Site"] {
 		if site != "same-origin" && site != "none" {
 			return true
 		}
 	}
-	for _, origin := range r.Header.Values("Origin") {
+	for _, origin := range r.Header["Origin"] {
 		if u, err := url.Parse(origin); err != nil || u.Host == "" || u.Host != r.Host {
 			return true // "null" has no host
 		}

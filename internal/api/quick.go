@@ -32,7 +32,7 @@ func (s *Server) quick(w http.ResponseWriter, r *http.Request) bool {
 	}
 	g := s.guard.Load()
 	known := g.demands(apiToken)
-	if known && !g.carries(r, apiToken) || !known && (!namesLoopback(r.Host) || ofAnotherOrigin(r)) {
+	if known && !g.carries(r, apiToken) || !known && (!s.hosts.nameLoopback(r.Host) || ofAnotherOrigin(r)) {
 		return false
 	}
 	began := time.Now()

@@ -30,6 +30,7 @@ type Server struct {
 	draining  atomic.Bool
 	telemetry *telemetry
 	watching  *watching
+	hosts     hosts
 }
 
 // New returns a server. The error lists every fault of the options.

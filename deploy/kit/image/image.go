@@ -21,6 +21,7 @@ type options struct {
 	Root    string // of the repository
 	Arch    string // GOARCH; the system is linux
 	Version string // what the program says of itself; empty: what Go knows
+	Profile string // by which it is compiled, a file in the repository; or off
 }
 
 // build compiles the program and makes its image: a layer that changes with the
@@ -87,7 +88,7 @@ func compile(o options) ([]byte, error) {
 	}
 	defer os.RemoveAll(dir)
 	path := filepath.Join(dir, "registry-worker")
-	if err := program.Build(o.Root, o.Arch, o.Version, path); err != nil {
+	if err := program.Build(o.Root, o.Arch, o.Version, o.Profile, path); err != nil {
 		return nil, err
 	}
 	return os.ReadFile(path)

@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var here = options{Root: "../../..", Arch: runtime.GOARCH, Version: "v1.2.3"}
+var here = options{Root: "../../..", Arch: runtime.GOARCH, Version: "v1.2.3", Profile: "off"}
 
 func TestTheImageRunsTheProgramAsNobodyInParticular(t *testing.T) {
 	image, err := assemble(here, [][]file{base()})

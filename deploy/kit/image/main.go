@@ -24,6 +24,7 @@ func main() {
 	flag.StringVar(&o.Root, "root", "../..", "root of the repository")
 	flag.StringVar(&o.Arch, "arch", runtime.GOARCH, "GOARCH of the image")
 	flag.StringVar(&o.Version, "version", "devel", "version that the program says it has")
+	flag.StringVar(&o.Profile, "pgo", "cmd/registry-worker/serve.pgo", "profile in the repository by which the program is compiled, or off")
 	tag := flag.String("tag", "registry-worker:latest", "name that the image has in the archive")
 	out := flag.String("o", "image.tar", "archive to write, as docker save writes it")
 	flag.Parse()

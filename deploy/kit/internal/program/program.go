@@ -9,13 +9,14 @@ import (
 	"path/filepath"
 )
 
-// Build compiles the program for Linux as `make build` does, to a file.
-func Build(root, arch, version, to string) error {
+// Build compiles the program for Linux as `make build` does, to a file, by a profile
+// of the repository's, or "off".
+func Build(root, arch, version, profile, to string) error {
 	to, err := filepath.Abs(to)
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-X main.version="+version, "-o", to, "./cmd/registry-worker")
+	cmd := exec.Command("go", "build", "-trimpath", "-pgo", profile, "-ldflags", "-X main.version="+version, "-o", to, "./cmd/registry-worker")
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch)
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -17,7 +17,7 @@ var (
 	dir   string // removed by Main
 	build = sync.OnceValues(func() (string, error) {
 		path := filepath.Join(dir, "registry-worker")
-		return path, program.Build("../../..", runtime.GOARCH, "v0.0.0", path)
+		return path, program.Build("../../..", runtime.GOARCH, "v0.0.0", "off", path)
 	})
 )
 
