@@ -80,11 +80,12 @@ test: lint tools ## lint and all tests, beside the emulators; six to seven minut
 race: tools ## all tests under the race detector
 	@$(BESIDE_EMULATORS) bin/testsummary -count=1 -vet=off -race -p $(PARALLEL) -timeout 15m ./...
 
-fuzz: ## each fuzz test for FUZZTIME
-	@go test -list '^Fuzz' ./... | awk '/^Fuzz/ {f[n++]=$$1} /^ok/ {for (i=0; i<n; i++) print $$2, f[i]; n=0}' | \
-	while read -r package name; do \
-		go test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) "$$package" </dev/null; \
-	done
+fuzz: ## each fuzz test for FUZZTIME (10m, or 1000x for so many inputs), the others too if one fails
+	@failed=(); while IFS=: read -r file _ name; do \
+		echo "$$name, $$(dirname "$$file")"; \
+		go test -vet=off -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) "./$$(dirname "$$file")" </dev/null || failed+=("$$name of $$(dirname "$$file")"); \
+	done < <(grep -rnE --include='*_test.go' '^func Fuzz[A-Za-z0-9]+\(f \*testing\.F\) \{$$' . | sort | sed -E 's/func (Fuzz[A-Za-z0-9]+).*/\1/'); \
+	for f in "$${failed[@]}"; do echo "FAIL: $$f: its input is in testdata/fuzz" >&2; done; [[ $${#failed[@]} == 0 ]]
 
 proofs: export RAPID_SEED := $(SEED)
 proofs: export PROOFS_SEED := $(SEED)

@@ -129,8 +129,8 @@ func newHistogram(f *dto.MetricFamily) histogram {
 	h := histogram{}
 	for _, m := range f.Metric {
 		for _, b := range m.GetHistogram().GetBucket() {
-			if !math.IsInf(b.GetUpperBound(), 1) { // its own is the count
-				h[b.GetUpperBound()] += float64(b.GetCumulativeCount())
+			if bound := b.GetUpperBound(); bound == finite(bound) { // that of +Inf is the count
+				h[bound] += float64(b.GetCumulativeCount())
 			}
 		}
 		h[math.Inf(1)] += float64(m.GetHistogram().GetSampleCount())
@@ -142,13 +142,23 @@ func newHistogram(f *dto.MetricFamily) histogram {
 func number(m *dto.Metric) float64 {
 	switch {
 	case m.Counter != nil:
-		return m.Counter.GetValue()
+		return finite(m.Counter.GetValue())
 	case m.Gauge != nil:
-		return m.Gauge.GetValue()
+		return finite(m.Gauge.GetValue())
 	case m.Histogram != nil:
 		return float64(m.Histogram.GetSampleCount())
 	}
-	return m.GetUntyped().GetValue()
+	return finite(m.GetUntyped().GetValue())
+}
+
+// finite returns a value that the page can be sent, and that any number of others can
+// be added to: JSON has neither NaN nor infinities, and Prometheus' text has both.
+func finite(value float64) float64 {
+	const most = 1e18
+	if math.IsNaN(value) {
+		return 0
+	}
+	return max(-most, min(value, most))
 }
 
 func label(m *dto.Metric, name string) string {

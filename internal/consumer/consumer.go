@@ -22,6 +22,7 @@ type Consumer struct {
 
 	admission       admission
 	ledgerAdmission admission  // of what is in the ledger's lane
+	aside           admission  // of what was refused, and waits for the dead-letter topic
 	intake          chan *work // admitted
 	resources       *lane
 	ledger          *lane
@@ -57,6 +58,7 @@ func New(store Store, transport Transport, opts Options) (*Consumer, error) {
 		// goes into the next one.
 		ledgerAdmission: newAdmission(opts.MaxOutstandingMessages, opts.MaxOutstandingBytes),
 		ledger:          newLane(2*opts.MaxOutstandingMessages, 1),
+		aside:           newAdmission(max(1, opts.MaxOutstandingMessages/asideShare), max(1, opts.MaxOutstandingBytes/asideShare)),
 
 		progress: progress{timeout: opts.ReadyTimeout},
 		log:      messageLog{observe.NewLimitedLog(opts.Logger, logRate, logBurst)},

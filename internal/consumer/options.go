@@ -18,8 +18,8 @@ type Options struct {
 	// admitted and not yet settled, and with them the memory that a backlog takes.
 	// Bytes are those of bodies and attributes; a message larger than the bound is
 	// admitted alone. Moves of whole tenants that wait for the ledger have as much
-	// again of their own, so that nothing else waits for them. Defaults: 3,000 and
-	// 64 MiB.
+	// again of their own, and messages that wait for the dead-letter topic half as
+	// much, so that nothing else waits for them. Defaults: 3,000 and 64 MiB.
 	MaxOutstandingMessages int
 	MaxOutstandingBytes    int64
 

@@ -67,6 +67,9 @@ func (c *Consumer) finish(w *work, result handlers.Result) {
 // bury publishes a refused message to the dead-letter topic, and returns once
 // the topic has confirmed.
 func (c *Consumer) bury(w *work, refusal *events.Refusal) error {
+	if err := c.stepAside(w); err != nil {
+		return fmt.Errorf("publish dead letter (%w): %w", refusal, err)
+	}
 	ctx, cancel := context.WithTimeout(c.killed, c.opts.DeadLetterTimeout)
 	defer cancel()
 	err := c.transport.DeadLetter(ctx, newDeadLetter(w.message, refusal))

@@ -64,15 +64,43 @@ func load(dir string, origin Origin) (*manifest, error) {
 	}
 	var m manifest
 	if err := json.Unmarshal(text, &m); err != nil {
-		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, manifestName), err)
+		return nil, fmt.Errorf("%s is damaged: %w: remove the directory and export again", filepath.Join(dir, manifestName), err)
 	}
 	if m.Origin != origin {
 		return nil, fmt.Errorf("%w: %s is of %+v, and this is %+v: remove the directory, or name another output", ErrOther, dir, m.Origin, origin)
+	}
+	if err := m.check(); err != nil {
+		return nil, fmt.Errorf("%s is damaged: %w: remove the directory and export again", filepath.Join(dir, manifestName), err)
 	}
 	for _, p := range m.Parts {
 		p.now = p.Position
 	}
 	return &m, nil
+}
+
+// check returns why these cannot be the parts of an export. Between two of them, and
+// behind the last one, names may be missing: those that no document has.
+func (m *manifest) check() error {
+	if len(m.Parts) == 0 {
+		return errors.New("it has no parts")
+	}
+	upTo, files := "", map[int]bool{}
+	for i, p := range m.Parts {
+		switch {
+		case p == nil:
+			return fmt.Errorf("part %d is null", i)
+		case p.Number < 0 || p.Number >= m.Next || files[p.Number]:
+			return fmt.Errorf("part %d has the file of another part", i)
+		case (i == 0) != (p.After == "") || i > 0 && upTo == "" || p.After < upTo:
+			return fmt.Errorf("part %d does not begin behind the one before it", i)
+		case p.UpTo != "" && p.UpTo <= p.After || p.Position < p.After || p.UpTo != "" && p.Position > p.UpTo:
+			return fmt.Errorf("part %d ends, or stands, outside of its range", i)
+		case p.Bytes < 0 || p.Documents < 0 || (p.Position > p.After) != (p.Documents > 0) || p.Documents == 0 && p.Bytes > 0:
+			return fmt.Errorf("part %d stands where it cannot have come", i)
+		}
+		upTo, files[p.Number] = p.UpTo, true
+	}
+	return nil
 }
 
 // save replaces the manifest at once.
