@@ -66,6 +66,14 @@ func Both(t testing.TB) Project {
 	return p
 }
 
+// BothAt is Both in emulators of the test's own (host:port).
+func BothAt(t testing.TB, firestoreHost, pubsubHost string) Project {
+	t.Helper()
+	p := FirestoreAt(t, firestoreHost)
+	p.addPubSub(pubsubHost)
+	return p
+}
+
 func (p *Project) addFirestore(host string) {
 	p.t.Helper()
 	indexes, err := rules.ParseIndexes(deploy.FirestoreIndexes)

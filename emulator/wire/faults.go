@@ -2,6 +2,7 @@ package wire
 
 import (
 	"context"
+	"math/rand/v2"
 	"strings"
 	"sync"
 
@@ -20,6 +21,11 @@ type Faults struct {
 	plans   []*plan
 	down    bool
 	streams map[*brokenStream]struct{} // those that Down breaks
+
+	random       *rand.Rand
+	disturbances []Disturbance
+	disturbed    int
+	calmer       chan struct{} // closed and replaced when the disturbances change
 }
 
 type plan struct {
@@ -30,7 +36,9 @@ type plan struct {
 }
 
 // NewFaults returns faults that let everything pass.
-func NewFaults() *Faults { return &Faults{streams: map[*brokenStream]struct{}{}} }
+func NewFaults() *Faults {
+	return &Faults{streams: map[*brokenStream]struct{}{}, calmer: make(chan struct{})}
+}
 
 // LoseAnswers loses the answers of the next n calls of a method. Each reaches the
 // server and is carried out there, and the caller gets Unavailable. Of a stream it
@@ -81,12 +89,20 @@ func (f *Faults) plan(p plan) {
 }
 
 // next decides about one call: early is an error in place of the call, late one in
-// place of its answer.
-func (f *Faults) next(method string) (early, late error) {
+// place of its answer. A disturbance may hold the call up first.
+func (f *Faults) next(ctx context.Context, method string) (early, late error) {
+	d, early, late := f.decide(method)
+	if err := d.wait(ctx); err != nil {
+		return err, nil
+	}
+	return early, late
+}
+
+func (f *Faults) decide(method string) (d Disturbance, early, late error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.down {
-		return errDown, nil
+		return d, errDown, nil
 	}
 	for _, p := range f.plans {
 		if p.left == 0 || (method != p.method && !strings.HasSuffix(method, "/"+p.method)) {
@@ -94,17 +110,19 @@ func (f *Faults) next(method string) (early, late error) {
 		}
 		p.left--
 		if p.late {
-			return nil, status.Errorf(p.code, "wire: the answer of %s was lost", method)
+			return d, nil, status.Errorf(p.code, "wire: the answer of %s was lost", method)
 		}
-		return status.Errorf(p.code, "wire: %s was made to fail", method), nil
+		return d, status.Errorf(p.code, "wire: %s was made to fail", method), nil
 	}
-	return nil, nil
+	d = f.disturbanceLocked(method)
+	early, late = d.errors(method)
+	return d, early, late
 }
 
 var errDown = status.Error(codes.Unavailable, "wire: the server is down")
 
 func (f *Faults) unary(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-	early, late := f.next(method)
+	early, late := f.next(ctx, method)
 	if early != nil {
 		return early
 	}
@@ -116,7 +134,7 @@ func (f *Faults) unary(ctx context.Context, method string, req, reply any, cc *g
 }
 
 func (f *Faults) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
-	early, late := f.next(method)
+	early, late := f.next(ctx, method)
 	if early != nil {
 		return nil, early
 	}
@@ -126,7 +144,7 @@ func (f *Faults) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.Cli
 		cancel()
 		return nil, err
 	}
-	s := &brokenStream{ClientStream: inner, faults: f, cancel: cancel, lose: late}
+	s := &brokenStream{ClientStream: inner, faults: f, ctx: ctx, method: method, cancel: cancel, lose: late}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.streams[s] = struct{}{}
@@ -145,6 +163,8 @@ func (f *Faults) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.Cli
 type brokenStream struct {
 	grpc.ClientStream
 	faults *Faults
+	ctx    context.Context
+	method string
 	cancel context.CancelFunc
 	lose   error // in place of the answer
 	broken bool  // guarded by faults.mu
@@ -156,10 +176,16 @@ func (s *brokenStream) breakOffLocked() {
 	s.cancel()
 }
 
-func (s *brokenStream) SendMsg(m any) error { return s.check(s.ClientStream.SendMsg(m)) }
+func (s *brokenStream) SendMsg(m any) error {
+	_ = s.faults.stalled(s.ctx, s.method) // the stream says what has ended it
+	return s.check(s.ClientStream.SendMsg(m))
+}
 
 func (s *brokenStream) RecvMsg(m any) error {
 	err := s.check(s.ClientStream.RecvMsg(m))
+	if err == nil {
+		err = s.faults.stalled(s.ctx, s.method)
+	}
 	if s.lose != nil && err != errDown {
 		err = s.lose
 	}
