@@ -68,7 +68,7 @@ func commands() []command {
 	all := []command{
 		runCommand, serveCommand, devCommand, provisionCommand, doctorCommand, publishCommand, replayCommand,
 		checkCommand, inspectCommand, exportCommand, movesCommand, deadLettersCommand, quotaCommand, upgradeCommand,
-		configCommand, capacityCommand, versionCommand,
+		configCommand, capacityCommand, verifyHistoryCommand, versionCommand,
 	}
 	return append(all, manCommand(all))
 }

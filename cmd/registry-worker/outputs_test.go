@@ -29,7 +29,7 @@ func printed(t *testing.T, env []string, stdout, stderr *os.File, args ...string
 }
 
 // printing are calls of all commands that end by themselves, by name; FILE is an
-// archive, DIR a directory. A new command must say how it is called.
+// archive, OWNERS what is exported of it, DIR a directory. A new command must say how it is called.
 var printing = map[string][]string{
 	"":                     {"help", "help run", "--version", "moves --help"},
 	"provision":            {"", "--dry-run"},
@@ -55,6 +55,7 @@ var printing = map[string][]string{
 	"upgrade":              {"--yes --rate unlimited", "--yes --finish"},
 	"config":               {""},
 	"capacity":             {"", "--resources 300e6"},
+	"verify-history":       {"FILE OWNERS", "--json FILE OWNERS"},
 	"version":              {"", "--licenses"},
 	"man":                  {"DIR"},
 }
@@ -88,6 +89,7 @@ func TestNoCommandTellsOfSuccessWhereItsOutputIsLost(t *testing.T) {
 		created("3", "2024-01-01T00:00:00Z", "t_g", "th_3"),
 		event("n", "nexus.tenant.moved.v1", "2024-01-02T00:00:00Z", `{"from_tenant_id":"t_g","to_tenant_id":"t_h","resources":[{"kind":"thread","id":"th_3"}]}`))
 	archive := write(t, created("2", "2024-01-01T00:00:00Z", "t_a", "th_2"))
+	owners := write(t, `{"kind":"thread","id":"th_2","tenant_id":"t_a"}`)
 	for _, name := range leaves(commands()) {
 		if name != "run" && name != "serve" && name != "dev" {
 			require.NotEmpty(t, printing[name], "%s: how is it called?", name)
@@ -98,7 +100,7 @@ func TestNoCommandTellsOfSuccessWhereItsOutputIsLost(t *testing.T) {
 			line := strings.TrimSpace(name + " " + call)
 			t.Run(line, func(t *testing.T) {
 				t.Parallel()
-				c.requireOutputsMatter(t, strings.Fields(strings.NewReplacer("FILE", archive, "DIR", t.TempDir()).Replace(line)))
+				c.requireOutputsMatter(t, strings.Fields(strings.NewReplacer("FILE", archive, "OWNERS", owners, "DIR", t.TempDir()).Replace(line)))
 			})
 		}
 	}
