@@ -36,6 +36,9 @@ WORLDS ?= registry throttle
 SEEDS  ?= 100000
 FIRST  ?= $(SEED)
 
+# How long `robustness` makes trouble.
+DURATION ?= 1m
+
 # What `coverage` counts.
 ENGINE := ./internal/ownership,./internal/regstore,./internal/quotastore,./internal/rewrite,./registry/verifier/...,./quota
 
@@ -55,7 +58,7 @@ installed = { $(1); } >/dev/null 2>&1 || \
 # summary says; with CI=true they fail.
 BESIDE_EMULATORS = bin/emulators $(if $(filter true,$(CI)),,--optional) --
 
-.PHONY: help run build image test race fuzz proofs seeds coverage archive bench profile scale emulators python browser proxies prometheus groff javascript screenshots lint hooks api imports tools
+.PHONY: help run build image test race fuzz proofs seeds robustness coverage archive bench profile scale emulators python browser proxies prometheus groff javascript screenshots lint hooks api imports tools
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -103,6 +106,9 @@ seeds: ## SEEDS plans of the simulation in each of WORLDS, from FIRST on; prints
 		../../bin/simulation.test -test.v -test.timeout 24h -test.run "RulesHold/$$world" -simulation.first=$$first -simulation.seeds=$(SEEDS) & \
 	done; \
 	for job in $$(jobs -p); do wait $$job || failed=1; done; exit $$failed
+
+robustness: tools ## break a whole installation for DURATION, by SEED, and judge what it answered; prints what it met (docs/robustness.md)
+	@go test -count=1 -v -vet=off -tags proofs -timeout 24h -run '^TestProofOfRobustness$$' ./internal/robustness -args -robustness.seed=$(SEED) -robustness.for=$(DURATION)
 
 coverage: ## how much of the engine the simulation alone runs, by package
 	@mkdir -p bin

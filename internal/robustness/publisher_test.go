@@ -1,0 +1,150 @@
+//go:build proofs
+
+package robustness
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"cloud.google.com/go/pubsub/v2"
+	"github.com/stretchr/testify/require"
+
+	"github.com/northstar-engines/realtime-registry/events"
+	"github.com/northstar-engines/realtime-registry/internal/judge"
+)
+
+// publisher publishes messages, and knows their names.
+type publisher struct {
+	x      *installation
+	client *pubsub.Client
+	topics map[string]*pubsub.Publisher
+
+	mu    sync.Mutex
+	names []string
+	begun map[string]time.Time // of messages that are not known to be acknowledged
+}
+
+func (x *installation) newPublisher() *publisher {
+	client, err := pubsub.NewClient(context.Background(), x.project.ID, x.project.PubSubOptions()...)
+	require.NoError(x.t, err)
+	x.t.Cleanup(func() { _ = client.Close() })
+	p := &publisher{x: x, client: client, topics: map[string]*pubsub.Publisher{}, begun: map[string]time.Time{}}
+	for _, typ := range events.PublishedTypes() {
+		p.topics[typ.Topic()] = client.Publisher(typ.Topic())
+	}
+	return p
+}
+
+// publish publishes a message until Pub/Sub has confirmed it.
+func (p *publisher) publish(m message) {
+	p.mu.Lock()
+	name := fmt.Sprint("m", len(p.names)+1)
+	p.names = append(p.names, name)
+	p.begun[name] = time.Now()
+	p.mu.Unlock()
+	record := m.record(name)
+	attributes, data := m.attributes, m.data
+	if m.event != nil {
+		var err error
+		if attributes, data, err = events.Encode(*m.event); err != nil {
+			p.x.t.Errorf("publish: %v", err)
+			return
+		}
+	}
+	attributes[nameAttribute] = name
+	record.At = now()
+	for {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+		_, err := p.topics[m.topic].Publish(ctx, &pubsub.Message{Attributes: attributes, Data: data}).Get(ctx)
+		cancel()
+		if err == nil {
+			break
+		}
+		select {
+		case <-p.x.over: // it may have been published, or not
+			record.Until = 0
+			p.x.history.record(record)
+			return
+		case <-time.After(time.Second):
+		}
+	}
+	record.Until, record.Status = now(), 200
+	p.x.history.record(record)
+	if m.event != nil {
+		p.x.world.mu.Lock()
+		defer p.x.world.mu.Unlock()
+		p.x.world.past = append(p.x.world.past, *m.event)
+	}
+}
+
+// run publishes at a rate until the context ends, out of order.
+func (p *publisher) run(ctx context.Context, perSecond int) {
+	var publishing sync.WaitGroup
+	defer publishing.Wait()
+	var held []message
+	ticker := time.NewTicker(time.Second / time.Duration(perSecond))
+	defer ticker.Stop()
+	send := func() {
+		i := p.x.world.chance(len(held))
+		m := held[i]
+		held[i] = held[len(held)-1]
+		held = held[:len(held)-1]
+		publishing.Go(func() { p.publish(m) })
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			for len(held) > 0 {
+				send()
+			}
+			return
+		case <-ticker.C:
+			held = append(held, p.x.world.next()...)
+			for len(held) > 30 {
+				send()
+			}
+		}
+	}
+}
+
+// unsettledSince returns a time before the first message that is not acknowledged was
+// published: a subscription that is rewound to a later time forgets that message.
+func (p *publisher) unsettledSince() time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	earliest := time.Now().Add(-20 * time.Second)
+	for name, at := range p.begun {
+		switch {
+		case len(p.x.acks.left([]string{name})) == 0:
+			delete(p.begun, name)
+		case at.Before(earliest):
+			earliest = at
+		}
+	}
+	return earliest.Add(-time.Second)
+}
+
+func (p *publisher) published() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]string(nil), p.names...)
+}
+
+// lettersSubscription keeps dead letters for the history, apart from those of the
+// operator.
+const lettersSubscription = "robustness-letters"
+
+// letters reads dead letters into the history until the context ends.
+func (x *installation) letters(ctx context.Context, client *pubsub.Client) error {
+	subscriber := client.Subscriber(lettersSubscription)
+	return subscriber.Receive(ctx, func(_ context.Context, m *pubsub.Message) {
+		x.history.record(judge.Record{
+			Type: judge.Letter, At: now(), Name: m.Attributes[nameAttribute],
+			Reason: m.Attributes["dead-letter-reason"], Detail: m.Attributes["dead-letter-detail"],
+		})
+		x.lastLetter.Store(now())
+		m.Ack()
+	})
+}

@@ -1,0 +1,213 @@
+//go:build proofs
+
+package robustness
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/northstar-engines/realtime-registry/emulator"
+	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
+	"github.com/northstar-engines/realtime-registry/internal/judge"
+)
+
+var (
+	seedFlag     = flag.Uint64("robustness.seed", 1, "from which the schedule of faults follows")
+	durationFlag = flag.Duration("robustness.for", time.Minute, "how long there is trouble")
+	dirFlag      = flag.String("robustness.dir", "", "where the history and the logs of processes go; empty: a temporary directory")
+)
+
+// The bounds that the run is held against.
+var bounds = judge.Bounds{
+	MaxStaleness: 2_000,
+	Answer:       6_000, // serve gives up after 5 s, and the Python client after 6
+	Settle:       120_000,
+	Notice:       45_000, // /readyz of a worker fails after 30 s, and half as much again
+}
+
+// installation is everything that runs.
+type installation struct {
+	t         *testing.T
+	dir       string
+	binary    string
+	last      string         // the binary of the last release
+	apart     []judge.Record // processes whose clocks are set apart
+	emulators *emulator.Emulators
+	project   emulatortest.Project
+
+	history   *recorder
+	acks      *acks
+	world     *world
+	publisher *publisher
+	machines  []*machine // all of them
+	serves    []*machine
+
+	lastLetter atomic.Int64
+	over       chan struct{} // closed when nothing is waited for any more
+}
+
+func TestProofOfRobustness(t *testing.T) {
+	verdict := robustness(t, emulatortest.Binary(t), *seedFlag, *durationFlag)
+	require.Empty(t, verdict.Missing, "kinds of trouble that did not occur")
+	require.Empty(t, verdict.Violations)
+}
+
+// robustness runs an installation of a program, and judges its history.
+func robustness(t *testing.T, binary string, seed uint64, duration time.Duration) *judge.Verdict {
+	x := newInstallation(t, binary, seed)
+	file := x.history.file.Name()
+	t.Logf("seed %d, %s, history %s", seed, duration, file)
+	kinds := []string{firestorePaused, pubsubPaused, judge.LastRelease, judge.Apart, diskFull}
+	for _, k := range troubles {
+		kinds = append(kinds, k.kind)
+	}
+	x.history.record(judge.Record{Type: judge.Run, At: now(), Seed: seed, Bounds: &bounds, Must: kinds})
+	x.run(seed, duration)
+	x.history.close()
+
+	history, err := judge.Read(context.Background(), []string{file}, nil)
+	require.NoError(t, err)
+	began := time.Now()
+	verdict, err := judge.Judge(history)
+	require.NoError(t, err)
+	var text strings.Builder
+	require.NoError(t, verdict.Print(&text))
+	t.Logf("judged in %s:\n%s", time.Since(began).Round(time.Millisecond), text.String())
+	if !verdict.Good() {
+		t.Logf("judge it again: registry-worker verify-history %s\nrepeat the schedule: make robustness SEED=%d DURATION=%s", file, seed, duration)
+	}
+	return verdict
+}
+
+func newInstallation(t *testing.T, binary string, seed uint64) *installation {
+	dir := *dirFlag
+	if dir == "" {
+		var err error
+		dir, err = os.MkdirTemp("", "robustness-")
+		require.NoError(t, err)
+	}
+	emulatortest.Both(t) // skips if there is none
+	emulators, err := emulator.Start(t.Context(), emulator.Options{})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, emulators.Stop()) })
+	x := &installation{
+		t: t, dir: dir, binary: binary, emulators: emulators, over: make(chan struct{}), world: newWorld(seed),
+		project: emulatortest.BothAt(t, emulators.Firestore.Host, emulators.PubSub.Host),
+		history: newRecorder(t, filepath.Join(dir, fmt.Sprintf("history-%d.ndjson", seed))),
+	}
+	x.last = lastRelease(t)
+	x.acks = newAcks(x.history)
+	distance := time.Duration(5+seed%10*5) * time.Millisecond
+	x.project.FirestoreRules.Distance(distance)
+	x.project.PubSubRules.Distance(distance)
+
+	policy := filepath.Join(dir, "policies.yaml")
+	require.NoError(t, os.WriteFile(policy, []byte(policies), 0o600))
+	x.must("provision")
+	for i := range 3 {
+		x.newMachine(fmt.Sprint("worker-", i), "run", "--rate", "unlimited", "--max-outstanding", "300", "--streams", "2", "--lease", "10s")
+	}
+	for i := range 2 {
+		x.serves = append(x.serves, x.newMachine(fmt.Sprint("serve-", i), "serve", "--throttle-policies", policy, "--max-staleness", "2s"))
+	}
+	if skewed := apart(t, dir); binary == emulatortest.Binary(t) { // a mutant has the machine's
+		x.machines[2].setApart(skewed, 70)
+		x.serves[1].setApart(skewed, -50)
+	}
+	x.publisher = x.newPublisher()
+	x.keepLetters()
+	return x
+}
+
+// must runs a command that has to succeed.
+func (x *installation) must(args ...string) string {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	code, out, errs := x.command(ctx, args...)
+	require.Zero(x.t, code, "%v: %s", args, errs)
+	return out
+}
+
+// keepLetters subscribes to dead letters for the history.
+func (x *installation) keepLetters() {
+	prefix := "projects/" + x.project.ID
+	_, err := x.publisher.client.SubscriptionAdminClient.CreateSubscription(x.t.Context(), &pubsubpb.Subscription{
+		Name: prefix + "/subscriptions/" + lettersSubscription, Topic: prefix + "/topics/realtime-registry-dead-letters",
+		AckDeadlineSeconds: 60, MessageRetentionDuration: durationpb.New(24 * time.Hour),
+	})
+	require.NoError(x.t, err)
+}
+
+// perSecond is how many steps of the world are published a second.
+const perSecond = 30
+
+// run runs everything: a while of peace, the trouble, and what must come after it.
+func (x *installation) run(seed uint64, duration time.Duration) {
+	var starting sync.WaitGroup
+	for _, m := range x.machines {
+		starting.Go(m.start)
+	}
+	starting.Wait()
+	if x.t.Failed() {
+		x.t.FailNow()
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	var load, reading, healthy sync.WaitGroup
+	reading.Go(func() {
+		if err := x.letters(ctx, x.publisher.client); err != nil {
+			x.t.Errorf("dead letters: %v", err)
+		}
+	})
+	reading.Go(func() { x.windows(ctx) })
+	asking, enough := context.WithCancel(ctx)
+	healthy.Go(func() { x.health(asking) })
+	busy, quiet := context.WithCancel(ctx)
+	load.Go(func() { x.publisher.run(busy, perSecond) })
+	load.Go(func() { x.operate(busy) })
+	load.Go(func() { x.python(busy, fmt.Sprint(seed)) })
+	for i := range 4 {
+		load.Go(func() { x.newClient(fmt.Sprint("client-", i)).run(busy) })
+		load.Go(func() { x.newClient(fmt.Sprint("watcher-", i)).watch(busy) })
+	}
+	sleep(ctx, min(10*time.Second, duration/4))
+	for _, m := range x.machines {
+		m.sample("before")
+	}
+	troubled, calm := context.WithTimeout(ctx, duration)
+	x.disturb(troubled, seed, duration)
+	calm()
+	for _, r := range x.apart {
+		r.Until = now()
+		x.history.record(r)
+	}
+	x.history.record(judge.Record{Type: judge.Calm, At: now()})
+	sleep(ctx, 5*time.Second) // all goes on
+	quiet()
+	load.Wait()
+	x.settle()
+	for _, m := range x.machines {
+		m.sample("after")
+	}
+	enough() // that a process is told to end now is no trouble, and is not recorded
+	healthy.Wait()
+	for _, m := range x.machines {
+		m.drain()
+	}
+	stop()
+	reading.Wait()
+	close(x.over)
+	x.end()
+}
