@@ -22,6 +22,10 @@ func newData(typ Type, object map[string]any) (Data, error) {
 			}
 		}
 		return moved, nil
+	case ThreadDeletedType:
+		return ThreadDeleted{ThreadID: text("thread_id")}, nil
+	case CanvasDeletedType:
+		return CanvasDeleted{CanvasID: text("canvas_id")}, nil
 	}
 	return nil, envelope.Refuse(UnknownType, "type: %s", envelope.Shorten(string(typ)))
 }

@@ -10,6 +10,8 @@ const (
 	ThreadCreatedType Type = "nexus.thread.created.v1"
 	CanvasCreatedType Type = "nexus.canvas.created.v1"
 	TenantMovedType   Type = "nexus.tenant.moved.v1"
+	ThreadDeletedType Type = "nexus.thread.deleted.v1"
+	CanvasDeletedType Type = "nexus.canvas.deleted.v1"
 )
 
 // Topic returns the Pub/Sub topic that events of the type are published to; "" if
@@ -22,6 +24,10 @@ func (t Type) Topic() string {
 		return "nexus-canvas-created"
 	case TenantMovedType:
 		return "nexus-tenant-moved"
+	case ThreadDeletedType:
+		return "nexus-thread-deleted"
+	case CanvasDeletedType:
+		return "nexus-canvas-deleted"
 	}
 	return ""
 }
@@ -37,7 +43,9 @@ func (t Type) Subscription() string {
 }
 
 // PublishedTypes returns the types that a publisher may send.
-func PublishedTypes() []Type { return []Type{ThreadCreatedType, CanvasCreatedType, TenantMovedType} }
+func PublishedTypes() []Type {
+	return []Type{ThreadCreatedType, CanvasCreatedType, TenantMovedType, ThreadDeletedType, CanvasDeletedType}
+}
 
 // An Event is a CloudEvent that has passed every check: its type is known, its data
 // fits the type's schema, its time is not from the future.
@@ -55,7 +63,8 @@ type Event struct {
 // Type returns the type of the event, which is that of its data.
 func (e Event) Type() Type { return e.Data.Type() }
 
-// Data is the payload of an event: ThreadCreated, CanvasCreated or TenantMoved.
+// Data is the payload of an event: ThreadCreated, CanvasCreated, TenantMoved,
+// ThreadDeleted or CanvasDeleted.
 type Data interface {
 	// Type returns the event type that carries this data.
 	Type() Type
@@ -84,6 +93,18 @@ type TenantMoved struct {
 	Actor        string        `json:"actor,omitempty"`    // on whose behalf, for people
 }
 
+// ThreadDeleted says that a thread is gone for good, whoever owns it by then: it
+// names no tenant.
+type ThreadDeleted struct {
+	ThreadID string `json:"thread_id"`
+}
+
+// CanvasDeleted says that a canvas is gone for good, whoever owns it by then: it
+// names no tenant.
+type CanvasDeleted struct {
+	CanvasID string `json:"canvas_id"`
+}
+
 // ResourceRef names a resource in an event.
 type ResourceRef struct {
 	Kind string `json:"kind"` // "thread" or "canvas"
@@ -98,3 +119,9 @@ func (CanvasCreated) Type() Type { return CanvasCreatedType }
 
 // Type implements Data.
 func (TenantMoved) Type() Type { return TenantMovedType }
+
+// Type implements Data.
+func (ThreadDeleted) Type() Type { return ThreadDeletedType }
+
+// Type implements Data.
+func (CanvasDeleted) Type() Type { return CanvasDeletedType }

@@ -23,6 +23,8 @@ func Archive(resource registry.Resource, history ownership.History) []events.Eve
 			event = archived.NewAsserted(e.Tenant, ref, e.Time)
 		case e.Type == ownership.Moved:
 			event.Data = events.TenantMoved{FromTenantID: e.From, ToTenantID: e.To, Resources: []events.ResourceRef{ref}, Reason: e.Reason, Actor: e.Actor}
+		case e.Type == ownership.Deleted:
+			event = archived.NewDeleted(ref, e.Time)
 		case resource.Kind == registry.Thread:
 			event.Data = events.ThreadCreated{TenantID: e.Tenant, ThreadID: resource.ID}
 		default:

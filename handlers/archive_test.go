@@ -48,6 +48,17 @@ func TestAHistoryIsTheSameAfterItsArchive(t *testing.T) {
 	}
 }
 
+func TestATombstoneIsTheSameAfterItsArchive(t *testing.T) {
+	at := time.Date(2024, 5, 6, 7, 8, 9, 123456789, time.UTC)
+	for _, r := range []registry.Resource{{Kind: registry.Thread, ID: "th:1"}, {Kind: registry.Canvas, ID: "c=1"}} {
+		tombstone := ownership.History{{Type: ownership.Deleted, Version: ownership.Version{Time: at}}}
+		lines := handlers.Archive(r, tombstone)
+		require.Len(t, lines, 1)
+		require.Equal(t, "registry", lines[0].Source)
+		require.Equal(t, []ownership.Change{{Resource: r, Entry: tombstone[0]}}, handlers.Changes(throughAFile(t, lines[0])))
+	}
+}
+
 func TestALedgerEntryIsTheSameAfterItsArchive(t *testing.T) {
 	at := time.Date(2024, 5, 6, 7, 8, 9, 123456789, time.UTC)
 	version := ownership.Version{Time: at, Source: "//n", ID: "m"}

@@ -8,6 +8,7 @@ package handlers
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/northstar-engines/realtime-registry/events"
 	"github.com/northstar-engines/realtime-registry/internal/archived"
@@ -18,6 +19,8 @@ import (
 // Changes returns what the event changes, at the event's version (design §4):
 //
 //   - a creation: the created entry of its resource;
+//   - a deletion: the deleted entry of its resource, at the event's time, without
+//     the event's name;
 //   - a move that names resources: a moved entry for each of them, in the
 //     order in which the event names them;
 //   - a move that names none: one moved entry of the ledger;
@@ -36,6 +39,10 @@ func Changes(e events.Event) []ownership.Change {
 		return created(version, data.TenantID, registry.Resource{Kind: registry.Thread, ID: data.ThreadID})
 	case events.CanvasCreated:
 		return created(version, data.TenantID, registry.Resource{Kind: registry.Canvas, ID: data.CanvasID})
+	case events.ThreadDeleted:
+		return deleted(e.Time, registry.Resource{Kind: registry.Thread, ID: data.ThreadID})
+	case events.CanvasDeleted:
+		return deleted(e.Time, registry.Resource{Kind: registry.Canvas, ID: data.CanvasID})
 	case events.TenantMoved:
 		return moved(version, data)
 	case archived.Claimed:
@@ -61,6 +68,10 @@ func Changes(e events.Event) []ownership.Change {
 func created(version ownership.Version, tenant string, r registry.Resource) []ownership.Change {
 	entry := ownership.Entry{Type: ownership.Created, Version: version, Tenant: tenant}
 	return []ownership.Change{{Resource: r, Entry: entry}}
+}
+
+func deleted(at time.Time, r registry.Resource) []ownership.Change {
+	return []ownership.Change{{Resource: r, Entry: ownership.Entry{Type: ownership.Deleted, Version: ownership.Version{Time: at}}}}
 }
 
 func moved(version ownership.Version, data events.TenantMoved) []ownership.Change {

@@ -39,6 +39,14 @@ func TestEachTypeOfEventHasItsChanges(t *testing.T) {
 			events.CanvasCreated{TenantID: "t_a", CanvasID: "cv_1"},
 			[]ownership.Change{{Resource: canvas, Entry: ownership.Entry{Type: ownership.Created, Version: version, Tenant: "t_a"}}},
 		},
+		"a thread deleted is a deleted entry of the thread, without the event's name": {
+			events.ThreadDeleted{ThreadID: "th_1"},
+			[]ownership.Change{{Resource: thread, Entry: ownership.Entry{Type: ownership.Deleted, Version: ownership.Version{Time: at}}}},
+		},
+		"a canvas deleted is a deleted entry of the canvas": {
+			events.CanvasDeleted{CanvasID: "cv_1"},
+			[]ownership.Change{{Resource: canvas, Entry: ownership.Entry{Type: ownership.Deleted, Version: ownership.Version{Time: at}}}},
+		},
 		"a move that names resources is a moved entry for each": {
 			events.TenantMoved{FromTenantID: "t_a", ToTenantID: "t_b", Resources: []events.ResourceRef{
 				{Kind: "thread", ID: "th_1"}, {Kind: "canvas", ID: "cv_1"},
@@ -81,6 +89,7 @@ func TestAMessageIsTransientElseRefusedElseDone(t *testing.T) {
 	applied := ownership.Outcome{Kind: ownership.Applied}
 	duplicate := ownership.Outcome{Kind: ownership.Duplicate}
 	inapplicable := ownership.Outcome{Kind: ownership.Inapplicable}
+	gone := ownership.Outcome{Kind: ownership.Gone}
 	conflict := ownership.Outcome{Kind: ownership.Conflict, Detail: "thread/th_1 is t_b's"}
 	full := ownership.Outcome{Kind: ownership.HistoryFull, Detail: "thread/th_2 is full"}
 	failed := ownership.Outcome{Kind: ownership.Failed, Err: down}
@@ -100,6 +109,8 @@ func TestAMessageIsTransientElseRefusedElseDone(t *testing.T) {
 		"failed":                            {[]ownership.Outcome{failed}, handlers.Retry(down)},
 		"the applied one names the rest":    {[]ownership.Outcome{duplicate, applied, inapplicable}, handlers.Result{Outcome: handlers.Applied}},
 		"inapplicable outranks a duplicate": {[]ownership.Outcome{duplicate, inapplicable}, handlers.Result{Outcome: handlers.Inapplicable}},
+		"gone outranks a duplicate":         {[]ownership.Outcome{duplicate, gone}, handlers.Result{Outcome: handlers.Gone}},
+		"inapplicable outranks gone":        {[]ownership.Outcome{inapplicable, gone}, handlers.Result{Outcome: handlers.Inapplicable}},
 		"refused outranks applied":          {[]ownership.Outcome{applied, conflict}, refused(events.Conflict, "thread/th_1 is t_b's")},
 		"the first refusal is told":         {[]ownership.Outcome{full, conflict}, refused(events.HistoryFull, "thread/th_2 is full")},
 		"transient outranks refused":        {[]ownership.Outcome{conflict, applied, failed}, handlers.Retry(down)},

@@ -17,6 +17,7 @@ const (
 	Applied      Outcome = "applied"      // something was committed that counts
 	Duplicate    Outcome = "duplicate"    // the registry has all of it already
 	Inapplicable Outcome = "inapplicable" // committed, and without effect for now
+	Gone         Outcome = "gone"         // the resource was deleted: nothing brings it back
 	Refused      Outcome = "refused"      // can never succeed: Refusal says why
 	Transient    Outcome = "transient"    // may succeed later: Err says why
 )
@@ -36,7 +37,7 @@ func Retry(err error) Result { return Result{Outcome: Transient, Err: err} }
 
 // Reduce turns the outcomes of one event's changes into the result of its
 // message (design §5): any transient outcome makes the message transient; else
-// the first refused one refuses it; else it is applied, inapplicable or a
+// the first refused one refuses it; else it is applied, inapplicable, gone or a
 // duplicate, the first of these that occurs. What was applied stays, whatever
 // became of the rest: repeating it is harmless.
 func Reduce(outcomes []ownership.Outcome) Result {
@@ -50,7 +51,7 @@ func Reduce(outcomes []ownership.Outcome) Result {
 }
 
 // rank orders outcomes: of several, the highest is the message's.
-var rank = map[Outcome]int{Duplicate: 0, Inapplicable: 1, Applied: 2, Refused: 3, Transient: 4}
+var rank = map[Outcome]int{Duplicate: 0, Gone: 1, Inapplicable: 2, Applied: 3, Refused: 4, Transient: 5}
 
 // Final reports whether trying the change again would end the same way.
 func Final(o ownership.Outcome) bool { return one(o).Outcome != Transient }
@@ -63,6 +64,8 @@ func one(o ownership.Outcome) Result {
 		return Result{Outcome: Duplicate}
 	case ownership.Inapplicable:
 		return Result{Outcome: Inapplicable}
+	case ownership.Gone:
+		return Result{Outcome: Gone}
 	case ownership.Conflict:
 		return Refuse(&events.Refusal{Reason: events.Conflict, Detail: o.Detail})
 	case ownership.HistoryFull:

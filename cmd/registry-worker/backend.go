@@ -43,7 +43,7 @@ type registryStore interface {
 // --dry-run no read makes the store write.
 func (in *invocation) openStore(ctx context.Context, t *telemetry.Telemetry) (registryStore, error) {
 	if in.Config.RegistryBackend == config.Memory {
-		return memregistry.New().Open(memregistry.Options{Logger: in.Logger}), nil
+		return memregistry.New().Open(memregistry.Options{Logger: in.Logger, DeletionHorizon: in.Config.DeletionHorizon}), nil
 	}
 	ctx, loading := in.loading(ctx)
 	defer loading.end()
@@ -69,8 +69,9 @@ func (in *invocation) firestoreOptions() fsregistry.Options {
 		Prefix:    in.Config.CollectionPrefix,
 		Logger:    in.Logger,
 
-		LedgerRate: in.ledgerRate,
-		Connection: in.firestore,
+		LedgerRate:      in.ledgerRate,
+		DeletionHorizon: in.Config.DeletionHorizon,
+		Connection:      in.firestore,
 	}
 }
 

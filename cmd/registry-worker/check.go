@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/internal/terminal"
 	"github.com/northstar-engines/realtime-registry/registry"
 	"github.com/northstar-engines/realtime-registry/registry/verifier"
@@ -100,7 +101,10 @@ func (in *invocation) check(ctx context.Context, store registryStore, tenant str
 	if !answer.Allowed {
 		answer.Next = fmt.Sprintf("%s inspect %s %s", programName, resource.Kind, shellQuote(resource.ID))
 	}
-	if answer.Owner == "" {
+	switch {
+	case found.Deleted != nil:
+		answer.Next = ""
+	case answer.Owner == "":
 		answer.Next = unregistered
 	}
 	return answer, nil
@@ -118,6 +122,8 @@ func (i inspection) decisive() *step {
 
 func (c checked) cause() string {
 	switch {
+	case c.Step != nil && c.Step.Event == string(ownership.Deleted):
+		return "it was deleted at " + c.Step.Time.Format(time.RFC3339Nano)
 	case c.Owner == "":
 		return "it is not registered"
 	case c.Allowed != (c.Owner == c.Tenant):
@@ -138,7 +144,7 @@ func (in *invocation) printChecked(c checked) error {
 		verdict = "no"
 	}
 	fmt.Fprintf(in.Stdout, "%s: %s\n", verdict, terminal.Line(c.Cause))
-	if s := c.Step; s != nil {
+	if s := c.Step; s != nil && s.Event != string(ownership.Deleted) { // of which no event is kept
 		fmt.Fprintf(in.Stdout, "  event %s of %s", terminal.Quote(orDash(s.ID)), terminal.Quote(orDash(s.Source)))
 		if s.Actor != "" || s.Reason != "" {
 			fmt.Fprintf(in.Stdout, ", by %s: %s", terminal.Quote(orDash(s.Actor)), terminal.Quote(orDash(s.Reason)))

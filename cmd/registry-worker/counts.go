@@ -12,13 +12,13 @@ import (
 // printCounts prints the counts of lines, by event and by outcome.
 func printCounts(out io.Writer, counts replay.Counts, changed, unchanged string) {
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "what\tlines\tapplied\tinapplicable\tduplicate\trefused\t")
+	fmt.Fprintln(t, "what\tlines\tapplied\tinapplicable\tgone\tduplicate\trefused\t")
 	row := func(what string, v map[handlers.Outcome]int) {
 		total := 0
 		for _, n := range v {
 			total += n
 		}
-		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%d\t\n", what, total, v[handlers.Applied], v[handlers.Inapplicable], v[handlers.Duplicate], v[handlers.Refused])
+		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t\n", what, total, v[handlers.Applied], v[handlers.Inapplicable], v[handlers.Gone], v[handlers.Duplicate], v[handlers.Refused])
 	}
 	sum := map[handlers.Outcome]int{}
 	for _, what := range replay.Whats {

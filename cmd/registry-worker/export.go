@@ -93,7 +93,7 @@ var owners = format{
 	name: "owners",
 	encode: func(r ownership.Record, l *ownership.Ledger) ([]byte, error) {
 		owner, err := ownerOf(r, l)
-		if err != nil {
+		if err != nil || owner == "" {
 			return nil, err
 		}
 		return line(owned{r.Resource.Kind, r.Resource.ID, owner}), nil
@@ -202,8 +202,8 @@ func (l *leftOut) fault() error {
 		counted(l.unread, "document is", "documents are"))
 }
 
-// ownerOf returns the owner by the fold, or an error that says why the document is
-// not the registry's, or is not understood.
+// ownerOf returns the owner by the fold, "" if the resource was deleted, or an error
+// that says why the document is not the registry's, or is not understood.
 func ownerOf(r ownership.Record, l *ownership.Ledger) (string, error) {
 	if r.Resource == (registry.Resource{}) {
 		_, err := registry.ParseDocumentID(r.Document)
@@ -212,6 +212,9 @@ func ownerOf(r ownership.Record, l *ownership.Ledger) (string, error) {
 	owner, err := r.Owner(l)
 	if err != nil {
 		return "", err
+	}
+	if r.History.Deleted() {
+		return "", nil
 	}
 	if owner == "" {
 		return "", fmt.Errorf("document %q: no tenant_id", r.Document)

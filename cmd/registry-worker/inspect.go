@@ -73,6 +73,9 @@ func runInspect(ctx context.Context, in *invocation) error {
 			return err
 		}
 	}
+	if found.Deleted != nil {
+		return found.printDeleted(in.Stdout)
+	}
 	if found.Owner == "" {
 		_, err := fmt.Fprintf(in.Stdout, "%s: not registered in %s\nnext: %s\n", resource, in.firestoreTarget(), found.Next)
 		return err
@@ -110,7 +113,10 @@ type inspection struct {
 	Kind  registry.Kind `json:"kind"`
 	ID    string        `json:"id"`
 	Owner string        `json:"owner"` // "" if it is not registered
-	Steps []step        `json:"steps"`
+	// Deleted is when the resource was deleted; absent if it was not. Nothing else is
+	// known of it then.
+	Deleted *time.Time `json:"deleted_at,omitempty"`
+	Steps   []step     `json:"steps"`
 	// Displaced events were acknowledged, but lost their place to an event of the
 	// same name, or, if creations, to an older one. They do not count.
 	Displaced []step `json:"displaced,omitempty"`
@@ -123,7 +129,7 @@ type inspection struct {
 }
 
 type step struct {
-	Event  string    `json:"event"` // claimed, created, moved, tenant moved, plain set
+	Event  string    `json:"event"` // claimed, created, moved, tenant moved, plain set, deleted
 	Time   time.Time `json:"time"`
 	Source string    `json:"source,omitempty"`
 	ID     string    `json:"event_id,omitempty"`
@@ -145,7 +151,7 @@ type forEvent struct {
 
 // says returns what a step says of tenants.
 func (s step) says() string {
-	if s.Tenant != "" {
+	if s.Tenant != "" || s.From == "" {
 		return s.Tenant
 	}
 	return s.From + " → " + s.To
@@ -187,13 +193,16 @@ func inspect(r ownership.Record, l *ownership.Ledger, at time.Time) inspection {
 	for _, s := range r.History.Explain(l) {
 		found.Steps = append(found.Steps, newStep(s))
 	}
-	if found.Owner == "" {
+	switch {
+	case r.History.Deleted():
+		found.Deleted = &r.History[0].Time
+	case found.Owner == "":
 		found.Next = unregistered
 	}
 	found.Displaced = displacedSteps(r.Displaced)
 	if r.Exists() {
 		found.Document = &document{r.TenantID, r.UpdateTime, r.TenantID != found.Owner, r.Plain}
-		if found.Document.Stale {
+		if found.Document.Stale && found.Deleted == nil {
 			found.Next = programName + " moves list --state pending"
 		}
 	}
@@ -239,6 +248,17 @@ func (i inspection) print(out io.Writer) error {
 		return err
 	}
 	return i.printDocument(out)
+}
+
+func (i inspection) printDeleted(out io.Writer) error {
+	name := registry.Resource{Kind: i.Kind, ID: i.ID}
+	fmt.Fprintf(out, "%s: deleted at %s; nothing brings it back as long as its tombstone is kept\n", name, i.Deleted.Format(time.RFC3339Nano))
+	if d := i.Document; d.Stale {
+		fmt.Fprintf(out, "\nanother program has given the document the tenant %s, written %s, which only direct readers see\n",
+			terminal.Quote(d.TenantID), d.UpdateTime.Format(time.RFC3339Nano))
+	}
+	_, err := fmt.Fprintf(out, "as of %s, ledger position %d\n", i.ReadTime.Format(time.RFC3339Nano), i.Ledger)
+	return err
 }
 
 func printSteps(out io.Writer, steps, displaced []step) error {

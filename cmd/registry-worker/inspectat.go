@@ -75,6 +75,9 @@ func foldAt(ctx context.Context, moves ownership.LedgerReader, r ownership.Recor
 }
 
 func (t *then) unsureOfHistory(r ownership.Record, at time.Time) {
+	if r.History.Deleted() && at.Before(r.History[0].Time) {
+		t.Unsure = append(t.Unsure, fmt.Sprintf("it was deleted at %s, and with it what was known of the time before", r.History[0].Time.Format(time.RFC3339)))
+	}
 	for _, e := range r.History {
 		if e.Type == ownership.Asserted {
 			t.Unsure = append(t.Unsure, fmt.Sprintf("a program outside set the owner at %s (plain set), which erased what was before", e.Time.Format(time.RFC3339)))

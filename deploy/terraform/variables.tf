@@ -27,6 +27,8 @@ variable "subscriptions" {
     "nexus-thread-created.realtime-registry",
     "nexus-canvas-created.realtime-registry",
     "nexus-tenant-moved.realtime-registry",
+    "nexus-thread-deleted.realtime-registry",
+    "nexus-canvas-deleted.realtime-registry",
   ]
 }
 

@@ -114,6 +114,24 @@ func TestTheCreateFlowInPythonClaimsThenPublishes(t *testing.T) {
 	require.Equal(t, []string{"GOOGLE_CLOUD_PROJECT is not set"}, p.Stderr.Lines())
 }
 
+func TestTheDeleteFlowInPythonEndsAThreadForGood(t *testing.T) {
+	t.Parallel()
+	i := install(t)
+	env := []string{"DATABASE=" + filepath.Join(t.TempDir(), "threads.sqlite3")}
+	i.done(i.python(env, os.DevNull, "publisher.py", "t_acme", "th_1"))
+	require.Equal(t, http.StatusNoContent, i.status("t_acme", "th_1"))
+
+	p := i.python(append([]string{"PUBSUB_EMULATOR_HOST=" + nowhere}, env...), os.DevNull, "deletion.py", "th_1")
+	require.Equal(t, 1, p.Wait(soon))
+	require.Contains(t, p.Stderr.String(), "the event waits in the outbox")
+	i.done(i.python(env, os.DevNull, "deletion.py"))
+	require.Eventually(t, func() bool { return i.status("t_acme", "th_1") == http.StatusNotFound }, soon, 10*time.Millisecond)
+
+	p = i.python(env, os.DevNull, "publisher.py", "t_acme", "th_1")
+	require.Equal(t, 1, p.Wait(soon), "its id is not used again")
+	require.Contains(t, p.Stderr.String(), "refused")
+}
+
 func TestTheCreateFlowInGoClaimsThenPublishes(t *testing.T) {
 	t.Parallel()
 	i := install(t)

@@ -75,6 +75,19 @@ func NewClaimed(claim Claimed, at time.Time) events.Event {
 	return events.Event{Source: envelope.ArchiveSource, ID: claimID(claim.TenantID, claim.Resource), Time: at.UTC().Round(0), Data: claim}
 }
 
+// NewDeleted returns the archive event of a deletion at a time. The registry's
+// history keeps neither source nor id of the event that was published: here they are
+// "registry" and "deleted/{kind}__{id}".
+func NewDeleted(resource events.ResourceRef, at time.Time) events.Event {
+	e := events.Event{Source: envelope.ArchiveSource, ID: "deleted/" + resource.Kind + "__" + resource.ID, Time: at.UTC().Round(0)}
+	if resource.Kind == "thread" {
+		e.Data = events.ThreadDeleted{ThreadID: resource.ID}
+	} else {
+		e.Data = events.CanvasDeleted{CanvasID: resource.ID}
+	}
+	return e
+}
+
 func claimID(tenantID string, resource events.ResourceRef) string {
 	return resource.Kind + "__" + resource.ID + "__" + tenantID
 }

@@ -36,6 +36,8 @@ func (l *Log) Claim(ctx context.Context, tenantID string, resource registry.Reso
 	switch {
 	case created:
 		l.lines.Write(ctx, "claimed", slog.LevelInfo, "claimed", slog.String("resource", resource.String()), slog.String("tenant_id", tenantID))
+	case errors.As(err, &conflict) && conflict.Owner == "":
+		l.lines.Write(ctx, "refused", slog.LevelWarn, "claim refused: it was deleted", slog.String("resource", resource.String()), slog.String("tenant_id", tenantID))
 	case errors.As(err, &conflict):
 		l.lines.Write(ctx, "refused", slog.LevelWarn, "claim refused: another tenant owns it", slog.String("resource", resource.String()),
 			slog.String("tenant_id", tenantID), slog.String("owner", conflict.Owner))

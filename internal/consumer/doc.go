@@ -59,7 +59,7 @@
 // Metrics, by OpenTelemetry:
 //
 //   - registry.events: messages settled, by event.type, outcome (applied,
-//     duplicate, inapplicable, refused, transient) and, if refused, reason;
+//     duplicate, inapplicable, gone, refused, transient) and, if refused, reason;
 //   - registry.event.lag, registry.message.lag (s): from the event's time, and
 //     from the time at which it was published, until its ack;
 //   - registry.apply.duration (s), registry.apply.retries, registry.batch.size

@@ -23,6 +23,7 @@ var settlements = map[handlers.Outcome]settlement{
 	handlers.Applied:      ack,
 	handlers.Duplicate:    ack,
 	handlers.Inapplicable: ack,
+	handlers.Gone:         ack,
 	handlers.Refused:      deadLetter,
 	handlers.Transient:    nack,
 }

@@ -48,7 +48,7 @@ var (
 
 	eventTypes = events.PublishedTypes()
 	types      = observe.Values("event.type", append([]events.Type{unknownType}, eventTypes...)...)
-	outcomes   = observe.Values("outcome", handlers.Applied, handlers.Duplicate, handlers.Inapplicable, handlers.Refused, handlers.Transient)
+	outcomes   = observe.Values("outcome", handlers.Applied, handlers.Duplicate, handlers.Inapplicable, handlers.Gone, handlers.Refused, handlers.Transient)
 	reasons    = observe.Values("reason", envelope.Reasons()...)
 )
 

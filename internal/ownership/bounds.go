@@ -37,10 +37,10 @@ func (h History) moves() int {
 // room returns the refusal of an entry that made h of before, if h would hold more
 // than it may. Nothing that is kept is ever evicted for it: a move without effect
 // may have one after a retraction. A claim is always taken: there is only one, and
-// a tenant was answered yes.
+// a tenant was answered yes. So is a deletion, which leaves nothing else.
 func (h History) room(before History, e Entry, l *Ledger) (refused Outcome, ok bool) {
 	switch {
-	case e.Type == Claimed:
+	case e.Type == Claimed || e.Type == Deleted:
 		return Outcome{}, true
 	case h.Full():
 		return Outcome{Kind: HistoryFull, WouldCount: e.Type == Moved && h.counts(l, e), Detail: fmt.Sprintf(

@@ -62,6 +62,7 @@ const (
 	Applied      OutcomeKind = "applied"      // committed
 	Duplicate    OutcomeKind = "duplicate"    // the registry has it already
 	Inapplicable OutcomeKind = "inapplicable" // committed; a move from a tenant that is not the owner
+	Gone         OutcomeKind = "gone"         // the resource was deleted, so nothing changes; not committed
 	Conflict     OutcomeKind = "conflict"     // another tenant was first, or the name is known with another content; not committed
 	HistoryFull  OutcomeKind = "history_full" // the resource has MaxMoves moves, or MaxIdleMoves without effect, or the move MaxRetractions; not committed
 	Failed       OutcomeKind = "failed"       // not known to be committed; Err says why; repeating is harmless

@@ -30,10 +30,10 @@ func ClaimEntry(tenantID string, resource registry.Resource, at time.Time) Entry
 }
 
 // ConflictError is the ErrConflict of a claim: another tenant owns the resource, or
-// would from the first. Its text does not name the owner, which must not reach the
+// would from the first, or the resource was deleted. Its text does not name the owner, which must not reach the
 // claiming tenant.
 type ConflictError struct {
-	Owner string // for logs; the owner now, or the one to which a waiting move gives it
+	Owner string // for logs; the owner now, or the one to which a waiting move gives it; "" if the resource was deleted
 }
 
 func (e *ConflictError) Error() string { return registry.ErrConflict.Error() }

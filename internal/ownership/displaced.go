@@ -39,6 +39,8 @@ func (e Entry) Says() string {
 		return fmt.Sprintf("from %s to %s at %s", e.From, e.To, at)
 	case Retracted:
 		return fmt.Sprintf("retracted at %s", at)
+	case Deleted:
+		return fmt.Sprintf("deleted at %s", at)
 	case Asserted:
 		return fmt.Sprintf("set to %s at %s", e.Tenant, at)
 	}

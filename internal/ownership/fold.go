@@ -51,6 +51,9 @@ func (h History) Explain(l *Ledger) []Step {
 	if len(h) == 0 {
 		return nil
 	}
+	if h.Deleted() {
+		return []Step{{Entry: h[0], Effective: true}}
+	}
 	f := newFold(h, l)
 	base := h.base()
 	var steps []Step
@@ -93,7 +96,7 @@ type fold struct {
 }
 
 func newFold(h History, l *Ledger) fold {
-	if len(h) == 0 {
+	if len(h) == 0 || h.Deleted() {
 		return fold{}
 	}
 	base := h.base()

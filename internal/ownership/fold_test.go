@@ -36,6 +36,9 @@ func entry() *rapid.Generator[ownership.Entry] {
 			Type:    rapid.SampledFrom([]ownership.EntryType{ownership.Created, ownership.Moved, ownership.Moved, ownership.Asserted, ownership.Claimed}).Draw(t, "type"),
 			Version: version().Draw(t, "version"),
 		}
+		if rapid.IntRange(0, 15).Draw(t, "deletion") == 15 { // few: they leave nothing to look at
+			return deletion(e.Time)
+		}
 		if e.Type == ownership.Moved {
 			return move(t, e)
 		}
@@ -45,6 +48,10 @@ func entry() *rapid.Generator[ownership.Entry] {
 		}
 		return e
 	})
+}
+
+func deletion(at time.Time) ownership.Entry {
+	return ownership.Entry{Type: ownership.Deleted, Version: ownership.Version{Time: at}}
 }
 
 func move(t *rapid.T, e ownership.Entry) ownership.Entry {
@@ -133,7 +140,7 @@ func TestOwnerIsTotal(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		h := merged(entries().Draw(t, "entries")...)
 		owner := h.Owner(ledger(t, &reference.Registry{}))
-		require.Equal(t, len(h) == 0, owner == "", "only what nobody registered has no owner")
+		require.Equal(t, len(h) == 0 || h.Deleted(), owner == "", "only what nobody registered, or what was deleted, has no owner")
 	})
 }
 
@@ -162,7 +169,7 @@ func TestPathHoldsEveryOwnerAndEndsWithTheLast(t *testing.T) {
 		l := ledger(t, &reference.Registry{})
 		h := merged(entries().Draw(t, "entries")...)
 		path := h.Path(l)
-		if len(h) == 0 {
+		if len(h) == 0 || h.Deleted() {
 			require.Empty(t, path)
 			return
 		}

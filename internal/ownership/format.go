@@ -20,7 +20,7 @@ const Format = 2
 
 // entryFormats is the format since which each type of entry is there. A release
 // that brings a type gives it a format of its own, and raises Format to it.
-var entryFormats = map[EntryType]int64{Claimed: 1, Created: 1, Moved: 1, Asserted: 1}
+var entryFormats = map[EntryType]int64{Claimed: 1, Created: 1, Moved: 1, Asserted: 1, Deleted: 3}
 
 // Known reports whether this version knows the type of entry.
 func (t EntryType) Known() bool { return entryFormats[t] != 0 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"time"
 )
 
 // EntryType is what an entry of a history says.
@@ -15,13 +16,18 @@ const (
 	Created  EntryType = "created"  // an event: Tenant created the resource
 	Moved    EntryType = "moved"    // an event that names the resource: it goes From → To
 	Asserted EntryType = "asserted" // a plain set by another program: Tenant owns it now
+	// Deleted says that the resource is gone for good. A history that has such an
+	// entry has nothing else (see History.Merge).
+	Deleted EntryType = "deleted"
 	// Retracted takes back the move of a whole tenant that has the same source and
 	// id. It is an entry of the ledger only, and is stored as part of the move's.
 	Retracted EntryType = "retracted"
 )
 
 // Entry is one event as a history or the ledger keeps it. Asserted entries have
-// the document's update time as their version, with empty source and id.
+// the document's update time as their version, with empty source and id. Deleted
+// entries have a time alone: they name no tenant, and no event, whose name may hold
+// a person's.
 type Entry struct {
 	Type EntryType
 	Version
@@ -98,6 +104,8 @@ func (h History) Has(e Entry) bool {
 // Merge returns the union of the history and e, and whether it differs from h.
 // It commutes, associates and is idempotent:
 //
+//   - a deleted entry is kept alone: it takes the place of all others, and no other
+//     one joins it. Of several the smallest is kept;
 //   - of all claimed entries only the smallest is kept;
 //   - of all created entries only the smallest is kept, and none beside a claim;
 //   - of moved entries with the same source and id, the one with the smallest
@@ -110,6 +118,12 @@ func (h History) Has(e Entry) bool {
 // refuses nothing: see Record.Update.
 func (h History) Merge(e Entry) (merged History, changed bool) {
 	e.Time = e.Time.UTC().Round(0)
+	if e.Type == Deleted {
+		return h.delete(e.Time)
+	}
+	if h.Deleted() {
+		return h, false
+	}
 	replaces := func(f Entry) bool { return false }
 	switch e.Type {
 	case Claimed:
@@ -144,6 +158,18 @@ func (h History) Merge(e Entry) (merged History, changed bool) {
 	at, _ := slices.BinarySearchFunc(merged, e, Entry.compare)
 	return slices.Insert(merged, at, e), true
 }
+
+// delete is Merge for a deletion at a time.
+func (h History) delete(at time.Time) (deleted History, changed bool) {
+	if h.Deleted() && !at.Before(h[0].Time) {
+		return h, false
+	}
+	return History{{Type: Deleted, Version: Version{Time: at}}}, true
+}
+
+// Deleted reports whether the resource was deleted. Then the history is that one
+// entry.
+func (h History) Deleted() bool { return len(h) == 1 && h[0].Type == Deleted }
 
 // HasPlainSet reports whether another program wrote the document: then what was
 // before is lost, and what the registry promises of histories does not hold.

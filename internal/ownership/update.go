@@ -47,6 +47,9 @@ func (r Record) Update(entries []Entry, l *Ledger) Update {
 			u.Displaced = displace(u.Displaced, *lost)
 		}
 	}
+	if u.History.Deleted() {
+		u.Displaced = nil // it names tenants
+	}
 	for i, e := range entries {
 		if u.Outcomes[i].Kind == "" {
 			u.Outcomes[i] = u.outcome(l, e, changed[i], u.Outcomes[i])
@@ -78,6 +81,8 @@ func (r Record) untouched(entries []Entry, err error) Update {
 // outcome completes the outcome of an entry that was not refused.
 func (u Update) outcome(l *Ledger, e Entry, changed bool, o Outcome) Outcome {
 	switch {
+	case e.Type != Deleted && u.History.Deleted():
+		return Outcome{Kind: Gone}
 	case !changed:
 		o.Kind = Duplicate
 		if u.History.holds(e) { // perhaps it is our own, whose answer was lost
@@ -117,6 +122,9 @@ func order(entries []Entry) []int {
 	if len(entries) > 1 {
 		slices.SortStableFunc(indexes, func(i, j int) int {
 			a, b := entries[i], entries[j]
+			if a.Type == Deleted || b.Type == Deleted {
+				return deletionsFirst(a, b)
+			}
 			if a.registers() != b.registers() {
 				// Entries that register the resource go first: whether a move
 				// counts depends on them.
@@ -129,6 +137,18 @@ func order(entries []Entry) []int {
 		})
 	}
 	return indexes
+}
+
+// deletionsFirst compares two entries of which one is a deletion, or both: what
+// would be a conflict, had the deletion not come in the same batch, is none.
+func deletionsFirst(a, b Entry) int {
+	if a.Type == b.Type {
+		return a.compare(b)
+	}
+	if a.Type == Deleted {
+		return -1
+	}
+	return 1
 }
 
 // take merges e unless it is refused, in which case the outcome has a kind.
@@ -198,7 +218,7 @@ func (h History) soleTenant() (string, bool) {
 		return "", false
 	}
 	for _, e := range h {
-		if e.Type == Moved || e.Tenant != h[0].Tenant {
+		if e.Type == Moved || e.Type == Deleted || e.Tenant != h[0].Tenant {
 			return "", false
 		}
 	}

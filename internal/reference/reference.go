@@ -87,7 +87,8 @@ func distinct(entries []ownership.Entry) []ownership.Entry {
 
 // owner is rules 1 to 4.
 func owner(history, ledger []ownership.Entry) string {
-	if len(history) == 0 {
+	deleted := func(e ownership.Entry) bool { return e.Type == ownership.Deleted }
+	if len(history) == 0 || slices.ContainsFunc(history, deleted) {
 		return ""
 	}
 	slices.SortFunc(history, less)

@@ -34,8 +34,10 @@ const (
 const fieldFormat = "format"
 
 // resourceFields are ours. A write to a document that exists names them, and so
-// leaves fields alone that others have put there, a later release among them.
-var resourceFields = []string{fieldTenantID, fieldPath, fieldHistory, fieldLedger, fieldDisplaced, fieldClaimEvent, fieldFormat}
+// leaves fields alone that others have put there, a later release among them. Only a
+// tombstone has an expiry: any other write removes it, whoever put it there, since
+// Firestore would delete the document.
+var resourceFields = []string{fieldTenantID, fieldPath, fieldHistory, fieldLedger, fieldDisplaced, fieldClaimEvent, fieldFormat, fieldExpiresAt}
 
 // encode makes the fields of an update. Times are text, since a database's
 // timestamps end at microseconds and versions go to the nanosecond.
@@ -60,11 +62,13 @@ func encode(u ownership.Update) map[string]*docdb.Value {
 
 func encodeEntry(e ownership.Entry) *docdb.Value {
 	fields := map[string]*docdb.Value{
-		"type":   docdb.Text(string(e.Type)),
-		"time":   docdb.Text(e.Time.Format(time.RFC3339Nano)),
-		"source": docdb.Text(e.Source),
-		"id":     docdb.Text(e.ID),
+		"type": docdb.Text(string(e.Type)),
+		"time": docdb.Text(e.Time.Format(time.RFC3339Nano)),
 	}
+	if e.Type == ownership.Deleted {
+		return docdb.Map(fields)
+	}
+	fields["source"], fields["id"] = docdb.Text(e.Source), docdb.Text(e.ID)
 	if e.Type == ownership.Moved {
 		fields["from"], fields["to"] = docdb.Text(e.From), docdb.Text(e.To)
 	} else {
@@ -204,10 +208,15 @@ func decodeEntry(fields map[string]*docdb.Value) (ownership.Entry, error) {
 		return e, fmt.Errorf("type %q is unknown", e.Type)
 	}
 	var at string
-	needed := map[string]*string{"time": &at, "source": &e.Source, "id": &e.ID}
-	if e.Type == ownership.Moved {
+	needed := map[string]*string{"time": &at}
+	if e.Type != ownership.Deleted {
+		needed["source"], needed["id"] = &e.Source, &e.ID
+	}
+	switch e.Type {
+	case ownership.Deleted:
+	case ownership.Moved:
 		needed["from"], needed["to"] = &e.From, &e.To
-	} else {
+	default:
 		needed["tenant"] = &e.Tenant
 	}
 	for name, into := range needed {

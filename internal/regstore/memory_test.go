@@ -28,6 +28,8 @@ func TestTheStoreOverMemory(t *testing.T) {
 			Open:          func() storetest.Store { return open(nil) },
 			OpenLogged:    open,
 			SetPlain:      outside.SetPlain,
+			SetField:      outside.SetField,
+			Fields:        outside.Fields,
 			SetFormat:     outside.SetFormat,
 			SetMoveFormat: outside.SetMoveFormat,
 			SetHead:       outside.SetHead,

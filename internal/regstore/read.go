@@ -94,6 +94,7 @@ func (s *Store) decode(ctx context.Context, d *docdb.Document) ownership.Record 
 	record := decode(d)
 	_ = s.tooNew(ctx, "document", record.Unread)
 	s.plainSet(ctx, record)
+	s.setPastTombstone(ctx, record)
 	return record
 }
 

@@ -4,7 +4,7 @@
 //
 // Documents:
 //
-//	realtime_registry/{kind}__{id}     tenant_id, path, history, ledger (design §3, §4)
+//	realtime_registry/{kind}__{id}     tenant_id, path, history, ledger (design §3, §4); a tombstone expires by TTL policy
 //	realtime_registry_ledger/{hash}    one move of everything that a tenant owns
 //	realtime_registry_ledger/head      the ledger's position, raised by every change to it, and which releases may take part
 //	realtime_registry_ledger/fence     keeps commit 1571751 out
@@ -76,6 +76,12 @@ const (
 // which is that of the request, a feed entry may have been committed.
 const timestampSlack = time.Second
 
+// DeletionHorizon is, by default, for how long nothing brings a deleted resource
+// back: then its tombstone expires. It is longer than anything that may bring an
+// event again: Pub/Sub keeps messages for 31 days at most, and a backup of Firestore
+// for 14 weeks.
+const DeletionHorizon = 400 * 24 * time.Hour
+
 // FeedTTL is how long a change feed entry is kept.
 const FeedTTL = 24 * time.Hour
 
@@ -91,6 +97,10 @@ type Options struct {
 	// one document. Tests raise it, and so does a replay at more than 500 documents a
 	// second.
 	LedgerRate float64
+
+	// DeletionHorizon is for how long a tombstone is kept that this process writes.
+	// Default: the constant of the same name.
+	DeletionHorizon time.Duration
 
 	// Chance returns numbers from 0 to less than 1, by which waits differ. Default:
 	// the runtime's. Tests repeat it.
@@ -115,8 +125,8 @@ type Options struct {
 
 // Validate reports every fault at once.
 func (o Options) Validate() error {
-	if o.LedgerStaleness < 0 || o.CommitDeadline < 0 || o.LedgerRate < 0 {
-		return errors.New("registry: LedgerStaleness, CommitDeadline and LedgerRate are not negative")
+	if o.LedgerStaleness < 0 || o.CommitDeadline < 0 || o.LedgerRate < 0 || o.DeletionHorizon < 0 {
+		return errors.New("registry: LedgerStaleness, CommitDeadline, LedgerRate and DeletionHorizon are not negative")
 	}
 	return nil
 }
@@ -131,7 +141,7 @@ type Store struct {
 	chance    func() float64
 	claims    *claimlog.Log
 
-	ledgerStaleness, commitDeadline time.Duration
+	ledgerStaleness, commitDeadline, deletionHorizon time.Duration
 
 	snapshotEvery  int64
 	snapshotAt     atomic.Int64           // the position of the snapshot that this process has seen last
@@ -208,6 +218,7 @@ func newStore(db docdb.DB, o Options) (*Store, error) {
 
 		ledgerStaleness: cmp.Or(o.LedgerStaleness, LedgerStaleness),
 		commitDeadline:  cmp.Or(o.CommitDeadline, CommitDeadline),
+		deletionHorizon: cmp.Or(o.DeletionHorizon, DeletionHorizon),
 
 		snapshotEvery: cmp.Or(o.SnapshotEvery, snapshotEvery),
 		chunkBytes:    cmp.Or(o.ChunkBytes, chunkBytes),

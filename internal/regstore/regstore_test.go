@@ -72,6 +72,15 @@ func TestFirestoreIsAStore(t *testing.T) {
 				_, err := python.Collection(prefix+"realtime_registry").Doc(name).Set(context.Background(), map[string]any{"tenant_id": tenantID}, options...)
 				require.NoError(t, err)
 			},
+			SetField: func(name, field, value string) {
+				_, err := python.Collection(prefix+"realtime_registry").Doc(name).Set(t.Context(), map[string]any{field: value}, client.MergeAll)
+				require.NoError(t, err)
+			},
+			Fields: func(name string) map[string]any {
+				document, err := python.Collection(prefix + "realtime_registry").Doc(name).Get(t.Context())
+				require.NoError(t, err)
+				return document.Data()
+			},
 			SetFormat: func(name string, format int64) {
 				_, err := python.Collection(prefix+"realtime_registry").Doc(name).Update(t.Context(), []client.Update{{Path: "format", Value: format}})
 				require.NoError(t, err)

@@ -21,14 +21,18 @@ const scope = "github.com/northstar-engines/realtime-registry/registry/fsregistr
 // span "registry.store.{operation}". registry.too_new counts how often something
 // was met that this version does not understand, by item: document, ledger or
 // feed; registry.plain_sets.unexpected, how often a document that was written with
-// a plain set although the registry says that no program does. A log line tells of
-// either, ten at once and then one every ten seconds.
+// a plain set although the registry says that no program does;
+// registry.tombstones.set, how often a deleted resource was met to which another
+// program had given a tenant. A log line tells of each, ten at once and then one every
+// ten seconds.
 type telemetry struct {
 	tracer    trace.Tracer
 	duration  *observe.Histogram
 	tooNew    *observe.Counter
 	plainSets *observe.Counter
-	log       *observe.LimitedLog
+	// tombstonesSet counts tombstones that have a tenant.
+	tombstonesSet *observe.Counter
+	log           *observe.LimitedLog
 }
 
 var (
@@ -49,6 +53,8 @@ func newTelemetry(p observe.Providers) (*telemetry, error) {
 			"How often something stored was met that this version does not understand, by item.", observe.Values("item", "document", "ledger", "feed")),
 		plainSets: i.Counter("registry.plain_sets.unexpected", "{document}",
 			"Documents that were found written with a plain set although the registry says that no program does that any more."),
+		tombstonesSet: i.Counter("registry.tombstones.set", "{document}",
+			"Documents of deleted resources that were found with a tenant, which another program had put there, and which has no effect."),
 		log: observe.NewLimitedLog(p.Logger, .1, 10),
 	}, i.Err()
 }

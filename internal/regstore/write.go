@@ -9,6 +9,9 @@ import (
 )
 
 func (s *Store) write(t *target, u ownership.Update, on docdb.Condition) docdb.Write {
+	if u.History.Deleted() {
+		return s.tombstone(t.resource, u, on)
+	}
 	return docdb.Write{Name: s.resourceName(t.resource), Fields: encode(u), Mask: resourceFields, If: on}
 }
 

@@ -13,6 +13,7 @@ type What string
 const (
 	Threads       What = "thread created"
 	Canvases      What = "canvas created"
+	Deletions     What = "deleted"
 	Claims        What = "claims"
 	ResourceMoves What = "resources moved"
 	TenantMoves   What = "tenant moved"
@@ -22,7 +23,7 @@ const (
 )
 
 // Whats lists all of them, in the order of reports.
-var Whats = []What{Threads, Canvases, Claims, ResourceMoves, TenantMoves, PlainSets, Retractions, NotUnderstood}
+var Whats = []What{Threads, Canvases, Deletions, Claims, ResourceMoves, TenantMoves, PlainSets, Retractions, NotUnderstood}
 
 func (it *item) what() What {
 	switch data := it.event.Data.(type) {
@@ -30,6 +31,8 @@ func (it *item) what() What {
 		return Threads
 	case events.CanvasCreated:
 		return Canvases
+	case events.ThreadDeleted, events.CanvasDeleted:
+		return Deletions
 	case events.TenantMoved:
 		if data.Resources == nil {
 			return TenantMoves

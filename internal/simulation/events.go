@@ -14,8 +14,8 @@ import (
 const source = "//simulation"
 
 // makeEvents makes what is to be delivered: creations, conflicting ones too,
-// moves of resources and of tenants, plain sets as archives have them, and which
-// moves are taken back. What the plan leaves out is made too, so that the rest
+// moves of resources and of tenants, plain sets as archives have them, deletions, and
+// which moves are taken back. What the plan leaves out is made too, so that the rest
 // stays as it is.
 func (s *registryWorld) makeEvents() {
 	for n := range 2 + s.contents.IntN(4) {
@@ -63,6 +63,11 @@ func (s *registryWorld) makeMessage(n int) *message {
 	}
 	if s.contents.IntN(200) == 0 {
 		m.changes = s.makeFlood(entry, from, to)
+		return m
+	}
+	if s.deletions && s.contents.IntN(6) == 0 {
+		r := s.resources[s.contents.IntN(len(s.resources))]
+		m.changes = []ownership.Change{{Resource: r, Entry: ownership.Entry{Type: ownership.Deleted, Version: ownership.Version{Time: entry.Time}}}}
 		return m
 	}
 	switch s.contents.IntN(10) {
@@ -153,6 +158,9 @@ func (s *registryWorld) check() error {
 	}
 	for _, c := range s.claims {
 		kept, ok := s.history(c.resource).Claimed()
+		if s.history(c.resource).Deleted() {
+			continue
+		}
 		if c.yes && !ok {
 			return fmt.Errorf("%s was answered yes for %s, and there is no claim", c.tenant, c.resource)
 		}

@@ -65,6 +65,8 @@ func (s *registryWorld) learn(m *message, outcomes []ownership.Outcome) {
 		switch {
 		case o.Kind == ownership.Conflict && m.changes[i].Entry.Type == ownership.Moved:
 			s.met(NamesTwice)
+		case o.Kind == ownership.Gone:
+			s.met(Absorbed)
 		case o.Kind == ownership.HistoryFull:
 			s.met(Full)
 			s.refused[m.changes[i]] = true

@@ -36,6 +36,7 @@ type registryWorld struct {
 	changed     bool                          // the ledger, since it was looked for jobs
 	pending     bool                          // it had some then
 	snapshots   bool                          // of the ledger are written
+	deletions   bool                          // are among the messages
 }
 
 // registryProcess is what a process of the registry has.
@@ -55,6 +56,7 @@ func newRegistryWorld(s *simulation) *registryWorld {
 		redeliver:  s.random.IntN(2) == 0,
 		promised:   s.random.IntN(16) != 0,
 		snapshots:  s.plan.Seed%4 == 3, // by no random choice: the other seeds do what they did without
+		deletions:  s.plan.Seed%5 == 4,
 	}
 	w.makeEvents()
 	return w

@@ -46,6 +46,7 @@ const (
 	NamesTwice     = "name with two contents"
 	Displaced      = "displaced event"
 	Full           = "full history"
+	Absorbed       = "event of a deleted resource"
 	Snapshots      = "snapshot of the ledger written"
 	Started        = "start held against the ledger"
 	Finished       = "upgrade finished"
@@ -73,7 +74,7 @@ const (
 var must = map[bool][]string{
 	false: {
 		Kills, Errors, Lost, Delays, Stops, Clocks, Silence, Conflicts, Duplicates, Reordered, Days, Expired, KilledUnacked, KilledRewriter,
-		Allowed, Remembered, Watches, WatchesEnded, ListCertified, ListLost, Claims, ClaimsJoined, ClaimsRefused, NamesTwice, Displaced, Full, Finished,
+		Allowed, Remembered, Watches, WatchesEnded, ListCertified, ListLost, Claims, ClaimsJoined, ClaimsRefused, NamesTwice, Displaced, Full, Absorbed, Finished,
 		Snapshots, Started,
 	},
 	true: {

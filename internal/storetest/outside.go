@@ -28,6 +28,47 @@ func (o Outside) SetPlain(name, tenantID string, merge bool) {
 	o.commit(w)
 }
 
+// SetField is that of a Backend.
+func (o Outside) SetField(name, field, value string) {
+	o.commit(o.fields(o.DB.Name("realtime_registry", name), map[string]*docdb.Value{field: docdb.Text(value)}))
+}
+
+// Fields is that of a Backend.
+func (o Outside) Fields(name string) map[string]any {
+	full := o.DB.Name("realtime_registry", name)
+	found, _, err := o.DB.Get(context.Background(), []string{full})
+	must(err)
+	return plainFields(found[full].GetFields())
+}
+
+func plainFields(fields map[string]*docdb.Value) map[string]any {
+	plain := map[string]any{}
+	for name, v := range fields {
+		plain[name] = plainValue(v)
+	}
+	return plain
+}
+
+func plainValue(v *docdb.Value) any {
+	switch {
+	case v.GetTimestampValue() != nil:
+		return v.GetTimestampValue().AsTime()
+	case v.GetMapValue() != nil:
+		return plainFields(v.GetMapValue().GetFields())
+	case v.GetArrayValue() != nil:
+		var all []any
+		for _, item := range v.GetArrayValue().GetValues() {
+			all = append(all, plainValue(item))
+		}
+		return all
+	case docdb.Missing(v):
+		return nil
+	case v.GetStringValue() != "":
+		return v.GetStringValue()
+	}
+	return v.GetIntegerValue()
+}
+
 // SetFormat is that of a Backend.
 func (o Outside) SetFormat(name string, format int64) {
 	o.commit(o.fields(o.DB.Name("realtime_registry", name), map[string]*docdb.Value{"format": docdb.Integer(format)}))

@@ -23,6 +23,10 @@ type Backend struct {
 	// SetPlain writes a document as a program does that knows nothing of ours:
 	// with tenant_id alone, or, with merge, leaving the other fields.
 	SetPlain func(name, tenantID string, merge bool)
+	// SetField gives a document a field of its own, as a program does that knows
+	// nothing of ours. Fields are those that a document has, in Go's types.
+	SetField func(name, field, value string)
+	Fields   func(name string) map[string]any
 	// SetFormat gives a document a format, as a later release may.
 	SetFormat func(name string, format int64)
 	// SetMoveFormat gives an entry of the ledger a format, as a later release may
@@ -110,6 +114,11 @@ func Run(t *testing.T, backend func(t *testing.T) Backend) {
 		"operators who retract at once are all told":              operatorsAtOnce,
 		"why and by whom a move was made is kept":                 textsAreKept,
 		"strangers cannot fill a history":                         strangersCannotFill,
+		"a deletion is final, whatever comes before or after":     deletionAbsorbs,
+		"a deletion may come before its creation":                 deletionFirst,
+		"a tombstone names no tenant, and expires":                tombstoneNamesNothing,
+		"a tenant given to a tombstone from outside":              tombstoneSetFromOutside,
+		"deletions converge":                                      deletionConverges,
 		"a plain set is an assertion":                             plainSet,
 		"a plain set before our first write":                      plainSetFirst,
 		"a plain set that merges keeps the history":               plainMerge,

@@ -3,7 +3,7 @@
 //
 // Documents, all below a collection prefix that may be empty:
 //
-//	realtime_registry/{kind}__{id}     tenant_id, path, history, ledger (design §3, §4)
+//	realtime_registry/{kind}__{id}     tenant_id, path, history, ledger (design §3, §4); a tombstone expires by TTL policy
 //	realtime_registry_ledger/{hash}    one move of everything that a tenant owns
 //	realtime_registry_ledger/head      the ledger's position, raised by every change to it, and which releases may take part
 //	realtime_registry_ledger/fence     keeps commit 1571751 out
@@ -63,6 +63,10 @@ const (
 	FeedTTL         = regstore.FeedTTL
 )
 
+// DeletionHorizon is, by default, for how long nothing brings a deleted resource
+// back: then its tombstone expires.
+const DeletionHorizon = regstore.DeletionHorizon
+
 // Options says which database to use.
 type Options struct {
 	ProjectID string // required
@@ -85,6 +89,10 @@ type Options struct {
 	// one document. Tests raise it, and so does a replay at more than 500 documents a
 	// second.
 	LedgerRate float64
+
+	// DeletionHorizon is for how long a tombstone is kept that this process writes.
+	// Default: the constant of the same name.
+	DeletionHorizon time.Duration
 
 	// Loading, if not nil, is called with the number of ledger entries read so far
 	// while Open reads all of them: a million take some seconds.
@@ -111,7 +119,8 @@ func (o Options) database() firestoredb.Options {
 
 func (o Options) store() regstore.Options {
 	return regstore.Options{
-		LedgerStaleness: o.LedgerStaleness, CommitDeadline: o.CommitDeadline, LedgerRate: o.LedgerRate, Loading: o.Loading,
+		LedgerStaleness: o.LedgerStaleness, CommitDeadline: o.CommitDeadline, LedgerRate: o.LedgerRate,
+		DeletionHorizon: o.DeletionHorizon, Loading: o.Loading,
 		MeterProvider: o.MeterProvider, TracerProvider: o.TracerProvider, Logger: o.Logger,
 	}
 }

@@ -26,6 +26,8 @@ type Options struct {
 	// LedgerStaleness and CommitDeadline are those of registry/fsregistry, but short
 	// by default. All handles must agree on them.
 	LedgerStaleness, CommitDeadline time.Duration
+	// DeletionHorizon is that of registry/fsregistry.
+	DeletionHorizon time.Duration
 	// Logger gets a line for each claim that was stored and for each that was
 	// refused, at most ten a second of each. nil: no log.
 	Logger *slog.Logger
@@ -53,6 +55,7 @@ func open(db *memdb.DB, o Options) *Store {
 		LedgerStaleness: cmp.Or(o.LedgerStaleness, ledgerStaleness),
 		CommitDeadline:  cmp.Or(o.CommitDeadline, commitDeadline),
 		LedgerRate:      ledgerRate,
+		DeletionHorizon: o.DeletionHorizon,
 		Logger:          o.Logger,
 	})
 	if err != nil {

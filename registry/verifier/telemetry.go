@@ -39,7 +39,7 @@ var (
 
 	kinds         = observe.Values("kind", registry.Thread, registry.Canvas)
 	askedKinds    = observe.Values("kind", registry.Thread, registry.Canvas, otherKind)
-	causes        = observe.Values("cause", unregistered, foreign, movedAway)
+	causes        = observe.Values("cause", unregistered, foreign, movedAway, deleted)
 	checkOutcomes = observe.Values("outcome", "allowed", "refused", "invalid", "unavailable", "shed", "abandoned")
 )
 
@@ -145,6 +145,7 @@ const (
 	unregistered = "unregistered" // there is no owner
 	foreign      = "foreign"      // another tenant owns it
 	movedAway    = "moved_away"   // another tenant owns it, and this one did before
+	deleted      = "deleted"      // it is gone for good
 )
 
 func (s sighting) cause(tenantID string) string {
@@ -154,7 +155,10 @@ func (s sighting) cause(tenantID string) string {
 			return movedAway
 		}
 	}
-	if len(path) == 0 {
+	switch {
+	case s.record.History.Deleted():
+		return deleted
+	case len(path) == 0:
 		return unregistered
 	}
 	return foreign

@@ -71,7 +71,7 @@
 //   - registry.verifier.cache.entries, registry.verifier.cache.size: resources in
 //     memory, and about how many bytes they take
 //   - registry.verifier.refusals: refusals by kind and cause: unregistered,
-//     foreign, or moved_away (the tenant owned it once)
+//     foreign, moved_away (the tenant owned it once), or deleted
 //   - registry.verifier.late_arrival, seconds: refused once, allowed later: how
 //     long after the first refusal the ownership was there, by the store's
 //     clock; by kind, by cause, and by whether the grace bridged it. This finds

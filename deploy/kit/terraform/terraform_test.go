@@ -108,7 +108,8 @@ func TestSubscriptionsAreThoseThatProvisionMakes(t *testing.T) {
 	for _, name := range names {
 		require.NotEmpty(t, subscription.Of(name).Topic, name)
 	}
-	require.Equal(t, []string{"nexus-thread-created.realtime-registry", "nexus-canvas-created.realtime-registry", "nexus-tenant-moved.realtime-registry"}, names)
+	require.Equal(t, []string{"nexus-thread-created.realtime-registry", "nexus-canvas-created.realtime-registry", "nexus-tenant-moved.realtime-registry",
+		"nexus-thread-deleted.realtime-registry", "nexus-canvas-deleted.realtime-registry"}, names)
 
 	letters := value(t, all["variable dead_letter_topic"], "default").AsString()
 	for resource, want := range map[string]subscription.Wanted{

@@ -85,8 +85,13 @@ def publish(tenant, thread, time, timeout=10.0):
         },
         "data": base64.b64encode(json.dumps({"tenant_id": tenant, "thread_id": thread}).encode()).decode(),
     }
+    send(TOPIC, message, timeout)
+
+
+def send(topic, message, timeout=10.0):
+    """Publishes a message, and returns once Pub/Sub has it."""
     request = urllib.request.Request(
-        f"{PUBSUB}/v1/projects/{PROJECT}/topics/{TOPIC}:publish",
+        f"{PUBSUB}/v1/projects/{PROJECT}/topics/{topic}:publish",
         data=json.dumps({"messages": [message]}).encode(),
         headers={"Content-Type": "application/json"},
     )

@@ -19,6 +19,10 @@ export function placeOf(query) {
 export async function resource(signal, kind, id) {
   const found = await get(["resources", kind, id], signal);
   const title = `${kind} ${shown(id)}`;
+  if (found.deleted_at) {
+    return panel(title, null, el("p", { class: "owner", text: "deleted" }),
+      empty(`Deleted at ${time(found.deleted_at)}. Nothing brings it back as long as its tombstone is kept.`));
+  }
   if (!found.owner) {
     return panel(title, null, el("p", { class: "owner", text: "no owner" }),
       empty("Nobody has registered it. It may be spelt otherwise, its event may not have come yet, or may wait among the ",

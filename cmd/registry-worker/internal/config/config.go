@@ -59,6 +59,7 @@ type Config struct {
 	DeadLetterTopic string
 	MaxClockSkew    time.Duration
 	MaxEventAge     time.Duration // 0: unbounded
+	DeletionHorizon time.Duration
 	Accept          map[string][]events.Type
 	Sources         map[events.Type][]string
 	DrainTimeout    time.Duration

@@ -9,6 +9,10 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/streampath"
 )
 
+// leastHorizon is longer than Pub/Sub keeps any message: 31 days in a topic, and as
+// many again as a dead letter.
+const leastHorizon = 63 * 24 * time.Hour
+
 // serviceSettings are the settings of backends, workers, the API and the throttle.
 var serviceSettings = []Setting{
 	{Group: ProjectGroup, Name: "project", Env: "GOOGLE_CLOUD_PROJECT",
@@ -36,6 +40,10 @@ var serviceSettings = []Setting{
 	{Group: EventsGroup, Name: "max-clock-skew", Default: "5m",
 		Help:  "refuse an event whose time is more than this after its publish time (in files: after now)",
 		parse: duration(time.Second, 24*time.Hour, func(c *Config) *time.Duration { return &c.MaxClockSkew })},
+
+	{Group: EventsGroup, Name: "deletion-horizon", Default: "9600h",
+		Help:  "keep the tombstone of a deleted thread or canvas for this long, 400 days: as long, nothing brings it back; longer than anything is kept that could bring an old event again",
+		parse: duration(leastHorizon, 10*365*24*time.Hour, func(c *Config) *time.Duration { return &c.DeletionHorizon })},
 
 	{Group: WorkerGroup, Name: "accept",
 		Help:  "SUBSCRIPTION=TYPE, by comma: the types that a subscription carries; others are refused as unknown_type. A subscription with a default name carries its own type, any other one every type",

@@ -56,6 +56,8 @@ func phrase(s ownership.Step) string {
 		return "created by " + s.Tenant
 	case s.Type == ownership.Asserted:
 		return "set to " + s.Tenant + " from outside"
+	case s.Type == ownership.Deleted:
+		return "deleted"
 	case s.Ledger:
 		return "everything of " + s.From + " moved to " + s.To
 	case !s.Effective:
