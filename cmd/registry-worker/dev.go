@@ -41,7 +41,7 @@ var devCommand = command{
 		"registry-worker dev --empty --listen 127.0.0.1:9090",
 	},
 	Groups: []config.Group{
-		config.DevGroup, config.ProjectGroup, config.RegistryGroup, config.PubSubGroup, config.EventsGroup,
+		config.DevGroup, config.ProjectGroup, config.RegistryGroup, config.PubSubGroup, config.EventsGroup, config.DeletionGroup,
 		config.WorkerGroup, config.DrainGroup, config.APIGroup, config.ConsoleGroup,
 		config.ThrottleGroup, config.LogGroup,
 	},

@@ -36,7 +36,7 @@ var replayCommand = command{
 	},
 	Groups: []config.Group{
 		config.ReplayGroup, config.DryRunGroup, config.RateGroup, config.ConfirmGroup,
-		config.ProjectGroup, config.RegistryGroup, config.PubSubGroup, config.EventsGroup, config.LogGroup,
+		config.ProjectGroup, config.RegistryGroup, config.PubSubGroup, config.EventsGroup, config.DeletionGroup, config.LogGroup,
 	},
 	Rules: []config.Rule{
 		config.NeedProject,

@@ -27,7 +27,7 @@ var runCommand = command{
 		"registry-worker run --project my-project --api",
 	},
 	Groups: []config.Group{
-		config.ProjectGroup, config.RegistryGroup, config.PubSubGroup, config.EventsGroup, config.RunGroup,
+		config.ProjectGroup, config.RegistryGroup, config.PubSubGroup, config.EventsGroup, config.DeletionGroup, config.RunGroup,
 		config.RateGroup, config.WorkerGroup, config.DrainGroup, config.APIGroup, config.ConsoleGroup,
 		config.ThrottleGroup, config.LogGroup,
 	},

@@ -41,7 +41,7 @@ var serviceSettings = []Setting{
 		Help:  "refuse an event whose time is more than this after its publish time (in files: after now)",
 		parse: duration(time.Second, 24*time.Hour, func(c *Config) *time.Duration { return &c.MaxClockSkew })},
 
-	{Group: EventsGroup, Name: "deletion-horizon", Default: "9600h",
+	{Group: DeletionGroup, Name: "deletion-horizon", Default: "9600h",
 		Help:  "keep the tombstone of a deleted thread or canvas for this long, 400 days: as long, nothing brings it back; longer than anything is kept that could bring an old event again",
 		parse: duration(leastHorizon, 10*365*24*time.Hour, func(c *Config) *time.Duration { return &c.DeletionHorizon })},
 

@@ -17,6 +17,7 @@ const (
 	RegistryGroup Group = "Registry"
 	PubSubGroup   Group = "Pub/Sub"
 	EventsGroup   Group = "Events"
+	DeletionGroup Group = "Deletion"
 	WorkerGroup   Group = "Worker"
 	DrainGroup    Group = "Drain"
 	APIGroup      Group = "HTTP"
@@ -61,7 +62,7 @@ func Lasting() []Group {
 }
 
 var groups = []Group{
-	ProjectGroup, RegistryGroup, PubSubGroup, EventsGroup, RunGroup, WorkerGroup, DrainGroup, APIGroup, ConsoleGroup, ThrottleGroup,
+	ProjectGroup, RegistryGroup, PubSubGroup, EventsGroup, DeletionGroup, RunGroup, WorkerGroup, DrainGroup, APIGroup, ConsoleGroup, ThrottleGroup,
 	LetterGroup, RedriveGroup, CommentGroup, HistoryGroup, RateGroup, ReplayGroup, DryRunGroup, ExportGroup, UpgradeGroup, PlanGroup, NamesGroup, StartGroup, AtGroup, MoveGroup, ListGroup, WaitGroup, RetractGroup, ByGroup, ConfirmGroup, JSONGroup, DevGroup, CapacityGroup, VersionGroup, LogGroup,
 }
 
