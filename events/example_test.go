@@ -83,4 +83,6 @@ func ExamplePublishedTypes() {
 	// nexus.thread.created.v1 nexus-thread-created
 	// nexus.canvas.created.v1 nexus-canvas-created
 	// nexus.tenant.moved.v1 nexus-tenant-moved
+	// nexus.thread.deleted.v1 nexus-thread-deleted
+	// nexus.canvas.deleted.v1 nexus-canvas-deleted
 }

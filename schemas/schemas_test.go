@@ -44,7 +44,7 @@ func TestPatternsAreThoseOfTheRegistry(t *testing.T) {
 			}
 		})
 	}
-	require.Equal(t, map[string]int{registry.TenantPattern: 6, registry.ResourcePattern: 5}, seen)
+	require.Equal(t, map[string]int{registry.TenantPattern: 6, registry.ResourcePattern: 7}, seen)
 }
 
 func TestKindsAreThoseOfTheRegistry(t *testing.T) {
@@ -112,7 +112,7 @@ func TestRelationsBetweenValuesHold(t *testing.T) {
 }
 
 func TestATypeWithoutASchemaIsAnError(t *testing.T) {
-	require.ErrorIs(t, schemas.Validate("nexus.thread.deleted.v1", map[string]any{}), schemas.ErrUnknownType)
+	require.ErrorIs(t, schemas.Validate("nexus.thread.archived.v1", map[string]any{}), schemas.ErrUnknownType)
 }
 
 func schemaFile(t *testing.T, files fs.FS, name string) map[string]any {

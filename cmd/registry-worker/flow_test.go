@@ -168,7 +168,7 @@ func TestPublishNamesEveryRefusedLineAndPublishesTheOthers(t *testing.T) {
 		"", // blank lines are none
 		moved("null"),
 		moved("[]"),
-		event("3", "nexus.thread.deleted.v1", now, `{}`),
+		event("3", "nexus.thread.archived.v1", now, `{}`),
 		created("4", now, "Ada", "th_4"),
 		created("5", now, "t_ada", "../th_5"),
 		"\xff\xfe{}",

@@ -35,7 +35,7 @@ func TestEachOutcomeSettlesItsMessageAsTheTableSays(t *testing.T) {
 		"an unknown outcome: nack":    {good, each(outcome("new")), false, ""},
 		"malformed is refused":        {Message{Data: []byte("?")}, each(applied), true, events.Malformed},
 		"bad data is refused":         {created("T", "th_1"), each(applied), true, events.Schema},
-		"unknown types are refused":   {message("nexus.thread.deleted.v1", `{}`), each(applied), true, events.UnknownType},
+		"unknown types are refused":   {message("nexus.thread.archived.v1", `{}`), each(applied), true, events.UnknownType},
 		"a panicking store: refused": {good, each(func(ownership.Change) ownership.Outcome {
 			panic("defect")
 		}), true, events.Panic},

@@ -61,7 +61,7 @@ func TestAClaimIsAnsweredYesIfItWinsOverMovesAlone(t *testing.T) {
 			var conflict *ownership.ConflictError
 			require.ErrorAs(t, err, &conflict)
 			require.NotEqual(t, tenant, conflict.Owner)
-			require.NotContains(t, err.Error(), conflict.Owner, "nobody learns whose it is")
+			require.Equal(t, registry.ErrConflict.Error(), err.Error(), "nobody learns whose it is")
 			require.False(t, u.Write)
 		}
 	})

@@ -15,8 +15,8 @@ import (
 //
 // Format 1 is the first that documents say. Those of commit 1571751 say none, and
 // must be brought over (ErrNotUpgraded). Format 2 brings entries of the change
-// feed that name several resources.
-const Format = 2
+// feed that name several resources, format 3 the tombstones of deleted resources.
+const Format = 3
 
 // entryFormats is the format since which each type of entry is there. A release
 // that brings a type gives it a format of its own, and raises Format to it.
