@@ -72,7 +72,7 @@ func TestADeletionEndsStreamsAndStaysWhateverIsReplayed(t *testing.T) {
 	require.Equal(t, http.StatusConflict, do(t, http.MethodPut, url+"/v1/threads/th_1", "t_ada"))
 
 	c.run(exitDone, "publish", creations)
-	replayed := c.run(exitDone, "replay", "--yes", "--rate", "unlimited", creations, deletions).Stderr.String()
+	replayed := c.run(exitDone, "replay", "--yes", "--rate", "unlimited", creations, deletions).Stdout.String()
 	require.Regexp(t, `(?m)^\s*thread created\s+2\s+0\s+0\s+1\s+1\s+0`, replayed, "one of two creations is of what has gone")
 	require.Equal(t, http.StatusNotFound, status("th_1", "t_bob"))
 	require.Equal(t, http.StatusNoContent, status("th_2", "t_ada"))

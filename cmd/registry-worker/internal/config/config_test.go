@@ -86,6 +86,8 @@ func TestDefaultsAreThoseOfTheDesign(t *testing.T) {
 		"nexus-thread-created.realtime-registry",
 		"nexus-canvas-created.realtime-registry",
 		"nexus-tenant-moved.realtime-registry",
+		"nexus-thread-deleted.realtime-registry",
+		"nexus-canvas-deleted.realtime-registry",
 	}, c.Subscriptions)
 	require.Equal(t, "realtime-registry-dead-letters", c.DeadLetterTopic)
 	require.Equal(t, "127.0.0.1:8080", c.Listen)
@@ -147,7 +149,7 @@ func TestEverySettingIsKept(t *testing.T) {
 	given := map[string]string{
 		"project": "p-1", "database": "other", "registry-backend": "memory", "throttle-backend": "memory",
 		"collection-prefix": "staging_", "subscriptions": "one, two", "dead-letter-topic": "dead",
-		"api": "true", "max-clock-skew": "1m", "max-event-age": "1h", "accept": "one=nexus.thread.created.v1", "sources": "nexus.thread.created.v1=//nexus/*", "drain-timeout": "1s", "streams": "3",
+		"api": "true", "max-clock-skew": "1m", "max-event-age": "1h", "deletion-horizon": "2400h", "accept": "one=nexus.thread.created.v1", "sources": "nexus.thread.created.v1=//nexus/*", "drain-timeout": "1s", "streams": "3",
 		"throttle-policies": "policies.yaml", "throttle-on-error": "allow", "lease": "10s", "max-outstanding": "5", "listen": "[::1]:0", "api-token": "0123456789abcdef", "claim-token": "fedcba9876543210,0123456789abcdef",
 		"api-token-file": "a", "claim-token-file": "b", "max-connections": "7", "metrics-listen": "127.0.0.1:0", "stream-paths": "/a/{thread_id}, /b/{canvas_id}", "keep-alive": "1m", "shutdown-delay": "1s",
 		"console": "off", "console-peers": "http://127.0.0.1:8081, https://w", "miss-grace": "2s", "max-staleness": "1s", "max-age": "10s", "dry-run": "true", "check": "1", "empty": "true", "service-rules": "true", "rtt": "20ms", "log-format": "text", "log-level": "debug",
@@ -251,6 +253,7 @@ func TestHostileValuesAreRefused(t *testing.T) {
 		"accept":            {"one", "one=", "=nexus.tenant.moved.v1", "one=nexus.tenant.moved", "one=registry.claimed.v1", "a/b=nexus.tenant.moved.v1", "one=nexus.tenant.moved.v1,", "one=nexus.tenant.moved.v1,one=nexus.tenant.moved.v1"},
 		"sources":           {"//nexus", "nexus.tenant.moved.v1", "nexus.tenant.moved.v1=", "nexus.tenant.moved=//nexus", ",nexus.tenant.moved.v1=//nexus"},
 		"max-event-age":     {"", "-1h", "5", "1ms"},
+		"deletion-horizon":  {"", "0", "31d", "744h", "87601h"},
 		"streams":           {"", "-1", "0", "1.5", "1e2", "257", "99999999999999999999"},
 		"listen":            {"", "8080", "localhost", ":http", "127.0.0.1:65536", "127.0.0.1:-1", "::1:80", " 127.0.0.1:80", "a b:80", "a\nb:80", "\u202ehost:80"},
 		"api-token":         {"a b", "naïve", "line\nbreak", "=", "a=b", "short", "fifteen-letters", "0123456789abcdef,short", "0123456789abcdef,0123456789abcdef,0123456789abcdef"},
