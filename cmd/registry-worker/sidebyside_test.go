@@ -25,11 +25,11 @@ var lastRelease string
 // What the next release may bring: a type of entries, with a format, and a field
 // of its own in documents, ledger entries and windows.
 var next = []emulatortest.Edit{
-	{File: "internal/ownership/format.go", Old: "const Format = 2\n", New: "const Format = 3\n"},
-	{File: "internal/ownership/format.go", Old: "Claimed: 1,", New: "Claimed: 3,"},
+	{File: "internal/ownership/format.go", Old: "const Format = 3\n", New: "const Format = 4\n"},
+	{File: "internal/ownership/format.go", Old: "Claimed: 1,", New: "Claimed: 4,"},
 	{File: "internal/ownership/history.go", Old: `EntryType = "claimed"`, New: `EntryType = "pledged"`},
 	{File: "internal/regstore/codec.go", Old: "fieldLedger:   docdb.Integer(u.LedgerPosition),", New: `fieldLedger: docdb.Integer(u.LedgerPosition), "region": docdb.Text("eu"),`},
-	{File: "internal/regstore/codec.go", Old: "fieldClaimEvent, fieldFormat}", New: `fieldClaimEvent, fieldFormat, "region"}`},
+	{File: "internal/regstore/codec.go", Old: "fieldClaimEvent, fieldFormat, fieldExpiresAt}", New: `fieldClaimEvent, fieldFormat, fieldExpiresAt, "region"}`},
 	{File: "internal/regstore/ledgerentry.go", Old: "fields[fieldFormat] = docdb.Integer(entryFormat)", New: `fields[fieldFormat], fields["region"] = docdb.Integer(entryFormat), docdb.Text("eu")`},
 	{File: "internal/regstore/ledgerentry.go", Old: "fieldRetractions, fieldFormat,", New: `fieldRetractions, fieldFormat, "region",`},
 	{File: "internal/quotastore/codec.go", Old: "expiresAtField:  docdb.Timestamp(c.ExpiresAt),", New: `expiresAtField: docdb.Timestamp(c.ExpiresAt), "region": docdb.Text("eu"),`},

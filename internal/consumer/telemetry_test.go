@@ -258,7 +258,7 @@ func TestCountersOfMessagesAndDeadLettersStartAt0(t *testing.T) {
 	}
 	letters := len(envelope.Reasons())
 	require.Equal(t, map[string]int{
-		"registry.events":                   (len(events.PublishedTypes()) + 1) * (4 + letters), // types and unknown, and outcomes of which refused has reasons
+		"registry.events":                   (len(events.PublishedTypes()) + 1) * (5 + letters), // types and unknown, and outcomes of which refused has reasons
 		"registry.dead_letters":             letters,
 		"registry.dead_letter.failures":     letters,
 		"registry.apply.retries":            1,
