@@ -188,7 +188,9 @@ func useRegistry(t *testing.T, p emulatortest.Project) {
 	_, err = s.EndPlainSets(ctx, true)
 	require.NoError(t, err)
 	thread := registry.Resource{Kind: registry.Thread, ID: "th_1"}
+	gone := registry.Resource{Kind: registry.Thread, ID: "th_gone"}
 	for _, change := range []ownership.Change{
+		{Resource: gone, Entry: ownership.Entry{Type: ownership.Deleted, Version: ownership.Version{Time: time.Unix(1, 0)}}},
 		{Resource: thread, Entry: ownership.Entry{Type: ownership.Created, Version: at(1), Tenant: "t_a"}},
 		{Resource: thread, Entry: ownership.Entry{Type: ownership.Moved, Version: at(2), From: "t_a", To: "t_b"}},
 		{Entry: ownership.Entry{Type: ownership.Moved, Version: at(3), From: "t_b", To: "t_c"}},
