@@ -67,7 +67,7 @@ type invocation struct {
 func commands() []command {
 	all := []command{
 		runCommand, serveCommand, devCommand, provisionCommand, doctorCommand, publishCommand, replayCommand,
-		checkCommand, inspectCommand, exportCommand, movesCommand, deadLettersCommand, quotaCommand, upgradeCommand,
+		checkCommand, inspectCommand, exportCommand, movesCommand, deadLettersCommand, quotaCommand, upgradeCommand, recoverCommand,
 		configCommand, capacityCommand, verifyHistoryCommand, versionCommand,
 	}
 	return append(all, manCommand(all))

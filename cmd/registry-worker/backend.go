@@ -36,6 +36,9 @@ type registryStore interface {
 	WriteSnapshot(ctx context.Context, holder string) (written bool, err error)
 	KeepSnapshots(ctx context.Context, holder string)
 	LeavePlainSets()
+	Held() (epoch string, position int64, ok bool)
+	Epoch(ctx context.Context) (e fsregistry.Epoch, exists bool, err error)
+	Recover(ctx context.Context) (before, after fsregistry.Epoch, err error)
 }
 
 // openStore opens the registry that the configuration names, and never falls back

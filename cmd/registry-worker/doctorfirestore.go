@@ -38,7 +38,8 @@ func (d *doctor) firestore(ctx context.Context) {
 	d.clock(before, snapshot.ReadTime, time.Now())
 	d.ledger(snapshot.Ledger)
 	d.rewriting(ctx, store)
-	d.processes(ctx)
+	d.processes(ctx, store)
+	d.provenance(ctx, store)
 	d.fields(ctx)
 }
 
@@ -61,6 +62,45 @@ func (d *doctor) ledger(l *ownership.Ledger) {
 		return
 	}
 	d.say(fine, "ledger", fmt.Sprintf("at position %d, understood by this release", l.Position()), "")
+}
+
+// provenance compares when the database was made, and of which backup, with when its
+// ledger was given its epoch: one that is older than its database was restored with it.
+func (d *doctor) provenance(ctx context.Context, store registryStore) {
+	const what = "provenance"
+	if !d.onFirestoreService() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, fieldsPatience)
+	defer cancel()
+	client, err := d.openFirestoreAdmin(ctx)
+	if err != nil {
+		d.say(unseen, what, err.Error(), "")
+		return
+	}
+	defer client.Close()
+	backup, made, err := d.fieldsOf().Provenance(ctx, client)
+	if err != nil {
+		d.say(unseen, what, "it is not known whether the database was restored (datastore.databases.getMetadata): "+terminal.Line(err.Error()), "")
+		return
+	}
+	stored, exists, err := store.Epoch(ctx)
+	switch {
+	case err != nil:
+		d.fault(what, err, d.fixFirestore(err))
+	case exists && stored.Since.Before(made) && (backup != "" || !stored.Since.IsZero()):
+		d.say(wrong, what, fmt.Sprintf("the database was made at %s%s, after its ledger, which was not given a new epoch since", made.Format(time.RFC3339), ofBackup(backup)),
+			programName+" recover (docs/recovery.md)")
+	default:
+		d.say(fine, what, fmt.Sprintf("the database was made at %s%s", made.Format(time.RFC3339), ofBackup(backup)), "")
+	}
+}
+
+func ofBackup(name string) string {
+	if name == "" {
+		return ""
+	}
+	return " of backup " + terminal.Quote(name)
 }
 
 // rewritingAge is how long a rewriting may take without a warning.

@@ -53,6 +53,7 @@ var printing = map[string][]string{
 	"quota show":           {"t_a x", "t_a x --json"},
 	"quota reset":          {"--yes t_a x"},
 	"upgrade":              {"--yes --rate unlimited", "--yes --finish"},
+	"recover":              {"--yes", "--yes --json"},
 	"config":               {""},
 	"capacity":             {"", "--resources 300e6"},
 	"verify-history":       {"FILE OWNERS", "--json FILE OWNERS"},

@@ -12,6 +12,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
 	"github.com/northstar-engines/realtime-registry/internal/api"
 	"github.com/northstar-engines/realtime-registry/internal/presence"
+	"github.com/northstar-engines/realtime-registry/registry/fsregistry"
 )
 
 // What a process is for, as presence has it.
@@ -43,11 +44,14 @@ func (s *service) keepPresence(ctx context.Context, o api.Options) {
 	host, _ := os.Hostname()
 	presence.Keep(ctx, db, presence.Process{
 		ID: uuid.NewString(), Role: role, Version: build.Version, Commit: build.Commit, Host: host, Started: s.began,
+	}, func() presence.Held {
+		epoch, position, _ := s.store.Held()
+		return presence.Held{Epoch: epoch, Position: position}
 	}, s.in.Logger)
 }
 
 // processes says which processes run, and of which releases they are.
-func (d *doctor) processes(ctx context.Context) {
+func (d *doctor) processes(ctx context.Context, store registryStore) {
 	const what = "processes"
 	db, err := d.openDocuments(ctx)
 	if err != nil {
@@ -63,6 +67,33 @@ func (d *doctor) processes(ctx context.Context) {
 		return
 	}
 	d.releases(all, buildVersion())
+	switch stored, exists, err := store.Epoch(ask); {
+	case err != nil:
+		d.fault("epoch", err, d.fixFirestore(err))
+	case exists:
+		d.epochs(all, stored)
+	default:
+		d.say(fine, "epoch", "nothing was written to the registry yet", "")
+	}
+}
+
+// epochs compares what processes hold of the ledger with what is stored, which was read
+// after they had said it.
+func (d *doctor) epochs(all []presence.Process, stored fsregistry.Epoch) {
+	const what = "epoch"
+	for _, p := range all {
+		switch {
+		case p.Held == nil || p.Held.Epoch == stored.Name && p.Held.Position <= stored.Position:
+		case p.Held.Epoch == stored.Name:
+			d.say(wrong, what, fmt.Sprintf("%s holds the ledger at position %d, and it is stored at %d: the database has gone back in time", processText(p), p.Held.Position, stored.Position),
+				"if it was restored: "+programName+" recover (docs/recovery.md)")
+			return
+		case p.Seen.Sub(stored.Since) > presence.Every:
+			d.say(wrong, what, processText(p)+" holds the ledger of another epoch than is stored", "see its log, and whether it reads this database; else restart it")
+			return
+		}
+	}
+	d.say(fine, what, "the ledger is "+epochText(stored), "")
 }
 
 // releases says of which releases the processes are. That no worker runs is a warning:

@@ -39,6 +39,7 @@ func TestEveryCommandThatWritesBeginsWithItsTarget(t *testing.T) {
 		"dead-letters purge":   {"--yes", pubsub},
 		"quota reset":          {"--yes t_a x", firestore},
 		"upgrade":              {"--yes --rate unlimited", firestore},
+		"recover":              {"--yes", firestore},
 	}
 	reads := []string{"check", "doctor", "inspect", "export", "moves list", "moves plan", "moves verify", "dead-letters list", "dead-letters count", "dead-letters history", "quota show", "config", "capacity", "verify-history", "version", "man"}
 	services := []string{"run", "serve", "dev"} // they log it; dev names its emulators

@@ -177,7 +177,7 @@ func TestTheFirstCtrlCEndsAReadOfStandardInput(t *testing.T) {
 }
 
 func TestWithoutATerminalNothingIsAskedAndNothingDone(t *testing.T) {
-	for _, args := range []string{"replay --since 1h", "moves retract m", "quota reset t_a x", "upgrade", "dead-letters redrive", "dead-letters purge"} {
+	for _, args := range []string{"replay --since 1h", "moves retract m", "quota reset t_a x", "upgrade", "recover", "dead-letters redrive", "dead-letters purge"} {
 		r := call(t, nil, append(strings.Fields(args), "--project", "p-1")...)
 		require.Equal(t, exitUsage, r.code, r.stderr)
 		require.Contains(t, r.stderr, "standard input is no terminal: give --yes", args)

@@ -131,6 +131,8 @@ type Receipt struct {
 	// Updated are the update times of the documents, in the order of the writes:
 	// At, or earlier if a write has changed nothing.
 	Updated []time.Time
+	// Requested is what the writes' Times were set to; zero if none has any.
+	Requested time.Time
 }
 
 // LostRace reports whether nothing was written because a document was not what

@@ -15,6 +15,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	admin "cloud.google.com/go/firestore/apiv1/admin"
 	"cloud.google.com/go/firestore/apiv1/admin/adminpb"
@@ -30,6 +31,17 @@ type Database struct {
 }
 
 func (d Database) name() string { return fmt.Sprintf("projects/%s/databases/%s", d.Project, d.ID) }
+
+// Provenance returns when the database was made, and the backup that it was made of; ""
+// if it was made of none, as far as the service says: it does not say it of clones. It
+// takes the permission datastore.databases.getMetadata.
+func (d Database) Provenance(ctx context.Context, client *admin.FirestoreAdminClient) (backup string, made time.Time, err error) {
+	database, err := client.GetDatabase(ctx, &adminpb.GetDatabaseRequest{Name: d.name()})
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	return database.GetSourceInfo().GetBackup().GetBackup(), database.GetCreateTime().AsTime(), nil
+}
 
 // Field is what a field of a collection is to be.
 type Field struct {

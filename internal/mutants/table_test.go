@@ -108,6 +108,26 @@ var table = []mutant{
 		Old:  "void := s.voids != m.voids",
 		New:  "void := false",
 	}),
+	simulated("positions are of an epoch", "registry", "1", mutants.Edit{
+		File: "internal/regstore/epoch.go",
+		Old:  "epoch: f[fieldEpoch].GetStringValue(), position",
+		New:  "epoch: \"\", position",
+	}).with("restored"),
+	measured("what is read in a new epoch waits for its certificate", "./registry/verifier", "TestNoOwnerIsNamedByALedgerThatIsNoMore", mutants.Edit{
+		File: "registry/verifier/internal/certified/table.go",
+		Old:  "void := s.voids != m.voids || !ofEra",
+		New:  "void := s.voids != m.voids || !ofEra && false",
+	}),
+	measured("an entry is folded with a ledger of its epoch", "./registry/verifier/internal/certified", "TestAnEntryIsFoldedWithALedgerOfItsEraAlone", mutants.Edit{
+		File: "registry/verifier/internal/certified/entry.go",
+		Old:  "if e.era != cert.era {",
+		New:  "if e.era < 0 {",
+	}),
+	measured("a database that was gone is another one", "./internal/regstore", "TestADatabaseThatWasGoneIsAnotherOne", mutants.Edit{
+		File: "internal/regstore/epoch.go",
+		Old:  "s.gone.Add(1)",
+		New:  "_ = s",
+	}),
 	measured("what cannot be relied on is verified again, though the read of it is void", "./registry/verifier/internal/certified", "TestWhatCannotBeReliedOnIsVerifiedAgainThoughAnotherResourceBecameVoid", mutants.Edit{
 		File: "registry/verifier/internal/certified/table.go",
 		Old:  "return !ok || !void && owner != o.TenantID",

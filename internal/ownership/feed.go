@@ -25,7 +25,8 @@ type FeedEntry struct {
 type FeedBatch struct {
 	// Missed says that entries may be missing: nothing that was read before
 	// this batch may be relied on. It is set for a cursor that has read nothing
-	// yet, and for one that is older than half of what the feed keeps.
+	// yet, for one that is older than half of what the feed keeps, and if the ledger
+	// is of another epoch than that of the batch before.
 	Missed bool
 	// Ledger is as of At.
 	Ledger *Ledger

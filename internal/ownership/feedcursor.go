@@ -15,12 +15,13 @@ import (
 type FeedCursor struct {
 	tell func([]FeedEntry)
 
-	mu    sync.Mutex
-	floor time.Time // no entry with an earlier At needs to be told any more
-	read  time.Time // up to here a read has told everything that was committed by then
-	hears bool
-	told  map[int64]map[string]struct{} // names, by slice of time
-	count int                           // of names in told
+	mu     sync.Mutex
+	ledger *Ledger   // of the last read
+	floor  time.Time // no entry with an earlier At needs to be told any more
+	read   time.Time // up to here a read has told everything that was committed by then
+	hears  bool
+	told   map[int64]map[string]struct{} // names, by slice of time
+	count  int                           // of names in told
 }
 
 // Slice is the grain in which a cursor knows what it was told. All times that it
@@ -41,6 +42,17 @@ func NewFeedCursor(tell func([]FeedEntry)) *FeedCursor {
 }
 
 func slice(t time.Time) int64 { return t.UnixNano() / int64(Slice) }
+
+// Follow takes note of the ledger that a read has found, and reports whether it is of
+// the epoch of those before. If not, the database was restored, and what the cursor
+// has told of may not be there.
+func (c *FeedCursor) Follow(l *Ledger) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	same := c.ledger.SameEpoch(l)
+	c.ledger = l
+	return same
+}
 
 // Begin starts the cursor anew at a time: what is earlier is not told.
 func (c *FeedCursor) Begin(at time.Time) {

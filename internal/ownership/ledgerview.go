@@ -6,14 +6,20 @@ import (
 	"time"
 )
 
-// Ledger is a snapshot of all moves of whole tenants, at one position. It is
-// immutable and safe for concurrent use. A nil *Ledger is the empty ledger at
-// position 0.
+// Ledger is a snapshot of all moves of whole tenants, at one position of one epoch.
+// It is immutable and safe for concurrent use. A nil *Ledger is the empty ledger at
+// position 0 of a registry that has none yet.
+//
+// Positions count the changes of one epoch. A registry that was restored counts on
+// from an earlier position, so the same number may stand for another ledger there.
+// Operators give it another epoch (registry-worker recover): ledgers of two epochs
+// have nothing to do with one another, and neither follows from the other.
 //
 // Ledgers at different positions share what they have in common: what changes
 // costs the logarithm of what there is (see With). An entry takes some 80 bytes,
 // and the texts of its event's id and its two tenants.
 type Ledger struct {
+	epoch    string
 	position int64
 	moves    *moveTrees
 	unread   []LedgerEntry // those that are not understood, in version order
@@ -43,7 +49,7 @@ func (l *Ledger) with(position int64, changed []*packedMove, unread []LedgerEntr
 	if l == nil {
 		l = &Ledger{moves: newMoveTrees()}
 	}
-	next := &Ledger{position: position, moves: l.moves, unread: l.unread}
+	next := &Ledger{epoch: l.epoch, position: position, moves: l.moves, unread: l.unread}
 	if len(changed)+len(unread) == 0 {
 		return next
 	}
@@ -73,13 +79,38 @@ func unreadWith(before []LedgerEntry, changed []*packedMove, unread []LedgerEntr
 	return all
 }
 
-// Seq is the position: it grows by one with every change to the ledger, in the
-// order in which the changes were committed.
+// Position grows by one with every change to the ledger, in the order in which the
+// changes were committed, within an epoch.
 func (l *Ledger) Position() int64 {
 	if l == nil {
 		return 0
 	}
 	return l.position
+}
+
+// Epoch is in which positions are counted: "" in a registry whose head an earlier
+// release has made.
+func (l *Ledger) Epoch() string {
+	if l == nil {
+		return ""
+	}
+	return l.epoch
+}
+
+// InEpoch returns the ledger as one of an epoch.
+func (l *Ledger) InEpoch(epoch string) *Ledger {
+	next := Ledger{moves: newMoveTrees()}
+	if l != nil {
+		next = *l
+	}
+	next.epoch = epoch
+	return &next
+}
+
+// SameEpoch reports whether the positions of two ledgers can be compared. Those of any
+// epoch may follow the ledger that a registry did not have yet.
+func (l *Ledger) SameEpoch(as *Ledger) bool {
+	return l == nil || as == nil || l.epoch == as.epoch
 }
 
 // Len is how many entries are understood.
@@ -123,7 +154,7 @@ func (l *Ledger) Find(name EventName) (m Move, ok bool) {
 }
 
 // Between returns the ledger at a position between l's and that of a later
-// ledger, and reports whether it follows from the two. It does not if an entry
+// ledger of its epoch, and reports whether it follows from the two. It does not if an entry
 // has changed up to the position, and again behind it: the later ledger has only
 // what came of both. Nor does it if the position is further back than a ledger
 // remembers.

@@ -28,7 +28,7 @@ func TestAProcessIsListedAtADistanceUnderTheServicesRules(t *testing.T) {
 	ctx, end := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() {
-		presence.Keep(ctx, db, presence.Process{ID: "a", Role: "worker", Version: "v1"}, slog.New(slog.DiscardHandler))
+		presence.Keep(ctx, db, presence.Process{ID: "a", Role: "worker", Version: "v1"}, func() presence.Held { return presence.Held{} }, slog.New(slog.DiscardHandler))
 		close(ended)
 	}()
 	require.Eventually(t, func() bool { return listed() == 1 }, time.Minute, time.Millisecond)

@@ -22,6 +22,8 @@ import (
 // Collection is where the documents are. Fields:
 //
 //	role, version, commit, host  text
+//	ledger_epoch, ledger_position  what it holds of the ledger; a process of a release
+//	                             that knows no epochs does not say
 //	started_at                   by the process's clock
 //	seen_at                      by the database's clock, at each write
 //	expires_at                   a day after seen_at
@@ -49,17 +51,24 @@ type Process struct {
 	Host    string
 	Started time.Time
 	Seen    time.Time // when it said so last
+	Held    *Held     // what it held of the ledger then; nil: its release knows no epochs
 }
 
-// Keep says that the process runs, until ctx ends, and takes it back then. That it may
-// not, or that the database is away, is no fault of the process: it is logged at debug
+// Held is a ledger that a process folds with: the zero Held if it knows none yet.
+type Held struct {
+	Epoch    string
+	Position int64
+}
+
+// Keep says that the process runs, and what it holds, until ctx ends, and takes it back
+// then. That it may not, or that the database is away, is no fault of the process: it is logged at debug
 // level.
-func Keep(ctx context.Context, db docdb.DB, p Process, logger *slog.Logger) {
+func Keep(ctx context.Context, db docdb.DB, p Process, holds func() Held, logger *slog.Logger) {
 	tick := time.NewTicker(Every)
 	defer tick.Stop()
 	name := db.Name(Collection, p.ID)
 	for ctx.Err() == nil {
-		err := commit(ctx, db, patient, p.write(name, time.Now()))
+		err := commit(ctx, db, patient, p.write(name, holds(), time.Now()))
 		if status.Code(err) == codes.PermissionDenied {
 			logger.Debug("this process may not say that it runs: doctor does not know its release", "error", err)
 			return
@@ -84,9 +93,10 @@ func commit(ctx context.Context, db docdb.DB, patience time.Duration, w docdb.Wr
 	return err
 }
 
-func (p Process) write(name string, now time.Time) docdb.Write {
+func (p Process) write(name string, held Held, now time.Time) docdb.Write {
 	return docdb.Write{Name: name, Times: []string{"seen_at"}, Fields: map[string]*docdb.Value{
 		"role": docdb.Text(p.Role), "version": docdb.Text(p.Version), "commit": docdb.Text(p.Commit), "host": docdb.Text(p.Host),
+		"ledger_epoch": docdb.Text(held.Epoch), "ledger_position": docdb.Integer(held.Position),
 		"started_at": docdb.Timestamp(p.Started), "expires_at": docdb.Timestamp(now.Add(expiry)), "format": docdb.Integer(1),
 	}}
 }
@@ -104,6 +114,9 @@ func List(ctx context.Context, db docdb.DB) ([]Process, error) {
 		p := Process{
 			ID: d.Name[len(db.Name(Collection, "")):], Role: text("role"), Version: text("version"), Commit: text("commit"), Host: text("host"),
 			Started: d.Fields["started_at"].GetTimestampValue().AsTime(), Seen: d.Fields["seen_at"].GetTimestampValue().AsTime(),
+		}
+		if epoch := d.Fields["ledger_epoch"]; !docdb.Missing(epoch) {
+			p.Held = &Held{epoch.GetStringValue(), d.Fields["ledger_position"].GetIntegerValue()}
 		}
 		if now.Sub(p.Seen) <= Gone {
 			all = append(all, p)

@@ -32,6 +32,7 @@ func (c *counting) Commit(ctx context.Context, w ...docdb.Write) (docdb.Receipt,
 func TestAProcessIsListedWhileItRuns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := &counting{DB: memdb.New(time.Now)}
+		var held presence.Held
 		listed := func() int {
 			all, err := presence.List(t.Context(), db)
 			require.NoError(t, err)
@@ -41,7 +42,7 @@ func TestAProcessIsListedWhileItRuns(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			done := make(chan struct{})
 			go func() {
-				presence.Keep(ctx, db, presence.Process{ID: id, Role: "worker", Version: "v1"}, slog.New(slog.DiscardHandler))
+				presence.Keep(ctx, db, presence.Process{ID: id, Role: "worker", Version: "v1"}, func() presence.Held { return held }, slog.New(slog.DiscardHandler))
 				close(done)
 			}()
 			synctest.Wait()

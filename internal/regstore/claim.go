@@ -50,7 +50,7 @@ func (s *Store) Claim(ctx context.Context, tenantID string, resource registry.Re
 		if p.update.Feed {
 			writes = append(writes, s.feedWrite(resource))
 		}
-		_, err = s.commit(ctx, s.deadline(&certifiedLedger{snapshot.Ledger, asked}), writes...)
+		_, err = s.commit(ctx, s.deadline(&certifiedLedger{Ledger: snapshot.Ledger, since: asked}), writes...)
 		if blind && (err == nil || docdb.LostTheRace(err)) {
 			s.claimed.learnOne(err != nil)
 		}

@@ -3,7 +3,6 @@ package regstore
 import (
 	"context"
 	"errors"
-	"math"
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/internal/docdb"
@@ -26,7 +25,11 @@ func (s *Store) AsOf(ctx context.Context, at time.Time) (ownership.Snapshot, err
 	if at.IsZero() {
 		return s.Read(ctx, nil)
 	}
-	ledger, err := s.load(ctx, at, math.MaxInt64)
+	head, err := s.documentAt(ctx, headID, at)
+	if err != nil {
+		return ownership.Snapshot{}, err
+	}
+	ledger, err := s.load(ctx, at, s.pointOf(head))
 	if err != nil {
 		return ownership.Snapshot{}, err
 	}

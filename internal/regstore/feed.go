@@ -32,7 +32,7 @@ func (s *Store) Changes(ctx context.Context, cursor *ownership.FeedCursor) (_ ow
 	batch := ownership.FeedBatch{Ledger: head.Ledger, At: head.ReadTime, PlainSetsOver: !s.plainSetsOverSince().IsZero()}
 	r := feedRead{store: s, cursor: cursor, known: known, at: head.ReadTime}
 	r.floor = r.at.Add(-s.commitDeadline - timestampSlack)
-	if known.Floor.IsZero() || r.floor.Sub(known.Floor) > FeedTTL/2 {
+	if sameEpoch := cursor.Follow(head.Ledger); !sameEpoch || known.Floor.IsZero() || r.floor.Sub(known.Floor) > FeedTTL/2 {
 		cursor.Begin(r.floor)
 		batch.Missed = true
 		return batch, nil

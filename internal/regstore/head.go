@@ -27,7 +27,7 @@ const (
 // headFormat is the format of the head; headFields are ours.
 const headFormat = 1
 
-var headFields = []string{fieldPosition, fieldFormat, fieldMinReader, fieldMinWriter, fieldStaleness, fieldCommitTime}
+var headFields = []string{fieldPosition, fieldFormat, fieldMinReader, fieldMinWriter, fieldStaleness, fieldCommitTime, fieldEpoch, fieldEpochSince}
 
 // The fence: an entry of the ledger that this release passes over, and on which
 // commit 1571751 fails. That reads the time of every entry when it starts, every
@@ -54,6 +54,7 @@ func (s *Store) isFence(d *docdb.Document) bool { return d.Name == s.fenceName()
 type headState struct {
 	at      time.Time // of that read, by the store's clock
 	exists  bool
+	epoch   string
 	writing error // why this process must not write; nil if it may
 
 	plainSetsOver time.Time // since when no program writes past the registry; zero: some may
@@ -63,9 +64,9 @@ type headState struct {
 }
 
 // look takes note of the head as it was at a time, nil if there was none, and
-// returns the ledger's position. The error says why this process must not read; it
+// returns where the ledger was. The error says why this process must not read; it
 // wraps registry.ErrIncompatible.
-func (s *Store) look(ctx context.Context, head *docdb.Document, at time.Time) (position int64, err error) {
+func (s *Store) look(ctx context.Context, head *docdb.Document, at time.Time) (point, error) {
 	for {
 		before := s.head.Load()
 		state, err := s.judge(head, at, before)
@@ -75,7 +76,10 @@ func (s *Store) look(ctx context.Context, head *docdb.Document, at time.Time) (p
 		if state.writing != nil && (before == nil || before.writing == nil) {
 			s.logger.ErrorContext(ctx, "this process must not take part in the registry any more", "reads", err == nil, "error", state.writing)
 		}
-		return head.GetFields()[fieldPosition].GetIntegerValue(), err
+		if before != nil && before.exists && before.epoch != state.epoch {
+			s.leaves(ctx, before, state)
+		}
+		return s.pointOf(head), err
 	}
 }
 
@@ -90,7 +94,10 @@ func (s *Store) judge(head *docdb.Document, at time.Time, before *headState) (*h
 		}
 		return before, s.mayRead(head)
 	}
-	state := &headState{at: at, exists: head != nil || before != nil && before.exists, layout: layoutOf(head), plainSetsOver: plainSetsOver(head)}
+	state := &headState{at: at, exists: head != nil || before != nil && before.exists, epoch: s.pointOf(head).epoch, layout: layoutOf(head), plainSetsOver: plainSetsOver(head)}
+	if head == nil && before != nil {
+		state.epoch = before.epoch
+	}
 	switch {
 	case before != nil && before.layout == state.layout:
 		state.layoutSince = before.layoutSince
@@ -196,7 +203,7 @@ func (s *Store) headWrite(position int64, existing *docdb.Document) docdb.Write 
 		If:     docdb.AsRead(existing),
 	}
 	if existing == nil {
-		w.Fields, w.Mask = s.headFields(position), headFields
+		w.Fields, w.Mask, w.Times = s.headFields(position), headFields, append(w.Times, fieldEpochSince)
 	}
 	return w
 }
@@ -210,6 +217,7 @@ func (s *Store) headFields(position int64) map[string]*docdb.Value {
 		fieldMinWriter:  docdb.Integer(least),
 		fieldStaleness:  docdb.Integer(s.ledgerStaleness.Milliseconds()),
 		fieldCommitTime: docdb.Integer(s.commitDeadline.Milliseconds()),
+		fieldEpoch:      docdb.Text(newEpoch()),
 	}
 }
 

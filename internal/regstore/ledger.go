@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"time"
 
@@ -18,20 +19,30 @@ func (s *Store) ledgerName(event ownership.EventName) string {
 	return s.db.Name(LedgerCollection, base64.RawURLEncoding.EncodeToString(hash[:]))
 }
 
-// advance takes note of a ledger, and returns the newest that is known now. Of
-// two positions the greater is the later. It is known to have been the newest at
-// the later of both times: nothing up to then is missing from the one that was
-// read later, and all of that is in the one with the greater position.
-func (s *Store) advance(to *certifiedLedger) *certifiedLedger {
+// advance takes note of a ledger. Of two positions of an epoch the greater is the
+// later. It is known to have been the newest at the later of both times: nothing up to
+// then is missing from the one that was read later, and all of that is in the one with
+// the greater position. A ledger of the head's epoch takes the place of any other, and
+// one of an epoch before is not kept.
+func (s *Store) advance(to *certifiedLedger) {
 	s.reads.keep(to.Ledger)
 	for {
 		known := s.cached.Load()
-		newest := &certifiedLedger{known.Ledger, later(known.since, to.since)}
-		if to.Position() > known.Position() {
-			newest.Ledger = to.Ledger
+		newest := to
+		switch {
+		case !s.ofThisEpoch(to.Ledger):
+			return
+		case !known.SameEpoch(to.Ledger):
+		case to.Ledger == nil || known.Ledger != nil && to.Position() < known.Position():
+			newest = &certifiedLedger{known.Ledger, later(known.since, to.since), known.changedAt}
+		default:
+			newest = &certifiedLedger{to.Ledger, later(known.since, to.since), to.changedAt}
+			if known.Position() == to.Position() && to.changedAt.IsZero() {
+				newest.changedAt = known.changedAt
+			}
 		}
 		if s.cached.CompareAndSwap(known, newest) {
-			return newest
+			return
 		}
 	}
 }
@@ -43,18 +54,22 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// ledgerAt returns the ledger at a position: the one at which a read that was
-// sent at sent has found the head, as of a time. base is a ledger that was known
-// before the read was sent.
-func (s *Store) ledgerAt(ctx context.Context, base *certifiedLedger, position int64, at, sent time.Time) (*ownership.Ledger, error) {
-	if base.Position() > position {
-		return nil, unavailable("read the ledger", fmt.Errorf("its head was at position %d and is at %d: the database has gone back in time, so start this process anew", base.Position(), position))
+// ledgerAt returns the ledger at the point at which a read that was sent at sent has
+// found the head, as of a time; nil if the registry had none. base is a ledger that was
+// known before the read was sent.
+func (s *Store) ledgerAt(ctx context.Context, base *certifiedLedger, now point, at, sent time.Time) (ledger *ownership.Ledger, err error) {
+	if now.exists && !s.isEpoch(now.epoch) {
+		return nil, unavailable("read the ledger", fmt.Errorf("the registry was recovered meanwhile: %w", errTwoTimes))
 	}
-	ledger, err := s.reads.ledger(ctx, base.Ledger, position, at)
-	if err != nil {
+	if err := s.wentBack(ctx, base, now); err != nil {
 		return nil, err
 	}
-	s.advance(&certifiedLedger{ledger, sent})
+	if now.exists {
+		if ledger, err = s.reads.ledger(ctx, base.Ledger, now, at); err != nil {
+			return nil, err
+		}
+	}
+	s.advance(&certifiedLedger{ledger, sent, now.changedAt})
 	return ledger, nil
 }
 
@@ -64,7 +79,7 @@ func (s *Store) freshLedger(ctx context.Context) (*certifiedLedger, error) {
 	if err := s.mayWrite(ctx); err != nil {
 		return nil, err
 	}
-	if c := s.cached.Load(); time.Since(c.since) < s.ledgerStaleness {
+	if c := s.known(); time.Since(c.since) < s.ledgerStaleness {
 		return c, nil
 	}
 	ledger, err := s.refreshLedger(ctx)
@@ -88,7 +103,7 @@ func (s *Store) refreshLedger(ctx context.Context) (*certifiedLedger, error) {
 	case <-ctx.Done():
 		return nil, unavailable("read the ledger", ctx.Err())
 	}
-	known := s.cached.Load()
+	known := s.known()
 	if !known.since.IsZero() {
 		bounded, cancel := context.WithTimeout(ctx, s.commitDeadline)
 		defer cancel()
@@ -100,7 +115,10 @@ func (s *Store) refreshLedger(ctx context.Context) (*certifiedLedger, error) {
 	if _, err := s.readWithHead(ctx, nil); err != nil {
 		return nil, err
 	}
-	return s.cached.Load(), nil
+	if known = s.known(); known.since.IsZero() {
+		return nil, unavailable("read the ledger", errors.New("the registry was recovered meanwhile"))
+	}
+	return known, nil
 }
 
 // ledgerFor is freshLedger, not older than any of the records.

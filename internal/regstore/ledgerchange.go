@@ -18,8 +18,8 @@ import (
 type ledgerDocuments struct {
 	documents map[string]*docdb.Document
 	entries   map[ownership.EventName]ownership.LedgerEntry
-	position  int64
-	now       time.Time // by the store's clock
+	point
+	now time.Time // by the store's clock
 }
 
 // changeLedger reads the entries of changes and the head, and commits all the
@@ -89,7 +89,7 @@ func (c *queuedChange) goesOn(err error, outcome ownership.Outcome) bool {
 func (s *Store) readLedger(ctx context.Context, changes []*queuedChange) (ledgerDocuments, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.commitDeadline)
 	defer cancel()
-	names := []string{s.headName()}
+	names, base := []string{s.headName()}, s.known()
 	for _, c := range changes {
 		names = append(names, s.ledgerName(c.Event))
 	}
@@ -98,14 +98,14 @@ func (s *Store) readLedger(ctx context.Context, changes []*queuedChange) (ledger
 	if err != nil {
 		return ledgerDocuments{}, err
 	}
-	position, err := s.look(ctx, documents[s.headName()], now)
-	if err = cmp.Or(err, s.mayWrite(ctx)); err != nil {
+	p, err := s.look(ctx, documents[s.headName()], now)
+	if err = cmp.Or(err, s.mayWrite(ctx), s.wentBack(ctx, base, p)); err != nil {
 		return ledgerDocuments{}, err
 	}
 	if documents[s.headName()] == nil { // it was made just now
 		return s.readLedger(ctx, changes)
 	}
-	read := ledgerDocuments{documents, map[ownership.EventName]ownership.LedgerEntry{}, position, now}
+	read := ledgerDocuments{documents, map[ownership.EventName]ownership.LedgerEntry{}, p, now}
 	for _, c := range changes {
 		if d := documents[s.ledgerName(c.Event)]; d != nil {
 			read.entries[c.Event] = s.decodeLedgerEntry(ctx, d)
@@ -127,22 +127,25 @@ func (s *Store) commitLedger(ctx context.Context, read ledgerDocuments, entries 
 		return cmp.Compare(a.Name, b.Name)
 	})
 	sent := time.Now()
-	if _, err := s.commit(ctx, sent.Add(s.commitDeadline), writes...); err != nil {
+	receipt, err := s.commit(ctx, sent.Add(s.commitDeadline), writes...)
+	if err != nil {
 		return err
 	}
-	s.appended(ctx, read.position, last, entries, sent)
+	s.appended(ctx, read.point, last, entries, &certifiedLedger{since: sent, changedAt: receipt.Requested})
 	return nil
 }
 
 // appended takes note of a commit to the ledger: as it held only if the head was
-// at the position before, the ledger was that one with the entries, at a moment
-// after sent. If this process does not know the ledger before, it reads; if
-// that fails it goes on as the others do, who do not know of the commit yet.
-func (s *Store) appended(ctx context.Context, before, last int64, entries []ownership.LedgerEntry, sent time.Time) {
-	switch known := s.cached.Load(); {
-	case known.Position() == before:
-		s.advance(&certifiedLedger{known.With(last, entries), sent})
-	case known.Position() < before:
+// at the point before, the ledger was that one with the entries, at a moment
+// after the commit was sent, as what is certified says. If this process does not know
+// the ledger before, it reads; if that fails it goes on as the others do, who do not
+// know of the commit yet.
+func (s *Store) appended(ctx context.Context, before point, last int64, entries []ownership.LedgerEntry, certified *certifiedLedger) {
+	switch known := s.known(); {
+	case known.Ledger != nil && known.Epoch() == before.epoch && known.Position() == before.position:
+		certified.Ledger = known.With(last, entries)
+		s.advance(certified)
+	case known.Ledger == nil || known.Position() < before.position:
 		_, _ = s.refreshLedger(ctx)
 	}
 }

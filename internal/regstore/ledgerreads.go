@@ -1,6 +1,7 @@
 package regstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,11 +33,11 @@ type ledgerReads struct {
 
 // wantedLedger is a ledger that a read waits for.
 type wantedLedger struct {
-	ctx      context.Context
-	base     *ownership.Ledger // a ledger before it
-	position int64
-	at       time.Time // the read's time, when the head was at the position
-	answer   chan ledgerAnswer
+	ctx    context.Context
+	base   *ownership.Ledger // a ledger before it, of its epoch
+	now    point
+	at     time.Time // the read's time, when the head was at that point
+	answer chan ledgerAnswer
 }
 
 type ledgerAnswer struct {
@@ -82,23 +83,26 @@ func (r *ledgerReads) keepLocked(l *ownership.Ledger) {
 	if r.underWay == 0 || l == nil {
 		return
 	}
-	r.kept = slices.DeleteFunc(r.kept, func(k *ownership.Ledger) bool { return k.Position() == l.Position() })
+	r.kept = slices.DeleteFunc(r.kept, func(k *ownership.Ledger) bool { return k.Epoch() == l.Epoch() && k.Position() == l.Position() })
 	r.kept = append(r.kept, l)
 	if extra := len(r.kept) - mostKept; extra > 0 {
 		r.kept = slices.Delete(r.kept, 0, extra)
 	}
 }
 
-// ledger returns the ledger at a position, where the head was at a time. It waits
-// for no longer than ctx.
-func (r *ledgerReads) ledger(ctx context.Context, base *ownership.Ledger, position int64, at time.Time) (*ownership.Ledger, error) {
-	if base.Position() == position {
+// ledger returns the ledger at a point, where the head was at a time. It waits
+// for no longer than ctx. A base of another epoch is none.
+func (r *ledgerReads) ledger(ctx context.Context, base *ownership.Ledger, now point, at time.Time) (*ownership.Ledger, error) {
+	if base == nil || base.Epoch() != now.epoch {
+		base = (*ownership.Ledger)(nil).InEpoch(now.epoch)
+	}
+	if base.Position() == now.position {
 		return base, nil
 	}
-	if ledger, _, ok := r.find(base, position); ok {
+	if ledger, _, ok := r.find(base, now.position); ok {
 		return ledger, nil
 	}
-	w := &wantedLedger{ctx, base, position, at, make(chan ledgerAnswer, 1)}
+	w := &wantedLedger{ctx, base, now, at, make(chan ledgerAnswer, 1)}
 	r.mu.Lock()
 	r.wanted = append(r.wanted, w)
 	start := !r.reading
@@ -115,8 +119,8 @@ func (r *ledgerReads) ledger(ctx context.Context, base *ownership.Ledger, positi
 	}
 }
 
-// find returns the ledger at a position, if it is known, or follows from what is
-// known; else the last known one before it.
+// find returns the ledger at a position of base's epoch, if it is known, or follows from
+// what is known; else the last known one before it.
 func (r *ledgerReads) find(base *ownership.Ledger, position int64) (ledger, before *ownership.Ledger, ok bool) {
 	newest := r.store.cached.Load().Ledger
 	r.mu.Lock()
@@ -125,6 +129,7 @@ func (r *ledgerReads) find(base *ownership.Ledger, position int64) (ledger, befo
 	var after *ownership.Ledger
 	for _, l := range append(slices.Clone(r.kept), newest) {
 		switch at := l.Position(); {
+		case l == nil || l.Epoch() != base.Epoch():
 		case at == position:
 			return l, nil, true
 		case at < position && at > before.Position():
@@ -184,7 +189,7 @@ func (r *ledgerReads) read(round []*wantedLedger) {
 			}
 		})()
 	}
-	slices.SortStableFunc(round, func(a, b *wantedLedger) int { return int(b.position - a.position) })
+	slices.SortStableFunc(round, func(a, b *wantedLedger) int { return cmp.Compare(b.now.position, a.now.position) })
 	var err error
 	for _, w := range round {
 		var ledger *ownership.Ledger
@@ -196,12 +201,12 @@ func (r *ledgerReads) read(round []*wantedLedger) {
 }
 
 func (r *ledgerReads) findOrQuery(ctx context.Context, w *wantedLedger) (*ownership.Ledger, error) {
-	ledger, before, ok := r.find(w.base, w.position)
+	ledger, before, ok := r.find(w.base, w.now.position)
 	if ok {
 		return ledger, nil
 	}
 	if before.Position() == 0 { // nothing is known
-		ledger, err := r.store.loadAt(ctx, w.position, w.at)
+		ledger, err := r.store.loadAt(ctx, w.now, w.at)
 		if err == nil {
 			r.store.advance(&certifiedLedger{Ledger: ledger}) // as below
 		}
@@ -211,10 +216,10 @@ func (r *ledgerReads) findOrQuery(ctx context.Context, w *wantedLedger) (*owners
 	if err != nil {
 		return nil, err
 	}
-	if last != w.position {
-		return nil, unavailable("read the ledger", fmt.Errorf("its head is at position %d, its last entry at %d: %w", w.position, last, errTwoTimes))
+	if last != w.now.position {
+		return nil, unavailable("read the ledger", fmt.Errorf("its head is at position %d, its last entry at %d: %w", w.now.position, last, errTwoTimes))
 	}
-	ledger = before.With(w.position, changed)
+	ledger = before.With(w.now.position, changed)
 	r.store.advance(&certifiedLedger{Ledger: ledger}) // who asked says since when it is the newest
 	return ledger, nil
 }

@@ -112,13 +112,13 @@ func (l *listening) take(ctx context.Context, e docdb.Event) {
 }
 
 func (l *listening) takeHead(ctx context.Context, head *docdb.Document) {
-	position, err := l.store.look(ctx, head, head.UpdateTime.AsTime())
+	now, err := l.store.look(ctx, head, head.UpdateTime.AsTime())
 	switch {
 	case err != nil:
 		l.end(err)
 	case layoutOf(head) != l.layout: // entries come elsewhere now
 		l.end(errListened)
-	case position > 0:
-		l.heard(position)
+	case now.position > 0:
+		l.heard(now.position)
 	}
 }

@@ -15,16 +15,17 @@ import (
 // loadTogether is how many entries are packed at once.
 const loadTogether = 1000
 
-// load returns the ledger as of a time: that of the snapshot, with what has changed
-// since; all entries if there is none, as where the head has not come far. A snapshot
-// that is ahead of the head is of another ledger. There may be a million entries, so it
+// load returns the ledger as of a time, when the head was at a point: that of the
+// snapshot, with what has changed since; all entries if there is none, as if the head has
+// not come far. A snapshot that is ahead of the head, or of another epoch, is of another
+// ledger. There may be a million entries, so it
 // holds none of them as they are stored.
-func (s *Store) load(ctx context.Context, at time.Time, head int64) (_ *ownership.Ledger, err error) {
+func (s *Store) load(ctx context.Context, at time.Time, head point) (_ *ownership.Ledger, err error) {
 	ctx, done := s.telemetry.start(ctx, "load", 0)
 	defer func() { done(err) }()
 	told := &loadProgress{tell: s.loading}
 	var base *ownership.Ledger
-	if head >= s.snapshotEvery {
+	if head.position >= s.snapshotEvery {
 		if base, err = s.readSnapshot(ctx, at, head, told); err != nil && !errors.Is(err, errNoSnapshot) {
 			return nil, err
 		}
@@ -33,10 +34,10 @@ func (s *Store) load(ctx context.Context, at time.Time, head int64) (_ *ownershi
 	if err := l.read(ctx, at); err != nil {
 		return nil, err
 	}
-	if base != nil {
-		return base.WithLoaded(l.last, &l.loading, l.unread), nil
+	if base == nil {
+		base = (*ownership.Ledger)(nil).InEpoch(head.epoch)
 	}
-	return l.loading.Ledger(l.last, l.unread), nil
+	return base.WithLoaded(l.last, &l.loading, l.unread), nil
 }
 
 // loader reads entries behind a position.
@@ -104,11 +105,11 @@ func (p *loadProgress) add(n int) {
 	}
 }
 
-// loadAt is load where the head was at a position at that time.
-func (s *Store) loadAt(ctx context.Context, position int64, at time.Time) (*ownership.Ledger, error) {
-	ledger, err := s.load(ctx, at, position)
-	if err == nil && ledger.Position() != position {
-		return nil, fmt.Errorf("read the ledger: its head is at position %d, its last entry at %d: %w: %w", position, ledger.Position(), registry.ErrUnavailable, errTwoTimes)
+// loadAt is load, and compares what was read with the head.
+func (s *Store) loadAt(ctx context.Context, head point, at time.Time) (*ownership.Ledger, error) {
+	ledger, err := s.load(ctx, at, head)
+	if err == nil && ledger.Position() != head.position {
+		return nil, fmt.Errorf("read the ledger: its head is at position %d, its last entry at %d: %w: %w", head.position, ledger.Position(), registry.ErrUnavailable, errTwoTimes)
 	}
 	return ledger, err
 }

@@ -36,7 +36,8 @@ func TestTheStoreOverMemory(t *testing.T) {
 			ChangeLedger: func(s storetest.Store, changes []ownership.LedgerChange) []ownership.Outcome {
 				return s.(*regstore.Store).ChangeLedger(t.Context(), changes)
 			},
-			Feed: outside.Feed,
+			Backup: outside.Backup,
+			Feed:   outside.Feed,
 		}
 	})
 }

@@ -63,16 +63,16 @@ func (s *Store) readAtOneTime(ctx context.Context, resources []registry.Resource
 		names = append(names, s.resourceName(r))
 	}
 	defer s.reads.begin()()
-	base, sent := s.cached.Load(), time.Now()
+	base, sent := s.known(), time.Now()
 	documents, at, err := s.get(ctx, append(names, s.headName()))
 	if err != nil {
 		return ownership.Snapshot{}, err
 	}
-	position, err := s.look(ctx, documents[s.headName()], at)
+	now, err := s.look(ctx, documents[s.headName()], at)
 	if err != nil {
 		return ownership.Snapshot{}, err
 	}
-	ledger, err := s.ledgerAt(ctx, base, position, at, sent)
+	ledger, err := s.ledgerAt(ctx, base, now, at, sent)
 	if err != nil {
 		return ownership.Snapshot{}, err
 	}
@@ -103,6 +103,7 @@ func (s *Store) decode(ctx context.Context, d *docdb.Document) ownership.Record 
 func (s *Store) get(ctx context.Context, names []string) (map[string]*docdb.Document, time.Time, error) {
 	found, at, err := s.db.Get(ctx, names)
 	if err != nil {
+		s.missing(err)
 		return nil, time.Time{}, unavailable("read", err)
 	}
 	return found, at, nil

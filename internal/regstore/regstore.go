@@ -151,21 +151,22 @@ type Store struct {
 
 	lane    *ledgerLane
 	reads   *ledgerReads
-	refresh chan struct{} // has one place: one refresh of the ledger at a time
-	cached  atomic.Pointer[certifiedLedger]
-	head    atomic.Pointer[headState] // nil until it was read
+	refresh chan struct{}                   // has one place: one refresh of the ledger at a time
+	cached  atomic.Pointer[certifiedLedger] // see known
+	head    atomic.Pointer[headState]       // nil until it was read
+	gone    atomic.Int64                    // how often the database was not there
 
 	takingBack atomic.Bool    // that plain sets are over
 	dry        atomic.Bool    // it must not be taken back: see LeavePlainSets
 	background sync.WaitGroup // what Close waits for
 }
 
-// certifiedLedger is the newest ledger that this process knows, and since when
-// it is known that there is no newer one: the local time before the read that
-// said so was sent.
+// certifiedLedger is a ledger, and since when it is known that there is no newer one:
+// the local time before the read that said so was sent.
 type certifiedLedger struct {
 	*ownership.Ledger
-	since time.Time
+	since     time.Time
+	changedAt time.Time // what the head says of the last change; zero if that is not known
 }
 
 var (

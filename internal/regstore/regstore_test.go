@@ -90,9 +90,19 @@ func TestFirestoreIsAStore(t *testing.T) {
 				return s.(*fsregistry.Store).ChangeLedger(t.Context(), changes)
 			},
 			SetHead: func(field string, value int64) { set(t, python, field, value) },
+			Backup:  func() func() { return documents(t, p).Backup() },
 			Feed:    func() []registry.Resource { return feed(t, python) },
 		}
 	})
+}
+
+// documents is who writes without a store.
+func documents(t *testing.T, p emulatortest.Project) storetest.Outside {
+	t.Helper()
+	db, err := firestoredb.Open(t.Context(), firestoredb.Options{ProjectID: p.ID, Prefix: prefix, ClientOptions: p.FirestoreOptions()})
+	require.NoError(t, err)
+	t.Cleanup(func() { db.Close() })
+	return storetest.Outside{DB: db}
 }
 
 func feed(t *testing.T, c *client.Client) (resources []registry.Resource) {

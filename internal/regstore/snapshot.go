@@ -35,7 +35,7 @@ const (
 const snapshotFormat = 1
 
 // snapshotFields are ours, except those of the lease.
-var snapshotFields = []string{fieldSnapshot, fieldChunks, fieldMoves, fieldUnread, fieldPosition, fieldFormat}
+var snapshotFields = []string{fieldSnapshot, fieldChunks, fieldMoves, fieldUnread, fieldEpoch, fieldPosition, fieldFormat}
 
 func (s *Store) snapshotName() string { return s.db.Name(LedgerCollection, snapshotID) }
 
@@ -46,6 +46,7 @@ func (s *Store) chunkName(snapshot string, n int) string {
 // snapshotIndex is what the document snapshotID says.
 type snapshotIndex struct {
 	name     string
+	epoch    string
 	position int64
 	chunks   int
 	moves    int
@@ -66,6 +67,7 @@ func decodeSnapshot(d *docdb.Document) (*snapshotIndex, error) {
 	}
 	x := &snapshotIndex{
 		name:     d.Fields[fieldSnapshot].GetStringValue(),
+		epoch:    d.Fields[fieldEpoch].GetStringValue(),
 		position: d.Fields[fieldPosition].GetIntegerValue(),
 		chunks:   int(d.Fields[fieldChunks].GetIntegerValue()),
 		moves:    int(d.Fields[fieldMoves].GetIntegerValue()),
@@ -94,14 +96,18 @@ var errNoSnapshot = errors.New("no snapshot")
 
 // readSnapshot returns the ledger of the snapshot, all of it as of one time. The
 // error is errNoSnapshot, or wraps registry.ErrUnavailable.
-func (s *Store) readSnapshot(ctx context.Context, at time.Time, head int64, told *loadProgress) (*ownership.Ledger, error) {
+func (s *Store) readSnapshot(ctx context.Context, at time.Time, head point, told *loadProgress) (*ownership.Ledger, error) {
 	d, err := s.documentAt(ctx, snapshotID, at)
 	if err != nil {
 		return nil, err
 	}
 	index, err := decodeSnapshot(d)
-	if err == nil && index != nil && index.position > head {
-		err = fmt.Errorf("it is of position %d, and the head at %d", index.position, head)
+	switch {
+	case err != nil || index == nil:
+	case index.epoch != storedEpoch(head.epoch):
+		err = fmt.Errorf("it is of epoch %q, and the head of %q: the registry was recovered since", index.epoch, storedEpoch(head.epoch))
+	case index.position > head.position:
+		err = fmt.Errorf("it is of position %d, and the head at %d", index.position, head.position)
 	}
 	if err != nil || index == nil {
 		return nil, s.noSnapshot(ctx, index, err)
@@ -129,7 +135,7 @@ func (s *Store) readSnapshot(ctx context.Context, at time.Time, head int64, told
 		return nil, err
 	}
 	loading.Add(moves)
-	ledger := loading.Ledger(index.position, unread)
+	ledger := loading.Ledger(index.position, unread).InEpoch(head.epoch)
 	if ledger.Len() != index.moves+len(moves) {
 		return nil, s.noSnapshot(ctx, index, fmt.Errorf("it has %d moves, and not %d", ledger.Len()-len(moves), index.moves))
 	}

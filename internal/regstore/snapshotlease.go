@@ -37,7 +37,8 @@ func (s *Store) leaseSnapshot(ctx context.Context, position int64, holder string
 			s.snapshotBroken.CompareAndSwap(broken, nil)
 			broken = nil
 		}
-		if broken == nil && position-before.position < s.snapshotEvery {
+		ofThisEpoch := before.epoch == storedEpoch(s.known().Epoch())
+		if broken == nil && position-before.position < s.snapshotEvery && ofThisEpoch {
 			return time.Time{}, nil
 		}
 	}

@@ -38,7 +38,7 @@ var errNotTheLedger = errors.New("the ledger in this process's memory is not tha
 // leases, which the document cannot come to name any more: so the chunks that it
 // names are there, however long a writer is held up.
 func (s *Store) WriteSnapshot(ctx context.Context, holder string) (written bool, err error) {
-	position := s.cached.Load().Position() // about: what others have changed is no reason to read
+	position := s.known().Position() // about: what others have changed is no reason to read
 	if position-s.snapshotAt.Load() < s.snapshotEvery && s.snapshotBroken.Load() == nil {
 		return false, nil
 	}
@@ -73,7 +73,7 @@ func (s *Store) writeSnapshot(ctx context.Context, lease time.Time) (next *snaps
 		}
 		return nil, err
 	}
-	next = &snapshotIndex{position: ledger.Position(), moves: ledger.Len()}
+	next = &snapshotIndex{epoch: storedEpoch(ledger.Epoch()), position: ledger.Position(), moves: ledger.Len()}
 	// Nobody else has that lease, and names are in the order of leases: removeChunks.
 	next.name = fmt.Sprintf("%020d-%d", lease.UnixMicro(), next.position)
 	for _, e := range ledger.Unread() {
@@ -96,6 +96,7 @@ func (s *Store) snapshotWrite(x *snapshotIndex, lease time.Time) docdb.Write {
 			fieldSnapshot: docdb.Text(x.name),
 			fieldChunks:   docdb.Integer(int64(x.chunks)),
 			fieldMoves:    docdb.Integer(int64(x.moves)),
+			fieldEpoch:    docdb.Text(x.epoch),
 			fieldPosition: docdb.Integer(x.position),
 			fieldUnread:   docdb.Texts(x.unread),
 			fieldFormat:   docdb.Integer(snapshotFormat),

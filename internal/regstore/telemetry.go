@@ -23,8 +23,9 @@ const scope = "github.com/northstar-engines/realtime-registry/registry/fsregistr
 // feed; registry.plain_sets.unexpected, how often a document that was written with
 // a plain set although the registry says that no program does;
 // registry.tombstones.set, how often a deleted resource was met to which another
-// program had given a tenant. A log line tells of each, ten at once and then one every
-// ten seconds.
+// program had given a tenant; registry.ledger.went_back, how often the head was found
+// where it was before. A log line tells of each, ten at once and then one every ten
+// seconds.
 type telemetry struct {
 	tracer    trace.Tracer
 	duration  *observe.Histogram
@@ -32,6 +33,7 @@ type telemetry struct {
 	plainSets *observe.Counter
 	// tombstonesSet counts tombstones that have a tenant.
 	tombstonesSet *observe.Counter
+	wentBack      *observe.Counter
 	log           *observe.LimitedLog
 }
 
@@ -55,6 +57,8 @@ func newTelemetry(p observe.Providers) (*telemetry, error) {
 			"Documents that were found written with a plain set although the registry says that no program does that any more."),
 		tombstonesSet: i.Counter("registry.tombstones.set", "{document}",
 			"Documents of deleted resources that were found with a tenant, which another program had put there, and which has no effect."),
+		wentBack: i.Counter("registry.ledger.went_back", "{read}",
+			"Reads that found the ledger at an earlier position than before: the database was restored, and must be recovered."),
 		log: observe.NewLimitedLog(p.Logger, .1, 10),
 	}, i.Err()
 }

@@ -41,6 +41,7 @@ func (s *registryWorld) worker(p *process) {
 		for _, m := range batch {
 			changes = append(changes, m.changes...)
 		}
+		replays := s.replays
 		outcomes := p.store.Apply(p.ctx, changes)
 		p.unacked = slices.ContainsFunc(outcomes, func(o ownership.Outcome) bool { return o.Kind == ownership.Applied })
 		s.step(p, "ack")
@@ -49,7 +50,7 @@ func (s *registryWorld) worker(p *process) {
 			s.learn(m, outcomes[:len(m.changes)])
 			result := handlers.Reduce(outcomes[:len(m.changes)])
 			outcomes = outcomes[len(m.changes):]
-			if result.Outcome != handlers.Transient {
+			if result.Outcome != handlers.Transient && replays == s.replays {
 				m.acked = true
 			}
 			if m.holder == p {
@@ -197,9 +198,10 @@ func (s *registryWorld) operator(p *process) {
 			continue
 		}
 		r := s.retractions[p.random.IntN(len(s.retractions))]
+		replays := s.replays
 		outcome := p.store.Apply(p.ctx, []ownership.Change{ownership.Retraction(ownership.Version{Time: retractedAt, Source: source, ID: r.id}, "", "")})[0]
 		s.step(p, "retracted")
-		r.done = r.done || outcome.Kind != ownership.Failed
+		r.done = r.done || outcome.Kind != ownership.Failed && replays == s.replays
 	}
 }
 

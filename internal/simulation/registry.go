@@ -37,6 +37,10 @@ type registryWorld struct {
 	pending     bool                          // it had some then
 	snapshots   bool                          // of the ledger are written
 	deletions   bool                          // are among the messages
+	restoring   restoring
+	backup      backup
+	log         []*message // of claims that are lost until it is replayed
+	replays     int        // what was settled before the last one does not count
 }
 
 // registryProcess is what a process of the registry has.
@@ -81,6 +85,9 @@ func (s *registryWorld) start() (err error) {
 			s.add("snapshotter", func(q *process) { s.open(q, s.snapshotter) })
 		}
 	}
+	if s.plan.with(Restored) {
+		s.add("restorer", s.restorer)
+	}
 	return nil
 }
 
@@ -110,23 +117,31 @@ func (s *registryWorld) call(p *process, c *docdbtest.Call, do func() error) err
 			p.reads[r]++
 		}
 	}
+	if err := s.isAway(p); err != nil {
+		return err
+	}
 	return s.leaveOut(p, c, do)
 }
 
 // wrote implements world: it takes note of who owns what from now on.
 func (s *registryWorld) wrote(_ *process, c *docdbtest.Call) {
+	changed := slices.ContainsFunc(c.Writes, func(w docdb.Write) bool { return path.Dir(w.Name) == regstore.LedgerCollection })
+	if changed && s.snapshots {
+		s.startsWhole()
+	}
+	s.changed = s.changed || changed
+	s.owns()
+}
+
+// owns takes note of who owns what from now on.
+func (s *registryWorld) owns() {
 	snapshot, err := s.truth.Read(context.Background(), s.resources)
 	if err != nil {
 		s.fails("read: %w", err)
 		return
 	}
-	changed := slices.ContainsFunc(c.Writes, func(w docdb.Write) bool { return path.Dir(w.Name) == regstore.LedgerCollection })
-	if changed && s.snapshots {
-		s.startsWhole()
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.changed = s.changed || changed
 	for i, r := range s.resources {
 		before, owner := s.owners[r], snapshot.Records[i].History.Owner(snapshot.Ledger)
 		if len(before) == 0 || before[len(before)-1].owner != owner {
@@ -207,8 +222,11 @@ func (s *registryWorld) moves() []ownership.LedgerEntry {
 }
 
 // done implements world: all messages are settled, all retractions made, and all
-// documents rewritten.
+// documents rewritten; what is to be restored is restored.
 func (s *registryWorld) done() bool {
+	if s.first("restorer") != nil && s.restoring != recovered {
+		return false
+	}
 	for _, m := range s.messages {
 		if !m.acked || m.holder != nil {
 			return false

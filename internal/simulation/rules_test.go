@@ -31,6 +31,7 @@ func TestTheSimulationNoticesARuleThatIsLeftOut(t *testing.T) {
 		"the notice of a claim that joins":    {simulation.Rules{ClaimFeed: true}, 315, deaf},
 		"the path rule, in the query":         {simulation.Rules{PathQuery: true}, 1, nil},
 		"the path rule, in what is rewritten": {simulation.Rules{PathWrite: true}, 1, nil},
+		"the epoch of the ledger":             {simulation.Rules{Epoch: true}, 1, []string{simulation.Restored}},
 		"a fresh ledger for each job":         {simulation.Rules{Fresh: true}, 70, nil},
 	})
 }

@@ -19,10 +19,13 @@ const (
 	Deaf = "deaf"
 	// Away: the reader is stopped for longer than entries of the feed are kept.
 	Away = "away"
+	// Restored: the database is restored to what it was earlier, under processes that
+	// live.
+	Restored = "restored"
 )
 
 // Shapes lists all of them.
-var Shapes = []string{Late, Slow, Deaf, Away}
+var Shapes = []string{Late, Slow, Deaf, Away, Restored}
 
 // ofLedger reports whether the message is about the ledger.
 func (m *message) ofLedger() bool { return m.changes[0].Resource == registry.Resource{} }

@@ -60,7 +60,7 @@ func (s *registryWorld) startsWhole() {
 	if !slices.Equal(slices.Collect(stored.Moves()), slices.Collect(snapshot.Ledger.Moves())) {
 		s.fails("who starts does not know the ledger: %v, and not %v", slices.Collect(snapshot.Ledger.Moves()), slices.Collect(stored.Moves()))
 	}
-	if log.Len() > 0 {
+	if log.Len() > 0 && s.restoring < restored { // else it may be told that the snapshot is of the epoch before
 		s.fails("a start was told: %s", log.String())
 	}
 	if snapshot.Ledger.Len() > 0 {

@@ -50,6 +50,8 @@ const (
 	Snapshots      = "snapshot of the ledger written"
 	Started        = "start held against the ledger"
 	Finished       = "upgrade finished"
+	Restores       = "database restored"
+	ClaimsLost     = "claim lost with a restore"
 )
 
 // Kinds of the throttle's world.

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
+	"github.com/northstar-engines/realtime-registry/internal/regstore"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
@@ -38,6 +39,8 @@ type Backend struct {
 	// SetHead changes a field of the ledger's head that says who may take part, as
 	// a later release may. The fields are those of package firestore.
 	SetHead func(field string, value int64)
+	// Backup returns a function that restores all documents as they are now.
+	Backup func() (restore func())
 	// Feed lists the resources of all change feed entries, oldest first.
 	Feed func() []registry.Resource
 }
@@ -51,6 +54,8 @@ type Store interface {
 	// WriteSnapshot writes a snapshot of the ledger if one is due, for a holder of
 	// the lease.
 	WriteSnapshot(ctx context.Context, holder string) (written bool, err error)
+	// Recover gives a restored registry another epoch.
+	Recover(ctx context.Context) (before, after regstore.Epoch, err error)
 }
 
 // Run runs the suite, each test on a backend of its own.
@@ -81,6 +86,9 @@ func Run(t *testing.T, backend func(t *testing.T) Backend) {
 		"a change of the ledger that panics is refused, alone":    ledgerPanic,
 		"reads and claims beside moves in a row are of one time":  besideMoves,
 		"a start from a snapshot knows what all others know":      startsFromASnapshot,
+		"a snapshot of another epoch is not used":                 snapshotOfAnotherEpoch,
+		"a restored registry is in doubt until it is recovered":   restoredUnderAProcess,
+		"recovering what was not restored changes nothing":        recoveredForNothing,
 		"a snapshot does not hide what is not understood":         snapshotOfTheUnread,
 		"a change of the ledger queues one job":                   jobsAreQueued,
 		"one worker at a time has the lease":                      leases,

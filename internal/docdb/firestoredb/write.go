@@ -20,6 +20,9 @@ func (db *DB) Commit(ctx context.Context, writes ...docdb.Write) (docdb.Receipt,
 	receipt := docdb.Receipt{At: response.CommitTime.AsTime(), Updated: make([]time.Time, len(writes))}
 	for i, r := range response.WriteResults {
 		receipt.Updated[i] = r.UpdateTime.AsTime()
+		if len(r.TransformResults) > 0 { // all of a request are of one time
+			receipt.Requested = r.TransformResults[0].GetTimestampValue().AsTime()
+		}
 	}
 	return receipt, nil
 }

@@ -29,6 +29,9 @@ func (db *DB) Commit(ctx context.Context, writes ...docdb.Write) (docdb.Receipt,
 	receipt := docdb.Receipt{At: db.tick(), Updated: make([]time.Time, len(writes))}
 	for i, w := range writes {
 		receipt.Updated[i] = db.write(w, receipt.At)
+		if len(w.Times) > 0 {
+			receipt.Requested = receipt.At
+		}
 	}
 	db.announce()
 	return receipt, nil

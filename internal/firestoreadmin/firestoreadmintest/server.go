@@ -28,11 +28,23 @@ type Server struct {
 
 	mu     sync.Mutex
 	Fields map[string]*adminpb.Field // by name; not to be used while it is asked
+	// Database is what is known of the database itself.
+	Database *adminpb.Database
 	// Indexes over several fields, by their collections.
 	Indexes map[string][]*adminpb.Index
 }
 
 var errDenied = status.Error(codes.PermissionDenied, "Missing or insufficient permissions.")
+
+// GetDatabase returns what is known of the database.
+func (s *Server) GetDatabase(context.Context, *adminpb.GetDatabaseRequest) (*adminpb.Database, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.MayNotLook {
+		return nil, errDenied
+	}
+	return s.Database, nil
+}
 
 // ListFields returns the fields that have settings of their own.
 func (s *Server) ListFields(_ context.Context, r *adminpb.ListFieldsRequest) (*adminpb.ListFieldsResponse, error) {

@@ -15,6 +15,7 @@ type certificate struct {
 	// generation numbers the ledgers: certificates in a row have the same one as
 	// long as the ledger is the same. It begins at 1.
 	generation uint64
+	era        uint32 // of the ledger
 }
 
 // valid reports whether the certificate is not older than maxStaleness, by the

@@ -143,7 +143,7 @@ func (c *Cache) Keep(r registry.Resource, history ownership.History, l *ownershi
 		return
 	}
 	c.telemetry.closed(c.table.insert(r, history, l, m), plainSet)
-	if cert := c.certifier.current.Load(); cert == nil || l.Position() > cert.ledger.Position() {
+	if cert := c.certifier.current.Load(); cert == nil || l.Position() > cert.ledger.Position() || !l.SameEpoch(cert.ledger) {
 		c.certifier.want() // the feed has not reported this ledger yet
 	}
 }

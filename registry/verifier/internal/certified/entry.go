@@ -16,6 +16,7 @@ type entry struct {
 	next atomic.Pointer[entry]
 	used atomic.Bool // since the hand last passed
 	due  atomic.Bool // it is being read again
+	era  uint32      // of the ledger that was read with it
 	ids  uint16      // length of kind and id
 
 	// The owner by the last ledger that was asked for, so that it is folded once
@@ -44,10 +45,10 @@ const entrySize = 100
 // mostHistory is the size above which a history is not kept.
 const mostHistory = 16 << 10
 
-func newEntry(r registry.Resource, f facts, read time.Duration) *entry {
+func newEntry(r registry.Resource, f facts, read time.Duration, era uint32) *entry {
 	e := &entry{
 		key: string(kindByte(r.Kind)) + r.ID + f.Tenant, ids: uint16(len(r.ID) + 1),
-		last: f.Last, read: read, position: f.position,
+		last: f.Last, read: read, position: f.position, era: era,
 	}
 	if f.history != nil {
 		e.history = &f.history
@@ -85,8 +86,12 @@ func (e *entry) facts() facts {
 }
 
 // owner is facts.owner by the certificate's ledger, folded once for each ledger. It
-// never relies on a resource having no owner: that is read.
+// never relies on a resource having no owner: that is read. A certificate of another era
+// says nothing of the entry.
 func (e *entry) owner(cert *certificate) (owner string, ok bool) {
+	if e.era != cert.era {
+		return "", false
+	}
 	if e.unmoved.Load() == cert.generation {
 		return e.tenant(), true
 	}

@@ -42,15 +42,24 @@ func (c *certifier) take(batch ownership.FeedBatch, sent time.Time) {
 	if before != nil {
 		cert.generation = before.generation + 1
 	}
+	number, sameEra := c.table.eraOf(batch.Ledger)
+	if !sameEra { // nothing is answered from memory until all of it is gone
+		c.current.Store(nil)
+		c.logger.Warn("the registry was recovered: everything is forgotten, and verified anew")
+	}
 	switch {
-	case batch.Missed, before != nil && (suspended(before.since, sent) || batch.Ledger.Position() < before.ledger.Position()):
+	case !sameEra, batch.Missed, before != nil && (suspended(before.since, sent) || batch.Ledger.Position() < before.ledger.Position()):
 		c.drop()
 	case before != nil && before.ledger.Position() == batch.Ledger.Position():
 		cert.generation = before.generation
 	}
+	if !sameEra {
+		number = c.table.beginEra(batch.Ledger)
+	}
+	cert.era = number
 	c.bound(batch.PlainSetsOver)
 	c.current.Store(cert)
-	if before != nil && before.ledger.Position() != batch.Ledger.Position() {
+	if before != nil && sameEra && before.ledger.Position() != batch.Ledger.Position() {
 		c.telemetry.closed(c.table.flip(before.ledger, batch.Ledger), tenantMoved)
 		c.table.turn(cert).deliver()
 	}

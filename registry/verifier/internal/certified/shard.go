@@ -70,11 +70,11 @@ func (s *shard) clearLocked() {
 
 // putLocked keeps what a read saw, unless the present entry was read later. It
 // replaces that entry in place, so that no lookup misses both.
-func (s *shard) putLocked(hash uint64, r registry.Resource, f facts, read time.Duration) {
+func (s *shard) putLocked(hash uint64, r registry.Resource, f facts, read time.Duration, era uint32) {
 	if before := s.lookup(hash, r); before != nil && before.read > read {
 		return
 	}
-	e := newEntry(r, f, read)
+	e := newEntry(r, f, read, era)
 	size := e.size()
 	if size > s.mostSize || historySize(f.history) > mostHistory {
 		s.removeLocked(hash, r)

@@ -50,13 +50,13 @@ func TestALookupNeverFindsWhatWasTakenOutBefore(t *testing.T) {
 	for read := 1; read < 20_000 || found.Load() < 1000; read++ {
 		s.mu.Lock()
 		other, hash := named("other_", read%others)
-		s.putLocked(hash, other, f, 1) // makes the table grow, and then evicts
+		s.putLocked(hash, other, f, 1, 0) // makes the table grow, and then evicts
 		if read%(4*others) == 0 {
 			s.clearLocked()
 		}
 		i := read % resources
 		r, hash := named("th_", i)
-		s.putLocked(hash, r, f, time.Duration(read))
+		s.putLocked(hash, r, f, time.Duration(read), 0)
 		if read%3 > 0 {
 			s.removeLocked(hash, r)
 			takenOut[i].Store(int64(read))

@@ -18,6 +18,7 @@ type table struct {
 	shards []shard // a power of two of them
 	began  time.Time
 	maxAge atomic.Int64 // nanoseconds; ≤ 0: no bound
+	era    atomic.Pointer[era]
 
 	watching      atomic.Int64 // watches in all shards
 	subscribed    atomic.Int64 // subs in all shards
@@ -40,6 +41,7 @@ func newTable(entries int, bytes int64, maxAge time.Duration) *table {
 	shards := 1 << bits.Len(uint(min(mostShards-1, entries/64, int(bytes/(64<<10)))))
 	t := &table{seed: maphash.MakeSeed(), shards: make([]shard, shards), began: time.Now()}
 	t.maxAge.Store(int64(maxAge))
+	t.era.Store(&era{})
 	for i := range t.shards {
 		most := entries / shards // and a little more, since hashes are not spread evenly
 		t.shards[i].init(t.seed, max(1, most+most/16), bytes/int64(shards))
@@ -62,16 +64,18 @@ func (t *table) mark(r registry.Resource, now time.Time) Mark {
 }
 
 // insert keeps what a read saw, unless something in the shard was invalidated since
-// before the read was sent: it may have been this very resource. It returns how
-// many watches were closed because the read contradicts them.
+// before the read was sent: it may have been this very resource. Nor does it keep what
+// was read with a ledger of another epoch: that waits for the certificate which begins
+// the era. It returns how many watches were closed because the read contradicts them.
 func (t *table) insert(r registry.Resource, history ownership.History, l *ownership.Ledger, m Mark) (closed int) {
 	f := factsOf(history, l)
 	s, hash := t.shardOf(r)
 	s.mu.Lock()
 	w := s.watches[r]
-	void := s.voids != m.voids
+	number, ofEra := t.eraOf(l)
+	void := s.voids != m.voids || !ofEra
 	if !void {
-		s.putLocked(hash, r, f, m.Sent)
+		s.putLocked(hash, r, f, m.Sent, number)
 	}
 	differs := w != nil && !w.learn(f, void, l, m.Sent)
 	if w != nil && f.silent(l) {

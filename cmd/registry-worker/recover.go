@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
+	"github.com/northstar-engines/realtime-registry/internal/presence"
+	"github.com/northstar-engines/realtime-registry/internal/terminal"
+	"github.com/northstar-engines/realtime-registry/registry/fsregistry"
+)
+
+var recoverCommand = command{
+	Name:    "recover",
+	Summary: "take a restored database into use: whatever processes held of it before counts no more",
+	Details: "Run it once after the database was restored, cloned or imported, before anything uses\n" +
+		"it. It gives the ledger a new epoch, which is one write. A process that sees another\n" +
+		"epoch than its own drops all that it holds (ledger, answers, watches) and reads anew;\n" +
+		"until it has, it answers 503 and writes nothing. Processes of a release before epochs\n" +
+		"do not know that: it refuses as long as one says that it runs.\n\n" +
+		"It changes no document and no event, and does no harm to a registry that was not\n" +
+		"restored, except that all processes read it anew.\n\n" +
+		"What was written after the backup is not there. Replay it: docs/recovery.md has the\n" +
+		"whole way.",
+	Examples: []string{
+		"registry-worker recover --project my-project --database restored",
+		"registry-worker recover --project my-project --database restored --yes --json",
+	},
+	Groups: []config.Group{config.ConfirmGroup, config.JSONGroup, config.ProjectGroup, config.RegistryGroup, config.LogGroup},
+	Rules: []config.Rule{
+		config.NeedProject,
+		config.NeedSharedRegistry("this process's memory is empty: want firestore"),
+	},
+	Run: runRecover,
+}
+
+func runRecover(ctx context.Context, in *invocation) error {
+	if err := in.canAsk(); err != nil {
+		return err
+	}
+	target := in.firestoreTarget()
+	in.tellTarget(target)
+	return in.withStore(ctx, func(store registryStore) error {
+		now, exists, err := store.Epoch(ctx)
+		if err != nil {
+			return in.explainFirestore(err)
+		}
+		if !exists {
+			return fmt.Errorf("%s: nothing was ever written to this registry, so it is not the restored one", target)
+		}
+		running, err := in.running(ctx)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(in.Stderr, "The ledger is %s.\n", epochText(now))
+		for _, p := range running {
+			fmt.Fprintf(in.Stderr, "A process runs: %s\n", processText(p))
+		}
+		if i := slices.IndexFunc(running, func(p presence.Process) bool { return p.Held == nil }); i >= 0 {
+			return fmt.Errorf("%s is of a release that knows no epochs, and would go on with what it holds: stop it first (one that was killed is taken to have ended after %s)",
+				processText(running[i]), presence.Gone)
+		}
+		if err := in.confirm(ctx, target, "this database was restored: drop what processes hold of it?"); err != nil {
+			return err
+		}
+		before, after, err := store.Recover(ctx)
+		if err != nil {
+			return in.explainFirestore(err)
+		}
+		if len(running) > 0 {
+			if err := in.awaitWriters(ctx, store); err != nil {
+				return err
+			}
+		}
+		return in.tellRecovered(before, after, len(running))
+	})
+}
+
+// running lists the processes that say that they run.
+func (in *invocation) running(ctx context.Context) ([]presence.Process, error) {
+	db, err := in.openDocuments(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer db.Close()
+	all, err := presence.List(ctx, db)
+	if err != nil {
+		return nil, in.explainFirestore(err)
+	}
+	return all, nil
+}
+
+// awaitWriters waits until nothing can be committed any more that was folded with a
+// ledger of the epoch before.
+func (in *invocation) awaitWriters(ctx context.Context, store ownership.Rewriter) error {
+	horizon := store.WriterHorizon()
+	fmt.Fprintf(in.Stderr, "recovered; waiting %s for what these processes had under way\n", horizon)
+	select {
+	case <-ctx.Done():
+		return fmt.Errorf("recovered; interrupted while it waited for writes that were under way, which end within %s", horizon)
+	case <-time.After(horizon):
+		return nil
+	}
+}
+
+// recovered is the result in the form of `recover --json`.
+type recovered struct {
+	Epoch          string    `json:"epoch"`
+	EpochBefore    string    `json:"epoch_before"`
+	Since          time.Time `json:"since"`
+	LedgerPosition int64     `json:"ledger_position"`
+	Processes      int       `json:"processes"` // that ran, and drop what they held
+	Next           []string  `json:"next"`      // commands
+}
+
+func (in *invocation) tellRecovered(before, after fsregistry.Epoch, processes int) error {
+	on := fmt.Sprintf(" --project %s --database %s", shellQuote(in.Config.Project), shellQuote(in.Config.Database))
+	next := []string{programName + " provision" + on, programName + " doctor" + on, programName + " replay" + on + " --since TIME", programName + " export" + on + " --check"}
+	if in.Config.JSON {
+		return terminal.JSON(in.Stdout).Encode(recovered{
+			Epoch: after.Name, EpochBefore: before.Name, Since: after.Since, LedgerPosition: after.Position, Processes: processes, Next: next,
+		})
+	}
+	fmt.Fprintf(in.Stderr, "The ledger is %s.\nNext, as docs/recovery.md says:\n", epochText(after))
+	for _, command := range next {
+		fmt.Fprintf(in.Stderr, "  %s\n", command)
+	}
+	return nil
+}
+
+// epochText says where a ledger is.
+func epochText(e fsregistry.Epoch) string {
+	switch {
+	case e.Name == "":
+		return fmt.Sprintf("at position %d, without an epoch, as an earlier release has made it", e.Position)
+	case e.Since.IsZero():
+		return fmt.Sprintf("at position %d of epoch %s", e.Position, e.Name)
+	}
+	return fmt.Sprintf("at position %d of epoch %s, since %s", e.Position, e.Name, e.Since.Format(time.RFC3339))
+}
+
+func processText(p presence.Process) string {
+	return fmt.Sprintf("%s, %s, on %s", p.Role, p.Version, terminal.Quote(p.Host))
+}
