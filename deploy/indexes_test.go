@@ -146,7 +146,7 @@ func haveProcessesAndOperators(t *testing.T, p emulatortest.Project) {
 	ctx, end := context.WithCancel(t.Context())
 	defer end()
 	name := db.Name(presence.Collection, "a")
-	go presence.Keep(ctx, db, presence.Process{ID: "a", Role: "worker", Version: "v1", Commit: "c", Host: "h", Started: time.Now()}, slog.New(slog.DiscardHandler))
+	go presence.Keep(ctx, db, presence.Process{ID: "a", Role: "worker", Version: "v1", Commit: "c", Host: "h", Started: time.Now()}, func() presence.Held { return presence.Held{} }, slog.New(slog.DiscardHandler))
 	require.Eventually(t, func() bool {
 		found, _, err := db.Get(t.Context(), []string{name})
 		return err == nil && len(found) == 1

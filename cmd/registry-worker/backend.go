@@ -37,8 +37,8 @@ type registryStore interface {
 	KeepSnapshots(ctx context.Context, holder string)
 	LeavePlainSets()
 	Held() (epoch string, position int64, ok bool)
-	Epoch(ctx context.Context) (e fsregistry.Epoch, exists bool, err error)
-	Recover(ctx context.Context) (before, after fsregistry.Epoch, err error)
+	Epoch(ctx context.Context) (e ownership.Epoch, exists bool, err error)
+	Recover(ctx context.Context) (before, after ownership.Epoch, err error)
 }
 
 // openStore opens the registry that the configuration names, and never falls back

@@ -11,8 +11,8 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
 	"github.com/northstar-engines/realtime-registry/internal/api"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/internal/presence"
-	"github.com/northstar-engines/realtime-registry/registry/fsregistry"
 )
 
 // What a process is for, as presence has it.
@@ -79,7 +79,7 @@ func (d *doctor) processes(ctx context.Context, store registryStore) {
 
 // epochs compares what processes hold of the ledger with what is stored, which was read
 // after they had said it.
-func (d *doctor) epochs(all []presence.Process, stored fsregistry.Epoch) {
+func (d *doctor) epochs(all []presence.Process, stored ownership.Epoch) {
 	const what = "epoch"
 	for _, p := range all {
 		switch {

@@ -10,7 +10,6 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/internal/presence"
 	"github.com/northstar-engines/realtime-registry/internal/terminal"
-	"github.com/northstar-engines/realtime-registry/registry/fsregistry"
 )
 
 var recoverCommand = command{
@@ -116,7 +115,7 @@ type recovered struct {
 	Next           []string  `json:"next"`      // commands
 }
 
-func (in *invocation) tellRecovered(before, after fsregistry.Epoch, processes int) error {
+func (in *invocation) tellRecovered(before, after ownership.Epoch, processes int) error {
 	on := fmt.Sprintf(" --project %s --database %s", shellQuote(in.Config.Project), shellQuote(in.Config.Database))
 	next := []string{programName + " provision" + on, programName + " doctor" + on, programName + " replay" + on + " --since TIME", programName + " export" + on + " --check"}
 	if in.Config.JSON {
@@ -132,7 +131,7 @@ func (in *invocation) tellRecovered(before, after fsregistry.Epoch, processes in
 }
 
 // epochText says where a ledger is.
-func epochText(e fsregistry.Epoch) string {
+func epochText(e ownership.Epoch) string {
 	switch {
 	case e.Name == "":
 		return fmt.Sprintf("at position %d, without an epoch, as an earlier release has made it", e.Position)

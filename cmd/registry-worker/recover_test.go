@@ -14,9 +14,9 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/docdb"
 	"github.com/northstar-engines/realtime-registry/internal/docdb/firestoredb"
 	"github.com/northstar-engines/realtime-registry/internal/firestoreadmin/firestoreadmintest"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/internal/presence"
 	"github.com/northstar-engines/realtime-registry/internal/storetest"
-	"github.com/northstar-engines/realtime-registry/registry/fsregistry"
 )
 
 // documents is the database of a program's registry.
@@ -86,8 +86,7 @@ func TestAProcessThatLivesThroughARestoreIsInDoubtAndThenRight(t *testing.T) {
 func TestNoRegistryIsRecoveredBesideAProcessThatKnowsNoEpochs(t *testing.T) {
 	t.Parallel()
 	c := onEmulators(t)
-	c.run(exitDone, "provision")
-	require.Contains(t, c.run(exitFault, "recover", "--yes").Stderr.String(), "nothing was ever written to it")
+	require.Contains(t, c.run(exitFault, "recover", "--yes").Stderr.String(), "nothing was ever written to this registry")
 	c.replay(created("1", "2024-01-01T00:00:00Z", "t_a", "th_1"))
 	db := c.documents()
 	_, err := db.Commit(t.Context(), docdb.Write{Name: db.Name(presence.Collection, "p"), Times: []string{"seen_at"}, Fields: map[string]*docdb.Value{
@@ -102,7 +101,7 @@ func TestNoRegistryIsRecoveredBesideAProcessThatKnowsNoEpochs(t *testing.T) {
 
 func TestTheDoctorFindsAProcessThatHoldsAnotherLedger(t *testing.T) {
 	now := time.Now()
-	stored := fsregistry.Epoch{Name: "b", Since: now.Add(-time.Hour), Position: 3}
+	stored := ownership.Epoch{Name: "b", Since: now.Add(-time.Hour), Position: 3}
 	of := func(epoch string, position int64, seen time.Time) presence.Process {
 		return presence.Process{Role: roleAPI, Version: "v1", Host: "h", Seen: seen, Held: &presence.Held{Epoch: epoch, Position: position}}
 	}
@@ -128,10 +127,10 @@ func TestTheDoctorFindsAProcessThatHoldsAnotherLedger(t *testing.T) {
 // epochStore is a registry with an epoch.
 type epochStore struct {
 	registryStore
-	epoch fsregistry.Epoch
+	epoch ownership.Epoch
 }
 
-func (s epochStore) Epoch(context.Context) (fsregistry.Epoch, bool, error) { return s.epoch, true, nil }
+func (s epochStore) Epoch(context.Context) (ownership.Epoch, bool, error) { return s.epoch, true, nil }
 
 func TestTheDoctorFindsADatabaseThatWasRestoredAndNotRecovered(t *testing.T) {
 	made := time.Now().Add(-time.Hour)
@@ -154,7 +153,7 @@ func TestTheDoctorFindsADatabaseThatWasRestoredAndNotRecovered(t *testing.T) {
 		}
 		in, _ := onService(t, &firestoreadmintest.Server{Database: &adminpb.Database{CreateTime: timestamppb.New(made), SourceInfo: info}})
 		d := &doctor{invocation: in}
-		d.provenance(t.Context(), epochStore{epoch: fsregistry.Epoch{Name: "e", Since: test.epoch}})
+		d.provenance(t.Context(), epochStore{epoch: ownership.Epoch{Name: "e", Since: test.epoch}})
 		require.Equal(t, test.want, d.one(t).Verdict, name)
 		if test.want == wrong {
 			require.Contains(t, d.one(t).Fix, "registry-worker recover", name)

@@ -366,7 +366,7 @@ func TestWhatIsKeptForPeopleIsTrueAfterAKillAtAnyPoint(t *testing.T) {
 	points = scenario{do: func(w *world, p *crashpoints.Process) {
 		ctx, cancel := context.WithTimeout(p.Context(), 150*time.Second)
 		defer cancel()
-		presence.Keep(ctx, p.DB(w.db), presence.Process{ID: fmt.Sprintf("%p", p), Role: "worker", Started: time.Now()}, silent)
+		presence.Keep(ctx, p.DB(w.db), presence.Process{ID: fmt.Sprintf("%p", p), Role: "worker", Started: time.Now()}, func() presence.Held { return presence.Held{} }, silent)
 	}, holds: func(w *world) {
 		time.Sleep(presence.Gone + time.Second)
 		all, err := presence.List(w.Context(), w.db)

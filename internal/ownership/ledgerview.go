@@ -25,6 +25,13 @@ type Ledger struct {
 	unread   []LedgerEntry // those that are not understood, in version order
 }
 
+// Epoch is where a ledger is, as it is stored.
+type Epoch struct {
+	Name     string    // "" if an earlier release has made the head
+	Since    time.Time // by the store's clock; zero if the head does not say
+	Position int64
+}
+
 // NewLedger makes a snapshot at position position from entries in any order, of which
 // no two have one name.
 func NewLedger(position int64, entries []LedgerEntry) *Ledger {

@@ -7,18 +7,12 @@ import (
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/internal/docdb"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 )
-
-// Epoch is where the ledger is, as it is stored.
-type Epoch struct {
-	Name     string    // "" if an earlier release has made the head
-	Since    time.Time // by the database's clock; zero if the head does not say
-	Position int64
-}
 
 // Epoch reads the ledger's head. A registry that was never written to has none. Errors
 // wrap registry.ErrUnavailable.
-func (s *Store) Epoch(ctx context.Context) (e Epoch, exists bool, err error) {
+func (s *Store) Epoch(ctx context.Context) (e ownership.Epoch, exists bool, err error) {
 	documents, at, err := s.get(ctx, []string{s.headName()})
 	if err != nil {
 		return e, false, err
@@ -30,9 +24,9 @@ func (s *Store) Epoch(ctx context.Context) (e Epoch, exists bool, err error) {
 	return epochOf(head), head != nil, nil
 }
 
-func epochOf(head *docdb.Document) Epoch {
+func epochOf(head *docdb.Document) ownership.Epoch {
 	f := head.GetFields()
-	return Epoch{Name: f[fieldEpoch].GetStringValue(), Since: timestamp(f[fieldEpochSince]), Position: f[fieldPosition].GetIntegerValue()}
+	return ownership.Epoch{Name: f[fieldEpoch].GetStringValue(), Since: timestamp(f[fieldEpochSince]), Position: f[fieldPosition].GetIntegerValue()}
 }
 
 // Recover gives the ledger a new epoch, after its database was restored. Whatever
@@ -44,7 +38,7 @@ func epochOf(head *docdb.Document) Epoch {
 //
 // It does no harm to a registry that was not restored, except that all processes read
 // it anew. Errors wrap registry.ErrUnavailable, if there is a registry.
-func (s *Store) Recover(ctx context.Context) (before, after Epoch, err error) {
+func (s *Store) Recover(ctx context.Context) (before, after ownership.Epoch, err error) {
 	_, exists, err := s.Epoch(ctx)
 	switch {
 	case err != nil:

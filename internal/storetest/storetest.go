@@ -11,7 +11,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
-	"github.com/northstar-engines/realtime-registry/internal/regstore"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
@@ -55,7 +54,7 @@ type Store interface {
 	// the lease.
 	WriteSnapshot(ctx context.Context, holder string) (written bool, err error)
 	// Recover gives a restored registry another epoch.
-	Recover(ctx context.Context) (before, after regstore.Epoch, err error)
+	Recover(ctx context.Context) (before, after ownership.Epoch, err error)
 }
 
 // Run runs the suite, each test on a backend of its own.

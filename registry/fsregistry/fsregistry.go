@@ -129,9 +129,6 @@ func (o Options) store() regstore.Options {
 // Firestore database.
 type Store = regstore.Store
 
-// Epoch says where the ledger is, and in which epoch its positions are counted.
-type Epoch = regstore.Epoch
-
 // Open connects, and reads the ledger to prove that the database answers. The
 // caller closes the store. Errors wrap registry.ErrUnavailable; ctx bounds the
 // time that it takes.
