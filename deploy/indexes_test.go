@@ -3,6 +3,7 @@ package deploy_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -21,6 +22,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/limits"
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/internal/presence"
+	"github.com/northstar-engines/realtime-registry/internal/regstore"
 	"github.com/northstar-engines/realtime-registry/internal/storetest"
 	quotastore "github.com/northstar-engines/realtime-registry/quota/fsquota"
 	"github.com/northstar-engines/realtime-registry/registry"
@@ -187,6 +189,8 @@ func useRegistry(t *testing.T, p emulatortest.Project) {
 	}
 	_, err = s.EndPlainSets(ctx, true)
 	require.NoError(t, err)
+	_, _, err = s.BeginLog(ctx)
+	require.NoError(t, err)
 	thread := registry.Resource{Kind: registry.Thread, ID: "th_1"}
 	gone := registry.Resource{Kind: registry.Thread, ID: "th_gone"}
 	for _, change := range []ownership.Change{
@@ -231,6 +235,26 @@ func useRegistry(t *testing.T, p emulatortest.Project) {
 	require.NoError(t, s.Apply(ctx, []ownership.Change{{Resource: thread, Entry: ownership.Entry{Type: ownership.Moved, Version: at(9), From: "t_d", To: "t_e"}}})[0].Err)
 	_, err = s.Claim(ctx, "t_a", registry.Resource{Kind: registry.Canvas, ID: "ca_1"}, registry.ForEvent("//test", "claimed"))
 	require.NoError(t, err)
+	leaveInOutbox(t, p)
+}
+
+// leaveInOutbox sweeps the outbox once its documents have waited, and leaves them.
+func leaveInOutbox(t *testing.T, p emulatortest.Project) {
+	t.Helper()
+	db, err := firestoredb.Open(t.Context(), firestoredb.Options{ProjectID: p.ID, ClientOptions: p.FirestoreOptions()})
+	require.NoError(t, err)
+	s, err := regstore.Open(t.Context(), db, regstore.Options{OutboxPatience: time.Millisecond})
+	require.NoError(t, err)
+	defer s.Close()
+	away := errors.New("the topic is away")
+	for _, failure := range []error{nil, away} { // so that one has noted how far it was, and one what is left
+		_, err = s.Claim(t.Context(), "t_a", registry.Resource{Kind: registry.Canvas, ID: fmt.Sprint("left_", failure != nil)}, registry.ForEvent("//test", "left"))
+		require.NoError(t, err)
+		require.Eventually(t, func() bool {
+			state, err := s.SweepOutbox(t.Context(), "worker", func(context.Context, []ownership.Logged) error { return failure })
+			return errors.Is(err, failure) && (state.Waiting > 0) == (failure != nil)
+		}, time.Minute, 10*time.Millisecond)
+	}
 }
 
 // upgradeRegistry brings a registry of commit 1571751 over, and is ended in the

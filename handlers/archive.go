@@ -51,3 +51,15 @@ func ArchiveMove(e ownership.LedgerEntry) []events.Event {
 	}
 	return all
 }
+
+// Event is Archive for one change: of a resource, or of the ledger.
+func Event(c ownership.Change) events.Event {
+	e := c.Entry
+	switch {
+	case !c.OfLedger():
+		return Archive(c.Resource, ownership.History{e})[0]
+	case e.Type == ownership.Retracted:
+		return archived.NewRetracted(e.Source, e.ID, e.Actor, e.Reason, e.Time)
+	}
+	return ArchiveMove(ownership.LedgerEntry{Version: e.Version, From: e.From, To: e.To, Reason: e.Reason, Actor: e.Actor})[0]
+}

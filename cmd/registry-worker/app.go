@@ -66,7 +66,7 @@ type invocation struct {
 // commands lists all commands, in the order in which help shows them.
 func commands() []command {
 	all := []command{
-		runCommand, serveCommand, devCommand, provisionCommand, doctorCommand, publishCommand, replayCommand,
+		runCommand, serveCommand, devCommand, provisionCommand, doctorCommand, publishCommand, replayCommand, verifyCommand,
 		checkCommand, inspectCommand, exportCommand, movesCommand, deadLettersCommand, quotaCommand, upgradeCommand, recoverCommand,
 		configCommand, capacityCommand, verifyHistoryCommand, versionCommand,
 	}

@@ -32,6 +32,7 @@ type registryStore interface {
 	ownership.Store
 	ownership.Rewriter
 	ownership.LedgerReader
+	ownership.Outbox
 	exportSource
 	WriteSnapshot(ctx context.Context, holder string) (written bool, err error)
 	KeepSnapshots(ctx context.Context, holder string)

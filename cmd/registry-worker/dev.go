@@ -41,7 +41,7 @@ var devCommand = command{
 		"registry-worker dev --empty --listen 127.0.0.1:9090",
 	},
 	Groups: []config.Group{
-		config.DevGroup, config.ProjectGroup, config.RegistryGroup, config.PubSubGroup, config.EventsGroup, config.DeletionGroup,
+		config.DevGroup, config.ProjectGroup, config.RegistryGroup, config.PubSubGroup, config.ClaimsGroup, config.EventsGroup, config.DeletionGroup,
 		config.WorkerGroup, config.DrainGroup, config.APIGroup, config.ConsoleGroup,
 		config.ThrottleGroup, config.LogGroup,
 	},
@@ -209,6 +209,7 @@ func (d *devRun) onEmulators(ctx context.Context, emulators *emulator.Emulators)
 		NoRetryPolicy:   true,
 		Subscriptions:   d.in.Config.Subscriptions,
 		DeadLetterTopic: d.in.Config.DeadLetterTopic,
+		LogTopic:        d.in.Config.LogTopic,
 	})
 	switch {
 	case err != nil && ctx.Err() != nil:
@@ -221,6 +222,9 @@ func (d *devRun) onEmulators(ctx context.Context, emulators *emulator.Emulators)
 		return err
 	}
 	defer s.close(ctx)
+	if _, _, err := s.store.BeginLog(ctx); err != nil {
+		return d.in.explainFirestore(err)
+	}
 	options.MeterProvider = s.telemetry.MeterProvider
 	transport, err := consumer.NewPubSub(client, options)
 	if err != nil {

@@ -25,7 +25,7 @@ var doctorCommand = command{
 		"registry-worker doctor --project my-project",
 		"registry-worker doctor --project my-project --json",
 	},
-	Groups: []config.Group{config.JSONGroup, config.ProjectGroup, config.RegistryGroup, config.PubSubGroup, config.LogGroup},
+	Groups: []config.Group{config.JSONGroup, config.ProjectGroup, config.RegistryGroup, config.PubSubGroup, config.ClaimsGroup, config.LogGroup},
 	Rules:  []config.Rule{config.NeedProject, config.NeedSharedRegistry("this process's memory is empty: want firestore"), config.NeedTopicNames},
 	Run:    runDoctor,
 }

@@ -29,7 +29,9 @@ func TestTheDoctorNamesWhatIsMissingAndWhatMendsIt(t *testing.T) {
 	bare := c.examined(exitFault)
 	require.Equal(t, fine, bare["database"].Verdict, "%v", bare)
 	require.Equal(t, fine, bare["clock"].Verdict, "it is the same machine")
-	for _, what := range []string{topic, "subscription " + events, "topic " + letters, "subscription " + letters} {
+	require.Equal(t, warning, bare["log"].Verdict, "a restored database would have lost claims")
+	require.Equal(t, "registry-worker provision", bare["log"].Fix)
+	for _, what := range []string{topic, "subscription " + events, "topic " + letters, "subscription " + letters, "topic realtime-registry-log", "subscription realtime-registry-log"} {
 		require.Equal(t, wrong, bare[what].Verdict, "%s: %v", what, bare)
 		require.Equal(t, "registry-worker provision", bare[what].Fix)
 	}

@@ -38,6 +38,7 @@ func (d *doctor) firestore(ctx context.Context) {
 	d.clock(before, snapshot.ReadTime, time.Now())
 	d.ledger(snapshot.Ledger)
 	d.rewriting(ctx, store)
+	d.log(ctx, store)
 	d.processes(ctx, store)
 	d.provenance(ctx, store)
 	d.fields(ctx)

@@ -47,7 +47,8 @@ func (d *doctor) pubsub(ctx context.Context) {
 func (d *doctor) provisioned(ctx context.Context, client *pubsub.Client) (complete bool) {
 	complete = true
 	actions, err := pubsubadmin.Provision(ctx, client, pubsubadmin.ProvisionOptions{
-		NoRetryPolicy: d.onPubSubEmulator(), Subscriptions: d.Config.Subscriptions, DeadLetterTopic: d.Config.DeadLetterTopic, DryRun: true,
+		NoRetryPolicy: d.onPubSubEmulator(), Subscriptions: d.Config.Subscriptions, DeadLetterTopic: d.Config.DeadLetterTopic,
+		LogTopic: d.Config.LogTopic, DryRun: true,
 	})
 	for _, a := range actions {
 		what := a.Kind + " " + a.Name
@@ -106,6 +107,7 @@ func (d *doctor) permissions(ctx context.Context, client *pubsub.Client) {
 		want(client.Subscriber(name).String(), "roles/pubsub.subscriber and roles/pubsub.viewer", subscriptions, "pubsub.subscriptions.consume", "pubsub.subscriptions.get")
 	}
 	want(client.Publisher(d.Config.DeadLetterTopic).String(), "roles/pubsub.publisher and roles/pubsub.viewer", topics, "pubsub.topics.publish", "pubsub.topics.get")
+	want(client.Publisher(d.Config.LogTopic).String(), "roles/pubsub.publisher", topics, "pubsub.topics.publish")
 	want(client.Subscriber(d.Config.DeadLetterTopic).String(), "roles/pubsub.viewer", subscriptions, "pubsub.subscriptions.get")
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/consumer"
 	"github.com/northstar-engines/realtime-registry/internal/docdb/memdb"
 	"github.com/northstar-engines/realtime-registry/internal/observe"
+	"github.com/northstar-engines/realtime-registry/internal/outbox"
 	"github.com/northstar-engines/realtime-registry/internal/quotastore"
 	"github.com/northstar-engines/realtime-registry/internal/regstore"
 	"github.com/northstar-engines/realtime-registry/internal/rewrite"
@@ -47,6 +48,8 @@ func catalogOf(t *testing.T) []observe.Metric {
 	_, err = consumer.New(store, transport, consumer.Options{MeterProvider: c})
 	require.NoError(t, err)
 	_, err = rewrite.New(store, rewrite.Options{MeterProvider: c})
+	require.NoError(t, err)
+	_, err = outbox.New(store, outbox.Options{MeterProvider: c})
 	require.NoError(t, err)
 	checks, err := verifier.New(store, verifier.Options{MaxStaleness: time.Second, MeterProvider: c})
 	require.NoError(t, err)

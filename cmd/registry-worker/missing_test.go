@@ -52,7 +52,7 @@ const firestoreTarget = "firestore project some-project, database (default)"
 
 // opened is the backend that a command opens first.
 func opened(command string) string {
-	for _, one := range []string{"publish", "provision", "replay --since", "dead-letters"} {
+	for _, one := range []string{"publish", "provision", "dead-letters"} {
 		if strings.HasPrefix(command, one) {
 			return "pub/sub project some-project"
 		}

@@ -27,7 +27,7 @@ var movesRetractCommand = command{
 		"registry-worker moves retract --project my-project move-2025-01",
 		"registry-worker moves retract --project my-project move-2025-01 --source //nexus --reason 'wrong tenant' --yes --json",
 	},
-	Groups: []config.Group{config.MoveGroup, config.RetractGroup, config.ByGroup, config.ConfirmGroup, config.JSONGroup, config.RateGroup, config.ProjectGroup, config.RegistryGroup, config.LogGroup},
+	Groups: []config.Group{config.MoveGroup, config.RetractGroup, config.ByGroup, config.ConfirmGroup, config.JSONGroup, config.RateGroup, config.ProjectGroup, config.RegistryGroup, config.ClaimsGroup, config.LogGroup},
 	Rules:  movesRules,
 	Run:    runMovesRetract,
 }
@@ -57,7 +57,7 @@ func runMovesRetract(ctx context.Context, in *invocation) error {
 		} else if err := in.confirmRetraction(ctx, store, move, target); err != nil {
 			return err
 		}
-		return in.retract(ctx, store, move)
+		return in.logging(ctx, store, func() error { return in.retract(ctx, store, move) })
 	})
 }
 

@@ -30,7 +30,7 @@ var provisionCommand = command{
 		"registry-worker provision --project my-project --dry-run",
 		"registry-worker provision --project my-project",
 	},
-	Groups: []config.Group{config.ProjectGroup, config.RegistryGroup, config.PubSubGroup, config.DryRunGroup, config.LogGroup},
+	Groups: []config.Group{config.ProjectGroup, config.RegistryGroup, config.PubSubGroup, config.ClaimsGroup, config.DryRunGroup, config.LogGroup},
 	Rules:  []config.Rule{config.NeedProject, config.NeedSharedRegistry("memory has no fields to set up: want firestore"), config.NeedTopicNames},
 	Run:    runProvision,
 }
@@ -51,6 +51,9 @@ func runProvision(ctx context.Context, in *invocation) error {
 	if err := in.provisionFields(ctx); err != nil {
 		return err
 	}
+	if err := in.provisionLog(ctx); err != nil {
+		return err
+	}
 	if in.Config.DryRun {
 		fmt.Fprintln(in.Stderr, "dry run: nothing was changed")
 	}
@@ -63,6 +66,7 @@ func (in *invocation) provision(ctx context.Context, client *pubsub.Client) erro
 		NoRetryPolicy:   in.onPubSubEmulator(),
 		Subscriptions:   in.Config.Subscriptions,
 		DeadLetterTopic: in.Config.DeadLetterTopic,
+		LogTopic:        in.Config.LogTopic,
 		DryRun:          in.Config.DryRun,
 	})
 	for _, action := range actions {

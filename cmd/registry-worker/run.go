@@ -27,7 +27,7 @@ var runCommand = command{
 		"registry-worker run --project my-project --api",
 	},
 	Groups: []config.Group{
-		config.ProjectGroup, config.RegistryGroup, config.PubSubGroup, config.EventsGroup, config.DeletionGroup, config.RunGroup,
+		config.ProjectGroup, config.RegistryGroup, config.PubSubGroup, config.ClaimsGroup, config.EventsGroup, config.DeletionGroup, config.RunGroup,
 		config.RateGroup, config.WorkerGroup, config.DrainGroup, config.APIGroup, config.ConsoleGroup,
 		config.ThrottleGroup, config.LogGroup,
 	},
@@ -57,6 +57,7 @@ func runRun(ctx context.Context, in *invocation) error {
 		return err
 	}
 	defer s.close(ctx)
+	s.warnOfNoLog(ctx)
 	transport, closeTransport, err := s.openTransport(ctx)
 	if err != nil {
 		return err

@@ -22,7 +22,7 @@ var serveCommand = command{
 		"curl -i -H 'X-Tenant-Id: t_acme' http://127.0.0.1:8080/v1/threads/th_1/access",
 	},
 	Groups: []config.Group{
-		config.ProjectGroup, config.RegistryGroup, config.DrainGroup, config.APIGroup, config.ConsoleGroup,
+		config.ProjectGroup, config.RegistryGroup, config.ClaimsGroup, config.DrainGroup, config.APIGroup, config.ConsoleGroup,
 		config.ThrottleGroup, config.LogGroup,
 	},
 	Rules: []config.Rule{
@@ -45,6 +45,7 @@ func runServe(ctx context.Context, in *invocation) error {
 		return err
 	}
 	defer s.close(ctx)
+	s.warnOfNoLog(ctx)
 	return s.serveAPI(ctx)
 }
 

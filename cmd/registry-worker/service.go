@@ -31,6 +31,7 @@ type service struct {
 	verifier  *verifier.Verifier // nil if the API is not served
 	floor     []byte             // heapFloor bytes, if the API is served
 	look      *consoleLook       // nil if the console is not served
+	endLog    func()             // ends what publishes claims and retractions; nil if nothing does
 	noPubSub  bool               // events come and go in this process's memory
 }
 
@@ -57,6 +58,10 @@ func startService(ctx context.Context, in *invocation) (*service, error) {
 	in.Logger.Info("target", "project", t.Project, "database", t.Database, "prefix", t.Prefix, "emulator", t.Emulator,
 		"registry", in.Config.RegistryBackend)
 	in.warnOfFields(ctx)
+	if err := s.publishLog(ctx); err != nil {
+		s.close(ctx)
+		return nil, err
+	}
 	return s, nil
 }
 
@@ -102,6 +107,9 @@ func (s *service) close(ctx context.Context) {
 		if err := s.throttle.close(ctx); err != nil {
 			s.in.Logger.Warn("close the throttle", "error", err)
 		}
+	}
+	if s.endLog != nil {
+		s.endLog()
 	}
 	if s.store != nil {
 		if err := s.store.Close(); err != nil {

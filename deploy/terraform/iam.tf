@@ -53,6 +53,19 @@ resource "google_pubsub_topic_iam_member" "worker" {
   member   = google_service_account.worker.member
 }
 
+# Both store claims, and publish what they have stored. Nobody else may: who publishes
+# there can claim and retract, once the log is replayed.
+resource "google_pubsub_topic_iam_member" "log" {
+  for_each = {
+    worker = google_service_account.worker.member
+    api    = google_service_account.api.member
+  }
+  project = var.project
+  topic   = google_pubsub_topic.log.name
+  role    = "roles/pubsub.publisher"
+  member  = each.value
+}
+
 # It checks that a subscription keeps what it refuses.
 resource "google_pubsub_subscription_iam_member" "worker_dead_letters" {
   project      = var.project

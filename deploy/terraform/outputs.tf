@@ -6,6 +6,7 @@ output "environment" {
     REGISTRY_COLLECTION_PREFIX = var.collection_prefix
     REGISTRY_SUBSCRIPTIONS     = join(",", var.subscriptions)
     REGISTRY_DEAD_LETTER_TOPIC = var.dead_letter_topic
+    REGISTRY_LOG_TOPIC         = var.log_topic
   }
 }
 

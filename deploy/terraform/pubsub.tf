@@ -66,3 +66,33 @@ resource "google_pubsub_subscription" "dead_letters" {
     prevent_destroy = true
   }
 }
+
+# Claims and retractions, which only `replay --since` takes from the subscription.
+# `registry-worker provision` says in the registry that it is there.
+resource "google_pubsub_topic" "log" {
+  project                    = var.project
+  name                       = var.log_topic
+  message_retention_duration = "2678400s"
+  depends_on                 = [google_project_service.used]
+
+  lifecycle {
+    prevent_destroy = true
+  }
+}
+
+resource "google_pubsub_subscription" "log" {
+  project                    = var.project
+  name                       = var.log_topic
+  topic                      = google_pubsub_topic.log.id
+  ack_deadline_seconds       = 10
+  message_retention_duration = "2678400s"
+  retain_acked_messages      = true
+
+  expiration_policy {
+    ttl = "" # never
+  }
+
+  lifecycle {
+    prevent_destroy = true
+  }
+}

@@ -38,6 +38,12 @@ variable "dead_letter_topic" {
   default     = "realtime-registry-dead-letters"
 }
 
+variable "log_topic" {
+  description = "Topic of the registry's log, and its subscription: REGISTRY_LOG_TOPIC."
+  type        = string
+  default     = "realtime-registry-log"
+}
+
 variable "publishers" {
   description = "Who publishes to a topic, by its name: members such as serviceAccount:threads@my-project.iam.gserviceaccount.com."
   type        = map(list(string))

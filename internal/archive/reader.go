@@ -13,6 +13,9 @@
 // is an error at its end. An archive without these lines may have been cut between two
 // events, and the Reader cannot notice.
 //
+// A file that a subscription of Pub/Sub has written to Cloud Storage as Avro with
+// metadata is read too, a message as a line.
+//
 // It emits no telemetry. Position is for progress bars.
 package archive
 
@@ -146,6 +149,9 @@ func (r *Reader) readFile(ctx context.Context, file string, yield func(Line, err
 		r.finished.Write(r.current.Sum(nil))
 		r.current.Reset()
 	}()
+	if isAvro(text) {
+		return r.readMessages(ctx, file, text, yield)
+	}
 	return r.readLines(ctx, file, text, yield)
 }
 

@@ -30,6 +30,14 @@ const (
 	writesPerMove     = 2 // the document and the feed entry of its commit, which it may share with 249 others
 	deletesPerMove    = 1 // of that feed entry, by the TTL policy
 
+	// The registry's log: a claim is put into the outbox in its commit, and removed once
+	// it was published. Each minute each process asks whether to sweep, and one does.
+	writesPerLogged  = 1
+	deletesPerLogged = 1
+	readsPerSweep    = 8 // the shards of the outbox
+	writesPerSweep   = 2 // the lease is taken, and given back
+	sweepsADay       = day / 60
+
 	// A move of a whole tenant: the entry and the head, read and written; then
 	// each document is read in up to two passes, and written once.
 	readsPerTenantMove  = 2
@@ -58,6 +66,7 @@ func (p Parameters) Bill() []Line {
 	lines := []Line{
 		{Work: "creations", Writes: month * p.Creations * (1 - p.Claims) * writesPerCreation},
 		{Work: "claims and their events", Reads: month * p.Creations * p.Claims * (readsPerClaim + readsPerClaimed), Writes: month * p.Creations * p.Claims * writesPerClaim},
+		p.logging(),
 		{Work: "deliveries that repeat", Reads: month * p.Creations * p.Duplicates * readsPerDuplicate},
 		{Work: "moves of resources", Reads: month * p.ResourceMoves * readsPerMove, Writes: month * p.ResourceMoves * writesPerMove, Deletes: month * p.ResourceMoves * deletesPerMove},
 		p.tenantMoves(),
@@ -75,8 +84,24 @@ func (p Parameters) Bill() []Line {
 		Line{Work: "Firestore, stored", Dollars: p.StoredBytes() / gib * perGiBStored},
 		Line{Work: "Pub/Sub, published and delivered", Dollars: carried / tib * perTiBCarried},
 		Line{Work: "Pub/Sub, kept for 7 days to replay", Dollars: carried / 2 / month * 7 / gib * perGiBRetained},
+		Line{Work: "Pub/Sub, the registry's log for 31 days", Dollars: p.loggedBytes()*month/tib*perTiBCarried + p.loggedBytes()*31/gib*perGiBRetained},
 	)
 }
+
+// logging publishes claims to the registry's log. Retractions are too few to count.
+func (p Parameters) logging() Line {
+	l := Line{Work: "the registry's log"}
+	if p.Claims > 0 {
+		logged := p.Creations * p.Claims
+		l.Reads = month * sweepsADay * (readsPerSweep + p.WorkersNeeded() + p.Transports)
+		l.Writes = month * (logged*writesPerLogged + sweepsADay*writesPerSweep)
+		l.Deletes = month * logged * deletesPerLogged
+	}
+	return l
+}
+
+// loggedBytes is what is published to the registry's log in a day.
+func (p Parameters) loggedBytes() float64 { return p.Creations * p.Claims * loggedMessageBytes }
 
 // tenantMoves moves tenants of the average size.
 func (p Parameters) tenantMoves() Line {

@@ -20,6 +20,9 @@ const (
 	// (https://cloud.google.com/pubsub/pricing).
 	messageBytes = 280.0
 
+	// loggedMessageBytes is what it counts of a claim in the registry's log.
+	loggedMessageBytes = 465.0
+
 	// ledgerBytes is what a move of a tenant takes in the memory of each process
 	// that folds.
 	ledgerBytes = 140.0

@@ -183,3 +183,29 @@ func Shorten(s string) string {
 	}
 	return fmt.Sprintf("%q", s)
 }
+
+// Structured returns a message in structured mode, as a line of an archive has it:
+// unchanged if it is in that mode, or if nothing makes it an event. Whether it is one,
+// and which, is for DecodeLine to say. The error is always a *Refusal.
+func Structured(attributes map[string]string, data []byte) ([]byte, error) {
+	contentType, context, err := readAttributes(attributes)
+	if err != nil {
+		return nil, err
+	}
+	if _, binary := context["specversion"]; !binary || strings.HasPrefix(strings.ToLower(contentType), "application/cloudevents") {
+		return data, nil
+	}
+	members := make(map[string]any, len(context)+1)
+	for name, value := range context {
+		members[name] = value
+	}
+	delete(members, "data_base64")
+	delete(members, "data")
+	switch {
+	case json.Valid(data):
+		members["data"] = json.RawMessage(data)
+	case len(data) > 0:
+		members["data_base64"] = data // as base64
+	}
+	return json.Marshal(members)
+}

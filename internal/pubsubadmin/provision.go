@@ -26,6 +26,9 @@ type ProvisionOptions struct {
 	// DeadLetterTopic gets a subscription of the same name, in which dead
 	// letters wait.
 	DeadLetterTopic string
+	// LogTopic is that of the registry's log, and gets a subscription of the same
+	// name, which keeps it; "": there is none.
+	LogTopic string
 	// NoRetryPolicy leaves the retry policy out. It is for the emulator, which with
 	// a retry policy keeps the messages of a worker that has ended for minutes, and
 	// takes time that grows with the square of their number (measured).
@@ -64,9 +67,10 @@ func (a Action) String() string {
 // the settings of those that do to what the worker needs (package subscription):
 // an ack deadline, a retry policy, retention of acknowledged messages, no expiry,
 // and no dead-letter policy of Pub/Sub's own, which would give up on good events
-// in a long outage. Dead letters are kept for subscription.DeadLetterRetention, by
-// their topic too, so that a subscription that was deleted and is made again can
-// be sought back. Repeating it is harmless.
+// in a long outage. Dead letters and the log are kept for
+// subscription.DeadLetterRetention and LogRetention, by their topics too, so that a
+// subscription that was deleted and is made again can be sought back. Repeating it is
+// harmless.
 //
 // What cannot be changed is an error (subscription.Wanted.Fault): nothing is
 // created for it, least of all a topic whose messages would reach no one.
@@ -93,6 +97,9 @@ func (o ProvisionOptions) plan() ([]subscription.Wanted, error) {
 		faults = append(faults, errors.New("no dead-letter topic is given"))
 	}
 	all := []subscription.Wanted{subscription.OfDeadLetters(o.DeadLetterTopic)}
+	if o.LogTopic != "" {
+		all = append(all, subscription.OfLog(o.LogTopic))
+	}
 	for _, name := range o.Subscriptions {
 		want := subscription.Of(name)
 		if want.Topic == "" {
@@ -152,66 +159,11 @@ func (p *provisioning) look(ctx context.Context, want subscription.Wanted) (*pub
 	return have, want.Fault(have)
 }
 
-// topic creates the topic of a subscription, or brings it to what is wanted. If the
-// subscription exists and its topic is in another project, it leaves that alone.
-func (p *provisioning) topic(ctx context.Context, want subscription.Wanted, of *pubsubpb.Subscription) (created bool, err error) {
-	target := &pubsubpb.Topic{Name: p.client.Publisher(want.Topic).String()}
-	if want.DeadLetters {
-		target.MessageRetentionDuration = durationpb.New(subscription.DeadLetterRetention)
-	}
-	action := Action{Verb: Keep, Kind: "topic", Name: want.Topic}
-	if of != nil && of.Topic != target.Name {
-		action.Detail = "it is " + of.Topic
-	} else {
-		if action, err = p.ownTopic(ctx, target, action); err != nil {
-			return false, err
-		}
-	}
-	if !p.done[want.Topic] {
-		p.done[want.Topic] = true
-		p.did(action)
-	}
-	return action.Verb == Create, nil
-}
-
-func (p *provisioning) ownTopic(ctx context.Context, target *pubsubpb.Topic, action Action) (Action, error) {
-	admin := p.client.TopicAdminClient
-	have, err := admin.GetTopic(ctx, &pubsubpb.GetTopicRequest{Topic: target.Name}, once)
-	keep := target.MessageRetentionDuration.AsDuration()
-	switch {
-	case status.Code(err) == codes.NotFound:
-		action.Verb = Create
-		if keep > 0 {
-			action.Detail = "kept for " + subscription.Days(keep)
-		}
-		if p.dryRun {
-			return action, nil
-		}
-		if _, err = admin.CreateTopic(ctx, target); status.Code(err) == codes.AlreadyExists { // another process was faster
-			err = nil
-		}
-		return action, err
-	case err != nil:
-		return action, err
-	case have.MessageRetentionDuration.AsDuration() >= keep:
-		return action, nil
-	}
-	action.Verb = Update
-	action.Detail = fmt.Sprintf("kept for %s → %s", subscription.Days(have.MessageRetentionDuration.AsDuration()), subscription.Days(keep))
-	if p.dryRun {
-		return action, nil
-	}
-	_, err = admin.UpdateTopic(ctx, &pubsubpb.UpdateTopicRequest{
-		Topic: target, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"message_retention_duration"}},
-	})
-	return action, err
-}
-
-// create makes a subscription. If its topic is that of the dead letters and has
-// existed before it, the action says how to get at the letters from before.
+// create makes a subscription. If its topic keeps messages and has existed before it,
+// the action says how to get at those from before.
 func (p *provisioning) create(ctx context.Context, want subscription.Wanted, newTopic bool) error {
 	action := Action{Verb: Create, Kind: "subscription", Name: want.Name, Detail: want.Describe()}
-	if want.DeadLetters && !newTopic {
+	if want.TopicRetention() > 0 && !newTopic {
 		action.Detail += fmt.Sprintf("; what the topic took before it: `gcloud pubsub subscriptions seek %s --time=TIME`", want.Name)
 	}
 	if p.dryRun {
@@ -220,7 +172,7 @@ func (p *provisioning) create(ctx context.Context, want subscription.Wanted, new
 	}
 	target := p.settings(want)
 	_, err := p.client.SubscriptionAdminClient.CreateSubscription(ctx, target)
-	if status.Code(err) == codes.InvalidArgument && want.DeadLetters { // the emulator keeps nothing as long
+	if status.Code(err) == codes.InvalidArgument && want.TopicRetention() > 0 { // the emulator keeps nothing as long
 		target.MessageRetentionDuration = durationpb.New(subscription.Retention)
 		_, err = p.client.SubscriptionAdminClient.CreateSubscription(ctx, target)
 	}
@@ -251,7 +203,7 @@ func (p *provisioning) update(ctx context.Context, want subscription.Wanted, hav
 		err := p.change(ctx, want, changes)
 		if status.Code(err) == codes.InvalidArgument {
 			changes = slices.DeleteFunc(changes, func(d subscription.Difference) bool {
-				return d.Field == subscription.ExpirationField || want.DeadLetters && d.Field == subscription.RetentionField
+				return d.Field == subscription.ExpirationField || want.TopicRetention() > 0 && d.Field == subscription.RetentionField
 			})
 			err = p.change(ctx, want, changes)
 		}

@@ -50,12 +50,15 @@ func (s *Store) Claim(ctx context.Context, tenantID string, resource registry.Re
 		if p.update.Feed {
 			writes = append(writes, s.feedWrite(resource))
 		}
+		outbox, logged := s.outboxWrites(snapshot.ReadTime, ownership.Change{Resource: resource, Entry: claim})
+		writes = append(writes, outbox...)
 		_, err = s.commit(ctx, s.deadline(&certifiedLedger{Ledger: snapshot.Ledger, since: asked}), writes...)
 		if blind && (err == nil || docdb.LostTheRace(err)) {
 			s.claimed.learnOne(err != nil)
 		}
 		if err == nil {
 			s.claimed.remember(resource)
+			s.tellLogged(logged)
 			return true, nil
 		}
 		if !docdb.LostTheRace(err) {

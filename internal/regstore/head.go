@@ -58,6 +58,7 @@ type headState struct {
 	writing error // why this process must not write; nil if it may
 
 	plainSetsOver time.Time // since when no program writes past the registry; zero: some may
+	logSince      time.Time // since when there is a log; zero: there is none
 
 	layout      feedLayout
 	layoutSince time.Time // of the first read that found this layout; zero: it has always been so
@@ -94,7 +95,7 @@ func (s *Store) judge(head *docdb.Document, at time.Time, before *headState) (*h
 		}
 		return before, s.mayRead(head)
 	}
-	state := &headState{at: at, exists: head != nil || before != nil && before.exists, epoch: s.pointOf(head).epoch, layout: layoutOf(head), plainSetsOver: plainSetsOver(head)}
+	state := &headState{at: at, exists: head != nil || before != nil && before.exists, epoch: s.pointOf(head).epoch, layout: layoutOf(head), plainSetsOver: plainSetsOver(head), logSince: logSince(head)}
 	if head == nil && before != nil {
 		state.epoch = before.epoch
 	}

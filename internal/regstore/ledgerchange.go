@@ -123,6 +123,8 @@ func (s *Store) commitLedger(ctx context.Context, read ledgerDocuments, entries 
 		name := s.ledgerName(e.EventName())
 		writes = append(writes, s.ledgerWrite(name, e, read.documents[name]))
 	}
+	outbox, logged := s.outboxWrites(read.now, retractions(read, entries)...)
+	writes = append(writes, outbox...)
 	slices.SortFunc(writes, func(a, b docdb.Write) int { // one order of locks
 		return cmp.Compare(a.Name, b.Name)
 	})
@@ -131,8 +133,19 @@ func (s *Store) commitLedger(ctx context.Context, read ledgerDocuments, entries 
 	if err != nil {
 		return err
 	}
+	s.tellLogged(logged)
 	s.appended(ctx, read.point, last, entries, &certifiedLedger{since: sent, changedAt: receipt.Requested})
 	return nil
+}
+
+// retractions are what entries say of their retraction that was not stored before.
+func retractions(read ledgerDocuments, entries []ownership.LedgerEntry) (all []ownership.Change) {
+	for _, e := range entries {
+		for _, said := range e.Retractions[len(read.entries[e.EventName()].Retractions):] { // the first seen first
+			all = append(all, ownership.Retraction(ownership.Version{Time: said.At, Source: e.Source, ID: e.ID}, said.By, said.Why))
+		}
+	}
+	return all
 }
 
 // appended takes note of a commit to the ledger: as it held only if the head was

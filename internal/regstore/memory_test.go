@@ -19,6 +19,7 @@ func TestTheStoreOverMemory(t *testing.T) {
 		open := func(l *slog.Logger) storetest.Store {
 			s, err := regstore.Open(t.Context(), db, regstore.Options{
 				LedgerRate: 1e6, Logger: l, SnapshotEvery: storetest.SnapshotEvery, ChunkBytes: storetest.ChunkBytes,
+				OutboxPatience: storetest.OutboxPatience,
 			})
 			require.NoError(t, err)
 			return s

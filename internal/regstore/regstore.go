@@ -10,7 +10,9 @@
 //	realtime_registry_ledger/fence     keeps commit 1571751 out
 //	realtime_registry_ledger/rewriting the lease of the worker that rewrites documents
 //	realtime_registry_ledger/snapshot  the ledger as of one position, in documents snapshot.*, for processes that start
+//	realtime_registry_ledger/outbox    the lease of the process that sweeps the outbox, and how far that is
 //	realtime_registry_feed/{random}    the resources whose history one commit changed; expires by TTL policy
+//	realtime_registry_outbox/{shard}.{time}.{random}  a claim or a retraction that is to be published to the registry's log
 //
 // Programs outside read tenant_id of the first; everything else is ours. Every
 // document says the least format that a reader needs (ownership.Format). A document
@@ -60,6 +62,7 @@ const (
 	Collection       = "realtime_registry"
 	LedgerCollection = "realtime_registry_ledger"
 	FeedCollection   = "realtime_registry_feed"
+	OutboxCollection = "realtime_registry_outbox"
 )
 
 // What the rewriting of documents after a move relies on (design §4): a writer
@@ -112,6 +115,10 @@ type Options struct {
 	SnapshotEvery int64
 	ChunkBytes    int
 
+	// OutboxPatience is ownership.OutboxPatience by default, and must be longer than
+	// LedgerStaleness and CommitDeadline together. Tests shorten it.
+	OutboxPatience time.Duration
+
 	// Loading, if not nil, is called with the number of ledger entries read so far
 	// while all are read, at the start.
 	Loading func(entries int)
@@ -131,7 +138,8 @@ func (o Options) Validate() error {
 	return nil
 }
 
-// Store is an ownership.Store, an ownership.Rewriter and an ownership.Feed.
+// Store is an ownership.Store, an ownership.Rewriter, an ownership.Feed and an
+// ownership.Outbox.
 type Store struct {
 	db        docdb.DB
 	telemetry *telemetry
@@ -156,6 +164,9 @@ type Store struct {
 	head    atomic.Pointer[headState]       // nil until it was read
 	gone    atomic.Int64                    // how often the database was not there
 
+	outboxPatience time.Duration
+	onLogged       atomic.Pointer[func(ownership.Logged)]
+
 	takingBack atomic.Bool    // that plain sets are over
 	dry        atomic.Bool    // it must not be taken back: see LeavePlainSets
 	background sync.WaitGroup // what Close waits for
@@ -173,6 +184,7 @@ var (
 	_ ownership.Store    = (*Store)(nil)
 	_ ownership.Rewriter = (*Store)(nil)
 	_ ownership.Feed     = (*Store)(nil)
+	_ ownership.Outbox   = (*Store)(nil)
 )
 
 // Open makes a store, which closes the database with itself, and reads the ledger
@@ -224,6 +236,8 @@ func newStore(db docdb.DB, o Options) (*Store, error) {
 		snapshotEvery: cmp.Or(o.SnapshotEvery, snapshotEvery),
 		chunkBytes:    cmp.Or(o.ChunkBytes, chunkBytes),
 		loading:       o.Loading,
+
+		outboxPatience: cmp.Or(o.OutboxPatience, ownership.OutboxPatience),
 	}
 	s.cached.Store(&certifiedLedger{})
 	s.reads = newLedgerReads(s)

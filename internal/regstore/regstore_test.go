@@ -42,6 +42,7 @@ func openLogged(t *testing.T, p emulatortest.Project, logger *slog.Logger, extra
 	require.NoError(t, err)
 	s, err := regstore.Open(ctx, db, regstore.Options{
 		LedgerRate: 1000, Logger: logger, SnapshotEvery: storetest.SnapshotEvery, ChunkBytes: storetest.ChunkBytes,
+		OutboxPatience: storetest.OutboxPatience,
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { s.Close() })
@@ -238,6 +239,31 @@ func TestAClaimAndItsEventCostTwoReadsAndOneWrite(t *testing.T) {
 		require.ErrorIs(t, err, registry.ErrConflict)
 	}
 	require.LessOrEqual(t, meter.Writes(""), int64(16))
+}
+
+// A write more, in the same commit, and a delete once it was published.
+func TestWhatAClaimCostsInARegistryWithALog(t *testing.T) {
+	p, meter := emulatortest.Firestore(t), wire.NewMeter()
+	s := open(t, p, meter.DialOptions()...)
+	_, _, err := s.BeginLog(t.Context())
+	require.NoError(t, err)
+	var logged []string
+	s.OnLogged(func(l ownership.Logged) { logged = append(logged, l.Name) })
+	const n = 20
+	meter.Reset()
+	for _, c := range creations("logged", n) {
+		created, err := s.Claim(t.Context(), c.Entry.Tenant, c.Resource)
+		require.NoError(t, err)
+		require.True(t, created)
+	}
+	require.EqualValues(t, n, meter.Reads(""), "the head")
+	require.EqualValues(t, 2*n, meter.Writes(""))
+	require.EqualValues(t, n, meter.Calls("Commit"), "in the same commit")
+	require.Len(t, logged, n)
+	require.NoError(t, s.Published(t.Context(), logged))
+	require.EqualValues(t, 1, meter.Calls("BatchWrite"), "of deletes")
+	require.Zero(t, meter.Reads(prefix+regstore.OutboxCollection))
+	require.EqualValues(t, n, meter.Reads(""))
 }
 
 func TestWhatAMoveCosts(t *testing.T) {

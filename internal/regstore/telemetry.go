@@ -19,8 +19,8 @@ const scope = "github.com/northstar-engines/realtime-registry/registry/fsregistr
 // telemetry emits, per call of the store, registry.store.duration (seconds, by
 // operation and outcome: ok, refused, abandoned or error) and, within a trace, a
 // span "registry.store.{operation}". registry.too_new counts how often something
-// was met that this version does not understand, by item: document, ledger or
-// feed; registry.plain_sets.unexpected, how often a document that was written with
+// was met that this version does not understand, by item: document, ledger, feed or
+// outbox; registry.plain_sets.unexpected, how often a document that was written with
 // a plain set although the registry says that no program does;
 // registry.tombstones.set, how often a deleted resource was met to which another
 // program had given a tenant; registry.ledger.went_back, how often the head was found
@@ -39,7 +39,7 @@ type telemetry struct {
 
 var (
 	operations = observe.Values("operation", "apply", "claim", "read", "changes", "change_ledger", "moves", "load", "snapshot",
-		"lease_job", "affected", "count_affected", "rewrite")
+		"lease_job", "affected", "count_affected", "rewrite", "sweep_outbox")
 	outcomes = observe.Values("outcome", succeeded, refused, abandoned, failed)
 )
 
@@ -52,7 +52,7 @@ func newTelemetry(p observe.Providers) (*telemetry, error) {
 			"Time that one call of the store took, with all its requests, by operation and outcome; refused is what was asked for, error the store.",
 			[]float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}, operations, outcomes),
 		tooNew: i.Counter("registry.too_new", "{item}",
-			"How often something stored was met that this version does not understand, by item.", observe.Values("item", "document", "ledger", "feed")),
+			"How often something stored was met that this version does not understand, by item.", observe.Values("item", "document", "ledger", "feed", "outbox")),
 		plainSets: i.Counter("registry.plain_sets.unexpected", "{document}",
 			"Documents that were found written with a plain set although the registry says that no program does that any more."),
 		tombstonesSet: i.Counter("registry.tombstones.set", "{document}",
@@ -106,7 +106,7 @@ func outcomeOf(ctx context.Context, err error) string {
 }
 
 // tooNew counts and logs that a process met what it does not understand, and
-// returns the error. An item is a document, ledger or feed.
+// returns the error. An item is a document, ledger, feed or outbox.
 func (s *Store) tooNew(ctx context.Context, item string, err error) error {
 	if errors.Is(err, registry.ErrTooNew) {
 		s.telemetry.tooNew.Add(ctx, 1, item)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -38,7 +39,7 @@ type batch struct {
 
 // read makes batches of the lines behind the checkpoint, and has them applied. That
 // what it skips is what was applied is proved by its hash.
-func (r *replay) read(ctx context.Context, lines *archive.Reader, group *errgroup.Group) error {
+func (r *replay) read(ctx context.Context, lines Lines, group *errgroup.Group) error {
 	b, most := &batch{}, consumer.Weight{Changes: r.o.Batch, Bytes: consumer.UsualBatch.Bytes}
 	var order order
 	send := func() {
@@ -124,6 +125,9 @@ func (r *replay) understand(it *item, text []byte) (refusal *events.Refusal) {
 
 // notAsked returns a refusal of what only an option applies, or nil.
 func (r *replay) notAsked(e events.Event) *events.Refusal {
+	if len(r.o.Only) > 0 && !slices.Contains(r.o.Only, e.Type()) {
+		return &events.Refusal{Reason: events.UnknownType, Detail: fmt.Sprintf("type: %s is none that is taken from here", e.Type())}
+	}
 	switch e.Data.(type) {
 	case archived.Retracted:
 		if !r.o.Retractions {

@@ -29,6 +29,7 @@ package replay
 import (
 	"context"
 	"errors"
+	"iter"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -52,6 +53,9 @@ type Options struct {
 
 	Retractions bool // apply registry.retracted.v1
 	Assertions  bool // apply registry.asserted.v1
+	// Only, if not empty, are the types that the lines may have; others are refused as
+	// unknown_type. The registry's log carries claims and retractions alone.
+	Only []events.Type
 
 	// Resume is where an earlier replay of the same files ended.
 	Resume Checkpoint
@@ -88,10 +92,18 @@ type Displaced struct {
 	Entry    ownership.Entry
 }
 
+// Lines is what is replayed: an archive.Reader, or the messages of the registry's log.
+type Lines interface {
+	// Lines yields every line. An error is the last.
+	Lines(ctx context.Context) iter.Seq2[archive.Line, error]
+	// Digest is of all that has been yielded, for checkpoints.
+	Digest() string
+}
+
 // Run applies what the reader has, and returns what became of it, also if it
 // ends early. When ctx ends, what is under way is finished and counted, and the
 // error is that of ctx.
-func Run(ctx context.Context, store consumer.Store, lines *archive.Reader, o Options) (Counts, error) {
+func Run(ctx context.Context, store consumer.Store, lines Lines, o Options) (Counts, error) {
 	return newReplay(store, o).run(ctx, lines)
 }
 
@@ -127,7 +139,7 @@ func newReplay(store consumer.Store, o Options) *replay {
 	}
 }
 
-func (r *replay) run(ctx context.Context, lines *archive.Reader) (Counts, error) {
+func (r *replay) run(ctx context.Context, lines Lines) (Counts, error) {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(r.o.Appliers + 1)
 	group.Go(func() error { return r.read(ctx, lines, group) })

@@ -50,6 +50,7 @@ type Store interface {
 	ownership.Rewriter
 	ownership.Feed
 	ownership.LedgerReader
+	ownership.Outbox
 	// WriteSnapshot writes a snapshot of the ledger if one is due, for a holder of
 	// the lease.
 	WriteSnapshot(ctx context.Context, holder string) (written bool, err error)
@@ -113,6 +114,10 @@ func Run(t *testing.T, backend func(t *testing.T) Backend) {
 		"a claim and its event are one ownership":                 claimAndEvent,
 		"a claim is undone by nothing that is older":              claimStands,
 		"moves alone do not stand in a claim's way":               claimBesideMoves,
+		"claims and retractions are put into the outbox":          outboxOfClaimsAndRetractions,
+		"nothing else is put into the outbox":                     outboxOfNothingElse,
+		"a registry without a log has nothing in the outbox":      outboxNeedsALog,
+		"the outbox keeps what the topic does not take":           outboxWaitsForItsTopic,
 		"claims in archives merge whatever is there":              claimsFromArchives,
 		"two moves of tenants with one name: nothing is lost":     nameTwiceInTheLedger,
 		"two moves with one name in one batch":                    nameTwiceInOneBatch,

@@ -25,9 +25,9 @@ const (
 	// worker's client sets its own, the worker's --lease, and extends it while
 	// the worker lives.
 	AckDeadline = 60 * time.Second
-	// DeadLetterAckDeadline is that of the subscription in which dead letters
-	// wait. Only listing and redriving take from it, and extend it; short, so
-	// that what was sent to a listing that had just ended is soon to be seen.
+	// DeadLetterAckDeadline is that of the subscriptions of dead letters and of the
+	// log. Only commands take from them, and extend it; short, so that what was sent
+	// to a command that had just ended is soon to be seen.
 	DeadLetterAckDeadline = 10 * time.Second
 	// Retention is how long events are kept, acknowledged ones too, so that they
 	// can be delivered again. A longer retention is left as it is.
@@ -36,6 +36,10 @@ const (
 	// subscription and in their topic: the longest that Pub/Sub has
 	// (pubsub.proto, message_retention_duration: "Cannot be more than 31 days").
 	DeadLetterRetention = 31 * 24 * time.Hour
+	// LogRetention is how long the registry's log is kept, acknowledged or not, in
+	// its subscription and in its topic: the longest that Pub/Sub has. A backup that
+	// is older has a gap behind it.
+	LogRetention = 31 * 24 * time.Hour
 	// MinimumBackoff and MaximumBackoff are the retry policy: how long a nacked
 	// message stays away.
 	MinimumBackoff = 1 * time.Second
@@ -57,6 +61,9 @@ type Wanted struct {
 	// DeadLetters is for the one in which dead letters wait, and only people
 	// take from.
 	DeadLetters bool
+	// Log is for the one that keeps the registry's log, which no worker consumes:
+	// only `replay --since` takes from it.
+	Log bool
 	// NoRetryPolicy leaves the retry policy out. For the emulator: with one, it
 	// keeps messages that a worker held when it ended to itself for minutes, and
 	// takes time with the square of their number (measured).
@@ -80,6 +87,24 @@ func OfDeadLetters(topic string) Wanted {
 	return Wanted{Name: Short(topic), Topic: Short(topic), DeadLetters: true}
 }
 
+// OfLog returns what is wanted of the subscription that keeps the registry's log. It has
+// the topic's name.
+func OfLog(topic string) Wanted {
+	return Wanted{Name: Short(topic), Topic: Short(topic), Log: true}
+}
+
+// TopicRetention is how long the topic itself should keep messages, so that a
+// subscription that was deleted and is made again can be sought back; 0: not at all.
+func (w Wanted) TopicRetention() time.Duration {
+	switch {
+	case w.DeadLetters:
+		return DeadLetterRetention
+	case w.Log:
+		return LogRetention
+	}
+	return 0
+}
+
 // Short is the last part of the full name of a topic or subscription.
 func Short(name string) string { return name[strings.LastIndexByte(name, '/')+1:] }
 
@@ -96,6 +121,11 @@ func (w Wanted) Settings() *pubsubpb.Subscription {
 		return s
 	}
 	s.RetainAckedMessages = true
+	if w.Log {
+		s.AckDeadlineSeconds = int32(DeadLetterAckDeadline.Seconds())
+		s.MessageRetentionDuration = durationpb.New(LogRetention)
+		return s
+	}
 	if !w.NoRetryPolicy {
 		s.RetryPolicy = &pubsubpb.RetryPolicy{
 			MinimumBackoff: durationpb.New(MinimumBackoff),
@@ -192,6 +222,10 @@ func (w Wanted) Describe() string {
 	if w.DeadLetters {
 		return fmt.Sprintf("of topic %s, kept for %s (the longest that Pub/Sub has; its emulator keeps %s), no expiry",
 			w.Topic, Days(DeadLetterRetention), Days(Retention))
+	}
+	if w.Log {
+		return fmt.Sprintf("of topic %s, kept for %s even when acknowledged (the longest that Pub/Sub has; its emulator keeps %s), no expiry",
+			w.Topic, Days(LogRetention), Days(Retention))
 	}
 	backoff := fmt.Sprintf("backoff %s to %s", MinimumBackoff, MaximumBackoff)
 	if w.NoRetryPolicy {

@@ -4,6 +4,7 @@ package terraform
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -112,9 +113,11 @@ func TestSubscriptionsAreThoseThatProvisionMakes(t *testing.T) {
 		"nexus-thread-deleted.realtime-registry", "nexus-canvas-deleted.realtime-registry"}, names)
 
 	letters := value(t, all["variable dead_letter_topic"], "default").AsString()
+	log := value(t, all["variable log_topic"], "default").AsString()
 	for resource, want := range map[string]subscription.Wanted{
 		"resource google_pubsub_subscription events":       subscription.Of(names[0]),
 		"resource google_pubsub_subscription dead_letters": subscription.OfDeadLetters(letters),
+		"resource google_pubsub_subscription log":          subscription.OfLog(log),
 	} {
 		body, settings := all[resource], want.Settings()
 		deadline, _ := value(t, body, "ack_deadline_seconds").AsBigFloat().Int64()
@@ -135,8 +138,10 @@ func TestSubscriptionsAreThoseThatProvisionMakes(t *testing.T) {
 			require.Contains(t, []string{"for_each", "project", "name", "topic", "ack_deadline_seconds", "message_retention_duration", "retain_acked_messages"}, name, resource)
 		}
 	}
-	kept := value(t, all["resource google_pubsub_topic dead_letters"], "message_retention_duration").AsString()
-	require.Equal(t, seconds(subscription.OfDeadLetters(letters).Settings().MessageRetentionDuration), kept)
+	for topic, want := range map[string]subscription.Wanted{"dead_letters": subscription.OfDeadLetters(letters), "log": subscription.OfLog(log)} {
+		kept := value(t, all["resource google_pubsub_topic "+topic], "message_retention_duration").AsString()
+		require.Equal(t, fmt.Sprintf("%.0fs", want.TopicRetention().Seconds()), kept, topic)
+	}
 }
 
 // seconds writes a duration as Terraform does.

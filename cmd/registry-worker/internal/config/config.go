@@ -57,6 +57,7 @@ type Config struct {
 
 	Subscriptions   []string
 	DeadLetterTopic string
+	LogTopic        string
 	MaxClockSkew    time.Duration
 	MaxEventAge     time.Duration // 0: unbounded
 	DeletionHorizon time.Duration

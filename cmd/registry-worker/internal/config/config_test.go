@@ -148,7 +148,7 @@ func TestEverySettingHasHelpAndAGoodDefault(t *testing.T) {
 func TestEverySettingIsKept(t *testing.T) {
 	given := map[string]string{
 		"project": "p-1", "database": "other", "registry-backend": "memory", "throttle-backend": "memory",
-		"collection-prefix": "staging_", "subscriptions": "one, two", "dead-letter-topic": "dead",
+		"collection-prefix": "staging_", "subscriptions": "one, two", "dead-letter-topic": "dead", "log-topic": "log",
 		"api": "true", "max-clock-skew": "1m", "max-event-age": "1h", "deletion-horizon": "2400h", "accept": "one=nexus.thread.created.v1", "sources": "nexus.thread.created.v1=//nexus/*", "drain-timeout": "1s", "streams": "3",
 		"throttle-policies": "policies.yaml", "throttle-on-error": "allow", "lease": "10s", "max-outstanding": "5", "listen": "[::1]:0", "api-token": "0123456789abcdef", "claim-token": "fedcba9876543210,0123456789abcdef",
 		"api-token-file": "a", "claim-token-file": "b", "max-connections": "7", "metrics-listen": "127.0.0.1:0", "stream-paths": "/a/{thread_id}, /b/{canvas_id}", "keep-alive": "1m", "shutdown-delay": "1s",

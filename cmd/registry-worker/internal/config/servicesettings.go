@@ -37,6 +37,10 @@ var serviceSettings = []Setting{
 		Help:  "topic for refused messages; its subscription has the same name",
 		parse: name(func(c *Config) *string { return &c.DeadLetterTopic })},
 
+	{Group: ClaimsGroup, Name: "log-topic", Default: "realtime-registry-log",
+		Help:  "topic of the registry's log, to which claims and retractions are published; its subscription has the same name",
+		parse: name(func(c *Config) *string { return &c.LogTopic })},
+
 	{Group: EventsGroup, Name: "max-clock-skew", Default: "5m",
 		Help:  "refuse an event whose time is more than this after its publish time (in files: after now)",
 		parse: duration(time.Second, 24*time.Hour, func(c *Config) *time.Duration { return &c.MaxClockSkew })},

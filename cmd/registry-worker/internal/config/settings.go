@@ -16,6 +16,7 @@ const (
 	ProjectGroup  Group = "Project"
 	RegistryGroup Group = "Registry"
 	PubSubGroup   Group = "Pub/Sub"
+	ClaimsGroup   Group = "Log of claims"
 	EventsGroup   Group = "Events"
 	DeletionGroup Group = "Deletion"
 	WorkerGroup   Group = "Worker"
@@ -28,6 +29,7 @@ const (
 	ExportGroup   Group = "Export"
 	RateGroup     Group = "Rate"
 	ReplayGroup   Group = "Replay"
+	VerifyGroup   Group = "Verification"
 	ConfirmGroup  Group = "Confirmation"
 	PlanGroup     Group = "Plan"
 	MoveGroup     Group = "Move"
@@ -62,8 +64,8 @@ func Lasting() []Group {
 }
 
 var groups = []Group{
-	ProjectGroup, RegistryGroup, PubSubGroup, EventsGroup, DeletionGroup, RunGroup, WorkerGroup, DrainGroup, APIGroup, ConsoleGroup, ThrottleGroup,
-	LetterGroup, RedriveGroup, CommentGroup, HistoryGroup, RateGroup, ReplayGroup, DryRunGroup, ExportGroup, UpgradeGroup, PlanGroup, NamesGroup, StartGroup, AtGroup, MoveGroup, ListGroup, WaitGroup, RetractGroup, ByGroup, ConfirmGroup, JSONGroup, DevGroup, CapacityGroup, VersionGroup, LogGroup,
+	ProjectGroup, RegistryGroup, PubSubGroup, ClaimsGroup, EventsGroup, DeletionGroup, RunGroup, WorkerGroup, DrainGroup, APIGroup, ConsoleGroup, ThrottleGroup,
+	LetterGroup, RedriveGroup, CommentGroup, HistoryGroup, RateGroup, ReplayGroup, VerifyGroup, DryRunGroup, ExportGroup, UpgradeGroup, PlanGroup, NamesGroup, StartGroup, AtGroup, MoveGroup, ListGroup, WaitGroup, RetractGroup, ByGroup, ConfirmGroup, JSONGroup, DevGroup, CapacityGroup, VersionGroup, LogGroup,
 }
 
 // A Setting is a flag, and usually an environment variable too.
