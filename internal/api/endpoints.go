@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/northstar-engines/realtime-registry/internal/problem"
 	"github.com/northstar-engines/realtime-registry/registry"
@@ -62,6 +63,11 @@ func (s *Server) verify(kind registry.Kind) http.HandlerFunc {
 	}
 }
 
+// claimTimeout bounds a claim as the verifier's Timeout bounds a check: clients are
+// told that the registry gives up after 5 s, and wait little longer. A claim
+// that is given up may have been made: so clients repeat it.
+const claimTimeout = 5 * time.Second
+
 func (s *Server) claim(kind registry.Kind) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		created := false
@@ -69,7 +75,9 @@ func (s *Server) claim(kind registry.Kind) http.HandlerFunc {
 		tenantID, err := tenant(r)
 		option, err2 := claimedEvent(r)
 		if err = cmp.Or(err, err2); err == nil {
-			created, err = s.options.Registry.Claim(r.Context(), tenantID, resource, option)
+			ctx, cancel := context.WithTimeout(r.Context(), claimTimeout)
+			defer cancel()
+			created, err = s.options.Registry.Claim(ctx, tenantID, resource, option)
 		}
 		switch {
 		case err != nil:
