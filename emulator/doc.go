@@ -12,7 +12,8 @@
 //     the emulators that it started, with all their children, and nothing else.
 //   - Any number of processes may do so at the same time.
 //
-// What it does not: keep data. Everything in an emulator is gone when it stops.
+// What it does not: keep data. Everything in an emulator is gone when it stops, unless
+// Restart starts it again.
 // Windows is not supported. And an emulator is not the service: it takes much that
 // the service refuses, bounds or slows down. Package wire/rules makes up for that.
 //

@@ -88,6 +88,7 @@ type Emulator struct {
 	Name string // as people call it
 	Host string // host:port
 
+	spec    spec
 	process *process
 }
 
@@ -130,6 +131,7 @@ type spec struct {
 	command func(port string) []string
 	env     []string
 	ready   func(ctx context.Context, host string) error
+	restart func(exported string) []string // arguments that start it with what was exported; nil: it exports nothing
 }
 
 func firestoreSpec(sdk SDK) spec {
@@ -145,8 +147,9 @@ func firestoreSpec(sdk SDK) spec {
 		command: func(port string) []string {
 			return []string{sdk.Firestore, "start", "--host=" + loopback, "--port=" + port}
 		},
-		env:   env,
-		ready: firestoreReady,
+		env:     env,
+		ready:   firestoreReady,
+		restart: func(exported string) []string { return []string{"--import-data=" + exported} },
 	}
 }
 

@@ -33,7 +33,7 @@ func startOnce(ctx context.Context, s spec) (*Emulator, error) {
 		return nil, fmt.Errorf("find a port for the %s emulator: %w", s.name, err)
 	}
 	defer port.release()
-	e := &Emulator{Name: s.name, Host: net.JoinHostPort(loopback, port.number)}
+	e := &Emulator{spec: s, Name: s.name, Host: net.JoinHostPort(loopback, port.number)}
 	if e.process, err = launch(s.command(port.number), s.env); err != nil {
 		return nil, fmt.Errorf("start the %s emulator: %w", s.name, err)
 	}
