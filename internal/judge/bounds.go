@@ -8,11 +8,12 @@ import (
 // Kinds of faults that the judge knows, since a process cannot answer under them.
 // (There are others, which excuse nothing here.)
 const (
-	Killed  = "process killed"
-	Paused  = "process paused"
-	Drained = "process drained"
-	Ended   = "process ended by itself" // Status is its exit code
-	CutOff  = "process cut off"         // from Firestore and Pub/Sub, entirely
+	Killed   = "process killed"
+	Paused   = "process paused"
+	Drained  = "process drained"
+	Ended    = "process ended by itself" // Status is its exit code
+	Starting = "process starting"        // until it answers
+	CutOff   = "process cut off"         // from Firestore and Pub/Sub, entirely
 	// LastRelease is what runs in place of the process, and is not held to what was
 	// promised later.
 	LastRelease = "last release"
@@ -28,7 +29,7 @@ func excused(faults []Record, r Record) bool {
 		if f.Of != r.Of || f.At > r.until() || f.until() < r.At {
 			return false
 		}
-		return f.Kind == Killed || f.Kind == Ended || f.Kind == Drained && f.At <= r.At
+		return f.Kind == Killed || f.Kind == Ended || f.Kind == Starting || f.Kind == Drained && f.At <= r.At
 	})
 }
 
@@ -48,7 +49,7 @@ func (v *Verdict) judgeBounds(h *History, b Bounds) {
 	calm := calmAt(h)
 	v.judgeEnds(faults, h.of(Process), b)
 	for _, r := range h.of(Check, Claim, Take, Health) {
-		if r.Of == "" || during(faults, r, 0, LastRelease) {
+		if r.Of == "" || during(faults, r, 0, LastRelease, Starting) {
 			continue
 		}
 		v.Judged["answers held against their bound"]++

@@ -19,7 +19,7 @@ func (v *Verdict) judgeHealth(h *History, b Bounds) {
 	faults := h.of(Fault)
 	starts := h.of(Process)
 	for _, r := range h.of(Health) {
-		if r.Status == 0 || during(faults, r, 0, LastRelease) {
+		if r.Status == 0 || during(faults, r, 0, LastRelease, Starting) {
 			continue // judgeBounds asks why there is none
 		}
 		v.Judged["answers about health"]++
@@ -31,7 +31,7 @@ func (v *Verdict) judgeHealth(h *History, b Bounds) {
 		case r.Path != "/readyz":
 		case drains(faults, r):
 			v.health(r, !good, "it had its signal")
-		case during(faults, r, 0, Drained, Killed, Ended):
+		case during(faults, r, 0, Drained, Killed, Ended, Starting):
 		case !worker:
 			v.health(r, good, "nobody had told it to end")
 		case cutOff(faults, r, ms(b.Notice)):
@@ -67,7 +67,7 @@ func cutOff(faults []Record, r Record, within int64) bool {
 // process while it was asked or a time before.
 func during(faults []Record, r Record, before int64, kinds ...string) bool {
 	return slices.ContainsFunc(faults, func(f Record) bool {
-		return (f.Of == "" || f.Of == r.Of) && f.Kind != Apart && f.At < r.until() && f.until() > r.At-before &&
+		return (f.Of == "" || f.Of == r.Of) && (f.Kind != Apart && f.Kind != Starting || len(kinds) > 0) && f.At < r.until() && f.until() > r.At-before &&
 			(len(kinds) == 0 || slices.Contains(kinds, f.Kind))
 	})
 }

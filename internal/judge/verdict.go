@@ -59,7 +59,9 @@ func Judge(h *History) (*Verdict, error) {
 	v.judgeHealth(h, *run.Bounds)
 	v.judgeAfter(h, *run.Bounds)
 	for _, f := range h.of(Fault) {
-		v.Met[f.Kind]++
+		if f.Kind != Starting { // which follows on another
+			v.Met[f.Kind]++
+		}
 	}
 	for _, kind := range run.Must {
 		if v.Met[kind] == 0 {

@@ -23,7 +23,7 @@ def record(**fields):
 async def ask(question, **fields):
     """The status of a question, recorded. An answer that never came has none: the client
     calls both that and a 503 Unavailable, so this says the weaker."""
-    fields["at"] = time.time_ns()
+    fields["at"], status = time.time_ns(), 0  # if it is cancelled
     try:
         answer = await question
         status = {"claim": 201 if answer else 204}.get(fields["type"], 204)
@@ -35,7 +35,8 @@ async def ask(question, **fields):
         status = 429
     except Unavailable:
         status = 503
-    record(**fields, until=time.time_ns(), status=status)
+    finally:
+        record(**fields, until=time.time_ns(), status=status)
     return status
 
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc/codes"
 
 	"github.com/northstar-engines/realtime-registry/emulator"
 	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
@@ -20,33 +21,57 @@ import (
 
 // Kinds of faults that befall the installation, and not one process alone.
 const (
-	firestorePaused = "Firestore emulator paused"
-	pubsubPaused    = "Pub/Sub emulator paused"
-	diskFull        = "disk full"
+	firestorePaused    = "Firestore emulator paused"
+	pubsubPaused       = "Pub/Sub emulator paused"
+	firestoreRestarted = "Firestore emulator restarted with its data"
+	diskFull           = "disk full"
 )
 
-// pauses stops the emulators, one and then the other, for a while each, now and then.
-func (x *installation) pauses(ctx context.Context, emulators *emulator.Emulators, longest time.Duration) {
-	for i := 0; ; i++ {
-		sleep(ctx, 2*longest)
-		if ctx.Err() != nil {
-			return
-		}
-		one, kind := emulators.Firestore, firestorePaused
-		if i%2 == 1 {
-			one, kind = emulators.PubSub, pubsubPaused
-		}
-		r := judge.Record{Type: judge.Fault, At: now(), Kind: kind}
-		if err := one.Pause(); err != nil {
-			x.t.Errorf("%v", err)
-		}
-		sleep(ctx, longest)
-		if err := one.Resume(); err != nil {
-			x.t.Errorf("%v", err)
-		}
-		r.Until = now()
-		x.history.record(r)
+// outages stops an emulator for a while, now and then, or starts Firestore's again with
+// its data: each of them once at least.
+func (x *installation) outages(ctx context.Context, longest time.Duration) {
+	outages := []func(context.Context, time.Duration){
+		func(ctx context.Context, d time.Duration) { x.pause(ctx, x.emulators.Firestore, firestorePaused, d) },
+		func(ctx context.Context, d time.Duration) { x.pause(ctx, x.emulators.PubSub, pubsubPaused, d) },
+		x.restart,
 	}
+	for i := 0; ctx.Err() == nil || i < len(outages); i++ {
+		sleep(ctx, 2*longest)
+		if i < len(outages) {
+			outages[i](context.Background(), longest)
+		} else if ctx.Err() == nil {
+			outages[i%len(outages)](ctx, longest)
+		}
+	}
+}
+
+func (x *installation) pause(ctx context.Context, e *emulator.Emulator, kind string, lasts time.Duration) {
+	r := judge.Record{Type: judge.Fault, At: now(), Kind: kind}
+	if err := e.Pause(); err != nil {
+		x.t.Errorf("%v", err)
+	}
+	sleep(ctx, lasts)
+	if err := e.Resume(); err != nil {
+		x.t.Errorf("%v", err)
+	}
+	r.Until = now()
+	x.history.record(r)
+}
+
+// restart starts the Firestore emulator again. Nothing may be written meanwhile, so
+// writes are refused from a while before: those under way have ended then.
+func (x *installation) restart(context.Context, time.Duration) {
+	r := judge.Record{Type: judge.Fault, At: now(), Kind: firestoreRestarted}
+	x.project.FirestoreRules.FailWrites(codes.Unavailable)
+	defer x.project.FirestoreRules.FailWrites(codes.OK)
+	time.Sleep(6 * time.Second) // what was let in before has been carried out by then
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	if err := x.emulators.Firestore.Restart(ctx, x.project.ID, x.t.TempDir()); err != nil {
+		x.t.Errorf("%v", err)
+	}
+	r.Until = now()
+	x.history.record(r)
 }
 
 // rolls replaces every process, one after the other, by the last release, and back.
@@ -68,8 +93,8 @@ func (x *installation) rolls(ctx context.Context, last string, pause time.Durati
 func (x *installation) replace(m *machine, binary, kind string) {
 	m.taken.Lock()
 	defer m.taken.Unlock()
-	drained := judge.Record{Type: judge.Fault, At: now(), Of: m.name, Kind: judge.Drained}
-	m.drain()
+	drained := m.drain()
+	x.history.record(drained)
 	if m.since.Kind != "" {
 		m.since.Until = now()
 		x.history.record(m.since)
@@ -77,8 +102,6 @@ func (x *installation) replace(m *machine, binary, kind string) {
 	m.since = judge.Record{Type: judge.Fault, At: drained.At, Of: m.name, Kind: kind}
 	m.become(binary)
 	m.start()
-	drained.Until = now()
-	x.history.record(drained)
 }
 
 // lastRelease builds the last release, and returns its path.

@@ -20,7 +20,6 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/northstar-engines/realtime-registry/emulator"
-	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
 	"github.com/northstar-engines/realtime-registry/emulator/wire"
 	"github.com/northstar-engines/realtime-registry/internal/judge"
 )
@@ -51,7 +50,7 @@ type machine struct {
 }
 
 func (x *installation) newMachine(name string, args ...string) *machine {
-	m := &machine{x: x, name: name, own: x.binary, binary: x.binary, address: emulatortest.FreeAddress(x.t)}
+	m := &machine{x: x, name: name, own: x.binary, binary: x.binary, address: x.addresses[len(x.machines)]}
 	m.args = append(args, "--listen", m.address, "--log-level", "warn", "--log-format", "json")
 	m.env = append(os.Environ(), "GOOGLE_CLOUD_PROJECT="+x.project.ID, "REGISTRY_SHUTDOWN_DELAY=1s")
 	firestore := x.project.FirestoreRules
@@ -95,6 +94,7 @@ func (m *machine) behind(target string, options []grpc.DialOption) string {
 // started again a second later, as a supervisor does: what cannot reach Pub/Sub or
 // Firestore ends at its start.
 func (m *machine) start() {
+	begun := now()
 	cmd, ended := m.launch()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		if status, _ := m.get("/livez", time.Second); status == http.StatusOK {
@@ -110,7 +110,10 @@ func (m *machine) start() {
 			return
 		}
 	}
-	m.x.history.record(judge.Record{Type: judge.Process, At: now(), Of: m.name, Kind: "ready"})
+	m.x.history.record(
+		judge.Record{Type: judge.Fault, At: begun, Until: now(), Of: m.name, Kind: judge.Starting},
+		judge.Record{Type: judge.Process, At: now(), Of: m.name, Kind: "ready"},
+	)
 	m.up.Store(true)
 }
 
@@ -185,12 +188,14 @@ func (m *machine) kill() {
 const drainedWithin = 45 * time.Second
 
 // drain tells the process to end, and returns when it has. It must end with 0, and in
-// time.
-func (m *machine) drain() {
+// time. What it returns is the fault.
+func (m *machine) drain() judge.Record {
+	fault := judge.Record{Type: judge.Fault, At: now(), Of: m.name, Kind: judge.Drained}
+	was := m.up.Load()
 	ended, cmd := m.signal(syscall.SIGTERM, true)
 	select {
 	case <-ended:
-		if code := cmd.ProcessState.ExitCode(); code > 0 {
+		if code := cmd.ProcessState.ExitCode(); code > 0 && was {
 			m.x.t.Errorf("%s drained with exit code %d", m.name, code)
 		}
 	case <-time.After(drainedWithin):
@@ -198,6 +203,8 @@ func (m *machine) drain() {
 		m.signal(syscall.SIGKILL, true)
 		<-ended
 	}
+	fault.Until = now()
+	return fault
 }
 
 // get asks the process itself.

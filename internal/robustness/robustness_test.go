@@ -6,6 +6,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -43,6 +44,7 @@ type installation struct {
 	dir       string
 	binary    string
 	last      string         // the binary of the last release
+	addresses []string       // of the machines
 	apart     []judge.Record // processes whose clocks are set apart
 	emulators *emulator.Emulators
 	project   emulatortest.Project
@@ -69,7 +71,7 @@ func robustness(t *testing.T, binary string, seed uint64, duration time.Duration
 	x := newInstallation(t, binary, seed)
 	file := x.history.file.Name()
 	t.Logf("seed %d, %s, history %s", seed, duration, file)
-	kinds := []string{firestorePaused, pubsubPaused, judge.LastRelease, judge.Apart, diskFull}
+	kinds := []string{firestorePaused, pubsubPaused, firestoreRestarted, judge.LastRelease, judge.Apart, diskFull}
 	for _, k := range troubles {
 		kinds = append(kinds, k.kind)
 	}
@@ -91,12 +93,23 @@ func robustness(t *testing.T, binary string, seed uint64, duration time.Duration
 	return verdict
 }
 
+// How many processes of each sort there are.
+const (
+	workers = 3
+	serves  = 2
+)
+
 func newInstallation(t *testing.T, binary string, seed uint64) *installation {
 	dir := *dirFlag
 	if dir == "" {
 		var err error
 		dir, err = os.MkdirTemp("", "robustness-")
 		require.NoError(t, err)
+		t.Cleanup(func() {
+			if !t.Failed() {
+				_ = os.RemoveAll(dir)
+			}
+		})
 	}
 	emulatortest.Both(t) // skips if there is none
 	emulators, err := emulator.Start(t.Context(), emulator.Options{})
@@ -113,22 +126,35 @@ func newInstallation(t *testing.T, binary string, seed uint64) *installation {
 	x.project.FirestoreRules.Distance(distance)
 	x.project.PubSubRules.Distance(distance)
 
+	x.addresses = freeAddresses(t, workers+serves)
 	policy := filepath.Join(dir, "policies.yaml")
 	require.NoError(t, os.WriteFile(policy, []byte(policies), 0o600))
 	x.must("provision")
-	for i := range 3 {
+	for i := range workers {
 		x.newMachine(fmt.Sprint("worker-", i), "run", "--rate", "unlimited", "--max-outstanding", "300", "--streams", "2", "--lease", "10s")
 	}
-	for i := range 2 {
+	for i := range serves {
 		x.serves = append(x.serves, x.newMachine(fmt.Sprint("serve-", i), "serve", "--throttle-policies", policy, "--max-staleness", "2s"))
 	}
 	if skewed := apart(t, dir); binary == emulatortest.Binary(t) { // a mutant has the machine's
-		x.machines[2].setApart(skewed, 70)
-		x.serves[1].setApart(skewed, -50)
+		x.machines[workers-1].setApart(skewed, 70)
+		x.serves[serves-1].setApart(skewed, -50)
 	}
 	x.publisher = x.newPublisher()
 	x.keepLetters()
 	return x
+}
+
+// freeAddresses returns addresses on loopback at which no process listens, all
+// different.
+func freeAddresses(t *testing.T, n int) (all []string) {
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		defer l.Close()
+		all = append(all, l.Addr().String())
+	}
+	return all
 }
 
 // must runs a command that has to succeed.

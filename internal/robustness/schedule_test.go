@@ -43,7 +43,7 @@ var troubles = []trouble{
 		return true
 	}},
 	{judge.Drained, func(_ context.Context, m *machine, _ time.Duration) bool {
-		m.drain()
+		m.x.history.record(m.drain())
 		m.start()
 		return true
 	}},
@@ -129,6 +129,9 @@ func schedule(seed uint64, machines int, duration time.Duration) (all [lanes][]p
 				last:  500*time.Millisecond + time.Duration(random.ExpFloat64()*float64(longest)/4),
 			}
 			p.last = min(p.last, longest)
+			if must {
+				p.last = max(p.last, 1500*time.Millisecond) // so that something is under way
+			}
 			at += p.after + p.last
 			all[lane] = append(all[lane], p)
 		}
@@ -139,7 +142,7 @@ func schedule(seed uint64, machines int, duration time.Duration) (all [lanes][]p
 // disturb carries out the schedule, until the context ends.
 func (x *installation) disturb(ctx context.Context, seed uint64, duration time.Duration) {
 	var running sync.WaitGroup
-	running.Go(func() { x.pauses(ctx, x.emulators, min(20*time.Second, duration/12)) })
+	running.Go(func() { x.outages(ctx, min(20*time.Second, duration/12)) })
 	running.Go(func() { x.rolls(ctx, x.last, duration/4) })
 	running.Go(func() { x.fill(ctx, duration/5) })
 	for _, lane := range schedule(seed, len(x.machines), duration) {
@@ -171,7 +174,7 @@ func (x *installation) befallOne(ctx context.Context, p planned, m *machine) boo
 	defer m.taken.Unlock()
 	r := judge.Record{Type: judge.Fault, At: now(), Of: m.name, Kind: p.kind}
 	befell := p.do(ctx, m, p.last)
-	if befell {
+	if befell && p.kind != judge.Drained { // which ends before the next start
 		r.Until = now()
 		x.history.record(r)
 	}

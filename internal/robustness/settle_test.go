@@ -102,14 +102,14 @@ func (x *installation) windows(ctx context.Context) {
 	defer client.Close()
 	seen := map[string]float64{}
 	snapshots := client.Collection("rate_limit_counters").Snapshots(ctx)
-	defer snapshots.Stop()
-	for {
+	defer func() { snapshots.Stop() }()
+	for ctx.Err() == nil {
 		s, err := snapshots.Next()
-		if err != nil {
-			if ctx.Err() == nil {
-				x.t.Errorf("windows: %v", err)
-			}
-			return
+		if err != nil { // the emulator was started again
+			snapshots.Stop()
+			sleep(ctx, 200*time.Millisecond)
+			snapshots = client.Collection("rate_limit_counters").Snapshots(ctx)
+			continue
 		}
 		for _, change := range s.Changes {
 			name := change.Doc.Ref.ID
