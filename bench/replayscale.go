@@ -45,6 +45,9 @@ func (b *bench) scaleReplay(ctx context.Context) (result scaled, err error) {
 		return result, err
 	}
 	defer db.Close()
+	if _, err := replayed(ctx, db, replayedHere); err != nil { // an emulator that has just begun compiles as it goes
+		return result, err
+	}
 	var commits ledgerCommits
 	emulator, err := replayed(ctx, commits.around(db), replayedHere)
 	if err != nil {
