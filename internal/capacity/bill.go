@@ -34,7 +34,7 @@ const (
 	// it was published. Each minute each process asks whether to sweep, and one does.
 	writesPerLogged  = 1
 	deletesPerLogged = 1
-	readsPerSweep    = 8 // the shards of the outbox
+	readsPerSweep    = 9 // the shards of the outbox, and the head
 	writesPerSweep   = 2 // the lease is taken, and given back
 	sweepsADay       = day / 60
 

@@ -20,10 +20,8 @@ const (
 	fieldLooked  = "looked"  // as of when that is so
 )
 
-// sweepFormat is the format of that document; sweepFields are ours.
+// sweepFormat is the format of that document.
 const sweepFormat = 1
-
-var sweepFields = []string{fieldHolder, fieldSwept, fieldWaiting, fieldOldest, fieldLooked, fieldUpdatedAt, fieldFormat}
 
 func (s *Store) sweepName() string { return s.db.Name(LedgerCollection, sweepID) }
 
@@ -53,6 +51,21 @@ func (s *Store) saveSweep(ctx context.Context, on docdb.Condition, fields map[st
 	return receipt.Updated[0], nil
 }
 
+// sweptUpTo is the time up to which the outbox was swept, in this epoch of the ledger,
+// which it returns. Before it was recovered, a database that was restored may have got
+// documents that are older than that, from an export that is not of one time.
+func (s *Store) sweptUpTo(ctx context.Context, d *docdb.Document) (from time.Time, epoch string, err error) {
+	documents, _, err := s.get(ctx, []string{s.headName()})
+	if err != nil {
+		return from, "", err
+	}
+	epoch = documents[s.headName()].GetFields()[fieldEpoch].GetStringValue()
+	if d.GetFields()[fieldEpoch].GetStringValue() == epoch {
+		from = timestamp(d.GetFields()[fieldSwept])
+	}
+	return from, epoch, nil
+}
+
 func decodeSweep(d *docdb.Document) ownership.OutboxState {
 	f := d.GetFields()
 	return ownership.OutboxState{Waiting: f[fieldWaiting].GetIntegerValue(), Oldest: timestamp(f[fieldOldest]), At: timestamp(f[fieldLooked])}
@@ -64,7 +77,11 @@ func (s *Store) ReadOutbox(ctx context.Context) (ownership.OutboxState, error) {
 	if err != nil {
 		return ownership.OutboxState{}, fmt.Errorf("read the outbox: %w", err)
 	}
-	state, err := s.countOutbox(ctx, timestamp(d.GetFields()[fieldSwept]), now.Add(-s.outboxPatience), now)
+	var state ownership.OutboxState
+	from, _, err := s.sweptUpTo(ctx, d)
+	if err == nil {
+		state, err = s.countOutbox(ctx, from, now.Add(-s.outboxPatience), now)
+	}
 	if err != nil {
 		return state, fmt.Errorf("read the outbox: %w", err)
 	}

@@ -42,8 +42,12 @@ func (s *Store) SweepOutbox(ctx context.Context, holder string, publish func(con
 	if err != nil {
 		return state, fmt.Errorf("sweep the outbox: %w", err)
 	}
+	from, epoch, err := s.sweptUpTo(ctx, d)
+	if err != nil {
+		return state, fmt.Errorf("sweep the outbox: %w", err)
+	}
 	sweep := outboxSweep{
-		store: s, from: timestamp(d.GetFields()[fieldSwept]), upTo: now.Add(-s.outboxPatience), publish: publish,
+		store: s, from: from, epoch: epoch, upTo: now.Add(-s.outboxPatience), publish: publish,
 		holder: holder, taken: taken, renewed: time.Now(),
 	}
 	failure := sweep.all(ctx)
@@ -77,7 +81,7 @@ func (s *Store) leaveSweep(d *docdb.Document, now time.Time, holder string) bool
 // left.
 func (s *Store) endSweep(ctx context.Context, sweep outboxSweep, state ownership.OutboxState) error {
 	fields := map[string]*docdb.Value{
-		fieldHolder: docdb.Text(""), fieldWaiting: docdb.Integer(state.Waiting), fieldLooked: docdb.Timestamp(state.At),
+		fieldHolder: docdb.Text(""), fieldEpoch: docdb.Text(sweep.epoch), fieldWaiting: docdb.Integer(state.Waiting), fieldLooked: docdb.Timestamp(state.At),
 	}
 	swept := sweep.from
 	if sweep.whole {
@@ -89,7 +93,7 @@ func (s *Store) endSweep(ctx context.Context, sweep outboxSweep, state ownership
 	if state.Waiting > 0 {
 		fields[fieldOldest] = docdb.Timestamp(state.Oldest)
 	}
-	_, err := s.saveSweep(ctx, docdb.Condition{Updated: sweep.taken}, fields, fieldHolder, fieldSwept, fieldWaiting, fieldOldest, fieldLooked)
+	_, err := s.saveSweep(ctx, docdb.Condition{Updated: sweep.taken}, fields, fieldHolder, fieldEpoch, fieldSwept, fieldWaiting, fieldOldest, fieldLooked)
 	return err
 }
 
@@ -97,6 +101,7 @@ func (s *Store) endSweep(ctx context.Context, sweep outboxSweep, state ownership
 type outboxSweep struct {
 	store      *Store
 	from, upTo time.Time
+	epoch      string // of the ledger
 	publish    func(context.Context, []ownership.Logged) error
 	whole      bool // all that was found was understood and published
 
