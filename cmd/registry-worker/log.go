@@ -88,6 +88,9 @@ func (in *invocation) provisionLog(ctx context.Context) error {
 		fmt.Fprintln(in.Stderr, "the registry's log: left out, since only Pub/Sub is an emulator")
 		return nil
 	}
+	if !in.onFirestoreService() { // else provisionFields has said it
+		in.tellTarget(in.firestoreTarget())
+	}
 	return in.withStore(ctx, func(store registryStore) error {
 		verb := "keep"
 		since, err := store.LogSince(ctx)

@@ -41,7 +41,7 @@ func TestEveryCommandThatWritesBeginsWithItsTarget(t *testing.T) {
 		"upgrade":              {"--yes --rate unlimited", firestore},
 		"recover":              {"--yes", firestore},
 	}
-	reads := []string{"check", "doctor", "inspect", "export", "moves list", "moves plan", "moves verify", "dead-letters list", "dead-letters count", "dead-letters history", "quota show", "config", "capacity", "verify-history", "version", "man"}
+	reads := []string{"check", "doctor", "inspect", "export", "verify", "moves list", "moves plan", "moves verify", "dead-letters list", "dead-letters count", "dead-letters history", "quota show", "config", "capacity", "verify-history", "version", "man"}
 	services := []string{"run", "serve", "dev"} // they log it; dev names its emulators
 	for _, name := range leaves(commands()) {
 		if w, ok := writes[name]; ok {
