@@ -184,6 +184,18 @@ func TestEveryBrokenPromiseIsNoticed(t *testing.T) {
 			h.archived(claim("t_c", "th_3"))
 			h.owned("th_3", "t_c")
 		}},
+		"a claim that is not in the log": {"every claim that is answered 201 is in the log", func(h *history) {
+			h.add(judge.Record{Type: judge.Claim, By: "c", Of: "serve-0", Tenant: "t_c", Resource: "thread/th_3", At: second, Until: 2 * second, Status: 201},
+				judge.Record{Type: judge.Logged, Event: json.RawMessage(claim("t_d", "th_4"))})
+			h.archived(claim("t_c", "th_3"))
+		}},
+		"a claim that is only in the log": {"the log has what is stored", func(h *history) {
+			h.add(judge.Record{Type: judge.Logged, Event: json.RawMessage(claim("t_d", "th_4"))})
+		}},
+		"a retraction that is not in the log": {"every retraction is in the log", func(h *history) {
+			h.add(judge.Record{Type: judge.Logged, Event: json.RawMessage(claim("t_d", "th_4"))},
+				judge.Record{Type: judge.Operator, Kind: "retract", Source: "//t", ID: "9", At: second, Until: 2 * second})
+		}},
 		"a window over its limit": {"no window admits more than its limit", func(h *history) {
 			h.add(judge.Record{Type: judge.Window, Tenant: "t_a", Action: "x", At: second, Until: 5 * second, N: 3})
 			for i := range int64(4) {

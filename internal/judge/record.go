@@ -32,6 +32,7 @@ const (
 	Calm         Type = "calm"         // there is no trouble after At
 	Settled      Type = "settled"      // at At no message was left
 	Sample       Type = "sample"       // what the process Of used at At, Kind is "before" or "after" the trouble: Goroutines, Descriptors, Bytes
+	Logged       Type = "logged"       // Event was read from the registry's log at At
 	Displaced    Type = "displaced"    // inspect shows Source and ID among what Resource had displaced
 )
 

@@ -119,7 +119,7 @@ func (t *truth) addClaims(h *History) {
 		if !ok {
 			continue
 		}
-		name := Ownership{c.TenantID, registry.Resource{Kind: registry.Kind(c.Resource.Kind), ID: c.Resource.ID}.String()}
+		name := claimName(c)
 		t.claims[name] = true
 		by, ok := answered[name]
 		if !ok {

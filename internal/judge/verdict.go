@@ -55,6 +55,7 @@ func Judge(h *History) (*Verdict, error) {
 	v.judgeWatches(h, truth)
 	v.judgeClaims(h, truth)
 	v.judgeWindows(h)
+	v.judgeLog(h)
 	v.judgeBounds(h, *run.Bounds)
 	v.judgeHealth(h, *run.Bounds)
 	v.judgeAfter(h, *run.Bounds)

@@ -136,6 +136,9 @@ func (c *client) ask(m *machine, method, path string, r judge.Record) int {
 	}
 	r.Until = now()
 	c.x.history.record(r)
+	if r.Type == judge.Claim && r.Status == http.StatusCreated && !m.old.Load() {
+		c.x.promised.claim(r.Resource, r.Tenant)
+	}
 	return r.Status
 }
 

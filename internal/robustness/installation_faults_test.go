@@ -93,6 +93,7 @@ func (x *installation) rolls(ctx context.Context, last string, pause time.Durati
 func (x *installation) replace(m *machine, binary, kind string) {
 	m.taken.Lock()
 	defer m.taken.Unlock()
+	m.old.Store(true)
 	drained := m.drain()
 	x.history.record(drained)
 	if m.since.Kind != "" {
@@ -102,6 +103,7 @@ func (x *installation) replace(m *machine, binary, kind string) {
 	m.since = judge.Record{Type: judge.Fault, At: drained.At, Of: m.name, Kind: kind}
 	m.become(binary)
 	m.start()
+	m.old.Store(kind == judge.LastRelease)
 }
 
 // lastRelease builds the last release, and returns its path.

@@ -37,7 +37,8 @@ type machine struct {
 
 	own string // the binary that it is when nothing is changed
 
-	up atomic.Bool // clients may send it requests
+	old atomic.Bool // it is the last release, or about to be another
+	up  atomic.Bool // clients may send it requests
 
 	taken sync.Mutex   // by a fault
 	since judge.Record // of the release that runs; guarded by taken
@@ -55,10 +56,8 @@ func (x *installation) newMachine(name string, args ...string) *machine {
 	m.env = append(os.Environ(), "GOOGLE_CLOUD_PROJECT="+x.project.ID, "REGISTRY_SHUTDOWN_DELAY=1s")
 	firestore := x.project.FirestoreRules
 	m.env = append(m.env, "FIRESTORE_EMULATOR_HOST="+m.behind(firestore.Target(), firestore.DialOptions()))
-	if strings.HasPrefix(name, "worker") {
-		pubsub := x.project.PubSubRules
-		m.env = append(m.env, "PUBSUB_EMULATOR_HOST="+m.behind(pubsub.Target(), append(x.acks.dialOptions(), pubsub.DialOptions()...)))
-	}
+	pubsub := x.project.PubSubRules
+	m.env = append(m.env, "PUBSUB_EMULATOR_HOST="+m.behind(pubsub.Target(), append(x.acks.dialOptions(), pubsub.DialOptions()...)))
 	x.machines = append(x.machines, m)
 	return m
 }

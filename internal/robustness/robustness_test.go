@@ -57,6 +57,7 @@ type installation struct {
 	serves    []*machine
 
 	lastLetter atomic.Int64
+	promised   promised
 	over       chan struct{} // closed when nothing is waited for any more
 }
 
@@ -141,7 +142,8 @@ func newInstallation(t *testing.T, binary string, seed uint64) *installation {
 		x.serves[serves-1].setApart(skewed, -50)
 	}
 	x.publisher = x.newPublisher()
-	x.keepLetters()
+	x.keep("realtime-registry-dead-letters", lettersSubscription)
+	x.keep("realtime-registry-log", logSubscription)
 	return x
 }
 
@@ -166,11 +168,11 @@ func (x *installation) must(args ...string) string {
 	return out
 }
 
-// keepLetters subscribes to dead letters for the history.
-func (x *installation) keepLetters() {
+// keep subscribes to a topic for the history.
+func (x *installation) keep(topic, subscription string) {
 	prefix := "projects/" + x.project.ID
 	_, err := x.publisher.client.SubscriptionAdminClient.CreateSubscription(x.t.Context(), &pubsubpb.Subscription{
-		Name: prefix + "/subscriptions/" + lettersSubscription, Topic: prefix + "/topics/realtime-registry-dead-letters",
+		Name: prefix + "/subscriptions/" + subscription, Topic: prefix + "/topics/" + topic,
 		AckDeadlineSeconds: 60, MessageRetentionDuration: durationpb.New(24 * time.Hour),
 	})
 	require.NoError(x.t, err)
@@ -195,6 +197,11 @@ func (x *installation) run(seed uint64, duration time.Duration) {
 	reading.Go(func() {
 		if err := x.letters(ctx, x.publisher.client); err != nil {
 			x.t.Errorf("dead letters: %v", err)
+		}
+	})
+	reading.Go(func() {
+		if err := x.log(ctx, x.publisher.client); err != nil {
+			x.t.Errorf("the registry's log: %v", err)
 		}
 	})
 	reading.Go(func() { x.windows(ctx) })

@@ -5,6 +5,7 @@ package robustness
 import (
 	"context"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -64,7 +65,7 @@ var troubles = []trouble{
 	{streamsStall, disturbed(wire.Disturbance{Method: "StreamingPull", Stall: true}, wire.Disturbance{Method: "Listen", Stall: true})},
 	{oneKind, func(ctx context.Context, m *machine, lasts time.Duration) bool {
 		methods := []string{"Commit", "BatchGetDocuments", "RunQuery"}
-		if len(m.links) > 1 { // it consumes
+		if strings.HasPrefix(m.name, "worker") {
 			methods = append(methods, "BatchWrite", "Acknowledge", "ModifyAckDeadline", "Publish")
 		}
 		return disturbed(wire.Disturbance{Method: methods[int(lasts.Milliseconds())%len(methods)], Share: 1, Code: codes.ResourceExhausted})(ctx, m, lasts)

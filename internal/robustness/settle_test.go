@@ -34,6 +34,10 @@ func (x *installation) settle() {
 	if time.Now().Before(deadline) {
 		x.history.record(judge.Record{Type: judge.Settled, At: now()})
 	}
+	// What a process that died has not published is swept by another, within two minutes.
+	for deadline := time.Now().Add(4 * time.Minute); time.Now().Before(deadline) && x.promised.left() > 0; {
+		time.Sleep(100 * time.Millisecond)
+	}
 	const still = 5 * time.Second // and what processes keep for a while is gone
 	for begun := now(); now()-max(begun, x.lastLetter.Load()) < int64(still); {
 		time.Sleep(100 * time.Millisecond)
