@@ -67,7 +67,7 @@ type invocation struct {
 func commands() []command {
 	all := []command{
 		runCommand, serveCommand, devCommand, provisionCommand, doctorCommand, publishCommand, replayCommand, verifyCommand,
-		checkCommand, inspectCommand, exportCommand, movesCommand, deadLettersCommand, quotaCommand, upgradeCommand, recoverCommand,
+		checkCommand, inspectCommand, exportCommand, movesCommand, tenantsCommand, deadLettersCommand, quotaCommand, upgradeCommand, recoverCommand,
 		configCommand, capacityCommand, verifyHistoryCommand, versionCommand,
 	}
 	return append(all, manCommand(all))

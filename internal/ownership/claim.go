@@ -52,6 +52,9 @@ func (r Record) Claim(claim Entry, l *Ledger) (u Update, created bool, err error
 	if err != nil {
 		return Update{}, false, err
 	}
+	if _, erased := l.Pseudonym(claim.Tenant); erased {
+		return Update{}, false, &ConflictError{owner}
+	}
 	if owner == claim.Tenant {
 		return Update{}, false, nil
 	}

@@ -121,7 +121,7 @@ func (f *fold) next() (Step, bool) {
 	}
 	e := f.rest[0]
 	f.rest = f.rest[1:]
-	effective := e.Type == Asserted || e.From == f.owner
+	effective := e.Type == Asserted || f.ledger.same(e.From, f.owner)
 	switch {
 	case e.Type == Asserted:
 		f.owner = e.Tenant

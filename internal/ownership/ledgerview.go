@@ -22,7 +22,8 @@ type Ledger struct {
 	epoch    string
 	position int64
 	moves    *moveTrees
-	unread   []LedgerEntry // those that are not understood, in version order
+	unread   []LedgerEntry     // those that are not understood, in version order
+	aliases  map[string]string // tenants that are being erased; nil for none
 }
 
 // Epoch is where a ledger is, as it is stored.
@@ -56,12 +57,16 @@ func (l *Ledger) with(position int64, changed []*packedMove, unread []LedgerEntr
 	if l == nil {
 		l = &Ledger{moves: newMoveTrees()}
 	}
-	next := &Ledger{epoch: l.epoch, position: position, moves: l.moves, unread: l.unread}
+	next := &Ledger{epoch: l.epoch, position: position, moves: l.moves, unread: l.unread, aliases: l.aliases}
 	if len(changed)+len(unread) == 0 {
 		return next
 	}
 	next.moves = l.moves.copy()
+	erasure := slices.ContainsFunc(changed, (*packedMove).ofErasure)
 	next.moves.putAll(changed)
+	if erasure {
+		next.aliases = next.moves.aliases()
+	}
 	for _, e := range unread {
 		next.moves.remove(e.EventName())
 	}
@@ -199,5 +204,11 @@ func (l *Ledger) next(from string, at Version, after bool) *packedMove {
 	if l == nil {
 		return nil
 	}
-	return l.moves.next(from, at, after)
+	move := l.moves.next(from, at, after)
+	if alias, ok := l.aliases[from]; ok {
+		if other := l.moves.next(alias, at, after); move == nil || other != nil && other.version().Compare(move.version()) < 0 {
+			return other
+		}
+	}
+	return move
 }

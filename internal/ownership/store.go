@@ -32,6 +32,8 @@ type Record struct {
 	UpdateTime time.Time
 	// Format is what the document says; 0 if it says none.
 	Format int64
+	// Forget is what an update takes out of the document; nil for nothing.
+	Forget *Forget
 	// Unread is why the document is not understood; nil if it is. History is
 	// then empty, and Path and LedgerPosition may be.
 	Unread error

@@ -33,9 +33,12 @@ type Update struct {
 // nothing is to be written, and all outcomes are Failed. It is pure: the caller
 // commits what it says, with the record's update time as the precondition.
 func (r Record) Update(entries []Entry, l *Ledger) Update {
-	u := Update{Outcomes: make([]Outcome, len(entries)), History: r.History, Displaced: r.Displaced, LedgerPosition: l.Position()}
 	if err := r.Unfoldable(l); err != nil {
 		return r.untouched(entries, err)
+	}
+	anonymous, entries, renamed := r.anonymous(entries, l)
+	u := Update{
+		Outcomes: make([]Outcome, len(entries)), History: anonymous.History, Displaced: anonymous.Displaced, LedgerPosition: l.Position(),
 	}
 	changed := make([]bool, len(entries))
 
@@ -47,6 +50,9 @@ func (r Record) Update(entries []Entry, l *Ledger) Update {
 			u.Displaced = displace(u.Displaced, *lost)
 		}
 	}
+	if f := r.Forget; f != nil && l.same(u.History.Owner(l), f.Pseudonym) {
+		u.History, _ = u.History.Merge(Entry{Type: Deleted, Version: Version{Time: f.At}})
+	}
 	if u.History.Deleted() {
 		u.Displaced = nil // it names tenants
 	}
@@ -56,11 +62,14 @@ func (r Record) Update(entries []Entry, l *Ledger) Update {
 		}
 	}
 
-	historyChanged := r.Plain || !u.History.Equal(r.History)
+	historyChanged := r.Plain || renamed || !u.History.Equal(r.History)
 	if err := l.Unfoldable(u.History); err != nil {
 		return r.untouched(entries, err)
 	}
-	u.TenantID, u.Path, u.Format = u.History.Owner(l), u.History.Path(l), u.History.Format()
+	u.Path, u.Format = l.canonical(u.History.Path(l)), u.History.Format()
+	if len(u.Path) > 0 {
+		u.TenantID = u.Path[len(u.Path)-1]
+	}
 	u.Write = len(u.History) > 0 && (historyChanged || u.TenantID != r.TenantID || !slices.Equal(u.Path, r.Path))
 	u.Feed = u.Write && r.Exists() && historyChanged && !onlyCreation(r.History, u.History)
 	return u

@@ -23,6 +23,7 @@ type target struct {
 	entries  []ownership.Entry
 	sent     bool // a write that may have been committed is out
 	guessed  bool // it is read first on the guess that it exists
+	forget   *ownership.Forget
 }
 
 // Apply implements ownership.Store. Documents that are thought to be new are
@@ -83,9 +84,17 @@ func (b *batch) sendToLane(ctx context.Context, indexes []int) {
 	if len(indexes) == 0 {
 		return
 	}
+	known, err := b.store.freshLedger(ctx) // of erased tenants
 	changes := make([]ownership.LedgerChange, len(indexes))
 	for j, i := range indexes {
-		changes[j] = b.changes[i].Entry.LedgerChange()
+		if err != nil {
+			b.outcomes[i] = ownership.Outcome{Kind: ownership.Failed, Err: fmt.Errorf("change the ledger: %w", asUnavailable(err))}
+			continue
+		}
+		changes[j] = b.changes[i].Entry.Anonymous(known.Ledger).LedgerChange()
+	}
+	if err != nil {
+		return
 	}
 	for j, o := range b.store.lane.change(ctx, changes) {
 		b.outcomes[indexes[j]] = o

@@ -35,19 +35,23 @@ const fieldFormat = "format"
 
 // resourceFields are ours. A write to a document that exists names them, and so
 // leaves fields alone that others have put there, a later release among them. Only a
-// tombstone has an expiry: any other write removes it, whoever put it there, since
-// Firestore would delete the document.
+// tombstone, and what an erased tenant would own, have an expiry: any other write
+// removes it, whoever put it there, since Firestore would delete the document.
 var resourceFields = []string{fieldTenantID, fieldPath, fieldHistory, fieldLedger, fieldDisplaced, fieldClaimEvent, fieldFormat, fieldExpiresAt}
 
 // encode makes the fields of an update. Times are text, since a database's
-// timestamps end at microseconds and versions go to the nanosecond.
-func encode(u ownership.Update) map[string]*docdb.Value {
+// timestamps end at microseconds and versions go to the nanosecond. What an erased tenant
+// would own expires.
+func encode(u ownership.Update, expires *docdb.Value) map[string]*docdb.Value {
 	fields := map[string]*docdb.Value{
 		fieldTenantID: docdb.Text(u.TenantID),
 		fieldPath:     docdb.Texts(u.Path),
 		fieldHistory:  encodeEntries(u.History),
 		fieldLedger:   docdb.Integer(u.LedgerPosition),
 		fieldFormat:   docdb.Integer(u.Format),
+	}
+	if ownership.IsPseudonym(u.TenantID) {
+		fields[fieldExpiresAt] = expires
 	}
 	if len(u.Displaced) > 0 {
 		fields[fieldDisplaced] = encodeEntries(u.Displaced)

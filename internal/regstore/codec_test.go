@@ -19,7 +19,7 @@ func TestTheEventOfAClaimThatHasBeenReplacedIsNotThatOfTheOtherClaim(t *testing.
 	claim := ownership.ClaimEntry("t_a", r, time.Unix(9, 0))
 	claim.Event = ownership.EventName{Source: "//nexus", ID: "e"}
 	document := func(h ownership.History) *docdb.Document {
-		fields := encode(ownership.Update{TenantID: "t_a", Path: []string{"t_a"}, History: h, Format: 1})
+		fields := encode(ownership.Update{TenantID: "t_a", Path: []string{"t_a"}, History: h, Format: 1}, nil)
 		return &docdb.Document{Name: r.DocumentID(), Fields: fields, UpdateTime: timestamppb.Now()}
 	}
 	d := document(ownership.History{claim})

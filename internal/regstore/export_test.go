@@ -3,8 +3,6 @@ package regstore
 import (
 	"context"
 	"time"
-
-	"github.com/northstar-engines/realtime-registry/internal/ownership"
 )
 
 // WaitingForTheLedger is how many changes wait for the ledger's lane.
@@ -16,11 +14,6 @@ func (s *Store) WaitingForTheLedger() int {
 
 // MakeHead makes the ledger's head, as the first write does.
 func (s *Store) MakeHead(ctx context.Context) error { return s.mayWrite(ctx) }
-
-// ChangeLedger makes changes of the ledger, whatever they are.
-func (s *Store) ChangeLedger(ctx context.Context, changes []ownership.LedgerChange) []ownership.Outcome {
-	return s.lane.change(ctx, changes)
-}
 
 // WaitForQueries makes a query of the ledger hold up the next one for so long.
 func (s *Store) WaitForQueries(patience time.Duration) { s.reads.patience = patience }

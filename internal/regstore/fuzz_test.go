@@ -32,7 +32,7 @@ func FuzzResourceDocuments(f *testing.F) {
 	moved := ownership.Entry{Type: ownership.Moved, From: "t_a", To: "t_b", Version: ownership.Version{Time: at.Add(time.Hour), Source: "s", ID: "m"}, Reason: "why", Actor: "who"}
 	for _, h := range []ownership.History{{claim}, {claim, moved}, {{Type: ownership.Created, Tenant: "t_a", Version: ownership.Version{Time: at, Source: "s", ID: "1"}}}} {
 		u := ownership.Record{}.Update(h, ownership.NewLedger(0, nil))
-		f.Add(marshal(f, "realtime_registry/"+r.DocumentID(), encode(u)))
+		f.Add(marshal(f, "realtime_registry/"+r.DocumentID(), encode(u, nil)))
 	}
 	f.Add(marshal(f, "realtime_registry/"+r.DocumentID(), map[string]*docdb.Value{fieldTenantID: docdb.Text("t_a")})) // a plain set
 	f.Add(marshal(f, "realtime_registry/x", map[string]*docdb.Value{fieldTenantID: docdb.Integer(1), fieldHistory: docdb.Text("x"), fieldFormat: docdb.Text("9")}))
@@ -53,7 +53,7 @@ func FuzzResourceDocuments(f *testing.F) {
 		if !u.Write {
 			return
 		}
-		again := decode(&docdb.Document{Name: d.Name, Fields: encode(u), UpdateTime: timestamppb.New(at)})
+		again := decode(&docdb.Document{Name: d.Name, Fields: encode(u, nil), UpdateTime: timestamppb.New(at)})
 		require.NoError(t, again.Unread)
 		require.True(t, u.History.Equal(again.History), "%v and %v", u.History, again.History)
 		require.Equal(t, u.TenantID, again.TenantID)

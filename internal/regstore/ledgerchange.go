@@ -141,6 +141,9 @@ func (s *Store) commitLedger(ctx context.Context, read ledgerDocuments, entries 
 // retractions are what entries say of their retraction that was not stored before.
 func retractions(read ledgerDocuments, entries []ownership.LedgerEntry) (all []ownership.Change) {
 	for _, e := range entries {
+		if e.SaysNothing() {
+			continue
+		}
 		for _, said := range e.Retractions[len(read.entries[e.EventName()].Retractions):] { // the first seen first
 			all = append(all, ownership.Retraction(ownership.Version{Time: said.At, Source: e.Source, ID: e.ID}, said.By, said.Why))
 		}

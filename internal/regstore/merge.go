@@ -103,6 +103,7 @@ const mostCommits = 8
 func (b *batch) write(ctx context.Context, targets []*target, records []ownership.Record, ledger *certifiedLedger, size int) (left []*target, failure error) {
 	var quiet, noticed []pending
 	for i, t := range targets {
+		records[i].Forget = t.forget
 		p := pending{target: t, update: records[i].Update(t.entries, ledger.Ledger), record: records[i]}
 		if !p.update.Write {
 			b.noteUnwritten(p)

@@ -9,7 +9,6 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/internal/docdb"
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
-	"github.com/northstar-engines/realtime-registry/registry"
 )
 
 // Jobs implements ownership.Rewriter. If nothing is pending it costs the one
@@ -127,28 +126,7 @@ func (s *Store) Rewrite(ctx context.Context, records []ownership.Record) (writte
 	if err != nil {
 		return 0, fmt.Errorf("rewrite: %w", err)
 	}
-	b := &batch{store: s, outcomes: nil}
-	var targets []*target
-	var foldable []ownership.Record
-	var unread error
-	for _, r := range records {
-		if r.Resource == (registry.Resource{}) {
-			continue
-		}
-		if err := r.Unfoldable(ledger.Ledger); err != nil {
-			unread = err
-			continue
-		}
-		targets = append(targets, &target{resource: r.Resource})
-		foldable = append(foldable, r)
-	}
-	left, _ := b.write(ctx, targets, foldable, ledger, docdb.MaxWrites/2) // what failed is read again
-	if len(left) > 0 {
-		if err := b.merge(ctx, left); err != nil {
-			return int(b.written.Load()), fmt.Errorf("rewrite: %w", err)
-		}
-	}
-	return int(b.written.Load()), named("rewrite", unread)
+	return s.rewrite(ctx, "rewrite", records, ledger, nil)
 }
 
 // WriterHorizon implements ownership.Rewriter.

@@ -39,7 +39,7 @@ type telemetry struct {
 
 var (
 	operations = observe.Values("operation", "apply", "claim", "read", "changes", "change_ledger", "moves", "load", "snapshot",
-		"lease_job", "affected", "count_affected", "rewrite", "sweep_outbox")
+		"lease_job", "affected", "count_affected", "rewrite", "forget", "sweep_outbox")
 	outcomes = observe.Values("outcome", succeeded, refused, abandoned, failed)
 )
 

@@ -21,11 +21,15 @@ func (s *Store) tombstone(r registry.Resource, u ownership.Update, on docdb.Cond
 			fieldTenantID:  docdb.Null(),
 			fieldHistory:   encodeEntries(u.History),
 			fieldFormat:    docdb.Integer(u.Format),
-			fieldExpiresAt: docdb.Timestamp(time.Now().Add(s.deletionHorizon)),
+			fieldExpiresAt: s.horizon(),
 		},
 		If: on,
 	}
 }
+
+// horizon is when a document expires that is written now, and that nobody owns any
+// more.
+func (s *Store) horizon() *docdb.Value { return docdb.Timestamp(time.Now().Add(s.deletionHorizon)) }
 
 // setPastTombstone notices a tombstone to which another program has given a tenant,
 // by a set that left our fields alone. The registry's answers stay as they are, and

@@ -12,7 +12,7 @@ func (s *Store) write(t *target, u ownership.Update, on docdb.Condition) docdb.W
 	if u.History.Deleted() {
 		return s.tombstone(t.resource, u, on)
 	}
-	return docdb.Write{Name: s.resourceName(t.resource), Fields: encode(u), Mask: resourceFields, If: on}
+	return docdb.Write{Name: s.resourceName(t.resource), Fields: encode(u, s.horizon()), Mask: resourceFields, If: on}
 }
 
 // asUnavailable makes sure that an error wraps registry.ErrUnavailable.

@@ -1,0 +1,180 @@
+package ownership
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Alias is what the ledger has while a tenant is being erased: a move of everything
+// from the tenant to its pseudonym, under the name of the erasure, and retracted. It
+// moves nothing. Folds take the two for one tenant as long as it is there, so documents
+// and moves can be renamed one after the other, in any order.
+func (k ErasureKey) Alias(tenant string, said Said) LedgerEntry {
+	name := k.EntryOf(tenant)
+	return LedgerEntry{
+		Version: Version{Time: said.At, Source: name.Source, ID: name.ID}, From: tenant, To: k.Pseudonym(tenant),
+		Retractions: []Said{said}, Rewriting: Rewriting{State: RewritingDone},
+	}
+}
+
+// BeginErasure is the change that makes the alias, at the store's time: what was said
+// first stays. EndErasure leaves of it that the tenant was erased, by its hash.
+func (k ErasureKey) BeginErasure(tenant, by, why string) LedgerChange {
+	return LedgerChange{Event: k.EntryOf(tenant), First: true, Update: func(before LedgerEntry, exists bool, now time.Time) LedgerUpdate {
+		said := Said{By: by, Why: why, At: now}
+		if exists && before.Retracted() {
+			said = before.Retractions[0]
+		}
+		return changeTo(before, exists && before.From == tenant, k.Alias(tenant, said))
+	}}
+}
+
+// EndErasure is the change that ends what BeginErasure began.
+func (k ErasureKey) EndErasure(tenant string) LedgerChange {
+	return LedgerChange{Event: k.EntryOf(tenant), Update: func(before LedgerEntry, exists bool, _ time.Time) LedgerUpdate {
+		after := before
+		after.Version = Version{Source: before.Source, ID: before.ID}
+		after.From, after.To, after.RetractionOnly = "", "", true
+		return changeTo(before, !exists || before.RetractionOnly, after)
+	}}
+}
+
+// changeTo is the update of an entry to another, unless it is done.
+func changeTo(before LedgerEntry, done bool, after LedgerEntry) LedgerUpdate {
+	if done {
+		return LedgerUpdate{Entry: before, Outcome: Outcome{Kind: Duplicate}}
+	}
+	return LedgerUpdate{Entry: after, Write: true, Outcome: Outcome{Kind: Applied}}
+}
+
+// aliases are the tenants that are being erased, and their pseudonyms, each by the
+// other.
+func (t *moveTrees) aliases() (aliases map[string]string) {
+	t.byName.Ascend(pack([]Move{{Version: Version{Source: ClaimSource, ID: erasedEntry}}})[0], func(m *packedMove) bool {
+		if !m.ofErasure() {
+			return false
+		}
+		if from, to := m.fromTenant(), m.toTenant(); from != "" {
+			if aliases == nil {
+				aliases = map[string]string{}
+			}
+			aliases[from], aliases[to] = to, from
+		}
+		return true
+	})
+	return aliases
+}
+
+// ofErasure reports whether the entry says that a tenant was, or is being, erased.
+func (p *packedMove) ofErasure() bool {
+	id := p.id()
+	return len(id) > len(erasedEntry) && id[:len(erasedEntry)] == erasedEntry && p.source.Value() == ClaimSource
+}
+
+// OfErasure reports whether the entry is no move, and says that a tenant was, or is
+// being, erased.
+func (e LedgerEntry) OfErasure() bool {
+	return e.Source == ClaimSource && strings.HasPrefix(e.ID, erasedEntry)
+}
+
+// same reports whether two tenants are one to folds.
+func (l *Ledger) same(a, b string) bool {
+	return a == b || l != nil && l.aliases != nil && a != "" && l.aliases[a] == b
+}
+
+// canonical is a path by the fold with the pseudonyms of tenants that are being erased.
+func (l *Ledger) canonical(path []string) []string {
+	if l == nil || l.aliases == nil {
+		return path
+	}
+	var renamed []string
+	for _, tenant := range path {
+		if pseudonym, ok := l.aliases[tenant]; ok && IsPseudonym(pseudonym) {
+			tenant = pseudonym
+		}
+		renamed = append(slices.DeleteFunc(renamed, func(t string) bool { return t == tenant }), tenant)
+	}
+	return renamed
+}
+
+// Named reports whether the entry names a tenant anywhere.
+func (e LedgerEntry) Named(tenant string) bool {
+	texts := []string{e.Source, e.ID, e.Reason, e.Actor, e.Rewriting.Failure}
+	for _, said := range e.Retractions {
+		texts = append(texts, said.By, said.Why)
+	}
+	for _, d := range e.Displaced {
+		texts = append(texts, d.Source, d.ID, d.Reason, d.Actor)
+		if d.of(tenant) {
+			return true
+		}
+	}
+	return e.From == tenant || e.To == tenant || slices.Contains(e.Rewriting.Tenants, tenant) ||
+		slices.ContainsFunc(texts, func(text string) bool { return Names(text, tenant) })
+}
+
+// Rename returns the changes, of one commit, by which the entry loses a tenant's name.
+// The tenant has an alias in the ledger, and no job of the entry is pending.
+//
+// An entry whose event's name has the tenant's in it cannot stay under that name: its
+// place is taken by one under the new name, under which the event is found if it comes
+// again. What is left under the old one says nothing, and emptied reports that it must
+// get another name (EmptiedAs).
+func (e LedgerEntry) Rename(tenant, pseudonym string) (changes []LedgerChange, emptied bool) {
+	if e.SaysNothing() {
+		return nil, Names(e.Source, tenant) || Names(e.ID, tenant)
+	}
+	renamed := e.renamed(tenant, pseudonym)
+	if renamed.EventName() == e.EventName() {
+		return []LedgerChange{{Event: e.EventName(), Update: func(before LedgerEntry, exists bool, _ time.Time) LedgerUpdate {
+			return changeTo(before, !exists || !before.Named(tenant), before.renamed(tenant, pseudonym))
+		}}}, false
+	}
+	return []LedgerChange{
+		{Event: renamed.EventName(), Update: func(before LedgerEntry, exists bool, _ time.Time) LedgerUpdate {
+			return changeTo(before, exists, renamed)
+		}},
+		{Event: e.EventName(), Update: func(before LedgerEntry, exists bool, now time.Time) LedgerUpdate {
+			nothing := LedgerEntry{
+				Version: Version{Source: e.Source, ID: e.ID}, RetractionOnly: true,
+				Retractions: []Said{{At: now}}, Rewriting: Rewriting{State: RewritingDone},
+			}
+			return changeTo(before, !exists || before.SaysNothing(), nothing)
+		}},
+	}, true
+}
+
+// SaysNothing reports whether the entry is what an erasure has left of one whose name
+// had the tenant's in it.
+func (e LedgerEntry) SaysNothing() bool {
+	return e.RetractionOnly && len(e.Retractions) == 1 && e.Retractions[0].By == "" && e.Retractions[0].Why == ""
+}
+
+// EmptiedAs is the name of an entry that says nothing any more.
+func EmptiedAs(name EventName) EventName {
+	sum := sha256.Sum256([]byte(name.Source + "\x00" + name.ID))
+	return EventName{ClaimSource, "emptied/" + hex.EncodeToString(sum[:])}
+}
+
+// renamed is the entry with another name for a tenant. Its documents are looked at
+// again: of moves of one time the order may be another.
+func (e LedgerEntry) renamed(tenant, pseudonym string) LedgerEntry {
+	m := e.asEntry().Renamed(tenant, pseudonym)
+	if e.RetractionOnly { // the move that it waits for names the tenant, if its id does
+		m.Source, m.ID = RenamedText(e.Source, tenant, pseudonym), RenamedText(e.ID, tenant, pseudonym)
+	}
+	e.Version, e.From, e.To, e.Reason, e.Actor = m.Version, m.From, m.To, m.Reason, m.Actor
+	e.Displaced = renamedAll(e.Displaced, func(d Entry) Entry { return d.Renamed(tenant, pseudonym) })
+	e.Retractions = slices.Clone(e.Retractions)
+	for i, said := range e.Retractions {
+		e.Retractions[i].By, e.Retractions[i].Why = RenamedText(said.By, tenant, pseudonym), RenamedText(said.Why, tenant, pseudonym)
+	}
+	e.Rewriting = Rewriting{State: RewritingDone}
+	if e.Counts() {
+		e.Rewriting = Rewriting{}.queue(nil, []string{e.From})
+	}
+	return e
+}
