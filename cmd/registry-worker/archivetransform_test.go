@@ -21,7 +21,10 @@ func inBucket(t *testing.T, types string, messages ...map[string]any) (lines []s
 	text, err := os.ReadFile("../../deploy/archive/transform.yaml")
 	require.NoError(t, err)
 	var transforms []struct {
-		JavascriptUdf struct{ FunctionName, Code string } `yaml:"javascriptUdf"`
+		JavascriptUdf struct {
+			FunctionName string `yaml:"functionName"`
+			Code         string
+		} `yaml:"javascriptUdf"`
 	}
 	require.NoError(t, yaml.Unmarshal(bytes.ReplaceAll(text, []byte("TYPE"), []byte(types)), &transforms))
 	require.Len(t, transforms, 1)
@@ -30,7 +33,7 @@ func inBucket(t *testing.T, types string, messages ...map[string]any) (lines []s
 	udf := transforms[0].JavascriptUdf
 	cmd := exec.Command(emulatortest.Program(t, "node"), "-e", udf.Code+`
 		for (const m of JSON.parse(require("fs").readFileSync(0, "utf8"))) {
-			const out = `+udf.FunctionName+`({data: m.data, attributes: m.attributes || {}}, {publish_time: "2026-11-26T12:00:00Z"});
+			const out = `+udf.FunctionName+`({data: m.data, attributes: m.attributes || {}}, {publish_time: m.published || "2026-11-26T12:00:00Z"});
 			if (out !== null) console.log(out.data);
 		}`)
 	cmd.Stdin, cmd.Stderr = bytes.NewReader(input), os.Stderr

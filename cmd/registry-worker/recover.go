@@ -55,6 +55,13 @@ func runRecover(ctx context.Context, in *invocation) error {
 			return err
 		}
 		fmt.Fprintf(in.Stderr, "The ledger is %s.\n", epochText(now))
+		since, err := store.LogSince(ctx)
+		if err != nil {
+			return in.explainFirestore(err)
+		}
+		if since.IsZero() {
+			fmt.Fprintln(in.Stderr, noLog)
+		}
 		for _, p := range running {
 			fmt.Fprintf(in.Stderr, "A process runs: %s\n", processText(p))
 		}
@@ -117,7 +124,7 @@ type recovered struct {
 
 func (in *invocation) tellRecovered(before, after ownership.Epoch, processes int) error {
 	on := fmt.Sprintf(" --project %s --database %s", shellQuote(in.Config.Project), shellQuote(in.Config.Database))
-	next := []string{programName + " provision" + on, programName + " doctor" + on, programName + " replay" + on + " --since TIME", programName + " export" + on + " --check"}
+	next := []string{programName + " provision" + on, programName + " doctor" + on, programName + " replay" + on + " --since TIME", programName + " verify" + on + " ARCHIVE", programName + " export" + on + " --check"}
 	if in.Config.JSON {
 		return terminal.JSON(in.Stdout).Encode(recovered{
 			Epoch: after.Name, EpochBefore: before.Name, Since: after.Since, LedgerPosition: after.Position, Processes: processes, Next: next,

@@ -20,9 +20,11 @@ import (
 )
 
 // documents is the database of a program's registry.
-func (c program) documents() docdb.DB {
+func (c program) documents() docdb.DB { return c.documentsOf("") }
+
+func (c program) documentsOf(database string) docdb.DB {
 	c.t.Helper()
-	db, err := firestoredb.Open(c.t.Context(), firestoredb.Options{ProjectID: c.project.ID, ClientOptions: c.project.FirestoreOptions()})
+	db, err := firestoredb.Open(c.t.Context(), firestoredb.Options{ProjectID: c.project.ID, Database: database, ClientOptions: c.project.FirestoreOptions()})
 	require.NoError(c.t, err)
 	c.t.Cleanup(func() { db.Close() })
 	return db

@@ -78,6 +78,5 @@ func (c *Consumer) bury(w *work, refusal *events.Refusal) error {
 	if err != nil {
 		return fmt.Errorf("publish dead letter (%w): %w", refusal, err)
 	}
-	c.asideStuck.Store(false)
 	return nil
 }
