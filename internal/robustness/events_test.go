@@ -157,7 +157,7 @@ func (w *world) poison() message {
 	case 2:
 		m.data = []byte(`{"tenant_id":"nobody","thread_id":"th_1"}`)
 	case 3:
-		attributes["ce-type"] = "nexus.thread.deleted.v1"
+		attributes["ce-type"] = "nexus.thread.painted.v1" // which there will not be
 	case 4:
 		m.topic = events.CanvasCreatedType.Topic() // which carries canvases
 	case 5:
