@@ -3,6 +3,7 @@ package outbox_test
 import (
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,6 +23,7 @@ import (
 // mortal is a process that dies at its n-th step, a call of the database or the
 // publishing of an event: before it, or, if the answer is lost, after it.
 type mortal struct {
+	mu   sync.Mutex
 	left int
 	lost bool
 	dead bool
@@ -32,6 +34,8 @@ var errDead = status.Error(codes.Unavailable, "this process is dead")
 // step reports whether the process makes the step, and whether it lives to see the
 // answer.
 func (m *mortal) step() (made, answered bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if m.dead {
 		return false, false
 	}

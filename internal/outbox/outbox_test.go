@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -216,10 +217,10 @@ func TestALogThatBeginsWhileAProcessRunsIsFollowed(t *testing.T) {
 func TestOfManyProcessesOneSweeps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db, _ := logging(t)
-		queries := 0
+		var queries atomic.Int64
 		counted := docdbtest.Around(db, func(c *docdbtest.Call, do func() error) error {
 			if c.Method == "Query" && c.Query.Collection == regstore.OutboxCollection {
-				queries++
+				queries.Add(1)
 			}
 			return do()
 		})
@@ -229,10 +230,10 @@ func TestOfManyProcessesOneSweeps(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		synctest.Wait()
-		queries = 0
+		queries.Store(0)
 		time.Sleep(minutes * time.Minute)
-		require.LessOrEqual(t, queries, (minutes+1)*shards)
-		require.GreaterOrEqual(t, queries, (minutes-1)*shards)
+		require.LessOrEqual(t, queries.Load(), int64((minutes+1)*shards))
+		require.GreaterOrEqual(t, queries.Load(), int64((minutes-1)*shards))
 	})
 }
 
