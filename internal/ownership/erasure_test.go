@@ -115,6 +115,8 @@ func TestWhatComesOfAnErasedTenantIsTakenUnderTheOtherName(t *testing.T) {
 	require.Equal(t, []ownership.OutcomeKind{ownership.Applied, ownership.Duplicate}, []ownership.OutcomeKind{late.Outcomes[0].Kind, late.Outcomes[1].Kind})
 	_, _, err := ownership.Record{}.Claim(ownership.ClaimEntry(erased, thread, time.Unix(7, 0)), l)
 	require.ErrorIs(t, err, registry.ErrConflict)
+	_, _, err = record(ownership.History{created}, l).Claim(ownership.ClaimEntry(erased, thread, time.Unix(7, 0)), l)
+	require.ErrorIs(t, err, registry.ErrConflict, "nor is it told that it owns what has not been deleted yet")
 }
 
 func TestATextLosesTheNameAndKeepsThoseThatAreLonger(t *testing.T) {
