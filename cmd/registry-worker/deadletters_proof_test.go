@@ -4,6 +4,8 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -58,4 +60,60 @@ func TestProofThatTenThousandDeadLettersComeDownToThoseThatMatter(t *testing.T) 
 	require.Eventually(t, func() bool { return sum(t, url, "registry_events_total") >= 2500 }, time.Minute, 100*time.Millisecond)
 	require.Equal(t, 2500, strings.Count(c.export(), "th_unknown_type-"))
 	require.Contains(t, timed("count"), "500 dead letters")
+}
+
+// manyLetters is more than a command holds at once (100,000), or what PROOFS_LETTERS says:
+// with a million the emulator needs 4 GB.
+func manyLetters(t *testing.T) int {
+	t.Helper()
+	text := os.Getenv("PROOFS_LETTERS")
+	if text == "" {
+		return 130_000
+	}
+	n, err := strconv.Atoi(text)
+	require.NoError(t, err)
+	return n
+}
+
+// However many dead letters there are, they are counted as far as a command can hold
+// them, and discarded and published again to the last one.
+func TestProofThatMoreDeadLettersThanACommandHoldsCanBeWorkedWith(t *testing.T) {
+	c, n := onEmulators(t), manyLetters(t)
+	c.run(exitDone, "provision")
+	topic := c.pubsub().Publisher(deadLetterTopic)
+	timed(t, fmt.Sprint(n, " letters published"), func() {
+		var last *pubsub.PublishResult
+		for i := range n {
+			reason := events.Malformed
+			if i%100 == 0 {
+				reason = events.UnknownType
+			}
+			id := strconv.Itoa(i)
+			last = topic.Publish(t.Context(), &pubsub.Message{Data: []byte(`{"tenant_id":"t_a","thread_id":"th_` + id + `"}`), Attributes: map[string]string{
+				consumer.ReasonAttribute: string(reason), consumer.DetailAttribute: "no good", consumer.MessageIDAttribute: id,
+				consumer.SubscriptionAttribute: events.ThreadCreatedType.Subscription(), "ce-specversion": "1.0", "ce-source": "//n",
+				"ce-id": id, "ce-type": string(events.ThreadCreatedType), "ce-time": "2026-01-01T00:00:00Z",
+			}})
+			if i%10_000 == 0 {
+				_, err := last.Get(t.Context())
+				require.NoError(t, err)
+			}
+		}
+		topic.Stop() // it waits for all
+	})
+	command := func(args ...string) (out string) {
+		timed(t, strings.Join(args, " "), func() {
+			p := c.start(append([]string{"dead-letters"}, args...)...)
+			require.Equal(t, exitDone, p.Wait(10*time.Minute), "%s", p.Stderr)
+			out = "\n" + p.Stdout.String() + "\n" + p.Stderr.String()
+		})
+		return out
+	}
+	require.Contains(t, command("count"), "\nthere are more")
+	for !strings.Contains(command("purge", "--reason", "malformed", "--yes"), "\n0 dead letters discarded") {
+	}
+	letters := fmt.Sprint((n+99)/100, " dead letters")
+	require.Contains(t, command("count"), "\n"+letters)
+	require.Contains(t, command("redrive", "--yes"), "\n"+letters+" published again")
+	require.Contains(t, command("count"), "\n0 dead letters")
 }

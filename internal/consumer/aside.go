@@ -16,8 +16,10 @@ import (
 const asideShare = 2
 
 // asidePatience is how long a refused message waits for room in these bounds before it
-// is nacked. A topic that is as fast as usual has made room by then. A slow one gets the
-// message again later, though without a retry policy Pub/Sub delivers it at once.
+// is nacked. A topic that is as fast as usual has made room by then. If it has not, the
+// next ones are nacked at once, until a dead letter is confirmed: each that waits here
+// takes a place of those that Pub/Sub sends. They come again later, by the
+// subscription's retry policy.
 const asidePatience = time.Second
 
 var errNoRoomAside = errors.New("the dead-letter topic is slow, and too many messages wait for it")
@@ -31,9 +33,14 @@ func (c *Consumer) stepAside(w *work) error {
 	}
 	w.admitted.release(w.size)
 	w.admitted = nil
-	ctx, cancel := context.WithTimeout(c.killed, asidePatience)
-	defer cancel()
-	if !c.aside.admit(ctx, w.size) {
+	room := c.aside.tryAdmit(w.size)
+	if !room && !c.asideStuck.Load() {
+		ctx, cancel := context.WithTimeout(c.killed, asidePatience)
+		defer cancel()
+		room = c.aside.admit(ctx, w.size)
+		c.asideStuck.Store(!room)
+	}
+	if !room {
 		return errNoRoomAside
 	}
 	w.admitted = &c.aside

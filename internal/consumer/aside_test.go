@@ -73,6 +73,33 @@ func TestARefusedMessageForWhichThereIsNoRoomIsDeliveredAgain(t *testing.T) {
 	})
 }
 
+// Otherwise what waits for room would take all places that Pub/Sub sends.
+func TestWhileTheTopicMakesNoRoomARefusedMessageIsNackedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLine()
+		l.bury = func(context.Context, DeadLetter) error {
+			time.Sleep(10 * time.Second)
+			return nil
+		}
+		_, stop := running(t, each(applied), l, Options{MaxOutstandingMessages: 2})
+		first := l.send(refusedMessage(0)) // which has all the room
+		synctest.Wait()
+		took := func() time.Duration {
+			began := time.Now()
+			require.False(t, l.send(refusedMessage(1)).wait())
+			return time.Since(began)
+		}
+		require.Equal(t, time.Second, took())
+		require.Zero(t, took())
+		require.True(t, first.wait())
+		second := l.send(refusedMessage(2))
+		synctest.Wait()
+		require.Equal(t, time.Second, took(), "the topic has confirmed one")
+		require.True(t, second.wait())
+		require.NoError(t, stop())
+	})
+}
+
 // The end of a drain does not wait for the topic, nor for room.
 func TestADrainNacksWhatWaitsForTheDeadLetterTopic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -21,8 +21,9 @@ type Consumer struct {
 	decode    func(rules envelope.Rules, attributes map[string]string, data []byte) (events.Event, error)
 
 	admission       admission
-	ledgerAdmission admission  // of what is in the ledger's lane
-	aside           admission  // of what was refused, and waits for the dead-letter topic
+	ledgerAdmission admission // of what is in the ledger's lane
+	aside           admission // of what was refused, and waits for the dead-letter topic
+	asideStuck      atomic.Bool
 	intake          chan *work // admitted
 	resources       *lane
 	ledger          *lane

@@ -78,5 +78,6 @@ func (c *Consumer) bury(w *work, refusal *events.Refusal) error {
 	if err != nil {
 		return fmt.Errorf("publish dead letter (%w): %w", refusal, err)
 	}
+	c.asideStuck.Store(false)
 	return nil
 }
