@@ -27,7 +27,7 @@ var archivings = []archiving{
 	{"realtime-registry-log", `registry\.(claimed|retracted)\.v1`},
 }
 
-func (c program) pubsub() *pubsub.Client {
+func (c program) pubsubClient() *pubsub.Client {
 	c.t.Helper()
 	client, err := pubsub.NewClient(c.t.Context(), c.project.ID, c.project.PubSubOptions()...)
 	require.NoError(c.t, err)
@@ -121,7 +121,7 @@ func TestARestoreIsRehearsed(t *testing.T) {
 	c := onEmulators(t)
 	began := time.Now()
 	c.run(exitDone, "provision")
-	bucket := c.pubsub()
+	bucket := c.pubsubClient()
 	c.archiveTopics(bucket)
 	worker, _ := c.service("run")
 	api, url := c.service("serve")
