@@ -85,16 +85,12 @@ func (b *batch) sendToLane(ctx context.Context, indexes []int) {
 		return
 	}
 	known, err := b.store.freshLedger(ctx) // of erased tenants
+	if err != nil {
+		known = b.store.known() // the lane reads the head itself, and says what stands in the way
+	}
 	changes := make([]ownership.LedgerChange, len(indexes))
 	for j, i := range indexes {
-		if err != nil {
-			b.outcomes[i] = ownership.Outcome{Kind: ownership.Failed, Err: fmt.Errorf("change the ledger: %w", asUnavailable(err))}
-			continue
-		}
 		changes[j] = b.changes[i].Entry.Anonymous(known.Ledger).LedgerChange()
-	}
-	if err != nil {
-		return
 	}
 	for j, o := range b.store.lane.change(ctx, changes) {
 		b.outcomes[indexes[j]] = o
