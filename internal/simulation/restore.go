@@ -52,12 +52,13 @@ func (s *registryWorld) restorer(p *process) {
 			s.restore()
 			s.restoring = restored
 		case restored:
-			if store, err := regstore.Open(p.ctx, s.gate(p), s.options(p.chance())); err == nil {
+			store, err := regstore.Open(p.ctx, s.gate(p), s.options(p.chance()))
+			if err == nil {
 				_, _, err = store.Recover(p.ctx)
-				if s.step(p, "recover"); err == nil {
-					s.restoring = recovered
-					s.replay()
-				}
+			}
+			if s.step(p, "recover"); err == nil { // it does not return if the process was killed
+				s.restoring = recovered
+				s.replay()
 			}
 		case recovered:
 			s.sleep(p, time.Hour)
