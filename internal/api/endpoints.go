@@ -63,10 +63,16 @@ func (s *Server) verify(kind registry.Kind) http.HandlerFunc {
 	}
 }
 
-// claimTimeout bounds a claim as the verifier's Timeout bounds a check: clients are
-// told that the registry gives up after 5 s, and wait little longer. A claim
-// that is given up may have been made: so clients repeat it.
-const claimTimeout = 5 * time.Second
+// storeTimeout bounds claims, takes and forward-auth as the verifier's Timeout bounds a
+// check: clients are told that the registry gives up after 5 s, and wait little
+// longer. A claim that is given up may have been made: so clients repeat it.
+const storeTimeout = 5 * time.Second
+
+// within bounds what a request waits for by storeTimeout.
+func within(r *http.Request) (*http.Request, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(r.Context(), storeTimeout)
+	return r.WithContext(ctx), cancel
+}
 
 func (s *Server) claim(kind registry.Kind) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -75,9 +81,9 @@ func (s *Server) claim(kind registry.Kind) http.HandlerFunc {
 		tenantID, err := tenant(r)
 		option, err2 := claimedEvent(r)
 		if err = cmp.Or(err, err2); err == nil {
-			ctx, cancel := context.WithTimeout(r.Context(), claimTimeout)
+			bounded, cancel := within(r)
 			defer cancel()
-			created, err = s.options.Registry.Claim(ctx, tenantID, resource, option)
+			created, err = s.options.Registry.Claim(bounded.Context(), tenantID, resource, option)
 		}
 		switch {
 		case err != nil:
@@ -114,7 +120,9 @@ func (s *Server) quota(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	s.options.Quota.ServeHTTP(w, r)
+	bounded, cancel := within(r)
+	defer cancel()
+	s.options.Quota.ServeHTTP(w, bounded)
 }
 
 func (s *Server) version(w http.ResponseWriter, r *http.Request) {

@@ -141,6 +141,8 @@ func (s *Server) forwardAuth(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set(askedHeader, tenantID+" "+resource.String())
+	r, cancel := within(r)
+	defer cancel()
 	if q.action != "" && !s.admit(w, r, tenantID, q.action) {
 		return
 	}
