@@ -16,7 +16,7 @@ func TestTheTableOfFuzzTestsIsThatOfTheCode(t *testing.T) {
 	text, err := os.ReadFile("../CONTRIBUTING.md")
 	require.NoError(t, err)
 	listed := map[string]bool{}
-	for _, m := range regexp.MustCompile("(?m)^\\|.*$").FindAllString(string(text), -1) {
+	for _, m := range regexp.MustCompile(`(?m)^\|.*$`).FindAllString(string(text), -1) {
 		for _, name := range regexp.MustCompile("`(Fuzz[A-Za-z0-9]+)`").FindAllStringSubmatch(m, -1) {
 			listed[name[1]] = true
 		}
