@@ -54,7 +54,7 @@ var printing = map[string][]string{
 	"quota reset":          {"--yes t_a x"},
 	"upgrade":              {"--yes --rate unlimited", "--yes --finish"},
 	"recover":              {"--yes", "--yes --json"},
-	"tenants erase":        {"--yes t_gone", "--yes --json t_gone"},
+	"tenants erase":        {"--yes t_gone", "--yes --json t_gone_too"},
 	"config":               {""},
 	"capacity":             {"", "--resources 300e6"},
 	"verify":               {"--before 2020-01-01T00:00:00Z FILE", "--json --before 2020-01-01T00:00:00Z FILE"},

@@ -40,7 +40,7 @@ func TestEveryCommandThatWritesBeginsWithItsTarget(t *testing.T) {
 		"quota reset":          {"--yes t_a x", firestore},
 		"upgrade":              {"--yes --rate unlimited", firestore},
 		"recover":              {"--yes", firestore},
-		"tenants erase":        {"--dry-run t_a", firestore},
+		"tenants erase":        {"--yes t_gone", firestore},
 	}
 	reads := []string{"check", "doctor", "inspect", "export", "verify", "moves list", "moves plan", "moves verify", "dead-letters list", "dead-letters count", "dead-letters history", "quota show", "config", "capacity", "verify-history", "version", "man"}
 	services := []string{"run", "serve", "dev"} // they log it; dev names its emulators
