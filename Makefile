@@ -75,7 +75,7 @@ image: ## bin/image.tar, the container image, without a Docker engine (ARCH)
 	@mkdir -p bin
 	@cd deploy/kit && go run ./image -arch '$(ARCH)' -version '$(VERSION)' -tag 'registry-worker:$(subst +,-,$(VERSION))' -o ../../bin/image.tar
 
-test: tools ## lint and all tests, beside the emulators; five to six minutes on two cores
+test: tools ## lint and all tests, beside the emulators; seven to eight minutes on two cores
 	@$(BESIDE_EMULATORS) $(MAKE) --silent --no-print-directory --keep-going --jobs 3 lint tested kittested
 
 # What `test` runs side by side: most tests wait, for processes and for the clock.
