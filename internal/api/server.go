@@ -230,6 +230,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.options.DrainTimeout)
 	defer cancel()
 	bounded.leave(drain)
+	<-ended // all that was accepted is counted as busy
 	busy.wait(drain)
 	if err := server.Shutdown(drain); err != nil {
 		return errors.Join(fmt.Errorf("drain %s: %w", listener.Addr(), err), server.Close())
