@@ -28,17 +28,11 @@ func (l *load) end() { slices.Sort(l.took) }
 // thread by its owner. Both servers run all the time, and are asked by turns: what
 // else the machine does meets both.
 func (b *bench) serve(ctx context.Context) (_ string, err error) {
-	if err := b.cold(ctx); err != nil {
-		return "", err
-	}
-	s, err := newStage(ctx, b.emulators, subscriptions)
+	s, err := b.checkedStage(ctx)
 	if err != nil {
 		return "", err
 	}
 	defer func() { _ = s.close(context.WithoutCancel(ctx)) }()
-	if err := s.seed(ctx, creations(0, checkedThreads, tenants)); err != nil {
-		return "", err
-	}
 	var servers []*process
 	for _, c := range b.servers() {
 		p, err := c.start(s, setting{}.environ(s.firestoreHost))
@@ -70,6 +64,21 @@ func (b *bench) serve(ctx context.Context) (_ string, err error) {
 		}
 	}
 	return b.serveTable(results), nil
+}
+
+// checkedStage returns a stage of its own emulators with the threads that are checked.
+func (b *bench) checkedStage(ctx context.Context) (*stage, error) {
+	if err := b.cold(ctx); err != nil {
+		return nil, err
+	}
+	s, err := newStage(ctx, b.emulators, subscriptions)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.seed(ctx, creations(0, checkedThreads, tenants)); err != nil {
+		return nil, errors.Join(err, s.close(context.WithoutCancel(ctx)))
+	}
+	return s, nil
 }
 
 // serveMeasures are the rows of the table, in the order of load.measures.

@@ -51,17 +51,11 @@ func (b *bench) serveProfile(ctx context.Context) (_ string, err error) {
 	if err != nil {
 		return "", err
 	}
-	if err := b.cold(ctx); err != nil {
-		return "", err
-	}
-	s, err := newStage(ctx, b.emulators, subscriptions)
+	s, err := b.checkedStage(ctx)
 	if err != nil {
 		return "", err
 	}
 	defer func() { _ = s.close(context.WithoutCancel(ctx)) }()
-	if err := s.seed(ctx, creations(0, checkedThreads, tenants)); err != nil {
-		return "", err
-	}
 	to, err := filepath.Abs(b.options.Profile)
 	if err != nil {
 		return "", err

@@ -93,14 +93,14 @@ type TenantMoved struct {
 	Actor        string        `json:"actor,omitempty"`    // on whose behalf, for people
 }
 
-// ThreadDeleted says that a thread is gone for good, whoever owns it by then: it
-// names no tenant.
+// ThreadDeleted says that a thread is gone for good. It names no tenant: it holds for the
+// one that owns the thread by then.
 type ThreadDeleted struct {
 	ThreadID string `json:"thread_id"`
 }
 
-// CanvasDeleted says that a canvas is gone for good, whoever owns it by then: it
-// names no tenant.
+// CanvasDeleted says that a canvas is gone for good. It names no tenant: it holds for the
+// one that owns the canvas by then.
 type CanvasDeleted struct {
 	CanvasID string `json:"canvas_id"`
 }

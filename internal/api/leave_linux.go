@@ -20,8 +20,8 @@ var newcomers = []unix.SockFilter{
 const syn, ack = 0x02, 0x10
 
 // dropNewcomers has the system take no further connection for a listener, and keep
-// those that it has taken until they are accepted. To whoever connects it is as if
-// packets were lost: their system tries again a second later.
+// those that it has taken until they are accepted. A client sees it as a lost packet:
+// its system tries again a second later.
 func dropNewcomers(l net.Listener) error {
 	return control(l, func(fd int) error {
 		program := unix.SockFprog{Len: uint16(len(newcomers)), Filter: &newcomers[0]}

@@ -100,7 +100,7 @@ func (e Eraser) ledger(ctx context.Context, f ownership.Forget, r *Report) error
 		r.Moves++
 		e.tell("moves renamed", int64(i+1), int64(len(moves)))
 	}
-	if len(emptied) > 0 { // whoever knows such a move learns under its name that it does not count
+	if len(emptied) > 0 { // processes that know such a move learn under its name that it does not count
 		if err := wait(ctx, e.Store.WriterHorizon()); err != nil {
 			return err
 		}

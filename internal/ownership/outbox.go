@@ -39,7 +39,7 @@ type Outbox interface {
 	// OutboxPatience, the oldest first, in pages, and removes each page once publish
 	// has returned nil. An error of publish ends the sweep, and is returned. If another
 	// holder sweeps, or has done so a moment ago, it does nothing. The state is that of the
-	// last sweep, whoever made it.
+	// last sweep, by any process.
 	SweepOutbox(ctx context.Context, holder string, publish func(context.Context, []Logged) error) (OutboxState, error)
 
 	// ReadOutbox counts what has been in the outbox for longer than OutboxPatience,

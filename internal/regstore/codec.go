@@ -36,7 +36,7 @@ const fieldFormat = "format"
 // resourceFields are ours. A write to a document that exists names them, and so
 // leaves fields alone that others have put there, a later release among them. Only a
 // tombstone, and what an erased tenant would own, have an expiry: any other write
-// removes it, whoever put it there, since Firestore would delete the document.
+// removes it, no matter who put it there, since Firestore would delete the document.
 var resourceFields = []string{fieldTenantID, fieldPath, fieldHistory, fieldLedger, fieldDisplaced, fieldClaimEvent, fieldFormat, fieldExpiresAt}
 
 // encode makes the fields of an update. Times are text, since a database's

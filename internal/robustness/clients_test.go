@@ -67,7 +67,7 @@ func (c *client) check(m *machine, tenant string, r registry.Resource) {
 	c.ask(m, http.MethodGet, path(r)+"/access", judge.Record{Type: judge.Check, Tenant: tenant, Resource: r.String()})
 }
 
-// claim has three tenants claim one resource at once, and whoever gets it publishes its
+// claim has three tenants claim one resource at once, and the one that gets it publishes its
 // event; all of them check.
 func (c *client) claim(m *machine) {
 	r, tenants := c.x.world.unclaimed()

@@ -21,7 +21,7 @@ func deleted(r registry.Resource, n int) ownership.Change {
 func deletionAbsorbs(t *testing.T, b Backend) {
 	s := b.Open()
 	apply(t, s, created(thread("1"), "t_a", 5, "e1"), moved(thread("1"), "t_a", "t_b", 6, "m"))
-	require.Equal(t, kinds(ownership.Applied), apply(t, s, deleted(thread("1"), 1)), "whoever owns it by then, and whatever its time")
+	require.Equal(t, kinds(ownership.Applied), apply(t, s, deleted(thread("1"), 1)), "no matter who owns it by then, and what its time is")
 	feed := b.Feed()
 	require.Equal(t, thread("1"), feed[len(feed)-1], "caches are told")
 
