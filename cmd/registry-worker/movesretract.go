@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
@@ -20,7 +21,8 @@ var movesRetractCommand = command{
 		"even if its event is delivered again, and no other move counts under its id: publish\n" +
 		"the next one under an id of its own. Documents follow by rewriting.\n\n" +
 		"If the move is retracted already, --by and --reason are kept beside what was said\n" +
-		"before, and nothing else changes.\n\n" +
+		"before, and nothing else changes. The same call twice says it once: give it again if\n" +
+		"it was not answered.\n\n" +
 		"It asks first, with what would change, or --yes. Plain sets of other programs are not\n" +
 		"undone. A move that names resources is taken back by moves start --moved-by.",
 	Examples: []string{
@@ -85,12 +87,22 @@ func (in *invocation) retract(ctx context.Context, store registryStore, move own
 		return o.Err
 	case o.Kind == ownership.HistoryFull:
 		return fmt.Errorf("retract %s: %s", terminal.Quote(move.ID), o.Detail)
+	case o.Kind == ownership.Duplicate && in.saidBefore(move):
+		return in.tellRetracted(retracted{State: "retracted_before", Kept: true}, move, "you have said so before, and that is kept: nothing was changed")
 	case o.Kind == ownership.Duplicate && move.Retracted():
 		return in.tellRetracted(retracted{State: "retracted_before", Kept: true}, move, "what you say of it is kept beside what was said before")
 	case o.Kind == ownership.Duplicate && o.Detail != "":
 		return in.tellRetracted(retracted{State: "retracted_before", Kept: true}, move, terminal.Quote(o.Detail)+", while this was asked; yours is noted beside it")
 	}
 	return in.tellRetracted(retracted{State: "retracted", Kept: true}, move, "retracted; documents follow while a worker runs: "+in.verifyAndWait(move))
+}
+
+// saidBefore reports whether the same was said of the move before: by a call that was
+// not answered, perhaps.
+func (in *invocation) saidBefore(move ownership.LedgerEntry) bool {
+	return slices.ContainsFunc(move.Retractions, func(said ownership.Said) bool {
+		return said.By == in.who() && said.Why == in.Config.Reason
+	})
 }
 
 // retracted is a move in the form of `moves retract --json`.

@@ -2,10 +2,12 @@ package ownership_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
 )
@@ -158,9 +160,39 @@ func TestEverythingThatIsSaidOfARetractionIsKeptTheFirstSeenFirst(t *testing.T) 
 	require.Equal(t, []string{"alice", "bob"}, []string{e.Retractions[0].By, e.Retractions[1].By}, "an earlier time rewrites nothing")
 
 	for i := range int64(ownership.MaxRetractions) {
-		e, _, o = e.Merge(said("mallory", "", 100+i), true)
+		e, _, o = e.Merge(said("mallory", fmt.Sprint(i), 100+i), true)
 	}
 	require.Equal(t, ownership.HistoryFull, o.Kind)
 	require.Len(t, e.Retractions, ownership.MaxRetractions)
 	require.Equal(t, "alice", e.Retractions[0].By)
+}
+
+// An operator whose command was not answered gives it again, later, and is told the same
+// as if it had been the first: but the entry says it once.
+func TestWhatIsSaidAgainOfARetractionIsKeptOnce(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.SampledFrom([]string{"", "a", "b"})
+		var e ownership.LedgerEntry
+		var want []string // the first seen first
+		exists := false
+		for second := range int64(rapid.IntRange(1, 12).Draw(t, "statements")) {
+			by, why := text.Draw(t, "by"), text.Draw(t, "why")
+			at := at(rapid.Int64Range(0, second).Draw(t, "second"), "").Time
+			merged, changed, o := e.Merge(ownership.Retraction(ownership.Version{Time: at, Source: "//nexus", ID: "m"}, by, why).Entry, exists)
+			known := slices.Contains(want, by+"/"+why)
+			require.Equal(t, !known, changed)
+			require.Equal(t, len(want) == 0, o.Kind == ownership.Applied)
+			if known {
+				require.Equal(t, e, merged)
+			} else {
+				want = append(want, by+"/"+why)
+			}
+			e, exists = merged, true
+		}
+		var got []string
+		for _, said := range e.Retractions {
+			got = append(got, said.By+"/"+said.Why)
+		}
+		require.Equal(t, want, got)
+	})
 }

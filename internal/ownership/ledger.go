@@ -33,14 +33,17 @@ type LedgerEntry struct {
 	Unread error
 }
 
-// Said is one statement of a retraction.
+// Said is one statement of a retraction. Of several with the same By and Why the first
+// that is seen is kept: an operator whose command was not answered gives it again.
 type Said struct {
 	By  string    // who, as the operator gave it; may be empty
 	Why string    // may be empty
 	At  time.Time // by the store's clock
 }
 
-func (s Said) equal(t Said) bool { return s.By == t.By && s.Why == t.Why && s.At.Equal(t.At) }
+func (s Said) equal(t Said) bool { return s.repeats(t) && s.At.Equal(t.At) }
+
+func (s Said) repeats(t Said) bool { return s.By == t.By && s.Why == t.Why }
 
 // Merge returns the ledger entry that takes account of a moved or a retracted
 // entry of its name, whether it differs, and what became of the entry that is
@@ -84,12 +87,12 @@ func (e LedgerEntry) take(m Entry, exists bool) LedgerEntry {
 }
 
 // retract is Merge for a retraction. If the move has not arrived yet the entry is
-// a tombstone that waits for it. Everything that was said is kept, the first
+// a tombstone that waits for it. Everything that was said is kept once, the first
 // seen first: a retraction of what is retracted changes nothing that counts, and
 // is told who was first.
 func (e LedgerEntry) retract(r Entry, exists bool) (retracted LedgerEntry, changed bool, o Outcome) {
 	said := Said{By: r.Actor, Why: r.Reason, At: r.Time}
-	if slices.ContainsFunc(e.Retractions, said.equal) {
+	if slices.ContainsFunc(e.Retractions, said.repeats) {
 		return e, false, e.retractedBefore(said)
 	}
 	if len(e.Retractions) >= MaxRetractions {

@@ -86,7 +86,7 @@ func TestALedgerBetweenTwoIsTheOneThatWasThere(t *testing.T) {
 		ledgers := []*ownership.Ledger{nil}
 		for i := range rapid.IntRange(1, 12).Draw(t, "changes") {
 			name := ownership.EventName{Source: "s", ID: fmt.Sprint(rapid.IntRange(0, 8).Draw(t, "id"))}
-			change := ownership.Retraction(ownership.Version{Time: time.Unix(int64(i), 0), Source: name.Source, ID: name.ID}, "", "").Entry.LedgerChange()
+			change := ownership.Retraction(ownership.Version{Time: time.Unix(int64(i), 0), Source: name.Source, ID: name.ID}, "", fmt.Sprint(i)).Entry.LedgerChange()
 			if _, moved := entries[name]; !moved {
 				change = ownership.Entry{Type: ownership.Moved, From: "t_a", To: fmt.Sprint("t_", i),
 					Version: ownership.Version{Time: time.Unix(int64(i), 0).UTC(), Source: name.Source, ID: name.ID}}.LedgerChange()

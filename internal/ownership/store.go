@@ -90,8 +90,8 @@ type Store interface {
 	//
 	// From the commit of a retraction on no fold takes account of its move. The
 	// move need not have arrived; once it is retracted no delivery revives it. A
-	// retraction of what is retracted already is a Duplicate; what it says is kept
-	// all the same, up to MaxRetractions, and HistoryFull beyond.
+	// retraction of what is retracted already is a Duplicate; who and why are kept
+	// all the same, once, up to MaxRetractions, and HistoryFull beyond.
 	Apply(ctx context.Context, changes []Change) []Outcome
 
 	// Read returns the resources' records and the ledger as of one time, which

@@ -41,6 +41,10 @@ func retractedForEver(t *testing.T, b Backend) {
 	_, before := read(t, s, thread("1"))
 	first := stored(t, s)[0].Retractions[0]
 	require.Equal(t, ownership.Duplicate, retract(t, b.Open(), "m"), "again is no change")
+	_, again := read(t, s, thread("1"))
+	require.Equal(t, before.Position(), again.Position(), "the same words are kept once, whatever became of the first answer")
+	other := ownership.Retraction(ownership.Version{Source: "//nexus", ID: "m"}, "somebody else", "")
+	require.Equal(t, kinds(ownership.Duplicate), apply(t, s, other))
 	require.Equal(t, kinds(ownership.Duplicate), apply(t, b.Open(), tenantMoved("t_a", "t_b", 5, "m")))
 	require.Equal(t, "t_a", owner(t, b.Open(), thread("1")))
 	_, after := read(t, s, thread("1"))

@@ -155,7 +155,10 @@ func outboxOfNothingElse(t *testing.T, b Backend) {
 	require.Empty(t, told.ids())
 	nothingWaits(t, s)
 
-	require.Equal(t, ownership.Duplicate, retract(t, s, "m"), "it is retracted; what is said now is kept")
+	require.Equal(t, ownership.Duplicate, retract(t, s, "m"), "it is retracted, and this was said before")
+	require.Empty(t, told.ids())
+	another := ownership.Retraction(ownership.Version{Source: "//nexus", ID: "m"}, "somebody else", "")
+	require.Equal(t, kinds(ownership.Duplicate), apply(t, s, another), "what is said now is kept")
 	require.Equal(t, []string{"retracted m"}, told.ids())
 }
 
