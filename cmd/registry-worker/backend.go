@@ -40,6 +40,7 @@ type registryStore interface {
 	Held() (epoch string, position int64, ok bool)
 	Epoch(ctx context.Context) (e ownership.Epoch, exists bool, err error)
 	Recover(ctx context.Context) (before, after ownership.Epoch, err error)
+	Knows(ctx context.Context, tenant string) (bool, error)
 }
 
 // openStore opens the registry that the configuration names, and never falls back

@@ -17,6 +17,8 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/events"
 	"github.com/northstar-engines/realtime-registry/internal/consumer"
+	"github.com/northstar-engines/realtime-registry/internal/docdb"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	admin "github.com/northstar-engines/realtime-registry/internal/pubsubadmin"
 )
 
@@ -112,11 +114,57 @@ func killables() []killable {
 				return len(c.held(events.ThreadCreatedType.Subscription())) == 2 && len(c.held(events.TenantMovedType.Subscription())) == 1
 			},
 		},
+		recovering(),
+		erasing,
 		deadLetterCommand("dead-letters redrive", func(c program) bool {
 			return len(c.held(events.ThreadCreatedType.Subscription())) == lettersToKeep
 		}),
 		deadLetterCommand("dead-letters purge", func(program) bool { return true }),
 	}
+}
+
+// recovering gives the ledger another epoch than it had.
+func recovering() killable {
+	var before ownership.Epoch
+	epoch := func(c program) ownership.Epoch {
+		e, _, err := c.open().Epoch(c.t.Context())
+		require.NoError(c.t, err)
+		return e
+	}
+	return killable{
+		name: "recover",
+		before: func(c program) {
+			c.replay(created("1", "2024-01-01T00:00:00Z", "t_a", "th_1"), tenantMoved("m", "2024-01-02T00:00:00Z", "t_a", "t_b"))
+			before = epoch(c)
+		},
+		args: func(program) []string { return []string{"recover", "--yes"} },
+		holds: func(c program) bool {
+			now := epoch(c)
+			return now.Name != before.Name && now.Position == before.Position && c.export() == exported("th_1", "t_b")
+		},
+	}
+}
+
+// erasing erases a tenant of which the registry has a document of each sort, a window, and
+// a move that was retracted before it came, with the tenant in its id.
+var erasing = killable{
+	name: "tenants erase",
+	before: func(c program) {
+		c.run(exitDone, "replay", "--yes", "--with-retractions", write(c.t,
+			created("1", "2024-01-01T00:00:00Z", "t_left", "th_own"), created("2", "2024-01-01T00:00:00Z", "t_left", "th_given"),
+			event("3", "nexus.tenant.moved.v1", "2024-01-02T00:00:00Z", `{"from_tenant_id":"t_left","to_tenant_id":"t_b","resources":[{"kind":"thread","id":"th_given"}]}`),
+			event("4", "registry.retracted.v1", "2024-01-03T00:00:00Z", `{"event_source":"//test","event_id":"m-t_left"}`),
+			tenantMoved("m-t_left", "2024-01-02T00:00:00Z", "t_left", "t_c")))
+		c.setPlain("canvas__plain", "t_left")
+		_, err := c.documents().Commit(c.t.Context(), docdb.Write{
+			Name: c.documents().Name("rate_limit_counters", "t_left__chat_send"), Fields: map[string]*docdb.Value{"count": docdb.Integer(1)},
+		})
+		require.NoError(c.t, err)
+	},
+	args: func(program) []string { return []string{"tenants", "erase", "--yes", "t_left"} },
+	holds: func(c program) bool {
+		return c.export() == exported("th_given", "t_b") && len(c.namesOf("t_left")) == 0
+	},
 }
 
 // exported is an export of threads and their tenants.

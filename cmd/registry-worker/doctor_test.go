@@ -46,7 +46,7 @@ func TestTheDoctorNamesWhatIsMissingAndWhatMendsIt(t *testing.T) {
 	}
 
 	c.run(exitDone, "publish", write(t, created("1", "2024-01-01T00:00:00Z", "t_a", "th_1")))
-	c.run(exitDone, "moves", "start", "--yes", "--from", "t_a", "--to", "t_b", "--id", "friday")
+	c.run(exitDone, "moves", "start", "--yes", "--unknown", "--from", "t_a", "--to", "t_b", "--id", "friday")
 	c.deleteSubscription("nexus-tenant-moved.realtime-registry")
 	ill := c.examined(exitFault)
 	require.Contains(t, ill["rewriting"].Detail, "1 job waits, the oldest for ")

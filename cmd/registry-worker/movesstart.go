@@ -35,7 +35,10 @@ var movesStartCommand = command{
 		"with --moved-by: what the new owner had before, or got otherwise, stays.\n\n" +
 		"With --plan, the output of moves plan --json must still hold: the same resources would\n" +
 		"change hands. It writes to the registry: other subscribers of the moves' topic do not\n" +
-		"learn of it. If they should, publish the event instead.",
+		"learn of it. If they should, publish the event instead.\n\n" +
+		"A tenant of which the registry knows nothing is refused: it was misspelt, probably. If\n" +
+		"its creations are still to come, --unknown makes the move, and it counts for those that\n" +
+		"are older than it.",
 	Examples: []string{
 		"registry-worker moves start --project my-project --from t_old --to t_new --reason 'merger, ticket 4711' --by alice",
 		"registry-worker moves start --project my-project --plan plan.json --id merger-2026 --reason 'merger' --yes",
@@ -43,7 +46,7 @@ var movesStartCommand = command{
 		"registry-worker moves start --project my-project --from t_new --to t_old --moved-by merger-2026 --reason 'back again'",
 	},
 	Groups: []config.Group{
-		config.PlanGroup, config.NamesGroup, config.StartGroup, config.MoveGroup, config.RetractGroup, config.ByGroup, config.ConfirmGroup,
+		config.PlanGroup, config.NamesGroup, config.StartGroup, config.MoveGroup, config.RetractGroup, config.UnknownGroup, config.ByGroup, config.ConfirmGroup,
 		config.JSONGroup, config.RateGroup, config.ProjectGroup, config.RegistryGroup, config.LogGroup,
 	},
 	Rules: append([]config.Rule{config.NeedTenantsOrPlan, config.OneSortOfNames}, movesRules...),
@@ -64,6 +67,11 @@ func runMovesStart(ctx context.Context, in *invocation) error {
 		s := start{invocation: in, wish: wish, store: store}
 		if before, err := s.startedBefore(ctx); err != nil || before {
 			return err
+		}
+		if known, err := in.knows(ctx, store, wish); err != nil {
+			return err
+		} else if !known && !in.Config.Unknown {
+			return unknownTenant(wish.From, "makes the move, and it counts for what is older than it")
 		}
 		if s.plan, err = in.plan(ctx, store, wish); err != nil {
 			return err
@@ -129,6 +137,26 @@ func (s *start) startedBefore(ctx context.Context) (bool, error) {
 	return true, s.tell(started{
 		ID: m.ID, Source: m.Source, From: m.From, To: m.To, Time: m.Time, Actor: m.Actor, Reason: m.Reason, State: "made_before",
 	})
+}
+
+// knows reports whether the registry knows the tenant from which to move, and asks about
+// the spelling of the other one, which may be new.
+func (in *invocation) knows(ctx context.Context, store registryStore, w wish) (from bool, err error) {
+	to, err := store.Knows(ctx, w.To)
+	if err != nil {
+		return false, err
+	}
+	if !to {
+		fmt.Fprintf(in.Stderr, "The registry knows nothing of %s yet: is it spelt right?\n", w.To)
+	}
+	return store.Knows(ctx, w.From)
+}
+
+// unknownTenant is the error of a command that names a tenant of which the registry
+// knows nothing. otherwise says what --unknown does.
+func unknownTenant(tenant, otherwise string) error {
+	return fmt.Errorf("the registry knows nothing of %s: it owns nothing and never did, and no move of a whole tenant names it; nothing was changed. "+
+		"See how it is spelt: inspect says whose a thread or a canvas is. If its events are still to come, --unknown %s", tenant, otherwise)
 }
 
 // stillHolds returns an error if the plan is not what would be done now.

@@ -119,3 +119,19 @@ func TestAListOfAnyLengthIsMovedAsFarAsTheTenantHasIt(t *testing.T) {
 	}
 	require.Contains(t, c.run(exitFault, "moves", "start", "--plan", list, "--yes").Stderr.String(), "want the output of `moves plan --json`")
 }
+
+func TestAMoveFromATenantOfWhichTheRegistryKnowsNothingIsRefused(t *testing.T) {
+	t.Parallel()
+	c := onEmulators(t)
+	c.replay(created("1", "2024-01-01T00:00:00Z", "t_old", "th_1"))
+	start := func(code int, args ...string) string {
+		return c.run(code, append([]string{"moves", "start", "--yes", "--id", "m"}, args...)...).Stderr.String()
+	}
+	for _, args := range [][]string{{"--from", "t_odl", "--to", "t_new"}, {"--from", "t_odl", "--to", "t_new", "--kind", "thread"}} {
+		require.Contains(t, start(exitFault, args...), "the registry knows nothing of t_odl")
+	}
+	require.Empty(t, c.rewriting(), "nothing was changed")
+	require.Contains(t, start(exitDone, "--from", "t_odl", "--to", "t_new", "--unknown"), "knows nothing of t_new yet: is it spelt right?")
+	require.Contains(t, c.rewriting(), "m")
+	require.NotContains(t, start(exitDone, "--id", "n", "--from", "t_new", "--to", "t_old"), "knows nothing", "a move names it now")
+}

@@ -54,6 +54,11 @@ func runMovesPlan(ctx context.Context, in *invocation) error {
 		if err != nil {
 			return err
 		}
+		if known, err := in.knows(ctx, store, wish); err != nil {
+			return err
+		} else if !known {
+			fmt.Fprintf(in.Stderr, "The registry knows nothing of %s: is it spelt right? moves start refuses it, unless --unknown is given.\n", wish.From)
+		}
 		next := wish.command()
 		if in.Config.JSON {
 			return terminal.JSON(in.Stdout).Encode(newPlanned(wish, plan, next))

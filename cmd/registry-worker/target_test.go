@@ -34,13 +34,13 @@ func TestEveryCommandThatWritesBeginsWithItsTarget(t *testing.T) {
 		"replay":               {"--yes " + file, firestore},
 		"moves retract":        {"m --yes", firestore},
 		"moves resume":         {"m", firestore},
-		"moves start":          {"--yes --from t_c --to t_d", firestore},
+		"moves start":          {"--yes --unknown --from t_c --to t_d", firestore},
 		"dead-letters redrive": {"--yes", pubsub},
 		"dead-letters purge":   {"--yes", pubsub},
 		"quota reset":          {"--yes t_a x", firestore},
 		"upgrade":              {"--yes --rate unlimited", firestore},
 		"recover":              {"--yes", firestore},
-		"tenants erase":        {"--yes t_gone", firestore},
+		"tenants erase":        {"--yes --unknown t_gone", firestore},
 	}
 	reads := []string{"check", "doctor", "inspect", "export", "verify", "moves list", "moves plan", "moves verify", "dead-letters list", "dead-letters count", "dead-letters history", "quota show", "config", "capacity", "verify-history", "version", "man"}
 	services := []string{"run", "serve", "dev"} // they log it; dev names its emulators

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/actions"
 	"github.com/northstar-engines/realtime-registry/internal/erasure"
 	"github.com/northstar-engines/realtime-registry/internal/limits"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/internal/presence"
 	"github.com/northstar-engines/realtime-registry/internal/quotastore"
 	"github.com/northstar-engines/realtime-registry/internal/regstore"
@@ -43,6 +45,10 @@ var tenantsEraseCommand = command{
 		"tenant before: what comes later is taken, under the new name, but the tenant cannot\n" +
 		"use it. It can be stopped, killed and run again, and goes on with what is left. Exit\n" +
 		"code 1 if the name is still somewhere.\n\n" +
+		"A tenant of which the registry knows nothing is refused: it was misspelt, probably, and\n" +
+		"an erased name can never be used again. --unknown erases it all the same: what is still\n" +
+		"to come of it is taken under the new name, and the search finds what names it without\n" +
+		"effect.\n\n" +
 		"There is no way back except a backup. docs/erasure.md lists what remains elsewhere:\n" +
 		"topics, dead letters, backups, archives and logs.",
 	Examples: []string{
@@ -51,7 +57,7 @@ var tenantsEraseCommand = command{
 		"registry-worker tenants erase --project my-project --yes --json t_left",
 	},
 	Groups: []config.Group{
-		config.DryRunGroup, config.RetractGroup, config.ByGroup, config.ConfirmGroup, config.JSONGroup, config.RateGroup,
+		config.DryRunGroup, config.RetractGroup, config.UnknownGroup, config.ByGroup, config.ConfirmGroup, config.JSONGroup, config.RateGroup,
 		config.DeletionGroup, config.ProjectGroup, config.RegistryGroup, config.LogGroup,
 	},
 	Rules: movesRules,
@@ -79,40 +85,55 @@ func runTenantsErase(ctx context.Context, in *invocation) error {
 	}
 	defer db.Close()
 	return in.withStore(ctx, func(store registryStore) error {
-		bar := newProgress(in.Stderr, "document", "")
+		steps := &erasureSteps{out: in.Stderr}
 		eraser := erasure.Eraser{
-			Store: store.(*fsregistry.Store), DB: db, Rate: in.Config.Rate,
+			Store: store.(*fsregistry.Store), DB: db, Rate: in.Config.Rate, Unknown: in.Config.Unknown,
 			Windows:  []string{quotastore.Collection, quotastore.ResetCollection},
 			Texts:    []string{actions.Collection},
 			Others:   []string{regstore.OutboxCollection, presence.Collection, limits.PolicyCollection},
-			Progress: func(step string, done, total int64) { bar.done = step; bar.at(int(done), done, total) },
+			Progress: steps.at,
 		}
+		defer steps.clear()
 		plan, err := eraser.Plan(ctx, tenant)
+		steps.clear()
 		if err != nil {
 			return err
 		}
-		if in.Config.DryRun {
-			return in.printErasurePlan(in.Stdout, plan)
-		}
-		if !in.Config.Yes {
-			if err := in.printErasurePlan(in.Stderr, plan); err != nil {
-				return err
-			}
-		}
-		if len(plan.Pending) > 0 {
-			return fmt.Errorf("%w: %s: wait until it has (moves verify --wait), or have it resumed (moves resume)",
-				erasure.ErrPending, terminal.Quote(strings.Join(plan.Pending, " ")))
+		if err := in.mayErase(plan); err != nil || in.Config.DryRun {
+			return err
 		}
 		if err := in.confirm(ctx, target, "erase "+tenant+"?"); err != nil {
 			return err
 		}
 		report, err := eraser.Run(ctx, tenant, in.who(), in.Config.Reason)
-		bar.clear()
+		steps.clear()
 		if err != nil {
 			return fmt.Errorf("%w; it is not finished: run it again", err)
 		}
 		return in.tellErased(report)
 	})
+}
+
+// mayErase prints a plan, and returns an error if it is not to be carried out.
+func (in *invocation) mayErase(plan erasure.Plan) (err error) {
+	switch {
+	case in.Config.DryRun:
+		err = in.printErasurePlan(in.Stdout, plan)
+	case !in.Config.Yes:
+		err = in.printErasurePlan(in.Stderr, plan)
+	}
+	switch {
+	case err != nil:
+		return err
+	case ownership.IsPseudonym(plan.Tenant):
+		return fmt.Errorf("%w; nothing was changed", erasure.ErrPseudonym)
+	case !plan.Known && !in.Config.Unknown:
+		return unknownTenant(plan.Tenant, "erases it all the same, and bars the name for ever")
+	case len(plan.Pending) > 0:
+		return fmt.Errorf("%w: %s: wait until it has (moves verify --wait), or have it resumed (moves resume)",
+			erasure.ErrPending, terminal.Quote(strings.Join(plan.Pending, " ")))
+	}
+	return nil
 }
 
 // erasurePlan is a plan in the form of --json.
@@ -133,9 +154,10 @@ func (in *invocation) printErasurePlan(out io.Writer, p erasure.Plan) error {
 	if p.Begun {
 		fmt.Fprintln(out, "The erasure of this tenant has begun before: it goes on.")
 	}
-	_, err := fmt.Fprintf(out, "%s on whose path %s is would be deleted, if it owns them, or lose its name; %s of whole tenants would lose it too.\n"+
+	_, err := fmt.Fprintf(out, "%s that %s owns, or had: those that it owns would be deleted, the others lose its name.\n"+
+		"%s of whole tenants would lose it too, and %s of the throttle be deleted.\n"+
 		"Then everything is searched: %s, a read each, at %d a second %s.\n",
-		counted(int(p.Documents), "document", "documents"), p.Tenant, counted(p.Moves, "move", "moves"),
+		counted(int(p.Documents), "document", "documents"), p.Tenant, counted(p.Moves, "move", "moves"), counted(p.Windows, "window", "windows"),
 		counted(int(p.Search), "document", "documents"), searchedPerSecond, took.Round(time.Second))
 	return err
 }
@@ -150,11 +172,17 @@ func (in *invocation) tellErased(r erasure.Report) error {
 			return err
 		}
 	} else {
-		fmt.Fprintf(in.Stdout, "erased; in its place stands %s\n%s written, %d of them tombstones; %s renamed; %s of the throttle deleted; %s of operators changed\n%s searched\n",
-			r.Pseudonym, counted(r.Documents, "document", "documents"), r.Deleted, counted(r.Moves, "move", "moves"),
-			counted(r.Windows, "document", "documents"), counted(r.Texts, "record", "records"), counted(int(r.Searched), "document", "documents"))
+		fmt.Fprintf(in.Stdout, "erased; in its place stands %s\n"+
+			"%s that it owned, or had: %d deleted, %d without its name; %d more that the search has found\n"+
+			"%s of whole tenants renamed; %s of the throttle deleted; %s of operators changed\n%s searched\n",
+			r.Pseudonym, counted(r.Documents, "document", "documents"), r.Deleted, r.Documents-r.Deleted, r.Found,
+			counted(r.Moves, "move", "moves"), counted(r.Windows, "window", "windows"), counted(r.Texts, "record", "records"),
+			counted(int(r.Searched), "document", "documents"))
 		for _, name := range r.Left {
 			fmt.Fprintf(in.Stdout, "still there: %s\n", terminal.Quote(name))
+		}
+		if slices.ContainsFunc(r.Left, ofOutbox) {
+			fmt.Fprintln(in.Stdout, "what is in the outbox is published and removed within two minutes, while a worker or an API runs: run this again then")
 		}
 		if more := r.LeftCount - len(r.Left); more > 0 {
 			fmt.Fprintf(in.Stdout, "and %d more\n", more)
@@ -165,3 +193,6 @@ func (in *invocation) tellErased(r erasure.Report) error {
 	}
 	return nil
 }
+
+// ofOutbox reports whether a document waits for the registry's log.
+func ofOutbox(name string) bool { return strings.HasPrefix(name, regstore.OutboxCollection+"/") }

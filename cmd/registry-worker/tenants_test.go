@@ -11,6 +11,8 @@ import (
 	client "cloud.google.com/go/firestore"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/api/iterator"
+
+	"github.com/northstar-engines/realtime-registry/internal/erasure"
 )
 
 // everythingStored is all documents of the database, as text, by name.
@@ -62,10 +64,17 @@ func TestAnErasedTenantIsNowhereInFirestore(t *testing.T) {
 
 	c.run(exitDone, "moves", "start", "--yes", "--from", "t_left", "--to", "t_nobody", "--kind", "canvas")
 	dry := c.run(exitDone, "tenants", "erase", "--dry-run", "t_left").Stdout.String()
-	require.Contains(t, dry, "documents on whose path t_left is would be deleted")
+	require.Contains(t, dry, "302 documents that t_left owns, or had: ")
 	require.NotEmpty(t, c.namesOf("t_left"))
 	require.Contains(t, c.run(exitUsage, "tenants", "erase", "t_left").Stderr.String(), "--yes", "it asks, and nobody answers")
 	require.Equal(t, 204, get(t, url+"/v1/threads/th_00001/access", "t_left"), "nothing was changed")
+
+	for _, args := range [][]string{{"--dry-run"}, {"--yes"}} {
+		refused := c.run(exitFault, append([]string{"tenants", "erase", "t_lfet"}, args...)...).Stderr.String()
+		require.Contains(t, refused, "the registry knows nothing of t_lfet")
+	}
+	require.Empty(t, c.namesOf("erased/"), "nothing was changed")
+	require.Equal(t, 201, do(t, "PUT", url+"/v1/threads/th_lfet", "t_lfet"), "the name can be used")
 
 	killed := c.start("tenants", "erase", "--yes", "--rate", "20", "t_left")
 	require.Eventually(t, func() bool { return get(t, url+"/v1/threads/th_00000/access", "t_left") == 404 }, 30*time.Second, 20*time.Millisecond)
@@ -79,8 +88,9 @@ func TestAnErasedTenantIsNowhereInFirestore(t *testing.T) {
 		Left               []string
 		Pseudonym          string
 	}
-	out := c.run(exitDone, "tenants", "erase", "--yes", "--json", "--rate", "unlimited", "--reason", "ticket 4711", "t_left").Stdout.String()
-	require.NoError(t, json.Unmarshal([]byte(out), &r))
+	p := c.run(exitDone, "tenants", "erase", "--yes", "--json", "--rate", "unlimited", "--reason", "ticket 4711", "t_left")
+	require.NoError(t, json.Unmarshal([]byte(p.Stdout.String()), &r))
+	require.Contains(t, p.Stderr.String(), "waiting until no process is left", "each step is told of")
 	require.Positive(t, r.Documents)
 	require.GreaterOrEqual(t, r.Searched, int64(304))
 	require.Empty(t, r.Left)
@@ -100,4 +110,19 @@ func TestAnErasedTenantIsNowhereInFirestore(t *testing.T) {
 	worker.Signal(syscall.SIGTERM)
 	worker.Wait(30 * time.Second)
 	require.Empty(t, c.namesOf("t_left"), "what comes late is under the other name")
+}
+
+func TestEachStepOfAnErasureIsToldOfAtOnce(t *testing.T) {
+	var out strings.Builder
+	steps := erasureSteps{out: &out}
+	for _, step := range []erasure.Step{erasure.ReadLedger, erasure.Documents, erasure.Wait, erasure.Documents, erasure.Moves, erasure.Beside, erasure.Search} {
+		before := out.Len()
+		for done := range int64(3) {
+			steps.at(erasure.Progress{Step: step, Done: done, Total: 3})
+		}
+		require.Equal(t, stepTexts[step].begins+"\n", out.String()[before:])
+	}
+	steps.bar.began, steps.bar.told = steps.bar.began.Add(-time.Minute), steps.bar.told.Add(-time.Minute)
+	steps.at(erasure.Progress{Step: erasure.Search, Done: 1, Total: 3})
+	require.Contains(t, out.String(), "1 document searched, ")
 }

@@ -3,6 +3,7 @@ package crashpoints_test
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -18,6 +19,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/internal/regstore"
 	"github.com/northstar-engines/realtime-registry/internal/rewrite"
+	"github.com/northstar-engines/realtime-registry/internal/storetest"
 	"github.com/northstar-engines/realtime-registry/registry"
 	"github.com/northstar-engines/realtime-registry/registry/verifier"
 )
@@ -176,12 +178,18 @@ func (w *world) requireExplained(at crashpoints.Point) {
 	}))
 }
 
+// backup returns a function that restores all documents of the registry as they are now.
+func (w *world) backup() (restore func()) { return storetest.Outside{DB: w.db}.Backup() }
+
+// byChance are the names that an erasure makes of a random key.
+var byChance = regexp.MustCompile(`(t_erased-|erased/)[0-9a-f]{32}(/[0-9a-f]{32})?`)
+
 // describe says what is stored, except times and names that differ from run to run.
 func (w *world) describe() string {
 	var b strings.Builder
 	entry := func(e ownership.Entry) string {
 		text := fmt.Sprintf("%s %s/%s %s%s→%s", e.Type, e.Source, e.ID, e.Tenant, e.From, e.To)
-		if e.Type != ownership.Claimed { // whose time is that of its commit
+		if e.Type != ownership.Claimed && e.Type != ownership.Deleted { // whose time may be that of a commit
 			text += e.Time.Format(" 15:04:05.000")
 		}
 		return text
@@ -208,7 +216,7 @@ func (w *world) describe() string {
 			fmt.Fprintln(&b, "  retracted by", said.By, said.Why)
 		}
 	}
-	return b.String()
+	return byChance.ReplaceAllString(b.String(), "$1")
 }
 
 // cached is a transport that has all answers in memory from before.

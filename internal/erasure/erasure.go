@@ -14,6 +14,9 @@
 //     its snapshot is deleted.
 //  4. Everything that the database holds is searched for the name.
 //
+// A tenant of which the registry knows nothing is not erased, unless that is asked for:
+// it was misspelt, probably, and erasing it would bar the name for ever (Plan.Known).
+//
 // Errors wrap registry.ErrUnavailable, or say what an operator has to do first.
 package erasure
 
@@ -38,7 +41,7 @@ type Store interface {
 	EachMove(ctx context.Context, at time.Time, visit func(ownership.LedgerEntry) error) error
 	MovesNamed(ctx context.Context, names []ownership.EventName) ([]ownership.LedgerEntry, error)
 	ChangeLedger(ctx context.Context, changes []ownership.LedgerChange) []ownership.Outcome
-	Forget(ctx context.Context, records []ownership.Record, f ownership.Forget) (written int, err error)
+	Forget(ctx context.Context, records []ownership.Record, f ownership.Forget) (ownership.Forgotten, error)
 	Empty(ctx context.Context, name ownership.EventName) error
 	DropSnapshot(ctx context.Context) error
 	WriterHorizon() time.Duration
@@ -54,10 +57,32 @@ type Eraser struct {
 	// name is replaced; and others, which are searched.
 	Windows, Texts, Others []string
 	Rate                   governor.Rate
-	// Progress, if not nil, is told how far a step is; total is negative if it is not
-	// known.
-	Progress func(step string, done, total int64)
+	// Unknown has a tenant erased of which the registry knows nothing: its name is
+	// barred, and what comes of it is taken under the other name.
+	Unknown bool
+	// Progress, if not nil, is told at the beginning of each step, and then how far it
+	// is. It is called by the goroutine of Plan or Run, and must not wait.
+	Progress func(Progress)
 }
+
+// Progress is how far a step is.
+type Progress struct {
+	Step        Step
+	Done, Total int64 // of what the step counts; Total is negative if it is not known
+}
+
+// Step is a step of Plan or Run.
+type Step string
+
+// The steps, and what each counts.
+const (
+	ReadLedger Step = "read the ledger"   // entries
+	Documents  Step = "documents"         // that the tenant owns, or had
+	Wait       Step = "wait for writers"  // seconds
+	Moves      Step = "moves"             // of whole tenants
+	Beside     Step = "what is beside it" // documents of windows and operators
+	Search     Step = "search"            // documents of everything
+)
 
 // Plan is what an erasure would do.
 type Plan struct {
@@ -65,17 +90,29 @@ type Plan struct {
 	// Documents is how many have the tenant on their path, or as their tenant_id: those
 	// that it owns, and those that it had.
 	Documents int64 `json:"documents"`
-	Moves     int   `json:"moves"` // of whole tenants, that name it
-	// Pending are the ids of such moves whose documents have not followed yet.
+	Moves     int   `json:"moves"`   // of whole tenants, that name it
+	Windows   int   `json:"windows"` // of the throttle, that would be deleted
+	// Pending are the ids of moves by which the tenant may have got, or lost, what
+	// documents do not say yet.
 	Pending []string `json:"pending,omitempty"`
 	// Search is how many documents of resources are read in the end.
 	Search int64 `json:"search"`
 	// Begun says that an erasure of the tenant has begun before.
 	Begun bool `json:"begun"`
+	// Known says that the registry knows the tenant: by one of the above. Events that
+	// had no effect, or lost their place, do not count: only a search finds these.
+	Known bool `json:"known"`
 }
 
-// ErrPending: the documents of a move that names the tenant have not followed yet.
-var ErrPending = errors.New("the rewriting after a move that names the tenant has not ended")
+// What stands in the way of an erasure.
+var (
+	// ErrPending: documents of the tenant have not followed a move yet.
+	ErrPending = errors.New("the rewriting after a move that concerns the tenant has not ended")
+	// ErrUnknown: the registry knows nothing of the tenant.
+	ErrUnknown = errors.New("the registry knows nothing of the tenant")
+	// ErrPseudonym: the name is one that took the place of an erased tenant's.
+	ErrPseudonym = errors.New("the tenant was erased: this is the name in its place")
+)
 
 // Plan reads what an erasure of the tenant would do, and changes nothing. It reads
 // every entry of the ledger.
@@ -89,47 +126,38 @@ func (e Eraser) Plan(ctx context.Context, tenant string) (p Plan, err error) {
 		return p, err
 	}
 	_, p.Begun = now.Ledger.Pseudonym(tenant)
-	moves, err := e.named(ctx, tenant)
+	moves, pending, err := e.named(ctx, tenant)
 	if err != nil {
 		return p, err
 	}
-	p.Moves = len(moves)
-	for _, m := range moves {
-		if m.Rewriting.Pending() {
-			p.Pending = append(p.Pending, m.ID)
-		}
-	}
+	p.Moves, p.Pending = len(moves), waitedFor(pending, now.Ledger, tenant)
 	if p.Documents, err = e.Store.CountAffected(ctx, []string{tenant}); err != nil {
 		return p, err
 	}
+	if err := e.windows(ctx, tenant, func(string) error { p.Windows++; return nil }); err != nil {
+		return p, err
+	}
+	p.Known = p.Begun || p.Documents > 0 || p.Moves+p.Windows > 0
 	p.Search, err = e.Store.Documents(ctx)
 	return p, err
 }
 
-// named returns the entries of the ledger that name a tenant.
-func (e Eraser) named(ctx context.Context, tenant string) (found []ownership.LedgerEntry, err error) {
-	err = e.Store.EachMove(ctx, time.Time{}, func(m ownership.LedgerEntry) error {
-		if m.Unread != nil {
-			return m.Unread
-		}
-		if m.Named(tenant) && !m.OfErasure() {
-			found = append(found, m)
-		}
-		return nil
-	})
-	return found, err
-}
-
-// Report is what an erasure did.
+// Report is what an erasure did. What an earlier run of it has done is not counted, nor
+// is what was written without an answer.
 type Report struct {
 	Pseudonym string    `json:"pseudonym"` // the name that took the place of the tenant's
 	At        time.Time `json:"at"`        // when the registry said that it was erased
-	Documents int       `json:"documents"` // that were written: tombstones, and those without the name
-	Deleted   int       `json:"deleted"`   // tombstones among them, about
-	Moves     int       `json:"moves"`
-	Windows   int       `json:"windows"` // of the throttle, deleted
-	Texts     int       `json:"texts"`   // documents in which operators' texts had the name
-	Searched  int64     `json:"searched"`
+	// Documents are those of Plan.Documents, and what came meanwhile; Deleted of them
+	// are tombstones now, the others have lost the name.
+	Documents int `json:"documents"`
+	Deleted   int `json:"deleted"`
+	// Found are those that the search has found beside them, with the name in events
+	// that had no effect, or lost their place. They have lost it too.
+	Found    int   `json:"found"`
+	Moves    int   `json:"moves"`
+	Windows  int   `json:"windows"` // of the throttle, deleted
+	Texts    int   `json:"texts"`   // documents in which operators' texts had the name
+	Searched int64 `json:"searched"`
 	// Left are documents in which the name still is, by collection and id, the first
 	// of them; LeftCount is how many there are.
 	Left      []string `json:"left,omitempty"`
@@ -147,7 +175,7 @@ func (e Eraser) Run(ctx context.Context, tenant, by, reason string) (r Report, e
 	steps := []func(context.Context, ownership.Forget, *Report) error{
 		e.documents,
 		func(ctx context.Context, _ ownership.Forget, _ *Report) error {
-			return wait(ctx, time.Until(since.Add(e.Store.WriterHorizon())))
+			return e.wait(ctx, time.Until(since.Add(e.Store.WriterHorizon())))
 		},
 		e.documents,
 		e.ledger,
@@ -162,17 +190,23 @@ func (e Eraser) Run(ctx context.Context, tenant, by, reason string) (r Report, e
 	return r, nil
 }
 
-func wait(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
+// wait waits, and tells each second of it.
+func (e Eraser) wait(ctx context.Context, d time.Duration) error {
+	total := int64((d + time.Second - 1) / time.Second)
+	for done := int64(0); d > 0; done++ {
+		e.tell(Wait, done, total)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(min(d, time.Second)):
+			d -= time.Second
+		}
 	}
+	return nil
 }
 
-func (e Eraser) tell(step string, done, total int64) {
+func (e Eraser) tell(step Step, done, total int64) {
 	if e.Progress != nil {
-		e.Progress(step, done, total)
+		e.Progress(Progress{step, done, total})
 	}
 }

@@ -1,8 +1,6 @@
 package erasure_test
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -172,6 +170,8 @@ func TestNothingThatTheDatabaseHoldsNamesAnErasedTenant(t *testing.T) {
 	require.Empty(t, naming(t, s))
 	require.Empty(t, r.Left)
 	require.Equal(t, threads+4, r.Deleted)
+	require.EqualValues(t, []int64{plan.Documents, int64(plan.Moves), int64(plan.Windows)}, []int64{int64(r.Documents), int64(r.Moves), int64(r.Windows)}, "as it was planned")
+	require.Equal(t, 1, r.Found, "an event without effect")
 	require.Equal(t, 2, r.Windows)
 	require.Equal(t, 1, r.Texts)
 	require.NotEmpty(t, holding(t, s.DB(), "t_left2__chat_send"), "another tenant's is left")
@@ -209,93 +209,4 @@ func TestWhatComesOfAnErasedTenantRevivesNothingAndNamesNobody(t *testing.T) {
 	delete(after, "thread__th_100")
 	delete(after, "thread__th_101")
 	require.Equal(t, before, after, "moves that come again are known, under whatever name")
-}
-
-// fragile is a store that fails after so many calls, as if the process were killed.
-type fragile struct {
-	erasure.Store
-	calls *int
-}
-
-var errKilled = errors.New("killed")
-
-func (f fragile) die() bool { *f.calls--; return *f.calls < 0 }
-
-func (f fragile) Forget(ctx context.Context, records []ownership.Record, g ownership.Forget) (int, error) {
-	if f.die() {
-		return 0, errKilled
-	}
-	return f.Store.Forget(ctx, records, g)
-}
-
-func (f fragile) ChangeLedger(ctx context.Context, changes []ownership.LedgerChange) []ownership.Outcome {
-	if f.die() {
-		return []ownership.Outcome{{Kind: ownership.Failed, Err: errKilled}}
-	}
-	return f.Store.ChangeLedger(ctx, changes)
-}
-
-func (f fragile) Empty(ctx context.Context, name ownership.EventName) error {
-	if f.die() {
-		return errKilled
-	}
-	return f.Store.Empty(ctx, name)
-}
-
-func TestAnErasureThatIsKilledAnywhereGoesOn(t *testing.T) {
-	const calls = 16 // more than there are
-	ended := make(chan int, calls)
-	t.Run("killed", func(t *testing.T) {
-		for kill := range calls {
-			t.Run(fmt.Sprintf("after %d calls", kill), func(t *testing.T) {
-				t.Parallel() // they mostly wait
-				if !killedAndResumed(t, kill) {
-					ended <- kill
-				}
-			})
-		}
-	})
-	close(ended)
-	first := calls
-	for kill := range ended {
-		first = min(first, kill)
-	}
-	require.Greater(t, first, 8, "it is killed in each step")
-	require.Less(t, first, calls, "and in all of them")
-}
-
-// killedAndResumed kills an erasure after so many calls, unless it has ended by then,
-// and runs it again.
-func killedAndResumed(t *testing.T, kill int) (killed bool) {
-	s := registryOf(t, 300)
-	before := owners(t, s)
-	calls, e := kill, eraser(s)
-	e.Store = fragile{s, &calls}
-	_, err := e.Run(t.Context(), left, "op", "")
-	settle(t, s)
-	require.Subset(t, owners(t, s), kept(before))
-	if err == nil {
-		return false
-	}
-	require.ErrorIs(t, err, errKilled)
-	r, err := eraser(s).Run(t.Context(), left, "op", "")
-	require.NoError(t, err)
-	require.Empty(t, r.Left)
-	require.Empty(t, naming(t, s))
-	settle(t, s)
-	require.Equal(t, kept(before), owners(t, s))
-	return true
-}
-
-func TestAMoveWhoseDocumentsHaveNotFollowedIsWaitedFor(t *testing.T) {
-	s := registryOf(t, 3)
-	apply(t, s, moved(registry.Resource{}, "t_else", left, 70, "under way"))
-	plan, err := eraser(s).Plan(t.Context(), left)
-	require.NoError(t, err)
-	require.Equal(t, []string{"under way"}, plan.Pending)
-	_, err = eraser(s).Run(t.Context(), left, "op", "")
-	require.ErrorIs(t, err, erasure.ErrPending)
-	require.ErrorContains(t, err, "under way")
-	_, err = eraser(s).Run(t.Context(), left, "op", "for "+left)
-	require.ErrorContains(t, err, "must not name the tenant")
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
@@ -13,21 +14,24 @@ import (
 // begin has the ledger say that the tenant was erased. since is a time, by this
 // process's clock, from which on no process reads a ledger that does not say so.
 func (e Eraser) begin(ctx context.Context, tenant, by, reason string) (f ownership.Forget, since time.Time, err error) {
-	if ownership.Names(by, tenant) || ownership.Names(reason, tenant) {
+	switch {
+	case ownership.IsPseudonym(tenant):
+		return f, since, fmt.Errorf("%w: %s", ErrPseudonym, tenant)
+	case ownership.Names(by, tenant) || ownership.Names(reason, tenant):
 		return f, since, errors.New("who does it, and why, is kept, and must not name the tenant")
+	}
+	plan, err := e.Plan(ctx, tenant)
+	switch {
+	case err != nil:
+		return f, since, err
+	case !plan.Known && !e.Unknown:
+		return f, since, fmt.Errorf("%w: %s", ErrUnknown, tenant)
+	case len(plan.Pending) > 0:
+		return f, since, fmt.Errorf("%w: %q: wait until it has (moves verify --wait), or have it resumed", ErrPending, plan.Pending)
 	}
 	key, err := e.key(ctx, by)
 	if err != nil {
 		return f, since, err
-	}
-	moves, err := e.named(ctx, tenant)
-	if err != nil {
-		return f, since, err
-	}
-	for _, m := range moves {
-		if m.Rewriting.Pending() {
-			return f, since, fmt.Errorf("%w: event %q of %s: wait until it has (moves verify --wait), or have it resumed", ErrPending, m.ID, m.Source)
-		}
 	}
 	if err := e.change(ctx, []ownership.LedgerChange{key.BeginErasure(tenant, by, reason)}); err != nil {
 		return f, since, err
@@ -81,13 +85,52 @@ func (e Eraser) change(ctx context.Context, changes []ownership.LedgerChange) (e
 	return err
 }
 
+// named returns the entries of the ledger that name a tenant, and those whose documents
+// have not followed yet.
+func (e Eraser) named(ctx context.Context, tenant string) (found, pending []ownership.LedgerEntry, err error) {
+	read := int64(0)
+	e.tell(ReadLedger, read, -1)
+	err = e.Store.EachMove(ctx, time.Time{}, func(m ownership.LedgerEntry) error {
+		read++
+		e.tell(ReadLedger, read, -1)
+		if m.Unread != nil {
+			return m.Unread
+		}
+		if m.Named(tenant) && !m.OfErasure() {
+			found = append(found, m)
+		}
+		if m.Rewriting.Pending() {
+			pending = append(pending, m)
+		}
+		return nil
+	})
+	return found, pending, err
+}
+
+// waitedFor returns the ids of those of the entries whose documents may be the tenant's,
+// and may not say so yet: entries that name it, and such as have moved, or given back,
+// what other moves bring to it.
+func waitedFor(pending []ownership.LedgerEntry, l *ownership.Ledger, tenant string) (ids []string) {
+	if len(pending) == 0 {
+		return nil
+	}
+	leading := l.Leading(tenant)
+	for _, m := range pending {
+		if m.Named(tenant) || slices.ContainsFunc(m.Rewriting.Tenants, func(t string) bool { return leading[t] }) {
+			ids = append(ids, m.ID)
+		}
+	}
+	return ids
+}
+
 // ledger gives the moves the new name too. No document has the old one any more, and no
 // process writes it.
 func (e Eraser) ledger(ctx context.Context, f ownership.Forget, r *Report) error {
-	moves, err := e.named(ctx, f.Tenant)
+	moves, _, err := e.named(ctx, f.Tenant)
 	if err != nil {
 		return err
 	}
+	e.tell(Moves, 0, int64(len(moves)))
 	var emptied []ownership.EventName
 	for i, m := range moves {
 		changes, empty := m.Rename(f.Tenant, f.Pseudonym)
@@ -98,10 +141,10 @@ func (e Eraser) ledger(ctx context.Context, f ownership.Forget, r *Report) error
 			emptied = append(emptied, m.EventName())
 		}
 		r.Moves++
-		e.tell("moves renamed", int64(i+1), int64(len(moves)))
+		e.tell(Moves, int64(i+1), int64(len(moves)))
 	}
 	if len(emptied) > 0 { // processes that know such a move learn under its name that it does not count
-		if err := wait(ctx, e.Store.WriterHorizon()); err != nil {
+		if err := e.wait(ctx, e.Store.WriterHorizon()); err != nil {
 			return err
 		}
 	}

@@ -1,7 +1,10 @@
 package erasure
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
+	"io"
 	"path"
 	"slices"
 	"strings"
@@ -14,20 +17,20 @@ import (
 
 // beside deletes the tenant's windows, and takes its name out of what operators wrote.
 func (e Eraser) beside(ctx context.Context, f ownership.Forget, r *Report) error {
-	for _, collection := range e.Windows {
-		err := e.each(ctx, collection, func(d *docdb.Document) error {
-			if !strings.HasPrefix(path.Base(d.Name), f.Tenant+"__") {
-				return nil
-			}
-			r.Windows++
-			return e.put(ctx, docdb.Write{Name: d.Name, Delete: true})
-		})
-		if err != nil {
-			return err
-		}
+	looked := int64(0)
+	tell := func() { e.tell(Beside, looked, -1); looked++ }
+	tell()
+	err := e.windows(ctx, f.Tenant, func(name string) error {
+		tell()
+		r.Windows++
+		return e.put(ctx, docdb.Write{Name: name, Delete: true})
+	})
+	if err != nil {
+		return err
 	}
 	for _, collection := range e.Texts {
-		err := e.each(ctx, collection, func(d *docdb.Document) error {
+		err := e.each(ctx, docdb.Query{Collection: collection}, func(d *docdb.Document) error {
+			tell()
 			if !mentions(d.Fields, f.Tenant) {
 				return nil
 			}
@@ -36,6 +39,19 @@ func (e Eraser) beside(ctx context.Context, f ownership.Forget, r *Report) error
 			return e.put(ctx, docdb.Write{Name: d.Name, Fields: fields, If: docdb.AsRead(d)})
 		})
 		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// windows visits the names of the documents of a tenant's windows. They begin with the
+// tenant, so no other is read.
+func (e Eraser) windows(ctx context.Context, tenant string, visit func(name string) error) error {
+	for _, collection := range e.Windows {
+		own := e.DB.Name(collection, tenant+"__")
+		q := docdb.Query{Collection: collection, After: own, UpTo: own + "~"} // which no action begins with
+		if err := e.each(ctx, q, func(d *docdb.Document) error { return visit(d.Name) }); err != nil {
 			return err
 		}
 	}
@@ -53,10 +69,9 @@ func (e Eraser) put(ctx context.Context, w docdb.Write) error {
 	return nil
 }
 
-// each visits all documents of a collection. A query that breaks off is taken up
-// behind the last document that arrived.
-func (e Eraser) each(ctx context.Context, collection string, visit func(*docdb.Document) error) error {
-	q := docdb.Query{Collection: collection}
+// each visits all documents of a query. One that breaks off is taken up behind the last
+// document that arrived.
+func (e Eraser) each(ctx context.Context, q docdb.Query, visit func(*docdb.Document) error) error {
 	for failures := 0; ; {
 		before, stopped := q.After, false
 		err := e.DB.Query(ctx, q, func(d *docdb.Document) error {
@@ -85,13 +100,19 @@ const mostLeft = 100
 // search reads everything that the database holds. Documents of resources that have the
 // name off their path, in events that had no effect or lost their place, lose it now.
 func (e Eraser) search(ctx context.Context, f ownership.Forget, r *Report) error {
-	if err := e.searchResources(ctx, f, r); err != nil {
+	total, err := e.Store.Documents(ctx)
+	if err != nil {
+		return err
+	}
+	e.tell(Search, 0, total)
+	if err := e.searchResources(ctx, f, r, total); err != nil {
 		return err
 	}
 	others := slices.Concat([]string{regstore.LedgerCollection, regstore.FeedCollection}, e.Windows, e.Texts, e.Others)
 	for _, collection := range others {
-		err := e.each(ctx, collection, func(d *docdb.Document) error {
+		err := e.each(ctx, docdb.Query{Collection: collection}, func(d *docdb.Document) error {
 			r.Searched++
+			e.tell(Search, r.Searched, -1)
 			if mentions(d.Fields, f.Tenant) || mentionsText(path.Base(d.Name), f.Tenant) {
 				r.leave(d.Name)
 			}
@@ -104,29 +125,16 @@ func (e Eraser) search(ctx context.Context, f ownership.Forget, r *Report) error
 	return nil
 }
 
-func (e Eraser) searchResources(ctx context.Context, f ownership.Forget, r *Report) error {
-	total, err := e.Store.Documents(ctx)
-	if err != nil {
-		return err
-	}
+func (e Eraser) searchResources(ctx context.Context, f ownership.Forget, r *Report, total int64) error {
 	var found []registry.Resource
 	flush := func() error {
-		if len(found) == 0 {
-			return nil
-		}
-		snapshot, err := e.Store.Read(ctx, found)
-		if err == nil {
-			err = e.forget(ctx, f, snapshot.Records, r)
-		}
-		if err == nil {
-			err = e.lookAgain(ctx, f, found, r)
-		}
+		err := e.forgetFound(ctx, f, found, r)
 		found = nil
 		return err
 	}
-	err = e.each(ctx, regstore.Collection, func(d *docdb.Document) error {
+	err := e.each(ctx, docdb.Query{Collection: regstore.Collection}, func(d *docdb.Document) error {
 		r.Searched++
-		e.tell("documents searched", r.Searched, total)
+		e.tell(Search, r.Searched, total)
 		name := path.Base(d.Name)
 		resource, err := registry.ParseDocumentID(name)
 		switch {
@@ -145,6 +153,24 @@ func (e Eraser) searchResources(ctx context.Context, f ownership.Forget, r *Repo
 		return err
 	}
 	return flush()
+}
+
+// forgetFound takes the name out of documents of resources in which the search has found
+// it.
+func (e Eraser) forgetFound(ctx context.Context, f ownership.Forget, found []registry.Resource, r *Report) error {
+	if len(found) == 0 {
+		return nil
+	}
+	snapshot, err := e.Store.Read(ctx, found)
+	if err != nil {
+		return err
+	}
+	forgotten, err := e.Store.Forget(ctx, snapshot.Records, f)
+	r.Found += forgotten.Written
+	if err != nil {
+		return err
+	}
+	return e.lookAgain(ctx, f, found, r)
 }
 
 // lookAgain notes which documents still have the name: in fields of other programs.
@@ -195,9 +221,23 @@ func mentionsValue(v *docdb.Value, tenant string, by func(string) bool) bool {
 	case v.GetArrayValue() != nil:
 		return slices.ContainsFunc(v.GetArrayValue().GetValues(), func(v *docdb.Value) bool { return mentionsValue(v, tenant, by) })
 	case v.GetBytesValue() != nil:
-		return strings.Contains(string(v.GetBytesValue()), tenant)
+		return strings.Contains(string(unzipped(v.GetBytesValue())), tenant)
 	}
 	return by(v.GetStringValue())
+}
+
+// unzipped is data as it was before it was compressed, as parts of a snapshot are; and
+// as it is, if it was not.
+func unzipped(data []byte) []byte {
+	r, err := gzip.NewReader(bytes.NewReader(data))
+	if err != nil {
+		return data
+	}
+	plain, err := io.ReadAll(r)
+	if err != nil {
+		return data
+	}
+	return plain
 }
 
 // mentionsText reports whether a text names the tenant. The tenant at the end of the id

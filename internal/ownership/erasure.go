@@ -104,8 +104,15 @@ type Forget struct {
 	At                time.Time  // of the deletion of what it owns
 }
 
+// Forgotten is what became of documents that were to lose a tenant's name.
+type Forgotten struct {
+	Written int // as far as it is known
+	Deleted int // of them: tombstones now
+}
+
 // anonymous returns the record, and entries that are to join it, without the names of
-// erased tenants, and reports whether the record had any. To give a tenant another name, the same everywhere, changes no fold.
+// erased tenants, and reports whether the record had any. To give a tenant another
+// name, the same everywhere, changes no fold.
 func (r Record) anonymous(entries []Entry, l *Ledger) (_ Record, _ []Entry, renamed bool) {
 	keys := l.ErasureKeys()
 	if len(keys) == 0 && r.Forget == nil {

@@ -85,6 +85,25 @@ func (l *Ledger) same(a, b string) bool {
 	return a == b || l != nil && l.aliases != nil && a != "" && l.aliases[a] == b
 }
 
+// Leading are the tenants from which moves that count lead to a tenant, one after the
+// other, whenever they were made; the tenant is one of them.
+func (l *Ledger) Leading(to string) map[string]bool {
+	sources := map[string][]string{}
+	for m := range l.Counting() {
+		sources[m.To] = append(sources[m.To], m.From)
+	}
+	leading := map[string]bool{to: true}
+	for next := []string{to}; len(next) > 0; next = next[1:] {
+		for _, from := range sources[next[0]] {
+			if !leading[from] {
+				leading[from] = true
+				next = append(next, from)
+			}
+		}
+	}
+	return leading
+}
+
 // canonical is a path by the fold with the pseudonyms of tenants that are being erased.
 func (l *Ledger) canonical(path []string) []string {
 	if l == nil || l.aliases == nil {
@@ -140,17 +159,21 @@ func (e LedgerEntry) Rename(tenant, pseudonym string) (changes []LedgerChange, e
 		{Event: e.EventName(), Update: func(before LedgerEntry, exists bool, now time.Time) LedgerUpdate {
 			nothing := LedgerEntry{
 				Version: Version{Source: e.Source, ID: e.ID}, RetractionOnly: true,
-				Retractions: []Said{{At: now}}, Rewriting: Rewriting{State: RewritingDone},
+				Retractions: []Said{{By: ClaimSource, Why: emptiedWhy, At: now}}, Rewriting: Rewriting{State: RewritingDone},
 			}
 			return changeTo(before, !exists || before.SaysNothing(), nothing)
 		}},
 	}, true
 }
 
+// emptiedWhy is why an entry of ClaimSource is retracted that says nothing any more. (A
+// retraction in an archive may give no reason, and counts.)
+const emptiedWhy = "emptied by an erasure"
+
 // SaysNothing reports whether the entry is what an erasure has left of one whose name
 // had the tenant's in it.
 func (e LedgerEntry) SaysNothing() bool {
-	return e.RetractionOnly && len(e.Retractions) == 1 && e.Retractions[0].By == "" && e.Retractions[0].Why == ""
+	return e.RetractionOnly && len(e.Retractions) == 1 && e.Retractions[0].By == ClaimSource && e.Retractions[0].Why == emptiedWhy
 }
 
 // EmptiedAs is the name of an entry that says nothing any more.

@@ -51,6 +51,7 @@ type batch struct {
 	changes  []ownership.Change
 	outcomes []ownership.Outcome
 	written  atomic.Int64 // documents whose write was committed, as far as is known
+	deleted  atomic.Int64 // of them: tombstones
 }
 
 // split refuses what is not valid, groups changes of resources by document,
@@ -151,8 +152,7 @@ func (b *batch) createChunk(ctx context.Context, chunk []*target, ledger *certif
 			p.sent = true
 			left = append(left, p.target)
 		case results[i] == codes.OK:
-			b.written.Add(1)
-			b.note(p.target, p.update)
+			b.wrote(p)
 		case results[i] == codes.AlreadyExists:
 			existed++
 			left = append(left, p.target)
@@ -165,6 +165,15 @@ func (b *batch) createChunk(ctx context.Context, chunk []*target, ledger *certif
 		b.store.guess.learn(existed, len(creations))
 	}
 	return left
+}
+
+// wrote counts a committed write, and records its outcomes.
+func (b *batch) wrote(p pending) {
+	b.written.Add(1)
+	if p.update.History.Deleted() {
+		b.deleted.Add(1)
+	}
+	b.note(p.target, p.update)
 }
 
 // note records the outcomes of a committed update.

@@ -15,12 +15,12 @@ import (
 // cannot be folded are left alone; the others are written, and the error wraps
 // ErrTooNew. It is for tenants that the ledger says were erased: what other processes
 // write they write without the name.
-func (s *Store) Forget(ctx context.Context, records []ownership.Record, f ownership.Forget) (written int, err error) {
-	ctx, done := s.telemetry.start(ctx, "forget", len(records))
-	defer func() { done(err) }()
+func (s *Store) Forget(ctx context.Context, records []ownership.Record, f ownership.Forget) (done ownership.Forgotten, err error) {
+	ctx, end := s.telemetry.start(ctx, "forget", len(records))
+	defer func() { end(err) }()
 	ledger, err := s.ledgerFor(ctx, records)
 	if err != nil {
-		return 0, fmt.Errorf("forget: %w", err)
+		return done, fmt.Errorf("forget: %w", err)
 	}
 	return s.rewrite(ctx, "forget", records, ledger, &f)
 }
@@ -66,7 +66,7 @@ func (s *Store) DropSnapshot(ctx context.Context) error {
 
 // rewrite writes what an update of the records says, and reads those again that have
 // changed since they were read.
-func (s *Store) rewrite(ctx context.Context, operation string, records []ownership.Record, ledger *certifiedLedger, f *ownership.Forget) (written int, err error) {
+func (s *Store) rewrite(ctx context.Context, operation string, records []ownership.Record, ledger *certifiedLedger, f *ownership.Forget) (ownership.Forgotten, error) {
 	b := &batch{store: s, outcomes: nil}
 	var targets []*target
 	var foldable []ownership.Record
@@ -85,8 +85,13 @@ func (s *Store) rewrite(ctx context.Context, operation string, records []ownersh
 	left, _ := b.write(ctx, targets, foldable, ledger, docdb.MaxWrites/2) // what failed is read again
 	if len(left) > 0 {
 		if err := b.merge(ctx, left); err != nil {
-			return int(b.written.Load()), fmt.Errorf("%s: %w", operation, err)
+			return b.forgotten(), fmt.Errorf("%s: %w", operation, err)
 		}
 	}
-	return int(b.written.Load()), named(operation, unread)
+	return b.forgotten(), named(operation, unread)
+}
+
+// forgotten counts what the batch has written so far.
+func (b *batch) forgotten() ownership.Forgotten {
+	return ownership.Forgotten{Written: int(b.written.Load()), Deleted: int(b.deleted.Load())}
 }

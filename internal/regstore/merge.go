@@ -169,8 +169,7 @@ func (b *batch) writeQuietly(ctx context.Context, deadline time.Time, chunk []pe
 			p.sent = true
 			left = append(left, p.target)
 		case results[i] == codes.OK:
-			b.written.Add(1)
-			b.note(p.target, p.update)
+			b.wrote(p)
 		default:
 			if !docdb.LostRace(results[i]) {
 				p.sent = true
@@ -193,8 +192,7 @@ func (b *batch) writeWithNotice(ctx context.Context, deadline time.Time, chunk [
 	_, err := b.store.commit(ctx, deadline, append(writes, b.store.feedWrite(resources...))...)
 	for _, p := range chunk {
 		if err == nil {
-			b.written.Add(1)
-			b.note(p.target, p.update)
+			b.wrote(p)
 			continue
 		}
 		p.sent = p.sent || !docdb.LostTheRace(err)

@@ -126,7 +126,8 @@ func (s *Store) Rewrite(ctx context.Context, records []ownership.Record) (writte
 	if err != nil {
 		return 0, fmt.Errorf("rewrite: %w", err)
 	}
-	return s.rewrite(ctx, "rewrite", records, ledger, nil)
+	rewritten, err := s.rewrite(ctx, "rewrite", records, ledger, nil)
+	return rewritten.Written, err
 }
 
 // WriterHorizon implements ownership.Rewriter.

@@ -49,7 +49,7 @@ func (x *installation) operateOnce(n int) {
 	switch w.random.IntN(5) {
 	case 0:
 		r.Kind, r.Source, r.ID = "start", "//operator", fmt.Sprint("op-", n)
-		r.Command = []string{"moves", "start", "--from", tenant(family, from), "--to", tenant(family, from+1), "--id", r.ID, "--yes", "--reason", "robustness"}
+		r.Command = []string{"moves", "start", "--from", tenant(family, from), "--to", tenant(family, from+1), "--id", r.ID, "--yes", "--unknown", "--reason", "robustness"}
 	case 1:
 		if len(w.moves) > 0 {
 			move := w.moves[w.random.IntN(len(w.moves))]

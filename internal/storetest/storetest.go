@@ -51,6 +51,7 @@ type Store interface {
 	ownership.Feed
 	ownership.LedgerReader
 	ownership.Outbox
+	Eraser
 	// WriteSnapshot writes a snapshot of the ledger if one is due, for a holder of
 	// the lease.
 	WriteSnapshot(ctx context.Context, holder string) (written bool, err error)
@@ -131,6 +132,12 @@ func Run(t *testing.T, backend func(t *testing.T) Backend) {
 		"a tombstone names no tenant, and expires":                tombstoneNamesNothing,
 		"a tenant given to a tombstone from outside":              tombstoneSetFromOutside,
 		"deletions converge":                                      deletionConverges,
+		"what an erased tenant owns is deleted":                   forgottenIsDeleted,
+		"what an erased tenant had stays its owners'":             forgottenKeepsItsEffect,
+		"an erasure yields to who writes meanwhile":               forgettingYields,
+		"an erasure passes over what is not understood":           forgettingPassesOver,
+		"an erased tenant gets nothing more":                      erasedTenantHasNothing,
+		"moves of an erased tenant keep their effect":             erasedMovesKeepTheirEffect,
 		"a plain set is an assertion":                             plainSet,
 		"a plain set before our first write":                      plainSetFirst,
 		"a plain set that merges keeps the history":               plainMerge,

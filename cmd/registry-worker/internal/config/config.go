@@ -129,6 +129,7 @@ type Config struct {
 	PlainSets string // over, go-on; "": neither was asked for
 	Output    string
 	Yes       bool
+	Unknown   bool
 	JSON      bool
 	Empty     bool
 	Licenses  bool

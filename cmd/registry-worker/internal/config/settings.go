@@ -34,6 +34,7 @@ const (
 	PlanGroup     Group = "Plan"
 	MoveGroup     Group = "Move"
 	RetractGroup  Group = "Retraction"
+	UnknownGroup  Group = "Unknown tenant"
 	ByGroup       Group = "Record"
 	JSONGroup     Group = "Output"
 	DevGroup      Group = "Dev"
@@ -65,7 +66,7 @@ func Lasting() []Group {
 
 var groups = []Group{
 	ProjectGroup, RegistryGroup, PubSubGroup, ClaimsGroup, EventsGroup, DeletionGroup, RunGroup, WorkerGroup, DrainGroup, APIGroup, ConsoleGroup, ThrottleGroup,
-	LetterGroup, RedriveGroup, CommentGroup, HistoryGroup, RateGroup, ReplayGroup, VerifyGroup, DryRunGroup, ExportGroup, UpgradeGroup, PlanGroup, NamesGroup, StartGroup, AtGroup, MoveGroup, ListGroup, WaitGroup, RetractGroup, ByGroup, ConfirmGroup, JSONGroup, DevGroup, CapacityGroup, VersionGroup, LogGroup,
+	LetterGroup, RedriveGroup, CommentGroup, HistoryGroup, RateGroup, ReplayGroup, VerifyGroup, DryRunGroup, ExportGroup, UpgradeGroup, PlanGroup, NamesGroup, StartGroup, AtGroup, MoveGroup, ListGroup, WaitGroup, RetractGroup, UnknownGroup, ByGroup, ConfirmGroup, JSONGroup, DevGroup, CapacityGroup, VersionGroup, LogGroup,
 }
 
 // A Setting is a flag, and usually an environment variable too.

@@ -1,0 +1,89 @@
+package erasure_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/northstar-engines/realtime-registry/internal/erasure"
+	"github.com/northstar-engines/realtime-registry/internal/ownership"
+)
+
+// fragile is a store that fails after so many calls, as if the process were killed.
+type fragile struct {
+	erasure.Store
+	calls *int
+}
+
+var errKilled = errors.New("killed")
+
+func (f fragile) die() bool { *f.calls--; return *f.calls < 0 }
+
+func (f fragile) Forget(ctx context.Context, records []ownership.Record, g ownership.Forget) (ownership.Forgotten, error) {
+	if f.die() {
+		return ownership.Forgotten{}, errKilled
+	}
+	return f.Store.Forget(ctx, records, g)
+}
+
+func (f fragile) ChangeLedger(ctx context.Context, changes []ownership.LedgerChange) []ownership.Outcome {
+	if f.die() {
+		return []ownership.Outcome{{Kind: ownership.Failed, Err: errKilled}}
+	}
+	return f.Store.ChangeLedger(ctx, changes)
+}
+
+func (f fragile) Empty(ctx context.Context, name ownership.EventName) error {
+	if f.die() {
+		return errKilled
+	}
+	return f.Store.Empty(ctx, name)
+}
+
+func TestAnErasureThatIsKilledAnywhereGoesOn(t *testing.T) {
+	const calls = 16 // more than there are
+	ended := make(chan int, calls)
+	t.Run("killed", func(t *testing.T) {
+		for kill := range calls {
+			t.Run(fmt.Sprintf("after %d calls", kill), func(t *testing.T) {
+				t.Parallel() // they mostly wait
+				if !killedAndResumed(t, kill) {
+					ended <- kill
+				}
+			})
+		}
+	})
+	close(ended)
+	first := calls
+	for kill := range ended {
+		first = min(first, kill)
+	}
+	require.Greater(t, first, 8, "it is killed in each step")
+	require.Less(t, first, calls, "and in all of them")
+}
+
+// killedAndResumed kills an erasure after so many calls, unless it has ended by then,
+// and runs it again.
+func killedAndResumed(t *testing.T, kill int) (killed bool) {
+	s := registryOf(t, 300)
+	before := owners(t, s)
+	calls, e := kill, eraser(s)
+	e.Store = fragile{s, &calls}
+	_, err := e.Run(t.Context(), left, "op", "")
+	settle(t, s)
+	require.Subset(t, owners(t, s), kept(before))
+	if err == nil {
+		return false
+	}
+	require.ErrorIs(t, err, errKilled)
+	r, err := eraser(s).Run(t.Context(), left, "op", "")
+	require.NoError(t, err)
+	require.Empty(t, r.Left)
+	require.Empty(t, naming(t, s))
+	settle(t, s)
+	require.Equal(t, kept(before), owners(t, s))
+	return true
+}
