@@ -2,6 +2,7 @@ package mutants_test
 
 import (
 	"regexp"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -45,7 +46,10 @@ func measured(rule, pkg, run string, edits ...mutants.Edit) mutant {
 	return mutant{rule: rule, edits: edits, noticed: testFails, run: "^" + run + "$", pkg: pkg}
 }
 
-var table = []mutant{
+var table = slices.Concat(engine, endOfALife)
+
+// engine are the rules of ownership, verification and the throttle.
+var engine = []mutant{
 	simulated("the feed condition", "registry", "1105", mutants.Edit{
 		File: "internal/ownership/update.go",
 		Old:  "u.Feed = u.Write && r.Exists() && historyChanged && !onlyCreation(r.History, u.History)",

@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -53,6 +54,9 @@ func (s *registryWorld) makeMessage(n int) *message {
 	if s.contents.IntN(3) == 0 { // about when claims are made
 		entry.Time = began.Add(s.ahead).Add(time.Duration(s.contents.IntN(300)) * time.Second)
 	}
+	if s.erasing.tenant != "" { // of events at one time the names decide, and they change
+		entry.Time = entry.Time.Add(time.Duration(n) * time.Microsecond)
+	}
 	m := &message{name: entry.ID, n: n}
 	if n > 0 && s.contents.IntN(8) == 0 {
 		entry.ID = fmt.Sprint("e", s.contents.IntN(n)) // a name that was used before
@@ -87,6 +91,9 @@ func (s *registryWorld) makeMessage(n int) *message {
 		entry.Type, entry.From, entry.To = ownership.Moved, from, to
 	default:
 		entry.Type, entry.From, entry.To = ownership.Moved, from, to
+		if s.erasing.tenant != "" && s.contents.IntN(3) > 0 {
+			break // an erasure waits for moves of whole tenants: it is to begin meanwhile
+		}
 		m.changes = []ownership.Change{{Entry: entry}}
 		return m
 	}
@@ -148,37 +155,54 @@ func (s *registryWorld) check() error {
 	var ref reference.Registry
 	for _, m := range s.messages {
 		for _, c := range m.changes {
-			if !s.refused[c] || holdsEvent(s.history(c.Resource), c.Entry) {
-				ref.Add(c)
+			entry := s.kept(c.Entry)
+			if !s.refused[c] || holdsEvent(s.history(c.Resource), entry) {
+				ref.Add(ownership.Change{Resource: c.Resource, Entry: entry})
 			}
 		}
 	}
 	for _, r := range s.retractions {
 		ref.Add(ownership.Retraction(ownership.Version{Source: source, ID: r.id}, "", ""))
 	}
+	for _, r := range s.resources {
+		if s.erasing.erased[r] {
+			ref.Add(ownership.Change{Resource: r, Entry: ownership.Entry{Type: ownership.Deleted}})
+		}
+	}
+	if err := errors.Join(s.checkClaims(&ref), s.checkNames(), s.checkLog()); err != nil {
+		return err
+	}
+	return Compare(s.truth, &ref)
+}
+
+// checkClaims holds that claims that were answered yes are stored, and adds those that
+// are.
+func (s *registryWorld) checkClaims(ref *reference.Registry) error {
 	for _, c := range s.claims {
 		kept, ok := s.history(c.resource).Claimed()
 		if s.history(c.resource).Deleted() {
 			continue
 		}
+		tenant := s.kept(ownership.ClaimEntry(c.tenant, c.resource, time.Time{})).Tenant
 		if c.yes && !ok {
 			return fmt.Errorf("%s was answered yes for %s, and there is no claim", c.tenant, c.resource)
 		}
-		if ok && kept.Tenant == c.tenant {
+		if ok && kept.Tenant == tenant {
 			ref.Add(ownership.Change{Resource: c.resource, Entry: kept})
 		}
-		if c.yes && kept.Tenant != c.tenant && !s.archived(c.resource, kept) {
+		if c.yes && kept.Tenant != tenant && !s.archived(c.resource, kept) {
 			return fmt.Errorf("%s was answered yes for %s, and the claim is by %s", c.tenant, c.resource, kept.Tenant)
 		}
 	}
-	return Compare(s.truth, &ref)
+	return nil
 }
 
 // archived reports whether a claim came from an archive: of several the smallest
 // counts.
 func (s *registryWorld) archived(r registry.Resource, claim ownership.Entry) bool {
 	return slices.ContainsFunc(s.messages, func(m *message) bool {
-		return m.changes[0].Resource == r && m.changes[0].Entry.Equal(claim)
+		e := m.changes[0].Entry
+		return m.changes[0].Resource == r && (e.Equal(claim) || s.kept(e).Equal(claim))
 	})
 }
 

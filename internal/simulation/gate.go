@@ -79,7 +79,7 @@ func key(c *docdbtest.Call) string {
 		b.WriteString(" " + name)
 	}
 	for _, w := range c.Writes {
-		if path.Dir(w.Name) != regstore.FeedCollection {
+		if c := path.Dir(w.Name); c != regstore.FeedCollection && c != regstore.OutboxCollection {
 			b.WriteString(" " + w.Name)
 		}
 	}

@@ -37,6 +37,8 @@ type registryWorld struct {
 	pending     bool                          // it had some then
 	snapshots   bool                          // of the ledger are written
 	deletions   bool                          // are among the messages
+	erasing     erasing
+	logging     logging
 	restoring   restoring
 	backup      backup
 	log         []*message // of claims that are lost until it is replayed
@@ -48,6 +50,7 @@ type registryProcess struct {
 	store   *regstore.Store
 	reads   map[registry.Resource]int // of documents
 	unacked bool                      // it has committed what is not acknowledged
+	waiting map[string]bool           // documents that it has put into the outbox, and not taken out
 	job     jobLeftOut
 }
 
@@ -62,6 +65,12 @@ func newRegistryWorld(s *simulation) *registryWorld {
 		snapshots:  s.plan.Seed%4 == 3, // by no random choice: the other seeds do what they did without
 		deletions:  s.plan.Seed%5 == 4,
 	}
+	if s.plan.Seed%6 == 5 || s.plan.with(Erased) {
+		w.erasing = newErasing(fmt.Sprint("t_", string(rune('a'+s.plan.Seed/6%4))))
+	} else {
+		w.erasing = newErasing("")
+	}
+	w.logging = logging{s.plan.Seed%7 == 6 || s.plan.with(Logged), map[string]bool{}, map[string]bool{}}
 	w.makeEvents()
 	return w
 }
@@ -69,6 +78,11 @@ func newRegistryWorld(s *simulation) *registryWorld {
 func (s *registryWorld) start() (err error) {
 	if s.truth, err = regstore.Open(context.Background(), s.db, regstore.Options{}); err != nil {
 		return err
+	}
+	if s.logging.on {
+		if _, _, err := s.truth.BeginLog(context.Background()); err != nil {
+			return err
+		}
 	}
 	for _, p := range []struct {
 		role string
@@ -84,6 +98,9 @@ func (s *registryWorld) start() (err error) {
 		for range 2 {
 			s.add("snapshotter", func(q *process) { s.open(q, s.snapshotter) })
 		}
+	}
+	if s.erasing.tenant != "" {
+		s.add("eraser", func(q *process) { s.open(q, s.eraser) })
 	}
 	if s.plan.with(Restored) {
 		s.add("restorer", s.restorer)
@@ -107,6 +124,7 @@ func (s *registryWorld) open(p *process, body func(*process)) {
 		p.store, _ = regstore.Open(p.ctx, s.gate(p), s.options(p.chance()))
 		s.step(p, "open")
 	}
+	s.publishes(p)
 	body(p)
 }
 
@@ -124,28 +142,35 @@ func (s *registryWorld) call(p *process, c *docdbtest.Call, do func() error) err
 }
 
 // wrote implements world: it takes note of who owns what from now on.
-func (s *registryWorld) wrote(_ *process, c *docdbtest.Call) {
+func (s *registryWorld) wrote(p *process, c *docdbtest.Call) {
 	changed := slices.ContainsFunc(c.Writes, func(w docdb.Write) bool { return path.Dir(w.Name) == regstore.LedgerCollection })
 	if changed && s.snapshots {
 		s.startsWhole()
 	}
 	s.changed = s.changed || changed
-	s.owns()
+	s.noteOutbox(p, c.Writes)
+	s.owns(p)
 }
 
-// owns takes note of who owns what from now on.
-func (s *registryWorld) owns() {
+// owns takes note of who owns what from now on, after a write of a process, if it was
+// one.
+func (s *registryWorld) owns(p *process) {
 	snapshot, err := s.truth.Read(context.Background(), s.resources)
 	if err != nil {
 		s.fails("read: %w", err)
 		return
 	}
+	s.noteTombstones(p, snapshot)
+	s.noteClaims(snapshot)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, r := range s.resources {
 		before, owner := s.owners[r], snapshot.Records[i].History.Owner(snapshot.Ledger)
 		if len(before) == 0 || before[len(before)-1].owner != owner {
 			s.owners[r] = append(before, owned{time.Now(), owner})
+			if ownership.IsPseudonym(owner) {
+				s.trouble[ErasedLate]++
+			}
 		}
 	}
 }
@@ -196,6 +221,13 @@ func (s *registryWorld) kills(p *process) {
 	if s.hasJob(p) {
 		s.met(KilledRewriter)
 	}
+	if len(p.waiting) > 0 {
+		s.met(KilledUnpublished)
+	}
+	if p.role == "eraser" && s.erasing.running {
+		s.met(KilledEraser)
+		s.erasing.running = false
+	}
 	for _, m := range s.messages {
 		if m.holder == p {
 			m.holder = nil // its lease ends, some time
@@ -222,9 +254,10 @@ func (s *registryWorld) moves() []ownership.LedgerEntry {
 }
 
 // done implements world: all messages are settled, all retractions made, and all
-// documents rewritten; what is to be restored is restored.
+// documents rewritten; what is to be restored is restored, what is to be erased is
+// erased, and what is to be published is published.
 func (s *registryWorld) done() bool {
-	if s.first("restorer") != nil && s.restoring != recovered {
+	if s.first("restorer") != nil && s.restoring != recovered || s.first("eraser") != nil && !s.erasing.done {
 		return false
 	}
 	for _, m := range s.messages {
@@ -240,5 +273,5 @@ func (s *registryWorld) done() bool {
 	if s.changed {
 		s.changed, s.pending = false, slices.ContainsFunc(s.moves(), func(m ownership.LedgerEntry) bool { return m.Rewriting.Pending() })
 	}
-	return !s.pending
+	return !s.pending && s.outboxIsEmpty()
 }

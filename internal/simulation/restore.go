@@ -27,7 +27,7 @@ const (
 // backup is the database as it was, by the names of documents.
 type backup map[string]*docdb.Document
 
-var backedUpCollections = []string{regstore.Collection, regstore.LedgerCollection, regstore.FeedCollection}
+var backedUpCollections = []string{regstore.Collection, regstore.LedgerCollection, regstore.FeedCollection, regstore.OutboxCollection}
 
 // restorer makes a backup, and restores it some time later: the database is away for
 // longer than a writer's commit may be under way, as it is while the service restores,
@@ -95,7 +95,7 @@ func (s *registryWorld) restore() {
 	var claims []ownership.Change
 	for _, r := range s.resources {
 		if claim, ok := s.history(r).Claimed(); ok {
-			claims = append(claims, ownership.Change{Resource: r, Entry: claim})
+			claims = append(claims, ownership.Change{Resource: r, Entry: s.said(claim)})
 		}
 	}
 	var writes []docdb.Write
@@ -121,13 +121,23 @@ func (s *registryWorld) restore() {
 			s.met(ClaimsLost)
 		}
 	}
-	s.owns()
+	s.unerased()
+	s.owns(nil)
+}
+
+// said is a claim as the log has it: with the name of the tenant that was erased since.
+func (s *registryWorld) said(claim ownership.Entry) ownership.Entry {
+	if pseudonym, erased := s.pseudonym(); erased {
+		return claim.Renamed(pseudonym, s.erasing.tenant)
+	}
+	return claim
 }
 
 // replay delivers all that was delivered before again, and what was logged.
 func (s *registryWorld) replay() {
 	s.messages, s.log = append(s.messages, s.log...), nil
 	s.replays++
+	s.erasing.done = false
 	for _, m := range s.messages {
 		m.acked = false
 	}

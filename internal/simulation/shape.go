@@ -22,10 +22,14 @@ const (
 	// Restored: the database is restored to what it was earlier, under processes that
 	// live.
 	Restored = "restored"
+	// Erased: a tenant is erased.
+	Erased = "erased"
+	// Logged: the registry has a log, to which claims and retractions are published.
+	Logged = "logged"
 )
 
 // Shapes lists all of them.
-var Shapes = []string{Late, Slow, Deaf, Away, Restored}
+var Shapes = []string{Late, Slow, Deaf, Away, Restored, Erased, Logged}
 
 // ofLedger reports whether the message is about the ledger.
 func (m *message) ofLedger() bool { return m.changes[0].Resource == registry.Resource{} }

@@ -27,31 +27,41 @@ const (
 
 // Kinds of the registry's world.
 const (
-	Duplicates     = "message delivered again"
-	Reordered      = "message delivered after a later one"
-	Days           = "process stopped for half a day"
-	Expired        = "feed entry expired"
-	KilledUnacked  = "kill between a commit and its acknowledgement"
-	KilledRewriter = "kill inside the rewriting job"
-	Parked         = "parked job resumed"
-	Allowed        = "check answered yes"
-	Remembered     = "check answered yes from memory"
-	Watches        = "watch held against the truth"
-	WatchesEnded   = "watch that ended"
-	ListCertified  = "list certified"
-	ListLost       = "loss told of a list"
-	Claims         = "claim answered 201"
-	ClaimsJoined   = "claim answered 201 beside moves"
-	ClaimsRefused  = "claim of somebody else's"
-	NamesTwice     = "name with two contents"
-	Displaced      = "displaced event"
-	Full           = "full history"
-	Absorbed       = "event of a deleted resource"
-	Snapshots      = "snapshot of the ledger written"
-	Started        = "start held against the ledger"
-	Finished       = "upgrade finished"
-	Restores       = "database restored"
-	ClaimsLost     = "claim lost with a restore"
+	Duplicates        = "message delivered again"
+	Reordered         = "message delivered after a later one"
+	Days              = "process stopped for half a day"
+	Expired           = "feed entry expired"
+	KilledUnacked     = "kill between a commit and its acknowledgement"
+	KilledRewriter    = "kill inside the rewriting job"
+	Parked            = "parked job resumed"
+	Allowed           = "check answered yes"
+	Remembered        = "check answered yes from memory"
+	Watches           = "watch held against the truth"
+	WatchesEnded      = "watch that ended"
+	ListCertified     = "list certified"
+	ListLost          = "loss told of a list"
+	Claims            = "claim answered 201"
+	ClaimsJoined      = "claim answered 201 beside moves"
+	ClaimsRefused     = "claim of somebody else's"
+	NamesTwice        = "name with two contents"
+	Displaced         = "displaced event"
+	Full              = "full history"
+	Absorbed          = "event of a deleted resource"
+	Snapshots         = "snapshot of the ledger written"
+	Started           = "start held against the ledger"
+	Finished          = "upgrade finished"
+	Restores          = "database restored"
+	ClaimsLost        = "claim lost with a restore"
+	Erasures          = "tenant erased"
+	ErasuresPut       = "erasure put off for a pending job"
+	ErasuresLeft      = "erasure that was to be made again"
+	KilledEraser      = "kill inside an erasure"
+	ErasedResources   = "resource deleted by an erasure"
+	ErasedMoves       = "move of an erased tenant renamed"
+	ErasedLate        = "resource of an erased tenant that came late"
+	Published         = "claim or retraction published to the log"
+	Swept             = "published by another process than stored it"
+	KilledUnpublished = "kill between a commit and its publication"
 )
 
 // Kinds of the throttle's world.
@@ -77,7 +87,8 @@ var must = map[bool][]string{
 	false: {
 		Kills, Errors, Lost, Delays, Stops, Clocks, Silence, Conflicts, Duplicates, Reordered, Days, Expired, KilledUnacked, KilledRewriter,
 		Allowed, Remembered, Watches, WatchesEnded, ListCertified, ListLost, Claims, ClaimsJoined, ClaimsRefused, NamesTwice, Displaced, Full, Absorbed, Finished,
-		Snapshots, Started,
+		Snapshots, Started, Erasures, ErasuresPut, KilledEraser, ErasedResources, ErasedMoves, ErasedLate,
+		Published, Swept, KilledUnpublished,
 	},
 	true: {
 		Kills, Errors, Lost, Delays, Stops, Clocks, Silence, Conflicts, Admitted, FromMemory, Refused, Unavailable, Rolled, Resets, PoliciesNew,
