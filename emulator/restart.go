@@ -20,7 +20,7 @@ import (
 //
 // It is not quite as if the emulator had run on: it gives all documents the time of the
 // import as their update time, and knows no versions from before. The Pub/Sub emulator
-// cannot do this: it writes nothing down.
+// cannot do this: it writes nothing down (see RestartEmpty).
 func (e *Emulator) Restart(ctx context.Context, project, dir string) error {
 	if e.spec.restart == nil {
 		return fmt.Errorf("restart the %s emulator: %w", e.Name, errors.ErrUnsupported)
@@ -29,6 +29,16 @@ func (e *Emulator) Restart(ctx context.Context, project, dir string) error {
 	if err := e.export(ctx, project, dir, name); err != nil {
 		return fmt.Errorf("export from the %s emulator: %w", e.Name, err)
 	}
+	return e.startAgain(ctx, e.spec.restart(filepath.Join(dir, name, name+".overall_export_metadata"))...)
+}
+
+// RestartEmpty ends the emulator and starts it again at its address, without anything
+// that it kept. No other method of the emulator may be called at the same time. If the
+// error is not nil, the emulator may have ended.
+func (e *Emulator) RestartEmpty(ctx context.Context) error { return e.startAgain(ctx) }
+
+// startAgain ends the emulator and starts it at its address, with more arguments.
+func (e *Emulator) startAgain(ctx context.Context, args ...string) error {
 	if err := e.Stop(); err != nil {
 		return err
 	}
@@ -36,8 +46,7 @@ func (e *Emulator) Restart(ctx context.Context, project, dir string) error {
 	if err != nil {
 		return err
 	}
-	command := append(e.spec.command(port), e.spec.restart(filepath.Join(dir, name, name+".overall_export_metadata"))...)
-	if e.process, err = launch(command, e.spec.env); err != nil {
+	if e.process, err = launch(append(e.spec.command(port), args...), e.spec.env); err != nil {
 		return fmt.Errorf("start the %s emulator again: %w", e.Name, err)
 	}
 	return e.awaitReady(ctx, e.spec)

@@ -36,5 +36,9 @@ func TestAPubSubEmulatorCannotBeStartedAgainWithItsMessages(t *testing.T) {
 	fake(t)
 	e := start(t, emulator.Options{NoFirestore: true}).PubSub
 	require.ErrorIs(t, e.Restart(t.Context(), "p", t.TempDir()), errors.ErrUnsupported)
+	before, host := e.PID(), e.Host
+	require.NoError(t, e.RestartEmpty(t.Context()))
+	require.NotEqual(t, before, e.PID())
+	require.Equal(t, host, e.Host)
 	require.NoError(t, e.Stop())
 }

@@ -46,6 +46,15 @@ func (p *PubSub) Close() error {
 	return p.front.Close()
 }
 
+// Forget forgets every message, for an emulator that was started again without them.
+func (p *PubSub) Forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, s := range p.subscriptions {
+		s.forget()
+	}
+}
+
 // subscription returns the state of a subscription, by its full name.
 func (p *PubSub) subscription(name string) *subscription {
 	p.mu.Lock()
