@@ -19,7 +19,7 @@ func (v *Verdict) judgeAfter(h *History, b Bounds) {
 		return
 	}
 	settled := never
-	for _, r := range h.of(Settled) {
+	for r := range h.of(Settled) {
 		settled = min(settled, r.At)
 	}
 	if settled-calm > ms(b.Settle) {
@@ -30,7 +30,7 @@ func (v *Verdict) judgeAfter(h *History, b Bounds) {
 		v.violation("the backlog is gone after the trouble", "%s, and not within %d ms", after, b.Settle)
 	}
 	before := map[string]Record{}
-	for _, s := range h.of(Sample) {
+	for s := range h.of(Sample) {
 		if s.Kind == "before" {
 			before[s.Of] = s
 			continue

@@ -13,9 +13,10 @@ const (
 
 // judgeAnswers: no yes from before MaxStaleness, and no refusal of what is known.
 func (v *Verdict) judgeAnswers(h *History, t *truth, b Bounds) {
-	for _, r := range h.of(Check, Claim) {
+	for r := range h.of(Check, Claim) {
 		switch {
 		case r.Status == 0: // judgeBounds asks why
+		case r.Type == Check && v.gone(t, r, ms(b.MaxStaleness)), r.Type == Claim && v.gone(t, r, 0):
 		case r.Type == Check && r.Status == noContent:
 			v.yes("no check is answered yes for longer than MaxStaleness after a loss", t, r, r.At-ms(b.MaxStaleness))
 		case r.Type == Check && r.Status == notFound:
@@ -24,7 +25,7 @@ func (v *Verdict) judgeAnswers(h *History, t *truth, b Bounds) {
 			v.yes("a claim is answered 204 if the tenant owns the resource", t, r, r.At)
 		case r.Type == Claim && r.Status == created:
 			v.yes("a claim that is answered 201 is kept", t, r, r.At)
-			if !t.claims[Ownership{r.Tenant, r.Resource}] {
+			if !t.claims[Ownership{r.Tenant, r.Resource}] && !t.deleted[r.Resource] {
 				v.violation("a claim that is answered 201 is kept", "%s of %s is not in the archive", r.Resource, r.Tenant)
 			}
 		case r.Type == Claim && r.Status == conflict:

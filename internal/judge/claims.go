@@ -38,10 +38,15 @@ func (v *Verdict) judgeClaims(h *History, t *truth) {
 	byResource := map[string][]porcupine.Operation{}
 	clients := map[string]int{}
 	claimed := map[string]bool{}
-	for _, r := range h.of(Claim) {
+	for r := range h.of(Claim) {
 		claimed[r.Resource] = true
 	}
-	for _, r := range h.of(Claim, Check) {
+	for r := range h.of(Claim, Check) { // of what is being erased the model knows nothing
+		if e := t.erased[r.Tenant]; e != nil && r.until() >= e.from {
+			delete(claimed, r.Resource)
+		}
+	}
+	for r := range h.of(Claim, Check) {
 		if !claimed[r.Resource] || !t.onlyClaimed(r.Resource) {
 			continue
 		}

@@ -23,17 +23,17 @@ func (v *Verdict) judgeEnd(h *History, t *truth) {
 		v.violation("the history is whole", "it has no export")
 		return
 	}
-	if claimsDoubted(h) && h.Archive == nil {
+	if h.has(Claim) && h.Archive == nil {
 		v.violation("the history is whole", "it has no archive")
 		return
 	}
 	doubted := map[string]bool{}
-	for _, p := range h.of(Published) {
+	for p := range h.of(Published) {
 		if p.Until == 0 {
 			t.doubt(p.Name, doubted)
 		}
 	}
-	for _, l := range h.of(Letter) {
+	for l := range h.of(Letter) {
 		if l.Reason == string(events.HistoryFull) {
 			t.doubt(l.Name, doubted)
 		}
@@ -47,8 +47,6 @@ func (v *Verdict) judgeEnd(h *History, t *truth) {
 	v.compare("the export is the fold of what was asked", t.end(doubted), got)
 }
 
-func claimsDoubted(h *History) bool { return len(h.of(Claim)) > 0 }
-
 // doubt adds the resources that an event names.
 func (t *truth) doubt(name string, doubted map[string]bool) {
 	if e, ok := t.published[name]; ok {
@@ -58,10 +56,15 @@ func (t *truth) doubt(name string, doubted map[string]bool) {
 	}
 }
 
+// compare compares owners. One that is "" is that of a resource that was deleted.
 func (v *Verdict) compare(rule string, want, got map[registry.Resource]string) {
 	for r, owner := range want {
 		v.Judged["owners in the end: "+rule]++
 		switch found, ok := got[r]; {
+		case owner == "" && ok:
+			v.violation(rule, "%s was deleted, and is %s's in the export", r, found)
+		case owner == "":
+			v.Judged["resources that stayed deleted"]++
 		case !ok:
 			v.violation(rule, "%s is %s's, and is not in the export", r, owner)
 		case found != owner:

@@ -24,6 +24,7 @@ func contentOf(c ownership.Change) content {
 
 // account is what the registry has, and what it refused, in the end.
 type account struct {
+	deleted   map[string]bool // resources, whatever else is said of them
 	kept      map[content]bool
 	creators  map[registry.Resource]map[string]bool // tenants of creations that are kept
 	displaced map[[3]string]bool                    // source, id, resource
@@ -35,7 +36,8 @@ type account struct {
 
 func newAccount(h *History, t *truth) *account {
 	a := &account{
-		kept: map[content]bool{}, creators: map[registry.Resource]map[string]bool{}, displaced: map[[3]string]bool{},
+		deleted: t.deleted,
+		kept:    map[content]bool{}, creators: map[registry.Resource]map[string]bool{}, displaced: map[[3]string]bool{},
 		letters: map[string][]Record{}, asked: map[content]bool{}, tenants: map[registry.Resource]map[string]bool{},
 		contents: map[ownership.EventName]map[content]bool{},
 	}
@@ -45,15 +47,17 @@ func newAccount(h *History, t *truth) *account {
 			if c.Entry.Type == ownership.Created {
 				add(a.creators, c.Resource, c.Entry.Tenant)
 			}
-			if c.Entry.Type == ownership.Claimed {
-				add(a.tenants, c.Resource, c.Entry.Tenant)
-			}
 		}
 	}
-	for _, d := range h.of(Displaced) {
+	for r := range h.of(Claim) { // a deletion leaves nothing of a claim
+		if r.Status == created || r.Status == unavailable || r.Status == 0 {
+			add(a.tenants, parseResource(r.Resource), r.Tenant)
+		}
+	}
+	for d := range h.of(Displaced) {
 		a.displaced[[3]string{d.Source, d.ID, d.Resource}] = true
 	}
-	for _, l := range h.of(Letter) {
+	for l := range h.of(Letter) {
 		a.letters[l.Name] = append(a.letters[l.Name], l)
 	}
 	for _, e := range t.published {
@@ -81,11 +85,11 @@ func add[K, V comparable](sets map[K]map[V]bool, key K, value V) {
 func (v *Verdict) judgeEvents(h *History, t *truth) {
 	a := newAccount(h, t)
 	acknowledged := map[string]bool{}
-	for _, r := range h.of(Acknowledged) {
+	for r := range h.of(Acknowledged) {
 		acknowledged[r.Name] = true
 	}
 	names := map[string]bool{}
-	for _, p := range h.of(Published) {
+	for p := range h.of(Published) {
 		names[p.Name] = true
 		v.Judged["messages published"]++
 		if !acknowledged[p.Name] && p.Until != 0 {
@@ -109,7 +113,7 @@ func (v *Verdict) judgeEvents(h *History, t *truth) {
 			v.violation("nothing is dead-lettered that was not published", "%q: %s: %s", name, letters[0].Reason, letters[0].Detail)
 		}
 	}
-	v.judgeAsked(h, a)
+	v.judgeAsked(h, t, a)
 }
 
 // refused: what can never succeed is dead-lettered with its reason.
@@ -136,6 +140,8 @@ func (v *Verdict) applied(p Record, e events.Event, a *account) {
 			kept++
 		case c.Entry.Type == ownership.Created && (a.creators[c.Resource][c.Entry.Tenant] || a.claimed(c)):
 			// It is a duplicate of what is kept.
+		case a.deleted[nameOf(c.Resource)]: // and nothing else is left
+			v.Judged["events of deleted resources"]++
 		case a.displaced[[3]string{e.Source, e.ID, nameOf(c.Resource)}]:
 			v.Judged["displaced events"]++
 		default:
@@ -188,17 +194,20 @@ func (a *account) claimed(c ownership.Change) bool {
 }
 
 // judgeAsked: the registry has nothing that nobody asked for.
-func (v *Verdict) judgeAsked(h *History, a *account) {
+func (v *Verdict) judgeAsked(h *History, t *truth, a *account) {
 	claims, operators := map[Ownership]bool{}, map[ownership.EventName]bool{}
-	for _, r := range h.of(Claim) {
+	for r := range h.of(Claim) {
 		claims[Ownership{r.Tenant, r.Resource}] = true
 	}
-	for _, r := range h.of(Operator) {
+	for r := range h.of(Operator) {
 		operators[ownership.EventName{Source: r.Source, ID: r.ID}] = true
 	}
 	for _, e := range h.Archive {
 		v.Judged["events in the archive"]++
 		for _, c := range handlers.Changes(e) {
+			if c.Entry.Type == ownership.Deleted && !a.asked[contentOf(c)] || t.ofErasure(c.Entry) {
+				continue // judgeErasures asks why
+			}
 			_, plain := e.Data.(archived.Asserted)
 			name := ownership.EventName{Source: c.Entry.Source, ID: c.Entry.ID}
 			if !a.asked[contentOf(c)] && !claims[Ownership{c.Entry.Tenant, nameOf(c.Resource)}] && !operators[name] && !plain {

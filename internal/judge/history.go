@@ -17,9 +17,10 @@ import (
 // A History is what files say that are judged together: records of a run, an archive
 // (`export --events`) and an export of the same registry. Each may be missing.
 type History struct {
-	Records []Record
 	Archive []events.Event
 	Export  map[registry.Resource]string // owners; nil if there is no export
+
+	records records
 }
 
 // owner is a line of an export.
@@ -38,7 +39,7 @@ func Read(ctx context.Context, files []string, stdin io.Reader) (*History, error
 	if err != nil {
 		return nil, err
 	}
-	h := &History{}
+	h := &History{records: records{}}
 	for line, err := range reader.Lines(ctx) {
 		if err != nil {
 			return nil, err
@@ -52,7 +53,7 @@ func Read(ctx context.Context, files []string, stdin io.Reader) (*History, error
 			return nil, fmt.Errorf("%s:%d: %w", line.File, line.Number, err)
 		}
 	}
-	return h, nil
+	return h, h.records.close()
 }
 
 func (h *History) add(text []byte) error {
@@ -76,8 +77,7 @@ func (h *History) add(text []byte) error {
 		if err := strictly(text, &r); err != nil {
 			return err
 		}
-		h.Records = append(h.Records, r)
-		return nil
+		return h.records.add(r.Type, text)
 	case is.Kind != nil:
 		return h.addOwner(text)
 	}
@@ -109,22 +109,10 @@ func strictly(text []byte, value any) error {
 	return d.Decode(value)
 }
 
-// of returns the records of a type.
-func (h *History) of(types ...Type) (found []Record) {
-	for _, r := range h.Records {
-		for _, t := range types {
-			if r.Type == t {
-				found = append(found, r)
-			}
-		}
-	}
-	return found
-}
-
 // run returns the run's record, and whether there is one.
 func (h *History) run() (Record, bool) {
-	for _, r := range h.Records {
-		if r.Type == Run && r.Bounds != nil {
+	for r := range h.of(Run) {
+		if r.Bounds != nil {
 			return r, true
 		}
 	}

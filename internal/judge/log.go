@@ -1,7 +1,6 @@
 package judge
 
 import (
-	"github.com/northstar-engines/realtime-registry/events"
 	"github.com/northstar-engines/realtime-registry/internal/archived"
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
@@ -10,14 +9,12 @@ import (
 // judgeLog: every claim that was answered 201, and every retraction that a command
 // reported, is in the registry's log; and the log has nothing that is not stored. The
 // last release does not know of the log.
-func (v *Verdict) judgeLog(h *History) {
-	logged := h.of(Logged)
-	if len(logged) == 0 {
+func (v *Verdict) judgeLog(h *History, t *truth) {
+	if !h.has(Logged) {
 		return // it has none
 	}
 	claims, retractions := map[Ownership]bool{}, map[ownership.EventName]bool{}
-	stored := storedClaims(h.Archive)
-	for _, r := range logged {
+	for r := range h.of(Logged) {
 		e, err := archived.Decode(r.Event, farFuture)
 		if err != nil {
 			v.violation("the log can be read", "%s: %v", r.Event, err)
@@ -28,34 +25,24 @@ func (v *Verdict) judgeLog(h *History) {
 		case archived.Claimed:
 			name := claimName(data)
 			claims[name] = true
-			if !stored[name] {
+			if !t.claims[name] && !t.deleted[name.Resource] {
 				v.violation("the log has what is stored", "%s of %s is in the log, and not in the archive", name.Resource, name.Tenant)
 			}
 		case archived.Retracted:
 			retractions[ownership.EventName{Source: data.EventSource, ID: data.EventID}] = true
 		}
 	}
-	faults := h.of(Fault)
-	for _, r := range h.of(Claim) {
-		if r.Of != "" && r.Status == created && !claims[Ownership{r.Tenant, r.Resource}] && !during(faults, r, 0, LastRelease) {
+	faults := faultsOf(h)
+	for r := range h.of(Claim) {
+		if r.Of != "" && r.Status == created && !claims[Ownership{r.Tenant, r.Resource}] && !faults.during(r, 0, LastRelease) {
 			v.violation("every claim that is answered 201 is in the log", "%s of %s, by %s at %s", r.Resource, r.Tenant, r.Of, at(r.At))
 		}
 	}
-	for _, r := range h.of(Operator) {
+	for r := range h.of(Operator) {
 		if name := (ownership.EventName{Source: r.Source, ID: r.ID}); r.Kind == "retract" && r.Until != 0 && r.Status == 0 && !retractions[name] {
 			v.violation("every retraction is in the log", "source %q, id %q", r.Source, r.ID)
 		}
 	}
-}
-
-func storedClaims(archive []events.Event) map[Ownership]bool {
-	stored := map[Ownership]bool{}
-	for _, e := range archive {
-		if c, ok := e.Data.(archived.Claimed); ok {
-			stored[claimName(c)] = true
-		}
-	}
-	return stored
 }
 
 func claimName(c archived.Claimed) Ownership {

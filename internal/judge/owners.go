@@ -11,6 +11,9 @@ import (
 // open bounds how many changes may be in doubt: their sets are all tried.
 const open = 10
 
+// mostKnown bounds how many answers are kept: most questions are asked again soon.
+const mostKnown = 50_000
+
 // owners returns who may have owned a resource ("" for nobody) at some moment between
 // two times; nil if too much is in doubt.
 func (t *truth) owners(resource string, since, until int64) map[string]bool {
@@ -41,6 +44,9 @@ func (t *truth) owners(resource string, since, until int64) map[string]bool {
 			}
 		}
 		found[fold.Owner(parseResource(resource))] = true
+	}
+	if len(t.known) >= mostKnown {
+		clear(t.known)
 	}
 	t.known[key] = found
 	return found

@@ -33,6 +33,11 @@ const (
 	Settled      Type = "settled"      // at At no message was left
 	Sample       Type = "sample"       // what the process Of used at At, Kind is "before" or "after" the trouble: Goroutines, Descriptors, Bytes
 	Logged       Type = "logged"       // Event was read from the registry's log at At
+	Stream       Type = "stream"       // a stream Name of Tenant and Resource was asked of a transport Of that guards its streams: Status
+	Message      Type = "message"      // at At, or later, the guard let a message of the stream Name pass
+	StreamEnded  Type = "stream ended" // the stream Name ended at At, Reason if the guard gave one
+	Probe        Type = "probe"        // a bare request, of nothing that is judged, took from At until Until
+	Named        Type = "named"        // in the end the document Resource names Tenant, which was erased
 	Displaced    Type = "displaced"    // inspect shows Source and ID among what Resource had displaced
 )
 
@@ -91,6 +96,7 @@ type Bounds struct {
 	Answer       int64 `json:"answer_ms"`        // within which any request is answered by a process that runs
 	Settle       int64 `json:"settle_ms"`        // within which the backlog is gone after the trouble
 	Notice       int64 `json:"notice_ms"`        // within which /readyz of a worker must see a loss, and see it end
+	Guard        int64 `json:"guard_ms"`         // for which a guarded stream may go on after a loss
 }
 
 func ms(n int64) int64 { return n * int64(time.Millisecond) }

@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -22,7 +23,9 @@ type truth struct {
 	published   map[string]events.Event // by the message's name
 	moves       map[ownership.EventName]events.Event
 	claims      map[Ownership]bool // that the archive has
-	known       map[string]map[string]bool
+	deleted     map[string]bool    // resources that the archive has as deleted
+	erased      map[string]*erasure
+	known       map[string]map[string]bool // answers of owners, some of the last ones
 }
 
 // A change may count from a time on, and counts for certain from another.
@@ -37,15 +40,16 @@ func newTruth(h *History) *truth {
 	t := &truth{
 		byResource: map[string][]*change{}, leaving: map[string][]*change{}, retractions: map[ownership.EventName][]*change{}, published: map[string]events.Event{},
 		moves: map[ownership.EventName]events.Event{}, claims: map[Ownership]bool{}, known: map[string]map[string]bool{},
+		deleted: map[string]bool{}, erased: erasures(h),
 	}
 	acknowledged := firstBy(h.of(Acknowledged), func(r Record) string { return r.Name }, func(r Record) int64 { return r.At })
 	full := map[string]bool{}
-	for _, l := range h.of(Letter) {
+	for l := range h.of(Letter) {
 		if l.Reason == string(events.HistoryFull) || l.Reason == string(events.Panic) {
 			full[l.Name] = true // it may have counted for some of its resources
 		}
 	}
-	for _, p := range h.of(Published) {
+	for p := range h.of(Published) {
 		if p.Want != "" || p.Event == nil {
 			continue
 		}
@@ -64,9 +68,13 @@ func newTruth(h *History) *truth {
 		if m, ok := e.Data.(events.TenantMoved); ok && m.Resources == nil {
 			t.moves[ownership.EventName{Source: e.Source, ID: e.ID}] = e
 		}
+		if c := handlers.Changes(e)[0]; c.Entry.Type == ownership.Deleted {
+			t.deleted[c.Resource.String()] = true
+		}
 	}
 	t.addClaims(h)
 	t.addOperators(h)
+	t.addErased(h)
 	return t
 }
 
@@ -102,36 +110,9 @@ func (t *truth) addChange(c *change) {
 	t.ledger = all
 }
 
-// addClaims adds the claims that the archive has: when a claim was made, only the
-// registry knows. One that nobody asked for is left to judgeEvents.
-func (t *truth) addClaims(h *History) {
-	of := func(r Record) Ownership { return Ownership{r.Tenant, r.Resource} }
-	asked := firstBy(h.of(Claim), of, func(r Record) int64 { return r.At })
-	var yes []Record
-	for _, r := range h.of(Claim) {
-		if r.Status == created {
-			yes = append(yes, r)
-		}
-	}
-	answered := firstBy(yes, of, Record.until)
-	for _, e := range h.Archive {
-		c, ok := e.Data.(archived.Claimed)
-		if !ok {
-			continue
-		}
-		name := claimName(c)
-		t.claims[name] = true
-		by, ok := answered[name]
-		if !ok {
-			by = never
-		}
-		t.add(e, asked[name], by)
-	}
-}
-
 // addOperators adds the moves that operators made, and their retractions.
 func (t *truth) addOperators(h *History) {
-	for _, r := range h.of(Operator) {
+	for r := range h.of(Operator) {
 		by := never
 		if r.Until != 0 && r.Status == 0 {
 			by = r.Until
@@ -159,9 +140,9 @@ func (t *truth) retracted(h *History, name ownership.EventName) bool {
 }
 
 // firstBy returns the smallest time of the records of each name.
-func firstBy[K comparable](records []Record, name func(Record) K, at func(Record) int64) map[K]int64 {
+func firstBy[K comparable](records iter.Seq[Record], name func(Record) K, at func(Record) int64) map[K]int64 {
 	first := map[K]int64{}
-	for _, r := range records {
+	for r := range records {
 		k := name(r)
 		if was, ok := first[k]; !ok || at(r) < was {
 			first[k] = at(r)

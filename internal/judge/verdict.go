@@ -48,20 +48,31 @@ func Judge(h *History) (*Verdict, error) {
 		return v, nil
 	}
 	v.Seed = run.Seed
+	if err := v.named(h); err != nil {
+		return nil, err
+	}
 	truth := newTruth(h)
+	v.judgeErasures(h, truth)
+	v.judgeTombstones(h, truth)
 	v.judgeEvents(h, truth)
 	v.judgeEnd(h, truth)
 	v.judgeAnswers(h, truth, *run.Bounds)
 	v.judgeWatches(h, truth)
+	v.judgeStreams(h, truth, *run.Bounds)
 	v.judgeClaims(h, truth)
 	v.judgeWindows(h)
-	v.judgeLog(h)
+	v.judgeLog(h, truth)
 	v.judgeBounds(h, *run.Bounds)
 	v.judgeHealth(h, *run.Bounds)
 	v.judgeAfter(h, *run.Bounds)
-	for _, f := range h.of(Fault) {
+	for f := range h.of(Fault) {
 		if f.Kind != Starting { // which follows on another
 			v.Met[f.Kind]++
+		}
+	}
+	for r := range h.of(Operator) {
+		if r.Until != 0 && r.Status == 0 {
+			v.Met[Command+r.Kind]++
 		}
 	}
 	for _, kind := range run.Must {

@@ -9,9 +9,12 @@ import (
 // judgeWatches: what a watch certifies has been told on it.
 func (v *Verdict) judgeWatches(h *History, t *truth) {
 	asked, held := map[string]Record{}, map[string]map[int]bool{}
-	for _, r := range h.of(Watch, State, Certified, Lost) {
+	for r := range h.of(ofWatches...) {
 		w := asked[r.Name]
 		switch r.Type {
+		case Closed:
+			delete(asked, r.Name)
+			delete(held, r.Name)
 		case Watch:
 			asked[r.Name] = r
 		case State:
@@ -38,9 +41,14 @@ func (v *Verdict) judgeWatches(h *History, t *truth) {
 
 // state judges the first event of a watch, a check of each.
 func (v *Verdict) state(t *truth, w, r Record, i int) {
-	check := Record{Of: w.Of, Tenant: w.Owned[i].Tenant, Resource: w.Owned[i].Resource, At: w.At, Until: r.At, Status: noContent}
+	check := Record{Type: Check, Of: w.Of, Tenant: w.Owned[i].Tenant, Resource: w.Owned[i].Resource, At: w.At, Until: r.At, Status: noContent}
 	if slices.Contains(r.Indexes, i) {
 		check.Status = notFound
+	}
+	if v.gone(t, check, 0) {
+		return
+	}
+	if check.Status == notFound {
 		v.no("no watch refuses what the tenant owns", t, check)
 		return
 	}
@@ -55,7 +63,7 @@ func (v *Verdict) certified(t *truth, w, r Record, i int) {
 		return
 	}
 	v.Judged["ownerships certified"]++
-	if !owners[o.Tenant] {
+	if e := t.erased[o.Tenant]; !owners[o.Tenant] || e != nil && r.Since > e.by {
 		v.violation("what a watch certifies has been told on it",
 			"%s, watch %s: at %s it certified all up to %s, and had not told that %s lost %s; the owners it may have had: %v",
 			w.Of, r.Name, at(r.At), at(r.Since), o.Tenant, o.Resource, names(owners))

@@ -31,7 +31,7 @@ var windowModel = porcupine.Model{
 func (v *Verdict) judgeWindows(h *History) {
 	type key struct{ tenant, action string }
 	windows, taken := map[key][]Record{}, map[key][]Record{}
-	for _, r := range h.of(Window, Take) {
+	for r := range h.of(Window, Take) {
 		k := key{r.Tenant, r.Action}
 		switch {
 		case r.Type == Window:

@@ -1,114 +1,13 @@
 package judge_test
 
 import (
-	"context"
 	"encoding/json"
-	"fmt"
-	"os"
-	"path/filepath"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/northstar-engines/realtime-registry/internal/judge"
 )
-
-// history writes histories of a few seconds.
-type history struct {
-	t     *testing.T
-	lines []string
-}
-
-const second = int64(time.Second)
-
-func newHistory(t *testing.T, must ...string) *history {
-	h := &history{t: t}
-	h.add(judge.Record{Type: judge.Run, Seed: 7, Must: must, Bounds: &judge.Bounds{MaxStaleness: 2000, Answer: 6000, Settle: 60_000, Notice: 45_000}})
-	return h
-}
-
-func (h *history) add(records ...judge.Record) {
-	for _, r := range records {
-		line, err := json.Marshal(r)
-		require.NoError(h.t, err)
-		h.lines = append(h.lines, string(line))
-	}
-}
-
-func event(id, typ, data string) string {
-	return fmt.Sprintf(`{"specversion":"1.0","id":%q,"source":"//t","type":%q,"time":"2024-01-01T00:00:0%sZ","data":%s}`, id, typ, id, data)
-}
-
-func creation(id, tenant, thread string) string {
-	return event(id, "nexus.thread.created.v1", fmt.Sprintf(`{"tenant_id":%q,"thread_id":%q}`, tenant, thread))
-}
-
-func move(id, from, to, thread string) string {
-	return event(id, "nexus.tenant.moved.v1", fmt.Sprintf(`{"from_tenant_id":%q,"to_tenant_id":%q,"resources":[{"kind":"thread","id":%q}]}`, from, to, thread))
-}
-
-func claim(tenant, thread string) string {
-	return fmt.Sprintf(`{"specversion":"1.0","id":"thread__%s__%s","source":"registry","type":"registry.claimed.v1","time":"2024-01-01T00:00:09Z","data":{"tenant_id":%q,"resource":{"kind":"thread","id":%q}}}`, thread, tenant, tenant, thread)
-}
-
-// published is an event that is published at a second, and acknowledged in the next.
-func (h *history) published(name string, at int64, event string) {
-	h.add(
-		judge.Record{Type: judge.Published, Name: name, At: at * second, Until: at*second + 1, Event: json.RawMessage(event)},
-		judge.Record{Type: judge.Acknowledged, Name: name, At: (at + 1) * second},
-	)
-}
-
-func (h *history) archived(events ...string) { h.lines = append(h.lines, events...) }
-
-func (h *history) owned(thread, tenant string) {
-	h.lines = append(h.lines, fmt.Sprintf(`{"kind":"thread","id":%q,"tenant_id":%q}`, thread, tenant))
-}
-
-func (h *history) calm() {
-	h.add(judge.Record{Type: judge.Calm, At: 50 * second}, judge.Record{Type: judge.Settled, At: 55 * second})
-}
-
-func (h *history) judge() *judge.Verdict {
-	file := filepath.Join(h.t.TempDir(), "history.ndjson")
-	require.NoError(h.t, os.WriteFile(file, []byte(strings.Join(h.lines, "\n")+"\n"), 0o600))
-	read, err := judge.Read(context.Background(), []string{file}, nil)
-	require.NoError(h.t, err)
-	verdict, err := judge.Judge(read)
-	require.NoError(h.t, err)
-	return verdict
-}
-
-// whole is a history in which a thread is created, checked, and moved away.
-func whole(t *testing.T) *history {
-	h := newHistory(t)
-	h.published("m1", 1, creation("1", "t_a", "th_1"))
-	h.published("m2", 10, move("2", "t_a", "t_b", "th_1"))
-	h.calm()
-	h.archived(creation("1", "t_a", "th_1"), move("2", "t_a", "t_b", "th_1"))
-	h.owned("th_1", "t_b")
-	return h
-}
-
-func answer(typ judge.Type, tenant string, at int64, status int) judge.Record {
-	return judge.Record{Type: typ, By: "c", Of: "serve-0", Tenant: tenant, Resource: "thread/th_1", At: at * second, Until: at*second + 1000, Status: status}
-}
-
-func TestAHistoryThatKeepsEveryPromiseIsGood(t *testing.T) {
-	h := whole(t)
-	h.add(
-		answer(judge.Check, "t_a", 0, 404), answer(judge.Check, "t_a", 3, 204), answer(judge.Check, "t_b", 3, 404),
-		answer(judge.Check, "t_a", 12, 204), // stale, within the bound
-		answer(judge.Check, "t_b", 12, 204), answer(judge.Check, "t_a", 14, 404), answer(judge.Check, "t_a", 20, 503),
-	)
-	verdict := h.judge()
-	require.Empty(t, verdict.Violations)
-	require.True(t, verdict.Good())
-	require.Equal(t, 3, verdict.Judged["yes"])
-	require.Equal(t, 3, verdict.Judged["no"])
-}
 
 // What is broken, the rule that must notice it, and how.
 func TestEveryBrokenPromiseIsNoticed(t *testing.T) {
@@ -233,6 +132,58 @@ func TestEveryBrokenPromiseIsNoticed(t *testing.T) {
 		}},
 		"a process that ends by itself": {"no process ends by itself", func(h *history) {
 			h.add(judge.Record{Type: judge.Fault, Kind: judge.Ended, Of: "worker-0", At: 5 * second, Until: 6 * second, Status: 1})
+		}},
+		"a deletion that is lost": {"no event is lost", func(h *history) {
+			h.published("m3", 20, deletion("3", "th_1"))
+		}},
+		"a deleted thread that is owned in the end": {"the export is the fold of what was asked", func(h *history) {
+			h.published("m3", 20, deletion("3", "th_1"))
+			h.archived(tombstone("3", "th_1"))
+		}},
+		"a deletion that is not the earliest": {"of several deletions the earliest is kept", func(h *history) {
+			h.deleted("th_3", "5", "3")
+			h.archived(tombstone("5", "th_3"))
+		}},
+		"a check of what was deleted": {"no check is answered yes for longer than MaxStaleness after a loss", func(h *history) {
+			h.deleted("th_1", "3")
+			h.add(answer(judge.Check, "t_b", 44, 204))
+		}},
+		"a deletion that nobody published": {"nothing is deleted that nobody deleted", func(h *history) {
+			h.archived(tombstone("3", "th_3"))
+		}},
+		"a name that an erasure left in the archive": {"an erased tenant is named nowhere", func(h *history) {
+			h.erased("t_a", 20)
+		}},
+		"a name that an erasure left elsewhere": {"an erased tenant is named nowhere", func(h *history) {
+			h.add(judge.Record{Type: judge.Named, Tenant: "t_a", Resource: "realtime_registry/thread__th_1"})
+		}},
+		"an erasure that cannot be ended": {"an erasure that has begun can be ended", func(h *history) {
+			h.add(judge.Record{Type: judge.Operator, Kind: judge.Erase, Tenant: "t_a", At: 20 * second, Until: 21 * second, Status: 1})
+		}},
+		"what an erasure has left": {"what an erased tenant owned is deleted", func(h *history) {
+			h.erased("t_b", 20)
+		}},
+		"what an erasure took from another tenant": {"nothing is deleted that nobody deleted", func(h *history) {
+			h.published("m3", 15, creation("3", "t_c", "th_3"))
+			h.erased("t_b", 20)
+			h.archived(tombstone("5", "th_3"))
+		}},
+		"a check by an erased tenant": {"an erased tenant owns nothing", func(h *history) {
+			h.erased("t_b", 20)
+			h.add(answer(judge.Check, "t_b", 44, 204))
+		}},
+		"a claim by an erased tenant": {"an erased tenant owns nothing", func(h *history) {
+			h.erased("t_b", 20)
+			h.add(judge.Record{Type: judge.Claim, By: "c", Of: "serve-0", Tenant: "t_b", Resource: "thread/th_4", At: 41 * second, Until: 42 * second, Status: 201})
+		}},
+		"a stream that goes on after a loss": {"no guarded stream goes on for longer than its bound after a loss", func(h *history) {
+			h.stream(judge.Record{Type: judge.Message, At: 15 * second})
+		}},
+		"a stream that is ended without a loss": {"no guarded stream is ended as lost that is the tenant's", func(h *history) {
+			h.stream(judge.Record{Type: judge.StreamEnded, At: 8 * second, Reason: "ownership_lost"})
+		}},
+		"a stream that is refused to the owner": {"no stream is refused of what the tenant owns", func(h *history) {
+			h.add(judge.Record{Type: judge.Stream, Name: "s", Of: "transport-0", Tenant: "t_a", Resource: "thread/th_1", At: 4 * second, Until: 5 * second, Status: 404})
 		}},
 		"a process that has grown": {"processes use what they used before the trouble", func(h *history) {
 			h.add(judge.Record{Type: judge.Sample, Of: "serve-0", Kind: "before", Goroutines: 50}, judge.Record{Type: judge.Sample, Of: "serve-0", Kind: "after", Goroutines: 500})
