@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/northstar-engines/realtime-registry/events"
 	"github.com/northstar-engines/realtime-registry/internal/judge"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
@@ -54,8 +55,10 @@ func (c *client) run(ctx context.Context) {
 			if r, tenant, ok := c.x.world.some(); ok {
 				c.check(m, tenant, r)
 			}
-		case n < 75:
+		case n < 74:
 			c.claim(m)
+		case n < 76:
+			c.claimOfLeaver(m)
 		default:
 			c.take(m)
 		}
@@ -89,12 +92,34 @@ func (c *client) claim(m *machine) {
 	}
 }
 
-// claimed publishes the event of a claim.
+// claimed publishes the event of a claim, and of some the deletion. What was deleted is
+// claimed again.
 func (x *installation) claimed(r registry.Resource, tenant string) {
 	x.world.mu.Lock()
-	e := x.world.created(r, tenant)
+	all := []events.Event{x.world.created(r, tenant)}
+	deleted := x.world.random.IntN(5) == 0
+	if deleted {
+		all = append(all, x.world.deletions(r)...)
+	}
 	x.world.mu.Unlock()
-	x.publisher.publish(message{event: &e, topic: e.Type().Topic()})
+	for _, e := range all {
+		x.publisher.publish(message{event: &e, topic: e.Type().Topic()})
+	}
+	if m := x.serving(); deleted && m != nil {
+		again := x.newClient("again " + r.ID)
+		again.ask(m, http.MethodPut, path(r), judge.Record{Type: judge.Claim, Tenant: tenant, Resource: r.String()})
+	}
+}
+
+// claimOfLeaver has a tenant claim that will leave, or has left.
+func (c *client) claimOfLeaver(m *machine) {
+	r, i := c.x.world.leaving()
+	if c.ask(m, http.MethodPut, path(r), judge.Record{Type: judge.Claim, Tenant: leaver(i), Resource: r.String()}) != http.StatusCreated {
+		return
+	}
+	if e, ok := c.x.world.claimedByLeaver(r, i); ok {
+		c.x.publisher.publish(message{event: &e, topic: e.Type().Topic()})
+	}
 }
 
 // The throttled tenants and actions, and their policy.

@@ -16,7 +16,8 @@ import (
 )
 
 // Tenants are in families, within which resources move: what a tenant may own is then
-// a matter of few moves, and can be judged.
+// a matter of few moves, and can be judged. Claims that are put in one order are of
+// families that no move of a whole tenant names.
 const (
 	families = 24
 	siblings = 4
@@ -31,6 +32,7 @@ type world struct {
 	mu     sync.Mutex
 	random *rand.Rand
 	made   int
+	left   int // how many leavers have left
 	known  []known
 	moves  []events.Event // of whole tenants
 	past   []events.Event // what was published
@@ -39,7 +41,8 @@ type world struct {
 // known is a resource that exists, or soon will.
 type known struct {
 	registry.Resource
-	family int
+	family  int
+	creator string
 }
 
 func newWorld(seed uint64) *world {
@@ -77,23 +80,28 @@ func (w *world) next() []message {
 	case n < 20:
 		return []message{w.poison()}
 	case n < 22:
-		family := w.random.IntN(families)
-		from := w.random.IntN(siblings)
-		e := w.event(events.TenantMoved{FromTenantID: tenant(family, from), ToTenantID: tenant(family, from+1+w.random.IntN(siblings-1)), Reason: "robustness"})
+		from, to := w.two(w.family())
+		e := w.event(events.TenantMoved{FromTenantID: from, ToTenantID: to, Reason: "robustness"})
 		w.moves = append(w.moves, e)
 		return w.messages(e)
 	case n < 50 && len(w.known) > 0:
 		return w.moved()
+	case n < 58 && len(w.known) > 0:
+		return w.messages(w.deletions(w.known[w.random.IntN(len(w.known))].Resource)...)
 	}
-	family := w.random.IntN(families)
+	family := w.family()
 	r := registry.Resource{Kind: registry.Thread, ID: fmt.Sprint("th_", w.made)}
 	if w.random.IntN(4) == 0 {
 		r = registry.Resource{Kind: registry.Canvas, ID: fmt.Sprint("ca_", w.made)}
 	}
-	w.known = append(w.known, known{r, family})
-	all := []events.Event{w.created(r, tenant(family, w.random.IntN(siblings)))}
+	creator, other := w.two(family)
+	w.known = append(w.known, known{r, family, creator})
+	all := []events.Event{w.created(r, creator)}
 	if w.random.IntN(25) == 0 { // somebody else says the same
-		all = append(all, w.created(r, tenant(family, w.random.IntN(siblings))))
+		all = append(all, w.created(r, other))
+	}
+	if w.random.IntN(40) == 0 { // which may arrive first
+		all = append(all, w.deletions(r)...)
 	}
 	return w.messages(all...)
 }
@@ -102,8 +110,8 @@ func (w *world) next() []message {
 // and now and then another one of the same name.
 func (w *world) moved() []message {
 	of := w.known[w.random.IntN(len(w.known))]
-	from := w.random.IntN(siblings)
-	data := events.TenantMoved{FromTenantID: tenant(of.family, from), ToTenantID: tenant(of.family, from+1+w.random.IntN(siblings-1))}
+	from, to := w.two(of.family)
+	data := events.TenantMoved{FromTenantID: from, ToTenantID: to}
 	for _, k := range w.known[max(0, len(w.known)-200):] {
 		if k.family == of.family && len(data.Resources) < 3 {
 			data.Resources = append(data.Resources, events.ResourceRef{Kind: string(k.Kind), ID: k.ID})
@@ -116,7 +124,9 @@ func (w *world) moved() []message {
 	all := []events.Event{first}
 	if w.random.IntN(20) == 0 {
 		second := first
-		data.ToTenantID = tenant(of.family, from+1+w.random.IntN(siblings-1))
+		for data.ToTenantID = from; data.ToTenantID == from; {
+			data.ToTenantID, _ = w.two(of.family)
+		}
 		second.Data, second.Time = data, first.Time.Add(time.Duration(w.random.IntN(2000)-1000)*time.Millisecond)
 		all = append(all, second)
 	}
@@ -191,6 +201,9 @@ func (w *world) some() (r registry.Resource, asking string, ok bool) {
 	}
 	recent := w.known[max(0, len(w.known)-400):]
 	k := recent[w.random.IntN(len(recent))]
+	if w.random.IntN(3) == 0 { // who has it for the most part
+		return k.Resource, k.creator, true
+	}
 	return k.Resource, tenant(k.family, w.random.IntN(siblings)), true
 }
 

@@ -49,7 +49,7 @@ func (p *promised) left() (n int) {
 
 // log reads the registry's log into the history until the context ends.
 func (x *installation) log(ctx context.Context, client *pubsub.Client) error {
-	return client.Subscriber(logSubscription).Receive(ctx, func(_ context.Context, m *pubsub.Message) {
+	return x.receive(ctx, client.Subscriber(logSubscription), func(m *pubsub.Message) {
 		var e struct {
 			Data struct {
 				Tenant   string                    `json:"tenant_id"`
@@ -61,6 +61,5 @@ func (x *installation) log(ctx context.Context, client *pubsub.Client) error {
 		}
 		x.history.record(judge.Record{Type: judge.Logged, At: now(), Event: m.Data})
 		x.promised.logged(e.Data.Resource.Kind+"/"+e.Data.Resource.ID, e.Data.Tenant)
-		m.Ack()
 	})
 }

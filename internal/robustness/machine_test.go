@@ -69,6 +69,9 @@ func (m *machine) setApart(binary string, seconds int) {
 	m.x.apart = append(m.x.apart, judge.Record{Type: judge.Fault, At: now(), Of: m.name, Kind: judge.Apart})
 }
 
+// pubsub is what befalls its calls of Pub/Sub.
+func (m *machine) pubsub() *wire.Faults { return m.faults[1] }
+
 // become makes another binary of the process, at its next start.
 func (m *machine) become(binary string) {
 	m.mu.Lock()

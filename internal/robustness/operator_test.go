@@ -36,7 +36,9 @@ func (x *installation) command(ctx context.Context, args ...string) (code int, s
 func (x *installation) operate(ctx context.Context) {
 	for n := 0; ctx.Err() == nil; n++ {
 		sleep(ctx, time.Duration(2000+x.world.chance(4000))*time.Millisecond)
+		x.operating.Lock()
 		x.operateOnce(n)
+		x.operating.Unlock()
 	}
 }
 
@@ -57,7 +59,7 @@ func (x *installation) operateOnce(n int) {
 			r.Command = []string{"moves", "retract", move.ID, "--source", move.Source, "--yes", "--by", "robustness"}
 		}
 	case 2:
-		if file := x.archive(); file != "" {
+		if file := x.archive("replay.ndjson", 20); file != "" {
 			r.Kind, r.Command = "replay", []string{"replay", "--yes", "--rate", "unlimited", file}
 		}
 	case 3:
@@ -78,14 +80,14 @@ func (x *installation) operateOnce(n int) {
 }
 
 // archive writes some of the events that were published into a file, for a replay; ""
-// if there are none.
-func (x *installation) archive() string {
+// if there are none. The world is locked.
+func (x *installation) archive(name string, n int) string {
 	past := x.world.past
 	if len(past) == 0 {
 		return ""
 	}
 	var text bytes.Buffer
-	for range 20 {
+	for range n {
 		e := past[x.world.random.IntN(len(past))]
 		line, err := json.Marshal(e)
 		if err != nil {
@@ -94,7 +96,7 @@ func (x *installation) archive() string {
 		}
 		text.Write(append(line, '\n'))
 	}
-	file := filepath.Join(x.dir, "replay.ndjson")
+	file := filepath.Join(x.dir, name)
 	if err := os.WriteFile(file, text.Bytes(), 0o600); err != nil {
 		x.t.Errorf("%v", err)
 		return ""

@@ -36,6 +36,7 @@ var bounds = judge.Bounds{
 	Answer:       6_000, // serve gives up after 5 s, and the Python client after 6
 	Settle:       120_000,
 	Notice:       45_000, // /readyz of a worker fails after 30 s, and half as much again
+	Guard:        2*2_000 + int64(patience/time.Millisecond),
 }
 
 // installation is everything that runs.
@@ -56,9 +57,14 @@ type installation struct {
 	machines  []*machine // all of them
 	serves    []*machine
 
-	lastLetter atomic.Int64
-	promised   promised
-	over       chan struct{} // closed when nothing is waited for any more
+	transports []*transport
+
+	operating    sync.Mutex    // an operator's command runs that uses Pub/Sub
+	ofOneRelease chan struct{} // closed when all processes are of this release, for good
+	erased       []string      // tenants
+	lastRead     atomic.Int64  // when a dead letter, or an event of the log, was read last
+	promised     promised
+	over         chan struct{} // closed when nothing is waited for any more
 }
 
 func TestProofOfRobustness(t *testing.T) {
@@ -72,7 +78,10 @@ func robustness(t *testing.T, binary string, seed uint64, duration time.Duration
 	x := newInstallation(t, binary, seed)
 	file := x.history.file.Name()
 	t.Logf("seed %d, %s, history %s", seed, duration, file)
-	kinds := []string{firestorePaused, pubsubPaused, firestoreRestarted, judge.LastRelease, judge.Apart, diskFull}
+	kinds := []string{
+		firestorePaused, pubsubPaused, firestoreRestarted, pubsubRestarted, judge.LastRelease, judge.Apart,
+		exportFull, checkpointFull, transportPaused, transportLink, judge.Command + judge.Erase,
+	}
 	for _, k := range troubles {
 		kinds = append(kinds, k.kind)
 	}
@@ -94,7 +103,7 @@ func robustness(t *testing.T, binary string, seed uint64, duration time.Duration
 	return verdict
 }
 
-// How many processes of each sort there are.
+// How many processes of each sort there are: of each serve process a transport asks.
 const (
 	workers = 3
 	serves  = 2
@@ -112,12 +121,13 @@ func newInstallation(t *testing.T, binary string, seed uint64) *installation {
 			}
 		})
 	}
+	require.NoError(t, os.MkdirAll(dir, 0o700))
 	emulatortest.Both(t) // skips if there is none
 	emulators, err := emulator.Start(t.Context(), emulator.Options{})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, emulators.Stop()) })
 	x := &installation{
-		t: t, dir: dir, binary: binary, emulators: emulators, over: make(chan struct{}), world: newWorld(seed),
+		t: t, dir: dir, binary: binary, emulators: emulators, over: make(chan struct{}), ofOneRelease: make(chan struct{}), world: newWorld(seed),
 		project: emulatortest.BothAt(t, emulators.Firestore.Host, emulators.PubSub.Host),
 		history: newRecorder(t, filepath.Join(dir, fmt.Sprintf("history-%d.ndjson", seed))),
 	}
@@ -127,7 +137,7 @@ func newInstallation(t *testing.T, binary string, seed uint64) *installation {
 	x.project.FirestoreRules.Distance(distance)
 	x.project.PubSubRules.Distance(distance)
 
-	x.addresses = freeAddresses(t, workers+serves)
+	x.addresses = freeAddresses(t, workers+2*serves+1)
 	policy := filepath.Join(dir, "policies.yaml")
 	require.NoError(t, os.WriteFile(policy, []byte(policies), 0o600))
 	x.must("provision")
@@ -141,11 +151,17 @@ func newInstallation(t *testing.T, binary string, seed uint64) *installation {
 		x.machines[workers-1].setApart(skewed, 70)
 		x.serves[serves-1].setApart(skewed, -50)
 	}
+	for i, m := range x.serves {
+		x.transports = append(x.transports, x.newTransport(i, x.addresses[workers+serves+i], m))
+	}
+	x.newProbed(x.probed())
 	x.publisher = x.newPublisher()
-	x.keep("realtime-registry-dead-letters", lettersSubscription)
-	x.keep("realtime-registry-log", logSubscription)
+	x.subscribe(t.Context())
 	return x
 }
+
+// probed is the address of the process that bare requests go to.
+func (x *installation) probed() string { return x.addresses[len(x.addresses)-1] }
 
 // freeAddresses returns addresses on loopback at which no process listens, all
 // different.
@@ -168,14 +184,18 @@ func (x *installation) must(args ...string) string {
 	return out
 }
 
-// keep subscribes to a topic for the history.
-func (x *installation) keep(topic, subscription string) {
+// subscribe subscribes to dead letters and to the registry's log for the history.
+func (x *installation) subscribe(ctx context.Context) {
 	prefix := "projects/" + x.project.ID
-	_, err := x.publisher.client.SubscriptionAdminClient.CreateSubscription(x.t.Context(), &pubsubpb.Subscription{
-		Name: prefix + "/subscriptions/" + subscription, Topic: prefix + "/topics/" + topic,
-		AckDeadlineSeconds: 60, MessageRetentionDuration: durationpb.New(24 * time.Hour),
-	})
-	require.NoError(x.t, err)
+	for topic, subscription := range map[string]string{"realtime-registry-dead-letters": lettersSubscription, "realtime-registry-log": logSubscription} {
+		_, err := x.publisher.client.SubscriptionAdminClient.CreateSubscription(ctx, &pubsubpb.Subscription{
+			Name: prefix + "/subscriptions/" + subscription, Topic: prefix + "/topics/" + topic,
+			AckDeadlineSeconds: 60, MessageRetentionDuration: durationpb.New(24 * time.Hour),
+		})
+		if err != nil {
+			x.t.Errorf("subscribe to %s: %v", topic, err)
+		}
+	}
 }
 
 // perSecond is how many steps of the world are published a second.
@@ -207,10 +227,17 @@ func (x *installation) run(seed uint64, duration time.Duration) {
 	reading.Go(func() { x.windows(ctx) })
 	asking, enough := context.WithCancel(ctx)
 	healthy.Go(func() { x.health(asking) })
+	healthy.Go(func() { x.probe(asking, x.probed()) })
 	busy, quiet := context.WithCancel(ctx)
 	load.Go(func() { x.publisher.run(busy, perSecond) })
 	load.Go(func() { x.operate(busy) })
 	load.Go(func() { x.python(busy, fmt.Sprint(seed)) })
+	load.Go(func() { x.erase(busy) })
+	for _, s := range x.transports {
+		for i := range 8 {
+			load.Go(func() { s.stream(busy, fmt.Sprint(i)) })
+		}
+	}
 	for i := range 4 {
 		load.Go(func() { x.newClient(fmt.Sprint("client-", i)).run(busy) })
 		load.Go(func() { x.newClient(fmt.Sprint("watcher-", i)).watch(busy) })

@@ -33,6 +33,7 @@ const (
 	answersLost  = "answers lost of calls that are carried out"
 	oneKind      = "one kind of calls fails"
 	callsSlow    = "calls slow"
+	killedAmid   = "process killed while its calls fail"
 	streamsStall = "streams stalled"
 )
 
@@ -61,6 +62,21 @@ var troubles = []trouble{
 	{linkSlow, onLinks(func(l *wire.Link) { l.Delay(300 * time.Millisecond) })},
 	{callsFail, disturbed(wire.Disturbance{Share: 0.3, Code: codes.Unavailable})},
 	{answersLost, disturbed(wire.Disturbance{Share: 0.3, Code: codes.Unavailable, Late: true})},
+	{killedAmid, func(ctx context.Context, m *machine, lasts time.Duration) bool {
+		for _, f := range m.faults {
+			f.Disturb(uint64(lasts), wire.Disturbance{Method: "Publish", Share: 1, Code: codes.Unavailable}, wire.Disturbance{Share: 0.3, Code: codes.Unavailable, Late: true})
+		}
+		sleep(ctx, lasts)
+		r := judge.Record{Type: judge.Fault, At: now(), Of: m.name, Kind: judge.Killed}
+		m.kill()
+		for _, f := range m.faults {
+			f.Disturb(0)
+		}
+		m.start()
+		r.Until = now()
+		m.x.history.record(r)
+		return true
+	}},
 	{callsSlow, disturbed(wire.Disturbance{Share: 0.3, Delay: 3 * time.Second})},
 	{streamsStall, disturbed(wire.Disturbance{Method: "StreamingPull", Stall: true}, wire.Disturbance{Method: "Listen", Stall: true})},
 	{oneKind, func(ctx context.Context, m *machine, lasts time.Duration) bool {
@@ -115,7 +131,7 @@ const lanes = 2
 // long, and for how long. The first faults are of all kinds, in any order.
 func schedule(seed uint64, machines int, duration time.Duration) (all [lanes][]planned) {
 	random := rand.New(rand.NewPCG(seed, 2))
-	longest := min(time.Minute, duration/10)
+	longest := min(2*time.Minute, duration/10)
 	kinds := random.Perm(len(troubles))
 	for lane := range all {
 		var at time.Duration
@@ -144,8 +160,11 @@ func schedule(seed uint64, machines int, duration time.Duration) (all [lanes][]p
 func (x *installation) disturb(ctx context.Context, seed uint64, duration time.Duration) {
 	var running sync.WaitGroup
 	running.Go(func() { x.outages(ctx, min(20*time.Second, duration/12)) })
-	running.Go(func() { x.rolls(ctx, x.last, duration/4) })
+	running.Go(func() { x.rolls(ctx, x.last, duration/10) })
 	running.Go(func() { x.fill(ctx, duration/5) })
+	for _, s := range x.transports {
+		running.Go(func() { s.trouble(ctx, min(20*time.Second, duration/12)) })
+	}
 	for _, lane := range schedule(seed, len(x.machines), duration) {
 		running.Go(func() {
 			for _, p := range lane {

@@ -39,7 +39,7 @@ func (x *installation) settle() {
 		time.Sleep(100 * time.Millisecond)
 	}
 	const still = 5 * time.Second // and what processes keep for a while is gone
-	for begun := now(); now()-max(begun, x.lastLetter.Load()) < int64(still); {
+	for begun := now(); now()-max(begun, x.lastRead.Load()) < int64(still); {
 		time.Sleep(100 * time.Millisecond)
 	}
 }
@@ -51,6 +51,7 @@ func (x *installation) end() {
 	}
 	x.history.lines(x.must("export", "--events"))
 	x.history.lines(x.must("export"))
+	x.named()
 	store, err := fsregistry.Open(context.Background(), fsregistry.Options{ProjectID: x.project.ID, ClientOptions: x.project.FirestoreOptions()})
 	require.NoError(x.t, err)
 	defer store.Close()
