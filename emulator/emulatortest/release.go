@@ -62,7 +62,7 @@ func buildRelease(dir, commit, path string) error {
 // build builds the module in dir, and replaces the program by a rename.
 func build(dir, path string, flags ...string) error {
 	fresh := fmt.Sprintf("%s.%d", path, os.Getpid())
-	args := append([]string{"build", "-o", fresh}, flags...)
+	args := append([]string{"build", "-trimpath", "-o", fresh}, flags...) // wherever dir is, from the same cache
 	build := exec.Command("go", append(args, worker)...)
 	build.Dir, build.Env = dir, append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {

@@ -13,7 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/northstar-engines/realtime-registry/deploy/kit/internal/program/programtest"
+	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
 )
 
 // start is the program as a manifest starts it.
@@ -105,7 +105,7 @@ func setting(t *testing.T, command, flag string) string {
 // output runs the program, which must succeed and warn of nothing.
 func output(t *testing.T, environ []string, args ...string) string {
 	t.Helper()
-	cmd := exec.Command(programtest.Binary(t), args...)
+	cmd := exec.Command(emulatortest.Binary(t), args...)
 	cmd.Env = append([]string{"HOME=" + t.TempDir()}, environ...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -129,5 +129,3 @@ func durationOf(t *testing.T, text string) time.Duration {
 }
 
 func portOf(address string) string { return address[strings.LastIndexByte(address, ':')+1:] }
-
-func TestMain(m *testing.M) { programtest.Main(m) }

@@ -9,12 +9,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/northstar-engines/realtime-registry/deploy/kit/internal/program/programtest"
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
+
+	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
 )
 
 func TestKubernetesStartsWhatTheProgramTakes(t *testing.T) {
@@ -167,7 +168,7 @@ func TestSystemdTakesTheUnitsAndFindsThemConfined(t *testing.T) {
 		require.NoError(t, err)
 		// If nothing is installed: the program that was built.
 		here := filepath.Join(t.TempDir(), filepath.Base(file))
-		text := strings.ReplaceAll(string(unit), "/usr/local/bin/registry-worker", programtest.Binary(t))
+		text := strings.ReplaceAll(string(unit), "/usr/local/bin/registry-worker", emulatortest.Binary(t))
 		require.NoError(t, os.WriteFile(here, []byte(text), 0o600))
 		out, err := exec.Command(analyze, "verify", "--man=no", here).CombinedOutput()
 		require.NoError(t, err, "%s", out)

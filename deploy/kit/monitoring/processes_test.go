@@ -16,7 +16,6 @@ import (
 	"cloud.google.com/go/pubsub/v2"
 	"github.com/stretchr/testify/require"
 
-	"github.com/northstar-engines/realtime-registry/deploy/kit/internal/program/programtest"
 	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
 	"github.com/northstar-engines/realtime-registry/emulator/wire"
 )
@@ -45,12 +44,10 @@ func link(t *testing.T, to string) *wire.Link {
 	return l
 }
 
-func TestMain(m *testing.M) { programtest.Main(m) }
-
 // command runs a command to its end, past the links.
 func (i *installation) command(args ...string) {
 	i.t.Helper()
-	p := emulatortest.Run(i.t, i.project.Environ(), programtest.Binary(i.t), args...)
+	p := emulatortest.Run(i.t, i.project.Environ(), emulatortest.Binary(i.t), args...)
 	require.Zero(i.t, p.Wait(5*time.Minute), "%v: %s", args, p.Stderr)
 }
 
@@ -75,7 +72,7 @@ func (s *service) begin() {
 		"GOOGLE_CLOUD_PROJECT=" + s.project.ID, "REGISTRY_SHUTDOWN_DELAY=0s",
 		"FIRESTORE_EMULATOR_HOST=" + s.toStore.Addr(), "PUBSUB_EMULATOR_HOST=" + s.toPubSub.Addr(),
 	}
-	s.process = emulatortest.Run(s.t, environ, programtest.Binary(s.t),
+	s.process = emulatortest.Run(s.t, environ, emulatortest.Binary(s.t),
 		append(s.args, "--listen", s.address, "--log-format", "json")...)
 	s.process.AwaitLine(`"listening"`, time.Minute)
 	require.Eventually(s.t, func() bool { return s.ask(http.MethodGet, "/readyz", "") == http.StatusOK }, time.Minute, 50*time.Millisecond)
