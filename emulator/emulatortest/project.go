@@ -54,7 +54,7 @@ func FirestoreAt(t testing.TB, host string) Project {
 func PubSub(t testing.TB) Project {
 	t.Helper()
 	p := Project{ID: projectID(t.Name()), t: t}
-	p.addPubSub(pubsubHost(t))
+	p.addSharedPubSub()
 	return p
 }
 
@@ -62,7 +62,7 @@ func PubSub(t testing.TB) Project {
 func Both(t testing.TB) Project {
 	t.Helper()
 	p := Firestore(t)
-	p.addPubSub(pubsubHost(t))
+	p.addSharedPubSub()
 	return p
 }
 
@@ -92,6 +92,18 @@ func (p *Project) addFirestore(host string) {
 			p.t.Error(err)
 		}
 	})
+}
+
+func (p *Project) addSharedPubSub() {
+	p.t.Helper()
+	host := pubsubHost(p.t)
+	t, id := p.t, p.ID
+	t.Cleanup(func() {
+		if err := deleteSubscriptions(host, id); err != nil {
+			t.Logf("subscriptions of %s stay behind: %v", id, err)
+		}
+	})
+	p.addPubSub(host)
 }
 
 func (p *Project) addPubSub(host string) {

@@ -9,7 +9,9 @@ import (
 	"cloud.google.com/go/pubsub/v2"
 	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
 	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
@@ -43,6 +45,30 @@ func TestTestsDoNotSeeEachOthersTopics(t *testing.T) {
 		require.NoError(t, err, "the name is free in every project")
 		require.NoError(t, client.Close())
 	}
+}
+
+// What stays costs the emulator a thread that never rests.
+func TestNoSubscriptionStaysBehindATest(t *testing.T) {
+	var project, emulator string
+	t.Run("that forgets it", func(t *testing.T) {
+		p := emulatortest.PubSub(t)
+		client, err := pubsub.NewClient(t.Context(), p.ID, p.PubSubOptions()...)
+		require.NoError(t, err)
+		project, emulator = "projects/"+p.ID, p.PubSubRules.Target()
+		topic := project + "/topics/events"
+		_, err = client.TopicAdminClient.CreateTopic(t.Context(), &pubsubpb.Topic{Name: topic})
+		require.NoError(t, err)
+		for _, name := range []string{"one", "another"} {
+			_, err = client.SubscriptionAdminClient.CreateSubscription(t.Context(), &pubsubpb.Subscription{Name: project + "/subscriptions/" + name, Topic: topic})
+			require.NoError(t, err)
+		}
+	})
+	conn, err := grpc.NewClient("passthrough:///"+emulator, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	require.NoError(t, err)
+	defer conn.Close()
+	left, err := pubsubpb.NewSubscriberClient(conn).ListSubscriptions(t.Context(), &pubsubpb.ListSubscriptionsRequest{Project: project})
+	require.NoError(t, err)
+	require.Empty(t, left.GetSubscriptions())
 }
 
 // The environment names an emulator when `make test` runs; Google's clients
