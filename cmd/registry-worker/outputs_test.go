@@ -209,7 +209,7 @@ func TestASignalEndsAWriteThatNobodyTakes(t *testing.T) {
 		cmd.Stdout, cmd.Stderr = silent, silent
 		require.NoError(t, cmd.Start())
 		silent.Close()
-		require.Eventually(t, func() bool { return waiting(t, r) > 60<<10 || i == 0 && waiting(t, reader) > 60<<10 }, 30*time.Second, 10*time.Millisecond)
+		require.Eventually(t, func() bool { return unread(t, r) > 60<<10 || i == 0 && unread(t, reader) > 60<<10 }, 30*time.Second, 10*time.Millisecond)
 		require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
 		ended := make(chan struct{})
 		go func() { _ = cmd.Wait(); close(ended) }()
@@ -221,14 +221,6 @@ func TestASignalEndsAWriteThatNobodyTakes(t *testing.T) {
 			t.Fatalf("%s: it still runs", args)
 		}
 	}
-}
-
-// waiting is how much lies in a pipe.
-func waiting(t *testing.T, pipe *os.File) int {
-	t.Helper()
-	var n uint32
-	ioctl(t, pipe, syscall.TIOCINQ, &n)
-	return int(n)
 }
 
 func TestDevEndsIfWhatItShowsIsLost(t *testing.T) {

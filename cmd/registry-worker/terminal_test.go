@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -9,7 +8,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-	"unsafe"
 
 	"github.com/stretchr/testify/require"
 
@@ -32,16 +30,8 @@ type session struct {
 // writes.
 func onTerminal(t *testing.T, env []string, args ...string) *session {
 	t.Helper()
-	ours, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
-	require.NoError(t, err)
-	t.Cleanup(func() { ours.Close() })
-	var number, unlocked uint32
-	ioctl(t, ours, syscall.TIOCGPTN, &number)
-	ioctl(t, ours, syscall.TIOCSPTLCK, &unlocked)
-	theirs, err := os.OpenFile(fmt.Sprint("/dev/pts/", number), os.O_RDWR|syscall.O_NOCTTY, 0)
-	require.NoError(t, err)
+	ours, theirs := openTerminal(t)
 	defer theirs.Close()
-
 	s := &session{t: t, tty: ours, name: theirs.Name(), done: make(chan int, 1), more: make(chan struct{})}
 	cmd := exec.Command(emulatortest.Binary(t), args...)
 	cmd.Env = append(os.Environ(), env...)
@@ -57,12 +47,6 @@ func onTerminal(t *testing.T, env []string, args ...string) *session {
 		s.done <- cmd.ProcessState.ExitCode()
 	}()
 	return s
-}
-
-func ioctl(t *testing.T, f *os.File, request uintptr, value *uint32) {
-	t.Helper()
-	_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, f.Fd(), request, uintptr(unsafe.Pointer(value)))
-	require.Zero(t, errno)
 }
 
 func (s *session) watch() {
@@ -118,9 +102,7 @@ func (s *session) awaitRead() {
 		its, err := os.OpenFile(s.name, os.O_RDWR|syscall.O_NOCTTY, 0)
 		require.NoError(s.t, err)
 		defer its.Close()
-		var waiting uint32
-		ioctl(s.t, its, syscall.TIOCINQ, &waiting)
-		return waiting == 0
+		return unread(s.t, its) == 0
 	}, 30*time.Second, 10*time.Millisecond)
 }
 
