@@ -23,9 +23,13 @@ ARCH ?= $(shell go env GOARCH)
 # `make profile`; off compiles faster.
 PGO ?= cmd/registry-worker/serve.pgo
 
-# How long each fuzz test runs, how many cases each property gets in `proofs`,
-# which packages have such properties, and where random choices begin.
-FUZZTIME     ?= 30s
+# How long each fuzz test runs, and how many of them side by side, with a worker each:
+# FUZZTIME times their number, divided by that, is how long all of them take.
+FUZZTIME      ?= 30s
+FUZZ_TOGETHER ?= $(shell getconf _NPROCESSORS_ONLN)
+
+# How many cases each property gets in `proofs`, which packages have such properties,
+# and where random choices begin.
 PROOF_CHECKS ?= 100000
 PROPERTIES   ?= ./internal/ownership ./quota
 SEED         ?= $(shell date +%s)
@@ -95,12 +99,12 @@ kittested: tools
 race: tools ## all tests under the race detector
 	@$(BESIDE_EMULATORS) bin/testsummary -count=1 -vet=off -race -p $(PARALLEL) -timeout 15m ./...
 
-fuzz: ## each fuzz test for FUZZTIME (10m, or 1000x for so many inputs), the others too if one fails
-	@failed=(); while IFS=: read -r file _ name; do \
-		echo "$$name, $$(dirname "$$file")"; \
-		go test -vet=off -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) "./$$(dirname "$$file")" </dev/null || failed+=("$$name of $$(dirname "$$file")"); \
-	done < <(grep -rnE --include='*_test.go' '^func Fuzz[A-Za-z0-9]+\(f \*testing\.F\) \{$$' . | sort | sed -E 's/func (Fuzz[A-Za-z0-9]+).*/\1/'); \
-	for f in "$${failed[@]}"; do echo "FAIL: $$f: its input is in testdata/fuzz" >&2; done; [[ $${#failed[@]} == 0 ]]
+fuzz: ## each fuzz test for FUZZTIME (10m, or 1000x for so many inputs), FUZZ_TOGETHER at a time, the others too if one fails
+	@grep -rnE --include='*_test.go' '^func Fuzz[A-Za-z0-9]+\(f \*testing\.F\) \{$$' . | sort | sed -E 's|^(.*)/[^/]*:func (Fuzz[A-Za-z0-9]+).*|\2 \1|' | \
+	xargs -P $(FUZZ_TOGETHER) -n 2 bash -c ' \
+		if out=$$(go test -vet=off -run "^$$" -fuzz "^$$0$$" -fuzztime $(FUZZTIME) -parallel 1 "$$1" </dev/null 2>&1); \
+		then echo "$$0, $$1: $$(grep -E "^fuzz: elapsed" <<<"$$out" | tail -n 1)"; \
+		else printf "%s\nFAIL: %s of %s: its input is in testdata/fuzz\n" "$$out" "$$0" "$$1" >&2; exit 1; fi'
 
 proofs: export RAPID_SEED := $(SEED)
 proofs: export PROOFS_SEED := $(SEED)
