@@ -30,7 +30,7 @@ func TestProofThatEveryRuleLeftOutIsNoticed(t *testing.T) {
 			out, err := build.CombinedOutput()
 			require.NoError(t, err, string(out))
 			built := time.Since(began)
-			test := exec.CommandContext(t.Context(), binary, append([]string{"-test.run", m.run, "-test.timeout", "10m"}, m.args...)...)
+			test := exec.CommandContext(t.Context(), binary, append([]string{"-test.run", m.run, "-test.timeout", "1h"}, m.args...)...)
 			test.Dir = filepath.Join(root, m.pkg)
 			out, err = test.CombinedOutput()
 			require.Error(t, err, "it is not noticed")
