@@ -15,6 +15,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/dev"
 	"github.com/northstar-engines/realtime-registry/emulator"
+	"github.com/northstar-engines/realtime-registry/internal/api"
 	"github.com/northstar-engines/realtime-registry/internal/consumer"
 	"github.com/northstar-engines/realtime-registry/internal/pubsubadmin"
 )
@@ -217,7 +218,7 @@ func (d *devRun) onEmulators(ctx context.Context, emulators *emulator.Emulators)
 	case err != nil:
 		return d.in.explainPubSub(err)
 	}
-	s, err := startService(ctx, d.in)
+	s, err := startService(ctx, d.in, api.Starting{API: true, Worker: true})
 	if s == nil {
 		return err
 	}
@@ -254,7 +255,7 @@ func publishTo(client *pubsub.Client) func(context.Context, dev.Message) (string
 
 func (d *devRun) onMemory(ctx context.Context) error {
 	d.in.Config.RegistryBackend, d.in.Config.ThrottleBackend = config.Memory, config.Memory
-	s, err := startService(ctx, d.in)
+	s, err := startService(ctx, d.in, api.Starting{API: true, Worker: true})
 	if s == nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+	"github.com/northstar-engines/realtime-registry/internal/api"
 	"github.com/northstar-engines/realtime-registry/internal/consumer"
 	"github.com/northstar-engines/realtime-registry/internal/rewrite"
 )
@@ -52,7 +53,7 @@ var runRules = []config.Rule{
 // must not go on. Nor may a process look alive if its worker cannot consume, unless
 // it answers checks, which need no worker (worker.go).
 func runRun(ctx context.Context, in *invocation) error {
-	s, err := startService(ctx, in)
+	s, err := startService(ctx, in, api.Starting{API: in.Config.API, Worker: true})
 	if s == nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
+	"github.com/northstar-engines/realtime-registry/internal/api"
 )
 
 var serveCommand = command{
@@ -40,7 +41,7 @@ var serveCommand = command{
 }
 
 func runServe(ctx context.Context, in *invocation) error {
-	s, err := startService(ctx, in)
+	s, err := startService(ctx, in, api.Starting{API: true})
 	if s == nil {
 		return err
 	}

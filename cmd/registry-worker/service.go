@@ -17,22 +17,26 @@ import (
 // service is what run, serve and dev share: telemetry, the registry, the listener.
 // Everything in it is open.
 type service struct {
-	in        *invocation
-	telemetry *telemetry.Telemetry
-	store     registryStore
-	health    *storeHealth
-	throttle  *throttle // nil if the API is not served
-	listener  net.Listener
-	metrics   net.Listener // of --metrics-listen; nil if there is none, or not yet
-	tokens    tokens       // that the API demands
-	startBy   time.Time    // whatever is not open by then is missing, except the registry
-	began     time.Time
-	serving   bool               // requests are being answered
-	verifier  *verifier.Verifier // nil if the API is not served
-	floor     []byte             // heapFloor bytes, if the API is served
-	look      *consoleLook       // nil if the console is not served
-	endLog    func()             // ends what publishes claims and retractions; nil if nothing does
-	noPubSub  bool               // events come and go in this process's memory
+	in          *invocation
+	parts       api.Starting
+	telemetry   *telemetry.Telemetry
+	store       registryStore
+	health      *storeHealth
+	throttle    *throttle // nil if the API is not served
+	listener    net.Listener
+	metrics     net.Listener // of --metrics-listen; nil if there is none, or not yet
+	door        *door        // at the listener
+	metricsDoor *door        // at metrics; nil if that is
+	most        int          // connections
+	tokens      tokens       // that the API demands
+	startBy     time.Time    // whatever is not open by then is missing, except the registry
+	began       time.Time
+	serving     bool               // requests are being answered
+	verifier    *verifier.Verifier // nil if the API is not served
+	floor       []byte             // heapFloor bytes, if the API is served
+	look        *consoleLook       // nil if the console is not served
+	endLog      func()             // ends what publishes claims and retractions; nil if nothing does
+	noPubSub    bool               // events come and go in this process's memory
 }
 
 // heapFloor is memory that the garbage collector counts and the system does not,
@@ -42,11 +46,12 @@ type service struct {
 // it lets 32 MiB of garbage gather. A large heap is hardly affected.
 const heapFloor = 32 << 20
 
-// startService opens all that a service needs; close closes it. If ctx ends before
-// all is open, there is no service, and no error.
-func startService(ctx context.Context, in *invocation) (*service, error) {
+// startService opens all that a service with these parts needs; close closes it. From
+// the beginning HTTP is answered, by the news that it starts. If ctx ends before all is
+// open, there is no service, and no error.
+func startService(ctx context.Context, in *invocation, parts api.Starting) (*service, error) {
 	now := time.Now()
-	s := &service{in: in, began: now, startBy: now.Add(startTimeout)}
+	s := &service{in: in, parts: parts, began: now, startBy: now.Add(startTimeout)}
 	if err := s.open(ctx); err != nil {
 		s.close(ctx)
 		if ctx.Err() != nil {
@@ -82,6 +87,13 @@ func (s *service) open(ctx context.Context) (err error) {
 	if in.Config.MetricsListen != "" {
 		s.metrics = in.listenForMetrics(start)
 	}
+	var warning string
+	if s.most, warning = connections(in.Config.MaxConnections); warning != "" {
+		in.Logger.Warn(warning)
+	}
+	if err := s.openDoors(ctx); err != nil {
+		return err
+	}
 	if err := in.dialFirestore(start); err != nil {
 		return err
 	}
@@ -97,6 +109,8 @@ func (s *service) open(ctx context.Context) (err error) {
 // close closes what startService opened, and exports the remaining telemetry. If
 // that fails it is logged, and is not an error of the command.
 func (s *service) close(ctx context.Context) {
+	s.door.close()
+	s.metricsDoor.close()
 	if s.look != nil {
 		s.look.close()
 	}
@@ -136,17 +150,13 @@ func (s *service) close(ctx context.Context) {
 	}
 }
 
-// healthOptions returns the options of a server of health alone.
-func (s *service) healthOptions() api.Options {
-	most, warning := connections(s.in.Config.MaxConnections)
-	if warning != "" {
-		s.in.Logger.Warn(warning)
-	}
+// baseOptions returns the options of any server, which need no store.
+func (s *service) baseOptions() api.Options {
 	return api.Options{
-		Store:          s.health.ask,
 		Metrics:        s.telemetry.Metrics,
-		MaxConnections: most,
+		MaxConnections: s.most,
 		Version:        buildVersion(),
+		RequestTimeout: requestTimeout + s.in.Config.MissGrace,
 		KeepAlive:      s.in.Config.KeepAlive,
 		DrainTimeout:   s.in.Config.DrainTimeout,
 		Logger:         s.in.Logger,
@@ -154,6 +164,13 @@ func (s *service) healthOptions() api.Options {
 		TracerProvider: s.telemetry.TracerProvider,
 		Propagator:     s.telemetry.Propagator,
 	}
+}
+
+// healthOptions returns the options of a server of health alone.
+func (s *service) healthOptions() api.Options {
+	o := s.baseOptions()
+	o.Store = s.health.ask
+	return o
 }
 
 // apiOptions returns the options of a server that also answers access checks,
@@ -169,7 +186,6 @@ func (s *service) apiOptions(worker func(context.Context) error) (api.Options, e
 	o.StreamPaths = s.in.Config.StreamPaths
 	o.Verifier, o.Registry = s.verifier, registry.New(s.store)
 	o.Tokens, o.ClaimTokens = s.tokens.api, s.tokens.claim
-	o.RequestTimeout = requestTimeout + s.in.Config.MissGrace
 	return o, s.addConsole(&o)
 }
 

@@ -28,10 +28,10 @@ func (s *service) serve(ctx context.Context, o api.Options, worked <-chan struct
 		if err != nil {
 			return err
 		}
-		o.Metrics, o.MetricsAt = nil, s.in.Config.MetricsListen
+		o.Metrics, o.MetricsAt = nil, s.metricsAt()
 		until := after(ctx, func() { monitored.Drain(); <-answered; <-worked })
-		if s.metrics != nil {
-			o.MetricsAt = s.metrics.Addr().String()
+		if s.metricsDoor != nil {
+			s.metricsDoor.handOver(monitored)
 			s.tellOfMetrics(s.metrics)
 		}
 		group.Go(func() error { return s.serveMetrics(until, monitored) })
@@ -41,6 +41,7 @@ func (s *service) serve(ctx context.Context, o api.Options, worked <-chan struct
 		return err
 	}
 	s.serving = true
+	s.door.handOver(server)
 	s.in.Logger.Info("listening", "address", s.listener.Addr().String(), "api", o.Verifier != nil, "console", s.consoleURL())
 	until := after(ctx, func() {
 		server.Drain()
@@ -54,7 +55,7 @@ func (s *service) serve(ctx context.Context, o api.Options, worked <-chan struct
 	})
 	group.Go(func() error {
 		defer close(answered)
-		return server.Serve(until, s.listener)
+		return s.door.serve(until)
 	})
 	group.Go(func() error { s.keepPresence(ctx, o); return nil })
 	group.Go(func() error { s.followTokens(ctx, server, s.tokens, tokenEvery); return nil })
@@ -67,13 +68,14 @@ func (s *service) tellOfMetrics(l net.Listener) {
 
 // serveMetrics answers at --metrics-listen until ctx ends.
 func (s *service) serveMetrics(ctx context.Context, server *api.Server) error {
-	l := s.metrics
-	if l == nil {
-		if l = s.in.retryMetrics(ctx); l == nil {
-			return nil
-		}
-		s.tellOfMetrics(l)
+	if s.metricsDoor != nil {
+		return s.metricsDoor.serve(ctx)
 	}
+	l := s.in.retryMetrics(ctx)
+	if l == nil {
+		return nil
+	}
+	s.tellOfMetrics(l)
 	return server.Serve(ctx, l)
 }
 
@@ -99,7 +101,10 @@ func (s *service) delay(ctx context.Context) time.Duration {
 // monitoring returns the options of a server of health and metrics alone, beside
 // the one with these options.
 func monitoring(o api.Options) api.Options {
-	o.Elsewhere = o.Verifier != nil
+	o.Elsewhere = o.ServesAPI()
+	if o.Starting != nil {
+		o.Starting = &api.Starting{Worker: o.Starting.Worker}
+	}
 	o.Verifier, o.Registry, o.Quota = nil, nil, nil
 	o.MaxConnections = min(o.MaxConnections, monitors)
 	return o

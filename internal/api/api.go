@@ -36,8 +36,9 @@
 //
 // # Health
 //
-// /readyz says whether to send requests here: 200 from the start until Drain, if
-// Options.Worker has nothing against it. /readyz/api and /readyz/worker are its
+// /livez is 200 as soon as there is a listener, before the store has answered. /readyz
+// says whether to send requests here: 200 once there is no Options.Starting, until
+// Drain, if Options.Worker has nothing against it. /readyz/api and /readyz/worker are its
 // parts, for a process that is both: checks are answered even if no events arrive.
 // A store that does not answer takes no server out of service: otherwise all of
 // them would go at once, even those that still answer from memory. A caller that
@@ -48,9 +49,10 @@
 // Two endpoints take a body, of at most 1 MiB (list.go). No other request needs
 // one: more than 4 KiB is 413, less is ignored, and a GET is answered before its
 // body has arrived, on a connection that is then closed. A body without a length
-// (Transfer-Encoding, even beside a Content-Length) is 411. Connections above
-// Options.MaxConnections wait; a few of them are accepted, and may ask for /livez
-// and /readyz only, once each. Headers of more than Options.MaxHeaderBytes are 431.
+// (Transfer-Encoding, even beside a Content-Length) is 411. A connection above
+// Options.MaxConnections takes the place of the one that has been without a request
+// for longest. If there is none, it waits; a few are accepted even then, and may ask
+// for /livez and /readyz only, once each. Headers of more than Options.MaxHeaderBytes are 431.
 // Requests above Options.MaxConcurrent are 503 with Retry-After at once; health
 // endpoints do not count. A request that cannot be parsed at all is answered by
 // net/http itself, in plain text: 400 or 431.
@@ -148,6 +150,11 @@ type Options struct {
 	// Elsewhere: another server of the same process answers /v1. This one reports
 	// it at /readyz/api, too.
 	Elsewhere bool
+
+	// Starting, if it is not nil: what this server needs is still being opened. It
+	// stands in for the one that will have it (HandOver). /readyz is 503, and all else
+	// but /livez, /metrics and /version waits.
+	Starting *Starting
 
 	// Live decides /livez: an error is a 503 with its text. Nil: always alive.
 	Live func(context.Context) error

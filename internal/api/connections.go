@@ -3,19 +3,23 @@ package api
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/northstar-engines/realtime-registry/internal/observe"
 )
 
 // reserve is the number of connections above Options.MaxConnections that are
 // accepted too, and may ask for health alone, once each.
 const reserve = 16
 
-// bounded is a listener that accepts no more than most connections and the reserve;
-// more wait in the system's queue. (golang.org/x/net/netutil.LimitListener knows
+// bounded is a listener that accepts no more than most connections and the reserve.
+// A newcomer above that takes the place of an idle one (idle.go); if none is, it has
+// to wait in the system's queue. (golang.org/x/net/netutil.LimitListener knows
 // no reserve, and hides CloseWrite, without which net/http resets clients that it
 // refuses while they send.)
 type bounded struct {
@@ -24,10 +28,17 @@ type bounded struct {
 	slots  chan struct{} // one for each connection that is open
 	closed chan struct{}
 	close  func() error
+	log    *observe.LimitedLog
+
+	mu    sync.Mutex
+	conns map[*counted]struct{} // those that are open, without the reserve
 }
 
-func bound(l net.Listener, most int) *bounded {
-	b := &bounded{Listener: l, most: most, slots: make(chan struct{}, most+reserve), closed: make(chan struct{})}
+func bound(l net.Listener, most int, logger *slog.Logger) *bounded {
+	b := &bounded{
+		Listener: l, most: most, slots: make(chan struct{}, most+reserve), closed: make(chan struct{}),
+		log: newRoomLog(logger), conns: map[*counted]struct{}{},
+	}
 	b.close = sync.OnceValue(func() error {
 		close(b.closed)
 		return l.Close()
@@ -46,7 +57,24 @@ func (b *bounded) Accept() (net.Conn, error) {
 		<-b.slots
 		return nil, err
 	}
-	return &counted{Conn: c, spare: len(b.slots) > b.most, release: sync.OnceFunc(func() { <-b.slots })}, nil
+	return b.admit(c), nil
+}
+
+// admit counts a connection that was accepted, and makes room for it.
+func (b *bounded) admit(conn net.Conn) *counted {
+	c := &counted{Conn: conn, spare: len(b.slots) > b.most && !b.closeIdle()}
+	c.release = sync.OnceFunc(func() {
+		b.mu.Lock()
+		delete(b.conns, c)
+		b.mu.Unlock()
+		<-b.slots
+	})
+	if !c.spare {
+		b.mu.Lock()
+		b.conns[c] = struct{}{}
+		b.mu.Unlock()
+	}
+	return c
 }
 
 func (b *bounded) Close() error { return b.close() }
@@ -64,8 +92,8 @@ const handshake = 50 * time.Millisecond
 
 // leave closes the listener once all that was taken for it is accepted, or the
 // context ends. A system resets the connections that wait when a listener is closed.
-// Whoever has sent a request over one may not know that nobody read it, and must not
-// repeat it.
+// A client that has sent a request over one cannot know that nobody read it, and must
+// not repeat it.
 func (b *bounded) leave(ctx context.Context) {
 	defer b.Close()
 	if dropNewcomers(b.Listener) != nil {
@@ -89,6 +117,9 @@ type counted struct {
 	spare   bool        // it came when the others were in use
 	busy    atomic.Bool // as of the last busy.note
 	release func()
+
+	idleSince   atomic.Int64 // in Unix nanoseconds; 0 while a request is in progress, or before the first
+	read, http2 bool         // for Read alone, which net/http never calls twice at once
 }
 
 func (c *counted) Close() error {
@@ -155,6 +186,7 @@ func (b *busy) note(conn net.Conn, state http.ConnState) {
 	if !ok {
 		return
 	}
+	c.noteIdle(state)
 	now := state == http.StateNew || state == http.StateActive
 	switch was := c.busy.Swap(now); {
 	case now && !was:

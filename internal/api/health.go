@@ -44,6 +44,9 @@ func (s *Server) ready(parts ...func(context.Context) error) http.HandlerFunc {
 			if s.draining.Load() {
 				faults = append(faults, errDraining)
 			}
+			if s.options.Starting != nil {
+				faults = append(faults, errStarting)
+			}
 			for _, part := range asked {
 				if part != nil {
 					faults = append(faults, part(ctx))

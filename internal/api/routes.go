@@ -47,10 +47,10 @@ func (s *Server) routes() []route {
 		{method: http.MethodGet, pattern: "/livez", serve: health(s.options.Live)},
 		{method: http.MethodGet, pattern: "/readyz", serve: s.ready(s.options.Worker)},
 	}
-	if s.options.Verifier != nil || s.options.Elsewhere {
+	if s.options.ServesAPI() || s.options.Elsewhere {
 		all = append(all, route{method: http.MethodGet, pattern: "/readyz/api", serve: s.ready(nil)})
 	}
-	if s.options.Worker != nil {
+	if s.options.Worker != nil || s.options.Starting.worker() {
 		all = append(all, route{method: http.MethodGet, pattern: "/readyz/worker", serve: s.ready(s.options.Worker)})
 	}
 	if s.options.Metrics != nil {

@@ -28,6 +28,7 @@ type Server struct {
 	slots     chan struct{} // one for each request to /v1 in progress
 	watches   chan struct{} // one for each watch that is open
 	draining  atomic.Bool
+	successor successor
 	telemetry *telemetry
 	watching  *watching
 	hosts     hosts
@@ -53,6 +54,7 @@ func New(options Options) (*Server, error) {
 		watches:   make(chan struct{}, options.maxWatches()),
 		telemetry: t,
 		watching:  watching,
+		successor: newSuccessor(),
 	}
 	if err := s.SetTokens(options.Tokens, options.ClaimTokens); err != nil {
 		return nil, fmt.Errorf("api options: %w", err)
@@ -78,11 +80,21 @@ func (s *Server) SetTokens(tokens, claims []string) error {
 // ServeHTTP answers one request, with the limits of the package comment, except
 // those that Serve sets on connections.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if next := s.successor.server.Load(); next != nil {
+		next.ServeHTTP(w, r)
+		return
+	}
 	if s.quick(w, r) {
 		return
 	}
-	w.Header()["Cache-Control"], w.Header()["X-Content-Type-Options"] = noStore, noSniff
 	route, allowed := s.find(r)
+	if route == nil && s.options.Starting != nil {
+		if next := s.awaitSuccessor(r); next != nil {
+			next.ServeHTTP(w, r)
+			return
+		}
+	}
+	w.Header()["Cache-Control"], w.Header()["X-Content-Type-Options"] = noStore, noSniff
 	x := s.telemetry.begin(forProxy(route, w, r), r, route, &s.draining)
 	defer x.end()
 	w = x.answer
@@ -108,6 +120,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		route.serve(w, r)
 	case route != nil:
 		s.serveGuarded(g, x, r, route)
+	case s.options.Starting != nil:
+		problem.New(http.StatusServiceUnavailable, errStarting.Error()).Write(w)
 	case len(allowed) > 0:
 		w.Header().Set("Allow", strings.Join(allowed, ", "))
 		problem.New(http.StatusMethodNotAllowed, "this path takes "+strings.Join(allowed, ", ")).Write(w)
@@ -202,7 +216,12 @@ func discardBody(w http.ResponseWriter, r *http.Request) bool {
 // arrive are answered as before. The connection of each is closed with its answer:
 // a client that keeps connections open would otherwise stay here until Serve closes
 // them, perhaps with a request in transit. It may be called more than once.
-func (s *Server) Drain() { s.draining.Store(true) }
+func (s *Server) Drain() {
+	s.draining.Store(true)
+	if next := s.successor.server.Load(); next != nil {
+		next.Drain()
+	}
+}
 
 // Serve answers on the listener, which it closes, until ctx ends. Then it takes no
 // more connections, and returns nil when all requests in progress have been
@@ -210,7 +229,7 @@ func (s *Server) Drain() { s.draining.Store(true) }
 // end is an error too. Call Drain some time before ctx ends. An address off loopback
 // without Options.Tokens is refused at once.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
-	if s.options.Verifier != nil && len(s.options.Tokens) == 0 && !onLoopback(listener.Addr()) {
+	if s.options.ServesAPI() && len(s.options.Tokens) == 0 && !onLoopback(listener.Addr()) {
 		return errors.Join(
 			fmt.Errorf("serve on %s: an address off loopback needs a bearer token (REGISTRY_API_TOKEN)", listener.Addr()),
 			listener.Close())
@@ -219,7 +238,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	var busy busy
 	server.ConnState = busy.note
 	ended := make(chan error, 1)
-	bounded := bound(listener, s.options.MaxConnections)
+	bounded := bound(listener, s.options.MaxConnections, s.options.Logger)
 	go func() { ended <- server.Serve(bounded) }()
 	select {
 	case err := <-ended:

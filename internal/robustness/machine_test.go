@@ -99,8 +99,8 @@ func (m *machine) start() {
 	begun := now()
 	cmd, ended := m.launch()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
-		if status, _ := m.get("/livez", time.Second); status == http.StatusOK {
-			break
+		if status, _ := m.get("/nowhere", time.Second); status == http.StatusNotFound {
+			break // until it has opened what it needs, it answers health alone
 		}
 		select {
 		case <-ended:

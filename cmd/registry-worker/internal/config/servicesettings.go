@@ -92,7 +92,7 @@ var serviceSettings = []Setting{
 		Help:  "file with the token of claims, as --api-token-file",
 		parse: anything(func(c *Config) *string { return &c.ClaimTokenFile })},
 	{Group: APIGroup, Name: "max-connections", Default: "4096",
-		Help:  "most connections at once; a few more may only ask for health",
+		Help:  "most connections at once; one that idles gives way to a new one",
 		parse: integer(1, 1_000_000, func(c *Config) *int { return &c.MaxConnections })},
 	{Group: APIGroup, Name: "keep-alive", Default: "620s",
 		Help:  "how long an idle connection is kept; make it longer than the load balancer keeps its end (Google's: 600 s)",
