@@ -101,7 +101,9 @@ func (p pattern) overlaps(other pattern) bool {
 // streams. The error says why it is no stream: it is a function of the target alone.
 func (all Patterns) Find(target string) (registry.Resource, error) {
 	path, query, _ := strings.Cut(target, "?")
-	if strings.ContainsFunc(query, func(c rune) bool { return c <= ' ' || c == 0x7f }) {
+	// A target has no fragment (RFC 9112, section 3.2): what reads "#" as the beginning of
+	// one may refuse the whole, or see another query.
+	if strings.ContainsFunc(query, func(c rune) bool { return c <= ' ' || c == 0x7f || c == '#' }) {
 		return registry.Resource{}, errors.New("the query has characters that must be encoded")
 	}
 	if err := plain(path); err != nil {

@@ -21,14 +21,14 @@ func defaults(t testing.TB) streampath.Patterns {
 func TestWhatAPathStreams(t *testing.T) {
 	p := defaults(t)
 	for target, want := range map[string]registry.Resource{
-		"/sse/chat/th_1":                  {Kind: registry.Thread, ID: "th_1"},
-		"/ws/chat/th_1?token=/../x":       {Kind: registry.Thread, ID: "th_1"},
-		"/sse/canvas/cv_1?":               {Kind: registry.Canvas, ID: "cv_1"},
-		"/sse/chat/th%5F1":                {Kind: registry.Thread, ID: "th_1"}, // decoded once
-		"/sse/chat/%74h_1":                {Kind: registry.Thread, ID: "th_1"},
-		"/sse/chat/a.~:@+=-Z":             {Kind: registry.Thread, ID: "a.~:@+=-Z"},
-		"/sse/chat/a%2B%3a":               {Kind: registry.Thread, ID: "a+:"},
-		"/sse/chat/th_1?x=%2F&y=..%5c#no": {Kind: registry.Thread, ID: "th_1"},
+		"/sse/chat/th_1":               {Kind: registry.Thread, ID: "th_1"},
+		"/ws/chat/th_1?token=/../x":    {Kind: registry.Thread, ID: "th_1"},
+		"/sse/canvas/cv_1?":            {Kind: registry.Canvas, ID: "cv_1"},
+		"/sse/chat/th%5F1":             {Kind: registry.Thread, ID: "th_1"}, // decoded once
+		"/sse/chat/%74h_1":             {Kind: registry.Thread, ID: "th_1"},
+		"/sse/chat/a.~:@+=-Z":          {Kind: registry.Thread, ID: "a.~:@+=-Z"},
+		"/sse/chat/a%2B%3a":            {Kind: registry.Thread, ID: "a+:"},
+		"/sse/chat/th_1?x=%2F&y=..%5c": {Kind: registry.Thread, ID: "th_1"},
 	} {
 		got, err := p.Find(target)
 		require.NoError(t, err, target)
@@ -71,6 +71,7 @@ func TestWhatReadersCouldDifferAboutIsNoStream(t *testing.T) {
 		"/sse/chat/th_1\n":              "must be encoded",
 		"/sse/chat/th_1?a b":            "must be encoded",
 		"/sse/chat/th_1?\x12":           "must be encoded",
+		"/sse/chat/th_1?x#y":            "must be encoded",
 		"/sse/chat/é":                   "must be encoded",
 		"/sse/chat/th_1%":               "encodes nothing",
 		"/sse/chat/th_1%4":              "encodes nothing",
