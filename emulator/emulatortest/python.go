@@ -1,9 +1,10 @@
 package emulatortest
 
 import (
+	"errors"
 	"fmt"
 	"os/exec"
-	"strings"
+	"sync"
 	"testing"
 )
 
@@ -12,21 +13,31 @@ import (
 // CI=true it fails it.
 func Python(t testing.TB, modules string) string {
 	t.Helper()
-	var err error
-	var tried []string
+	find, _ := pythons.LoadOrStore(modules, sync.OnceValues(func() (string, error) { return findPython(modules) }))
+	path, err := find.(func() (string, error))()
+	if err != nil {
+		t.Log("no Python imports " + modules + ": type make python")
+		NotInstalled(t, err)
+	}
+	return path
+}
+
+// pythons are those that were looked for, by what they import, which takes a third of a
+// second to find out.
+var pythons sync.Map
+
+func findPython(modules string) (path string, err error) {
+	var tried []error
 	for _, name := range []string{"python3", "/usr/bin/python3"} {
-		var path string
 		if path, err = exec.LookPath(name); err != nil {
+			tried = append(tried, err)
 			continue
 		}
-		var out []byte
-		if out, err = exec.Command(path, "-c", "import "+modules).CombinedOutput(); err == nil {
-			return path
+		out, err := exec.Command(path, "-c", "import "+modules).CombinedOutput()
+		if err == nil {
+			return path, nil
 		}
-		tried = append(tried, fmt.Sprintf("%s: %s", path, out))
+		tried = append(tried, fmt.Errorf("%s: %w: %s", path, err, out))
 	}
-	t.Log(strings.Join(tried, "\n"))
-	t.Log("no Python imports " + modules + ": type make python")
-	NotInstalled(t, err)
-	return ""
+	return "", errors.Join(tried...)
 }

@@ -16,15 +16,22 @@ import (
 )
 
 func TestProofOfConvergenceByAMillionCases(t *testing.T) {
-	const cases = 1_000_000
+	met := map[string]int{}
+	checkMany(t, 1_000_000, convergence(t, met))
+	requireAllMet(t, met)
+}
+
+func TestProofThatRetractingIsExactByManyCases(t *testing.T) {
+	checkMany(t, 100_000, retraction(t, map[string]int{}))
+}
+
+// checkMany tries a property so many times, whatever the flags say.
+func checkMany(t *testing.T, cases int, check func(*rapid.T)) {
 	before := flag.Lookup("rapid.checks").Value.String()
 	require.NoError(t, flag.Set("rapid.checks", strconv.Itoa(cases)))
 	defer func() { require.NoError(t, flag.Set("rapid.checks", before)) }()
 	ran := 0
-	met := map[string]int{}
-	check := convergence(t, met)
 	rapid.Check(t, func(t *rapid.T) { ran++; check(t) })
-	requireAllMet(t, met)
 	t.Logf("%d cases, seed %s", ran, flag.Lookup("rapid.seed").Value)
 	require.GreaterOrEqual(t, ran, cases, "near the time limit fewer are tried, and pass")
 }

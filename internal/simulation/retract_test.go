@@ -19,10 +19,14 @@ import (
 // documents, and what is displaced in them.
 func TestRetractingIsExactWithClaimsAndIdleMovesAmongTheEvents(t *testing.T) {
 	met := map[string]int{}
-	rapid.Check(t, func(rt *rapid.T) { inBubble(t, func() { retractsExactly(rt, met) }) })
+	rapid.Check(t, retraction(t, met))
 	for _, what := range []string{"claim 201", "claim 204", "claim 409", "moved inapplicable", "moved displaced"} {
 		require.NotZero(t, met[what], what)
 	}
+}
+
+func retraction(t *testing.T, met map[string]int) func(*rapid.T) {
+	return func(rt *rapid.T) { inBubble(t, func() { retractsExactly(rt, met) }) }
 }
 
 func retractsExactly(t *rapid.T, met map[string]int) {
