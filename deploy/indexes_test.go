@@ -210,7 +210,7 @@ func useRegistry(t *testing.T, p emulatortest.Project) {
 	for _, id := range []string{"th_2", "th_3"} { // which one commit moves
 		r := registry.Resource{Kind: registry.Thread, ID: id}
 		creations = append(creations, ownership.Change{Resource: r, Entry: ownership.Entry{Type: ownership.Created, Version: at(1), Tenant: "t_a"}})
-		moves = append(moves, ownership.Change{Resource: r, Entry: ownership.Entry{Type: ownership.Moved, Version: at(2), From: "t_a", To: "t_b"}})
+		moves = append(moves, ownership.Change{Resource: r, ToLog: true, Entry: ownership.Entry{Type: ownership.Moved, Version: at(2), From: "t_a", To: "t_b"}})
 	}
 	for _, o := range append(s.Apply(ctx, creations), s.Apply(ctx, moves)...) {
 		require.Equal(t, ownership.Applied, o.Kind, o.Err)

@@ -52,10 +52,18 @@ func ArchiveMove(e ownership.LedgerEntry) []events.Event {
 	return all
 }
 
-// Event is Archive for one change: of a resource, or of the ledger.
-func Event(c ownership.Change) events.Event {
+// Event is Archive for the changes of one event: one change, of a resource or of the
+// ledger, or one for each resource that a move names.
+func Event(changes ...ownership.Change) events.Event {
+	c := changes[0]
 	e := c.Entry
 	switch {
+	case len(changes) > 1:
+		named := events.TenantMoved{FromTenantID: e.From, ToTenantID: e.To, Reason: e.Reason, Actor: e.Actor}
+		for _, c := range changes {
+			named.Resources = append(named.Resources, events.ResourceRef{Kind: string(c.Resource.Kind), ID: c.Resource.ID})
+		}
+		return events.Event{ID: e.ID, Source: e.Source, Time: e.Time, Data: named}
 	case !c.OfLedger():
 		return Archive(c.Resource, ownership.History{e})[0]
 	case e.Type == ownership.Retracted:

@@ -41,6 +41,7 @@ type registryStore interface {
 	Epoch(ctx context.Context) (e ownership.Epoch, exists bool, err error)
 	Recover(ctx context.Context) (before, after ownership.Epoch, err error)
 	Knows(ctx context.Context, tenant string) (bool, error)
+	PlainSetsOver(ctx context.Context) (time.Time, error)
 }
 
 // openStore opens the registry that the configuration names, and never falls back

@@ -9,10 +9,10 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/replay"
 )
 
-// printCounts prints the counts of lines, by event and by outcome.
-func printCounts(out io.Writer, counts replay.Counts, changed, unchanged string) {
+// printCounts prints the counts of lines, or of messages, by event and by outcome.
+func printCounts(out io.Writer, counts replay.Counts, noun, changed, unchanged string) {
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "what\tlines\tapplied\tinapplicable\tgone\tduplicate\trefused\t")
+	fmt.Fprintln(t, "what\t"+noun+"s\tapplied\tinapplicable\tgone\tduplicate\trefused\t")
 	row := func(what string, v map[handlers.Outcome]int) {
 		total := 0
 		for _, n := range v {
@@ -32,7 +32,7 @@ func printCounts(out io.Writer, counts replay.Counts, changed, unchanged string)
 	row("all", sum)
 	t.Flush()
 	if n := counts.Changing(); n > 0 {
-		fmt.Fprintf(out, "%s %s the registry\n", counted(n, "line", "lines"), changed)
+		fmt.Fprintf(out, "%s %s the registry\n", counted(n, noun, noun+"s"), changed)
 	} else {
 		fmt.Fprintf(out, "nothing %s\n", unchanged)
 	}

@@ -14,6 +14,7 @@ import (
 	"cloud.google.com/go/pubsub/v2"
 	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/northstar-engines/realtime-registry/events"
 	"github.com/northstar-engines/realtime-registry/internal/consumer"
@@ -75,6 +76,25 @@ func killables() []killable {
 				return []string{"moves", "start", "--from", "t_a", "--to", "t_b", "--kind", "thread", "--id", "m", "--yes"}
 			},
 			holds: func(c program) bool { return c.export() == exported("th_00000", "t_b", "th_00001", "t_b") },
+		},
+		{
+			name: "replay --since",
+			before: func(c program) {
+				c.run(exitDone, "provision")
+				c.replay(append(threads("t_a", "th", 2), move)...)
+				c.publishTo("realtime-registry-log",
+					strings.Replace(event("thread__th_c__t_c", "registry.claimed.v1", at, `{"tenant_id":"t_c","resource":{"kind":"thread","id":"th_c"}}`), "//test", "registry", 1),
+					strings.Replace(event("retracted/1", "registry.retracted.v1", at, `{"event_source":"//test","event_id":"m","by":"alice"}`), "//test", "registry", 1),
+					event("named", "nexus.tenant.moved.v1", "2024-01-03T00:00:00Z", `{"from_tenant_id":"t_a","to_tenant_id":"t_d","resources":[{"kind":"thread","id":"th_00001"}]}`),
+					tenantMoved("whole", "2024-01-04T00:00:00Z", "t_a", "t_e"))
+				c.publishTo(events.ThreadCreatedType.Topic(), created("new", at, "t_a", "new"))
+				c.settleAll(events.ThreadCreatedType.Subscription())
+			},
+			args: func(program) []string { return []string{"replay", "--since", "1h", "--yes", "--rate", "unlimited"} },
+			holds: func(c program) bool {
+				return c.export() == exported("th_00000", "t_e", "th_00001", "t_d", "th_c", "t_c") && c.rewriting()["m"].Retracted &&
+					c.held(events.ThreadCreatedType.Subscription())["new"]
+			},
 		},
 		{
 			name: "provision",
@@ -182,6 +202,27 @@ func (c program) pubsub() *pubsub.Client {
 	require.NoError(c.t, err)
 	c.t.Cleanup(func() { client.Close() })
 	return client
+}
+
+// publishTo publishes lines of an archive to a topic.
+func (c program) publishTo(topic string, lines ...string) {
+	c.t.Helper()
+	publisher := c.pubsub().Publisher(topic)
+	defer publisher.Stop()
+	for _, line := range lines {
+		_, err := publisher.Publish(c.t.Context(), &pubsub.Message{Data: []byte(line)}).Get(c.t.Context())
+		require.NoError(c.t, err)
+	}
+}
+
+// settleAll acknowledges all that a subscription holds.
+func (c program) settleAll(name string) {
+	c.t.Helper()
+	client := c.pubsub()
+	_, err := client.SubscriptionAdminClient.Seek(c.t.Context(), &pubsubpb.SeekRequest{
+		Subscription: client.Subscriber(name).String(), Target: &pubsubpb.SeekRequest_Time{Time: timestamppb.Now()},
+	})
+	require.NoError(c.t, err)
 }
 
 // held returns the ids of the events that a subscription holds, and leaves them there.

@@ -36,6 +36,7 @@ func (d *doctor) firestore(ctx context.Context) {
 	}
 	d.say(fine, "database", d.firestoreTarget().String(), "")
 	d.clock(before, snapshot.ReadTime, time.Now())
+	d.registry(ctx, store)
 	d.ledger(snapshot.Ledger)
 	d.rewriting(ctx, store)
 	d.log(ctx, store)
@@ -54,6 +55,27 @@ func (d *doctor) fixFirestore(err error) string {
 		return "gcloud auth application-default login"
 	}
 	return "see the message"
+}
+
+// registry looks whether the database has one.
+func (d *doctor) registry(ctx context.Context, store registryStore) {
+	const what, fix = "registry", "name the right --project, --database and --collection-prefix"
+	text, err := d.hollow(ctx, store)
+	if err != nil {
+		d.fault(what, err, d.fixFirestore(err))
+		return
+	}
+	_, exists, err := store.Epoch(ctx)
+	switch {
+	case err != nil:
+		d.fault(what, err, d.fixFirestore(err))
+	case text == "":
+		d.say(fine, what, "it has documents", "")
+	case exists:
+		d.say(warning, what, text+": it is new, or not the one that is meant", fix)
+	default:
+		d.say(wrong, what, text, fix+"; or, if it is to be a new one, "+programName+" provision")
+	}
 }
 
 // ledger checks that this release understands all moves.

@@ -46,7 +46,7 @@ func (in *invocation) dryRun(ctx context.Context, store registryStore, files *ar
 		return err
 	}
 	progress.end(counts.Total())
-	printCounts(in.report(), counts, "would change", "would change")
+	printCounts(in.report(), counts, "line", "would change", "would change")
 	if refused := counts.Of(handlers.Refused); refused > 0 {
 		fmt.Fprintf(in.Stderr, "%s would be refused, see %s\n", counted(refused, "line", "lines"), terminal.Quote(note.where))
 	}

@@ -21,7 +21,8 @@ var exportCommand = command{
 		"events so far, at one read time. Documents whose name or tenant breaks the patterns\n" +
 		"are named on standard error.\n\n" +
 		"With --check it prints instead the documents whose tenant_id is not that owner, which\n" +
-		"is what readers of the raw document see; if there are any the exit code is 1.\n\n" +
+		"is what readers of the raw document see; if there are any the exit code is 1. So it is\n" +
+		"if there are no documents: it is mostly the wrong database.\n\n" +
 		"With --events it prints an archive instead: the events from which replay makes an\n" +
 		"empty registry the same, moves of whole tenants and their retractions first. Its first\n" +
 		"line says from where and when, its last one counts and hashes them, so that replay\n" +
@@ -54,6 +55,11 @@ func runExport(ctx context.Context, in *invocation) error {
 		return err
 	}
 	defer store.Close()
+	if in.Config.Check {
+		if err := in.needDocuments(ctx, store, ""); err != nil {
+			return fmt.Errorf("nothing was checked: %w", err)
+		}
+	}
 	if in.Config.Output != "" {
 		return exportFile(ctx, in, store, in.exportFormat())
 	}

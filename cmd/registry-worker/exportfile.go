@@ -20,6 +20,7 @@ import (
 type exportSource interface {
 	archiveSource
 	Documents(ctx context.Context) (int64, error)
+	HasDocuments(ctx context.Context) (bool, error)
 	Recovers(ctx context.Context) (bool, error)
 }
 

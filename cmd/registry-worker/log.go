@@ -14,7 +14,7 @@ import (
 )
 
 // noLog says what it means that a registry has no log.
-const noLog = "this registry has no log: claims and retractions are in Firestore alone, and a database that is restored has lost those since its backup"
+const noLog = "this registry has no log: claims, retractions and operators' moves are in Firestore alone, and a database that is restored has lost those since its backup"
 
 // publishLog publishes to the registry's log, in the background, what this process has
 // stored, and what processes that died have left, until s.close.
@@ -42,22 +42,21 @@ func (s *service) publishLog(ctx context.Context) error {
 	return nil
 }
 
-// logging calls f, and then publishes to the registry's log what f has stored. That it
-// cannot is no fault of the command: a worker or an API does it a minute later.
+// logging calls f, and then publishes to the registry's log what f has stored, even if f
+// has failed half-way. That it cannot is no fault of the command: a worker or an API does
+// it a minute later.
 func (in *invocation) logging(ctx context.Context, store registryStore, f func() error) error {
 	p, err := outbox.New(store, outbox.Options{Open: in.openLogTopic})
 	if err != nil {
 		return err
 	}
-	if err := f(); err != nil {
-		return err
-	}
+	failure := f()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), startTimeout)
 	defer cancel()
 	if err := p.Flush(ctx); err != nil {
 		in.Logger.Warn("it is stored, and not in the registry's log yet: a worker or an API publishes it there", "error", err)
 	}
-	return nil
+	return failure
 }
 
 func (in *invocation) openLogTopic(ctx context.Context) (outbox.Topic, error) {
@@ -70,7 +69,7 @@ func (in *invocation) openLogTopic(ctx context.Context) (outbox.Topic, error) {
 	return outbox.NewTopic(client, in.Config.LogTopic, func() { _ = client.Close() }), nil
 }
 
-// warnOfNoLog warns if a database that is restored would lose claims and retractions.
+// warnOfNoLog warns if a database that is restored would lose claims, retractions and operators' moves.
 func (s *service) warnOfNoLog(ctx context.Context) {
 	if s.in.Config.RegistryBackend == config.Memory {
 		return
@@ -92,6 +91,11 @@ func (in *invocation) provisionLog(ctx context.Context) error {
 		in.tellTarget(in.firestoreTarget())
 	}
 	return in.withStore(ctx, func(store registryStore) error {
+		if _, exists, err := store.Epoch(ctx); err == nil && !exists {
+			if text, err := in.hollow(ctx, store); err == nil && text != "" {
+				fmt.Fprintf(in.Stderr, "a new registry: %s. If it was to be a restored one, this is the wrong database\n", text)
+			}
+		}
 		verb := "keep"
 		since, err := store.LogSince(ctx)
 		if err == nil && since.IsZero() {
@@ -105,12 +109,12 @@ func (in *invocation) provisionLog(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("the registry could not be told that it has a log (which takes roles/datastore.user): %w", in.explainFirestore(err))
 		}
-		fmt.Fprintf(in.Stdout, "%-6s log %s: claims and retractions since %s\n", verb, in.Config.LogTopic, since.Format(time.RFC3339))
+		fmt.Fprintf(in.Stdout, "%-6s log %s: claims, retractions and operators' moves since %s\n", verb, in.Config.LogTopic, since.Format(time.RFC3339))
 		return nil
 	})
 }
 
-// outboxAge is how long a claim or a retraction may wait in the outbox without a fault:
+// outboxAge is how long what was stored may wait in the outbox without a fault:
 // the process that stored it has a minute, and a sweep is due each minute after that.
 const outboxAge = 5 * time.Minute
 
@@ -136,7 +140,7 @@ func (d *doctor) log(ctx context.Context, store registryStore) {
 
 func (d *doctor) saysOutbox(since time.Time, state ownership.OutboxState) {
 	const what = "log"
-	text := "claims and retractions since " + since.Format(time.RFC3339)
+	text := "claims, retractions and operators' moves since " + since.Format(time.RFC3339)
 	switch {
 	case state.Waiting == 0:
 		d.say(fine, what, text+"; none waits", "")

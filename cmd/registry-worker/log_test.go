@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -41,10 +42,10 @@ func TestReplaySinceBringsEventsClaimsAndRetractionsBack(t *testing.T) {
 	require.Equal(t, exitDone, old.Wait(30*time.Second))
 	restored := c
 	restored.env = append(restored.env, "REGISTRY_COLLECTION_PREFIX=restored_")
-	warned := restored.run(exitDone, "replay", "--since", "1h", "--dry-run")
-	require.Contains(t, warned.Stderr.String(), noLog)
-	restored.run(exitDone, "provision")
-	brought := restored.run(exitDone, "replay", "--since", "1h", "--yes")
+	require.Contains(t, restored.run(exitDone, "provision").Stderr.String(), "a new registry: there is no registry in")
+	brought := restored.run(exitDone, "replay", "--since", "1h", "--yes", "--into-empty")
+	require.Contains(t, brought.Stderr.String(), "21 messages of the log read")
+	require.Contains(t, brought.Stderr.String(), "5 subscriptions rewound")
 	require.Regexp(t, `claims\s+20\s+20`, brought.Stdout.String())
 	require.Regexp(t, `move retracted\s+1\s+1`, brought.Stdout.String())
 	_, url = restored.service("run")
@@ -56,8 +57,8 @@ func TestReplaySinceBringsEventsClaimsAndRetractionsBack(t *testing.T) {
 	require.Contains(t, again.Stdout.String(), "nothing changed", "repeating it is harmless")
 }
 
-// Who may publish to the log could claim and retract, and no more.
-func TestTheLogBringsNothingButClaimsAndRetractions(t *testing.T) {
+// Who may publish to the log could claim, move and retract, and no more.
+func TestTheLogBringsNothingButClaimsMovesAndRetractions(t *testing.T) {
 	t.Parallel()
 	c := onEmulators(t)
 	c.run(exitDone, "provision")
@@ -76,10 +77,50 @@ func TestTheLogBringsNothingButClaimsAndRetractions(t *testing.T) {
 		require.NoError(t, err)
 	}
 	publisher.Stop()
-	p := c.run(exitFault, "replay", "--since", "1h", "--yes")
+	p := c.run(exitFault, "replay", "--since", "1h", "--yes", "--into-empty")
 	require.Contains(t, p.Stderr.String(), "4 messages of the registry's log refused")
+	require.Contains(t, p.Stderr.String(), "5 subscriptions rewound")
 	require.Contains(t, p.Stderr.String(), "unknown_type")
 	require.Equal(t, `{"kind":"thread","id":"th_3","tenant_id":"t_ada"}`+"\n", c.run(exitDone, "export").Stdout.String())
+}
+
+// What is missing: the database that is meant, the registry's log, its subscription.
+func TestReplaySinceChangesNothingIfItCannotBringAllBack(t *testing.T) {
+	t.Parallel()
+	c := onEmulators(t)
+	c.run(exitDone, "provision")
+	c.run(exitDone, "publish", write(t, created("1", "2024-01-01T00:00:00Z", "t_ada", "th_1")))
+	worker, url := c.service("run")
+	require.Eventually(t, func() bool { return sum(t, url, "registry_events_total") == 1 }, 30*time.Second, 50*time.Millisecond)
+	worker.Signal(syscall.SIGTERM)
+	require.Equal(t, exitDone, worker.Wait(30*time.Second))
+	with := func(env string) program {
+		p := c
+		p.env = append(slices.Clone(p.env), env)
+		return p
+	}
+	refused := func(p program, why string) {
+		t.Helper()
+		got := p.run(exitFault, "replay", "--since", "1h", "--yes").Stderr.String()
+		require.Contains(t, got, why)
+		require.Regexp(t, "[Nn]othing was changed", got)
+		require.Equal(t, fine, c.examined(exitDone)["backlog of nexus-thread-created.realtime-registry"].Verdict, "nothing is delivered again")
+	}
+	refused(with("FIRESTORE_DATABASE=wrong"), "there is no registry in project "+c.project.ID+", database wrong")
+	fresh := with("FIRESTORE_DATABASE=fresh")
+	fresh.run(exitDone, "provision")
+	refused(fresh, "the registry in project "+c.project.ID+", database fresh")
+	without := with("REGISTRY_COLLECTION_PREFIX=no_log_")
+	without.replay(created("1", "2024-01-01T00:00:00Z", "t_ada", "th_1"))
+	refused(without, "the registry does not say that it has a log: registry-worker provision says it")
+	refused(with("REGISTRY_LOG_TOPIC=another-log"), "the registry's log cannot be read: there is no subscription another-log")
+
+	refused(with("REGISTRY_SUBSCRIPTIONS=nexus-thread-created.realtime-registry,nexus-thread-created.gone"), "1 subscription is not there: nexus-thread-created.gone; registry-worker provision makes it")
+
+	got := without.run(exitDone, "replay", "--since", "1h", "--yes", "--without-log").Stderr.String()
+	require.Contains(t, got, "The registry's log is NOT applied (--without-log)")
+	require.Contains(t, got, "5 subscriptions rewound")
+	require.NotEqual(t, "nothing waits that no worker has taken", c.examined(exitDone)["backlog of nexus-thread-created.realtime-registry"].Detail)
 }
 
 func TestAProcessWithoutALogSaysSo(t *testing.T) {

@@ -55,8 +55,10 @@ func runMovesList(ctx context.Context, in *invocation) error {
 			err = printMovesJSON(in, page.moves, left)
 		case len(page.moves) > 0:
 			err = printMoves(in, page.moves, left)
-		case wanted.all():
+		case wanted.all(""):
 			fmt.Fprintf(in.Stderr, "no moves of whole tenants in %s\n", in.firestoreTarget())
+		case wanted.all(config.MovePending):
+			fmt.Fprintf(in.Stderr, "no move of a whole tenant is pending in %s: the documents have followed all\n", in.firestoreTarget())
 		default:
 			fmt.Fprintf(in.Stderr, "no such moves of whole tenants in %s\n", in.firestoreTarget())
 		}

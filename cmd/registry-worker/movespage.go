@@ -25,8 +25,8 @@ func (in *invocation) moveFilter() moveFilter {
 	return moveFilter{c.Tenant, c.State, c.Since, c.Before, int64(c.Behind), c.Limit}
 }
 
-// all reports whether every move is asked for.
-func (f moveFilter) all() bool { return f == moveFilter{limit: f.limit} }
+// all reports whether every move of a state is asked for; of "", every move.
+func (f moveFilter) all(state string) bool { return f == moveFilter{limit: f.limit, state: state} }
 
 // movePage is one page of a list.
 type movePage struct {

@@ -34,8 +34,9 @@ var movesStartCommand = command{
 		"the same call with its --id goes on. To take it back, exchange the tenants and name it\n" +
 		"with --moved-by: what the new owner had before, or got otherwise, stays.\n\n" +
 		"With --plan, the output of moves plan --json must still hold: the same resources would\n" +
-		"change hands. It writes to the registry: other subscribers of the moves' topic do not\n" +
-		"learn of it. If they should, publish the event instead.\n\n" +
+		"change hands. It writes to the registry, and publishes the move to the registry's log\n" +
+		"(--log-topic), so that replay --since brings it back after a restore. Subscribers of\n" +
+		"the moves' topic do not learn of it: if they should, publish the event instead.\n\n" +
 		"A tenant of which the registry knows nothing is refused: it was misspelt, probably. If\n" +
 		"its creations are still to come, --unknown makes the move, and it counts for those that\n" +
 		"are older than it.",
@@ -47,7 +48,7 @@ var movesStartCommand = command{
 	},
 	Groups: []config.Group{
 		config.PlanGroup, config.NamesGroup, config.StartGroup, config.MoveGroup, config.RetractGroup, config.UnknownGroup, config.ByGroup, config.ConfirmGroup,
-		config.JSONGroup, config.RateGroup, config.ProjectGroup, config.RegistryGroup, config.LogGroup,
+		config.JSONGroup, config.RateGroup, config.ProjectGroup, config.RegistryGroup, config.ClaimsGroup, config.LogGroup,
 	},
 	Rules: append([]config.Rule{config.NeedTenantsOrPlan, config.OneSortOfNames}, movesRules...),
 	Run:   runMovesStart,
@@ -89,7 +90,7 @@ func runMovesStart(ctx context.Context, in *invocation) error {
 		if err := in.confirm(ctx, target, "make this move?"); err != nil {
 			return err
 		}
-		return s.make(ctx)
+		return in.logging(ctx, store, func() error { return s.make(ctx) })
 	})
 }
 
@@ -207,7 +208,7 @@ func (s *start) make(ctx context.Context) error {
 	var refused []error
 	progress := newProgress(s.Stderr, "event", "of the move applied")
 	counts, err := s.apply(ctx, replay.Options{
-		Rate: s.Config.Rate, MaxClockSkew: clockSkew,
+		Rate: s.Config.Rate, MaxClockSkew: clockSkew, ToLog: true,
 		Refused: func(r replay.Refusal) error {
 			refused = append(refused, fmt.Errorf("%s: %s", r.Reason, terminal.Line(r.Detail)))
 			return nil

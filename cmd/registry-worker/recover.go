@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -43,33 +44,21 @@ func runRecover(ctx context.Context, in *invocation) error {
 	target := in.firestoreTarget()
 	in.tellTarget(target)
 	return in.withStore(ctx, func(store registryStore) error {
-		now, exists, err := store.Epoch(ctx)
-		if err != nil {
-			return in.explainFirestore(err)
-		}
-		if !exists {
-			return fmt.Errorf("%s: nothing was ever written to this registry, so it is not the restored one", target)
+		if err := in.needDocuments(ctx, store, "a registry that was restored has some"); err != nil {
+			return err
 		}
 		running, err := in.running(ctx)
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(in.Stderr, "The ledger is %s.\n", epochText(now))
-		since, err := store.LogSince(ctx)
-		if err != nil {
+		if err := in.saySeen(ctx, store, running); err != nil {
 			return in.explainFirestore(err)
-		}
-		if since.IsZero() {
-			fmt.Fprintln(in.Stderr, noLog)
-		}
-		for _, p := range running {
-			fmt.Fprintf(in.Stderr, "A process runs: %s\n", processText(p))
 		}
 		if i := slices.IndexFunc(running, func(p presence.Process) bool { return p.Held == nil }); i >= 0 {
 			return fmt.Errorf("%s is of a release that knows no epochs, and would go on with what it holds: stop it first (one that was killed is taken to have ended after %s)",
 				processText(running[i]), presence.Gone)
 		}
-		if err := in.confirm(ctx, target, "this database was restored: drop what processes hold of it?"); err != nil {
+		if err := in.confirm(ctx, target, recoveryQuestion(running)); err != nil {
 			return err
 		}
 		before, after, err := store.Recover(ctx)
@@ -83,6 +72,72 @@ func runRecover(ctx context.Context, in *invocation) error {
 		}
 		return in.tellRecovered(before, after, len(running))
 	})
+}
+
+// recoveryQuestion asks more loudly if processes run that should have been stopped.
+func recoveryQuestion(running []presence.Process) string {
+	if len(running) == 0 {
+		return "give its ledger a new epoch, as after a restore?"
+	}
+	return fmt.Sprintf("%s with it, and should have been stopped first: if it was restored, they have answered by the state of its backup. Give its ledger a new epoch all the same?",
+		counted(len(running), "PROCESS RUNS", "PROCESSES RUN"))
+}
+
+// saySeen says what there is, from which an operator can tell whether this is the
+// database that was restored.
+func (in *invocation) saySeen(ctx context.Context, store registryStore, running []presence.Process) error {
+	now, exists, err := store.Epoch(ctx)
+	if err != nil {
+		return err
+	}
+	if !exists {
+		return errors.New("it has documents, and no ledger: no release that could be recovered has written to it")
+	}
+	fmt.Fprintf(in.Stderr, "The ledger is %s.\n", epochText(now))
+	fmt.Fprintln(in.Stderr, in.made(ctx))
+	since, err := store.LogSince(ctx)
+	if err != nil {
+		return err
+	}
+	if since.IsZero() {
+		fmt.Fprintln(in.Stderr, noLog)
+	}
+	over, err := store.PlainSetsOver(ctx)
+	if err != nil {
+		return err
+	}
+	if !over.IsZero() {
+		fmt.Fprintf(in.Stderr, "It says that no program writes documents with plain sets since %s; if that was taken back later, take it back again: %s upgrade --plain-sets go-on\n",
+			over.Format(time.RFC3339), programName)
+	}
+	for _, p := range running {
+		fmt.Fprintf(in.Stderr, "A process runs: %s, seen %s ago\n", processText(p), time.Since(p.Seen).Round(time.Second))
+	}
+	if len(running) == 0 {
+		fmt.Fprintf(in.Stderr, "No process has said within %s that it runs.\n", presence.Gone)
+	}
+	return nil
+}
+
+// made says when the database was made, and of what, as far as that can be known.
+func (in *invocation) made(ctx context.Context) string {
+	if !in.onFirestoreService() {
+		return "Of what the database was made an emulator does not say."
+	}
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	client, err := in.openFirestoreAdmin(ctx)
+	if err == nil {
+		defer client.Close()
+		var backup string
+		var at time.Time
+		if backup, at, err = in.fieldsOf().Provenance(ctx, client); err == nil && backup == "" {
+			return fmt.Sprintf("The database was made at %s, and not of a backup: it is new, or a clone, or was imported.", at.Format(time.RFC3339))
+		} else if err == nil {
+			return fmt.Sprintf("The database was made at %s%s.", at.Format(time.RFC3339), ofBackup(backup))
+		}
+	}
+	return "It is not known of what the database was made (datastore.databases.getMetadata): " + terminal.Line(err.Error())
 }
 
 // running lists the processes that say that they run.
@@ -119,21 +174,25 @@ type recovered struct {
 	Since          time.Time `json:"since"`
 	LedgerPosition int64     `json:"ledger_position"`
 	Processes      int       `json:"processes"` // that ran, and drop what they held
-	Next           []string  `json:"next"`      // commands
+	Next           []string  `json:"next"`      // commands, once workers run with it
 }
 
 func (in *invocation) tellRecovered(before, after ownership.Epoch, processes int) error {
 	on := fmt.Sprintf(" --project %s --database %s", shellQuote(in.Config.Project), shellQuote(in.Config.Database))
-	next := []string{programName + " provision" + on, programName + " doctor" + on, programName + " replay" + on + " --since TIME", programName + " verify" + on + " ARCHIVE", programName + " export" + on + " --check"}
+	var next []string
+	for _, c := range [][2]string{{"replay", " --since TIME"}, {"doctor"}, {"export", " --check"}, {"verify", " --since TIME ARCHIVE"}, {"moves list", " --state pending"}} {
+		next = append(next, programName+" "+c[0]+on+c[1])
+	}
 	if in.Config.JSON {
 		return terminal.JSON(in.Stdout).Encode(recovered{
 			Epoch: after.Name, EpochBefore: before.Name, Since: after.Since, LedgerPosition: after.Position, Processes: processes, Next: next,
 		})
 	}
-	fmt.Fprintf(in.Stderr, "The ledger is %s.\nNext, as docs/recovery.md says:\n", epochText(after))
+	fmt.Fprintf(in.Stderr, "The ledger is %s.\nNext, as docs/recovery.md says: start the workers with this database, and not the API yet; then\n", epochText(after))
 	for _, command := range next {
 		fmt.Fprintf(in.Stderr, "  %s\n", command)
 	}
+	fmt.Fprintln(in.Stderr, "and then the API. TIME is that of the backup, an hour earlier to be safe.")
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -88,7 +89,7 @@ func TestAProcessThatLivesThroughARestoreIsInDoubtAndThenRight(t *testing.T) {
 func TestNoRegistryIsRecoveredBesideAProcessThatKnowsNoEpochs(t *testing.T) {
 	t.Parallel()
 	c := onEmulators(t)
-	require.Contains(t, c.run(exitFault, "recover", "--yes").Stderr.String(), "nothing was ever written to this registry")
+	require.Contains(t, c.run(exitFault, "recover", "--yes").Stderr.String(), "there is no registry in project "+c.project.ID)
 	c.replay(created("1", "2024-01-01T00:00:00Z", "t_a", "th_1"))
 	db := c.documents()
 	_, err := db.Commit(t.Context(), docdb.Write{Name: db.Name(presence.Collection, "p"), Times: []string{"seen_at"}, Fields: map[string]*docdb.Value{
@@ -165,4 +166,54 @@ func TestTheDoctorFindsADatabaseThatWasRestoredAndNotRecovered(t *testing.T) {
 	d := &doctor{invocation: in}
 	d.provenance(t.Context(), epochStore{})
 	require.Equal(t, unseen, d.one(t).Verdict)
+}
+
+// Nothing that is looked for in a database without documents is found there.
+func TestWhatFindsNothingInTheWrongDatabaseSaysSo(t *testing.T) {
+	t.Parallel()
+	c := onEmulators(t)
+	archive := write(t, created("1", "2024-01-01T00:00:00Z", "t_a", "th_1"))
+	finds := func(p program, why string, doctor verdict, code int) {
+		t.Helper()
+		for _, args := range [][]string{{"export", "--check"}, {"verify", archive}, {"recover", "--yes"}, {"export", "--check", "--output", t.TempDir() + "/out"}} {
+			require.Contains(t, p.run(exitFault, args...).Stderr.String(), why, args)
+		}
+		found := p.examined(code)["registry"]
+		require.Equal(t, doctor, found.Verdict)
+		require.Contains(t, found.Detail, why)
+	}
+	finds(c, "there is no registry in project "+c.project.ID, wrong, exitFault)
+	c.run(exitDone, "provision")
+	finds(c, "the registry in project "+c.project.ID+", database (default), emulator at ", warning, exitDone)
+	c.replay(created("1", "2024-01-01T00:00:00Z", "t_a", "th_1"))
+	require.Equal(t, fine, c.examined(exitDone)["registry"].Verdict)
+	c.run(exitDone, "export", "--check")
+}
+
+func TestRecoverAsksMoreLoudlyIfProcessesRun(t *testing.T) {
+	require.Equal(t, "give its ledger a new epoch, as after a restore?", recoveryQuestion(nil))
+	require.Contains(t, recoveryQuestion(make([]presence.Process, 1)), "1 PROCESS RUNS with it")
+	require.Contains(t, recoveryQuestion(make([]presence.Process, 2)), "2 PROCESSES RUN with it")
+}
+
+// The commands that recover prints stand in the steps after it, in their order.
+func TestWhatRecoverSaysIsNextIsWhatThePageSaysIsNext(t *testing.T) {
+	t.Parallel()
+	c := onEmulators(t)
+	c.replay(created("1", "2024-01-01T00:00:00Z", "t_a", "th_1"))
+	var did recovered
+	require.NoError(t, json.Unmarshal([]byte(c.run(exitDone, "recover", "--yes", "--json").Stdout.String()), &did))
+	_, page, found := strings.Cut(readRecoveryPage(t).text, "**5. Start the workers**")
+	require.True(t, found)
+	page, _, _ = strings.Cut(page, "## Under the same name")
+	for _, next := range did.Next {
+		words := strings.Fields(next)
+		command := words[0] + " " + words[1]
+		if words[1] == "moves" {
+			command += " " + words[2]
+		}
+		_, rest, found := strings.Cut(page, "\n"+command)
+		require.True(t, found, "%s is not there, or stands before the one before it", next)
+		page = rest
+	}
 }

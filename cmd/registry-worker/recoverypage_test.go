@@ -67,5 +67,5 @@ func TestTheCommandsOfTheRecoveryPageAreTypedAsTheyStand(t *testing.T) {
 	require.Greater(t, own, 8)
 	transform, err := os.ReadFile(filepath.Join(dir, "transform.yaml"))
 	require.NoError(t, err)
-	require.Contains(t, string(transform), `if (!event || !/^registry\.(claimed|retracted)\.v1$/.test(event.type))`, "that of the last topic")
+	require.Contains(t, string(transform), `if (!event || !/^(registry\.(claimed|retracted)|nexus\.tenant\.moved)\.v1$/.test(event.type))`, "that of the last topic")
 }

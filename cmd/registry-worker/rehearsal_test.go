@@ -3,8 +3,11 @@ package main
 import (
 	"context"
 	"net/http"
+	"os"
 	"path"
+	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -24,7 +27,7 @@ type archiving struct{ topic, types string }
 var archivings = []archiving{
 	{"nexus-thread-created", `nexus\.thread\.created\.v1`},
 	{"nexus-tenant-moved", `nexus\.tenant\.moved\.v1`},
-	{"realtime-registry-log", `registry\.(claimed|retracted)\.v1`},
+	{"realtime-registry-log", `(registry\.(claimed|retracted)|nexus\.tenant\.moved)\.v1`},
 }
 
 func (c program) pubsubClient() *pubsub.Client {
@@ -46,8 +49,9 @@ func (c program) archiveTopics(client *pubsub.Client) {
 	}
 }
 
-// bucket is what the archive has once it has so many lines.
-func (c program) bucket(client *pubsub.Client, lines int) (file string) {
+// fill puts into a directory, which is the bucket, what the archive has once it has so
+// many lines.
+func (c program) fill(bucket string, client *pubsub.Client, lines int) {
 	c.t.Helper()
 	var mu sync.Mutex
 	found := map[string]map[string]map[string]any{} // by topic, and by message
@@ -75,15 +79,16 @@ func (c program) bucket(client *pubsub.Client, lines int) (file string) {
 	}
 	pulling.Wait()
 	require.Equal(c.t, lines, count(), "%v", found)
-	var all []string
 	for _, a := range archivings {
 		var messages []map[string]any
 		for _, m := range found[a.topic] {
 			messages = append(messages, m)
 		}
-		all = append(all, inBucket(c.t, a.types, messages...)...)
+		dir := filepath.Join(bucket, a.topic)
+		require.NoError(c.t, os.Mkdir(dir, 0o700))
+		text := strings.Join(inBucket(c.t, a.types, messages...), "\n") // Pub/Sub ends no file with a line end
+		require.NoError(c.t, os.WriteFile(filepath.Join(dir, "1.ndjson"), []byte(text), 0o600))
 	}
-	return write(c.t, all...)
 }
 
 // backup is what a database's registry has now.
@@ -114,13 +119,16 @@ func restoreInto(t *testing.T, db docdb.DB, backup map[string][]*docdb.Document)
 	}
 }
 
-// docs/recovery.md, "Restore", step by step, with an API that was started too early and
-// lives through recovery and replay.
+// docs/recovery.md, "Restore", typed step by step as it stands, with an API that was
+// started too early and lives through recovery and replay.
 func TestARestoreIsRehearsed(t *testing.T) {
 	t.Parallel()
 	c := onEmulators(t)
-	began := time.Now()
-	c.run(exitDone, "provision")
+	c.env = []string{"FIRESTORE_DATABASE=realtime-registry"}
+	page, sh := readRecoveryPage(t), c.typist()
+	page.types(sh, "export GOOGLE_CLOUD_PROJECT=")
+	page.types(sh, "backups schedules create --database=$FIRESTORE_DATABASE --recurrence=daily --retention=14w\nfor")
+	page.types(sh, "archive() {")
 	bucket := c.pubsubClient()
 	c.archiveTopics(bucket)
 	worker, _ := c.service("run")
@@ -140,41 +148,58 @@ func TestARestoreIsRehearsed(t *testing.T) {
 	publish(created("e1", "2024-01-01T00:00:00Z", "t_a", "th_1"), created("e2", "2024-01-01T00:00:00Z", "t_x", "th_2"),
 		tenantMoved("kept", "2024-01-02T00:00:00Z", "t_x", "t_y"), tenantMoved("mistake", "2024-01-02T00:00:00Z", "t_a", "t_wrong"))
 	claim("t_c", "th_early")
+	claim("t_m", "th_whole")
+	claim("t_n", "th_named")
 	owned(url, "t_wrong", "th_1")
 	owned(url, "t_y", "th_2")
-	before := backup(t, c.documents())
+	before := backup(t, c.documentsOf("realtime-registry"))
+	require.NoError(t, os.WriteFile(filepath.Join(sh.bucket(), "snapshot"), []byte(time.Now().UTC().Format(time.RFC3339)+"\n"), 0o600))
 
 	// What is not in the backup.
 	c.run(exitDone, "moves", "retract", "mistake", "--yes")
+	c.run(exitDone, "moves", "start", "--from", "t_m", "--to", "t_o", "--id", "whole", "--yes")
+	c.run(exitDone, "moves", "start", "--from", "t_n", "--to", "t_o", "--kind", "thread", "--id", "named", "--yes")
 	claim("t_c", "th_claimed")
 	publish(created("e3", "2024-01-03T00:00:00Z", "t_d", "th_new"), tenantMoved("after", "2024-01-03T00:00:00Z", "t_y", "t_z"))
 	owned(url, "t_a", "th_1")
 	owned(url, "t_d", "th_new")
 	owned(url, "t_z", "th_2")
-	archive := c.bucket(bucket, 9) // the log has all of it, too
+	c.fill(sh.bucket(), bucket, 13) // the log has all of it, too
 
-	worker.Signal(syscall.SIGTERM) // 1
+	page.types(sh, "scale deployment registry-worker registry-api --replicas=0")
+	worker.Signal(syscall.SIGTERM)
 	api.Signal(syscall.SIGTERM)
 	require.Equal(t, exitDone, worker.Wait(30*time.Second))
 	require.Equal(t, exitDone, api.Wait(30*time.Second))
 
-	r := c // 2
-	r.env = append(slices.Clone(c.env), "FIRESTORE_DATABASE=restored")
-	restoreInto(t, r.documentsOf("restored"), before)
-	r.run(exitDone, "provision") // 3
+	page.types(sh, "RESTORED=")
+	page.types(sh, "export FIRESTORE_DATABASE=$RESTORED\necho")
+	r := c
+	name := sh.types("echo $FIRESTORE_DATABASE")[0]
+	r.env = []string{"FIRESTORE_DATABASE=" + name}
+	restoreInto(t, r.documentsOf(name), before)
+	page.types(sh, "for account in")
+	page.types(sh, "registry-worker recover")
 	_, early := r.service("serve")
 	owned(early, "t_wrong", "th_1")
-	r.run(exitDone, "recover", "--yes")                                                             // 4
-	r.service("run")                                                                                // 5
-	r.run(exitDone, "replay", "--yes", "--since", began.Add(-time.Hour).UTC().Format(time.RFC3339)) // 6
-	for thread, tenant := range map[string]string{"th_1": "t_a", "th_2": "t_z", "th_early": "t_c", "th_claimed": "t_c", "th_new": "t_d"} {
+	require.Contains(t, strings.Join(sh.types("registry-worker recover"), "\n"), "A process runs: API")
+	page.types(sh, "set env deployment/registry-worker")
+	r.service("run")
+	page.types(sh, "registry-worker replay --since")
+	for thread, tenant := range map[string]string{
+		"th_1": "t_a", "th_2": "t_z", "th_early": "t_c", "th_claimed": "t_c", "th_new": "t_d", "th_whole": "t_o", "th_named": "t_o",
+	} {
 		owned(early, tenant, thread)
 	}
-	for thread, tenant := range map[string]string{"th_1": "t_wrong", "th_2": "t_y", "th_claimed": "t_d"} {
+	for thread, tenant := range map[string]string{"th_1": "t_wrong", "th_2": "t_y", "th_claimed": "t_d", "th_whole": "t_m", "th_named": "t_n"} {
 		require.Equal(t, http.StatusNotFound, get(t, early+"/v1/threads/"+thread+"/access", tenant), thread)
 	}
-	r.run(exitDone, "verify", archive) // 7
-	r.run(exitDone, "moves", "verify", "mistake", "--wait")
-	r.run(exitDone, "export", "--check")
+	for _, move := range []string{"mistake", "whole"} {
+		r.run(exitDone, "moves", "verify", move, "--wait")
+	}
+	page.types(sh, "registry-worker doctor\n")
+	page.types(sh, "gcloud storage cp")
+	page.types(sh, "registry-worker export --check")
+	page.types(sh, "scale deployment registry-api --replicas=2")
 	require.Equal(t, fine, r.examined(exitDone)["epoch"].Verdict)
 }

@@ -23,9 +23,11 @@ var replayCommand = command{
 		"With --checkpoint, a replay that was killed resumes where it was, if the target and\n" +
 		"the lines up to there are still the same.\n\n" +
 		"With --since TIME, in place of FILEs: brings back what was published since and is kept.\n" +
-		"It applies the claims and retractions of the registry's log (--log-topic), and rewinds\n" +
-		"the subscriptions, so that Pub/Sub delivers the events again to the running workers.\n" +
-		"That is harmless too, also after it was killed; it asks first, or --yes.",
+		"It applies the registry's log (--log-topic: claims, retractions, operators' moves), and\n" +
+		"rewinds the subscriptions, so that Pub/Sub delivers the events again to the running\n" +
+		"workers. That is harmless too, also after it was killed; it asks first, or --yes. It is\n" +
+		"refused before anything is changed if the registry has no documents (--into-empty), or\n" +
+		"if its log cannot be read (--without-log).",
 	Examples: []string{
 		"registry-worker replay --project my-project --dry-run events.ndjson.gz",
 		"registry-worker replay --project my-project --checkpoint replay.json events.ndjson.gz",

@@ -147,7 +147,11 @@ func (in *invocation) look(ctx context.Context, files *archive.Reader, to target
 	if err != nil {
 		return err
 	}
-	first.Began = tell
+	empty := true
+	first.Began = func(file string, line int, origin *archive.Origin) {
+		empty = false
+		tell(file, line, origin)
+	}
 	for _, err := range first.Lines(ctx) {
 		if errors.Is(err, context.Canceled) {
 			return err
@@ -155,6 +159,9 @@ func (in *invocation) look(ctx context.Context, files *archive.Reader, to target
 		if err != nil {
 			return fmt.Errorf("%w; nothing was changed", err)
 		}
+	}
+	if empty {
+		return fmt.Errorf("%s: there is no event in it: it is empty; nothing was changed", quotedList(in.Args))
 	}
 	return nil
 }
@@ -181,11 +188,16 @@ func (in *invocation) askToReplay(ctx context.Context, store registryStore, to t
 	case config.WithAssertions:
 		with = ", with its plain sets"
 	}
-	names := make([]string, len(in.Args))
-	for i, name := range in.Args {
-		names[i] = terminal.Quote(name)
+	return in.confirm(ctx, to, "replay "+quotedList(in.Args)+with+"?")
+}
+
+// quotedList quotes names for a sentence.
+func quotedList(names []string) string {
+	quoted := make([]string, len(names))
+	for i, name := range names {
+		quoted[i] = terminal.Quote(name)
 	}
-	return in.confirm(ctx, to, "replay "+strings.Join(names, ", ")+with+"?")
+	return strings.Join(quoted, ", ")
 }
 
 // replay applies the files. When ctx ends it finishes what it has begun.
@@ -216,7 +228,7 @@ func (in *invocation) replay(ctx context.Context, store ownership.Store, files *
 	counts, err := replay.Run(ctx, store, files, options)
 	err = errors.Join(err, note.close())
 	progress.end(counts.Total() - resumed)
-	printCounts(in.report(), counts, "changed", "changed")
+	printCounts(in.report(), counts, "line", "changed", "changed")
 	if displaced > 0 {
 		fmt.Fprintf(in.report(), "%s named above lost to an earlier event\n", counted(displaced, "entry", "entries"))
 	}

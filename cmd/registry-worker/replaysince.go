@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"cloud.google.com/go/pubsub/v2"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/northstar-engines/realtime-registry/events"
 	"github.com/northstar-engines/realtime-registry/handlers"
@@ -18,8 +21,8 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/terminal"
 )
 
-// replaySince runs `replay --since`: it says what that means, asks, applies the
-// registry's log, and rewinds the subscriptions.
+// replaySince runs `replay --since`: it looks whether it can do all of it, says what
+// that means, asks, applies the registry's log, and rewinds the subscriptions.
 func (in *invocation) replaySince(ctx context.Context) error {
 	if !in.Config.DryRun {
 		if err := in.canAsk(); err != nil {
@@ -27,6 +30,9 @@ func (in *invocation) replaySince(ctx context.Context) error {
 		}
 	}
 	if in.onPubSubEmulator() && in.firestoreTarget().Emulator == "" {
+		if !in.Config.WithoutLog {
+			return usagef("only Pub/Sub is an emulator, and the registry's log is applied to Firestore: want FIRESTORE_EMULATOR_HOST too, or --without-log")
+		}
 		return in.replaySinceInto(ctx, nil) // Firestore is another matter than this emulator
 	}
 	in.ledgerRate = ledgerRate(in.Config.Rate)
@@ -36,9 +42,15 @@ func (in *invocation) replaySince(ctx context.Context) error {
 // replaySinceInto is replaySince with the registry; nil: there is none.
 func (in *invocation) replaySinceInto(ctx context.Context, store registryStore) error {
 	began, target := time.Now(), in.pubsubTarget()
-	logged, err := in.sayReplaySince(ctx, store, target)
-	if err != nil || in.Config.DryRun {
-		return err
+	in.tellTarget(target)
+	if store != nil {
+		if err := in.canReplaySince(ctx, store); err != nil {
+			return err
+		}
+	}
+	in.sayReplaySince()
+	if in.Config.DryRun {
+		return nil
 	}
 	if err := in.confirm(ctx, target, "bring this back?"); err != nil {
 		return err
@@ -48,47 +60,103 @@ func (in *invocation) replaySinceInto(ctx context.Context, store registryStore) 
 		return err
 	}
 	defer client.Close()
-	var failure error
-	if logged {
-		if failure = in.replayLog(ctx, client, store, began); ctx.Err() != nil {
-			return failure
+	missing, err := pubsubadmin.Missing(ctx, client, in.Config.Subscriptions)
+	if err != nil {
+		return in.explainPubSub(err)
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("%s not there: %s; %s provision makes it (docs/recovery.md#a-topic-or-a-subscription-is-gone). Nothing was changed",
+			counted(len(missing), "subscription is", "subscriptions are"), strings.Join(missing, ", "), programName)
+	}
+	var refused error
+	if !in.Config.WithoutLog {
+		if refused, err = in.replayLog(ctx, client, store, began); err != nil {
+			return fmt.Errorf("the registry's log was NOT applied as a whole, and nothing was rewound; the same command does it all again, which is harmless: %w", err)
 		}
 	}
-	// The events wait for no log: workers apply them whatever that holds.
 	if err := pubsubadmin.Rewind(ctx, client, in.Config.Subscriptions, in.Config.Since); err != nil {
-		return errors.Join(failure, in.explainPubSub(err))
+		return errors.Join(refused, fmt.Errorf("not all subscriptions were rewound; the same command does it all again, which is harmless: %w", in.explainPubSub(err)))
 	}
-	fmt.Fprintln(in.Stderr, "rewound")
-	return failure
+	fmt.Fprintf(in.Stderr, "%s rewound: workers that run apply the events; %s doctor says when nothing waits\n",
+		counted(len(in.Config.Subscriptions), "subscription", "subscriptions"), programName)
+	return refused
 }
 
-// sayReplaySince says what is to be done, and reports whether the registry has a log.
-func (in *invocation) sayReplaySince(ctx context.Context, store registryStore, to target) (logged bool, err error) {
-	since := in.Config.Since
-	in.tellTarget(to)
-	if store != nil {
-		in.tellTarget(in.firestoreTarget())
-		began, err := store.LogSince(ctx)
+// canReplaySince returns why not all of it can be brought back: a registry that is not
+// the restored one, or has no log, or a log that cannot be read.
+func (in *invocation) canReplaySince(ctx context.Context, store registryStore) error {
+	in.tellTarget(in.firestoreTarget())
+	if !in.Config.IntoEmpty {
+		err := in.needDocuments(ctx, store, "--into-empty fills an empty registry with what is kept; nothing was changed")
 		if err != nil {
-			return false, err
-		}
-		logged = !began.IsZero()
-		switch {
-		case !logged:
-			fmt.Fprintln(in.Stderr, noLog)
-		case began.After(since):
-			fmt.Fprintf(in.Stderr, "The registry's log begins at %s: claims and retractions from before are not in it.\n", began.Format(time.RFC3339))
+			return err
 		}
 	}
-	if logged {
-		fmt.Fprintf(in.Stderr, "Claims and retractions of the log (%s), from %s (%s ago) on, are applied.\n",
-			in.Config.LogTopic, since.Format(time.RFC3339), time.Since(since).Round(time.Second))
+	if err := in.sinceRecovery(ctx, store); err != nil || in.Config.WithoutLog {
+		return err
+	}
+	began, err := store.LogSince(ctx)
+	if err != nil {
+		return in.explainFirestore(err)
+	}
+	if err := in.canReadLog(ctx, began); err != nil {
+		return fmt.Errorf("%w. Claims, retractions and operators' moves would not come back, and nothing was changed: --without-log rewinds the subscriptions alone", err)
+	}
+	if began.After(in.Config.Since) {
+		fmt.Fprintf(in.Stderr, "This registry has a log since %s: what was stored before may not be in it.\n", began.Format(time.RFC3339))
+	}
+	return nil
+}
+
+// canReadLog returns why the log of a registry that has one since a time cannot be read.
+func (in *invocation) canReadLog(ctx context.Context, began time.Time) error {
+	if began.IsZero() {
+		return fmt.Errorf("the registry does not say that it has a log: %s provision says it in one whose backup is of a time before that", programName)
+	}
+	client, err := in.openPubSub(ctx)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	err = pubsubadmin.LookAtLog(ctx, client, in.Config.LogTopic)
+	switch {
+	case status.Code(err) == codes.NotFound:
+		return fmt.Errorf("the registry's log cannot be read: there is no subscription %s (docs/recovery.md#a-topic-or-a-subscription-is-gone)", in.Config.LogTopic)
+	case err != nil:
+		return fmt.Errorf("the registry's log cannot be read: %w", in.explainPubSub(err))
+	}
+	return nil
+}
+
+// sinceRecovery warns of a time that is after a recovery of a moment ago: the time that
+// is meant is that of the backup.
+func (in *invocation) sinceRecovery(ctx context.Context, store registryStore) error {
+	const moment = 24 * time.Hour
+	epoch, _, err := store.Epoch(ctx)
+	if err != nil {
+		return in.explainFirestore(err)
+	}
+	if !epoch.Since.IsZero() && time.Since(epoch.Since) < moment && in.Config.Since.After(epoch.Since) {
+		fmt.Fprintf(in.Stderr, "The ledger's epoch began at %s, before %s. If that was a recovery, --since wants the time of the backup, which is earlier still.\n",
+			epoch.Since.Format(time.RFC3339), in.Config.Since.Format(time.RFC3339))
+	}
+	return nil
+}
+
+// sayReplaySince says what is to be done.
+func (in *invocation) sayReplaySince() {
+	since := in.Config.Since
+	ago := fmt.Sprintf("%s (%s ago)", since.Format(time.RFC3339), time.Since(since).Round(time.Second))
+	if in.Config.WithoutLog {
+		fmt.Fprintln(in.Stderr, "The registry's log is NOT applied (--without-log): claims, retractions and operators' moves do not come back.")
+	} else {
+		fmt.Fprintf(in.Stderr, "Claims, retractions and operators' moves of the log (%s), from %s on, are applied.\n", in.Config.LogTopic, ago)
 	}
 	if time.Since(since) > subscription.Retention {
 		fmt.Fprintf(in.Stderr, "Pub/Sub keeps no message for longer than %s, and subscriptions that `provision` made keep events for %s: what is older comes from an archive (replay FILE).\n",
 			subscription.Days(subscription.LogRetention), subscription.Days(subscription.Retention))
 	}
-	fmt.Fprintf(in.Stderr, "Rewinding to %s (%s ago):\n", since.Format(time.RFC3339), time.Since(since).Round(time.Second))
+	fmt.Fprintf(in.Stderr, "Rewinding to %s:\n", ago)
 	for _, s := range in.Config.Subscriptions {
 		fmt.Fprintf(in.Stderr, "  %s\n", s)
 	}
@@ -96,27 +164,26 @@ func (in *invocation) sayReplaySince(ctx context.Context, store registryStore, t
 		"published before and is not acknowledged is not delivered any more. Subscriptions keep\n"+
 		"acknowledged messages only if they were told to, as `provision` does. The registry\n"+
 		"ends the same; the workers have the work, and conflicts become dead letters once more.\n")
-	return logged, nil
 }
 
-// replayLog applies the claims and retractions that were published since, until a time.
-// Each is acknowledged once it is stored, so if it is killed, the next one does it all
-// again.
-func (in *invocation) replayLog(ctx context.Context, client *pubsub.Client, store ownership.Store, until time.Time) error {
+// replayLog applies what the registry's log has since then, until a time. Each message is
+// acknowledged once it is stored, so if it is killed, the next one does it all again.
+// refused says that some can never be applied, and the others are.
+func (in *invocation) replayLog(ctx context.Context, client *pubsub.Client, store ownership.Store, until time.Time) (refused, err error) {
 	log, err := pubsubadmin.OpenLog(ctx, client, in.Config.LogTopic, in.Config.Since, until)
 	if err != nil {
-		return in.explainPubSub(err)
+		return nil, in.explainPubSub(err)
 	}
 	defer log.Close()
 	note, err := in.refusals(ctx, false)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	progress := newProgress(in.Stderr, "message", "of the log applied")
+	progress := newProgress(in.Stderr, "message", "of the log read")
 	note.progress = progress
 	counts, err := replay.Run(ctx, store, log, replay.Options{
 		Rate: in.Config.Rate, MaxClockSkew: in.Config.MaxClockSkew, Retractions: true,
-		Only:      []events.Type{archived.ClaimedType, archived.RetractedType},
+		Only:      []events.Type{archived.ClaimedType, archived.RetractedType, events.TenantMovedType},
 		Save:      func(c replay.Checkpoint) error { return log.Applied(c.Position.Line) },
 		Refused:   note.write,
 		Displaced: func(d replay.Displaced) error { progress.clear(); return in.tellDisplaced(d) },
@@ -124,14 +191,14 @@ func (in *invocation) replayLog(ctx context.Context, client *pubsub.Client, stor
 	})
 	err = errors.Join(err, note.close())
 	progress.end(counts.Total())
-	printCounts(in.report(), counts, "changed", "changed")
-	switch refused := counts.Of(handlers.Refused); {
+	printCounts(in.report(), counts, "message", "changed", "changed")
+	switch n := counts.Of(handlers.Refused); {
 	case errors.Is(err, context.Canceled):
-		return errors.New("interrupted; the same command does it all again, which is harmless")
+		return nil, errors.New("interrupted")
 	case err != nil:
-		return in.explainPubSub(err)
-	case refused > 0:
-		return fmt.Errorf("%s of the registry's log refused, see %s; the others are applied", counted(refused, "message", "messages"), terminal.Quote(note.where))
+		return nil, in.explainPubSub(err)
+	case n > 0:
+		refused = fmt.Errorf("%s of the registry's log refused, see %s; the others are applied", counted(n, "message", "messages"), terminal.Quote(note.where))
 	}
-	return nil
+	return refused, nil
 }

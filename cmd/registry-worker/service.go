@@ -35,7 +35,7 @@ type service struct {
 	verifier    *verifier.Verifier // nil if the API is not served
 	floor       []byte             // heapFloor bytes, if the API is served
 	look        *consoleLook       // nil if the console is not served
-	endLog      func()             // ends what publishes claims and retractions; nil if nothing does
+	endLog      func()             // ends what publishes to the registry's log; nil if nothing does
 	noPubSub    bool               // events come and go in this process's memory
 }
 

@@ -121,7 +121,7 @@ func (s *session) exits(code int) {
 func TestAQuestionNamesItsTargetAndTheFirstCtrlCEndsIt(t *testing.T) {
 	t.Parallel()
 	env := []string{"GOOGLE_CLOUD_PROJECT=p-1", "FIRESTORE_DATABASE=", "PUBSUB_EMULATOR_HOST=127.0.0.1:9"}
-	s := onTerminal(t, env, "replay", "--since", "1h")
+	s := onTerminal(t, env, "replay", "--since", "1h", "--without-log")
 	s.await("Type yes to go on")
 	require.True(t, strings.HasPrefix(s.text(), "writing to project p-1, emulator at 127.0.0.1:9\r\n"), s.text())
 	require.Contains(t, s.text(), "project p-1, emulator at 127.0.0.1:9: bring this back?")
@@ -130,13 +130,13 @@ func TestAQuestionNamesItsTargetAndTheFirstCtrlCEndsIt(t *testing.T) {
 	require.Contains(t, s.text(), "interrupted; nothing was changed")
 
 	p := emulatortest.Firestore(t)
-	s = onTerminal(t, append(p.Environ(), "PUBSUB_EMULATOR_HOST="), "replay", "--since", "1h")
+	s = onTerminal(t, append(p.Environ(), "PUBSUB_EMULATOR_HOST="), "replay", "--since", "1h", "--without-log", "--into-empty")
 	s.await("project " + p.ID + ", production: bring this back?")
 	s.keys("y\n")
 	s.exits(exitFault)
 	require.Contains(t, s.text(), "not confirmed; nothing was changed")
 
-	s = onTerminal(t, env, "replay", "--since", "1h")
+	s = onTerminal(t, env, "replay", "--since", "1h", "--without-log")
 	s.await("Type yes to go on")
 	s.keys("\x04") // the end of the input
 	s.exits(exitFault)

@@ -35,7 +35,8 @@ var verifyCommand = command{
 		"ARCHIVEs are what replay takes: files of `export --events`, logs of publishers, and what\n" +
 		"a subscription of Pub/Sub has written to Cloud Storage, together. Of an archive that is\n" +
 		"not complete --since and --before name the times of events from which, and up to which,\n" +
-		"it is. Lines that a worker would refuse are counted, and are no difference.\n\n" +
+		"it is. Lines that a worker would refuse are counted, and are no difference; those that\n" +
+		"are no events are named, and a fault: the archive was cut, or is none.\n\n" +
 		"It reads each document of the registry once, and those that the archives name twice.",
 	Examples: []string{
 		"registry-worker verify --project my-project --since 2026-01-02T03:00:00Z archive/*.ndjson.gz",
@@ -63,6 +64,9 @@ func runVerify(ctx context.Context, in *invocation) error {
 	}
 	in.Config.DryRun = true // no read makes the store write
 	return in.withStore(ctx, func(store registryStore) error {
+		if err := in.needDocuments(ctx, store, ""); err != nil {
+			return fmt.Errorf("nothing was compared: %w", err)
+		}
 		v := verification{invocation: in, store: store, out: bufio.NewWriter(in.Stdout)}
 		return errors.Join(v.run(ctx, files), v.out.Flush())
 	})
@@ -76,6 +80,26 @@ type verification struct {
 	missing int // in the registry
 	unknown int // to the archives
 	refused map[events.Reason]int
+	torn    int // lines that are no events
+}
+
+// mostTorn is how many lines that are no events are named.
+const mostTorn = 20
+
+// refuse notes a line that says nothing. What is no event at all was never a message, or
+// is no longer: the archive does not know what it would have said.
+func (v *verification) refuse(r replay.Refusal) {
+	switch r.Reason {
+	case events.Malformed, events.TooLarge, events.Panic:
+	default:
+		v.refused[r.Reason]++
+		return
+	}
+	if v.torn++; v.torn <= mostTorn {
+		fmt.Fprintf(v.Stderr, "%s:%d: no event: %s\n", terminal.Quote(r.File), r.Line, terminal.Line(r.Detail))
+	} else if v.torn == mostTorn+1 {
+		fmt.Fprintln(v.Stderr, "…: further lines are counted, and not named")
+	}
 }
 
 // Who knows an event that the other does not.
@@ -95,7 +119,7 @@ func (v *verification) run(ctx context.Context, files *archive.Reader) (err erro
 			_, err := v.out.Write(v.line(archiveKnows, c))
 			return err
 		},
-		Refused: func(r replay.Refusal) error { v.refused[r.Reason]++; return nil },
+		Refused: func(r replay.Refusal) error { bar.clear(); v.refuse(r); return nil },
 		Progress: func(c replay.Counts) {
 			read, total := files.Position()
 			bar.at(c.Total(), read, total)
@@ -107,6 +131,9 @@ func (v *verification) run(ctx context.Context, files *archive.Reader) (err erro
 	}
 	bar.end(counts.Total())
 	defer func() { err = errors.Join(err, comparison.Close()) }()
+	if counts.Total() == v.torn {
+		return v.noArchive(counts.Total())
+	}
 	if err := v.moves(ctx, comparison); err != nil {
 		return err
 	}
@@ -230,6 +257,16 @@ func (v *verification) line(knows string, c ownership.Change) []byte {
 	return b.Bytes()
 }
 
+// noArchive returns the fault of files without a single event: to compare them would print
+// all that the registry has.
+func (v *verification) noArchive(lines int) error {
+	text := quotedList(v.Args)
+	if lines == 0 {
+		return fmt.Errorf("%s: there is no event in it: it is empty, and nothing was compared", text)
+	}
+	return fmt.Errorf("%s: none of its %s is an event: this is no archive, and nothing was compared", text, counted(lines, "line", "lines"))
+}
+
 // judge reports the result.
 func (v *verification) judge(unread int64) error {
 	for _, reason := range append(envelope.Reasons(), replay.NotAsked) {
@@ -238,10 +275,14 @@ func (v *verification) judge(unread int64) error {
 		}
 	}
 	var faults []error
+	if v.torn > 0 {
+		faults = append(faults, fmt.Errorf("%s: what stood there is not known, and was not compared",
+			counted(v.torn, "line of the archives is no event", "lines of the archives are no events")))
+	}
 	if v.missing+v.unknown > 0 {
 		faults = append(faults, fmt.Errorf("%s only the archives know, %s only the registry",
 			counted(v.missing, "event", "events"), counted(v.unknown, "event", "events")))
-	} else {
+	} else if v.torn == 0 {
 		fmt.Fprintln(v.Stderr, "archives and registry know the same")
 	}
 	return errors.Join(append(faults, (&leftOut{unread: int(unread)}).fault())...)

@@ -50,3 +50,34 @@ func TestVerifyNamesWhatOnlyTheArchiveAndWhatOnlyTheRegistryKnows(t *testing.T) 
 	c.run(exitDone, "replay", "--yes", "--with-retractions", write(t, missing...))
 	c.run(exitDone, "verify", archive, write(t, missing...))
 }
+
+// An archive was cut: in the middle of a line, or of all it has. What stood there is not
+// known, so the comparison says so, and where.
+func TestVerifyNamesWhatIsNoEvent(t *testing.T) {
+	t.Parallel()
+	c := onEmulators(t)
+	one, two := created("1", "2024-01-01T00:00:00Z", "t_ada", "th_1"), created("2", "2024-01-01T00:00:00Z", "t_ada", "th_2")
+	c.replay(one, two)
+	for name, test := range map[string]struct {
+		text string
+		says []string
+	}{
+		"cut":                 {one + "\n" + two[:40], []string{":2: no event: ", "1 line of the archives is no event", "0 events only the archives know, 1 event only the registry"}},
+		"two files on a line": {one + two + "\n", []string{":1: no event: ", "this is no archive"}},
+		"no archive":          {"# Notes\nbread\nmilk\n", []string{":1: no event: ", ":3: no event: ", "none of its 3 lines is an event: this is no archive, and nothing was compared"}},
+		"many":                {one + "\n" + two + strings.Repeat("\nx", 30), []string{"30 lines of the archives are no events", "further lines are counted, and not named"}},
+		"empty":               {"", []string{"there is no event in it: it is empty, and nothing was compared"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			archive := file(t, test.text)
+			got := c.run(exitFault, "verify", archive).Stderr.String()
+			for _, says := range test.says {
+				require.Contains(t, got, says)
+			}
+			require.Contains(t, got, archive)
+			require.NotContains(t, got, "know the same")
+			require.LessOrEqual(t, strings.Count(got, "no event: "), mostTorn)
+		})
+	}
+	require.Contains(t, c.run(exitFault, "replay", "--yes", file(t, "")).Stderr.String(), "there is no event in it")
+}

@@ -53,8 +53,8 @@ resource "google_pubsub_topic_iam_member" "worker" {
   member   = google_service_account.worker.member
 }
 
-# Both store claims, and publish what they have stored. Nobody else may: who publishes
-# there can claim and retract, once the log is replayed.
+# Both store claims, and publish what was stored. Nobody else may: who publishes
+# there can claim, move and retract, once the log is replayed.
 resource "google_pubsub_topic_iam_member" "log" {
   for_each = {
     worker = google_service_account.worker.member

@@ -67,7 +67,7 @@ resource "google_pubsub_subscription" "dead_letters" {
   }
 }
 
-# Claims and retractions, which only `replay --since` takes from the subscription.
+# Claims, retractions and operators' moves, which only `replay --since` takes from the subscription.
 # `registry-worker provision` says in the registry that it is there.
 resource "google_pubsub_topic" "log" {
   project                    = var.project

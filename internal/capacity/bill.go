@@ -88,7 +88,8 @@ func (p Parameters) Bill() []Line {
 	)
 }
 
-// logging publishes claims to the registry's log. Retractions are too few to count.
+// logging publishes claims to the registry's log. Retractions and operators'
+// moves are too few to count.
 func (p Parameters) logging() Line {
 	l := Line{Work: "the registry's log"}
 	if p.Claims > 0 {

@@ -132,6 +132,21 @@ var engine = []mutant{
 		Old:  "s.gone.Add(1)",
 		New:  "_ = s",
 	}),
+	measured("an operator's move of resources is put into the outbox by its commit", "./internal/outbox", "TestTheLogHasWhatIsStoredAtWhicheverStepAProcessDies", mutants.Edit{
+		File: "internal/regstore/merge.go",
+		Old:  "b.changes[i].ToLog && (",
+		New:  "b.changes[i].ToLog && false && (",
+	}),
+	measured("an operator's move of a tenant is put into the outbox by its commit", "./internal/outbox", "TestTheLogHasWhatIsStoredAtWhicheverStepAProcessDies", mutants.Edit{
+		File: "internal/regstore/ledgerchange.go",
+		Old:  "read.toLog[e.EventName()] &&",
+		New:  "read.toLog[e.EventName()] && false &&",
+	}),
+	measured("nothing is put into the outbox behind a sweep", "./internal/outbox", "TestAProcessThatIsStoppedBeforeItsCommitStoresNothingBehindTheSweep", mutants.Edit{
+		File: "internal/regstore/outbox.go",
+		Old:  "return asked.Add(s.ledgerStaleness + s.commitDeadline)",
+		New:  "return time.Now().Add(s.commitDeadline)",
+	}),
 	measured("what cannot be relied on is verified again, though the read of it is void", "./registry/verifier/internal/certified", "TestWhatCannotBeReliedOnIsVerifiedAgainThoughAnotherResourceBecameVoid", mutants.Edit{
 		File: "registry/verifier/internal/certified/table.go",
 		Old:  "return !ok || !void && owner != o.TenantID",

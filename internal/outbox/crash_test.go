@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -58,7 +59,8 @@ func (m *mortal) around(_ *docdbtest.Call, do func() error) error {
 	return err
 }
 
-// A process that claims and retracts dies at each step, once before and once after it.
+// A process that claims, moves and retracts dies at each step, once before and once after
+// it.
 // Another one runs for some minutes. Then the log has all that is stored, and nothing
 // else.
 func TestTheLogHasWhatIsStoredAtWhicheverStepAProcessDies(t *testing.T) {
@@ -84,6 +86,8 @@ func dieAt(t *testing.T, m *mortal) (died bool) {
 		for i := range 3 {
 			_, _ = s.Claim(t.Context(), "t_a", registry.Resource{Kind: registry.Thread, ID: fmt.Sprint(i)})
 			s.Apply(t.Context(), []ownership.Change{ownership.Retraction(ownership.Version{Source: "//nexus", ID: fmt.Sprint("m", i)}, "kim", "")})
+			s.Apply(t.Context(), []ownership.Change{operatorsMove(registry.Resource{}, fmt.Sprint("whole", i)),
+				operatorsMove(registry.Resource{Kind: registry.Thread, ID: fmt.Sprint(i)}, fmt.Sprint("named", i))})
 			synctest.Wait()
 		}
 		end()
@@ -98,7 +102,13 @@ func dieAt(t *testing.T, m *mortal) (died bool) {
 	return m.dead
 }
 
-// storedIn are the ids of the events that say what claims and retractions are stored.
+func operatorsMove(r registry.Resource, id string) ownership.Change {
+	return ownership.Change{Resource: r, ToLog: true, Entry: ownership.Entry{
+		Type: ownership.Moved, Version: ownership.Version{Time: time.Now(), Source: "//operator", ID: id}, From: "t_a", To: "t_b",
+	}}
+}
+
+// storedIn are the ids of the events that say what is stored, all of which is in no topic.
 func storedIn(t *testing.T, s *regstore.Store) (ids []string) {
 	t.Helper()
 	require.NoError(t, s.Export(t.Context(), func(r ownership.Record, _ *ownership.Ledger) error {
@@ -134,9 +144,46 @@ func TestNothingIsPublishedWhoseCommitFailed(t *testing.T) {
 				defer run(t, s, p, outbox.Options{})()
 				_, err := s.Claim(t.Context(), "t_a", registry.Resource{Kind: registry.Thread, ID: "1"})
 				require.Error(t, err)
-				require.Error(t, s.Apply(t.Context(), []ownership.Change{ownership.Retraction(ownership.Version{Source: "//nexus", ID: "m"}, "kim", "")})[0].Err)
+				for _, o := range s.Apply(t.Context(), []ownership.Change{
+					ownership.Retraction(ownership.Version{Source: "//nexus", ID: "m"}, "kim", ""),
+					operatorsMove(registry.Resource{}, "whole"), operatorsMove(registry.Resource{Kind: registry.Thread, ID: "1"}, "named"),
+				}) {
+					require.Error(t, o.Err)
+				}
 				time.Sleep(10 * time.Minute)
 				require.Empty(t, p.distinct())
+			})
+		})
+	}
+}
+
+// A process is stopped for long between a read and the commit that rests on it. The sweeps
+// that come meanwhile do not pass over what it would store.
+func TestAProcessThatIsStoppedBeforeItsCommitStoresNothingBehindTheSweep(t *testing.T) {
+	for name, change := range map[string]ownership.Change{
+		"a move of a tenant":   operatorsMove(registry.Resource{}, "m"),
+		"a move of a resource": operatorsMove(registry.Resource{Kind: registry.Thread, ID: "1"}, "m"),
+		"a retraction":         ownership.Retraction(ownership.Version{Source: "//nexus", ID: "m"}, "kim", ""),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				db, s := logging(t)
+				claim(t, s, "1")
+				var stopped atomic.Bool
+				slow := open(t, docdbtest.Around(db, func(c *docdbtest.Call, do func() error) error {
+					err := do()
+					if c.Method == "Get" && stopped.CompareAndSwap(true, false) {
+						time.Sleep(10 * time.Minute)
+					}
+					return err
+				}))
+				log := &topic{}
+				defer run(t, s, log, outbox.Options{})()
+				synctest.Wait()
+				stopped.Store(true)
+				_ = slow.Apply(t.Context(), []ownership.Change{change})
+				time.Sleep(10 * time.Minute)
+				require.Equal(t, storedIn(t, s), log.distinct())
 			})
 		})
 	}

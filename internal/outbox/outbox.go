@@ -1,10 +1,9 @@
-// Package outbox publishes claims and retractions to the registry's log, a topic of
-// its own, after their commits have stored them.
+// Package outbox publishes claims, retractions and operators' moves to the registry's
+// log, a topic of its own, after their commits have stored them.
 //
-// Firestore is the only place that a claim and a retraction are in, since no event
-// says them: without the log a restored database has lost those since the backup. So
-// the commit that stores one also puts it into the outbox, a collection
-// (ownership.Outbox). The process that committed publishes it in the background, which
+// Firestore is the only place that they are in, since no publisher's event says them:
+// without the log a restored database has lost those since the backup. So the commit
+// that stores one also puts it into the outbox, a collection (ownership.Outbox). The process that committed publishes it in the background, which
 // no answer waits for, and removes it from the outbox once the topic has confirmed. If
 // that process dies first, or the topic does not take it, the event stays in the
 // outbox, and any process that has a Publisher publishes it a minute later.
@@ -143,7 +142,7 @@ func (p *Publisher) open(ctx context.Context) bool {
 		}
 		topic, err := p.o.Open(ctx)
 		if err != nil {
-			p.telemetry.failed(ctx, "the registry's log cannot be opened: claims and retractions wait in the outbox", err)
+			p.telemetry.failed(ctx, "the registry's log cannot be opened: claims, retractions and operators' moves wait in the outbox", err)
 			if state, err := p.store.ReadOutbox(ctx); err == nil {
 				p.state.Store(&state)
 			}
@@ -216,7 +215,7 @@ func (p *Publisher) publishBatch(ctx context.Context, batch []ownership.Logged, 
 func (p *Publisher) publish(ctx context.Context, batch []ownership.Logged, by string) (confirmed []string, failure error) {
 	all := make([]events.Event, len(batch))
 	for i, l := range batch {
-		all[i] = handlers.Event(l.Change)
+		all[i] = handlers.Event(l.Changes...)
 	}
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
@@ -229,7 +228,7 @@ func (p *Publisher) publish(ctx context.Context, batch []ownership.Logged, by st
 	}
 	p.telemetry.count(ctx, by, len(confirmed), len(batch)-len(confirmed))
 	if failure != nil {
-		p.telemetry.failed(ctx, "the registry's log takes nothing: claims and retractions wait in the outbox", failure)
+		p.telemetry.failed(ctx, "the registry's log takes nothing: claims, retractions and operators' moves wait in the outbox", failure)
 	}
 	return confirmed, failure
 }

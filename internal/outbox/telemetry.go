@@ -28,14 +28,14 @@ func newTelemetry(p *Publisher, providers observe.Providers) (*telemetry, error)
 	i := providers.Instruments(scope)
 	by := observe.Values("by", byCommit, bySweep)
 	waiting := i.Gauge("registry.outbox.waiting", "{event}",
-		"Claims and retractions that have waited in the outbox for more than a minute, as of the last sweep by any process.")
+		"Claims, retractions and operators' moves that have waited in the outbox for more than a minute, as of the last sweep by any process.")
 	age := i.FloatGauge("registry.outbox.age", "s",
 		"How long the oldest of them had waited, as of the last sweep by any process; 0 if none waited.")
 	t := &telemetry{
 		published: i.Counter("registry.log.published", "{event}",
-			"Claims and retractions that the topic of the registry's log has confirmed, by who published them: the process that stored them (commit), or a sweep of the outbox.", by),
+			"Claims, retractions and operators' moves that the topic of the registry's log has confirmed, by who published them: the process that stored them (commit), or a sweep of the outbox.", by),
 		failures: i.Counter("registry.log.failures", "{event}",
-			"Claims and retractions that the topic of the registry's log did not take; they stay in the outbox.", by),
+			"Claims, retractions and operators' moves that the topic of the registry's log did not take; they stay in the outbox.", by),
 		log: observe.NewLimitedLog(providers.Logger, .1, 3),
 	}
 	t.stop = i.Collect(func(_ context.Context, o metric.Observer) {

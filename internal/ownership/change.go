@@ -12,6 +12,10 @@ type Change struct {
 	// takes moves of whole tenants and their retractions, and nothing else.
 	Resource registry.Resource
 	Entry    Entry
+	// ToLog says that no topic has the move, since an operator made it here: the commit
+	// that stores it puts it into the outbox. Claims (Store.Claim) and retractions are
+	// put there always.
+	ToLog bool
 }
 
 // Retraction takes back the move of a whole tenant that has the source and the id
@@ -32,6 +36,8 @@ func (c Change) OfLedger() bool { return c.Resource == (registry.Resource{}) }
 // bounds them, and programs quote them when they print them.
 func (c Change) Validate() error {
 	switch e := c.Entry; {
+	case c.ToLog && e.Type != Moved:
+		return fmt.Errorf("%w: %q is no move, and cannot be put into the outbox", registry.ErrInvalid, e.Type)
 	case !c.OfLedger() && e.Type == Retracted:
 		return fmt.Errorf("%w: %s: what names a resource cannot be retracted", registry.ErrInvalid, c.Resource)
 	case !c.OfLedger():

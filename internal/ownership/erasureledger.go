@@ -185,7 +185,7 @@ func EmptiedAs(name EventName) EventName {
 // renamed is the entry with another name for a tenant. Its documents are looked at
 // again: of moves of one time the order may be another.
 func (e LedgerEntry) renamed(tenant, pseudonym string) LedgerEntry {
-	m := e.asEntry().Renamed(tenant, pseudonym)
+	m := e.AsEntry().Renamed(tenant, pseudonym)
 	if e.RetractionOnly { // the move that it waits for names the tenant, if its id does
 		m.Source, m.ID = RenamedText(e.Source, tenant, pseudonym), RenamedText(e.ID, tenant, pseudonym)
 	}

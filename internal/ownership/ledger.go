@@ -58,7 +58,7 @@ func (e LedgerEntry) Merge(m Entry, exists bool) (merged LedgerEntry, changed bo
 	if m.Type == Retracted {
 		return e.retract(m, exists)
 	}
-	known := e.asEntry()
+	known := e.AsEntry()
 	if !exists || e.RetractionOnly {
 		return e.take(m, exists), true, Outcome{Kind: Applied}
 	}
@@ -139,6 +139,6 @@ func (e LedgerEntry) counting(exists bool) []string {
 	return []string{e.From}
 }
 
-func (e LedgerEntry) asEntry() Entry {
+func (e LedgerEntry) AsEntry() Entry {
 	return Entry{Type: Moved, Version: e.Version, From: e.From, To: e.To, Reason: e.Reason, Actor: e.Actor}
 }

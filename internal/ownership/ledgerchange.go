@@ -23,6 +23,8 @@ type LedgerChange struct {
 	Update func(before LedgerEntry, exists bool, now time.Time) LedgerUpdate
 	// First says that it goes before the others of its commit.
 	First bool
+	// ToLog is that of the Change.
+	ToLog bool
 }
 
 // LedgerUpdate is what a store must write so that an entry takes account of a

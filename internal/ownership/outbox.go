@@ -5,12 +5,13 @@ import (
 	"time"
 )
 
-// Logged is a claim, or the retraction of a move of a whole tenant, that a commit
-// stored and put into the outbox with it, to be published to the registry's log.
+// Logged is what a commit stored and put into the outbox with it, to be published to the
+// registry's log: a claim, an operator's move, or the retraction of a move of a whole
+// tenant.
 type Logged struct {
-	Name   string // of its document in the outbox
-	Change Change
-	At     time.Time // of the read that the commit rests on, by the store's clock
+	Name    string    // of its document in the outbox
+	Changes []Change  // of one event: several only of a move that names several resources
+	At      time.Time // of the read that the commit rests on, by the store's clock
 }
 
 // Outbox keeps what was stored and is to be published. A document is there from the

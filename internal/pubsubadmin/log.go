@@ -54,6 +54,16 @@ func OpenLog(ctx context.Context, client *pubsub.Client, name string, since, unt
 	return r, nil
 }
 
+// LookAtLog returns why the subscription that keeps the registry's log cannot be read;
+// nil if it can, as far as these credentials may see.
+func LookAtLog(ctx context.Context, client *pubsub.Client, name string) error {
+	l := leases{client: client, subscription: client.Subscriber(name).String()}
+	if _, err := l.look(ctx); err != nil {
+		return fmt.Errorf("subscription %s: %w", subscription.Short(name), err)
+	}
+	return nil
+}
+
 // Close ends the reading.
 func (r *LogReader) Close() {
 	r.stop()

@@ -8,6 +8,8 @@ import (
 
 	"cloud.google.com/go/pubsub/v2"
 	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/northstar-engines/realtime-registry/internal/subscription"
@@ -33,4 +35,22 @@ func Rewind(ctx context.Context, client *pubsub.Client, subscriptions []string, 
 		}
 	}
 	return errors.Join(faults...)
+}
+
+// Missing returns those of the subscriptions that do not exist. One that these credentials
+// may not look at is assumed to.
+func Missing(ctx context.Context, client *pubsub.Client, subscriptions []string) (missing []string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	for _, name := range subscriptions {
+		_, err := client.SubscriptionAdminClient.GetSubscription(ctx, &pubsubpb.GetSubscriptionRequest{Subscription: client.Subscriber(name).String()}, once)
+		switch status.Code(err) {
+		case codes.OK, codes.PermissionDenied:
+		case codes.NotFound:
+			missing = append(missing, subscription.Short(name))
+		default:
+			return nil, fmt.Errorf("look at subscription %s: %w", subscription.Short(name), err)
+		}
+	}
+	return missing, nil
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"google.golang.org/grpc/codes"
 
@@ -52,6 +53,9 @@ type batch struct {
 	outcomes []ownership.Outcome
 	written  atomic.Int64 // documents whose write was committed, as far as is known
 	deleted  atomic.Int64 // of them: tombstones
+
+	asked  time.Time // before the documents were read that are merged
+	readAt time.Time // when they were, by the store's clock
 }
 
 // split refuses what is not valid, groups changes of resources by document,
@@ -92,6 +96,7 @@ func (b *batch) sendToLane(ctx context.Context, indexes []int) {
 	changes := make([]ownership.LedgerChange, len(indexes))
 	for j, i := range indexes {
 		changes[j] = b.changes[i].Entry.Anonymous(known.Ledger).LedgerChange()
+		changes[j].ToLog = b.changes[i].ToLog
 	}
 	for j, o := range b.store.lane.change(ctx, changes) {
 		b.outcomes[indexes[j]] = o

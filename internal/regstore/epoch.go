@@ -121,6 +121,9 @@ func (s *Store) wentBack(ctx context.Context, base *certifiedLedger, p point) er
 // one before. What it holds of the ledger is of no use any more (known).
 func (s *Store) leaves(ctx context.Context, before, after *headState) {
 	s.snapshotAt.Store(0)
+	if own := s.recovering.Load(); own != nil && *own == storedEpoch(after.epoch) {
+		return // who recovers it knows
+	}
 	what := "the registry was recovered"
 	if storedEpoch(before.epoch) == storedEpoch(after.epoch) {
 		what = "the database was gone"

@@ -74,6 +74,15 @@ func (s *Store) Documents(ctx context.Context) (int64, error) {
 	return s.count(ctx, docdb.Query{Collection: Collection})
 }
 
+// HasDocuments reports whether the registry has any, which is a read at most.
+func (s *Store) HasDocuments(ctx context.Context) (found bool, err error) {
+	err = s.query(ctx, docdb.Query{Collection: Collection, Limit: 1, Select: []string{fieldFormat}}, func(*docdb.Document) error {
+		found = true
+		return nil
+	})
+	return found, err
+}
+
 // Recovers reports whether the registry can be read as of any whole minute of the
 // last seven days, and not of the last hour alone.
 func (s *Store) Recovers(ctx context.Context) (bool, error) {

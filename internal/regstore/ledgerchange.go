@@ -18,8 +18,10 @@ import (
 type ledgerDocuments struct {
 	documents map[string]*docdb.Document
 	entries   map[ownership.EventName]ownership.LedgerEntry
+	toLog     map[ownership.EventName]bool // the moves that an operator makes
 	point
-	now time.Time // by the store's clock
+	asked time.Time // before the read
+	now   time.Time // of the read, by the store's clock
 }
 
 // changeLedger reads the entries of changes and the head, and commits all the
@@ -94,6 +96,7 @@ func (s *Store) readLedger(ctx context.Context, changes []*queuedChange) (ledger
 		names = append(names, s.ledgerName(c.Event))
 	}
 	slices.Sort(names)
+	asked := time.Now()
 	documents, now, err := s.get(ctx, slices.Compact(names))
 	if err != nil {
 		return ledgerDocuments{}, err
@@ -105,8 +108,11 @@ func (s *Store) readLedger(ctx context.Context, changes []*queuedChange) (ledger
 	if documents[s.headName()] == nil { // it was made just now
 		return s.readLedger(ctx, changes)
 	}
-	read := ledgerDocuments{documents, map[ownership.EventName]ownership.LedgerEntry{}, p, now}
+	read := ledgerDocuments{documents, map[ownership.EventName]ownership.LedgerEntry{}, map[ownership.EventName]bool{}, p, asked, now}
 	for _, c := range changes {
+		if c.ToLog {
+			read.toLog[c.Event] = true
+		}
 		if d := documents[s.ledgerName(c.Event)]; d != nil {
 			read.entries[c.Event] = s.decodeLedgerEntry(ctx, d)
 		}
@@ -123,13 +129,13 @@ func (s *Store) commitLedger(ctx context.Context, read ledgerDocuments, entries 
 		name := s.ledgerName(e.EventName())
 		writes = append(writes, s.ledgerWrite(name, e, read.documents[name]))
 	}
-	outbox, logged := s.outboxWrites(read.now, retractions(read, entries)...)
+	outbox, logged := s.outboxWrites(read.now, inNoTopic(read, entries)...)
 	writes = append(writes, outbox...)
 	slices.SortFunc(writes, func(a, b docdb.Write) int { // one order of locks
 		return cmp.Compare(a.Name, b.Name)
 	})
 	sent := time.Now()
-	receipt, err := s.commit(ctx, sent.Add(s.commitDeadline), writes...)
+	receipt, err := s.commit(ctx, earlier(sent.Add(s.commitDeadline), s.sweptNoSooner(read.asked)), writes...)
 	if err != nil {
 		return err
 	}
@@ -138,13 +144,18 @@ func (s *Store) commitLedger(ctx context.Context, read ledgerDocuments, entries 
 	return nil
 }
 
-// retractions are what entries say of their retraction that was not stored before.
-func retractions(read ledgerDocuments, entries []ownership.LedgerEntry) (all []ownership.Change) {
+// inNoTopic is what entries say that was not stored before, and that no topic has:
+// operators' moves, and retractions.
+func inNoTopic(read ledgerDocuments, entries []ownership.LedgerEntry) (all []ownership.Change) {
 	for _, e := range entries {
 		if e.SaysNothing() {
 			continue
 		}
-		for _, said := range e.Retractions[len(read.entries[e.EventName()].Retractions):] { // the first seen first
+		before := read.entries[e.EventName()]
+		if now := e.AsEntry(); read.toLog[e.EventName()] && !e.RetractionOnly && !now.Equal(before.AsEntry()) {
+			all = append(all, ownership.Change{Entry: now})
+		}
+		for _, said := range e.Retractions[len(before.Retractions):] { // the first seen first
 			all = append(all, ownership.Retraction(ownership.Version{Time: said.At, Source: e.Source, ID: e.ID}, said.By, said.Why))
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/internal/docdb"
 )
 
-// fieldLogSince is of the ledger's head: since when claims and retractions are
+// fieldLogSince is of the ledger's head: since when claims, retractions and operators' moves are
 // published to the registry's log, by the store's clock. If it is missing, or no
 // time, there is no log, and nothing is put into the outbox. Every write rests on a
 // read of the head, so all follow within LedgerStaleness and CommitDeadline.

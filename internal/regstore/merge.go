@@ -70,15 +70,19 @@ func (b *batch) learn(targets []*target, records []ownership.Record) {
 // them.
 func (b *batch) read(ctx context.Context, targets []*target) ([]ownership.Record, *certifiedLedger, error) {
 	records := make([]ownership.Record, 0, len(targets))
+	b.asked = time.Now()
 	for len(records) < len(targets) {
 		chunk := targets[len(records):min(len(targets), len(records)+docdb.MaxReads)]
 		names := make([]string, len(chunk))
 		for i, t := range chunk {
 			names[i] = b.store.resourceName(t.resource)
 		}
-		documents, _, err := b.store.get(ctx, names)
+		documents, at, err := b.store.get(ctx, names)
 		if err != nil {
 			return nil, nil, err
+		}
+		if len(records) == 0 {
+			b.readAt = at
 		}
 		for i, t := range chunk {
 			records = append(records, b.store.decodeOrMissing(ctx, t.resource, documents[names[i]]))
@@ -111,20 +115,20 @@ func (b *batch) write(ctx context.Context, targets []*target, records []ownershi
 		}
 		// Here, since a panic in the goroutines below would end the process.
 		p.write = b.store.write(t, p.update, p.precondition())
+		p.toLog = b.toLog(p, ledger.Ledger)
 		switch {
-		case p.update.Feed:
+		case p.update.Feed || len(p.toLog) > 0:
 			noticed = append(noticed, p)
 		default:
 			quiet = append(quiet, p)
 		}
 	}
-	deadline := b.store.deadline(ledger)
 	var mu sync.Mutex // of left and failure
 	var requests errgroup.Group
 	requests.SetLimit(mostCommits)
-	send := func(write func(context.Context, time.Time, []pending) ([]*target, error), chunk []pending) {
+	send := func(write func(context.Context, *certifiedLedger, []pending) ([]*target, error), chunk []pending) {
 		requests.Go(func() error {
-			again, err := write(ctx, deadline, chunk)
+			again, err := write(ctx, ledger, chunk)
 			mu.Lock()
 			defer mu.Unlock()
 			left, failure = append(left, again...), errors.Join(failure, err)
@@ -146,7 +150,18 @@ type pending struct {
 	*target
 	update ownership.Update
 	record ownership.Record
-	write  docdb.Write // of the document
+	write  docdb.Write        // of the document
+	toLog  []ownership.Change // what of it goes into the outbox
+}
+
+// toLog is what an update stores that no topic has, as it is stored.
+func (b *batch) toLog(p pending, ledger *ownership.Ledger) (all []ownership.Change) {
+	for j, i := range p.indexes {
+		if o := p.update.Outcomes[j].Kind; b.changes[i].ToLog && (o == ownership.Applied || o == ownership.Inapplicable) {
+			all = append(all, ownership.Change{Resource: p.resource, Entry: p.entries[j].Anonymous(ledger)})
+		}
+	}
+	return all
 }
 
 func (p pending) precondition() docdb.Condition {
@@ -157,12 +172,12 @@ func (p pending) precondition() docdb.Condition {
 }
 
 // writeQuietly writes documents that need no feed entry, each for itself.
-func (b *batch) writeQuietly(ctx context.Context, deadline time.Time, chunk []pending) (left []*target, failure error) {
+func (b *batch) writeQuietly(ctx context.Context, ledger *certifiedLedger, chunk []pending) (left []*target, failure error) {
 	writes := make([]docdb.Write, len(chunk))
 	for i, p := range chunk {
 		writes[i] = p.write
 	}
-	results, err := b.store.batchWrite(ctx, deadline, writes)
+	results, err := b.store.batchWrite(ctx, b.store.deadline(ledger), writes)
 	for i, p := range chunk {
 		switch {
 		case err != nil:
@@ -182,14 +197,25 @@ func (b *batch) writeQuietly(ctx context.Context, deadline time.Time, chunk []pe
 }
 
 // writeWithNotice commits documents together with the feed entry that names them
-// all. If the commit fails, all of them are to be read again.
-func (b *batch) writeWithNotice(ctx context.Context, deadline time.Time, chunk []pending) (left []*target, failure error) {
+// all, and with what of them goes into the outbox. If the commit fails, all of them are
+// to be read again.
+func (b *batch) writeWithNotice(ctx context.Context, ledger *certifiedLedger, chunk []pending) (left []*target, failure error) {
 	writes := make([]docdb.Write, 0, len(chunk)+1)
 	resources := make([]registry.Resource, len(chunk))
+	var toLog []ownership.Change
 	for i, p := range chunk {
-		writes, resources[i] = append(writes, p.write), p.resource
+		writes, resources[i], toLog = append(writes, p.write), p.resource, append(toLog, p.toLog...)
 	}
-	_, err := b.store.commit(ctx, deadline, append(writes, b.store.feedWrite(resources...))...)
+	outbox, logged := b.store.outboxWrites(b.readAt, toLog...)
+	deadline := b.store.deadline(ledger)
+	if len(outbox) > 0 {
+		deadline = earlier(deadline, b.store.sweptNoSooner(b.asked))
+	}
+	writes = append(append(writes, b.store.feedWrite(resources...)), outbox...)
+	_, err := b.store.commit(ctx, deadline, writes...)
+	if err == nil {
+		b.store.tellLogged(logged)
+	}
 	for _, p := range chunk {
 		if err == nil {
 			b.wrote(p)

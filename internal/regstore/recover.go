@@ -51,6 +51,7 @@ func (s *Store) Recover(ctx context.Context) (before, after ownership.Epoch, err
 		return before, after, fmt.Errorf("recover: %w", err)
 	}
 	epoch := newEpoch()
+	s.recovering.Store(&epoch)
 	for range s.attempts(ctx) {
 		var documents map[string]*docdb.Document
 		if documents, _, err = s.get(ctx, []string{s.headName()}); err != nil {

@@ -12,7 +12,7 @@
 //	realtime_registry_ledger/snapshot  the ledger as of one position, in documents snapshot.*, for processes that start
 //	realtime_registry_ledger/outbox    the lease of the process that sweeps the outbox, and how far that is
 //	realtime_registry_feed/{random}    the resources whose history one commit changed; expires by TTL policy
-//	realtime_registry_outbox/{shard}.{time}.{random}  a claim or a retraction that is to be published to the registry's log
+//	realtime_registry_outbox/{shard}.{time}.{random}  what is to be published to the registry's log
 //
 // Programs outside read tenant_id of the first; everything else is ours. Every
 // document says the least format that a reader needs (ownership.Format). A document
@@ -157,12 +157,13 @@ type Store struct {
 	chunkBytes     int
 	loading        func(entries int)
 
-	lane    *ledgerLane
-	reads   *ledgerReads
-	refresh chan struct{}                   // has one place: one refresh of the ledger at a time
-	cached  atomic.Pointer[certifiedLedger] // see known
-	head    atomic.Pointer[headState]       // nil until it was read
-	gone    atomic.Int64                    // how often the database was not there
+	lane       *ledgerLane
+	reads      *ledgerReads
+	refresh    chan struct{}                   // has one place: one refresh of the ledger at a time
+	cached     atomic.Pointer[certifiedLedger] // see known
+	head       atomic.Pointer[headState]       // nil until it was read
+	gone       atomic.Int64                    // how often the database was not there
+	recovering atomic.Pointer[string]          // the epoch that this process gives the registry
 
 	outboxPatience time.Duration
 	onLogged       atomic.Pointer[func(ownership.Logged)]

@@ -266,6 +266,31 @@ func TestWhatAClaimCostsInARegistryWithALog(t *testing.T) {
 	require.EqualValues(t, n, meter.Reads(""))
 }
 
+func TestWhatAnOperatorsMoveCostsInARegistryWithALog(t *testing.T) {
+	p, meter := emulatortest.Firestore(t), wire.NewMeter()
+	s := open(t, p, meter.DialOptions()...)
+	_, _, err := s.BeginLog(t.Context())
+	require.NoError(t, err)
+	const n = 300
+	requireAll(t, ownership.Applied, s.Apply(t.Context(), creations("operated", n)))
+	moves := creations("operated", n)
+	for i := range moves {
+		moves[i].ToLog = true
+		moves[i].Entry = ownership.Entry{Type: ownership.Moved, From: "t_a", To: "t_b",
+			Version: ownership.Version{Time: time.Unix(1000, 0), Source: "//operator", ID: "m"}}
+	}
+	meter.Reset()
+	requireAll(t, ownership.Applied, s.Apply(t.Context(), moves))
+	require.EqualValues(t, 2, meter.Calls("Commit"))
+	require.EqualValues(t, 2, meter.Writes(prefix+regstore.OutboxCollection), "one for each commit")
+	require.EqualValues(t, 2, meter.Writes(prefix+regstore.FeedCollection))
+	whole := ownership.Change{ToLog: true, Entry: moves[0].Entry}
+	requireAll(t, ownership.Applied, s.Apply(t.Context(), []ownership.Change{whole}))
+	require.EqualValues(t, 3, meter.Writes(prefix+regstore.OutboxCollection))
+	require.EqualValues(t, 3, meter.Calls("Commit"), "in the same commit")
+	require.Zero(t, meter.Reads(prefix+regstore.OutboxCollection))
+}
+
 func TestWhatAMoveCosts(t *testing.T) {
 	p, meter := emulatortest.Firestore(t), wire.NewMeter()
 	s := open(t, p, meter.DialOptions()...)

@@ -117,10 +117,14 @@ func (r *replay) understand(it *item, text []byte) (refusal *events.Refusal) {
 		return &events.Refusal{Reason: events.Malformed, Detail: err.Error()}
 	}
 	it.event = event
-	if refusal = r.notAsked(event); refusal == nil {
-		it.Changes = handlers.Changes(event)
+	if refusal = r.notAsked(event); refusal != nil {
+		return refusal
 	}
-	return refusal
+	it.Changes = handlers.Changes(event)
+	for i := range it.Changes {
+		it.Changes[i].ToLog = r.o.ToLog
+	}
+	return nil
 }
 
 // notAsked returns a refusal of what only an option applies, or nil.

@@ -54,8 +54,11 @@ type Options struct {
 	Retractions bool // apply registry.retracted.v1
 	Assertions  bool // apply registry.asserted.v1
 	// Only, if not empty, are the types that the lines may have; others are refused as
-	// unknown_type. The registry's log carries claims and retractions alone.
+	// unknown_type.
 	Only []events.Type
+	// ToLog puts the moves into the outbox: an operator makes them now, and no topic has
+	// them.
+	ToLog bool
 
 	// Resume is where an earlier replay of the same files ended.
 	Resume Checkpoint

@@ -45,7 +45,13 @@ func (l *logged) ids() []string {
 
 func idsOf(all []ownership.Logged) (ids []string) {
 	for _, l := range all {
-		ids = append(ids, string(l.Change.Entry.Type)+" "+l.Change.Entry.ID)
+		for _, c := range l.Changes {
+			id := string(c.Entry.Type) + " " + c.Entry.ID
+			if c.Entry.Type == ownership.Moved && !c.OfLedger() {
+				id += " " + c.Resource.String()
+			}
+			ids = append(ids, id)
+		}
 	}
 	slices.Sort(ids)
 	return ids
@@ -112,18 +118,65 @@ func outboxOfClaimsAndRetractions(t *testing.T, b Backend) {
 	require.Equal(t, want, idsOf(all))
 	record, _ := read(t, s, thread("1"))
 	for _, l := range all {
-		switch e := l.Change.Entry; e.Type {
+		switch e := l.Changes[0].Entry; e.Type {
 		case ownership.Claimed:
-			require.Equal(t, thread("1"), l.Change.Resource)
+			require.Equal(t, thread("1"), l.Changes[0].Resource)
 			require.True(t, e.Equal(record.History[0]))
 			require.Equal(t, ownership.EventName{Source: "//nexus", ID: "e1"}, e.Event)
 		case ownership.Retracted:
 			said := stored(t, s)[0].Retractions[0]
-			require.True(t, l.Change.OfLedger())
+			require.True(t, l.Changes[0].OfLedger())
 			require.Equal(t, ownership.Said{By: "kim", Why: "a mistake", At: said.At}, ownership.Said{By: e.Actor, Why: e.Reason, At: e.Time.UTC()})
 			require.Equal(t, "//nexus", e.Source)
 		}
 	}
+	nothingWaits(t, s)
+}
+
+// Two moves that an operator makes beside the same ones of a topic: one of a whole tenant,
+// and one of resources, of which one has lost a race.
+func outboxOfMoves(t *testing.T, b Backend) {
+	s := b.Open()
+	beginLog(t, s)
+	var resources []registry.Resource
+	var creations, moves []ownership.Change
+	for _, id := range []string{"1", "2", "3"} {
+		resources = append(resources, thread(id))
+		creations = append(creations, created(thread(id), "t_a", 1, "e"+id))
+		moves = append(moves, moved(thread(id), "t_a", "t_b", 5, "named"))
+	}
+	apply(t, s, creations...)
+	moves = append(moves, tenantMoved("t_c", "t_d", 5, "whole"))
+	for i := range moves {
+		moves[i].ToLog = true
+		moves[i].Entry.Actor, moves[i].Entry.Reason = "kim", "merger"
+	}
+	told := listenTo(s)
+	require.Equal(t, kinds(ownership.Applied, ownership.Applied, ownership.Applied, ownership.Applied), apply(t, s, moves...))
+	want := []string{"moved named thread/1", "moved named thread/2", "moved named thread/3", "moved whole"}
+	require.Equal(t, want, told.ids())
+	all := swept(t, b.Open())
+	require.Equal(t, want, idsOf(all))
+	require.Len(t, all, 2, "one document for what one event says")
+	for _, l := range all {
+		for _, c := range l.Changes {
+			require.True(t, c.OfLedger() == (c.Entry.ID == "whole"))
+			require.Equal(t, []string{"kim", "merger"}, []string{c.Entry.Actor, c.Entry.Reason})
+		}
+	}
+	require.Equal(t, kinds(ownership.Duplicate, ownership.Duplicate, ownership.Duplicate, ownership.Duplicate), apply(t, s, moves...))
+	require.Equal(t, kinds(ownership.Applied), apply(t, s, tenantMoved("t_c", "t_d", 6, "published")), "a topic has it")
+	require.Empty(t, told.ids())
+
+	both := moved(thread("1"), "t_b", "t_c", 6, "back")
+	none := moved(thread("new"), "t_x", "t_y", 6, "back")
+	both.ToLog, none.ToLog = true, true
+	require.Equal(t, kinds(ownership.Applied, ownership.Applied), apply(t, s, both, none))
+	require.Equal(t, []string{"moved back thread/1", "moved back thread/new"}, told.ids(), "of a document that was not there, too")
+	nothing := created(thread("4"), "t_a", 1, "e4")
+	nothing.ToLog = true
+	require.ErrorIs(t, s.Apply(t.Context(), []ownership.Change{nothing})[0].Err, registry.ErrInvalid, "its topic has it")
+	swept(t, s)
 	nothingWaits(t, s)
 }
 

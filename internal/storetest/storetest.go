@@ -116,6 +116,7 @@ func Run(t *testing.T, backend func(t *testing.T) Backend) {
 		"a claim is undone by nothing that is older":              claimStands,
 		"moves alone do not stand in a claim's way":               claimBesideMoves,
 		"claims and retractions are put into the outbox":          outboxOfClaimsAndRetractions,
+		"operators' moves are put into the outbox":                outboxOfMoves,
 		"nothing else is put into the outbox":                     outboxOfNothingElse,
 		"a registry without a log has nothing in the outbox":      outboxNeedsALog,
 		"the outbox keeps what the topic does not take":           outboxWaitsForItsTopic,

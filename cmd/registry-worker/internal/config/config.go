@@ -9,6 +9,7 @@
 package config
 
 import (
+	"errors"
 	"log/slog"
 	"net"
 	"slices"
@@ -92,6 +93,8 @@ type Config struct {
 	ThrottleOnError  string
 
 	Rate       governor.Rate
+	WithoutLog bool
+	IntoEmpty  bool
 	Since      time.Time // zero: not given
 	Checkpoint string
 	Refused    string
@@ -177,7 +180,11 @@ func Load(in Input, groups []Group, rules ...Rule) (*Config, error) {
 		value, from := in.find(s)
 		entry := Entry{Name: s.Name, Env: s.Env, Value: s.shown(value), From: from}
 		c.entries = append(c.entries, entry)
-		if err := s.parse(c, value); err != nil {
+		err := s.parse(c, value)
+		if value == "" && from == FromFlag && (s.FlagOnly || s.Filled) {
+			err = errors.New("it is empty, as a variable of the shell that was not set: give it a value, or leave it out")
+		}
+		if err != nil {
 			faults = append(faults, Fault{Entry: entry, Want: err.Error()})
 		}
 	}

@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -153,7 +154,7 @@ func TestEverySettingIsKept(t *testing.T) {
 		"throttle-policies": "policies.yaml", "throttle-on-error": "allow", "lease": "10s", "max-outstanding": "5", "listen": "[::1]:0", "api-token": "0123456789abcdef", "claim-token": "fedcba9876543210,0123456789abcdef",
 		"api-token-file": "a", "claim-token-file": "b", "max-connections": "7", "metrics-listen": "127.0.0.1:0", "stream-paths": "/a/{thread_id}, /b/{canvas_id}", "keep-alive": "1m", "shutdown-delay": "1s",
 		"console": "off", "console-peers": "http://127.0.0.1:8081, https://w", "miss-grace": "2s", "max-staleness": "1s", "max-age": "10s", "dry-run": "true", "check": "1", "empty": "true", "service-rules": "true", "rtt": "20ms", "log-format": "text", "log-level": "debug",
-		"events": "true", "rate": "100", "since": "2024-01-01T00:00:00Z", "checkpoint": "a", "output": "c", "refused": "b", "yes": "true", "unknown": "true", "with-retractions": "true", "with-assertions": "true",
+		"events": "true", "rate": "100", "since": "2024-01-01T00:00:00Z", "checkpoint": "a", "output": "c", "refused": "b", "yes": "true", "unknown": "true", "with-retractions": "true", "with-assertions": "true", "without-log": "true", "into-empty": "true",
 		"from": "t_a", "to": "t_b", "source": "//c", "by": "d", "reason": "conflict", "json": "true", "licenses": "true", "finish": "true", "plain-sets": "over",
 		"type": "a, b", "subscription": "a", "id": "a", "after": "1h", "before": "2024-01-01T00:00:00Z", "limit": "1", "max-redrives": "2", "comment": "why",
 		"tenant": "t_a", "state": "parked", "behind": "3", "kind": "thread", "resources": "a", "moved-by": "m", "at": "2024-01-02", "plan": "b", "wait": "true",
@@ -273,6 +274,29 @@ func TestHostileValuesAreRefused(t *testing.T) {
 			require.NotNil(t, c)
 			require.Less(t, len(err.Error()), 500, "a fault stays one readable line")
 		}
+	}
+}
+
+func TestDaysAreTakenInDurationsAndAges(t *testing.T) {
+	for text, want := range map[string]time.Duration{"400d": 9600 * time.Hour, "100d12h": 2412 * time.Hour, "9600h": 9600 * time.Hour} {
+		require.Equal(t, want, load(t, map[string]string{"deletion-horizon": text}, nil).DeletionHorizon, text)
+		require.WithinDuration(t, time.Now().Add(-want), load(t, map[string]string{"since": text}, nil).Since, time.Minute, text)
+	}
+	for _, text := range []string{"d", "-3d", "1.5d", "40d25h", "40d-1h", "40dd", "40d1", "12h40d", "99999999999d", "106751d"} {
+		for _, name := range []string{"deletion-horizon", "since", "max-age", "max-event-age"} {
+			_, err := config.Load(input(map[string]string{name: text}, nil), config.Groups())
+			require.Error(t, err, "%s %s", name, text)
+		}
+	}
+}
+
+// A shell's variable that was never set must not select everything.
+func TestAFlagThatSelectsIsNotGivenEmpty(t *testing.T) {
+	for _, name := range []string{"since", "before", "after", "tenant", "id", "state", "resources"} {
+		_, err := config.Load(input(map[string]string{name: ""}, nil), config.Groups())
+		require.ErrorContains(t, err, "--"+name+` "": it is empty, as a variable of the shell that was not set`)
+		_, err = config.Load(input(nil, map[string]string{config.EnvName(name): ""}), config.Groups())
+		require.NotContains(t, fmt.Sprint(err), "--"+name)
 	}
 }
 

@@ -102,19 +102,42 @@ func number(to func(*Config) *float64) parser {
 
 func duration(least, most time.Duration, to func(*Config) *time.Duration) parser {
 	return func(c *Config, value string) error {
-		d, err := time.ParseDuration(value)
+		d, err := parseDuration(value)
 		if err != nil || d < least || d > most {
-			return fmt.Errorf("want a duration with its unit, such as 250ms, 20s or 5m, from %s to %s", least, most)
+			return fmt.Errorf("want a duration with its unit, such as 250ms, 20s, 5m or 7d, from %s to %s", least, most)
 		}
 		*to(c) = d
 		return nil
 	}
 }
 
+// parseDuration is time.ParseDuration, and takes days of 24 hours too, before all else:
+// 400d, 1d12h.
+func parseDuration(text string) (time.Duration, error) {
+	days, rest, found := strings.Cut(text, "d")
+	if !found {
+		return time.ParseDuration(text)
+	}
+	const most = uint64(math.MaxInt64 / (24 * time.Hour))
+	n, err := strconv.ParseUint(days, 10, 32)
+	if err != nil || n >= most {
+		return 0, errors.New("want a whole number of days")
+	}
+	d := time.Duration(n) * 24 * time.Hour
+	if rest == "" {
+		return d, nil
+	}
+	more, err := time.ParseDuration(rest)
+	if err != nil || more < 0 || more >= 24*time.Hour {
+		return 0, errors.New("want less than a day behind the days")
+	}
+	return d + more, nil
+}
+
 // off also accepts 0, meaning disabled.
 func off(parse parser) parser {
 	return func(c *Config, value string) error {
-		if d, err := time.ParseDuration(value); err == nil && d == 0 {
+		if d, err := parseDuration(value); err == nil && d == 0 {
 			return nil
 		}
 		if err := parse(c, value); err != nil {
@@ -130,7 +153,7 @@ const NoMaxAge time.Duration = -1
 // maxAge parses --max-age: registry follows what the registry says, 0 is no bound.
 func maxAge(c *Config, value string) error {
 	bound := duration(time.Second, 24*time.Hour, func(c *Config) *time.Duration { return &c.MaxAge })
-	switch d, err := time.ParseDuration(value); {
+	switch d, err := parseDuration(value); {
 	case value == "registry":
 		c.MaxAge = 0
 		return nil

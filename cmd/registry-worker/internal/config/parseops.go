@@ -31,11 +31,11 @@ func pointInTime(to func(*Config) *time.Time) parser {
 			return nil
 		}
 		at, err := time.Parse(time.RFC3339Nano, value)
-		if age, ageErr := time.ParseDuration(value); ageErr == nil && age > 0 {
+		if age, ageErr := parseDuration(value); ageErr == nil && age > 0 {
 			at, err = time.Now().Add(-age), nil
 		}
 		if err != nil {
-			return errors.New("want a time such as 2025-01-31T12:00:00Z, or an age such as 2h")
+			return errors.New("want a time such as 2025-01-31T12:00:00Z, or an age such as 2h or 30d")
 		}
 		if at.After(time.Now()) {
 			return errors.New("want a time in the past")

@@ -38,7 +38,7 @@ var serviceSettings = []Setting{
 		parse: name(func(c *Config) *string { return &c.DeadLetterTopic })},
 
 	{Group: ClaimsGroup, Name: "log-topic", Default: "realtime-registry-log",
-		Help:  "topic of the registry's log, to which claims and retractions are published; its subscription has the same name",
+		Help:  "topic of the registry's log, to which claims, operators' moves and retractions are published; its subscription has the same name",
 		parse: name(func(c *Config) *string { return &c.LogTopic })},
 
 	{Group: EventsGroup, Name: "max-clock-skew", Default: "5m",

@@ -84,6 +84,10 @@ type Setting struct {
 	// FlagOnly: no variable sets it. The answer to a question is given with the
 	// command that asks, and must not be left in a profile or a manifest.
 	FlagOnly bool
+	// Filled: the flag is given a value or left out. What it selects would be everything
+	// without one, and an empty one is that of a shell's variable that was never set. So it
+	// is with all that FlagOnly is true of.
+	Filled bool
 
 	// parse checks the value and keeps it in the configuration. Its error says
 	// what is allowed.
