@@ -153,7 +153,7 @@ var differing = []struct {
 	pattern *regexp.Regexp
 	as      string
 }{
-	{regexp.MustCompile(`emulator at [0-9.:]+`), "production"},
+	{regexp.MustCompile(`emulator at [0-9.]+:\d+`), "production"},
 	{regexp.MustCompile(`realtime-registry-\d{8}-\d{4}`), "DATABASE"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`), "TIME"},
 	{regexp.MustCompile(`[0-9a-f]{32}`), "EPOCH"},

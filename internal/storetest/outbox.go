@@ -65,9 +65,9 @@ func beginLog(t *testing.T, s ownership.Outbox) time.Time {
 	return since
 }
 
-// swept sweeps until as many were published, and returns them: the last may not be old
-// enough at first.
-func swept(t *testing.T, s ownership.Outbox, many int) (all []ownership.Logged) {
+// swept sweeps until n documents were published, and returns what they hold. One sweep
+// finds those that have waited for long enough.
+func swept(t *testing.T, s ownership.Outbox, n int) (all []ownership.Logged) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		state, err := s.SweepOutbox(t.Context(), "worker", func(_ context.Context, page []ownership.Logged) error {
@@ -76,7 +76,7 @@ func swept(t *testing.T, s ownership.Outbox, many int) (all []ownership.Logged) 
 		})
 		require.NoError(t, err)
 		require.Zero(t, state.Waiting)
-		return len(all) >= many
+		return len(all) >= n
 	}, time.Minute, OutboxPatience/2)
 	return all
 }
@@ -155,7 +155,7 @@ func outboxOfMoves(t *testing.T, b Backend) {
 	require.Equal(t, kinds(ownership.Applied, ownership.Applied, ownership.Applied, ownership.Applied), apply(t, s, moves...))
 	want := []string{"moved named thread/1", "moved named thread/2", "moved named thread/3", "moved whole"}
 	require.Equal(t, want, told.ids())
-	all := swept(t, b.Open())
+	all := swept(t, b.Open(), 2)
 	require.Equal(t, want, idsOf(all))
 	require.Len(t, all, 2, "one document for what one event says")
 	for _, l := range all {
@@ -176,7 +176,7 @@ func outboxOfMoves(t *testing.T, b Backend) {
 	nothing := created(thread("4"), "t_a", 1, "e4")
 	nothing.ToLog = true
 	require.ErrorIs(t, s.Apply(t.Context(), []ownership.Change{nothing})[0].Err, registry.ErrInvalid, "its topic has it")
-	swept(t, s)
+	swept(t, s, 1)
 	nothingWaits(t, s)
 }
 
