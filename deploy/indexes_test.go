@@ -210,7 +210,7 @@ func useRegistry(t *testing.T, p emulatortest.Project) {
 	for _, id := range []string{"th_2", "th_3"} { // which one commit moves
 		r := registry.Resource{Kind: registry.Thread, ID: id}
 		creations = append(creations, ownership.Change{Resource: r, Entry: ownership.Entry{Type: ownership.Created, Version: at(1), Tenant: "t_a"}})
-		moves = append(moves, ownership.Change{Resource: r, ToLog: true, Entry: ownership.Entry{Type: ownership.Moved, Version: at(2), From: "t_a", To: "t_b"}})
+		moves = append(moves, ownership.Change{Resource: r, Entry: ownership.Entry{Type: ownership.Moved, Version: at(2), From: "t_a", To: "t_b"}})
 	}
 	for _, o := range append(s.Apply(ctx, creations), s.Apply(ctx, moves)...) {
 		require.Equal(t, ownership.Applied, o.Kind, o.Err)
@@ -250,6 +250,12 @@ func leaveInOutbox(t *testing.T, p emulatortest.Project) {
 	for _, failure := range []error{nil, away} { // so that one has noted how far it was, and one what is left
 		_, err = s.Claim(t.Context(), "t_a", registry.Resource{Kind: registry.Canvas, ID: fmt.Sprint("left_", failure != nil)}, registry.ForEvent("//test", "left"))
 		require.NoError(t, err)
+		move := ownership.Entry{Type: ownership.Moved, Version: ownership.Version{Time: time.Unix(10, 0), Source: "//operator", ID: fmt.Sprint(failure)}, From: "t_b", To: "t_c"}
+		for _, o := range s.Apply(t.Context(), []ownership.Change{
+			{Resource: registry.Resource{Kind: registry.Thread, ID: "th_2"}, ToLog: true, Entry: move}, {Resource: registry.Resource{Kind: registry.Thread, ID: "th_3"}, ToLog: true, Entry: move},
+		}) {
+			require.NoError(t, o.Err)
+		}
 		require.Eventually(t, func() bool {
 			state, err := s.SweepOutbox(t.Context(), "worker", func(context.Context, []ownership.Logged) error { return failure })
 			return errors.Is(err, failure) && (state.Waiting > 0) == (failure != nil)
