@@ -103,9 +103,10 @@ func (w *world) requireNameless() {
 func (w *world) requireLogged() {
 	other := newWorld(w.T)
 	for _, l := range w.sweep() {
-		require.Equal(w, ownership.Retracted, l.Change.Entry.Type)
-		require.NotContains(w, l.Change.Entry.ID+l.Change.Entry.Reason+l.Change.Entry.Actor, leaver)
-		other.apply(l.Change)
+		said := l.Changes[0].Entry
+		require.Equal(w, ownership.Retracted, said.Type)
+		require.NotContains(w, said.ID+said.Reason+said.Actor, leaver)
+		other.apply(l.Changes...)
 	}
 	now, err := other.open(crashpoints.New(crashpoints.Never)).Read(w.Context(), nil)
 	require.NoError(w, err)
