@@ -3,6 +3,7 @@
 import asyncio
 import json
 
+import httpx
 import pytest
 
 from realtime_registry import AsyncClient, Client, Invalid, Ownership, Unavailable, Unwatchable
@@ -58,6 +59,28 @@ async def test_a_watch_that_is_silent_ends(fake_registry):
         with fake_registry.hung():
             with pytest.raises(Unavailable, match="silent"):
                 await until(watch, Closing)
+
+
+async def test_a_watch_given_up_just_as_its_connect_fails_leaves_nothing_in_the_log(client, monkeypatch):
+    said, connecting, tasks = [], asyncio.Event(), []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: said.append(context))
+
+    async def send(*_, **__):
+        tasks.append(asyncio.current_task())
+        connecting.set()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            raise httpx.ConnectTimeout("") from None
+
+    monkeypatch.setattr(httpx.AsyncClient, "send", send)
+    watching = asyncio.ensure_future(client.watch([A]).__aenter__())
+    await connecting.wait()
+    watching.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await watching
+    tasks[0].__del__()  # as it is collected
+    assert said == []
 
 
 async def test_what_is_watched_is_valid_and_there_once(client):

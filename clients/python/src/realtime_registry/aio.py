@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 from types import TracebackType
-from typing import TYPE_CHECKING, AsyncIterator, List, Optional, Sequence, Type, TypeVar
+from typing import TYPE_CHECKING, AsyncIterator, Awaitable, List, Optional, Sequence, Type, TypeVar
 from weakref import WeakKeyDictionary
 
 import httpx
@@ -155,7 +155,7 @@ class AsyncClient(Configured):
 
     async def _exchange(self, place: _Place, question: Question[T], deadline: float) -> questions.Answer:
         try:
-            return await asyncio.wait_for(self._send(place.http, question, deadline), max(0.0, deadline - now()))
+            return await _within(max(0.0, deadline - now()), self._send(place.http, question, deadline))
         except asyncio.TimeoutError:
             raise Unavailable("no answer from the registry in time") from None
 
@@ -186,6 +186,14 @@ class _Place:
         self.gate = Gate(s.max_concurrent, s.max_waiting)
         self.under_way: set[asyncio.Future[questions.Answer]] = set()
         self.streams: Optional[Streams] = None
+
+
+async def _within(seconds: float, work: Awaitable[T]) -> T:
+    """asyncio.wait_for, but if its caller is cancelled just as the work fails by itself,
+    nothing is said of that in the log. (Before Python 3.12 asyncio says it.)"""
+    task = asyncio.ensure_future(work)
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return await asyncio.wait_for(task, seconds)
 
 
 async def _answer(response: httpx.Response) -> questions.Answer:
@@ -225,10 +233,10 @@ class Watch:
             request = wire.request(http, client.settings, question, client.settings.timeout, streams=True)
             self.told.sent = now()
             try:
-                response = await asyncio.wait_for(http.send(request, stream=True), client.settings.timeout)
+                response = await _within(client.settings.timeout, http.send(request, stream=True))
                 self._stack.push_async_callback(response.aclose)
                 if response.status_code != 200:
-                    answer = await asyncio.wait_for(_answer(response), client.settings.timeout)
+                    answer = await _within(client.settings.timeout, _answer(response))
                 else:
                     answer = questions.Answer(200, response.headers)
             except (httpx.HTTPError, asyncio.TimeoutError) as error:
@@ -250,7 +258,7 @@ class Watch:
             certified = self.told.certified
             longest = max(self._client.settings.timeout, certified.max_staleness if certified else 0.0)
             try:
-                chunk = await asyncio.wait_for(self._chunks.__anext__(), longest)
+                chunk = await _within(longest, self._chunks.__anext__())
             except StopAsyncIteration:
                 raise Unavailable("the registry has ended the watch") from None
             except asyncio.TimeoutError:
