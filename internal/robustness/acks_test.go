@@ -144,6 +144,13 @@ func (a *acks) acknowledged(ids []string) {
 	}
 }
 
+// count returns how many messages have been acknowledged.
+func (a *acks) count() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.acked)
+}
+
 // left returns how many of the messages have not been acknowledged.
 func (a *acks) left(names []string) (left []string) {
 	a.mu.Lock()

@@ -75,8 +75,10 @@ async def watches(client, name, claimed):
         watch_name = f"{name}.{n}"
         asked = [{"tenant_id": o.tenant, "resource": "thread/" + o.id} for o in owned]
         record(type="watch", at=time.time_ns(), name=watch_name, by=name, owned=asked)
+        following = asyncio.ensure_future(follow(client, watch_name, owned))
+        following.add_done_callback(lambda done: done.cancelled() or done.exception())  # else asyncio prints it
         try:
-            await asyncio.wait_for(follow(client, watch_name, owned), 10)
+            await asyncio.wait_for(following, 10)
         except (Unavailable, asyncio.TimeoutError):
             pass
         record(type="closed", at=time.time_ns(), name=watch_name)

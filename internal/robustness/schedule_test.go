@@ -33,7 +33,7 @@ const (
 	answersLost  = "answers lost of calls that are carried out"
 	oneKind      = "one kind of calls fails"
 	callsSlow    = "calls slow"
-	killedAmid   = "process killed while its calls fail"
+	killedAmid   = "worker killed while its calls fail"
 	streamsStall = "streams stalled"
 )
 
@@ -63,6 +63,10 @@ var troubles = []trouble{
 	{callsFail, disturbed(wire.Disturbance{Share: 0.3, Code: codes.Unavailable})},
 	{answersLost, disturbed(wire.Disturbance{Share: 0.3, Code: codes.Unavailable, Late: true})},
 	{killedAmid, func(ctx context.Context, m *machine, lasts time.Duration) bool {
+		if !strings.HasPrefix(m.name, "worker") {
+			return false // it publishes little, and acknowledges nothing
+		}
+		lasts = max(lasts, 4*time.Second) // so that it has something to publish
 		for _, f := range m.faults {
 			f.Disturb(uint64(lasts), wire.Disturbance{Method: "Publish", Share: 1, Code: codes.Unavailable}, wire.Disturbance{Share: 0.3, Code: codes.Unavailable, Late: true})
 		}
