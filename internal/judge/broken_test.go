@@ -95,6 +95,10 @@ func TestEveryBrokenPromiseIsNoticed(t *testing.T) {
 			h.add(judge.Record{Type: judge.Logged, Event: json.RawMessage(claim("t_d", "th_4"))},
 				judge.Record{Type: judge.Operator, Kind: "retract", Source: "//t", ID: "9", At: second, Until: 2 * second})
 		}},
+		"a move of an operator that is not in the log": {"every move of an operator is in the log", func(h *history) {
+			h.add(judge.Record{Type: judge.Logged, Event: json.RawMessage(claim("t_d", "th_4"))},
+				judge.Record{Type: judge.Operator, Kind: "start", Source: "//t", ID: "9", At: second, Until: 2 * second})
+		}},
 		"a window over its limit": {"no window admits more than its limit", func(h *history) {
 			h.add(judge.Record{Type: judge.Window, Tenant: "t_a", Action: "x", At: second, Until: 5 * second, N: 3})
 			for i := range int64(4) {

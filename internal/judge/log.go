@@ -1,19 +1,20 @@
 package judge
 
 import (
+	"github.com/northstar-engines/realtime-registry/events"
 	"github.com/northstar-engines/realtime-registry/internal/archived"
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
 	"github.com/northstar-engines/realtime-registry/registry"
 )
 
-// judgeLog: every claim that was answered 201, and every retraction that a command
-// reported, is in the registry's log; and the log has nothing that is not stored. The
+// judgeLog: every claim that was answered 201, and every retraction and every move that a
+// command reported, is in the registry's log; and the log has nothing that is not stored. The
 // last release does not know of the log.
 func (v *Verdict) judgeLog(h *History, t *truth) {
 	if !h.has(Logged) {
 		return // it has none
 	}
-	claims, retractions := map[Ownership]bool{}, map[ownership.EventName]bool{}
+	claims, retractions, moves := map[Ownership]bool{}, map[ownership.EventName]bool{}, map[ownership.EventName]bool{}
 	for r := range h.of(Logged) {
 		e, err := archived.Decode(r.Event, farFuture)
 		if err != nil {
@@ -30,6 +31,8 @@ func (v *Verdict) judgeLog(h *History, t *truth) {
 			}
 		case archived.Retracted:
 			retractions[ownership.EventName{Source: data.EventSource, ID: data.EventID}] = true
+		case events.TenantMoved:
+			moves[ownership.EventName{Source: e.Source, ID: e.ID}] = true
 		}
 	}
 	faults := faultsOf(h)
@@ -39,8 +42,12 @@ func (v *Verdict) judgeLog(h *History, t *truth) {
 		}
 	}
 	for r := range h.of(Operator) {
-		if name := (ownership.EventName{Source: r.Source, ID: r.ID}); r.Kind == "retract" && r.Until != 0 && r.Status == 0 && !retractions[name] {
+		name, done := ownership.EventName{Source: r.Source, ID: r.ID}, r.Until != 0 && r.Status == 0
+		if done && r.Kind == "retract" && !retractions[name] {
 			v.violation("every retraction is in the log", "source %q, id %q", r.Source, r.ID)
+		}
+		if done && r.Kind == "start" && !moves[name] {
+			v.violation("every move of an operator is in the log", "source %q, id %q", r.Source, r.ID)
 		}
 	}
 }
