@@ -27,7 +27,7 @@ type flood struct {
 
 	mu       sync.Mutex
 	answers  map[string][]time.Duration // by status; noAnswer is one too
-	failure  error                      // the first of those without an answer
+	failure  error                      // the first of those without an answer, or with one that is neither yes nor 503
 	bare     int                        // refusals without Retry-After
 	unasked  int                        // as many were under way as there may be connections
 	inFlight sync.WaitGroup
@@ -62,9 +62,12 @@ func (f *flood) ask(url string) {
 		f.failure = cmp.Or(f.failure, err)
 		return
 	}
-	_, _ = io.Copy(io.Discard, response.Body)
+	text, _ := io.ReadAll(response.Body)
 	response.Body.Close()
 	status := strconv.Itoa(response.StatusCode)
+	if response.StatusCode >= 400 && response.StatusCode != http.StatusServiceUnavailable {
+		f.failure = cmp.Or(f.failure, fmt.Errorf("%s: %s", response.Status, text))
+	}
 	f.answers[status] = append(f.answers[status], time.Since(began))
 	if response.StatusCode == http.StatusServiceUnavailable && response.Header.Get("Retry-After") == "" {
 		f.bare++
@@ -145,7 +148,13 @@ const (
 	// patient is how many ask at once, and wait for the answer, to find out what it can
 	// do: nearly as many as may be in progress.
 	patient = 1900
-	poured  = 15 * time.Second
+	poured  = 10 * time.Second
+	rounds  = 3 // of which the middle one counts: others use the machine too
+	// usable is how long an answer of a server that has nothing to do may take, but for
+	// one in a hundred, if a round is to count: the machine must have room for asking
+	// three times what the other server can do. So many rounds are tried.
+	usable   = 500 * time.Millisecond
+	attempts = 10
 )
 
 // canDo has as many ask as the server has room for, each when it has been answered, and
@@ -164,48 +173,122 @@ func (f *flood) canDo(url func(i int) string) float64 {
 	return float64(f.count("204")) / time.Since(began).Seconds()
 }
 
+// overload is what one round has shown.
+type overload struct {
+	can, yes           float64       // answered a second, at what it can do and at three times that
+	shed, idle         time.Duration // how long 99 of 100 refusals took, and answers of a server that has nothing to do
+	anAnswer, aRefusal time.Duration // of processor time
+}
+
 // Checks come at three times what the server can do, each of which reads the store. It
 // answers what it can, refuses the others at once, takes no more memory than it needs
-// for that, and is well again as soon as it is over.
+// for that, and is well again as soon as it is over. What another process takes to
+// answer meanwhile is what the machine takes, which has to ask as well.
 func TestProofThatAnOverloadedServerAnswersWhatItCan(t *testing.T) {
 	c := onEmulators(t)
 	check := c.owned(1000)
 	p, url := c.service("serve", "--max-staleness", "0", "--log-level", "error")
+	_, probe := c.service("serve", "--max-staleness", "0", "--log-level", "error")
 	c.project.FirestoreRules.Distance(far)
 	idle, _ := memory(t, p)
-	can := newFlood().canDo(check(url))
-	_, full := memory(t, p)
-	t.Logf("it can do %.0f checks a second, each of them a read at %v", can, far)
-
-	over := newFlood()
-	over.pour(3*can, poured, check(url))
-	yes, shed := over.tell(t, "three times that", poured)
-	over.requireTold(t)
+	var all []overload
+	for range attempts {
+		o := c.overload(p, check(url), probe+"/livez")
+		c.requireWellAgain(url, check(url))
+		if o.idle > usable {
+			t.Logf("the machine was too busy: a server that has nothing to do took %v", o.idle)
+		} else if all = append(all, o); len(all) == rounds {
+			break
+		}
+	}
+	require.Len(t, all, rounds, "the machine is too busy")
 	now, most := memory(t, p)
-	t.Logf("memory: %d MB idle, %d MB at what it can do, %d MB at most, %d MB afterwards", idle, full, most, now)
-	c.requireWellAgain(url, check(url))
-	require.Greater(t, yes, 0.7*can, "it answers what it can")
-	require.Less(t, shed, time.Second, "it refuses at once")
+	t.Logf("memory: %d MB idle, %d MB at most, %d MB afterwards", idle, most, now)
 	require.Less(t, most, 400)
+	require.Greater(t, middle(all, func(o overload) float64 { return o.yes / o.can }), 0.7, "it answers what it can")
+	require.Less(t, middle(all, func(o overload) float64 { return float64(o.aRefusal) / float64(o.anAnswer) }), 1.0, "a refusal costs less than an answer")
+	require.True(t, middle(all, func(o overload) float64 { return (o.shed - 3*o.idle).Seconds() }) < 0 ||
+		middle(all, func(o overload) float64 { return o.shed.Seconds() }) < far.Seconds()/2, "it refuses at once")
+}
+
+// middle returns the median of what the rounds have shown.
+func middle(all []overload, of func(overload) float64) float64 {
+	var values []float64
+	for _, o := range all {
+		values = append(values, of(o))
+	}
+	slices.Sort(values)
+	return values[len(values)/2]
+}
+
+func (c program) overload(p *emulatortest.Process, check func(i int) string, probe string) (o overload) {
+	c.t.Helper()
+	usual, before := newFlood(), usage(c.t, p.PID())
+	o.can = usual.canDo(check)
+	o.anAnswer = usage(c.t, p.PID()).since(before).cpu / time.Duration(usual.count("204"))
+	c.t.Logf("it can do %.0f checks a second, each of them a read at %v", o.can, far)
+
+	over, beside := newFlood(), newFlood()
+	before = usage(c.t, p.PID())
+	var group sync.WaitGroup
+	group.Go(func() { beside.pour(20, poured, func(int) string { return probe }) })
+	over.pour(3*o.can, poured, check)
+	group.Wait()
+	spent := usage(c.t, p.PID()).since(before).cpu
+	o.yes, o.shed = over.tell(c.t, "three times that", poured)
+	require.NoError(c.t, beside.failure)
+	_, _ = beside.tell(c.t, "a server that has nothing to do", poured)
+	o.idle = beside.slowest("200")
+	over.requireTold(c.t)
+	o.aRefusal = max(0, spent-time.Duration(over.count("204"))*o.anAnswer) / time.Duration(max(1, over.count("503")))
+	c.t.Logf("processor time: %v an answer, %v a refusal", o.anAnswer.Round(time.Microsecond), o.aRefusal.Round(time.Microsecond))
+	return o
+}
+
+// slowest returns what 99 of 100 answers took at most.
+func (f *flood) slowest(status string) time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	all := f.answers[status]
+	slices.Sort(all)
+	return all[len(all)*99/100]
 }
 
 // A server starts with nothing in memory, and gets at once three times what it could
-// read. Within seconds it answers all of it.
+// read. Then it answers all of it, after not much longer than it takes to read all of
+// it once, at the rate that another server has shown a moment ago on this machine.
 func TestProofThatAColdServerUnderFullLoadIsWarmWithinSeconds(t *testing.T) {
 	c := onEmulators(t)
-	check := c.owned(5000)
-	warmed, url := c.service("serve", "--max-staleness", "0", "--log-level", "error")
+	check := c.owned(warmed)
+	_, probe := c.service("serve", "--max-staleness", "0", "--log-level", "error")
+	for range attempts {
+		if c.coldStart(check, probe+"/livez") {
+			return
+		}
+	}
+	t.Fatal("the machine is too busy")
+}
+
+// warmed is how many threads a cold server has to read.
+const warmed = 5000
+
+// coldStart is one round, and reports whether it counts.
+func (c program) coldStart(check func(url string) func(i int) string, probe string) bool {
+	c.t.Helper()
+	reader, url := c.service("serve", "--max-staleness", "0", "--log-level", "error")
 	c.project.FirestoreRules.Distance(far)
+	defer c.project.FirestoreRules.Distance(0)
 	can := newFlood().canDo(check(url))
-	warmed.Kill()
+	reader.Kill()
 	c.project.FirestoreRules.Distance(0)
 	p, url := c.service("serve", "--max-staleness", "10s", "--log-level", "error") // a certificate takes two round trips
+	defer p.Kill()
 	c.project.FirestoreRules.Distance(far)
-	cold := newFlood()
+	cold, beside := newFlood(), newFlood()
 	began, last := time.Now(), make(chan time.Duration, 1)
 	go func() { // when something was refused last
 		refused, at := 0, time.Duration(0)
-		for time.Since(began) < poured {
+		for time.Since(began) < 2*poured {
 			time.Sleep(100 * time.Millisecond)
 			if n := cold.count("503"); n > refused {
 				refused, at = n, time.Since(began)
@@ -213,15 +296,24 @@ func TestProofThatAColdServerUnderFullLoadIsWarmWithinSeconds(t *testing.T) {
 		}
 		last <- at
 	}()
-	cold.pour(3*can, poured, check(url))
-	yes, _ := cold.tell(t, fmt.Sprintf("cold, at three times %.0f", can), poured)
-	cold.requireTold(t)
-	after := <-last
-	_, most := memory(t, p)
-	t.Logf("%.0f a second in all; nothing was refused any more after %v; %d MB at most", yes, after.Round(100*time.Millisecond), most)
+	var group sync.WaitGroup
+	group.Go(func() { beside.pour(20, 2*poured, func(int) string { return probe }) })
+	cold.pour(3*can, 2*poured, check(url))
+	group.Wait()
+	yes, _ := cold.tell(c.t, fmt.Sprintf("cold, at three times %.0f", can), 2*poured)
+	after, once := <-last, time.Duration(warmed/can*float64(time.Second))
+	_, most := memory(c.t, p)
+	idle := beside.slowest("200")
+	c.t.Logf("%.0f a second in all; nothing was refused any more after %v, and to read all once takes %v; %d MB at most; a server that has nothing to do took %v",
+		yes, after.Round(100*time.Millisecond), once.Round(100*time.Millisecond), most, idle.Round(time.Millisecond))
+	if idle > usable {
+		return false
+	}
+	cold.requireTold(c.t)
 	c.requireWellAgain(url, check(url))
-	require.Less(t, after, 10*time.Second)
-	require.Less(t, most, 400)
+	require.Less(c.t, after, 2*far+2*once)
+	require.Less(c.t, most, 400)
+	return true
 }
 
 func (f *flood) count(status string) int {
