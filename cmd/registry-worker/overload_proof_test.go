@@ -272,7 +272,8 @@ func TestProofThatAColdServerUnderFullLoadIsWarmWithinSeconds(t *testing.T) {
 // warmed is how many threads a cold server has to read.
 const warmed = 5000
 
-// coldStart is one round, and reports whether it counts.
+// coldStart is one round, and reports whether it counts: that the server was late does
+// not, if one that has nothing to do was late too.
 func (c program) coldStart(check func(url string) func(i int) string, probe string) bool {
 	c.t.Helper()
 	reader, url := c.service("serve", "--max-staleness", "0", "--log-level", "error")
@@ -306,12 +307,13 @@ func (c program) coldStart(check func(url string) func(i int) string, probe stri
 	idle := beside.slowest("200")
 	c.t.Logf("%.0f a second in all; nothing was refused any more after %v, and to read all once takes %v; %d MB at most; a server that has nothing to do took %v",
 		yes, after.Round(100*time.Millisecond), once.Round(100*time.Millisecond), most, idle.Round(time.Millisecond))
-	if idle > usable {
+	bound := 2*far + 2*once
+	if after >= bound && idle > usable { // others on the machine make it slower, never faster
 		return false
 	}
 	cold.requireTold(c.t)
 	c.requireWellAgain(url, check(url))
-	require.Less(c.t, after, 2*far+2*once)
+	require.Less(c.t, after, bound)
 	require.Less(c.t, most, 400)
 	return true
 }
