@@ -62,16 +62,21 @@ var endOfALife = []mutant{
 		Old:  "e.Version, e.From, e.To, e.Reason, e.Actor = m.Version, m.From, m.To, m.Reason, m.Actor",
 		New:  "e.Version, e.From, e.To, e.Reason, e.Actor = m.Version, pseudonym, pseudonym, m.Reason, m.Actor",
 	}).with("erased"),
-	simulated("a tenant that is being erased and its other name are one to folds", "registry", "1", mutants.Edit{
+	simulated("a tenant that is being erased and its other name are one to folds", "registry", "15", mutants.Edit{
 		File: "internal/ownership/erasureledger.go",
 		Old:  "return a == b || l != nil && l.aliases != nil && a != \"\" && l.aliases[a] == b",
 		New:  "return a == b",
 	}).with("erased"),
-	simulated("what comes of an erased tenant is taken under the other name", "registry", "1", mutants.Edit{
+	simulated("what comes of an erased tenant is taken under the other name", "registry", "10", mutants.Edit{
 		File: "internal/ownership/update.go",
 		Old:  "anonymous, entries, renamed := r.anonymous(entries, l)",
 		New:  "anonymous, _, renamed := r.anonymous(entries, l)",
 	}).with("erased"),
+	measured("a move that has waited is taken under the other name", "./internal/regstore", "TestAMoveThatHasWaitedDoesNotNameATenantThatWasErasedMeanwhile", mutants.Edit{
+		File: "internal/regstore/ledgerchange.go",
+		Old:  "if c.By != nil {",
+		New:  "if c.By != nil && known == nil {",
+	}),
 	simulated("documents are looked through again when no writer is left that knows of no erasure", "registry", "1", mutants.Edit{
 		File: "internal/erasure/erasure.go",
 		Old:  "		e.documents,\n		e.ledger,\n",
@@ -87,12 +92,12 @@ var endOfALife = []mutant{
 		Old:  "return e.Store.DropSnapshot(ctx)",
 		New:  "return nil",
 	}).with("erased"),
-	simulated("a claim is in the outbox from its commit on", "registry", "1", mutants.Edit{
+	simulated("a claim is in the outbox from its commit on", "registry", "15", mutants.Edit{
 		File: "internal/regstore/claim.go",
 		Old:  "		writes = append(writes, outbox...)\n",
 		New:  "		_ = outbox\n",
 	}).with("logged"),
-	simulated("a retraction is in the outbox from its commit on", "registry", "1", mutants.Edit{
+	simulated("a retraction is in the outbox from its commit on", "registry", "5", mutants.Edit{
 		File: "internal/regstore/ledgerchange.go",
 		Old:  "	writes = append(writes, outbox...)\n",
 		New:  "	_ = outbox\n",

@@ -25,6 +25,9 @@ type LedgerChange struct {
 	First bool
 	// ToLog is that of the Change.
 	ToLog bool
+	// By, if not nil, returns the change that is to be made in place of this one, by a
+	// ledger: it says which tenants were erased.
+	By func(*Ledger) LedgerChange
 }
 
 // LedgerUpdate is what a store must write so that an entry takes account of a
@@ -46,7 +49,11 @@ func (e Entry) LedgerChange() LedgerChange {
 		u.Entry, u.Write, u.Outcome = before.Merge(e, exists)
 		return u
 	}
-	return LedgerChange{Event: e.EventName(), Update: update, First: e.Type == Retracted}
+	c := LedgerChange{Event: e.EventName(), Update: update, First: e.Type == Retracted}
+	if e.Type == Moved {
+		c.By = func(l *Ledger) LedgerChange { return e.Anonymous(l).LedgerChange() }
+	}
+	return c
 }
 
 // UpdateLedger applies changes, one after the other, to entries as they were

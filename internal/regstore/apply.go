@@ -89,13 +89,9 @@ func (b *batch) sendToLane(ctx context.Context, indexes []int) {
 	if len(indexes) == 0 {
 		return
 	}
-	known, err := b.store.freshLedger(ctx) // of erased tenants
-	if err != nil {
-		known = b.store.known() // the lane reads the head itself, and says what stands in the way
-	}
 	changes := make([]ownership.LedgerChange, len(indexes))
 	for j, i := range indexes {
-		changes[j] = b.changes[i].Entry.Anonymous(known.Ledger).LedgerChange()
+		changes[j] = b.changes[i].Entry.LedgerChange()
 		changes[j].ToLog = b.changes[i].ToLog
 	}
 	for j, o := range b.store.lane.change(ctx, changes) {

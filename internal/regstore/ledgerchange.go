@@ -35,7 +35,11 @@ type ledgerDocuments struct {
 // its own: CommitDeadline to read, and as long to commit.
 func (s *Store) changeLedger(changes []*queuedChange) (again []*queuedChange, sent bool) {
 	ctx, done := s.telemetry.start(context.Background(), "change_ledger", len(changes))
-	read, err := s.readLedger(ctx, changes)
+	known, err := s.anonymize(ctx, changes)
+	var read ledgerDocuments
+	if err == nil {
+		read, err = s.readLedger(ctx, changes)
+	}
 	if err != nil {
 		for _, c := range changes {
 			c.fail(errors.Join(c.lost, err))
@@ -49,7 +53,7 @@ func (s *Store) changeLedger(changes []*queuedChange) (again []*queuedChange, se
 	}
 	entries, outcomes := ownership.UpdateLedger(read.position, read.now, read.entries, pure)
 	if len(entries) > 0 {
-		err, sent = s.commitLedger(ctx, read, entries), true
+		err, sent = s.commitLedger(ctx, read, entries, s.deadline(known)), true
 	}
 	done(err)
 	if err == nil {
@@ -71,6 +75,26 @@ func (s *Store) changeLedger(changes []*queuedChange) (again []*queuedChange, se
 		}
 	}
 	return again, sent
+}
+
+// anonymize takes the names of erased tenants out of changes, by a ledger that is at most
+// LedgerStaleness old: it is the one by which the deadline of the commit is set, so none
+// comes later whose writer did not know of the erasure, however long changes have waited.
+func (s *Store) anonymize(ctx context.Context, changes []*queuedChange) (*certifiedLedger, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.commitDeadline)
+	defer cancel()
+	known, err := s.freshLedger(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range changes {
+		if c.By != nil {
+			toLog := c.ToLog
+			c.LedgerChange = c.By(known.Ledger)
+			c.ToLog = toLog
+		}
+	}
+	return known, nil
 }
 
 // goesOn notes that a commit of the change failed, and reports whether it is to
@@ -120,9 +144,9 @@ func (s *Store) readLedger(ctx context.Context, changes []*queuedChange) (ledger
 	return read, nil
 }
 
-// commitLedger commits entries and the head, on the condition that all are as
-// they were read. Then this process folds with them at once.
-func (s *Store) commitLedger(ctx context.Context, read ledgerDocuments, entries []ownership.LedgerEntry) error {
+// commitLedger commits entries and the head by a deadline, on the condition that all are
+// as they were read. Then this process folds with them at once.
+func (s *Store) commitLedger(ctx context.Context, read ledgerDocuments, entries []ownership.LedgerEntry, deadline time.Time) error {
 	last := entries[len(entries)-1].Position
 	writes := []docdb.Write{s.headWrite(last, read.documents[s.headName()])}
 	for _, e := range entries {
@@ -135,7 +159,7 @@ func (s *Store) commitLedger(ctx context.Context, read ledgerDocuments, entries 
 		return cmp.Compare(a.Name, b.Name)
 	})
 	sent := time.Now()
-	receipt, err := s.commit(ctx, earlier(sent.Add(s.commitDeadline), s.sweptNoSooner(read.asked)), writes...)
+	receipt, err := s.commit(ctx, earlier(deadline, s.sweptNoSooner(read.asked)), writes...)
 	if err != nil {
 		return err
 	}
