@@ -79,8 +79,12 @@ func recoveryQuestion(running []presence.Process) string {
 	if len(running) == 0 {
 		return "give its ledger a new epoch, as after a restore?"
 	}
-	return fmt.Sprintf("%s with it, and should have been stopped first: if it was restored, they have answered by the state of its backup. Give its ledger a new epoch all the same?",
-		counted(len(running), "PROCESS RUNS", "PROCESSES RUN"))
+	return runningSaid(len(running)) + " Give its ledger a new epoch all the same?"
+}
+
+// runningSaid says what it means that so many processes run.
+func runningSaid(n int) string {
+	return counted(n, "PROCESS RUNS", "PROCESSES RUN") + " with this database, and should have been stopped first: if it was restored, it has been answered from the state of its backup."
 }
 
 // saySeen says what there is, from which an operator can tell whether this is the
@@ -113,7 +117,10 @@ func (in *invocation) saySeen(ctx context.Context, store registryStore, running 
 	for _, p := range running {
 		fmt.Fprintf(in.Stderr, "A process runs: %s, seen %s ago\n", processText(p), time.Since(p.Seen).Round(time.Second))
 	}
-	if len(running) == 0 {
+	switch {
+	case len(running) > 0 && in.Config.Yes:
+		fmt.Fprintln(in.Stderr, "warning: "+runningSaid(len(running)))
+	case len(running) == 0:
 		fmt.Fprintf(in.Stderr, "No process has said within %s that it runs.\n", presence.Gone)
 	}
 	return nil

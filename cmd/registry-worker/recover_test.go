@@ -68,6 +68,7 @@ func TestAProcessThatLivesThroughARestoreIsInDoubtAndThenRight(t *testing.T) {
 
 	out := c.run(exitDone, "recover", "--yes", "--json")
 	require.Contains(t, out.Stderr.String(), "A process runs: worker with API")
+	require.Contains(t, out.Stderr.String(), "warning: 1 PROCESS RUNS with this database", "with --yes, too")
 	var did recovered
 	require.NoError(t, json.Unmarshal([]byte(out.Stdout.String()), &did))
 	require.EqualValues(t, 1, did.LedgerPosition)
@@ -192,8 +193,8 @@ func TestWhatFindsNothingInTheWrongDatabaseSaysSo(t *testing.T) {
 
 func TestRecoverAsksMoreLoudlyIfProcessesRun(t *testing.T) {
 	require.Equal(t, "give its ledger a new epoch, as after a restore?", recoveryQuestion(nil))
-	require.Contains(t, recoveryQuestion(make([]presence.Process, 1)), "1 PROCESS RUNS with it")
-	require.Contains(t, recoveryQuestion(make([]presence.Process, 2)), "2 PROCESSES RUN with it")
+	require.Contains(t, recoveryQuestion(make([]presence.Process, 1)), "1 PROCESS RUNS with this database")
+	require.Contains(t, recoveryQuestion(make([]presence.Process, 2)), "2 PROCESSES RUN with this database")
 }
 
 // The commands that recover prints stand in the steps after it, in their order.
