@@ -65,7 +65,7 @@ func (m *mortal) around(_ *docdbtest.Call, do func() error) error {
 // else.
 func TestTheLogHasWhatIsStoredAtWhicheverStepAProcessDies(t *testing.T) {
 	for _, lost := range []bool{false, true} {
-		for n, survived := 1, false; !survived; n++ {
+		for n, survived := 1, false; !survived && !t.Failed(); n++ {
 			t.Run(fmt.Sprint("step ", n, ", answer lost ", lost), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					survived = !dieAt(t, &mortal{left: n, lost: lost})
