@@ -83,7 +83,7 @@ image: ## bin/image.tar, the container image, without a Docker engine (ARCH)
 # compilation serves both. The emulators run for minutes, in which Java's second
 # compiler costs more than it saves.
 test: export CGO_ENABLED := 0
-test: export GOFLAGS := $(GOFLAGS) -trimpath
+test: export GOFLAGS := $(shell go env GOFLAGS) -trimpath
 test: export JDK_JAVA_OPTIONS ?= -XX:TieredStopAtLevel=1 -XX:+UseSerialGC
 test: tools ## lint and all tests, beside the emulators; seven to eight minutes on two cores
 	@$(BESIDE_EMULATORS) $(MAKE) --silent --no-print-directory --keep-going --jobs 3 lint tested kittested

@@ -66,8 +66,9 @@ func buildShared(root, path string) error {
 		return fmt.Errorf("lock %s: %w", lock.Name(), err)
 	}
 	built := path + ".built"
-	cmd := exec.Command("go", "build", "-trimpath", "-o", built, worker)
-	cmd.Dir, cmd.Env = root, append(os.Environ(), "CGO_ENABLED=0") // as make builds it, from the same cache
+	// As make builds it, from the same cache, but of no version, as test binaries are.
+	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", built, worker)
+	cmd.Dir, cmd.Env = root, append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build registry-worker: %w\n%s", err, out)
 	}
