@@ -14,7 +14,6 @@ import (
 	"cloud.google.com/go/pubsub/v2"
 	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
 	"github.com/stretchr/testify/require"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/northstar-engines/realtime-registry/events"
 	"github.com/northstar-engines/realtime-registry/internal/consumer"
@@ -88,7 +87,7 @@ func killables() []killable {
 					event("named", "nexus.tenant.moved.v1", "2024-01-03T00:00:00Z", `{"from_tenant_id":"t_a","to_tenant_id":"t_d","resources":[{"kind":"thread","id":"th_00001"}]}`),
 					tenantMoved("whole", "2024-01-04T00:00:00Z", "t_a", "t_e"))
 				c.publishTo(events.ThreadCreatedType.Topic(), created("new", at, "t_a", "new"))
-				c.settleAll(events.ThreadCreatedType.Subscription())
+				c.settleOne(events.ThreadCreatedType.Subscription())
 			},
 			args: func(program) []string { return []string{"replay", "--since", "1h", "--yes", "--rate", "unlimited"} },
 			holds: func(c program) bool {
@@ -215,14 +214,17 @@ func (c program) publishTo(topic string, lines ...string) {
 	}
 }
 
-// settleAll acknowledges all that a subscription holds.
-func (c program) settleAll(name string) {
+// settleOne acknowledges one message of a subscription.
+func (c program) settleOne(name string) {
 	c.t.Helper()
 	client := c.pubsub()
-	_, err := client.SubscriptionAdminClient.Seek(c.t.Context(), &pubsubpb.SeekRequest{
-		Subscription: client.Subscriber(name).String(), Target: &pubsubpb.SeekRequest_Time{Time: timestamppb.Now()},
-	})
+	subscription := client.Subscriber(name).String()
+	got, err := client.SubscriptionAdminClient.Pull(c.t.Context(), &pubsubpb.PullRequest{Subscription: subscription, MaxMessages: 1})
 	require.NoError(c.t, err)
+	require.Len(c.t, got.ReceivedMessages, 1)
+	require.NoError(c.t, client.SubscriptionAdminClient.Acknowledge(c.t.Context(), &pubsubpb.AcknowledgeRequest{
+		Subscription: subscription, AckIds: []string{got.ReceivedMessages[0].AckId},
+	}))
 }
 
 // held returns the ids of the events that a subscription holds, and leaves them there.
