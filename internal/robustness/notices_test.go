@@ -25,8 +25,8 @@ func TestProofThatRobustnessNoticesWhatIsLeftOut(t *testing.T) {
 		}, []string{"no event is lost"}},
 		"a refused message is acknowledged after its dead letter was confirmed": {emulatortest.Edit{
 			File: "internal/consumer/settle.go",
-			Old:  "\t\twhat = ack\n\t\tif err",
-			New:  "\t\twhat = ack\n\t\tw.message.Settler.Ack()\n\t\tif err",
+			Old:  "\t\tif err := c.bury(w, result.Refusal); err != nil {\n\t\t\twhat, result = nack, handlers.Retry(err)\n\t\t}\n",
+			New:  "\t\tgo c.bury(w, result.Refusal)\n",
 		}, []string{"what can never succeed is dead-lettered", "no event is lost"}},
 		"an answer from memory is certified": {emulatortest.Edit{
 			File: "registry/verifier/internal/certified/owns.go",

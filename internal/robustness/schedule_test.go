@@ -67,10 +67,10 @@ var troubles = []trouble{
 			return false // it publishes little, and acknowledges nothing
 		}
 		lasts = max(lasts, 4*time.Second) // so that it has something to publish
-		for _, f := range m.faults {
-			f.Disturb(uint64(lasts), wire.Disturbance{Method: "Publish", Share: 1, Code: codes.Unavailable}, wire.Disturbance{Share: 0.3, Code: codes.Unavailable, Late: true})
-		}
+		m.faults[0].Disturb(uint64(lasts), wire.Disturbance{Share: 0.3, Code: codes.Unavailable, Late: true})
+		m.pubsub().Disturb(0, wire.Disturbance{Method: "Publish", Share: 1, Code: codes.Unavailable})
 		sleep(ctx, lasts)
+		published := m.pubsub().Disturbed() > 0
 		r := judge.Record{Type: judge.Fault, At: now(), Of: m.name, Kind: judge.Killed}
 		m.kill()
 		for _, f := range m.faults {
@@ -79,7 +79,7 @@ var troubles = []trouble{
 		m.start()
 		r.Until = now()
 		m.x.history.record(r)
-		return true
+		return published
 	}},
 	{callsSlow, disturbed(wire.Disturbance{Share: 0.3, Delay: 3 * time.Second})},
 	{streamsStall, disturbed(wire.Disturbance{Method: "StreamingPull", Stall: true}, wire.Disturbance{Method: "Listen", Stall: true})},
