@@ -7,9 +7,13 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
+	"github.com/northstar-engines/realtime-registry/internal/docdb/docdbtest"
 	"github.com/northstar-engines/realtime-registry/internal/erasure"
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
+	"github.com/northstar-engines/realtime-registry/registry"
 )
 
 // fragile is a store that fails after so many calls, as if the process were killed.
@@ -86,4 +90,22 @@ func killedAndResumed(t *testing.T, kill int) (killed bool) {
 	settle(t, s)
 	require.Equal(t, kept(before), owners(t, s))
 	return true
+}
+
+// What fails beside the registry's store, too, is an error that passes.
+func TestADatabaseThatIsAwayIsUnavailable(t *testing.T) {
+	s := registryOf(t, 3)
+	for _, method := range []string{"Query", "Commit", "Get"} {
+		e := eraser(s)
+		e.DB = docdbtest.Around(s.DB(), func(c *docdbtest.Call, do func() error) error {
+			if c.Method == method {
+				return status.Error(codes.Unavailable, "the store is down")
+			}
+			return do()
+		})
+		if _, err := e.Run(t.Context(), left, "op", ""); method != "Get" || err != nil { // which it may not need
+			require.ErrorIs(t, err, registry.ErrUnavailable, method)
+		}
+		settle(t, s)
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"fmt"
 	"io"
 	"path"
 	"slices"
@@ -64,9 +65,13 @@ func (e Eraser) put(ctx context.Context, w docdb.Write) error {
 	ctx, cancel := context.WithTimeout(ctx, regstore.CommitDeadline)
 	defer cancel()
 	if _, err := e.DB.Commit(ctx, w); err != nil && !docdb.LostTheRace(err) {
-		return err
+		return unavailable("write "+path.Base(w.Name), err)
 	}
 	return nil
+}
+
+func unavailable(what string, err error) error {
+	return fmt.Errorf("%s: %w: %w", what, registry.ErrUnavailable, err)
 }
 
 // each visits all documents of a query. One that breaks off is taken up behind the last
@@ -82,14 +87,14 @@ func (e Eraser) each(ctx context.Context, q docdb.Query, visit func(*docdb.Docum
 			}
 			return err
 		})
-		if err == nil || stopped || ctx.Err() != nil {
+		if err == nil || stopped {
 			return err
 		}
 		if q.After != before {
 			failures = 0
 		}
-		if failures++; failures > 3 {
-			return err
+		if failures++; failures > 3 || ctx.Err() != nil {
+			return unavailable("read "+q.Collection, err)
 		}
 	}
 }
@@ -185,7 +190,10 @@ func (e Eraser) lookAgain(ctx context.Context, f ownership.Forget, resources []r
 			r.leave(d.Name)
 		}
 	}
-	return err
+	if err != nil {
+		return unavailable("look again", err)
+	}
+	return nil
 }
 
 func (r *Report) leave(name string) {
