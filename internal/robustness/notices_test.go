@@ -24,9 +24,9 @@ func TestProofThatRobustnessNoticesWhatIsLeftOut(t *testing.T) {
 			New:  "\tfor _, w := range works {\n\t\tc.settle(w, handlers.Result{Outcome: handlers.Applied})\n\t}\n\tc.applier.apply(c.killed, inner, l)\n",
 		}, []string{"no event is lost"}},
 		"a refused message is acknowledged after its dead letter was confirmed": {emulatortest.Edit{
-			File: "internal/consumer/settle.go",
-			Old:  "\t\tif err := c.bury(w, result.Refusal); err != nil {\n\t\t\twhat, result = nack, handlers.Retry(err)\n\t\t}\n",
-			New:  "\t\tgo c.bury(w, result.Refusal)\n",
+			File: "internal/consumer/pubsub.go",
+			Old:  "if _, err := p.deadLetters.Publish(ctx, message).Get(ctx); err != nil {",
+			New:  "if p.deadLetters.Publish(ctx, message); ctx.Err() != nil {\n\t\terr := ctx.Err()",
 		}, []string{"what can never succeed is dead-lettered", "no event is lost"}},
 		"an answer from memory is certified": {emulatortest.Edit{
 			File: "registry/verifier/internal/certified/owns.go",

@@ -183,9 +183,10 @@ func (x *installation) disturb(ctx context.Context, seed uint64, duration time.D
 	running.Wait()
 }
 
-// befall lets a fault befall its process; if it came to nothing, and must not, another.
+// befall lets a fault befall its process; if it came to nothing, and must not, another,
+// and all of them a few times: while Firestore is away, say, nothing is published.
 func (x *installation) befall(ctx context.Context, p planned) {
-	for i := range x.machines {
+	for i := range 4 * len(x.machines) {
 		m := x.machines[(p.machine+i)%len(x.machines)]
 		if x.befallOne(ctx, p, m) || !p.must {
 			return
