@@ -51,7 +51,11 @@ func (s *Store) DropSnapshot(ctx context.Context) error {
 		Collection: LedgerCollection, After: s.db.Name(LedgerCollection, chunkPrefix),
 		UpTo: s.db.Name(LedgerCollection, chunkPrefix+"~"), Select: []string{fieldFormat},
 	}
-	writes := []docdb.Write{{Name: s.snapshotName(), Delete: true}}
+	// First the document that has the lease: without it nobody writes chunks.
+	if _, err := s.commit(ctx, time.Now().Add(s.commitDeadline), docdb.Write{Name: s.snapshotName(), Delete: true}); err != nil {
+		return err
+	}
+	var writes []docdb.Write
 	err := s.query(ctx, query, func(d *docdb.Document) error {
 		writes = append(writes, docdb.Write{Name: d.Name, Delete: true})
 		return nil

@@ -71,3 +71,29 @@ func TestAWriterThatWasHeldUpLeavesChunksOfLaterSnapshots(t *testing.T) {
 		})
 	}
 }
+
+// A worker that is held up before it writes its chunks writes none once an erasure has
+// dropped the snapshot: they have the ledger's names of before.
+func TestAWriterThatWasHeldUpWritesNoChunksOfADroppedSnapshot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSnapshots(t)
+		s.move(5, "m")
+		goOn, ended := make(chan struct{}), make(chan error, 1)
+		slow := s.open(docdbtest.Around(s.db, func(c *docdbtest.Call, do func() error) error {
+			if c.Method == "Commit" && strings.HasPrefix(path.Base(c.Writes[0].Name), "snapshot.") {
+				<-goOn
+			}
+			return do()
+		}))
+		go func() {
+			_, err := slow.WriteSnapshot(t.Context(), "slow")
+			ended <- err
+		}()
+		synctest.Wait()
+		require.Empty(t, ended)
+		require.NoError(t, s.open(s.db).DropSnapshot(t.Context()))
+		close(goOn)
+		require.Error(t, <-ended)
+		require.Empty(t, s.documents("snapshot"))
+	})
+}

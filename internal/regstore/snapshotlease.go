@@ -63,3 +63,11 @@ func (s *Store) leaseSnapshot(ctx context.Context, position int64, holder string
 	}
 	return receipt.Updated[0], nil
 }
+
+// leaseRenewal is a write that only who has the lease can make.
+func (s *Store) leaseRenewal(lease time.Time) docdb.Write {
+	return docdb.Write{
+		Name: s.snapshotName(), Fields: map[string]*docdb.Value{fieldUpdatedAt: docdb.Null()},
+		Mask: []string{fieldUpdatedAt}, Times: []string{fieldUpdatedAt}, If: docdb.Condition{Updated: lease},
+	}
+}

@@ -32,11 +32,12 @@ var errNotTheLedger = errors.New("the ledger in this process's memory is not tha
 // is about to: then written is false. Whatever happens, readers find the snapshot
 // before or the new one, each whole.
 //
-// The lease spares work, and no more. The document that names a snapshot's chunks
-// is written on the condition that it has not been written since the lease was
-// taken. Its writer deletes chunks only after that, and only those of earlier
-// leases, which the document cannot come to name any more: so the chunks that it
-// names are there, however long a writer is held up.
+// The document that names a snapshot's chunks has the lease too. It is written on the
+// condition that nobody else has written it since the lease was taken, and renewed on
+// that condition with each commit of chunks. So once an erasure has deleted it, no chunk
+// of that lease is written any more. Its writer deletes chunks only after that, and only
+// those of earlier leases, which the document cannot come to name any more: so the
+// chunks that it names are there, however long a writer is held up.
 func (s *Store) WriteSnapshot(ctx context.Context, holder string) (written bool, err error) {
 	position := s.known().Position() // about: what others have changed is no reason to read
 	if position-s.snapshotAt.Load() < s.snapshotEvery && s.snapshotBroken.Load() == nil {
@@ -79,7 +80,8 @@ func (s *Store) writeSnapshot(ctx context.Context, lease time.Time) (next *snaps
 	for _, e := range ledger.Unread() {
 		next.unread = append(next.unread, e.Document)
 	}
-	if err := s.writeChunks(ctx, next, ledger); err != nil {
+	lease, err = s.writeChunks(ctx, next, ledger, lease)
+	if err != nil {
 		return nil, err
 	}
 	if err := s.mayWrite(ctx); err != nil {
@@ -108,8 +110,9 @@ func (s *Store) snapshotWrite(x *snapshotIndex, lease time.Time) docdb.Write {
 	}
 }
 
-// writeChunks writes the chunks of a ledger, and counts them.
-func (s *Store) writeChunks(ctx context.Context, x *snapshotIndex, ledger *ownership.Ledger) error {
+// writeChunks writes the chunks of a ledger, counts them, and returns the lease as it
+// was renewed with them.
+func (s *Store) writeChunks(ctx context.Context, x *snapshotIndex, ledger *ownership.Ledger, lease time.Time) (renewed time.Time, err error) {
 	var chunk []byte
 	var writes []docdb.Write
 	bytes := 0
@@ -117,9 +120,12 @@ func (s *Store) writeChunks(ctx context.Context, x *snapshotIndex, ledger *owner
 		if len(writes) == 0 {
 			return nil
 		}
-		_, err := s.commit(ctx, time.Now().Add(s.commitDeadline), writes...)
-		writes, bytes = nil, 0
-		return err
+		receipt, err := s.commit(ctx, time.Now().Add(s.commitDeadline), append(writes, s.leaseRenewal(lease))...)
+		if err != nil {
+			return err
+		}
+		lease, writes, bytes = receipt.Updated[len(writes)], nil, 0
+		return nil
 	}
 	cut := func() error {
 		data, err := compress(chunk)
@@ -149,17 +155,18 @@ func (s *Store) writeChunks(ctx context.Context, x *snapshotIndex, ledger *owner
 			rest := append([]byte{}, chunk[before:]...)
 			chunk = chunk[:before]
 			if err := cut(); err != nil {
-				return err
+				return lease, err
 			}
 			chunk = append(chunk, rest...)
 		}
 	}
 	if len(chunk) > 0 {
 		if err := cut(); err != nil {
-			return err
+			return lease, err
 		}
 	}
-	return flush()
+	err = flush()
+	return lease, err
 }
 
 // storedLedger returns the ledger as it is now, which is compared with what is
