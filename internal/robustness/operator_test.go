@@ -48,23 +48,23 @@ func (x *installation) operateOnce(n int) {
 	w := x.world
 	family := w.random.IntN(families)
 	from := w.random.IntN(siblings)
-	switch w.random.IntN(5) {
-	case 0:
+	switch n := w.random.IntN(24); {
+	case n < 6:
 		r.Kind, r.Source, r.ID = "start", "//operator", fmt.Sprint("op-", n)
 		r.Command = []string{"moves", "start", "--from", tenant(family, from), "--to", tenant(family, from+1), "--id", r.ID, "--yes", "--unknown", "--reason", "robustness"}
-	case 1:
+	case n < 12:
 		if len(w.moves) > 0 {
 			move := w.moves[w.random.IntN(len(w.moves))]
 			r.Kind, r.Source, r.ID = "retract", move.Source, move.ID
 			r.Command = []string{"moves", "retract", move.ID, "--source", move.Source, "--yes", "--by", "robustness"}
 		}
-	case 2:
+	case n < 17:
 		if file := x.archive("replay.ndjson", 20); file != "" {
 			r.Kind, r.Command = "replay", []string{"replay", "--yes", "--rate", "unlimited", file}
 		}
-	case 3:
+	case n < 18: // seldom, since it has delivered again what a fault may have lost
 		r.Kind, r.Command = "rewind", []string{"replay", "--since", x.publisher.unsettledSince().Format(time.RFC3339Nano), "--yes"}
-	case 4:
+	default:
 		r.Kind, r.Command = "redrive", []string{"dead-letters", "redrive", "--limit", "20", "--yes"}
 	}
 	x.world.mu.Unlock()
