@@ -48,21 +48,21 @@ func (x *installation) operateOnce(n int) {
 	w := x.world
 	family := w.random.IntN(families)
 	from := w.random.IntN(siblings)
-	switch n := w.random.IntN(24); {
-	case n < 6:
+	switch drawn := w.random.IntN(24); {
+	case drawn < 6:
 		r.Kind, r.Source, r.ID = "start", "//operator", fmt.Sprint("op-", n)
 		r.Command = []string{"moves", "start", "--from", tenant(family, from), "--to", tenant(family, from+1), "--id", r.ID, "--yes", "--unknown", "--reason", "robustness"}
-	case n < 12:
+	case drawn < 12:
 		if len(w.moves) > 0 {
 			move := w.moves[w.random.IntN(len(w.moves))]
 			r.Kind, r.Source, r.ID = "retract", move.Source, move.ID
 			r.Command = []string{"moves", "retract", move.ID, "--source", move.Source, "--yes", "--by", "robustness"}
 		}
-	case n < 17:
+	case drawn < 17:
 		if file := x.archive("replay.ndjson", 20); file != "" {
 			r.Kind, r.Command = "replay", []string{"replay", "--yes", "--rate", "unlimited", file}
 		}
-	case n < 18: // seldom, since it has delivered again what a fault may have lost
+	case drawn < 18: // seldom, since it has delivered again what a fault may have lost
 		r.Kind, r.Command = "rewind", []string{"replay", "--since", x.publisher.unsettledSince().Format(time.RFC3339Nano), "--yes"}
 	default:
 		r.Kind, r.Command = "redrive", []string{"dead-letters", "redrive", "--limit", "20", "--yes"}
