@@ -120,7 +120,7 @@ func (s *session) exits(code int) {
 
 func TestAQuestionNamesItsTargetAndTheFirstCtrlCEndsIt(t *testing.T) {
 	t.Parallel()
-	env := []string{"GOOGLE_CLOUD_PROJECT=p-1", "FIRESTORE_DATABASE=", "PUBSUB_EMULATOR_HOST=127.0.0.1:9"}
+	env := []string{"GOOGLE_CLOUD_PROJECT=p-1", "FIRESTORE_DATABASE=", "FIRESTORE_EMULATOR_HOST=", "PUBSUB_EMULATOR_HOST=127.0.0.1:9"}
 	s := onTerminal(t, env, "replay", "--since", "1h", "--without-log")
 	s.await("Type yes to go on")
 	require.True(t, strings.HasPrefix(s.text(), "writing to project p-1, emulator at 127.0.0.1:9\r\n"), s.text())

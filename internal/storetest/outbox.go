@@ -138,10 +138,8 @@ func outboxOfClaimsAndRetractions(t *testing.T, b Backend) {
 func outboxOfMoves(t *testing.T, b Backend) {
 	s := b.Open()
 	beginLog(t, s)
-	var resources []registry.Resource
 	var creations, moves []ownership.Change
 	for _, id := range []string{"1", "2", "3"} {
-		resources = append(resources, thread(id))
 		creations = append(creations, created(thread(id), "t_a", 1, "e"+id))
 		moves = append(moves, moved(thread(id), "t_a", "t_b", 5, "named"))
 	}
