@@ -47,16 +47,18 @@ func (s *Store) Empty(ctx context.Context, name ownership.EventName) error {
 // DropSnapshot deletes the ledger's snapshot and its chunks: starts read all entries
 // until a worker has written another.
 func (s *Store) DropSnapshot(ctx context.Context) error {
-	query := docdb.Query{
-		Collection: LedgerCollection, After: s.db.Name(LedgerCollection, chunkPrefix),
-		UpTo: s.db.Name(LedgerCollection, chunkPrefix+"~"), Select: []string{fieldFormat},
-	}
-	// First the document that has the lease: without it nobody writes chunks.
-	if _, err := s.commit(ctx, time.Now().Add(s.commitDeadline), docdb.Write{Name: s.snapshotName(), Delete: true}); err != nil {
+	// First the document that has the lease: without it nobody writes chunks. Those of
+	// leases that were taken since are of a later ledger, and stay.
+	dropped, err := s.commit(ctx, time.Now().Add(s.commitDeadline), docdb.Write{Name: s.snapshotName(), Delete: true})
+	if err != nil {
 		return err
 	}
+	query := docdb.Query{
+		Collection: LedgerCollection, After: s.db.Name(LedgerCollection, chunkPrefix),
+		UpTo: s.db.Name(LedgerCollection, chunkPrefix+leaseName(dropped.At)), Select: []string{fieldFormat},
+	}
 	var writes []docdb.Write
-	err := s.query(ctx, query, func(d *docdb.Document) error {
+	err = s.query(ctx, query, func(d *docdb.Document) error {
 		writes = append(writes, docdb.Write{Name: d.Name, Delete: true})
 		return nil
 	})

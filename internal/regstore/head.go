@@ -155,11 +155,12 @@ func (s *Store) incompatible(format string, args ...any) error {
 		registry.ErrUnavailable, registry.ErrIncompatible, fmt.Errorf(format, args...))
 }
 
-// mayWrite returns why this process must not write, as far as it is known. In a
-// registry that has no head, because nothing was ever written, it makes one,
-// within CommitDeadline.
+// mayWrite returns why this process must not write, as far as it is known. If the head
+// was deleted it looks whether it is there again. In a registry that has no head,
+// because nothing was ever written, it makes one. Both take CommitDeadline at most.
 func (s *Store) mayWrite(ctx context.Context) error {
-	if state := s.head.Load(); state != nil && state.exists {
+	state := s.head.Load()
+	if state != nil && state.exists && (state.writing == nil || errors.Is(state.writing, registry.ErrIncompatible)) {
 		return state.writing
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.commitDeadline)

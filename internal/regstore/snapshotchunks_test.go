@@ -97,3 +97,26 @@ func TestAWriterThatWasHeldUpWritesNoChunksOfADroppedSnapshot(t *testing.T) {
 		require.Empty(t, s.documents("snapshot"))
 	})
 }
+
+// A worker writes a snapshot while an erasure drops the one before: it is whole.
+func TestASnapshotThatIsWrittenWhileTheOneBeforeIsDroppedIsWhole(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSnapshots(t)
+		s.move(5, "m")
+		_, err := s.open(s.db).WriteSnapshot(t.Context(), "w")
+		require.NoError(t, err)
+		eraser := s.open(docdbtest.Around(s.db, func(c *docdbtest.Call, do func() error) error {
+			err := do()
+			if c.Method == "Commit" && path.Base(c.Writes[0].Name) == "snapshot" {
+				written, err := s.open(s.db).WriteSnapshot(t.Context(), "other")
+				require.NoError(t, err)
+				require.True(t, written)
+			}
+			return err
+		}))
+		require.NoError(t, eraser.DropSnapshot(t.Context()))
+		s.requireWhole()
+		require.NotContains(t, s.log.String(), "cannot be used")
+		require.Len(t, s.documents("snapshot."), int(s.documents("snapshot")[0].Fields["chunks"].GetIntegerValue()))
+	})
+}

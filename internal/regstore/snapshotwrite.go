@@ -76,7 +76,7 @@ func (s *Store) writeSnapshot(ctx context.Context, lease time.Time) (next *snaps
 	}
 	next = &snapshotIndex{epoch: storedEpoch(ledger.Epoch()), position: ledger.Position(), moves: ledger.Len()}
 	// Nobody else has that lease, and names are in the order of leases: removeChunks.
-	next.name = fmt.Sprintf("%020d-%d", lease.UnixMicro(), next.position)
+	next.name = fmt.Sprintf("%s-%d", leaseName(lease), next.position)
 	for _, e := range ledger.Unread() {
 		next.unread = append(next.unread, e.Document)
 	}
@@ -90,6 +90,9 @@ func (s *Store) writeSnapshot(ctx context.Context, lease time.Time) (next *snaps
 	_, err = s.commit(ctx, time.Now().Add(s.commitDeadline), s.snapshotWrite(next, lease))
 	return next, err
 }
+
+// leaseName is what the names of chunks begin with, in the order of leases.
+func leaseName(taken time.Time) string { return fmt.Sprintf("%020d", taken.UnixMicro()) }
 
 func (s *Store) snapshotWrite(x *snapshotIndex, lease time.Time) docdb.Write {
 	return docdb.Write{
