@@ -21,12 +21,19 @@ func faultsOf(h *History) faults {
 	return all
 }
 
+// noticed is within what time, in nanoseconds, it is noticed that a process has ended.
+const noticed = int64(time.Second)
+
 // excuse reports whether a fault explains that a request had no answer: its process
 // was dead, or had been told to end before the request was sent. A process that drains
 // answers what it was sent before.
 func (all faults) excuse(r Record) bool {
 	for _, f := range all[r.Of] {
-		if f.at > r.until() || f.until < r.At {
+		begun := f.at
+		if f.kind == Ended {
+			begun -= noticed
+		}
+		if begun > r.until() || f.until < r.At {
 			continue
 		}
 		if f.kind == Killed || f.kind == Ended || f.kind == Starting || f.kind == Drained && f.at <= r.At {

@@ -186,6 +186,9 @@ func (x *installation) disturb(ctx context.Context, seed uint64, duration time.D
 // befall lets a fault befall its process; if it came to nothing, and must not, another,
 // and all of them a few times: while Firestore is away, say, nothing is published.
 func (x *installation) befall(ctx context.Context, p planned) {
+	if p.must { // to its end
+		ctx = context.Background()
+	}
 	for i := range 4 * len(x.machines) {
 		m := x.machines[(p.machine+i)%len(x.machines)]
 		if x.befallOne(ctx, p, m) || !p.must {
