@@ -6,6 +6,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -137,7 +138,7 @@ func newInstallation(t *testing.T, binary string, seed uint64) *installation {
 	x.project.FirestoreRules.Distance(distance)
 	x.project.PubSubRules.Distance(distance)
 
-	x.addresses = freeAddresses(t, workers+2*serves+1)
+	x.addresses = freeAddresses(workers + 2*serves + 1)
 	policy := filepath.Join(dir, "policies.yaml")
 	require.NoError(t, os.WriteFile(policy, []byte(policies), 0o600))
 	x.must("provision")
@@ -164,11 +165,14 @@ func newInstallation(t *testing.T, binary string, seed uint64) *installation {
 func (x *installation) probed() string { return x.addresses[len(x.addresses)-1] }
 
 // freeAddresses returns addresses on loopback at which no process listens, all
-// different.
-func freeAddresses(t *testing.T, n int) (all []string) {
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
+// different. They are below the ports that systems give to whoever asks for any: else
+// another could have that of a process while it is started again.
+func freeAddresses(n int) (all []string) {
+	for len(all) < n {
+		l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", 15_000+rand.IntN(15_000)))
+		if err != nil {
+			continue // it is taken
+		}
 		defer l.Close()
 		all = append(all, l.Addr().String())
 	}
