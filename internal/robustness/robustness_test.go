@@ -36,8 +36,11 @@ var bounds = judge.Bounds{
 	MaxStaleness: 2_000,
 	Answer:       6_000, // serve gives up after 5 s, and the Python client after 6
 	Settle:       120_000,
-	Notice:       45_000, // /readyz of a worker fails after 30 s, and half as much again
-	Guard:        2*2_000 + int64(patience/time.Millisecond),
+	// /readyz of a worker fails after 30 s. A stream that was broken without a word is
+	// noticed by a ping, sent every 30 s and given 15 s, and opened again after up to
+	// 30 s (the defaults of gax.Backoff, which the client of Pub/Sub takes).
+	Notice: 90_000,
+	Guard:  2*2_000 + int64(patience/time.Millisecond),
 }
 
 // installation is everything that runs.
