@@ -58,6 +58,9 @@ func runMovesList(ctx context.Context, in *invocation) error {
 		case wanted.all(""):
 			fmt.Fprintf(in.Stderr, "no moves of whole tenants in %s\n", in.firestoreTarget())
 		case wanted.all(config.MovePending):
+			if err := in.needDocuments(ctx, store, ""); err != nil {
+				return err
+			}
 			fmt.Fprintf(in.Stderr, "no move of a whole tenant is pending in %s: the documents have followed all\n", in.firestoreTarget())
 		default:
 			fmt.Fprintf(in.Stderr, "no such moves of whole tenants in %s\n", in.firestoreTarget())

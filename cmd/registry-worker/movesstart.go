@@ -72,6 +72,9 @@ func runMovesStart(ctx context.Context, in *invocation) error {
 		if known, err := in.knows(ctx, store, wish); err != nil {
 			return err
 		} else if !known && !in.Config.Unknown {
+			if err := in.needDocuments(ctx, store, "nothing was changed"); err != nil {
+				return err
+			}
 			return unknownTenant(wish.From, "makes the move, and it counts for what is older than it")
 		}
 		if s.plan, err = in.plan(ctx, store, wish); err != nil {

@@ -173,7 +173,7 @@ func TestARestoreIsRehearsed(t *testing.T) {
 	require.Equal(t, exitDone, api.Wait(30*time.Second))
 
 	page.types(sh, "RESTORED=")
-	page.types(sh, "export FIRESTORE_DATABASE=$RESTORED\necho")
+	page.types(sh, "export FIRESTORE_DATABASE=${RESTORED:?")
 	r := c
 	name := sh.types("echo $FIRESTORE_DATABASE")[0]
 	r.env = []string{"FIRESTORE_DATABASE=" + name}

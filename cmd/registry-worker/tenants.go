@@ -99,6 +99,11 @@ func runTenantsErase(ctx context.Context, in *invocation) error {
 		if err != nil {
 			return err
 		}
+		if !plan.Known && !in.Config.Unknown {
+			if err := in.needDocuments(ctx, store, "nothing was changed"); err != nil {
+				return err
+			}
+		}
 		if err := in.mayErase(plan); err != nil || in.Config.DryRun {
 			return err
 		}

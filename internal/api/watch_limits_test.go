@@ -174,7 +174,7 @@ func TestTheClientsAgeIsNeverTooYoung(t *testing.T) {
 	r.ContentLength = int64(len(text))
 	go func() {
 		_, _ = io.WriteString(body, text[:1])
-		time.Sleep(100 * time.Millisecond) // the request is being received
+		time.Sleep(400 * time.Millisecond) // the request is being received; its beginning may be seen late
 		_, _ = io.WriteString(body, text[1:])
 	}()
 	w := &watched{events: make(chan event, 1000), sent: time.Now()}
