@@ -150,8 +150,8 @@ const (
 	patient = 1900
 	poured  = 10 * time.Second
 	rounds  = 3 // of which the middle one counts: others use the machine too
-	// usable is how long an answer of a server that has nothing to do may take, but for
-	// one in a hundred, if a round is to count: the machine must have room for asking
+	// usable is how long 99 of 100 answers of a server that has nothing to do may take,
+	// if a round is to count: the machine must have room for asking
 	// three times what the other server can do. So many rounds are tried.
 	usable   = 500 * time.Millisecond
 	attempts = 10

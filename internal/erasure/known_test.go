@@ -26,7 +26,7 @@ func TestAMoveWhoseDocumentsHaveNotFollowedIsWaitedFor(t *testing.T) {
 	require.ErrorContains(t, err, "must not name the tenant")
 }
 
-// Whoever misspells a tenant must not bar that name.
+// A misspelt tenant must not bar that name.
 func TestATenantOfWhichTheRegistryKnowsNothingIsNotErased(t *testing.T) {
 	s := memregistry.New()
 	apply(t, s, created(thread(1), "t_else"))

@@ -191,7 +191,7 @@ func (p *publisher) published() []string {
 // operator.
 const lettersSubscription = "robustness-letters"
 
-// receive has messages of a subscription read until the context ends. Where it is gone,
+// receive has messages of a subscription read until the context ends. If it is gone,
 // because the emulator was started again, it waits for another one.
 func (x *installation) receive(ctx context.Context, from *pubsub.Subscriber, read func(*pubsub.Message)) error {
 	for {

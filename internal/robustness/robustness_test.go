@@ -168,7 +168,7 @@ func newInstallation(t *testing.T, binary string, seed uint64) *installation {
 func (x *installation) probed() string { return x.addresses[len(x.addresses)-1] }
 
 // freeAddresses returns addresses on loopback at which no process listens, all
-// different. They are below the ports that systems give to whoever asks for any: else
+// different. They are below the ports that systems give to programs that ask for any: else
 // another could have that of a process while it is started again.
 func freeAddresses(n int) (all []string) {
 	for len(all) < n {
