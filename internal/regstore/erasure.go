@@ -2,6 +2,7 @@ package regstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -21,6 +22,17 @@ func (s *Store) Forget(ctx context.Context, records []ownership.Record, f owners
 	ledger, err := s.ledgerFor(ctx, records)
 	if err != nil {
 		return done, fmt.Errorf("forget: %w", err)
+	}
+	if _, knows := ledger.Pseudonym(f.Tenant); !knows {
+		// The answer that would have told this process of the erasure was lost. By an
+		// older ledger a document with the new name does not follow moves that have the
+		// old one: it would be deleted, though another tenant owns it.
+		if ledger, err = s.refreshLedger(ctx); err != nil {
+			return done, fmt.Errorf("forget: %w", err)
+		}
+		if _, knows = ledger.Pseudonym(f.Tenant); !knows {
+			return done, unavailable("forget", errors.New("the ledger does not say yet that the tenant was erased"))
+		}
 	}
 	return s.rewrite(ctx, "forget", records, ledger, &f)
 }

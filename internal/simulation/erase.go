@@ -73,7 +73,7 @@ func (s *registryWorld) ownsNothing(before time.Time) {
 	defer s.mu.Unlock()
 	for r, all := range s.owners {
 		for i := len(all) - 1; i >= 0 && (all[i].owner == s.erasing.tenant || all[i].owner == pseudonym); i-- {
-			if !all[i].since.After(before) {
+			if all[i].since.Before(before) {
 				s.failsLocked("%s was %s's before the erasure began at %v, and is still: %v", r, s.erasing.tenant, before, all)
 			}
 		}
