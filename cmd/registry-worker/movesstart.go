@@ -72,10 +72,7 @@ func runMovesStart(ctx context.Context, in *invocation) error {
 		if known, err := in.knows(ctx, store, wish); err != nil {
 			return err
 		} else if !known && !in.Config.Unknown {
-			if err := in.needDocuments(ctx, store, "nothing was changed"); err != nil {
-				return err
-			}
-			return unknownTenant(wish.From, "makes the move, and it counts for what is older than it")
+			return in.unknownTenant(ctx, store, wish.From, "makes the move, and it counts for what is older than it")
 		}
 		if s.plan, err = in.plan(ctx, store, wish); err != nil {
 			return err
@@ -141,26 +138,6 @@ func (s *start) startedBefore(ctx context.Context) (bool, error) {
 	return true, s.tell(started{
 		ID: m.ID, Source: m.Source, From: m.From, To: m.To, Time: m.Time, Actor: m.Actor, Reason: m.Reason, State: "made_before",
 	})
-}
-
-// knows reports whether the registry knows the tenant from which to move, and asks about
-// the spelling of the other one, which may be new.
-func (in *invocation) knows(ctx context.Context, store registryStore, w wish) (from bool, err error) {
-	to, err := store.Knows(ctx, w.To)
-	if err != nil {
-		return false, err
-	}
-	if !to {
-		fmt.Fprintf(in.Stderr, "The registry knows nothing of %s yet: is it spelt right?\n", w.To)
-	}
-	return store.Knows(ctx, w.From)
-}
-
-// unknownTenant is the error of a command that names a tenant of which the registry
-// knows nothing. otherwise says what --unknown does.
-func unknownTenant(tenant, otherwise string) error {
-	return fmt.Errorf("the registry knows nothing of %s: it owns nothing and never did, and no move of a whole tenant names it; nothing was changed. "+
-		"See how it is spelt: inspect says whose a thread or a canvas is. If its events are still to come, --unknown %s", tenant, otherwise)
 }
 
 // stillHolds returns an error if the plan is not what would be done now.

@@ -87,8 +87,8 @@ func runningSaid(n int) string {
 	return counted(n, "PROCESS RUNS", "PROCESSES RUN") + " with this database, and should have been stopped first: if it was restored, it has been answered from the state of its backup."
 }
 
-// saySeen says what there is, from which an operator can tell whether this is the
-// database that was restored.
+// saySeen prints what the database has, so that an operator sees whether it is the one
+// that was restored.
 func (in *invocation) saySeen(ctx context.Context, store registryStore, running []presence.Process) error {
 	now, exists, err := store.Epoch(ctx)
 	if err != nil {

@@ -99,12 +99,7 @@ func runTenantsErase(ctx context.Context, in *invocation) error {
 		if err != nil {
 			return err
 		}
-		if !plan.Known && !in.Config.Unknown {
-			if err := in.needDocuments(ctx, store, "nothing was changed"); err != nil {
-				return err
-			}
-		}
-		if err := in.mayErase(plan); err != nil || in.Config.DryRun {
+		if err := in.mayErase(ctx, store, plan); err != nil || in.Config.DryRun {
 			return err
 		}
 		if err := in.confirm(ctx, target, "erase "+tenant+"?"); err != nil {
@@ -120,7 +115,7 @@ func runTenantsErase(ctx context.Context, in *invocation) error {
 }
 
 // mayErase prints a plan, and returns an error if it is not to be carried out.
-func (in *invocation) mayErase(plan erasure.Plan) (err error) {
+func (in *invocation) mayErase(ctx context.Context, store registryStore, plan erasure.Plan) (err error) {
 	switch {
 	case in.Config.DryRun:
 		err = in.printErasurePlan(in.Stdout, plan)
@@ -133,7 +128,7 @@ func (in *invocation) mayErase(plan erasure.Plan) (err error) {
 	case ownership.IsPseudonym(plan.Tenant):
 		return fmt.Errorf("%w; nothing was changed", erasure.ErrPseudonym)
 	case !plan.Known && !in.Config.Unknown:
-		return unknownTenant(plan.Tenant, "erases it all the same, and bars the name for ever")
+		return in.unknownTenant(ctx, store, plan.Tenant, "erases it all the same, and bars the name for ever")
 	case len(plan.Pending) > 0:
 		return fmt.Errorf("%w: %s: wait until it has (moves verify --wait), or have it resumed (moves resume)",
 			erasure.ErrPending, terminal.Quote(strings.Join(plan.Pending, " ")))

@@ -194,3 +194,20 @@ func erasedMovesKeepTheirEffect(t *testing.T, b Backend) {
 		require.False(t, m.Named(leaver), "%+v", m)
 	}
 }
+
+// The process that erases has not heard of it: the answer to its change of the ledger was
+// lost. What left with a move of all that the tenant had is somebody else's.
+func forgottenByTheLedgerOfTheErasure(t *testing.T, b Backend) {
+	s := b.Open()
+	apply(t, s, created(thread("left"), leaver, 1, "e1"), tenantMoved(leaver, "t_b", 2, "m"), created(thread("own"), leaver, 3, "e2"))
+	_, err := s.Owner(context.Background(), thread("left")) // it holds a fresh ledger
+	require.NoError(t, err)
+	f := leaves(t, b, b.Open())
+
+	require.Equal(t, ownership.Forgotten{Written: 2, Deleted: 1}, forget(t, s, has(t, s), f))
+	owner, err := b.Open().Owner(context.Background(), thread("left"))
+	require.NoError(t, err)
+	require.Equal(t, "t_b", owner)
+	requireNameless(t, b, thread("left"))
+	requireNameless(t, b, thread("own"))
+}

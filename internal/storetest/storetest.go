@@ -134,6 +134,7 @@ func Run(t *testing.T, backend func(t *testing.T) Backend) {
 		"a tenant given to a tombstone from outside":              tombstoneSetFromOutside,
 		"deletions converge":                                      deletionConverges,
 		"what an erased tenant owns is deleted":                   forgottenIsDeleted,
+		"an erasure goes by a ledger that knows of it":            forgottenByTheLedgerOfTheErasure,
 		"what an erased tenant had stays its owners'":             forgottenKeepsItsEffect,
 		"an erasure yields to who writes meanwhile":               forgettingYields,
 		"an erasure passes over what is not understood":           forgettingPassesOver,
