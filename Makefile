@@ -85,7 +85,7 @@ image: ## bin/image.tar, the container image, without a Docker engine (ARCH)
 test: export CGO_ENABLED := 0
 test: export GOFLAGS := $(shell go env GOFLAGS) -trimpath
 test: export JDK_JAVA_OPTIONS ?= -XX:TieredStopAtLevel=1 -XX:+UseSerialGC
-test: tools ## lint and all tests, beside the emulators; seven to eight minutes on two cores
+test: tools ## lint and all tests, beside the emulators; some seven minutes on two cores
 	@$(BESIDE_EMULATORS) $(MAKE) --silent --no-print-directory --keep-going --jobs 3 lint tested kittested
 
 # What `test` runs side by side: most tests wait, for processes and for the clock.

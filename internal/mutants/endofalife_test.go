@@ -77,21 +77,21 @@ var endOfALife = []mutant{
 		Old:  "if c.By != nil {",
 		New:  "if c.By != nil && known == nil {",
 	}),
-	simulated("documents are looked through again when no writer is left that knows of no erasure", "registry", "1", mutants.Edit{
+	measured("documents are looked through again when no writer is left that knows of no erasure", "./internal/erasure", "TestWhatAWriterCreatesThatKnowsOfNoErasureYetIsDeletedToo", mutants.Edit{
 		File: "internal/erasure/erasure.go",
 		Old:  "		e.documents,\n		e.ledger,\n",
 		New:  "		e.ledger,\n",
-	}).with("erased"),
-	simulated("an erasure waits for moves that lead to the tenant", "registry", "1", mutants.Edit{
+	}),
+	measured("an erasure waits for moves that lead to the tenant", "./internal/erasure", "TestAMoveThatLeadsToTheTenantByOthersIsWaitedFor", mutants.Edit{
 		File: "internal/erasure/ledger.go",
 		Old:  "return leading[t] })",
 		New:  "return leading[t] && t == tenant })",
-	}).with("erased"),
-	simulated("an erasure drops the ledger's snapshot", "registry", "3", mutants.Edit{
+	}),
+	measured("an erasure drops the ledger's snapshot", "./internal/erasure", "TestAnErasureDropsTheLedgersSnapshot", mutants.Edit{
 		File: "internal/erasure/ledger.go",
 		Old:  "return e.Store.DropSnapshot(ctx)",
 		New:  "return nil",
-	}).with("erased"),
+	}),
 	simulated("a claim is in the outbox from its commit on", "registry", "15", mutants.Edit{
 		File: "internal/regstore/claim.go",
 		Old:  "		writes = append(writes, outbox...)\n",
@@ -107,9 +107,9 @@ var endOfALife = []mutant{
 		Old:  "		if err == nil {\n			confirmed = append(confirmed, batch[i].Name)\n",
 		New:  "		if confirmed = append(confirmed, batch[i].Name); err == nil {\n",
 	}).with("logged"),
-	simulated("a sweep takes what may still be committed for not swept", "registry", "1", mutants.Edit{
+	measured("a sweep takes what may still be committed for not swept", "./internal/regstore", "TestTheStoreOverMemory/the outbox keeps what the topic does not take", mutants.Edit{
 		File: "internal/regstore/outboxsweep.go",
 		Old:  "upTo: now.Add(-s.outboxPatience), publish",
 		New:  "upTo: now, publish",
-	}).with("slow,logged"),
+	}),
 }

@@ -3,10 +3,11 @@
 //
 // Firestore is the only place that they are in, since no publisher's event says them:
 // without the log a restored database has lost those since the backup. So the commit
-// that stores one also puts it into the outbox, a collection (ownership.Outbox). The process that committed publishes it in the background, which
-// no answer waits for, and removes it from the outbox once the topic has confirmed. If
-// that process dies first, or the topic does not take it, the event stays in the
-// outbox, and any process that has a Publisher publishes it a minute later.
+// that stores one also puts it into the outbox, a collection (ownership.Outbox). The
+// process that committed publishes it in the background, which no answer waits for,
+// and removes it from the outbox once the topic has confirmed. If that process dies
+// first, or the topic does not take it, the event stays in the outbox, and any process
+// that has a Publisher publishes it a minute later.
 //
 // An event may be published twice, and means the same each time. None is published that
 // was not committed.
