@@ -125,7 +125,7 @@ func TestWhoMaySayWhat(t *testing.T) {
 			require.Empty(t, refused[e.ID], "%s was taken", e.ID)
 		}
 		return n == len(taken)
-	}, time.Minute, 100*time.Millisecond)
+	}, time.Minute, 300*time.Millisecond)
 
 	got := map[string]string{}
 	require.Eventually(t, func() bool {

@@ -119,13 +119,13 @@ func TestATenantsMoveIsPlannedDoneKilledResumedAndTakenBack(t *testing.T) {
 
 	// A worker is killed in the middle, and another one ends the job.
 	first, _ := c.service("run", "--rate", "50")
-	require.Eventually(t, func() bool { r := c.rewriting()["m"].Rewriting; return r.Passed > 0 && r.State == "running" }, time.Minute, time.Millisecond)
+	require.Eventually(t, func() bool { r := c.rewriting()["m"].Rewriting; return r.Passed > 0 && r.State == "running" }, time.Minute, 300*time.Millisecond) // 2,001 documents take forty seconds
 	first.Kill()
 	middle := c.rewriting()["m"].Rewriting
 	require.Equal(t, "running", string(middle.State), "it was not released")
 	require.Less(t, middle.Passed, int64(2001))
 	second, _ := c.service("run", "--rate", "unlimited")
-	require.Eventually(t, func() bool { return c.rewriting()["m"].Rewriting.State == "done" }, 2*time.Minute, 200*time.Millisecond)
+	require.Eventually(t, func() bool { return c.rewriting()["m"].Rewriting.State == "done" }, 2*time.Minute, time.Second)
 	require.NotEqual(t, middle.Holder, c.rewriting()["m"].Rewriting.Holder)
 	require.Empty(t, c.export("--check"))
 	require.Regexp(t, `counts +done .*, \d+ documents? written +m +//test`, c.run(exitDone, "moves", "list").Stdout.String())
@@ -134,7 +134,7 @@ func TestATenantsMoveIsPlannedDoneKilledResumedAndTakenBack(t *testing.T) {
 	require.Contains(t, c.run(exitFault, "moves", "retract", "other", "--yes").Stderr.String(), "no move of a whole tenant")
 	c.run(exitDone, "moves", "retract", "m", "--by", "ops", "--yes")
 	require.Equal(t, before, c.export(), "byte for byte, from the one write on")
-	require.Eventually(t, func() bool { return c.rewriting()["m"].Rewriting.State == "done" }, 2*time.Minute, 200*time.Millisecond)
+	require.Eventually(t, func() bool { return c.rewriting()["m"].Rewriting.State == "done" }, 2*time.Minute, time.Second)
 	require.Empty(t, c.export("--check"))
 	require.Contains(t, c.replay(tenantMoved("m", at, "t_old", "t_new")), "nothing changed")
 	require.Equal(t, before, c.export(), "a redelivery does not revive it")

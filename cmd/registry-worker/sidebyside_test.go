@@ -154,7 +154,7 @@ func sideBySide(t *testing.T, begins, lastBinary, nextBinary string) error {
 	require.Eventually(t, func() bool {
 		list := next.run(exitDone, "moves", "list", "--json").Stdout.String()
 		return strings.Contains(list, `"state":"done"`) && strings.Contains(list, `"retracted":true`)
-	}, time.Minute, 200*time.Millisecond, "rewriting ends")
+	}, time.Minute, time.Second, "rewriting ends")
 	require.Zero(t, sum(t, url, "registry_dead_letters_total")+sum(t, urlNext, "registry_dead_letters_total"))
 	stop()
 	stopNext()

@@ -94,7 +94,7 @@ func (i installation) awaitEvent(id string) {
 	i.t.Helper()
 	require.Eventually(i.t, func() bool {
 		return strings.Contains(i.worker("export", "--events"), `"id":"`+id+`"`)
-	}, soon, 50*time.Millisecond)
+	}, soon, 300*time.Millisecond) // each look is a process
 }
 
 // settled is how many events of created threads the worker has settled: one that
