@@ -9,6 +9,7 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/internal/interruptible"
 	"github.com/northstar-engines/realtime-registry/internal/telemetry"
+	"github.com/northstar-engines/realtime-registry/internal/terminal"
 )
 
 // canAsk refuses a command that asks before it writes if no one can answer:
@@ -41,8 +42,11 @@ func (in *invocation) confirm(ctx context.Context, t target, question string) er
 	if err != nil {
 		fmt.Fprintln(in.Stderr) // no line end came with an answer
 	}
-	if err != nil || !strings.EqualFold(strings.TrimSpace(answer), "yes") {
+	switch answer = strings.TrimSpace(answer); {
+	case strings.EqualFold(answer, "yes") && err == nil:
+		return nil
+	case answer == "":
 		return errors.New("not confirmed; nothing was changed")
 	}
-	return nil
+	return fmt.Errorf("not confirmed, since the answer was %s and not yes; nothing was changed", terminal.Quote(answer))
 }

@@ -61,6 +61,10 @@ func (d *doctor) provisioned(ctx context.Context, client *pubsub.Client) (comple
 				d.say(fine, what, "as it should be, as far as the emulator can", "")
 				continue
 			}
+			if a.Detail == subscription.Labelled {
+				d.say(warning, what, "no label says since when it is there, so that `replay --since` would not know whether something is missing", programName+" provision")
+				continue
+			}
 			d.say(wrong, what, "its settings differ: "+a.Detail, programName+" provision")
 		default:
 			d.say(fine, what, "as it should be", "")

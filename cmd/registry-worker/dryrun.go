@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/northstar-engines/realtime-registry/handlers"
 	"github.com/northstar-engines/realtime-registry/internal/archive"
@@ -89,13 +90,20 @@ func (in *invocation) printEffect(e replay.Effect) {
 		if n := e.Moved[kind]; n > 0 {
 			fmt.Fprintf(in.report(), "%s would change hands\n", count(int64(n), kind))
 		}
+		if n := e.Deleted[kind]; n > 0 {
+			fmt.Fprintf(in.report(), "%s would be deleted\n", count(int64(n), kind))
+		}
 	}
-	for _, c := range append(e.RegisteredSample, e.Moves...) {
+	for _, c := range slices.Concat(e.RegisteredSample, e.Moves, e.DeletedSample) {
 		from := c.From
 		if from == "" {
 			from = "no owner"
 		}
-		fmt.Fprintf(in.report(), "  %s: %s → %s\n", terminal.Quote(c.Resource.String()), terminal.Quote(from), terminal.Quote(c.To))
+		to := terminal.Quote(c.To)
+		if c.Deleted {
+			to = "deleted, for good"
+		}
+		fmt.Fprintf(in.report(), "  %s: %s → %s\n", terminal.Quote(c.Resource.String()), terminal.Quote(from), to)
 	}
 	for _, m := range e.TenantMoves {
 		verb := "begin"

@@ -43,7 +43,6 @@ func (in *invocation) provisionFields(ctx context.Context) error {
 		fmt.Fprintln(in.Stderr, "indexes and expiry of fields: left out, an emulator needs none")
 		return nil
 	}
-	in.tellTarget(in.firestoreTarget())
 	database := in.fieldsOf()
 	start, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()

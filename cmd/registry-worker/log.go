@@ -11,6 +11,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
 	"github.com/northstar-engines/realtime-registry/internal/outbox"
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
+	"github.com/northstar-engines/realtime-registry/internal/pubsubadmin"
 )
 
 // noLog says what it means that a registry has no log.
@@ -69,10 +70,18 @@ func (in *invocation) openLogTopic(ctx context.Context) (outbox.Topic, error) {
 	return outbox.NewTopic(client, in.Config.LogTopic, func() { _ = client.Close() }), nil
 }
 
-// warnOfNoLog warns if a database that is restored would lose claims, retractions and operators' moves.
+// warnOfNoLog warns if there is no registry at all, so that this may be the wrong database,
+// or if a database that is restored would lose claims, retractions and operators' moves.
 func (s *service) warnOfNoLog(ctx context.Context) {
 	if s.in.Config.RegistryBackend == config.Memory {
 		return
+	}
+	if _, exists, err := s.store.Epoch(ctx); err == nil && !exists {
+		if text, err := s.in.hollow(ctx, s.store); err == nil && text != "" {
+			s.in.Logger.Warn(text+". This process goes on and would begin one, without a log. If there is a registry already, this is the wrong database"+s.in.databaseSaid(),
+				"wanted", programName+" provision, with the right database")
+			return
+		}
 	}
 	since, err := s.store.LogSince(ctx)
 	if err == nil && since.IsZero() {
@@ -81,25 +90,18 @@ func (s *service) warnOfNoLog(ctx context.Context) {
 }
 
 // provisionLog says in the registry that it has a log, whose topic and subscription are
-// there: from then on processes put into the outbox what they store.
-func (in *invocation) provisionLog(ctx context.Context) error {
-	if in.onPubSubEmulator() && in.firestoreTarget().Emulator == "" {
+// there: from then on processes put into the outbox what they store. was is what was done
+// to the log's subscription, and isNew says that there was no registry.
+func (in *invocation) provisionLog(ctx context.Context, was pubsubadmin.Verb, isNew bool) error {
+	if in.firestoreLeftOut() {
 		fmt.Fprintln(in.Stderr, "the registry's log: left out, since only Pub/Sub is an emulator")
 		return nil
 	}
-	if !in.onFirestoreService() { // else provisionFields has said it
-		in.tellTarget(in.firestoreTarget())
-	}
 	return in.withStore(ctx, func(store registryStore) error {
-		if _, exists, err := store.Epoch(ctx); err == nil && !exists {
-			if text, err := in.hollow(ctx, store); err == nil && text != "" {
-				fmt.Fprintf(in.Stderr, "a new registry: %s. If it was to be a restored one, this is the wrong database\n", text)
-			}
-		}
-		verb := "keep"
+		verb := pubsubadmin.Keep
 		since, err := store.LogSince(ctx)
 		if err == nil && since.IsZero() {
-			verb = "create"
+			verb = pubsubadmin.Create
 			if in.Config.DryRun {
 				since = time.Now()
 			} else {
@@ -110,6 +112,14 @@ func (in *invocation) provisionLog(ctx context.Context) error {
 			return fmt.Errorf("the registry could not be told that it has a log (which takes roles/datastore.user): %w", in.explainFirestore(err))
 		}
 		fmt.Fprintf(in.Stdout, "%-6s log %s: claims, retractions and operators' moves since %s\n", verb, in.Config.LogTopic, since.Format(time.RFC3339))
+		switch {
+		case isNew && was != pubsubadmin.Create:
+			fmt.Fprintf(in.Stderr, "warning: the log's subscription was there before, and no registry in %s: if another database has it, two registries would share their topics%s\n",
+				in.firestoreTarget(), in.databaseSaid())
+		case verb == pubsubadmin.Keep && was == pubsubadmin.Create:
+			fmt.Fprintf(in.Stderr, "warning: this registry has a log since %s, and its subscription was not there: what it had can be brought back from what its topic keeps, or from an archive, and not from here; back up the database now (docs/recovery.md#a-topic-or-a-subscription-is-gone)\n",
+				since.Format(time.RFC3339))
+		}
 		return nil
 	})
 }

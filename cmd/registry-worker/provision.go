@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -13,6 +14,8 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/cmd/registry-worker/internal/config"
 	"github.com/northstar-engines/realtime-registry/internal/pubsubadmin"
+	"github.com/northstar-engines/realtime-registry/internal/subscription"
+	"github.com/northstar-engines/realtime-registry/internal/terminal"
 )
 
 var provisionCommand = command{
@@ -23,6 +26,9 @@ var provisionCommand = command{
 		"the part of its name before the first dot. If a subscription cannot be used (its topic\n" +
 		"was deleted, it has a filter, …), that is an error that says what to do, and no topic\n" +
 		"is created for it. Dead letters come first, and are kept for 31 days.\n\n" +
+		"It says first which database has the registry, and whether there is one yet: then see\n" +
+		"that it is the one that is meant. Labels of what it makes say since when that keeps\n" +
+		"messages, for replay --since.\n\n" +
 		"In Firestore it turns off indexes that no query uses, and turns on the expiry of\n" +
 		"temporary documents. If the credentials may not do this, it prints the commands\n" +
 		"instead. With an emulator there is nothing to do.",
@@ -37,6 +43,7 @@ var provisionCommand = command{
 
 func runProvision(ctx context.Context, in *invocation) error {
 	in.tellTarget(in.pubsubTarget())
+	isNew := in.sayRegistry(ctx)
 	client, err := in.openPubSub(ctx)
 	if err != nil {
 		return err
@@ -45,13 +52,14 @@ func runProvision(ctx context.Context, in *invocation) error {
 	if _, err := in.missingTopics(ctx, client, in.Config.DeadLetterTopic); err != nil {
 		return err
 	}
-	if err := in.provision(ctx, client); err != nil {
-		return err
-	}
+	actions, failure := in.provision(ctx, client)
 	if err := in.provisionFields(ctx); err != nil {
-		return err
+		return errors.Join(failure, err)
 	}
-	if err := in.provisionLog(ctx); err != nil {
+	if failure != nil {
+		return failure // the registry must not put into an outbox what no topic takes
+	}
+	if err := in.provisionLog(ctx, logWas(actions, in.Config.LogTopic), isNew); err != nil {
 		return err
 	}
 	if in.Config.DryRun {
@@ -61,7 +69,7 @@ func runProvision(ctx context.Context, in *invocation) error {
 }
 
 // provision prints what was done, or what would be done.
-func (in *invocation) provision(ctx context.Context, client *pubsub.Client) error {
+func (in *invocation) provision(ctx context.Context, client *pubsub.Client) ([]pubsubadmin.Action, error) {
 	actions, err := pubsubadmin.Provision(ctx, client, pubsubadmin.ProvisionOptions{
 		NoRetryPolicy:   in.onPubSubEmulator(),
 		Subscriptions:   in.Config.Subscriptions,
@@ -76,9 +84,65 @@ func (in *invocation) provision(ctx context.Context, client *pubsub.Client) erro
 		fmt.Fprintln(in.Stdout, action)
 	}
 	if err != nil {
-		return in.explainPubSub(err)
+		return actions, in.explainPubSub(err)
 	}
-	return nil
+	return actions, nil
+}
+
+// logWas returns what was done to the subscription that keeps the log.
+func logWas(actions []pubsubadmin.Action, log string) pubsubadmin.Verb {
+	for _, a := range actions {
+		if a.Kind == "subscription" && a.Name == subscription.Short(log) {
+			return a.Verb
+		}
+	}
+	return ""
+}
+
+// firestoreLeftOut reports whether Firestore is another matter than an emulator of Pub/Sub.
+func (in *invocation) firestoreLeftOut() bool {
+	return in.onPubSubEmulator() && in.firestoreTarget().Emulator == ""
+}
+
+// sayRegistry says which registry this is, and reports whether it would be made anew: a
+// database that is named by nobody is (default), and an operator may mean another.
+func (in *invocation) sayRegistry(ctx context.Context) (isNew bool) {
+	if in.firestoreLeftOut() {
+		return false
+	}
+	where := in.firestoreTarget()
+	in.tellTarget(where)
+	err := in.withStore(ctx, func(store registryStore) error {
+		text, err := in.hollow(ctx, store)
+		if err != nil {
+			return err
+		}
+		_, exists, err := store.Epoch(ctx)
+		switch {
+		case err != nil:
+			return err
+		case text == "":
+			fmt.Fprintln(in.Stderr, "the registry: it is there, and has documents")
+		case exists:
+			fmt.Fprintln(in.Stderr, "the registry: it is there, and has no documents")
+		default:
+			isNew = true
+			fmt.Fprintf(in.Stderr, "a new registry: %s. If it was to be a restored one, or there is one already, this is the wrong database%s\n", text, in.databaseSaid())
+		}
+		return nil
+	})
+	if err != nil {
+		fmt.Fprintf(in.Stderr, "the registry: it is not known whether there is one in %s: %s\n", where, terminal.Line(err.Error()))
+	}
+	return isNew
+}
+
+// databaseSaid says how the database is named.
+func (in *invocation) databaseSaid() string {
+	if in.Config.Database == "(default)" {
+		return ": --database (FIRESTORE_DATABASE) names another than (default)"
+	}
+	return ": see --database (FIRESTORE_DATABASE)"
 }
 
 // asFarAsTheEmulatorCan reports whether an action updates only settings that the
@@ -88,7 +152,7 @@ func (in *invocation) asFarAsTheEmulatorCan(a pubsubadmin.Action) bool {
 		return false
 	}
 	for part := range strings.SplitSeq(a.Detail, ", ") {
-		if part != "no expiry" && part != "kept for 7 days → 31 days" {
+		if part != "no expiry" && part != "kept for 7 days → 31 days" && part != subscription.Labelled {
 			return false
 		}
 	}

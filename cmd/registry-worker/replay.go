@@ -26,8 +26,9 @@ var replayCommand = command{
 		"It applies the registry's log (--log-topic: claims, retractions, operators' moves), and\n" +
 		"rewinds the subscriptions, so that Pub/Sub delivers the events again to the running\n" +
 		"workers. That is harmless too, also after it was killed; it asks first, or --yes. It is\n" +
-		"refused before anything is changed if the registry has no documents (--into-empty), or\n" +
-		"if its log cannot be read (--without-log).",
+		"refused before anything is changed if the registry has no documents (--into-empty), if\n" +
+		"its log cannot be read (--without-log), or if a subscription does not keep all that was\n" +
+		"published since, as it was made later or keeps messages for less long (--with-gap).",
 	Examples: []string{
 		"registry-worker replay --project my-project --dry-run events.ndjson.gz",
 		"registry-worker replay --project my-project --checkpoint replay.json events.ndjson.gz",

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"slices"
 	"time"
 
 	"cloud.google.com/go/pubsub/v2"
@@ -15,9 +15,9 @@ import (
 	"github.com/northstar-engines/realtime-registry/handlers"
 	"github.com/northstar-engines/realtime-registry/internal/archived"
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
+	"github.com/northstar-engines/realtime-registry/internal/presence"
 	"github.com/northstar-engines/realtime-registry/internal/pubsubadmin"
 	"github.com/northstar-engines/realtime-registry/internal/replay"
-	"github.com/northstar-engines/realtime-registry/internal/subscription"
 	"github.com/northstar-engines/realtime-registry/internal/terminal"
 )
 
@@ -48,25 +48,25 @@ func (in *invocation) replaySinceInto(ctx context.Context, store registryStore) 
 			return err
 		}
 	}
-	in.sayReplaySince()
-	if in.Config.DryRun {
-		return nil
-	}
-	if err := in.confirm(ctx, target, "bring this back?"); err != nil {
-		return err
-	}
 	client, err := in.openPubSub(ctx)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	missing, err := pubsubadmin.Missing(ctx, client, in.Config.Subscriptions)
-	if err != nil {
-		return in.explainPubSub(err)
+	in.sayReplaySince()
+	if err := in.reachBack(ctx, client); err != nil {
+		return err
 	}
-	if len(missing) > 0 {
-		return fmt.Errorf("%s not there: %s; %s provision makes it (docs/recovery.md#a-topic-or-a-subscription-is-gone). Nothing was changed",
-			counted(len(missing), "subscription is", "subscriptions are"), strings.Join(missing, ", "), programName)
+	if store != nil {
+		if err := in.sayWorkers(ctx); err != nil {
+			return err
+		}
+	}
+	if in.Config.DryRun {
+		return nil
+	}
+	if err := in.confirm(ctx, in.changedBy(target, store), "bring this back?"); err != nil {
+		return err
 	}
 	var refused error
 	if !in.Config.WithoutLog {
@@ -150,20 +150,42 @@ func (in *invocation) sayReplaySince() {
 	if in.Config.WithoutLog {
 		fmt.Fprintln(in.Stderr, "The registry's log is NOT applied (--without-log): claims, retractions and operators' moves do not come back.")
 	} else {
-		fmt.Fprintf(in.Stderr, "Claims, retractions and operators' moves of the log (%s), from %s on, are applied.\n", in.Config.LogTopic, ago)
-	}
-	if time.Since(since) > subscription.Retention {
-		fmt.Fprintf(in.Stderr, "Pub/Sub keeps no message for longer than %s, and subscriptions that `provision` made keep events for %s: what is older comes from an archive (replay FILE).\n",
-			subscription.Days(subscription.LogRetention), subscription.Days(subscription.Retention))
+		fmt.Fprintf(in.Stderr, "Claims, retractions and operators' moves of the log (%s), from %s on, are applied to %s.\n", in.Config.LogTopic, ago, in.firestoreTarget())
 	}
 	fmt.Fprintf(in.Stderr, "Rewinding to %s:\n", ago)
 	for _, s := range in.Config.Subscriptions {
 		fmt.Fprintf(in.Stderr, "  %s\n", s)
 	}
 	fmt.Fprint(in.Stderr, "What was published since and is kept is delivered again, acknowledged or not; what was\n"+
-		"published before and is not acknowledged is not delivered any more. Subscriptions keep\n"+
-		"acknowledged messages only if they were told to, as `provision` does. The registry\n"+
-		"ends the same; the workers have the work, and conflicts become dead letters once more.\n")
+		"published before and is not acknowledged is not delivered any more. The registry ends\n"+
+		"the same; the workers have the work, and conflicts become dead letters once more.\n")
+}
+
+// changedBy is what the question names: the registry to which the log is applied, or the
+// project whose subscriptions are rewound.
+func (in *invocation) changedBy(subscriptions target, store registryStore) target {
+	if store == nil || in.Config.WithoutLog {
+		return subscriptions
+	}
+	return in.firestoreTarget()
+}
+
+// sayWorkers says whether a worker runs that would apply the events to this registry. It
+// is no fault if none does: the events wait for it.
+func (in *invocation) sayWorkers(ctx context.Context) error {
+	running, err := in.running(ctx)
+	if err != nil {
+		return err
+	}
+	workers := slices.DeleteFunc(running, func(p presence.Process) bool { return p.Role == roleAPI })
+	if len(workers) > 0 {
+		fmt.Fprintf(in.Stderr, "%s with %s, and %s the events.\n", counted(len(workers), "worker runs", "workers run"), in.firestoreTarget(),
+			map[bool]string{true: "applies", false: "apply"}[len(workers) == 1])
+		return nil
+	}
+	fmt.Fprintf(in.Stderr, "NO WORKER has said within %s that it runs with %s: the events wait until one does (%s run), and a worker with another database would take them.\n",
+		presence.Gone, in.firestoreTarget(), programName)
+	return nil
 }
 
 // replayLog applies what the registry's log has since then, until a time. Each message is

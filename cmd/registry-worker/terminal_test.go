@@ -120,21 +120,24 @@ func (s *session) exits(code int) {
 
 func TestAQuestionNamesItsTargetAndTheFirstCtrlCEndsIt(t *testing.T) {
 	t.Parallel()
-	env := []string{"GOOGLE_CLOUD_PROJECT=p-1", "FIRESTORE_DATABASE=", "FIRESTORE_EMULATOR_HOST=", "PUBSUB_EMULATOR_HOST=127.0.0.1:9"}
+	c := onEmulators(t)
+	c.run(exitDone, "provision")
+	bus := "project " + c.project.ID + ", emulator at " + c.project.PubSubHost
+	env := append(c.project.Environ(), "FIRESTORE_EMULATOR_HOST=")
 	s := onTerminal(t, env, "replay", "--since", "1h", "--without-log")
 	s.await("Type yes to go on")
-	require.True(t, strings.HasPrefix(s.text(), "writing to project p-1, emulator at 127.0.0.1:9\r\n"), s.text())
-	require.Contains(t, s.text(), "project p-1, emulator at 127.0.0.1:9: bring this back?")
+	require.True(t, strings.HasPrefix(s.text(), "writing to "+bus+"\r\n"), s.text())
+	require.Contains(t, s.text(), bus+": bring this back?")
 	s.keys(ctrlC)
 	s.exits(exitFault)
 	require.Contains(t, s.text(), "interrupted; nothing was changed")
 
-	p := emulatortest.Firestore(t)
-	s = onTerminal(t, append(p.Environ(), "PUBSUB_EMULATOR_HOST="), "replay", "--since", "1h", "--without-log", "--into-empty")
-	s.await("project " + p.ID + ", production: bring this back?")
+	s = onTerminal(t, c.project.Environ(), "replay", "--since", "1h", "--into-empty")
+	s.await("project " + c.project.ID + ", database (default), emulator at " + c.project.FirestoreHost + ": bring this back?")
+	require.Contains(t, s.text(), "NO WORKER has said within 3m0s that it runs with project "+c.project.ID+", database (default)")
 	s.keys("y\n")
 	s.exits(exitFault)
-	require.Contains(t, s.text(), "not confirmed; nothing was changed")
+	require.Contains(t, s.text(), "not confirmed, since the answer was y and not yes; nothing was changed")
 
 	s = onTerminal(t, env, "replay", "--since", "1h", "--without-log")
 	s.await("Type yes to go on")

@@ -252,8 +252,11 @@ func (v *verification) line(knows string, c ownership.Change) []byte {
 	case ownership.Retracted:
 		says = fmt.Sprintf("%s by %s", e.Type, e.Actor)
 	}
-	fmt.Fprintf(&b, "%s only: %s: %s (event %s of %s, %s)\n", knows, terminal.Quote(what), terminal.Quote(says),
-		terminal.Quote(e.ID), terminal.Quote(e.Source), e.Time.UTC().Format(time.RFC3339Nano))
+	by := fmt.Sprintf("event %s of %s", terminal.Quote(e.ID), terminal.Quote(e.Source))
+	if e.ID == "" && e.Source == "" { // a deletion, or a plain set
+		by = "by no event whose name is kept"
+	}
+	fmt.Fprintf(&b, "%s only: %s: %s (%s, %s)\n", knows, terminal.Quote(what), terminal.Quote(says), by, e.Time.UTC().Format(time.RFC3339Nano))
 	return b.Bytes()
 }
 

@@ -81,3 +81,18 @@ func TestVerifyNamesWhatIsNoEvent(t *testing.T) {
 	}
 	require.Contains(t, c.run(exitFault, "replay", "--yes", file(t, "")).Stderr.String(), "there is no event in it")
 }
+
+// A deletion keeps no event's name, and leaves no owner.
+func TestADeletionIsNamedForWhatItIs(t *testing.T) {
+	t.Parallel()
+	c := onEmulators(t)
+	creation, other := created("1", "2024-01-01T00:00:00Z", "t_ada", "th_1"), created("2", "2024-01-01T00:00:00Z", "t_ada", "th_2")
+	deletion := write(t, event("3", "nexus.thread.deleted.v1", "2024-01-02T00:00:00Z", `{"thread_id":"th_1"}`))
+	c.replay(creation, other)
+	dry := c.run(exitDone, "replay", "--dry-run", deletion)
+	require.Contains(t, dry.Stdout.String(), "1 thread would be deleted\n  thread/th_1: t_ada → deleted, for good\n")
+	require.NotContains(t, dry.Stdout.String(), "change hands")
+	c.run(exitDone, "replay", "--yes", deletion)
+	differs := c.run(exitFault, "verify", write(t, other))
+	require.Equal(t, "registry only: thread/th_1: deleted (by no event whose name is kept, 2024-01-02T00:00:00Z)\n", differs.Stdout.String())
+}

@@ -2,6 +2,11 @@
 # after this.
 locals {
   topics = toset([for s in var.subscriptions : split(".", s)[0]])
+
+  # Since when what is made here keeps messages, which Pub/Sub itself does not say, and
+  # `replay --since` has to know. It is of the moment at which each is made, and stays:
+  # hence ignore_changes.
+  keeps_since = { "registry-keeps-since" = formatdate("YYYYMMDD't'hhmmss'z'", timestamp()) }
 }
 
 resource "google_pubsub_topic" "events" {
@@ -23,6 +28,7 @@ resource "google_pubsub_subscription" "events" {
   ack_deadline_seconds       = 60
   message_retention_duration = "604800s"
   retain_acked_messages      = true
+  labels                     = local.keeps_since
 
   expiration_policy {
     ttl = "" # never
@@ -37,6 +43,7 @@ resource "google_pubsub_subscription" "events" {
 
   lifecycle {
     prevent_destroy = true
+    ignore_changes  = [labels]
   }
 }
 
@@ -73,10 +80,12 @@ resource "google_pubsub_topic" "log" {
   project                    = var.project
   name                       = var.log_topic
   message_retention_duration = "2678400s"
+  labels                     = local.keeps_since
   depends_on                 = [google_project_service.used]
 
   lifecycle {
     prevent_destroy = true
+    ignore_changes  = [labels]
   }
 }
 
@@ -87,6 +96,7 @@ resource "google_pubsub_subscription" "log" {
   ack_deadline_seconds       = 10
   message_retention_duration = "2678400s"
   retain_acked_messages      = true
+  labels                     = local.keeps_since
 
   expiration_policy {
     ttl = "" # never
@@ -94,5 +104,6 @@ resource "google_pubsub_subscription" "log" {
 
   lifecycle {
     prevent_destroy = true
+    ignore_changes  = [labels]
   }
 }

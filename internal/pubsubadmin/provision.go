@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"cloud.google.com/go/pubsub/v2"
 	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
@@ -171,6 +172,9 @@ func (p *provisioning) create(ctx context.Context, want subscription.Wanted, new
 		return nil
 	}
 	target := p.settings(want)
+	if want.Replayed() {
+		target.Labels = subscription.MadeLabels(time.Now())
+	}
 	_, err := p.client.SubscriptionAdminClient.CreateSubscription(ctx, target)
 	if status.Code(err) == codes.InvalidArgument && want.TopicRetention() > 0 { // the emulator keeps nothing as long
 		target.MessageRetentionDuration = durationpb.New(subscription.Retention)
@@ -200,12 +204,12 @@ func (p *provisioning) update(ctx context.Context, want subscription.Wanted, hav
 	}
 	action.Verb = Update
 	if !p.dryRun {
-		err := p.change(ctx, want, changes)
+		err := p.change(ctx, want, have, changes)
 		if status.Code(err) == codes.InvalidArgument {
 			changes = slices.DeleteFunc(changes, func(d subscription.Difference) bool {
-				return d.Field == subscription.ExpirationField || want.TopicRetention() > 0 && d.Field == subscription.RetentionField
+				return d.Field == subscription.ExpirationField || d.Field == subscription.LabelsField || want.TopicRetention() > 0 && d.Field == subscription.RetentionField
 			})
-			err = p.change(ctx, want, changes)
+			err = p.change(ctx, want, have, changes)
 		}
 		if err != nil {
 			return err
@@ -223,18 +227,28 @@ func (p *provisioning) update(ctx context.Context, want subscription.Wanted, hav
 	return nil
 }
 
-func (p *provisioning) change(ctx context.Context, want subscription.Wanted, changes []subscription.Difference) error {
+func (p *provisioning) change(ctx context.Context, want subscription.Wanted, have *pubsubpb.Subscription, changes []subscription.Difference) error {
 	if len(changes) == 0 {
 		return nil
 	}
-	mask := &fieldmaskpb.FieldMask{}
+	target, mask := p.settings(want), &fieldmaskpb.FieldMask{}
 	for _, change := range changes {
 		mask.Paths = append(mask.Paths, change.Field)
 	}
-	_, err := p.client.SubscriptionAdminClient.UpdateSubscription(ctx, &pubsubpb.UpdateSubscriptionRequest{
-		Subscription: p.settings(want), UpdateMask: mask,
-	})
+	target.Labels = labels(have, mask.Paths, time.Now()) // of which the mask decides
+	_, err := p.client.SubscriptionAdminClient.UpdateSubscription(ctx, &pubsubpb.UpdateSubscriptionRequest{Subscription: target, UpdateMask: mask})
 	return err
+}
+
+// labels are those of a subscription of which fields change.
+func labels(have *pubsubpb.Subscription, fields []string, now time.Time) map[string]string {
+	switch {
+	case slices.Contains(fields, subscription.RetainField):
+		return subscription.MoreKept(have.Labels, 0, now)
+	case slices.Contains(fields, subscription.RetentionField):
+		return subscription.MoreKept(have.Labels, have.MessageRetentionDuration.AsDuration(), now)
+	}
+	return subscription.Seen(have.Labels, now)
 }
 
 // settings returns the settings that the subscription should have, with full names.

@@ -3,6 +3,9 @@ package pubsubadmin
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
+	"time"
 
 	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
 	"google.golang.org/grpc/codes"
@@ -12,6 +15,9 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/internal/subscription"
 )
+
+// retentionField is of Pub/Sub's Topic.
+const retentionField = "message_retention_duration"
 
 // topic creates the topic of a subscription, or brings it to what is wanted. If the
 // subscription exists and its topic is in another project, it leaves that alone.
@@ -24,7 +30,7 @@ func (p *provisioning) topic(ctx context.Context, want subscription.Wanted, of *
 	if of != nil && of.Topic != target.Name {
 		action.Detail = "it is " + of.Topic
 	} else {
-		if action, err = p.ownTopic(ctx, target, action); err != nil {
+		if action, err = p.ownTopic(ctx, want, target, action); err != nil {
 			return false, err
 		}
 	}
@@ -35,35 +41,70 @@ func (p *provisioning) topic(ctx context.Context, want subscription.Wanted, of *
 	return action.Verb == Create, nil
 }
 
-func (p *provisioning) ownTopic(ctx context.Context, target *pubsubpb.Topic, action Action) (Action, error) {
-	admin := p.client.TopicAdminClient
-	have, err := admin.GetTopic(ctx, &pubsubpb.GetTopicRequest{Topic: target.Name}, once)
-	keep := target.MessageRetentionDuration.AsDuration()
+func (p *provisioning) ownTopic(ctx context.Context, want subscription.Wanted, target *pubsubpb.Topic, action Action) (Action, error) {
+	have, err := p.client.TopicAdminClient.GetTopic(ctx, &pubsubpb.GetTopicRequest{Topic: target.Name}, once)
 	switch {
 	case status.Code(err) == codes.NotFound:
-		action.Verb = Create
-		if keep > 0 {
-			action.Detail = "kept for " + subscription.Days(keep)
-		}
-		if p.dryRun {
-			return action, nil
-		}
-		if _, err = admin.CreateTopic(ctx, target); status.Code(err) == codes.AlreadyExists { // another process was faster
-			err = nil
-		}
-		return action, err
+		return p.createTopic(ctx, want, target, action)
 	case err != nil:
 		return action, err
-	case have.MessageRetentionDuration.AsDuration() >= keep:
-		return action, nil
 	}
-	action.Verb = Update
-	action.Detail = fmt.Sprintf("kept for %s → %s", subscription.Days(have.MessageRetentionDuration.AsDuration()), subscription.Days(keep))
+	return p.updateTopic(ctx, want, have, target, action)
+}
+
+func (p *provisioning) createTopic(ctx context.Context, want subscription.Wanted, target *pubsubpb.Topic, action Action) (Action, error) {
+	action.Verb = Create
+	if keep := want.TopicRetention(); keep > 0 {
+		action.Detail = "kept for " + subscription.Days(keep)
+		if want.Replayed() {
+			target.Labels = subscription.MadeLabels(time.Now())
+		}
+	}
 	if p.dryRun {
 		return action, nil
 	}
-	_, err = admin.UpdateTopic(ctx, &pubsubpb.UpdateTopicRequest{
-		Topic: target, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"message_retention_duration"}},
-	})
+	_, err := p.client.TopicAdminClient.CreateTopic(ctx, target)
+	if status.Code(err) == codes.AlreadyExists { // another process was faster
+		err = nil
+	}
+	return action, err
+}
+
+// updateTopic has the topic keep messages for as long as is wanted. One that keeps any
+// gets a label that says since when.
+func (p *provisioning) updateTopic(ctx context.Context, want subscription.Wanted, have, target *pubsubpb.Topic, action Action) (Action, error) {
+	kept, keep := have.MessageRetentionDuration.AsDuration(), want.TopicRetention()
+	var fields, texts []string
+	if kept < keep {
+		fields = append(fields, retentionField)
+		texts = append(texts, fmt.Sprintf("kept for %s → %s", subscription.Days(kept), subscription.Days(keep)))
+	}
+	if want.Replayed() {
+		switch {
+		case kept < keep:
+			fields, target.Labels = append(fields, subscription.LabelsField), subscription.MoreKept(have.Labels, kept, time.Now())
+		case kept > 0 && !subscription.IsLabelled(have.Labels):
+			fields, target.Labels = append(fields, subscription.LabelsField), subscription.Seen(have.Labels, time.Now())
+			texts = append(texts, subscription.Labelled)
+		}
+	}
+	if len(fields) == 0 {
+		return action, nil
+	}
+	action.Verb, action.Detail = Update, strings.Join(texts, ", ")
+	if p.dryRun {
+		return action, nil
+	}
+	update := func(fields ...string) error {
+		_, err := p.client.TopicAdminClient.UpdateTopic(ctx, &pubsubpb.UpdateTopicRequest{Topic: target, UpdateMask: &fieldmaskpb.FieldMask{Paths: fields}})
+		return err
+	}
+	err := update(fields...)
+	if status.Code(err) == codes.InvalidArgument && slices.Contains(fields, subscription.LabelsField) { // the emulator updates no labels
+		if kept >= keep {
+			return Action{Verb: Keep, Kind: action.Kind, Name: action.Name}, nil
+		}
+		err = update(retentionField)
+	}
 	return action, err
 }

@@ -37,20 +37,43 @@ func Rewind(ctx context.Context, client *pubsub.Client, subscriptions []string, 
 	return errors.Join(faults...)
 }
 
-// Missing returns those of the subscriptions that do not exist. One that these credentials
-// may not look at is assumed to.
-func Missing(ctx context.Context, client *pubsub.Client, subscriptions []string) (missing []string, err error) {
+// Reaches returns how far back the subscriptions reach now, by their names as they were
+// given, and the short names of those that do not exist. Of one at which these
+// credentials may not look nothing is known.
+func Reaches(ctx context.Context, client *pubsub.Client, names []string) (all map[string]subscription.Reach, missing []string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	for _, name := range subscriptions {
-		_, err := client.SubscriptionAdminClient.GetSubscription(ctx, &pubsubpb.GetSubscriptionRequest{Subscription: client.Subscriber(name).String()}, once)
+	all = map[string]subscription.Reach{}
+	for _, name := range names {
+		have, err := client.SubscriptionAdminClient.GetSubscription(ctx, &pubsubpb.GetSubscriptionRequest{Subscription: client.Subscriber(name).String()}, once)
 		switch status.Code(err) {
-		case codes.OK, codes.PermissionDenied:
+		case codes.OK:
+			topic, err := topicOf(ctx, client, have)
+			if err != nil {
+				return nil, nil, fmt.Errorf("look at the topic of subscription %s: %w", subscription.Short(name), err)
+			}
+			all[name] = subscription.ReachOf(have, topic, time.Now())
+		case codes.PermissionDenied:
+			all[name] = subscription.Reach{Certain: time.Now()}
 		case codes.NotFound:
 			missing = append(missing, subscription.Short(name))
 		default:
-			return nil, fmt.Errorf("look at subscription %s: %w", subscription.Short(name), err)
+			return nil, nil, fmt.Errorf("look at subscription %s: %w", subscription.Short(name), err)
 		}
 	}
-	return missing, nil
+	return all, missing, nil
+}
+
+// topicOf returns the topic of a subscription; nil if it was deleted, or these credentials
+// may not look at it.
+func topicOf(ctx context.Context, client *pubsub.Client, have *pubsubpb.Subscription) (*pubsubpb.Topic, error) {
+	if subscription.TopicDeleted(have) {
+		return nil, nil
+	}
+	topic, err := client.TopicAdminClient.GetTopic(ctx, &pubsubpb.GetTopicRequest{Topic: have.Topic}, once)
+	switch status.Code(err) {
+	case codes.NotFound, codes.PermissionDenied:
+		return nil, nil
+	}
+	return topic, err
 }

@@ -12,8 +12,8 @@ import (
 // Effect is what a dry run found would become of resources that the archive
 // names.
 type Effect struct {
-	Registered, Moved       map[registry.Kind]int
-	RegisteredSample, Moves []OwnerChange
+	Registered, Moved, Deleted             map[registry.Kind]int
+	RegisteredSample, Moves, DeletedSample []OwnerChange
 	// TenantMoves are moves of whole tenants that would begin or cease to
 	// count. What they do to resources that the archive does not name is for
 	// rewrite.Planner to say: Before and After are the ledgers.
@@ -25,6 +25,7 @@ type Effect struct {
 type OwnerChange struct {
 	Resource registry.Resource
 	From, To string
+	Deleted  bool // then To is ""
 }
 
 // Names reports whether the archive names the resource. If that cannot be told,
@@ -43,14 +44,17 @@ func (d *DryRun) Names(r registry.Resource) bool {
 func (d *DryRun) Effect(sample int) (Effect, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	e := Effect{Registered: map[registry.Kind]int{}, Moved: map[registry.Kind]int{}, Before: d.before, After: d.ledger}
+	e := Effect{Registered: map[registry.Kind]int{}, Moved: map[registry.Kind]int{}, Deleted: map[registry.Kind]int{}, Before: d.before, After: d.ledger}
 	err := d.states.each(func(resource registry.Resource, known *state) {
 		if known.record().Unfoldable(d.ledger) != nil {
 			return // its changes are among those that failed
 		}
-		change := OwnerChange{resource, known.Was, known.History.Owner(d.ledger)}
+		change := OwnerChange{resource, known.Was, known.History.Owner(d.ledger), known.History.Deleted()}
 		switch {
 		case change.From == change.To:
+		case change.Deleted:
+			e.Deleted[resource.Kind]++
+			e.DeletedSample = among(e.DeletedSample, change, sample)
 		case change.From == "":
 			e.Registered[resource.Kind]++
 			e.RegisteredSample = among(e.RegisteredSample, change, sample)
@@ -62,7 +66,9 @@ func (d *DryRun) Effect(sample int) (Effect, error) {
 	if err != nil {
 		return Effect{}, fmt.Errorf("dry run: %w", err)
 	}
-	e.RegisteredSample, e.Moves = first(e.RegisteredSample, sample), first(e.Moves, sample)
+	for _, changes := range []*[]OwnerChange{&e.RegisteredSample, &e.Moves, &e.DeletedSample} {
+		*changes = first(*changes, sample)
+	}
 	for name, m := range d.entries {
 		if was, _ := d.before.Find(name); m.Counts() != (was.ID != "" && was.Counts()) {
 			e.TenantMoves = append(e.TenantMoves, m)

@@ -93,6 +93,10 @@ func OfLog(topic string) Wanted {
 	return Wanted{Name: Short(topic), Topic: Short(topic), Log: true}
 }
 
+// Replayed reports whether it is set back to earlier times by `replay --since`, so that
+// it matters since when it keeps messages.
+func (w Wanted) Replayed() bool { return !w.DeadLetters }
+
 // TopicRetention is how long the topic itself should keep messages, so that a
 // subscription that was deleted and is made again can be sought back; 0: not at all.
 func (w Wanted) TopicRetention() time.Duration {
@@ -139,7 +143,7 @@ func (w Wanted) Settings() *pubsubpb.Subscription {
 // what to do about it, or nil. Topics compare by their short names: the topic may
 // well be another project's.
 func (w Wanted) Fault(have *pubsubpb.Subscription) error {
-	anew := "delete it (gcloud pubsub subscriptions delete " + have.Name + ") and run `registry-worker provision`, which creates it anew (what waits in it is lost)"
+	anew := w.first() + "delete it (gcloud pubsub subscriptions delete " + have.Name + ") and run `registry-worker provision`, which creates it anew (what it holds is lost)"
 	switch {
 	case TopicDeleted(have):
 		return errors.New("its topic was deleted, and what is published to a new one of that name does not reach it; " + anew)
@@ -157,15 +161,33 @@ func (w Wanted) Fault(have *pubsubpb.Subscription) error {
 	return nil
 }
 
+// first says what to do before it is made anew, since what it holds is lost with it.
+func (w Wanted) first() string {
+	switch {
+	case w.Log:
+		return "it still holds claims, retractions and operators' moves that may be nowhere else: if the database is restored or is to be, first bring them back by `registry-worker replay --since TIME` (docs/recovery.md#a-topic-or-a-subscription-is-gone); then "
+	case w.DeadLetters:
+		return "first see to what it holds (`registry-worker dead-letters list`); then "
+	}
+	return "first let the workers take what it holds (`registry-worker doctor` says when nothing waits), and if the database is to be restored, `registry-worker replay --since TIME`; then "
+}
+
 // Difference is a setting that an update puts right.
 type Difference struct{ Field, Text string } // of Pub/Sub's Subscription; what changes
 
 // Fields of which the emulator takes less than the service: it sets an expiration
-// policy at creation only, and keeps messages for at most Retention.
+// policy and labels at creation only, and keeps messages for at most Retention.
 const (
 	ExpirationField = "expiration_policy"
 	RetentionField  = "message_retention_duration"
+	LabelsField     = "labels"
 )
+
+// RetainField has a subscription keep messages that were acknowledged.
+const RetainField = "retain_acked_messages"
+
+// Labelled is the difference of LabelsField, in words.
+const Labelled = "a label says since when"
 
 // Differences returns what should be otherwise.
 func (w Wanted) Differences(have *pubsubpb.Subscription) (all []Difference) {
@@ -179,10 +201,12 @@ func (w Wanted) Differences(have *pubsubpb.Subscription) (all []Difference) {
 	add(have.AckDeadlineSeconds != want.AckDeadlineSeconds, "ack_deadline_seconds",
 		fmt.Sprintf("ack deadline %ds → %ds", have.AckDeadlineSeconds, want.AckDeadlineSeconds))
 	add(kept < keep, RetentionField, fmt.Sprintf("kept for %s → %s", Days(kept), Days(keep)))
-	add(want.RetainAckedMessages && !have.RetainAckedMessages, "retain_acked_messages", "acknowledged messages are kept")
+	add(want.RetainAckedMessages && !have.RetainAckedMessages, RetainField, "acknowledged messages are kept")
 	add(have.ExpirationPolicy == nil || have.ExpirationPolicy.Ttl != nil, ExpirationField, "no expiry")
 	add(!proto.Equal(have.RetryPolicy, want.RetryPolicy), "retry_policy", retryText(want))
 	add(have.DeadLetterPolicy != nil, "dead_letter_policy", "no dead-letter policy")
+	more := kept < keep || want.RetainAckedMessages && !have.RetainAckedMessages
+	add(w.Replayed() && (more || !IsLabelled(have.Labels)), LabelsField, Labelled)
 	return all
 }
 
@@ -195,7 +219,7 @@ func (w Wanted) KeepsLess(have *pubsubpb.Subscription) (texts []string) {
 			if have.MessageRetentionDuration.AsDuration() >= Retention {
 				continue
 			}
-		case "retain_acked_messages", ExpirationField:
+		case RetainField, ExpirationField:
 		default:
 			continue
 		}

@@ -13,6 +13,7 @@ import (
 
 func as(w subscription.Wanted, change func(*pubsubpb.Subscription)) *pubsubpb.Subscription {
 	s := w.Settings()
+	s.Labels = subscription.MadeLabels(time.Unix(1, 0))
 	s.Name, s.Topic = "projects/p/subscriptions/nexus-thread-created.realtime-registry", "projects/p/topics/nexus-thread-created"
 	change(s)
 	return s
@@ -23,7 +24,7 @@ func TestWhatLosesMessagesIsAHarm(t *testing.T) {
 	for text, change := range map[string]func(*pubsubpb.Subscription){
 		"": func(*pubsubpb.Subscription) {},
 		"its topic was deleted, and what is published to a new one of that name does not reach it; " +
-			"delete it (gcloud pubsub subscriptions delete projects/p/subscriptions/nexus-thread-created.realtime-registry)": func(s *pubsubpb.Subscription) { s.Topic = "_deleted-topic_" },
+			"first let the workers take what it holds (`registry-worker doctor` says when nothing waits), and if the database is to be restored, `registry-worker replay --since TIME`; then delete it (gcloud pubsub subscriptions delete projects/p/subscriptions/nexus-thread-created.realtime-registry)": func(s *pubsubpb.Subscription) { s.Topic = "_deleted-topic_" },
 		"it is a subscription of p": func(s *pubsubpb.Subscription) { s.Topic = "projects/p/topics/other" },
 		"it is detached":            func(s *pubsubpb.Subscription) { s.Detached = true },
 		"are pushed elsewhere": func(s *pubsubpb.Subscription) {
@@ -77,4 +78,15 @@ func TestWhatKeepsLessIsToldAndDoesNoHarm(t *testing.T) {
 	require.Equal(t, []string{"kept for 1h0m0s → 7 days", "acknowledged messages are kept", "no expiry"}, want.KeepsLess(have))
 	longer := as(want, func(s *pubsubpb.Subscription) { s.MessageRetentionDuration = durationpb.New(31 * 24 * time.Hour) })
 	require.Empty(t, want.Differences(longer))
+}
+
+// What is made anew loses what it held: of the log that may be all that there is.
+func TestWhatIsToBeMadeAnewIsEmptiedFirst(t *testing.T) {
+	for first, want := range map[string]subscription.Wanted{
+		"if the database is restored or is to be, first bring them back by `registry-worker replay --since TIME`": subscription.OfLog("the-log"),
+		"first see to what it holds (`registry-worker dead-letters list`); then delete it":                        subscription.OfDeadLetters("letters"),
+		"first let the workers take what it holds":                                                                subscription.Of("a.b"),
+	} {
+		require.ErrorContains(t, want.Fault(as(want, func(s *pubsubpb.Subscription) { s.Topic = "_deleted-topic_" })), first)
+	}
 }

@@ -11,12 +11,14 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclparse"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/stretchr/testify/require"
 	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/function/stdlib"
 
 	"github.com/northstar-engines/realtime-registry/internal/subscription"
 )
@@ -135,12 +137,35 @@ func TestSubscriptionsAreThoseThatProvisionMakes(t *testing.T) {
 			require.Contains(t, []string{"expiration_policy", "retry_policy", "lifecycle"}, b.Type, "%s: it would differ from what provision makes", resource)
 		}
 		for name := range body.Attributes {
-			require.Contains(t, []string{"for_each", "project", "name", "topic", "ack_deadline_seconds", "message_retention_duration", "retain_acked_messages"}, name, resource)
+			require.Contains(t, []string{"for_each", "project", "name", "topic", "ack_deadline_seconds", "message_retention_duration", "retain_acked_messages", "labels"}, name, resource)
 		}
 	}
 	for topic, want := range map[string]subscription.Wanted{"dead_letters": subscription.OfDeadLetters(letters), "log": subscription.OfLog(log)} {
 		kept := value(t, all["resource google_pubsub_topic "+topic], "message_retention_duration").AsString()
 		require.Equal(t, fmt.Sprintf("%.0fs", want.TopicRetention().Seconds()), kept, topic)
+	}
+}
+
+// Terraform says since when what it makes keeps messages, as provision does, and leaves
+// what provision has said of it afterwards.
+func TestWhatIsReplayedSaysSinceWhenItKeepsMessages(t *testing.T) {
+	all := blocks(t)
+	said, ok := all["local keeps_since"].Attributes["keeps_since"].Expr.(*hclsyntax.ObjectConsExpr)
+	require.True(t, ok)
+	key, faults := said.Items[0].KeyExpr.Value(nil)
+	require.False(t, faults.HasErrors(), faults)
+	require.Equal(t, subscription.KeepsSinceLabel, key.AsString())
+	call, ok := said.Items[0].ValueExpr.(*hclsyntax.FunctionCallExpr)
+	require.True(t, ok)
+	format, faults := call.Args[0].Value(nil)
+	require.False(t, faults.HasErrors(), faults)
+	at, err := stdlib.FormatDate(format, cty.StringVal("2026-11-26T10:58:21Z"))
+	require.NoError(t, err)
+	require.Equal(t, subscription.MadeLabels(time.Date(2026, 11, 26, 10, 58, 21, 0, time.UTC)), map[string]string{key.AsString(): at.AsString()})
+	for _, resource := range []string{"google_pubsub_subscription events", "google_pubsub_subscription log", "google_pubsub_topic log"} {
+		body := all["resource "+resource]
+		require.Contains(t, body.Attributes, "labels", resource)
+		require.Contains(t, inner(t, body, "lifecycle").Attributes, "ignore_changes", resource)
 	}
 }
 

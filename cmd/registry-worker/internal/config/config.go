@@ -95,6 +95,7 @@ type Config struct {
 	Rate       governor.Rate
 	WithoutLog bool
 	IntoEmpty  bool
+	WithGap    bool
 	Since      time.Time // zero: not given
 	Checkpoint string
 	Refused    string

@@ -154,7 +154,7 @@ func TestEverySettingIsKept(t *testing.T) {
 		"throttle-policies": "policies.yaml", "throttle-on-error": "allow", "lease": "10s", "max-outstanding": "5", "listen": "[::1]:0", "api-token": "0123456789abcdef", "claim-token": "fedcba9876543210,0123456789abcdef",
 		"api-token-file": "a", "claim-token-file": "b", "max-connections": "7", "metrics-listen": "127.0.0.1:0", "stream-paths": "/a/{thread_id}, /b/{canvas_id}", "keep-alive": "1m", "shutdown-delay": "1s",
 		"console": "off", "console-peers": "http://127.0.0.1:8081, https://w", "miss-grace": "2s", "max-staleness": "1s", "max-age": "10s", "dry-run": "true", "check": "1", "empty": "true", "service-rules": "true", "rtt": "20ms", "log-format": "text", "log-level": "debug",
-		"events": "true", "rate": "100", "since": "2024-01-01T00:00:00Z", "checkpoint": "a", "output": "c", "refused": "b", "yes": "true", "unknown": "true", "with-retractions": "true", "with-assertions": "true", "without-log": "true", "into-empty": "true",
+		"events": "true", "rate": "100", "since": "2024-01-01T00:00:00Z", "checkpoint": "a", "output": "c", "refused": "b", "yes": "true", "unknown": "true", "with-retractions": "true", "with-assertions": "true", "without-log": "true", "into-empty": "true", "with-gap": "true",
 		"from": "t_a", "to": "t_b", "source": "//c", "by": "d", "reason": "conflict", "json": "true", "licenses": "true", "finish": "true", "plain-sets": "over",
 		"type": "a, b", "subscription": "a", "id": "a", "after": "1h", "before": "2024-01-01T00:00:00Z", "limit": "1", "max-redrives": "2", "comment": "why",
 		"tenant": "t_a", "state": "parked", "behind": "3", "kind": "thread", "resources": "a", "moved-by": "m", "at": "2024-01-02", "plan": "b", "wait": "true",

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"testing"
+	"time"
+
+	"cloud.google.com/go/pubsub/v2"
+	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/northstar-engines/realtime-registry/internal/subscription"
+)
+
+// made makes a topic and its subscription as provision would have at a time; the zero
+// time: as an earlier release did.
+func made(t *testing.T, client *pubsub.Client, want subscription.Wanted, at time.Time) {
+	t.Helper()
+	topic := &pubsubpb.Topic{Name: client.Publisher(want.Topic).String()}
+	if keep := want.TopicRetention(); keep > 0 {
+		topic.MessageRetentionDuration = durationpb.New(keep)
+	}
+	s := want.Settings()
+	s.Name, s.Topic = client.Subscriber(want.Name).String(), topic.Name
+	s.MessageRetentionDuration = durationpb.New(subscription.Retention) // the emulator's longest
+	if !at.IsZero() {
+		topic.Labels, s.Labels = subscription.MadeLabels(at), subscription.MadeLabels(at)
+	}
+	_, err := client.TopicAdminClient.CreateTopic(t.Context(), topic)
+	require.NoError(t, err)
+	_, err = client.SubscriptionAdminClient.CreateSubscription(t.Context(), s)
+	require.NoError(t, err)
+}
+
+// The log's topic and subscription were deleted and are made anew: they have nothing, as
+// if nothing had happened.
+func TestReplaySinceSaysThatALogWhichWasMadeAnewHasAGap(t *testing.T) {
+	t.Parallel()
+	c := onEmulators(t)
+	c.env = []string{"REGISTRY_SUBSCRIPTIONS=things.worker"}
+	client := c.pubsubClient()
+	made(t, client, subscription.Of("things.worker"), time.Now().Add(-5*24*time.Hour))
+	log := subscription.OfLog("realtime-registry-log")
+	made(t, client, log, time.Now().Add(-5*24*time.Hour))
+	c.run(exitDone, "provision")
+	c.replay(created("1", "2024-01-01T00:00:00Z", "t_ada", "th_1"))
+	require.NotContains(t, c.run(exitDone, "replay", "--since", "4d", "--yes").Stderr.String(), "MISSING")
+
+	require.NoError(t, client.SubscriptionAdminClient.DeleteSubscription(t.Context(), &pubsubpb.DeleteSubscriptionRequest{Subscription: client.Subscriber(log.Name).String()}))
+	require.Contains(t, c.run(exitDone, "provision").Stderr.String(), "and its subscription was not there: what it had can be brought back from what its topic keeps, or from an archive")
+	require.NotContains(t, c.run(exitDone, "replay", "--since", "4d", "--yes").Stderr.String(), "MISSING", "its topic keeps all")
+
+	require.NoError(t, client.SubscriptionAdminClient.DeleteSubscription(t.Context(), &pubsubpb.DeleteSubscriptionRequest{Subscription: client.Subscriber(log.Name).String()}))
+	require.NoError(t, client.TopicAdminClient.DeleteTopic(t.Context(), &pubsubpb.DeleteTopicRequest{Topic: client.Publisher(log.Topic).String()}))
+	c.run(exitDone, "provision")
+	for _, mode := range []string{"--yes", "--dry-run"} {
+		got := c.run(exitFault, "replay", "--since", "4d", mode).Stderr.String()
+		require.Regexp(t, `MISSING in realtime-registry-log: what was published from \S+ to \S+, since it was made, or told to keep as much, at `, got)
+		require.NotContains(t, got, "MISSING in things.worker")
+		require.Contains(t, got, "nothing was changed")
+		require.NotContains(t, got, "rewound")
+	}
+	got := c.run(exitDone, "replay", "--since", "4d", "--yes", "--with-gap").Stderr.String()
+	require.Contains(t, got, "MISSING in realtime-registry-log")
+	require.Contains(t, got, "does NOT come back (--with-gap)")
+	require.Contains(t, got, "1 subscription rewound")
+	require.Contains(t, c.run(exitDone, "replay", "--since", "30m", "--yes").Stderr.String(), "realtime-registry-log: all that was published since ", "it was made within the hour to spare")
+}
+
+func TestReplaySinceSaysWhatSubscriptionsKeepNoMore(t *testing.T) {
+	t.Parallel()
+	c := onEmulators(t)
+	c.env = []string{"REGISTRY_SUBSCRIPTIONS=things.worker"}
+	client := c.pubsubClient()
+	made(t, client, subscription.Of("things.worker"), time.Now().Add(-50*24*time.Hour))
+	got := c.run(exitFault, "replay", "--since", "10d", "--yes", "--without-log", "--into-empty").Stderr.String()
+	require.Regexp(t, `MISSING in things\.worker: .*, since it keeps messages for 7 days`, got)
+}
+
+// Made by hand, or by an earlier release, and not provisioned since.
+func TestReplaySinceSaysWhatItCannotKnow(t *testing.T) {
+	t.Parallel()
+	c := onEmulators(t)
+	c.env = []string{"REGISTRY_SUBSCRIPTIONS=things.worker"}
+	made(t, c.pubsubClient(), subscription.Of("things.worker"), time.Time{})
+	got := c.run(exitDone, "replay", "--since", "3d", "--yes", "--without-log", "--into-empty").Stderr.String()
+	require.Contains(t, got, "Not known of things.worker: whether it has all that was published before ")
+	require.Contains(t, got, "gcloud logging read --project "+c.project.ID)
+	require.Contains(t, got, "1 subscription rewound")
+}
+
+// FIRESTORE_DATABASE was forgotten, in a project that has a registry.
+func TestProvisionSaysWhetherItMakesANewRegistryBeforeItDoes(t *testing.T) {
+	t.Parallel()
+	c := onEmulators(t)
+	right := c
+	right.env = []string{"FIRESTORE_DATABASE=right"}
+	first := right.run(exitDone, "provision").Stderr.String()
+	require.Contains(t, first, "a new registry: there is no registry in project "+c.project.ID+", database right")
+	require.NotContains(t, first, "was there before")
+	require.Contains(t, right.run(exitDone, "provision").Stderr.String(), "the registry: it is there, and has no documents")
+	right.replay(created("1", "2024-01-01T00:00:00Z", "t_ada", "th_1"))
+	require.Contains(t, right.run(exitDone, "provision").Stderr.String(), "the registry: it is there, and has documents")
+	for _, args := range [][]string{{"provision", "--dry-run"}, {"provision"}} {
+		got := c.run(exitDone, args...).Stderr.String()
+		require.Contains(t, got, "a new registry: there is no registry in project "+c.project.ID+", database (default)")
+		require.Contains(t, got, "--database (FIRESTORE_DATABASE) names another than (default)")
+		require.Contains(t, got, "warning: the log's subscription was there before")
+	}
+}
