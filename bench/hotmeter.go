@@ -27,6 +27,7 @@ type hotMeter struct {
 	refused  int
 	early    int
 	failed   int
+	why      error // the first failure
 }
 
 type hotWrites struct{ tried, done int }
@@ -74,6 +75,7 @@ func (m *hotMeter) ask(l *quota.Limiter) {
 	switch {
 	case err != nil:
 		m.failed++
+		m.why = cmp.Or(m.why, fmt.Errorf("%s after %v: %w", began.UTC().Format(time.TimeOnly), took.Round(time.Millisecond), err))
 	case d.Allowed:
 		m.admitted[d.Window]++
 	case d.Contended:

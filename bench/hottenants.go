@@ -149,6 +149,9 @@ func (b *bench) hotTenant(ctx context.Context, row hotTenant) (f hotFigures, err
 		return f, err
 	}
 	f = m.figures(row) // before what closing writes
+	if m.why != nil {
+		b.say("hot tenant  %s: %d failed, the first of them at %v", f.what(), f.failed, m.why)
+	}
 	f.cpu, f.emulators, f.lone = processCPU()-own, b.emulatorsCPU()-emulators, percentile(took, 95)
 	closing, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
