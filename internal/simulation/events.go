@@ -156,7 +156,7 @@ func (s *registryWorld) check() error {
 	for _, m := range s.messages {
 		for _, c := range m.changes {
 			entry := s.kept(c.Entry)
-			if !s.refused[c] || holdsEvent(s.history(c.Resource), entry) {
+			if !s.refused[c] || s.history(c.Resource).Has(entry) {
 				ref.Add(ownership.Change{Resource: c.Resource, Entry: entry})
 			}
 		}
