@@ -82,8 +82,10 @@ func alive(t *testing.T, group int) bool {
 	return false
 }
 
-// The launcher splits what it is told of Java into words, and globs them.
-func TestJavaIsFoundInAFolderOfAnyName(t *testing.T) {
+// One start of the real emulators shows what only they can show: that their PIDs are
+// of the processes that serve, and that the launchers find Java, although they split
+// what they are told of it into words, and glob them.
+func TestTheOfficialEmulatorsFindJavaInAFolderOfAnyNameAndDoNotOutliveAKilledOwner(t *testing.T) {
 	java, err := exec.LookPath("java")
 	if _, missing := emulator.Find(); missing != nil || err != nil {
 		emulatortest.NotInstalled(t, errors.Join(missing, err))
@@ -91,26 +93,15 @@ func TestJavaIsFoundInAFolderOfAnyName(t *testing.T) {
 	home := filepath.Join(t.TempDir(), `my "own" $(false) ; * java's`)
 	require.NoError(t, os.MkdirAll(filepath.Join(home, "bin"), 0o755))
 	fakesdk.Script(t, filepath.Join(home, "bin", "java"), `exec `+java+` -Dours "$@"`)
-	t.Setenv("JAVA_HOME", home)
-	emulators := start(t, emulator.Options{NoPubSub: true})
-	out, err := exec.Command("ps", "-o", "args=", "-p", strconv.Itoa(emulators.Firestore.PID())).Output()
-	require.NoError(t, err)
-	require.Contains(t, string(out), java+" -Dours ")
-}
 
-// One start of the real emulators shows what only they can show.
-func TestTheOfficialEmulatorsDoNotOutliveAKilledOwner(t *testing.T) {
-	if _, err := emulator.Find(); err != nil {
-		emulatortest.NotInstalled(t, err)
-	}
-	owner := emulatortest.Run(t, []string{asOwner + "=1"}, os.Args[0])
+	owner := emulatortest.Run(t, []string{asOwner + "=1", "JAVA_HOME=" + home}, os.Args[0])
 	var firestore, pubsub int
-	_, err := fmt.Sscanf(owner.AwaitLine("own", 2*soon), "own %d %d", &firestore, &pubsub)
+	_, err = fmt.Sscanf(owner.AwaitLine("own", 2*soon), "own %d %d", &firestore, &pubsub)
 	require.NoError(t, err)
 	for _, pid := range []int{firestore, pubsub} {
 		out, err := exec.Command("ps", "-o", "args=", "-p", strconv.Itoa(pid)).Output()
 		require.NoError(t, err)
-		require.Contains(t, string(out), "java", "the PID is the process that serves")
+		require.Contains(t, string(out), java+" -Dours ", "the PID is the process that serves")
 	}
 	owner.Kill()
 	require.Eventually(t, func() bool { return !alive(t, firestore) && !alive(t, pubsub) }, soon, 10*time.Millisecond)

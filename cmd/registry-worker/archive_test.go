@@ -19,6 +19,7 @@ import (
 	"github.com/northstar-engines/realtime-registry/handlers"
 	"github.com/northstar-engines/realtime-registry/internal/archive"
 	"github.com/northstar-engines/realtime-registry/internal/archived"
+	"github.com/northstar-engines/realtime-registry/internal/consumer"
 	"github.com/northstar-engines/realtime-registry/internal/reference"
 	"github.com/northstar-engines/realtime-registry/internal/replay"
 )
@@ -104,7 +105,7 @@ func TestAnArchiveEndsAsItsFoldAndAgainChangesNothing(t *testing.T) {
 		c.run(exitDone, "publish", write(t, lines...))
 		meter.Reset()
 		// What the emulator had sent ahead to the worker before comes after a lease.
-		worker, url := c.service("run", "--lease", "10s")
+		worker, url := c.service("run", "--lease", "10s", "--streams", strconv.Itoa(consumer.EmulatorStreams))
 		took := settled(t, url, len(lines))
 		reads, writes = meter.Reads(""), meter.Writes("realtime_registry") // and not what processes write of themselves
 		t.Logf("%s: %d events in %s, %.0f/s; %d documents read, %d writes tried",

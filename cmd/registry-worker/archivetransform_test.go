@@ -45,6 +45,7 @@ func inBucket(t *testing.T, types string, messages ...map[string]any) (lines []s
 // An archive in a bucket is what replay reads, whichever mode the publisher uses, and
 // has nothing that a worker would have refused for its type or its time.
 func TestAnArchiveInABucketIsReplayed(t *testing.T) {
+	t.Parallel()
 	binary := func(typ, id, at, data string) map[string]any {
 		return map[string]any{"data": data, "attributes": map[string]string{
 			"CE-specversion": "1.0", "ce-id": id, "ce-source": "//nexus", "ce-type": typ, "ce-time": at, "content-type": "application/json",

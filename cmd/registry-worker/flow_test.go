@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
+	"github.com/northstar-engines/realtime-registry/internal/consumer"
 )
 
 // program is the program with a test's own project in the emulators.
@@ -33,6 +35,11 @@ func (c program) start(args ...string) *emulatortest.Process {
 		binary = emulatortest.Binary(c.t)
 	}
 	env := append(c.project.Environ(), "REGISTRY_SHUTDOWN_DELAY=0s") // nobody has to notice
+	if args[0] == "run" {
+		// As many as in production: the rules make up for what the emulator is slower by,
+		// which has a thread for each that wakes up every few milliseconds.
+		env = append(env, "REGISTRY_STREAMS="+strconv.Itoa(consumer.ServiceStreams))
+	}
 	return emulatortest.Run(c.t, append(env, c.env...), binary, args...)
 }
 
