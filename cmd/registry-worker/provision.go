@@ -43,7 +43,6 @@ var provisionCommand = command{
 
 func runProvision(ctx context.Context, in *invocation) error {
 	in.tellTarget(in.pubsubTarget())
-	isNew := in.sayRegistry(ctx)
 	client, err := in.openPubSub(ctx)
 	if err != nil {
 		return err
@@ -52,6 +51,7 @@ func runProvision(ctx context.Context, in *invocation) error {
 	if _, err := in.missingTopics(ctx, client, in.Config.DeadLetterTopic); err != nil {
 		return err
 	}
+	isNew := in.sayRegistry(ctx)
 	actions, failure := in.provision(ctx, client)
 	if err := in.provisionFields(ctx); err != nil {
 		return errors.Join(failure, err)
