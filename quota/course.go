@@ -18,6 +18,7 @@ type course struct {
 	races    int                         // lost races
 	since    instant                     // when the first of either was
 	took     time.Duration               // the last read
+	late     call                        // a reservation that had all its time, and no answer
 }
 
 // beginLocked begins a try if none has begun, or returns why there is none.
@@ -36,14 +37,27 @@ func (l *Limiter) beginLocked(s *shard, e *entry, c *course) error {
 	return nil
 }
 
-// succeedLocked forgets failures that a successful call has disproved.
-func (l *Limiter) succeedLocked(s *shard, e *entry, c *course, made call) {
+// succeedLocked forgets failures that a successful call has disproved. A process of a
+// crowd that has waited in a document's queue has lost a race, and draws its turn anew.
+func (l *Limiter) succeedLocked(s *shard, e *entry, c *course, made call, a answer) {
 	l.budget.succeeded(made.kind)
-	if made.kind != load {
-		*c = course{pause: c.pause}
-		c.pause.Reset()
-		delete(s.failing, e)
+	if made.kind == load {
+		if !c.overtaken(made, a) || e.shared == nil || crowdOf(e.shared.Sharing) == 0 {
+			return
+		}
+		l.budget.succeeded(c.late.kind)
+		e.shared.lost, e.shared.turn = true, 0
 	}
+	*c = course{pause: c.pause}
+	c.pause.Reset()
+	delete(s.failing, e)
+}
+
+// overtaken reports whether a read shows that the document of a late reservation has
+// been written since: the store takes writes, and this one was behind others in the
+// document's queue.
+func (c *course) overtaken(made call, a answer) bool {
+	return c.late.kind == reserve && made.part == c.late.part && a.snapshot.Version != c.late.since
 }
 
 // failLocked counts a call that was not carried out, and returns how long to wait
@@ -54,7 +68,10 @@ func (l *Limiter) failLocked(s *shard, e *entry, c *course, made call, a answer)
 	if c.failures+c.races == 0 {
 		c.since = now
 	}
-	c.trying = false
+	c.trying, c.late = false, call{}
+	if a.late && made.kind == reserve {
+		c.late = made
+	}
 	pause = c.pause.NextBackOff()
 	crowded := made.kind != release && e.shared != nil && crowdOf(e.shared.Sharing) > 0
 	race := errors.Is(a.err, limits.ErrConflict) || made.queued(a)

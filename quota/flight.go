@@ -81,7 +81,7 @@ func (l *Limiter) fly(s *shard, e *entry, f *flight) {
 		}
 		l.applyLocked(e, f, next, answer)
 		if answer.err == nil {
-			l.succeedLocked(s, e, &c, next)
+			l.succeedLocked(s, e, &c, next, answer)
 			f.failing = false
 			continue
 		}
