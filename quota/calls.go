@@ -85,7 +85,7 @@ func (b *block) nextRelease(now instant) call {
 		w.Count -= int64(b.left)
 		w.Sharing = onlyWriter
 		if b.shared != nil {
-			w.Sharing = b.shared.written()
+			w.Sharing = b.written(now)
 		}
 		c = call{kind: release, units: b.left, window: w, since: b.version}
 	}

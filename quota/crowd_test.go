@@ -195,6 +195,23 @@ func TestASmallLimitIsUsedUpByManyProcesses(t *testing.T) {
 	}
 }
 
+// Some twenty seconds into a window the parts are dry, and all that were refused want the
+// document at once, which nobody has written since: it takes no more writes then than
+// at any other time.
+func TestProcessesThatWereRefusedDoNotComeBackTogether(t *testing.T) {
+	c := crowd{processes: 200, every: time.Second, limit: 1000, window: time.Minute, lasts: 150 * time.Second}
+	inBubble(t, func(t *testing.T) {
+		o := c.run(t)
+		require.Zero(t, o.failed)
+		require.LessOrEqual(t, o.p(1), time.Second)
+		for second, n := range o.tries {
+			if second%60 > 5 {
+				require.LessOrEqual(t, n, 30, "tries to write the document in second %d", second)
+			}
+		}
+	})
+}
+
 // A few processes wait for one another instead of being refused.
 func TestAFewProcessesShareALimitWithoutEarlyRefusals(t *testing.T) {
 	c := crowd{processes: 3, every: time.Second / 5, limit: 1000, window: time.Minute, lasts: 150 * time.Second}

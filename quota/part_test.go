@@ -92,13 +92,26 @@ func TestASharedDocumentIsWrittenFourTimesASecondAtMost(t *testing.T) {
 			var s limits.Sharing
 			for now, end := time.Duration(0), time.Duration(seconds)*time.Second; now < end; now += time.Millisecond {
 				for untilWrite(s, seconds, now) == 0 {
-					s.Writes++
+					s.Writes = writesAfter(s, now)
 				}
 			}
 			require.LessOrEqual(t, s.Writes, int64(4*seconds))
 			require.Greater(t, s.Writes, int64(5*seconds/2))
 		})
 	}
+}
+
+// Processes that were refused for a while come back together.
+func TestAPauseOfASharedDocumentIsNotMadeUpFor(t *testing.T) {
+	s := limits.Sharing{Writes: 6}
+	writes := 0
+	for now := 20 * time.Second; now < 21*time.Second; now += time.Millisecond {
+		for untilWrite(s, 60, now) == 0 {
+			s.Writes = writesAfter(s, now)
+			writes++
+		}
+	}
+	require.LessOrEqual(t, writes, sharedBurst+sharedWrites)
 }
 
 func TestFewOfACrowdHaveTheirTurnAtOnce(t *testing.T) {

@@ -51,15 +51,15 @@ func (b *block) nextShared(now instant, first, need int32, chance float64) call 
 	if c := b.takeTurns(now, chance); c.kind != nothing {
 		return c
 	}
-	return b.reserveShared(first, need)
+	return b.reserveShared(now, first, need)
 }
 
 // reserveShared reserves of the document itself. If more processes want to write it
 // than may, it also sets units aside for parts.
-func (b *block) reserveShared(first, need int32) call {
+func (b *block) reserveShared(now instant, first, need int32) call {
 	s := b.shared
 	w := b.window()
-	w.Sharing = s.written()
+	w.Sharing = b.written(now)
 	free := b.unspent() - s.part.free(s.Sharing) // and what this process holds
 	aside := int64(0)
 	if more := b.aside(w.Sharing); free-more.Parts*more.PartLimit >= int64(first) {
@@ -99,10 +99,10 @@ func (b *block) aside(w limits.Sharing) limits.Sharing {
 }
 
 // written is the Sharing after one more write by this process.
-func (s *shared) written() limits.Sharing {
-	w := s.Sharing
-	w.Writes++
-	if !s.counted {
+func (b *block) written(now instant) limits.Sharing {
+	w := b.shared.Sharing
+	w.Writes = writesAfter(w, b.passed(now))
+	if !b.shared.counted {
 		w.Processes++
 	}
 	return w

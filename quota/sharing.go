@@ -51,6 +51,13 @@ func parts(unspent int64) (number, limit int64) {
 	return number, unspent / 4 / number
 }
 
+// writesAfter returns the Writes after one more, when so much of the window has passed.
+// Those that the document could have taken, and did not, count too: all processes that
+// meanwhile refused would make up for them at once, and wait in the document's queue.
+func writesAfter(s limits.Sharing, passed time.Duration) int64 {
+	return max(s.Writes, int64(sharedWrites*max(0, passed.Seconds()))) + 1
+}
+
 // untilWrite returns how long to wait until the document may be written once more, in a
 // window of so many seconds of which so much has passed.
 func untilWrite(s limits.Sharing, length int32, passed time.Duration) time.Duration {

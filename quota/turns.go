@@ -27,7 +27,7 @@ const (
 func (b *block) takeTurns(now instant, chance float64) call {
 	s := b.shared
 	many := crowdOf(s.Sharing) > fewTogether
-	if s.lost && many && b.aside(s.written()) == (limits.Sharing{}) {
+	if s.lost && many && b.aside(b.written(now)) == (limits.Sharing{}) {
 		b.refuse(now, chance) // and others have not made parts either
 		return call{kind: again}
 	}

@@ -5,7 +5,7 @@ package limits
 // §7). It is of one window: a window that begins has none.
 type Sharing struct {
 	// Writes is how often the document was written in this window, if more than
-	// one process has.
+	// one process has; or could have been until it was written last, if that is more.
 	Writes int64
 	// Processes is how many processes have written it in this window: at least so
 	// many want units. One that has lost a race may be in it twice.
