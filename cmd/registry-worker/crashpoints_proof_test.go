@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -144,7 +145,7 @@ func killables() []killable {
 
 // recovering gives the ledger another epoch than it had.
 func recovering() killable {
-	var before ownership.Epoch
+	var before sync.Map // the epochs, by project
 	epoch := func(c program) ownership.Epoch {
 		e, _, err := c.open().Epoch(c.t.Context())
 		require.NoError(c.t, err)
@@ -154,12 +155,13 @@ func recovering() killable {
 		name: "recover",
 		before: func(c program) {
 			c.replay(created("1", "2024-01-01T00:00:00Z", "t_a", "th_1"), tenantMoved("m", "2024-01-02T00:00:00Z", "t_a", "t_b"))
-			before = epoch(c)
+			before.Store(c.project.ID, epoch(c))
 		},
 		args: func(program) []string { return []string{"recover", "--yes"} },
 		holds: func(c program) bool {
 			now := epoch(c)
-			return now.Name != before.Name && now.Position == before.Position && c.export() == exported("th_1", "t_b")
+			was, _ := before.Load(c.project.ID)
+			return now.Name != was.(ownership.Epoch).Name && now.Position == was.(ownership.Epoch).Position && c.export() == exported("th_1", "t_b")
 		},
 	}
 }

@@ -30,7 +30,7 @@ type killable struct {
 // process of its own is killed by SIGKILL: package crashpoints has the same within this
 // process, for everything that has many points.
 func (k killable) enumerate(t *testing.T) int {
-	return crashpoints.Enumerate(func(at crashpoints.Point) (reached bool) {
+	return crashpoints.Abreast(3, func(at crashpoints.Point) (reached bool) {
 		if !t.Run(at.String(), func(t *testing.T) { reached = k.killedAt(t, at) }) {
 			return false
 		}

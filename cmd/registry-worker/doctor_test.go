@@ -52,6 +52,9 @@ func TestTheDoctorNamesWhatIsMissingAndWhatMendsIt(t *testing.T) {
 	require.Contains(t, ill["rewriting"].Detail, "1 job waits, the oldest for ")
 	require.Equal(t, wrong, ill["subscription nexus-tenant-moved.realtime-registry"].Verdict)
 	require.Equal(t, fine, ill[topic].Verdict)
+	require.Contains(t, ill["backlog of "+events].Detail, "events wait", "of those that are there it is looked at")
+	gone := ill["backlog of nexus-tenant-moved.realtime-registry"]
+	require.Equal(t, []string{string(unseen), "there is no such subscription"}, []string{string(gone.Verdict), gone.Detail})
 
 	c.run(exitDone, "provision")
 	require.Eventually(t, func() bool { // what was looked at is given back

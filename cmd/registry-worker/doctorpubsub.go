@@ -30,22 +30,17 @@ func (d *doctor) pubsub(ctx context.Context) {
 		d.fault("pub/sub", err, "see the message")
 		return
 	}
-	complete := d.provisioned(ctx, client)
+	d.provisioned(ctx, client)
 	d.permissions(ctx, client)
-	if !complete {
-		d.say(unseen, "backlog", "what waits is looked at once the subscriptions are there", "")
-		return
-	}
 	for _, name := range d.Config.Subscriptions {
 		d.backlog(ctx, client, name)
 	}
 	d.deadLetters(ctx, client)
 }
 
-// provisioned reports whether all topics and subscriptions are there. Whatever
-// provision would do is missing or wrong.
-func (d *doctor) provisioned(ctx context.Context, client *pubsub.Client) (complete bool) {
-	complete = true
+// provisioned looks at topics and subscriptions. Whatever provision would do is missing
+// or wrong.
+func (d *doctor) provisioned(ctx context.Context, client *pubsub.Client) {
 	actions, err := pubsubadmin.Provision(ctx, client, pubsubadmin.ProvisionOptions{
 		NoRetryPolicy: d.onPubSubEmulator(), Subscriptions: d.Config.Subscriptions, DeadLetterTopic: d.Config.DeadLetterTopic,
 		LogTopic: d.Config.LogTopic, DryRun: true,
@@ -54,7 +49,6 @@ func (d *doctor) provisioned(ctx context.Context, client *pubsub.Client) (comple
 		what := a.Kind + " " + a.Name
 		switch a.Verb {
 		case pubsubadmin.Create:
-			complete = false
 			d.say(wrong, what, "it does not exist", programName+" provision")
 		case pubsubadmin.Update:
 			if d.asFarAsTheEmulatorCan(a) {
@@ -71,12 +65,10 @@ func (d *doctor) provisioned(ctx context.Context, client *pubsub.Client) (comple
 		}
 	}
 	if err != nil {
-		complete = false
 		for line := range strings.SplitSeq(err.Error(), "\n") {
 			d.say(wrong, "pub/sub", line, "what the message says, then "+programName+" provision")
 		}
 	}
-	return complete
 }
 
 // permissions asks whether these credentials have the permissions of a worker
@@ -132,6 +124,8 @@ func (d *doctor) backlog(ctx context.Context, client *pubsub.Client, name string
 // waits says what it means that the oldest event seen was published then.
 func (d *doctor) waits(what string, oldest time.Time, err error) {
 	switch {
+	case status.Code(err) == codes.NotFound:
+		d.say(unseen, what, "there is no such subscription", "")
 	case err != nil:
 		d.say(unseen, what, err.Error(), "")
 	case oldest.IsZero():
@@ -152,6 +146,8 @@ func (d *doctor) deadLetters(ctx context.Context, client *pubsub.Client) {
 // saysLetters reports what a count has found.
 func (d *doctor) saysLetters(tally pubsubadmin.Tally, err error) {
 	switch {
+	case status.Code(err) == codes.NotFound:
+		d.say(unseen, "dead letters", "there is no such subscription", "")
 	case err != nil:
 		d.say(unseen, "dead letters", err.Error(), "")
 	case tally.Total == 0:

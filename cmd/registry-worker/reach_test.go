@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net/http"
 	"testing"
 	"time"
 
@@ -87,6 +88,29 @@ func TestReplaySinceSaysWhatItCannotKnow(t *testing.T) {
 	require.Contains(t, got, "Not known of things.worker: whether it has all that was published before ")
 	require.Contains(t, got, "gcloud logging read --project "+c.project.ID)
 	require.Contains(t, got, "1 subscription rewound")
+}
+
+// The log's topic was deleted, and its subscription has what it had: that comes first.
+func TestALogWithoutItsTopicIsReplayedBeforeItIsMadeAnew(t *testing.T) {
+	t.Parallel()
+	c := onEmulators(t)
+	restored := c // here: a database that has a log, and not what came last
+	restored.env = []string{"FIRESTORE_DATABASE=restored"}
+	for _, p := range []program{c, restored} {
+		p.run(exitDone, "provision")
+		p.replay(created("1", "2024-01-01T00:00:00Z", "t_ada", "th_2"))
+	}
+	_, url := c.service("serve")
+	require.Equal(t, http.StatusCreated, do(t, http.MethodPut, url+"/v1/threads/th_1", "t_ada"))
+	require.Eventually(t, func() bool { return sum(t, url, "registry_log_published_total") == 1 }, 30*time.Second, 20*time.Millisecond)
+	client := c.pubsubClient()
+	require.NoError(t, client.TopicAdminClient.DeleteTopic(t.Context(), &pubsubpb.DeleteTopicRequest{Topic: client.Publisher("realtime-registry-log").String()}))
+
+	got := restored.run(exitFault, "provision").Stderr.String()
+	require.Contains(t, got, "first bring them back by `registry-worker replay --since TIME`")
+	require.Contains(t, got, "indexes and expiry of fields: ", "the database is seen to all the same")
+	require.Contains(t, restored.run(exitDone, "replay", "--since", "1h", "--yes").Stderr.String(), "1 message of the log read")
+	require.Contains(t, restored.run(exitDone, "export").Stdout.String(), `"th_1","tenant_id":"t_ada"`)
 }
 
 // FIRESTORE_DATABASE was forgotten, in a project that has a registry.

@@ -29,7 +29,7 @@ func TestTheCommandsOfTheRecoveryPageAreTypedAsTheyStand(t *testing.T) {
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "archive"), 0o700))
 	require.NoError(t, os.CopyFS(filepath.Join(dir, "deploy", "archive"), os.DirFS("../../deploy/archive")))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "archive", "events.ndjson"), []byte(created("1", "2026-11-26T11:00:00Z", "t_a", "th_1")+"\n"), 0o600))
-	for _, program := range []string{"gcloud", "kubectl", "systemctl", "jq", programName} {
+	for _, program := range []string{"gcloud", "kubectl", "systemctl", "jq", "terraform", programName} {
 		text := "#!/bin/sh\ncat > /dev/null\necho " + program + " \"$*\" >> \"$CALLS\"\necho 2026-11-26T10:20:00Z\n"
 		require.NoError(t, os.WriteFile(filepath.Join(dir, "bin", program), []byte(text), 0o700))
 	}

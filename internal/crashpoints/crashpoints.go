@@ -20,6 +20,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"google.golang.org/grpc/codes"
@@ -47,13 +48,22 @@ func (p Point) String() string {
 
 // Enumerate calls try with one point after the other, until a process comes to its end
 // before it has reached its point, which try reports. It returns how many were reached.
-func Enumerate(try func(Point) (reached bool)) (points int) {
-	for n := 0; ; n++ {
-		for _, lost := range []bool{false, true} {
-			if !try(Point{n, lost}) {
-				return points
-			}
-			points++
+func Enumerate(try func(Point) (reached bool)) (points int) { return Abreast(1, try) }
+
+// Abreast is Enumerate with n points at a time, for processes that mostly wait. Some
+// points behind the last one that is reached are tried too.
+func Abreast(n int, try func(Point) (reached bool)) (points int) {
+	for ; ; points += n {
+		reached := make([]bool, n)
+		var tries sync.WaitGroup
+		at := func(i int) Point { return Point{Effects: (points + i) / 2, Lost: (points+i)%2 == 1} }
+		for i := range n - 1 {
+			tries.Go(func() { reached[i] = try(at(i)) })
+		}
+		reached[n-1] = try(at(n - 1)) // in the caller's goroutine, which may fail a test
+		tries.Wait()
+		if i := slices.Index(reached, false); i >= 0 {
+			return points + i
 		}
 	}
 }

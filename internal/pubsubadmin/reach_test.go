@@ -175,3 +175,22 @@ func TestALogTopicThatIsToldToKeepMoreReachesNoFurtherThanItKept(t *testing.T) {
 	require.InDelta(t, week.Hours(), time.Since(all["the-log"].Gone).Hours(), 0.1, "the topic is older than its new subscription")
 	require.Less(t, time.Since(all["the-log"].Certain), time.Minute)
 }
+
+// The emulator knows no labels in an update, and everything else is updated there.
+func TestATopicIsUpdatedThoughItsLabelsCannotBe(t *testing.T) {
+	c := client(t)
+	_, err := c.TopicAdminClient.CreateTopic(t.Context(), &pubsubpb.Topic{Name: c.Publisher("the-log").String(), MessageRetentionDuration: durationpb.New(week)})
+	require.NoError(t, err)
+	withLog := options
+	withLog.LogTopic = "the-log"
+	_, err = admin.Provision(t.Context(), c, withLog)
+	require.NoError(t, err)
+	log, err := topic(t, c, "the-log")
+	require.NoError(t, err)
+	require.Equal(t, 31*24*time.Hour, log.MessageRetentionDuration.AsDuration())
+	again, err := admin.Provision(t.Context(), c, withLog)
+	require.NoError(t, err)
+	for _, a := range again {
+		require.Equal(t, admin.Keep, a.Verb, a.String())
+	}
+}

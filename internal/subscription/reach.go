@@ -38,9 +38,6 @@ func MoreKept(labels map[string]string, had time.Duration, now time.Time) map[st
 	if since := labelled(labels, KeepsSinceLabel); since.Before(from) {
 		labels[KeepsSinceLabel] = labelText(from)
 	}
-	if had == 0 {
-		delete(labels, SeenLabel)
-	}
 	return labels
 }
 

@@ -169,7 +169,7 @@ func (w Wanted) first() string {
 	case w.DeadLetters:
 		return "first see to what it holds (`registry-worker dead-letters list`); then "
 	}
-	return "first let the workers take what it holds (`registry-worker doctor` says when nothing waits), and if the database is to be restored, `registry-worker replay --since TIME`; then "
+	return "first let workers that run take what waits in it (one that starts refuses it; `registry-worker doctor` says when nothing waits); then "
 }
 
 // Difference is a setting that an update puts right.

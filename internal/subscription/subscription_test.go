@@ -24,7 +24,7 @@ func TestWhatLosesMessagesIsAHarm(t *testing.T) {
 	for text, change := range map[string]func(*pubsubpb.Subscription){
 		"": func(*pubsubpb.Subscription) {},
 		"its topic was deleted, and what is published to a new one of that name does not reach it; " +
-			"first let the workers take what it holds (`registry-worker doctor` says when nothing waits), and if the database is to be restored, `registry-worker replay --since TIME`; then delete it (gcloud pubsub subscriptions delete projects/p/subscriptions/nexus-thread-created.realtime-registry)": func(s *pubsubpb.Subscription) { s.Topic = "_deleted-topic_" },
+			"first let workers that run take what waits in it (one that starts refuses it; `registry-worker doctor` says when nothing waits); then delete it (gcloud pubsub subscriptions delete projects/p/subscriptions/nexus-thread-created.realtime-registry)": func(s *pubsubpb.Subscription) { s.Topic = "_deleted-topic_" },
 		"it is a subscription of p": func(s *pubsubpb.Subscription) { s.Topic = "projects/p/topics/other" },
 		"it is detached":            func(s *pubsubpb.Subscription) { s.Detached = true },
 		"are pushed elsewhere": func(s *pubsubpb.Subscription) {
@@ -85,7 +85,7 @@ func TestWhatIsToBeMadeAnewIsEmptiedFirst(t *testing.T) {
 	for first, want := range map[string]subscription.Wanted{
 		"if the database is restored or is to be, first bring them back by `registry-worker replay --since TIME`": subscription.OfLog("the-log"),
 		"first see to what it holds (`registry-worker dead-letters list`); then delete it":                        subscription.OfDeadLetters("letters"),
-		"first let the workers take what it holds":                                                                subscription.Of("a.b"),
+		"first let workers that run take what waits in it":                                                        subscription.Of("a.b"),
 	} {
 		require.ErrorContains(t, want.Fault(as(want, func(s *pubsubpb.Subscription) { s.Topic = "_deleted-topic_" })), first)
 	}

@@ -169,6 +169,43 @@ func TestWhatIsReplayedSaysSinceWhenItKeepsMessages(t *testing.T) {
 	}
 }
 
+// What docs/recovery.md types of Terraform is there.
+func TestTheRecoveryPageNamesResourcesThatThereAre(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/recovery.md")
+	require.NoError(t, err)
+	all := blocks(t)
+	named := regexp.MustCompile(`\b(google_\w+)\.(\w+)(?:\["([^"]+)"\])?`).FindAllStringSubmatch(string(page), -1)
+	require.Greater(t, len(named), 4)
+	of := map[string]bool{}
+	for _, n := range named {
+		require.Contains(t, all, "resource "+n[1]+" "+n[2])
+		of[n[1]+"."+n[2]] = true
+	}
+	for name, body := range all {
+		if database, is := body.Attributes["database"]; is && strings.HasPrefix(name, "resource ") {
+			require.NotEmpty(t, database.Expr.Variables(), name)
+			require.True(t, of[strings.ReplaceAll(strings.TrimPrefix(name, "resource "), " ", ".")], "%s belongs to the database, and the page leaves it in the state", name)
+		}
+	}
+	require.Contains(t, all, "variable database")
+	text, err := os.ReadFile("../../firestore.indexes.json")
+	require.NoError(t, err)
+	var file struct {
+		Indexes []struct {
+			CollectionGroup string
+			Fields          []struct{ FieldPath string }
+		}
+	}
+	require.NoError(t, json.Unmarshal(text, &file))
+	for _, i := range file.Indexes {
+		key := i.CollectionGroup
+		for _, f := range i.Fields {
+			key += "." + f.FieldPath
+		}
+		require.Contains(t, string(page), `google_firestore_index.registry["`+key+`"]`, "an index that is there cannot be made")
+	}
+}
+
 // seconds writes a duration as Terraform does.
 func seconds(d interface{ GetSeconds() int64 }) string {
 	return json.Number(cty.NumberIntVal(d.GetSeconds()).AsBigFloat().Text('f', 0)).String() + "s"
