@@ -4,6 +4,7 @@ package python
 
 import (
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,18 +20,25 @@ const needs = "httpx, fastapi, uvicorn, websockets, pytest, pytest_asyncio, djan
 
 var environ = []string{"PYTHONDONTWRITEBYTECODE=1", "PYTHONPATH=src"}
 
-// TestThePackage runs its own tests. They wait much and compute little, so each file
-// is a process beside the others.
+// TestThePackage runs its own tests. They wait much and compute little, so they are
+// dealt out to processes that run side by side; but each takes half a second of a
+// processor to start, so there are not as many as files.
 func TestThePackage(t *testing.T) {
 	t.Parallel()
 	python := emulatortest.Python(t, needs)
 	files, err := filepath.Glob("tests/test_*.py")
 	require.NoError(t, err)
 	require.NotEmpty(t, files)
-	for _, file := range files {
-		t.Run(filepath.Base(file), func(t *testing.T) {
+	const processes = 4
+	for first := range processes {
+		var mine, names []string
+		for i := first; i < len(files); i += processes {
+			mine, names = append(mine, files[i]), append(names, filepath.Base(files[i]))
+		}
+		t.Run(strings.Join(names, ","), func(t *testing.T) {
 			t.Parallel()
-			p := emulatortest.Run(t, environ, python, "-m", "pytest", "-p", "no:cacheprovider", "--strict-config", "-W", "error::pytest.PytestUnhandledCoroutineWarning", "-q", file)
+			args := append([]string{"-m", "pytest", "-p", "no:cacheprovider", "--strict-config", "-W", "error::pytest.PytestUnhandledCoroutineWarning", "-q"}, mine...)
+			p := emulatortest.Run(t, environ, python, args...)
 			require.Equal(t, 0, p.Wait(4*soon), "%s%s", p.Stdout, p.Stderr)
 			require.NotContains(t, p.Stdout.String(), "skipped")
 		})

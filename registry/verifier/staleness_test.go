@@ -92,13 +92,18 @@ const (
 	troubleTenants = 6
 )
 
+// startStoppable starts an emulator that is going to be stopped and continued, so no
+// other tests have it. One after the other, those that stop it share it; it ends with
+// the process.
+var startStoppable = sync.OnceValues(func() (*emulator.Emulators, error) {
+	return emulator.Start(context.Background(), emulator.Options{NoPubSub: true})
+})
+
 // newTrouble starts processes whose verifiers promise a staleness.
 func newTrouble(t *testing.T, staleness time.Duration) *trouble {
-	// An emulator of its own: it is going to be stopped.
 	emulatortest.Firestore(t) // skips if there is none
-	emulators, err := emulator.Start(t.Context(), emulator.Options{NoPubSub: true})
+	emulators, err := startStoppable()
 	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, emulators.Stop()) })
 	x := &trouble{T: t, emulator: emulators.Firestore, histories: map[registry.Resource]ownership.History{}, owned: map[registry.Resource][]span{}}
 	project := emulatortest.FirestoreAt(t, emulators.Firestore.Host)
 	x.writer = x.open(project)
