@@ -90,9 +90,9 @@ func (s *service) warnOfNoLog(ctx context.Context) {
 }
 
 // provisionLog says in the registry that it has a log, whose topic and subscription are
-// there: from then on processes put into the outbox what they store. was is what was done
-// to the log's subscription, and isNew says that there was no registry.
-func (in *invocation) provisionLog(ctx context.Context, was pubsubadmin.Verb, isNew bool) error {
+// there: from then on processes put into the outbox what they store. actions are what was
+// done in Pub/Sub, and isNew says that there was no registry.
+func (in *invocation) provisionLog(ctx context.Context, actions []pubsubadmin.Action, isNew bool) error {
 	if in.firestoreLeftOut() {
 		fmt.Fprintln(in.Stderr, "the registry's log: left out, since only Pub/Sub is an emulator")
 		return nil
@@ -112,13 +112,18 @@ func (in *invocation) provisionLog(ctx context.Context, was pubsubadmin.Verb, is
 			return fmt.Errorf("the registry could not be told that it has a log (which takes roles/datastore.user): %w", in.explainFirestore(err))
 		}
 		fmt.Fprintf(in.Stdout, "%-6s log %s: claims, retractions and operators' moves since %s\n", verb, in.Config.LogTopic, since.Format(time.RFC3339))
+		madeAnew := createdOf(actions, "subscription", in.Config.LogTopic)
 		switch {
-		case isNew && was != pubsubadmin.Create:
+		case isNew && !madeAnew:
 			fmt.Fprintf(in.Stderr, "warning: the log's subscription was there before, and no registry in %s: if another database has it, two registries would share their topics%s\n",
 				in.firestoreTarget(), in.databaseSaid())
-		case verb == pubsubadmin.Keep && was == pubsubadmin.Create:
-			fmt.Fprintf(in.Stderr, "warning: this registry has a log since %s, and its subscription was not there: what it had can be brought back from what its topic keeps, or from an archive, and not from here; back up the database now (docs/recovery.md#a-topic-or-a-subscription-is-gone)\n",
-				since.Format(time.RFC3339))
+		case verb == pubsubadmin.Keep && madeAnew:
+			kept := "what it had is in its topic, as far as that keeps messages"
+			if createdOf(actions, "topic", in.Config.LogTopic) {
+				kept = "nor its topic: what they had is in an archive at best"
+			}
+			fmt.Fprintf(in.Stderr, "warning: this registry has a log since %s, and its subscription was not there, %s. Back up the database now: a restore of an earlier backup would lack what is lost (docs/recovery.md#a-topic-or-a-subscription-is-gone)\n",
+				since.Format(time.RFC3339), kept)
 		}
 		return nil
 	})

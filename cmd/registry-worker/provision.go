@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"cloud.google.com/go/pubsub/v2"
@@ -59,7 +60,7 @@ func runProvision(ctx context.Context, in *invocation) error {
 	if failure != nil {
 		return failure // the registry must not put into an outbox what no topic takes
 	}
-	if err := in.provisionLog(ctx, logWas(actions, in.Config.LogTopic), isNew); err != nil {
+	if err := in.provisionLog(ctx, actions, isNew); err != nil {
 		return err
 	}
 	if in.Config.DryRun {
@@ -89,14 +90,11 @@ func (in *invocation) provision(ctx context.Context, client *pubsub.Client) ([]p
 	return actions, nil
 }
 
-// logWas returns what was done to the subscription that keeps the log.
-func logWas(actions []pubsubadmin.Action, log string) pubsubadmin.Verb {
-	for _, a := range actions {
-		if a.Kind == "subscription" && a.Name == subscription.Short(log) {
-			return a.Verb
-		}
-	}
-	return ""
+// createdOf reports whether a topic or a subscription was not there.
+func createdOf(actions []pubsubadmin.Action, kind, name string) bool {
+	return slices.ContainsFunc(actions, func(a pubsubadmin.Action) bool {
+		return a.Verb == pubsubadmin.Create && a.Kind == kind && a.Name == subscription.Short(name)
+	})
 }
 
 // firestoreLeftOut reports whether Firestore is another matter than an emulator of Pub/Sub.
