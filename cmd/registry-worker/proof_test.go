@@ -303,6 +303,10 @@ func TestProofOfALargeTenantsMove(t *testing.T) {
 	t.Cleanup(v.Close)
 	one := fmt.Sprintf("th_%05d", n/2)
 	require.NoError(t, v.VerifyThreadAccess(t.Context(), "t_large", one))
+	require.Eventually(t, func() bool { // the worker has looked into the outbox, and does so again in a minute
+		state, err := store.ReadOutbox(t.Context())
+		return err == nil && !state.At.IsZero()
+	}, time.Minute, 50*time.Millisecond)
 	meter.Reset()
 	timed(t, "from before the move is published, by a process that is started for it, to the first right answer of a verifier", func() {
 		c.run(exitDone, "publish", write(t, tenantMoved("m", "2024-02-01T00:00:00Z", "t_large", "t_target")))
