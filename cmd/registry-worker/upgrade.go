@@ -88,8 +88,10 @@ func runUpgrade(ctx context.Context, in *invocation) error {
 	switch {
 	case errors.Is(err, registry.ErrIncompatible), errors.Is(err, registry.ErrTooNew):
 		return in.explainFirestore(err)
-	case err != nil:
+	case errors.Is(err, registry.ErrUnavailable):
 		return errors.Join(in.explainFirestore(err), errors.New("it is not finished: run it again"))
+	case err != nil:
+		return err
 	case len(did.Unread) > 0:
 		return fmt.Errorf("brought over, except %s that cannot be read, and have no owner until they are fixed or deleted: %s",
 			counted(len(did.Unread), "document", "documents"), terminal.Quote(strings.Join(did.Unread, " ")))

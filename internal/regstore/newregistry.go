@@ -52,6 +52,6 @@ func (s *Store) isNew(ctx context.Context) error {
 }
 
 func (s *Store) headIsGone() error {
-	return fmt.Errorf("%s: %w: the ledger has a past and no head, which must have been deleted: run `registry-worker upgrade`, which makes it anew (docs/upgrades.md)",
+	return fmt.Errorf("%s: %w: the ledger has a past and no head, which must have been deleted. If the database was lost or emptied, go by docs/recovery.md; if the head alone was, `registry-worker upgrade` makes it anew (docs/upgrades.md)",
 		shortName(s.headName()), registry.ErrUnavailable)
 }

@@ -150,6 +150,33 @@ func TestAHeadThatSomebodyDeletedIsNotTakenForANewRegistry(t *testing.T) {
 	require.NoError(t, err, "who ran all the while goes on")
 }
 
+// A process that knew the lost registry would go on in an empty one, and give to others
+// what tenants own.
+func TestADatabaseThatLostItsRegistryIsNotMadeANewOne(t *testing.T) {
+	p := emulatortest.Firestore(t)
+	s, err := fsregistry.Open(t.Context(), brief(p))
+	require.NoError(t, err)
+	defer s.Close()
+	requireAll(t, ownership.Applied, s.Apply(t.Context(), creations("x", 1)))
+	c := outside(t, p)
+	for _, name := range []string{fsregistry.Collection, fsregistry.LedgerCollection} {
+		documents, err := c.Collection(prefix + name).DocumentRefs(t.Context()).GetAll()
+		require.NoError(t, err)
+		for _, d := range documents {
+			_, err := d.Delete(t.Context())
+			require.NoError(t, err)
+		}
+	}
+	_, err = s.Claim(t.Context(), "t_evil", creations("x", 1)[0].Resource)
+	require.ErrorIs(t, err, registry.ErrUnavailable)
+	require.ErrorContains(t, err, "docs/recovery.md")
+	_, err = fsregistry.Upgrade(t.Context(), brief(p), fsregistry.UpgradeOptions{})
+	require.ErrorContains(t, err, "there is no registry in this database")
+	require.ErrorContains(t, err, "docs/recovery.md")
+	_, err = s.Claim(t.Context(), "t_evil", creations("x", 1)[0].Resource)
+	require.ErrorIs(t, err, registry.ErrUnavailable)
+}
+
 // Another process makes the head after this one has read that there is none, and
 // before it looks whether the ledger has a past.
 func TestProcessesThatBeginANewRegistryTogetherAllWrite(t *testing.T) {

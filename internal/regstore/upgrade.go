@@ -46,7 +46,7 @@ type Upgraded struct {
 // that it is known to have brought over. What it cannot read it leaves alone, and
 // names. A registry that was brought over is looked through, and stays as it is,
 // except that a head or a fence which was deleted is made anew.
-// Errors wrap registry.ErrUnavailable.
+// A database without a registry is an error. Others wrap registry.ErrUnavailable.
 func Upgrade(ctx context.Context, db docdb.DB, o Options, u UpgradeOptions) (Upgraded, error) {
 	s, err := newStore(db, o)
 	if err != nil {
@@ -116,6 +116,11 @@ func (u *upgrade) fence(ctx context.Context) error {
 			return err
 		}
 	}
+	if head == nil && fence == nil {
+		if err := u.needRegistry(ctx); err != nil {
+			return err
+		}
+	}
 	u.headless = head == nil && fence != nil
 	since := now
 	if fence != nil {
@@ -134,6 +139,20 @@ func (u *upgrade) fence(ctx context.Context) error {
 	case <-time.After(wait):
 		return nil
 	}
+}
+
+// needRegistry returns an error if the database has nothing of a registry: a head there
+// would have processes that knew the lost one go on, and claim what others own.
+func (u *upgrade) needRegistry(ctx context.Context) error {
+	found, err := u.HasDocuments(ctx)
+	if err != nil || found {
+		return err
+	}
+	entries, err := u.queryLedger(ctx, fieldSeq, 0, 1, time.Time{})
+	if err == nil && len(entries) == 0 {
+		err = errors.New("there is no registry in this database: see that --database and --collection-prefix name the one that is meant; one that was lost comes back by docs/recovery.md")
+	}
+	return err
 }
 
 // putUpFence makes the fence, and returns when. If the head does not keep
