@@ -96,7 +96,7 @@ func TestAResetAsksWithTheTargetAndTheWindow(t *testing.T) {
 		s.exits(code)
 		return s.text()
 	}
-	require.Contains(t, reset("no\n", exitFault), "not confirmed; nothing was changed")
+	require.Contains(t, reset("no\n", exitFault), "not confirmed, since the answer was no and not yes; nothing was changed")
 	require.Contains(t, reset(ctrlC, exitFault), "interrupted; nothing was changed")
 	show := c.run(exitDone, "quota", "show", "t_ada", "all-actions")
 	require.Contains(t, show.Stdout.String(), "none yet")
