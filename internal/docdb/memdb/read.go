@@ -147,9 +147,9 @@ func matches(d *docdb.Document, q docdb.Query) bool {
 func passes(v *docdb.Value, f docdb.Filter) bool {
 	switch f.Op {
 	case docdb.Contains:
-		return slices.ContainsFunc(v.GetArrayValue().GetValues(), func(e *docdb.Value) bool { return proto.Equal(e, f.Value) })
+		return slices.ContainsFunc(v.GetArrayValue().GetValues(), func(e *docdb.Value) bool { return equal(e, f.Value) })
 	case docdb.In:
-		return slices.ContainsFunc(f.Value.GetArrayValue().GetValues(), func(e *docdb.Value) bool { return proto.Equal(e, v) })
+		return slices.ContainsFunc(f.Value.GetArrayValue().GetValues(), func(e *docdb.Value) bool { return equal(e, v) })
 	}
 	order, ok := compare(v, f.Value)
 	switch f.Op {
@@ -161,6 +161,15 @@ func passes(v *docdb.Value, f docdb.Filter) bool {
 		return ok && order < 0
 	}
 	return ok && order == 0
+}
+
+// equal is proto.Equal, which compares by reflection. Nearly all values that are asked
+// for can be compared without: a query looks at every document.
+func equal(a, b *docdb.Value) bool {
+	if order, ok := compare(a, b); ok {
+		return order == 0
+	}
+	return proto.Equal(a, b)
 }
 
 // compare orders two integers, texts, or timestamps. What is of two types, or of
