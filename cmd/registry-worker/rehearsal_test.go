@@ -172,13 +172,17 @@ func TestARestoreIsRehearsed(t *testing.T) {
 	require.Equal(t, exitDone, worker.Wait(30*time.Second))
 	require.Equal(t, exitDone, api.Wait(30*time.Second))
 
+	page.types(sh, "FIRESTORE_DATABASE=$OLD registry-worker doctor")
+	page.types(sh, "projects remove-iam-policy-binding")
+
 	page.types(sh, "RESTORED=")
 	page.types(sh, "export FIRESTORE_DATABASE=${RESTORED:?")
 	r := c
 	name := sh.types("echo $FIRESTORE_DATABASE")[0]
 	r.env = []string{"FIRESTORE_DATABASE=" + name}
 	restoreInto(t, r.documentsOf(name), before)
-	page.types(sh, "for account in")
+	page.types(sh, "gcloud firestore databases restore")
+	page.types(sh, "projects add-iam-policy-binding")
 	page.types(sh, "registry-worker recover")
 	_, early := r.service("serve")
 	owned(early, "t_wrong", "th_1")

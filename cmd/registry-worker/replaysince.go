@@ -156,9 +156,9 @@ func (in *invocation) sayReplaySince() {
 	for _, s := range in.Config.Subscriptions {
 		fmt.Fprintf(in.Stderr, "  %s\n", s)
 	}
-	fmt.Fprint(in.Stderr, "What was published since and is kept is delivered again, acknowledged or not; what was\n"+
-		"published before and is not acknowledged is not delivered any more. The registry ends\n"+
-		"the same; the workers have the work, and conflicts become dead letters once more.\n")
+	fmt.Fprint(in.Stderr, "What was published since and is kept is delivered again, acknowledged or not. What the\n"+
+		"registry has already changes nothing, except that conflicts become dead letters once more.\n"+
+		"What was published before and still waits is DROPPED: if any does, give an earlier time.\n")
 }
 
 // changedBy is what the question names: the registry to which the log is applied, or the
@@ -171,7 +171,8 @@ func (in *invocation) changedBy(subscriptions target, store registryStore) targe
 }
 
 // sayWorkers says whether a worker runs that would apply the events to this registry. It
-// is no fault if none does: the events wait for it.
+// is no fault if none does: the events wait for it. Workers with another database do not
+// say here that they run, so of these it can only warn.
 func (in *invocation) sayWorkers(ctx context.Context) error {
 	running, err := in.running(ctx)
 	if err != nil {
@@ -181,10 +182,11 @@ func (in *invocation) sayWorkers(ctx context.Context) error {
 	if len(workers) > 0 {
 		fmt.Fprintf(in.Stderr, "%s with %s, and %s the events.\n", counted(len(workers), "worker runs", "workers run"), in.firestoreTarget(),
 			map[bool]string{true: "applies", false: "apply"}[len(workers) == 1])
-		return nil
+	} else {
+		fmt.Fprintf(in.Stderr, "NO WORKER has said within %s that it runs with %s: the events wait until one does (%s run).\n",
+			presence.Gone, in.firestoreTarget(), programName)
 	}
-	fmt.Fprintf(in.Stderr, "NO WORKER has said within %s that it runs with %s: the events wait until one does (%s run), and a worker with another database would take them.\n",
-		presence.Gone, in.firestoreTarget(), programName)
+	fmt.Fprintln(in.Stderr, "A worker with another database would take some of them: none may run (docs/recovery.md, step 1).")
 	return nil
 }
 

@@ -135,6 +135,8 @@ func TestAQuestionNamesItsTargetAndTheFirstCtrlCEndsIt(t *testing.T) {
 	s = onTerminal(t, c.project.Environ(), "replay", "--since", "1h", "--into-empty")
 	s.await("project " + c.project.ID + ", database (default), emulator at " + c.project.FirestoreHost + ": bring this back?")
 	require.Contains(t, s.text(), "NO WORKER has said within 3m0s that it runs with project "+c.project.ID+", database (default)")
+	require.Contains(t, s.text(), "What was published before and still waits is DROPPED: if any does, give an earlier time.")
+	require.Contains(t, s.text(), "A worker with another database would take some of them")
 	s.keys("y\n")
 	s.exits(exitFault)
 	require.Contains(t, s.text(), "not confirmed, since the answer was y and not yes; nothing was changed")

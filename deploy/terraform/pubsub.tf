@@ -16,7 +16,8 @@ resource "google_pubsub_topic" "events" {
   depends_on = [google_project_service.used]
 
   lifecycle {
-    prevent_destroy = true # a new topic of that name does not reach the subscriptions
+    prevent_destroy = true                         # a new topic of that name does not reach the subscriptions
+    ignore_changes  = [message_retention_duration] # it costs, so it is set by hand: docs/recovery.md
   }
 }
 
