@@ -9,11 +9,11 @@ BINARY      ?= bin/registry-worker
 VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-# Four test binaries at a time beside the emulators, and up to ten tests of one:
+# Three test binaries at a time beside the emulators, and up to eight tests of one:
 # most wait, for processes and for the clock. No test binary may take longer than
 # TIMEOUT.
-PARALLEL ?= 4
-TOGETHER ?= 10
+PARALLEL ?= 3
+TOGETHER ?= 8
 TIMEOUT  ?= 8m
 
 # The image's architecture, as Go names it.

@@ -20,12 +20,12 @@ type guess struct {
 	seed     maphash.Seed
 	recent   map[uint64]struct{} // of what was written lately
 	older    map[uint64]struct{} // the generation before
-	informed bool                // something was learned already
+	learned  int                 // of how many documents, up to probe
 	existing float64             // share of documents that existed, of late
 }
 
 const (
-	probe      = 16      // creates that go ahead while nothing is known
+	probe      = 16      // creates that go ahead together until so many are known of
 	generation = 1 << 17 // documents; two generations take some 5 MB
 )
 
@@ -65,7 +65,7 @@ func (g *guess) chunk(most int) int {
 	switch {
 	case g.readFirst():
 		return 0
-	case !g.informed:
+	case g.learned < probe:
 		return min(probe, most)
 	}
 	return most
@@ -79,7 +79,7 @@ func (g *guess) learn(existed, of int) {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.informed = true
+	g.learned = min(g.learned+of, probe)
 	weight := min(1, float64(of)/probe)
 	g.existing += weight * (float64(existed)/float64(of) - g.existing)
 }
