@@ -42,13 +42,13 @@ func TestAWatchEndsWithItsToken(t *testing.T) {
 			}
 			replaced, stays := with("old"), with("new")
 			require.NoError(t, s.server.SetTokens([]string{"new"}, nil))
-			replaced.next(t, "closing", "certified")
+			replaced.next(t, "closing", "certified", "uncertain", "state")
 			_, open := <-replaced.events
 			require.False(t, open, "the stream ends")
 			require.EqualValues(t, 1, numbersOf(t, reader, "registry.watch.ended")["revoked"])
-			stays.next(t, "certified")
+			stays.next(t, "certified", "uncertain", "state")
 			s.move(t, "t_ann", "t_bob", thread("one"))
-			stays.next(t, "lost", "certified")
+			stays.next(t, "lost", "certified", "uncertain", "state")
 		})
 	}
 }
