@@ -187,7 +187,7 @@ type recovered struct {
 func (in *invocation) tellRecovered(before, after ownership.Epoch, processes int) error {
 	on := fmt.Sprintf(" --project %s --database %s", shellQuote(in.Config.Project), shellQuote(in.Config.Database))
 	var next []string
-	for _, c := range [][2]string{{"replay", " --since TIME"}, {"doctor"}, {"export", " --check"}, {"verify", " --since TIME ARCHIVE"}, {"moves list", " --state pending"}} {
+	for _, c := range [][2]string{{"replay", " --since TIME"}, {"doctor"}, {"export", " --check"}, {"verify", " ARCHIVE"}, {"moves list", " --state pending"}} {
 		next = append(next, programName+" "+c[0]+on+c[1])
 	}
 	if in.Config.JSON {

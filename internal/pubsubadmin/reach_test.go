@@ -162,14 +162,21 @@ func TestASubscriptionThatWasToldToKeepMoreReachesNoFurtherThanItKept(t *testing
 	}
 }
 
-func TestALogTopicThatIsToldToKeepMoreReachesNoFurtherThanItKept(t *testing.T) {
-	c := labelling(t)
+// provisionedLog provisions a log whose topic was there, and kept messages for a week.
+func provisionedLog(t *testing.T, c *pubsub.Client) admin.ProvisionOptions {
+	t.Helper()
 	_, err := c.TopicAdminClient.CreateTopic(t.Context(), &pubsubpb.Topic{Name: c.Publisher("the-log").String(), MessageRetentionDuration: durationpb.New(week)})
 	require.NoError(t, err)
 	withLog := options
 	withLog.LogTopic = "the-log"
 	_, err = admin.Provision(t.Context(), c, withLog)
 	require.NoError(t, err)
+	return withLog
+}
+
+func TestALogTopicThatIsToldToKeepMoreReachesNoFurtherThanItKept(t *testing.T) {
+	c := labelling(t)
+	provisionedLog(t, c)
 	all, _, err := admin.Reaches(t.Context(), c, []string{"the-log"})
 	require.NoError(t, err)
 	require.InDelta(t, week.Hours(), time.Since(all["the-log"].Gone).Hours(), 0.1, "the topic is older than its new subscription")
@@ -179,12 +186,7 @@ func TestALogTopicThatIsToldToKeepMoreReachesNoFurtherThanItKept(t *testing.T) {
 // The emulator knows no labels in an update, and everything else is updated there.
 func TestATopicIsUpdatedThoughItsLabelsCannotBe(t *testing.T) {
 	c := client(t)
-	_, err := c.TopicAdminClient.CreateTopic(t.Context(), &pubsubpb.Topic{Name: c.Publisher("the-log").String(), MessageRetentionDuration: durationpb.New(week)})
-	require.NoError(t, err)
-	withLog := options
-	withLog.LogTopic = "the-log"
-	_, err = admin.Provision(t.Context(), c, withLog)
-	require.NoError(t, err)
+	withLog := provisionedLog(t, c)
 	log, err := topic(t, c, "the-log")
 	require.NoError(t, err)
 	require.Equal(t, 31*24*time.Hour, log.MessageRetentionDuration.AsDuration())
