@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"cloud.google.com/go/pubsub/v2"
@@ -58,6 +59,37 @@ func (in *invocation) reachBack(ctx context.Context, client *pubsub.Client) erro
 	}
 	fmt.Fprintln(in.Stderr, "What is missing does NOT come back (--with-gap): it is in an archive at best.")
 	return nil
+}
+
+// waitsFromBefore returns an error if it sees an event that waits and that rewinding would
+// drop, since it was published before the time of --since. It sees a few of those that
+// wait: Pub/Sub says only to Cloud Monitoring how long the oldest has waited.
+func (in *invocation) waitsFromBefore(ctx context.Context, client *pubsub.Client) error {
+	names := in.Config.Subscriptions
+	published, errs := make([]time.Time, len(names)), make([]error, len(names))
+	var looks sync.WaitGroup
+	for i, name := range names {
+		looks.Go(func() { published[i], errs[i] = pubsubadmin.OldestSeen(ctx, client, name) })
+	}
+	looks.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return in.explainPubSub(err)
+	}
+	var oldest time.Time
+	for i, at := range published {
+		if at.IsZero() || !at.Before(in.Config.Since) {
+			continue
+		}
+		fmt.Fprintf(in.Stderr, "WAITS in %s, and would be dropped: an event that was published at %s\n", subscription.Short(names[i]), utc(at))
+		if oldest.IsZero() || at.Before(oldest) {
+			oldest = at
+		}
+	}
+	if oldest.IsZero() {
+		return nil
+	}
+	return fmt.Errorf("an event waits that was published before the time of --since, and nothing was changed. Let workers apply what waits, or give an earlier time: --since %s, if nothing older waits (subscription/oldest_unacked_message_age in Cloud Monitoring)",
+		utc(oldest.Add(-spare)))
 }
 
 // reachText says what a subscription lacks of what was published since a time; "" for

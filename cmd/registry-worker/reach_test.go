@@ -78,6 +78,28 @@ func TestReplaySinceSaysWhatSubscriptionsKeepNoMore(t *testing.T) {
 	require.Regexp(t, `MISSING in things\.worker: .*, since it keeps messages for 7 days`, got)
 }
 
+// A seek goes forward too: what was published before that time, and waits, would be gone.
+func TestReplaySinceDropsNoEventThatItSeesWaiting(t *testing.T) {
+	t.Parallel()
+	c := onEmulators(t)
+	c.env = []string{"REGISTRY_SUBSCRIPTIONS=things.worker"}
+	client := c.pubsubClient()
+	made(t, client, subscription.Of("things.worker"), time.Now().Add(-5*24*time.Hour))
+	publisher := client.Publisher("things")
+	defer publisher.Stop()
+	_, err := publisher.Publish(t.Context(), &pubsub.Message{Data: []byte("waits")}).Get(t.Context())
+	require.NoError(t, err)
+	published := time.Now() // or before; --since is in whole seconds
+	require.Eventually(t, func() bool { return time.Now().Truncate(time.Second).After(published) }, 30*time.Second, 10*time.Millisecond)
+	for _, mode := range []string{"--dry-run", "--yes"} {
+		got := c.run(exitFault, "replay", "--since", time.Now().UTC().Format(time.RFC3339), mode, "--without-log", "--into-empty").Stderr.String()
+		require.Contains(t, got, "WAITS in things.worker, and would be dropped: an event that was published at ")
+		require.Contains(t, got, "nothing was changed")
+		require.NotContains(t, got, "rewound")
+	}
+	require.Contains(t, c.run(exitDone, "replay", "--since", "1h", "--yes", "--without-log", "--into-empty").Stderr.String(), "1 subscription rewound")
+}
+
 // Made by hand, or by an earlier release, and not provisioned since.
 func TestReplaySinceSaysWhatItCannotKnow(t *testing.T) {
 	t.Parallel()

@@ -57,6 +57,9 @@ func (in *invocation) replaySinceInto(ctx context.Context, store registryStore) 
 	if err := in.reachBack(ctx, client); err != nil {
 		return err
 	}
+	if err := in.waitsFromBefore(ctx, client); err != nil {
+		return err
+	}
 	if store != nil {
 		if err := in.sayWorkers(ctx); err != nil {
 			return err

@@ -14,6 +14,7 @@ import (
 
 	"github.com/northstar-engines/realtime-registry/internal/docdb"
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
+	"github.com/northstar-engines/realtime-registry/registry"
 )
 
 // The head's epoch is random, and made with the head. Positions count the changes of
@@ -21,6 +22,10 @@ import (
 // takes a position for another ledger's: Recover gives the head a new epoch, and a
 // process that sees it starts anew, with nothing of what it held. A head that an
 // earlier release has made has none, which is the epoch "".
+//
+// An epoch that follows another one, of the same registry, says which. One of a head that
+// was made where there was no registry says none, so that a process which knows a
+// registry never takes a new one in its place for it, in which nobody owns anything.
 //
 // A database may be deleted and restored under its name
 // (https://firebase.google.com/docs/firestore/restore-in-place), and be used by processes
@@ -30,6 +35,7 @@ import (
 const (
 	fieldEpoch      = "epoch"
 	fieldEpochSince = "epoch_since" // when it began, by the database's clock
+	fieldEpochAfter = "epoch_after" // the one before it; absent: it is the registry's first
 )
 
 func newEpoch() string {
@@ -115,6 +121,18 @@ func (s *Store) wentBack(ctx context.Context, base *certifiedLedger, p point) er
 	s.telemetry.wentBack.Add(ctx, 1)
 	s.telemetry.log.Write(ctx, "", slog.LevelError, "the ledger has gone back: nothing is answered or written", slog.Any("error", err))
 	return unavailable("read the ledger", err)
+}
+
+// another reports whether a head is of another registry than the one that this process
+// knows: it has another epoch, which follows none.
+func (s *Store) another(before *headState, head *docdb.Document) bool {
+	return before != nil && before.exists && head != nil &&
+		docdb.Missing(head.Fields[fieldEpochAfter]) && storedEpoch(s.pointOf(head).epoch) != storedEpoch(before.epoch)
+}
+
+func (s *Store) registryIsAnother(before *headState, head *docdb.Document) error {
+	return fmt.Errorf("%s: %w: it is of another registry, of epoch %q, and this process knows the one of epoch %q, which this database has lost: that one comes back by docs/recovery.md. If the new one is meant, start this process anew",
+		shortName(s.headName()), registry.ErrUnavailable, s.pointOf(head).epoch, before.epoch)
 }
 
 // leaves takes note of another epoch: what this process knows of snapshots is of the

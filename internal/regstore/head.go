@@ -95,6 +95,12 @@ func (s *Store) judge(head *docdb.Document, at time.Time, before *headState) (*h
 		}
 		return before, s.mayRead(head)
 	}
+	if s.another(before, head) {
+		err := s.registryIsAnother(before, head)
+		state := *before
+		state.at, state.writing = at, err
+		return &state, err
+	}
 	state := &headState{at: at, exists: head != nil || before != nil && before.exists, epoch: s.pointOf(head).epoch, layout: layoutOf(head), plainSetsOver: plainSetsOver(head), logSince: logSince(head)}
 	if head == nil && before != nil {
 		state.epoch = before.epoch

@@ -175,6 +175,29 @@ func TestADatabaseThatLostItsRegistryIsNotMadeANewOne(t *testing.T) {
 	require.ErrorContains(t, err, "docs/recovery.md")
 	_, err = s.Claim(t.Context(), "t_evil", creations("x", 1)[0].Resource)
 	require.ErrorIs(t, err, registry.ErrUnavailable)
+
+	// provision makes a new registry there, or a process that starts and writes.
+	n, err := fsregistry.Open(t.Context(), brief(p))
+	require.NoError(t, err)
+	defer n.Close()
+	requireAll(t, ownership.Applied, n.Apply(t.Context(), creations("y", 1)))
+	for range 2 {
+		_, err = s.Read(t.Context(), []registry.Resource{creations("x", 1)[0].Resource})
+		requireAnother(t, err)
+		_, err = s.Claim(t.Context(), "t_evil", creations("x", 1)[0].Resource)
+		requireAnother(t, err)
+	}
+	_, _, err = n.Recover(t.Context())
+	require.NoError(t, err)
+	_, err = s.Read(t.Context(), []registry.Resource{creations("y", 1)[0].Resource})
+	require.NoError(t, err, "an operator says that it is the registry which goes on")
+}
+
+func requireAnother(t *testing.T, err error) {
+	t.Helper()
+	require.ErrorIs(t, err, registry.ErrUnavailable)
+	require.ErrorContains(t, err, "it is of another registry")
+	require.ErrorContains(t, err, "docs/recovery.md")
 }
 
 // Another process makes the head after this one has read that there is none, and

@@ -65,8 +65,8 @@ func (s *Store) Recover(ctx context.Context) (before, after ownership.Epoch, err
 		}
 		before = now
 		_, err = s.commit(ctx, time.Now().Add(s.commitDeadline), docdb.Write{
-			Name: s.headName(), Fields: map[string]*docdb.Value{fieldEpoch: docdb.Text(epoch)},
-			Mask: []string{fieldEpoch}, Times: []string{fieldEpochSince}, If: docdb.AsRead(head),
+			Name: s.headName(), Fields: map[string]*docdb.Value{fieldEpoch: docdb.Text(epoch), fieldEpochAfter: docdb.Text(now.Name)},
+			Mask: []string{fieldEpoch, fieldEpochAfter}, Times: []string{fieldEpochSince}, If: docdb.AsRead(head),
 		})
 	}
 	return before, after, fmt.Errorf("recover: %w", asUnavailable(err))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/northstar-engines/realtime-registry/internal/docdb"
@@ -243,7 +244,9 @@ func (u *upgrade) finish(ctx context.Context) error {
 	}
 	writes := []docdb.Write{{Name: u.progressName(), Delete: true}}
 	if !u.over {
-		writes = append(writes, docdb.Write{Name: u.headName(), Fields: u.headFields(position), Mask: headFields, If: docdb.AsRead(head)})
+		fields := u.headFields(position)
+		fields[fieldEpochAfter] = docdb.Text(head.GetFields()[fieldEpoch].GetStringValue())
+		writes = append(writes, docdb.Write{Name: u.headName(), Fields: fields, Mask: append(slices.Clone(headFields), fieldEpochAfter), If: docdb.AsRead(head)})
 	}
 	if _, err = u.commit(ctx, time.Now().Add(u.commitDeadline), writes...); err == nil {
 		u.over = true
