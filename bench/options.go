@@ -18,6 +18,7 @@ type options struct {
 	Backlog    int             // messages of the memory suite
 	Scales     []int           // documents of the growth suite
 	Seconds    int             // of the latency and the serve suite
+	Migrated   int             // documents on average of each tenant that is migrated in memory
 	RoundTrips []time.Duration // distances of the suites distance and far-sweep
 	Suites     []string
 	Workloads  []string
@@ -33,7 +34,7 @@ var suites = []string{"compare", "bill", "latency", "serve", "memory", "growth",
 func parseOptions(args []string) (options, error) {
 	o := options{
 		Runs: 7, Events: 60_000, Limit: 15 * time.Second, Backlog: 1_000_000,
-		Scales: []int{10_000, 100_000, 1_000_000}, Seconds: 30,
+		Scales: []int{10_000, 100_000, 1_000_000}, Seconds: 30, Migrated: 30,
 	}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	quick := flags.Bool("quick", false, "small and few: to see that it works, not how fast")
@@ -44,6 +45,7 @@ func parseOptions(args []string) (options, error) {
 	chosen := flags.String("suites", strings.Join(suites, ","), "what to run, by comma; also: profile, serve-profile, against")
 	roundTrips := flags.String("rtt", "0,20ms,100ms", "how far away the emulators are in the suites distance and far-sweep, by comma")
 	flags.IntVar(&o.Seconds, "seconds", o.Seconds, "how long the latency at 100 events/s, and serve, are measured")
+	flags.IntVar(&o.Migrated, "migrated", o.Migrated, "documents on average of each of the 10,000 tenants that scale-rewriting migrates in memory")
 	loads := flags.String("workloads", "", "by comma; empty: all")
 	flags.StringVar(&o.Archive, "archive", "", "a file of events, NDJSON or .gz, as one more workload")
 	flags.StringVar(&o.Worker, "worker", "", "registry-worker; empty: it is built")
@@ -113,8 +115,8 @@ func (o options) validate() error {
 			faults = append(faults, fmt.Errorf("%w: no workload %q: want some of %s", errUsage, w, strings.Join(names, ",")))
 		}
 	}
-	if o.Runs < 1 || o.Events < 1000 || o.Backlog < 1000 {
-		faults = append(faults, fmt.Errorf("%w: at least 1 run, 1,000 events, a backlog of 1,000", errUsage))
+	if o.Runs < 1 || o.Events < 1000 || o.Backlog < 1000 || o.Migrated < 1 {
+		faults = append(faults, fmt.Errorf("%w: at least 1 run, 1,000 events, a backlog of 1,000, 1 document of each tenant", errUsage))
 	}
 	if o.Archive != "" {
 		if _, err := os.Stat(o.Archive); err != nil {

@@ -36,19 +36,31 @@ const (
 	migratedOthers = 25
 	migratedQuiet  = 20 * time.Second
 	// No part of the suite is waited for any longer.
-	migratedPatience = 5 * time.Minute
+	migratedPatience = time.Hour
 )
 
-// scaleRewriting is the rewriting's part of what must hold. It is measured twice. An
-// emulator looks at the whole collection for each query, on the cores that everybody
-// shares: what others wait for there is mostly that, and a client that makes the
-// worker's calls again without being one says how much. In memory nothing is as slow
-// as the distance, so that what others wait for is the worker's doing.
+// scaleRewriting is the rewriting's part of what must hold. It is measured three
+// times. An emulator looks at the whole collection for each query, on the cores that
+// everybody shares: what others wait for there is mostly that, and a client that makes
+// the worker's calls again without being one says how much. In memory nothing is as
+// slow as the distance, so that what others wait for is the worker's doing; and there
+// as many tenants as the target has are migrated as well.
 func (b *bench) scaleRewriting(ctx context.Context) (scaled, error) {
-	var result []*massMove
-	for _, at := range []func(context.Context) (*place, error){b.emulated, b.inMemory} {
-		m := &massMove{bench: b, at: at, repeats: len(result) == 0}
-		for _, part := range []func(context.Context) error{m.measureWorker, m.migrate} {
+	slow, err := governor.Parse(migratedRate)
+	if err != nil {
+		return scaled{}, err
+	}
+	all := []*massMove{
+		{bench: b, at: b.emulated, tenants: migratedSome, average: migratedHere, rate: slow, repeats: true},
+		{bench: b, at: b.inMemory, tenants: migratedSome, average: migratedHere, rate: slow},
+		{bench: b, at: b.inMemory, tenants: migratedTenants, average: b.options.Migrated, rate: governor.Ramp},
+	}
+	for i, m := range all {
+		parts := []func(context.Context) error{m.measureWorker, m.migrate}
+		if i == 2 { // a worker there is as fast as in the place before
+			m.perDocument, m.perJob, parts = all[1].perDocument, all[1].perJob, parts[1:]
+		}
+		for _, part := range parts {
 			ctx, cancel := context.WithTimeoutCause(ctx, migratedPatience, fmt.Errorf("has not ended within %v", migratedPatience))
 			err := part(ctx)
 			cause := context.Cause(ctx)
@@ -57,15 +69,17 @@ func (b *bench) scaleRewriting(ctx context.Context) (scaled, error) {
 				return scaled{}, fmt.Errorf("rewriting: %w", errors.Join(err, cause))
 			}
 		}
-		result = append(result, m)
 	}
-	return massMoves(result[0], result[1]), nil
+	return massMoves(all[0], all[1], all[2]), nil
 }
 
 // massMove moves many tenants at once.
 type massMove struct {
 	*bench
 	at            func(context.Context) (*place, error)
+	tenants       int
+	average       int // documents of a tenant
+	rate          governor.Rate
 	repeats       bool // measure again
 	documents     int
 	perDocument   time.Duration // of a large tenant, with the whole worker
@@ -79,9 +93,9 @@ type massMove struct {
 
 // sizeOf is how many documents a tenant has: most have few, some have many times the
 // average, as with a Pareto distribution of exponent 1.5.
-func sizeOf(i, average int) int {
-	u := (float64(i) + 0.5) / migratedSome
-	return max(1, int(float64(average)/3*math.Pow(1-u, -1/1.5)))
+func (m *massMove) sizeOf(i int) int {
+	u := (float64(i) + 0.5) / float64(m.tenants)
+	return max(1, int(float64(m.average)/3*math.Pow(1-u, -1/1.5)))
 }
 
 func named(prefix string, n int) (tenants []string) {
@@ -208,10 +222,10 @@ func (m *massMove) workAlone(ctx context.Context, at *place, documents []ownersh
 
 // migrate moves all tenants, while others check and create.
 func (m *massMove) migrate(ctx context.Context) error {
-	tenants := named("t_mig", migratedSome)
+	tenants := named("t_mig", m.tenants)
 	var documents []ownership.Change
 	for i, t := range tenants {
-		documents = append(documents, created(t, sizeOf(i, migratedHere))...)
+		documents = append(documents, created(t, m.sizeOf(i))...)
 	}
 	m.documents = len(documents)
 	at, err := m.at(ctx)
@@ -231,10 +245,6 @@ func (m *massMove) migrate(ctx context.Context) error {
 	if m.quiet, err = at.others(ctx, func() bool { return false }); err != nil {
 		return err
 	}
-	rate, err := governor.Parse(migratedRate)
-	if err != nil {
-		return err
-	}
 	rand.Shuffle(len(tenants), func(i, j int) { tenants[i], tenants[j] = tenants[j], tenants[i] })
 	calls.begin()
 	began := time.Now()
@@ -242,7 +252,7 @@ func (m *massMove) migrate(ctx context.Context) error {
 		if err := applyAll(ctx, worker, movesOf(tenants)); err != nil {
 			return err
 		}
-		_, err := m.work(ctx, worker, rate)
+		_, err := m.work(ctx, worker, m.rate)
 		return err
 	})
 	m.took = time.Since(began)

@@ -42,7 +42,8 @@ var _ docdb.DB = (*DB)(nil)
 type collection struct {
 	documents map[string][]version
 	sorted    []string // the ids, in order; nil if they are to be sorted anew
-	sweepAt   int      // number of documents at which expired ones are dropped
+	texts     textIndex
+	sweepAt   int // number of documents at which expired ones are dropped
 }
 
 // version is a document since a time; its document is nil if it was removed.
@@ -114,6 +115,7 @@ func (db *DB) put(name string, since time.Time, d *docdb.Document) {
 		versions = versions[past-1:]
 	}
 	c.documents[id] = append(versions, version{since, d})
+	c.texts.add(id, d)
 	db.changed(name)
 	if len(c.documents) >= c.sweepAt {
 		db.sweep(collection, since)
@@ -133,7 +135,7 @@ func (db *DB) sweep(collection string, now time.Time) {
 			db.changed(collection + "/" + id)
 		}
 	}
-	c.sorted, c.sweepAt = nil, max(1024, 2*len(c.documents))
+	c.sorted, c.texts, c.sweepAt = nil, nil, max(1024, 2*len(c.documents))
 }
 
 // ids are those of all documents, in order, and of some that were removed.

@@ -69,3 +69,42 @@ func TestExpiredDocumentsAreDropped(t *testing.T) {
 	}
 	require.Less(t, db.Len("things"), 2048)
 }
+
+// Large collections are asked by an index. It is made at the first query, and what is
+// written, changed and removed afterwards has to be found as it is, and as it was.
+func TestWhatALargeCollectionHasIsFoundAsItIsAndAsItWas(t *testing.T) {
+	db := memdb.New(time.Now)
+	const many = 1000
+	write := func(i int, owner string, tags ...string) {
+		_, err := db.Commit(t.Context(), docdb.Write{Name: db.Name("things", fmt.Sprintf("%04d", i)),
+			Fields: map[string]*docdb.Value{"owner": docdb.Text(owner), "tags": docdb.Texts(tags)}})
+		require.NoError(t, err)
+	}
+	find := func(at time.Time, after string) (found []string) {
+		require.NoError(t, db.Query(t.Context(), docdb.Query{Collection: "things", After: after, At: at, Any: []docdb.Filter{
+			{Field: "owner", Op: docdb.Equal, Value: docdb.Text("a")}, {Field: "tags", Op: docdb.Contains, Value: docdb.Text("a")},
+		}}, func(d *docdb.Document) error {
+			found = append(found, d.Name)
+			return nil
+		}))
+		return found
+	}
+	for i := range many {
+		write(i, "x", "y")
+	}
+	write(900, "a")
+	write(3, "x", "y", "a")
+	write(4, "a", "a")
+	require.Equal(t, []string{"things/0003", "things/0004", "things/0900"}, find(time.Time{}, ""))
+	_, then, err := db.Get(t.Context(), nil)
+	require.NoError(t, err)
+	write(900, "x")
+	write(4, "x", "a")
+	write(many, "a")
+	_, err = db.Commit(t.Context(), docdb.Write{Name: "things/0003", Delete: true})
+	require.NoError(t, err)
+	require.Equal(t, []string{"things/0004", "things/1000"}, find(time.Time{}, ""))
+	require.Equal(t, []string{"things/1000"}, find(time.Time{}, "things/0004"))
+	require.Equal(t, []string{"things/0003", "things/0004", "things/0900"}, find(then, ""))
+	require.Empty(t, find(then, "things/0900"))
+}

@@ -94,7 +94,10 @@ func (db *DB) find(ctx context.Context, q docdb.Query) (found []*docdb.Document,
 		return nil, status.Error(codes.FailedPrecondition, "the read time is not one of the last minutes")
 	}
 	c := db.collection(q.Collection)
-	ids := c.ids()
+	ids, indexed := c.having(q)
+	if !indexed {
+		ids = c.ids()
+	}
 	if q.After != "" {
 		i, exact := slices.BinarySearch(ids, strings.TrimPrefix(q.After, q.Collection+"/"))
 		if exact {
