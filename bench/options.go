@@ -45,7 +45,7 @@ func parseOptions(args []string) (options, error) {
 	chosen := flags.String("suites", strings.Join(suites, ","), "what to run, by comma; also: profile, serve-profile, against")
 	roundTrips := flags.String("rtt", "0,20ms,100ms", "how far away the emulators are in the suites distance and far-sweep, by comma")
 	flags.IntVar(&o.Seconds, "seconds", o.Seconds, "how long the latency at 100 events/s, and serve, are measured")
-	flags.IntVar(&o.Migrated, "migrated", o.Migrated, "documents on average of each of the 10,000 tenants that scale-rewriting migrates in memory")
+	flags.IntVar(&o.Migrated, "migrated", o.Migrated, "documents on average of each of the 10,000 tenants that scale-rewriting migrates in memory, 5 KB each")
 	loads := flags.String("workloads", "", "by comma; empty: all")
 	flags.StringVar(&o.Archive, "archive", "", "a file of events, NDJSON or .gz, as one more workload")
 	flags.StringVar(&o.Worker, "worker", "", "registry-worker; empty: it is built")
