@@ -36,6 +36,9 @@ func (in *invocation) reachBack(ctx context.Context, client *pubsub.Client) erro
 	}
 	var gaps, unknown int
 	for _, name := range names {
+		if all[name].Detached {
+			fmt.Fprintf(in.Stderr, "The topic of %s was deleted: what is kept comes back, and nothing new reaches it (docs/recovery.md#a-topic-or-a-subscription-is-gone)\n", subscription.Short(name))
+		}
 		switch text := reachText(all[name], in.Config.Since); {
 		case all[name].Gone.After(in.Config.Since.Add(spare)):
 			gaps++

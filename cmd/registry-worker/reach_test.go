@@ -65,7 +65,11 @@ func TestReplaySinceSaysThatALogWhichWasMadeAnewHasAGap(t *testing.T) {
 	require.Contains(t, got, "MISSING in realtime-registry-log")
 	require.Contains(t, got, "does NOT come back (--with-gap)")
 	require.Contains(t, got, "1 subscription rewound")
-	require.Contains(t, c.run(exitDone, "replay", "--since", "30m", "--yes").Stderr.String(), "realtime-registry-log: all that was published since ", "it was made within the hour to spare")
+	got = c.run(exitDone, "replay", "--since", "30m", "--yes").Stderr.String()
+	require.Contains(t, got, "realtime-registry-log: all that was published since ", "it was made within the hour to spare")
+	require.NotContains(t, got, "epoch")
+	c.alter("realtime_registry_ledger", "head", "epoch_since", time.Now().Add(-40*24*time.Hour))
+	require.Contains(t, c.run(exitDone, "replay", "--since", "30m", "--yes").Stderr.String(), "if this database was restored since then, registry-worker recover comes first")
 }
 
 func TestReplaySinceSaysWhatSubscriptionsKeepNoMore(t *testing.T) {
@@ -131,7 +135,9 @@ func TestALogWithoutItsTopicIsReplayedBeforeItIsMadeAnew(t *testing.T) {
 	got := restored.run(exitFault, "provision").Stderr.String()
 	require.Contains(t, got, "first bring them back by `registry-worker replay --since TIME`")
 	require.Contains(t, got, "indexes and expiry of fields: ", "the database is seen to all the same")
-	require.Contains(t, restored.run(exitDone, "replay", "--since", "1h", "--yes").Stderr.String(), "1 message of the log read")
+	said := restored.run(exitDone, "replay", "--since", "1h", "--yes").Stderr.String()
+	require.Contains(t, said, "1 message of the log read")
+	require.Contains(t, said, "The topic of realtime-registry-log was deleted: what is kept comes back, and nothing new reaches it")
 	require.Contains(t, restored.run(exitDone, "export").Stdout.String(), `"th_1","tenant_id":"t_ada"`)
 }
 

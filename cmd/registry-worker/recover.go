@@ -121,7 +121,7 @@ func (in *invocation) saySeen(ctx context.Context, store registryStore, running 
 	case len(running) > 0 && in.Config.Yes:
 		fmt.Fprintln(in.Stderr, "warning: "+runningSaid(len(running)))
 	case len(running) == 0:
-		fmt.Fprintf(in.Stderr, "No process has said within %s that it runs.\n", presence.Gone)
+		fmt.Fprintf(in.Stderr, "No process has said within %s that it runs. (What they say is in the database: after a restore under the same name, one that was not stopped says so within %s.)\n", presence.Gone, presence.Every)
 	}
 	return nil
 }

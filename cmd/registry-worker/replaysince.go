@@ -131,15 +131,19 @@ func (in *invocation) canReadLog(ctx context.Context, began time.Time) error {
 	return nil
 }
 
-// sinceRecovery warns of a time that is after a recovery of a moment ago: the time that
-// is meant is that of the backup.
+// sinceRecovery warns of a time that is after a recovery of a moment ago, since the time
+// that is meant is that of the backup; and of a registry that nobody has recovered since.
 func (in *invocation) sinceRecovery(ctx context.Context, store registryStore) error {
 	const moment = 24 * time.Hour
 	epoch, _, err := store.Epoch(ctx)
 	if err != nil {
 		return in.explainFirestore(err)
 	}
-	if !epoch.Since.IsZero() && time.Since(epoch.Since) < moment && in.Config.Since.After(epoch.Since) {
+	switch {
+	case epoch.Since.IsZero() || in.Config.Since.Before(epoch.Since):
+	case time.Since(epoch.Since) >= moment:
+		fmt.Fprintf(in.Stderr, "The ledger's epoch began at %s: if this database was restored since then, %s recover comes first.\n", epoch.Since.Format(time.RFC3339), programName)
+	default:
 		fmt.Fprintf(in.Stderr, "The ledger's epoch began at %s, before %s. If that was a recovery, --since wants the time of the backup, which is earlier still.\n",
 			epoch.Since.Format(time.RFC3339), in.Config.Since.Format(time.RFC3339))
 	}

@@ -52,7 +52,9 @@ func Reaches(ctx context.Context, client *pubsub.Client, names []string) (all ma
 			if err != nil {
 				return nil, nil, fmt.Errorf("look at the topic of subscription %s: %w", subscription.Short(name), err)
 			}
-			all[name] = subscription.ReachOf(have, topic, time.Now())
+			reach := subscription.ReachOf(have, topic, time.Now())
+			reach.Detached = subscription.TopicDeleted(have)
+			all[name] = reach
 		case codes.PermissionDenied:
 			all[name] = subscription.Reach{Certain: time.Now()}
 		case codes.NotFound:

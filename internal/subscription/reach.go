@@ -79,6 +79,8 @@ type Reach struct {
 	Gone time.Time
 	// Why says why nothing from before Gone is kept.
 	Why string
+	// Detached: its topic was deleted, so that nothing new reaches it.
+	Detached bool
 }
 
 // ReachOf returns how far back a subscription reaches now: by what it keeps itself, or by
