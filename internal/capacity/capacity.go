@@ -49,7 +49,7 @@ func Defaults() Parameters {
 	return Parameters{
 		Tenants: 1e6, Resources: 10e6, LargestTenant: 1e6, Creations: 30_000, Claims: 1, Streams: 100_000, Peak: 20, Duplicates: 0.01,
 		ResourceMoves: 1000, TenantMoves: 10, Checks: 500, CacheHits: 0, ThrottleActions: 100, ActionsPerBlock: 5,
-		Transports: 20, Years: 5, MaxStaleness: 2 * time.Second, MaxAge: 24 * time.Hour, WorkerCPU: 80 * time.Microsecond, RewritingRate: 2200,
+		Transports: 20, Years: 5, MaxStaleness: 2 * time.Second, MaxAge: 24 * time.Hour, WorkerCPU: 80 * time.Microsecond, RewritingRate: 1500,
 	}
 }
 
