@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 
 	client "cloud.google.com/go/firestore"
@@ -31,6 +32,7 @@ const (
 	deadLetters = "realtime-registry-dead-letters"
 )
 
+// subscriptions are those that carry what is measured, and that peers consume.
 var subscriptions = []string{threads, canvases, moves}
 
 // startEmulators starts a pair, and sends this process to it: Google's clients
@@ -55,7 +57,14 @@ type stage struct {
 	pubsub        *pubsub.Client
 }
 
+// newStage makes a stage with these subscriptions, and with those that a worker consumes
+// by default: without one of them it ends.
 func newStage(ctx context.Context, e *emulator.Emulators, subscriptions []string) (*stage, error) {
+	for _, t := range events.PublishedTypes() {
+		if !slices.Contains(subscriptions, t.Subscription()) {
+			subscriptions = append(slices.Clip(subscriptions), t.Subscription())
+		}
+	}
 	s := &stage{project: fmt.Sprintf("bench-%08x", rand.Uint32()), firestoreHost: e.Firestore.Host, subscriptions: subscriptions}
 	var err error
 	if s.pubsub, err = pubsub.NewClient(ctx, s.project); err != nil {
