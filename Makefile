@@ -91,7 +91,7 @@ test: export CGO_ENABLED := 0
 test: export GOFLAGS := $(shell go env GOFLAGS) -trimpath
 test: export JDK_JAVA_OPTIONS ?= -XX:TieredStopAtLevel=1 -XX:+UseSerialGC
 test: export GOGC ?= 400
-test: tools ## lint and all tests, beside the emulators; five to six minutes on two cores
+test: tools ## lint and all tests, beside the emulators; five to seven minutes on two cores
 	@$(BESIDE_EMULATORS) $(MAKE) --silent --no-print-directory --keep-going --jobs 3 lint tested kittested
 
 # What `test` runs side by side: most tests wait, for processes and for the clock.
