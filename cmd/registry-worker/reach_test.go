@@ -33,14 +33,21 @@ func made(t *testing.T, client *pubsub.Client, want subscription.Wanted, at time
 	require.NoError(t, err)
 }
 
+// onThings is a program whose only subscription was made at a time, as by made.
+func onThings(t *testing.T, at time.Time) (program, *pubsub.Client) {
+	t.Helper()
+	c := onEmulators(t)
+	c.env = []string{"REGISTRY_SUBSCRIPTIONS=things.worker"}
+	client := c.pubsubClient()
+	made(t, client, subscription.Of("things.worker"), at)
+	return c, client
+}
+
 // The log's topic and subscription were deleted and are made anew: they have nothing, as
 // if nothing had happened.
 func TestReplaySinceSaysThatALogWhichWasMadeAnewHasAGap(t *testing.T) {
 	t.Parallel()
-	c := onEmulators(t)
-	c.env = []string{"REGISTRY_SUBSCRIPTIONS=things.worker"}
-	client := c.pubsubClient()
-	made(t, client, subscription.Of("things.worker"), time.Now().Add(-5*24*time.Hour))
+	c, client := onThings(t, time.Now().Add(-5*24*time.Hour))
 	log := subscription.OfLog("realtime-registry-log")
 	made(t, client, log, time.Now().Add(-5*24*time.Hour))
 	c.run(exitDone, "provision")
@@ -74,10 +81,7 @@ func TestReplaySinceSaysThatALogWhichWasMadeAnewHasAGap(t *testing.T) {
 
 func TestReplaySinceSaysWhatSubscriptionsKeepNoMore(t *testing.T) {
 	t.Parallel()
-	c := onEmulators(t)
-	c.env = []string{"REGISTRY_SUBSCRIPTIONS=things.worker"}
-	client := c.pubsubClient()
-	made(t, client, subscription.Of("things.worker"), time.Now().Add(-50*24*time.Hour))
+	c, _ := onThings(t, time.Now().Add(-50*24*time.Hour))
 	got := c.run(exitFault, "replay", "--since", "10d", "--yes", "--without-log", "--into-empty").Stderr.String()
 	require.Regexp(t, `MISSING in things\.worker: .*, since it keeps messages for 7 days`, got)
 }
@@ -85,10 +89,7 @@ func TestReplaySinceSaysWhatSubscriptionsKeepNoMore(t *testing.T) {
 // A seek goes forward too: what was published before that time, and waits, would be gone.
 func TestReplaySinceDropsNoEventThatItSeesWaiting(t *testing.T) {
 	t.Parallel()
-	c := onEmulators(t)
-	c.env = []string{"REGISTRY_SUBSCRIPTIONS=things.worker"}
-	client := c.pubsubClient()
-	made(t, client, subscription.Of("things.worker"), time.Now().Add(-5*24*time.Hour))
+	c, client := onThings(t, time.Now().Add(-5*24*time.Hour))
 	publisher := client.Publisher("things")
 	defer publisher.Stop()
 	_, err := publisher.Publish(t.Context(), &pubsub.Message{Data: []byte("waits")}).Get(t.Context())
@@ -107,9 +108,7 @@ func TestReplaySinceDropsNoEventThatItSeesWaiting(t *testing.T) {
 // Made by hand, or by an earlier release, and not provisioned since.
 func TestReplaySinceSaysWhatItCannotKnow(t *testing.T) {
 	t.Parallel()
-	c := onEmulators(t)
-	c.env = []string{"REGISTRY_SUBSCRIPTIONS=things.worker"}
-	made(t, c.pubsubClient(), subscription.Of("things.worker"), time.Time{})
+	c, _ := onThings(t, time.Time{})
 	got := c.run(exitDone, "replay", "--since", "3d", "--yes", "--without-log", "--into-empty").Stderr.String()
 	require.Contains(t, got, "Not known of things.worker: whether it has all that was published before ")
 	require.Contains(t, got, "gcloud logging read --project "+c.project.ID)
