@@ -47,12 +47,6 @@ const (
 // has reports whether the block holds n units that may be spent.
 func (b *block) has(now instant, n int32) bool { return now < b.deadline && b.left >= n }
 
-// grant spends n units that the block has.
-func (b *block) grant(now instant, n int32) Decision {
-	b.left -= n
-	return b.decision(now, granted)
-}
-
 // spend takes n units of the block, or returns why it cannot.
 func (b *block) spend(now instant, n int32) reply {
 	switch {
@@ -104,6 +98,12 @@ func (b *block) window() limits.Window {
 }
 
 func (b *block) decision(now instant, v reply) (d Decision) {
+	b.describe(&d, now, v)
+	return d
+}
+
+// describe is decision, into a zero one: the copies of it would be a tenth of a request.
+func (b *block) describe(d *Decision, now instant, v reply) {
 	d.Allowed = v == granted
 	d.Limit = int64(b.limit)
 	d.Remaining = b.unspent()
@@ -119,7 +119,6 @@ func (b *block) decision(now instant, v reply) (d Decision) {
 	d.Window.LastReset = b.lastReset
 	d.Window.Length = d.Length
 	d.Window.Generation = b.generation
-	return d
 }
 
 // adapt learns the demand, when a block is used up: a block should last for a

@@ -114,19 +114,19 @@ func (l *Limiter) Allow(ctx context.Context, tenantID, action string) (Decision,
 // until ctx ends, and no longer than the store is tried. Errors: ErrInvalid,
 // ErrUnavailable; a refusal is none. n is 1 to the policy's limit; to MaxLimit
 // if the policy is a shadow, which refuses nothing.
-func (l *Limiter) AllowN(ctx context.Context, tenantID, action string, n int) (Decision, error) {
+func (l *Limiter) AllowN(ctx context.Context, tenantID, action string, n int) (d Decision, err error) {
 	key := limits.Key{Tenant: tenantID, Action: action}
-	if d, ok := l.fromMemory(key, n); ok {
+	if l.fromMemory(key, n, &d) {
 		return d, nil
 	}
 	return l.decide(ctx, key, n)
 }
 
-// fromMemory takes n units of the blocks that this process holds; ok is false if
-// they do not have them. Most requests need nothing else.
-func (l *Limiter) fromMemory(key limits.Key, n int) (d Decision, ok bool) {
+// fromMemory takes n units of the blocks that this process holds, and reports whether
+// they had them. Most requests need nothing else.
+func (l *Limiter) fromMemory(key limits.Key, n int, d *Decision) bool {
 	if n < 1 || n > MaxLimit || key.Action == TotalAction {
-		return Decision{}, false
+		return false
 	}
 	policies, now := l.policies.set.Load(), l.clock()
 	s, hash := l.table.shard(key)
@@ -134,24 +134,26 @@ func (l *Limiter) fromMemory(key limits.Key, n int) (d Decision, ok bool) {
 	defer s.mu.Unlock()
 	own := s.findLocked(hash, key)
 	if own == nil || !own.has(now, int32(n)) {
-		return Decision{}, false
+		return false
 	}
 	var all *entry
 	if _, bounded := policies.Total(key.Tenant); bounded {
 		total := totalOf(key)
 		_, hash := l.table.shard(total)
 		if all = s.findLocked(hash, total); all == nil || !all.has(now, int32(n)) {
-			return Decision{}, false
+			return false
 		}
 	}
 	s.countLocked(policies.labels[key.Action], allowed, 1)
-	d = own.grant(now, int32(n))
+	own.left -= int32(n)
+	own.describe(d, now, granted)
 	if all != nil {
-		total := all.grant(now, int32(n))
+		all.left -= int32(n)
+		total := all.decision(now, granted)
 		total.Total = true
-		d = d.with(total)
+		*d = d.with(total)
 	}
-	return d, true
+	return true
 }
 
 // decide is AllowN if the blocks do not have the units.

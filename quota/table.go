@@ -32,6 +32,7 @@ type shard struct {
 	failing map[*entry]*tries  // that a key has left; of those whose calls fail
 	tallies []tally            // by label
 	closed  bool               // no flight begins any more
+	_       [64]byte           // a cache line: else cores that use two shards wait for each other
 }
 
 // entry is 96 bytes.

@@ -21,8 +21,10 @@ func faultsOf(h *History) faults {
 	return all
 }
 
-// noticed is within what time, in nanoseconds, it is noticed that a process has ended.
-const noticed = int64(time.Second)
+// ending is for how long, in nanoseconds, a process that ends by itself may have taken
+// no requests before it is gone: it closes what it had opened, and waits for what is
+// being published to the registry's log.
+const ending = int64(5 * time.Second)
 
 // excuse reports whether a fault explains that a request had no answer: its process
 // was dead, or had been told to end before the request was sent. A process that drains
@@ -31,7 +33,7 @@ func (all faults) excuse(r Record) bool {
 	for _, f := range all[r.Of] {
 		begun := f.at
 		if f.kind == Ended {
-			begun -= noticed
+			begun -= ending
 		}
 		if begun > r.until() || f.until < r.At {
 			continue

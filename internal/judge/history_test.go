@@ -21,12 +21,12 @@ func TestAProcessThatIsDeadNeedNotAnswer(t *testing.T) {
 	require.Empty(t, h.judge().Violations)
 }
 
-func TestAProcessThatHasEndedIsNoticedALittleLater(t *testing.T) {
+func TestAProcessThatEndsByItselfNeedNotAnswerWhileItCloses(t *testing.T) {
 	h := whole(t)
 	h.add(
 		judge.Record{Type: judge.Process, Of: "serve-0", Kind: "started", At: 4 * second},
-		judge.Record{Type: judge.Fault, Kind: judge.CutOff, Of: "serve-0", At: 4 * second, Until: 7 * second},
-		judge.Record{Type: judge.Fault, Kind: judge.Ended, Of: "serve-0", At: 5*second + second/2, Until: 7 * second, Status: 1},
+		judge.Record{Type: judge.Fault, Kind: judge.CutOff, Of: "serve-0", At: 4 * second, Until: 9 * second},
+		judge.Record{Type: judge.Fault, Kind: judge.Ended, Of: "serve-0", At: 9 * second, Until: 10 * second, Status: 1},
 		answer(judge.Check, "t_a", 5, 0),
 	)
 	require.Empty(t, h.judge().Violations)
