@@ -110,8 +110,8 @@ func TestEveryBrokenPromiseIsNoticed(t *testing.T) {
 		}},
 		"a watch that begins with what is lost": {"no watch begins with what the tenant has lost", func(h *history) {
 			late := watch
-			late.At = 12 * second
-			h.add(late, judge.Record{Type: judge.State, Name: "w", At: 13 * second})
+			late.At = 13*second + 1
+			h.add(late, judge.Record{Type: judge.State, Name: "w", At: 14 * second})
 		}},
 		"a request without an answer": {"every request is answered", func(h *history) {
 			h.add(answer(judge.Check, "t_a", 5, 0))

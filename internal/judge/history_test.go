@@ -32,6 +32,16 @@ func TestAProcessThatEndsByItselfNeedNotAnswerWhileItCloses(t *testing.T) {
 	require.Empty(t, h.judge().Violations)
 }
 
+func TestTheStateOfAWatchMayBeAsOldAsACheck(t *testing.T) {
+	h := whole(t)
+	h.add(
+		judge.Record{Type: judge.Watch, Name: "w", Of: "serve-0", At: 12 * second, Owned: []judge.Ownership{{Tenant: "t_a", Resource: "thread/th_1"}}},
+		judge.Record{Type: judge.State, Name: "w", At: 13 * second},
+		judge.Record{Type: judge.Lost, Name: "w", Indexes: []int{0}, At: 14 * second},
+	)
+	require.Empty(t, h.judge().Violations)
+}
+
 func TestAPauseIsNotCountedAsTheAnswersTime(t *testing.T) {
 	h := whole(t)
 	h.add(judge.Record{Type: judge.Fault, Kind: judge.Paused, Of: "serve-0", At: 3 * second, Until: 8 * second})

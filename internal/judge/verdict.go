@@ -57,7 +57,7 @@ func Judge(h *History) (*Verdict, error) {
 	v.judgeEvents(h, truth)
 	v.judgeEnd(h, truth)
 	v.judgeAnswers(h, truth, *run.Bounds)
-	v.judgeWatches(h, truth)
+	v.judgeWatches(h, truth, *run.Bounds)
 	v.judgeStreams(h, truth, *run.Bounds)
 	v.judgeClaims(h, truth)
 	v.judgeWindows(h)

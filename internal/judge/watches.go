@@ -7,7 +7,7 @@ import (
 )
 
 // judgeWatches: what a watch certifies has been told on it.
-func (v *Verdict) judgeWatches(h *History, t *truth) {
+func (v *Verdict) judgeWatches(h *History, t *truth, b Bounds) {
 	asked, held := map[string]Record{}, map[string]map[int]bool{}
 	for r := range h.of(ofWatches...) {
 		w := asked[r.Name]
@@ -21,7 +21,7 @@ func (v *Verdict) judgeWatches(h *History, t *truth) {
 			held[r.Name] = map[int]bool{}
 			for i := range w.Owned {
 				held[r.Name][i] = !slices.Contains(r.Indexes, i)
-				v.state(t, w, r, i)
+				v.state(t, b, w, r, i)
 			}
 		case Lost:
 			for _, i := range r.Indexes {
@@ -39,20 +39,20 @@ func (v *Verdict) judgeWatches(h *History, t *truth) {
 	}
 }
 
-// state judges the first event of a watch, a check of each.
-func (v *Verdict) state(t *truth, w, r Record, i int) {
+// state judges the first event of a watch: a check of each, as old as one may be.
+func (v *Verdict) state(t *truth, b Bounds, w, r Record, i int) {
 	check := Record{Type: Check, Of: w.Of, Tenant: w.Owned[i].Tenant, Resource: w.Owned[i].Resource, At: w.At, Until: r.At, Status: noContent}
 	if slices.Contains(r.Indexes, i) {
 		check.Status = notFound
 	}
-	if v.gone(t, check, 0) {
+	if v.gone(t, check, ms(b.MaxStaleness)) {
 		return
 	}
 	if check.Status == notFound {
 		v.no("no watch refuses what the tenant owns", t, check)
 		return
 	}
-	v.yes("no watch begins with what the tenant has lost", t, check, w.At)
+	v.yes("no watch begins with what the tenant has lost", t, check, w.At-ms(b.MaxStaleness))
 }
 
 func (v *Verdict) certified(t *truth, w, r Record, i int) {

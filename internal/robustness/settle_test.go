@@ -28,7 +28,7 @@ func (x *installation) settle() {
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	for time.Now().Before(deadline) && strings.Contains(x.must("moves", "list", "--state", "pending", "--json"), `"id"`) {
+	for time.Now().Before(deadline) && strings.Contains(x.must("moves", "list", "--state", "pending", "--limit", "1", "--json"), `"id"`) {
 		time.Sleep(time.Second)
 	}
 	if time.Now().Before(deadline) {
