@@ -105,10 +105,13 @@ kittested: tools
 race: tools ## all tests under the race detector
 	@$(BESIDE_EMULATORS) bin/testsummary -count=1 -vet=off -race -p $(PARALLEL) -timeout 15m ./...
 
+# Go before 1.27 may call the end of FUZZTIME a failure (golang/go#75804); there is no
+# failing input then.
 fuzz: ## each fuzz test for FUZZTIME (10m, or 1000x for so many inputs), FUZZ_TOGETHER at a time, the others too if one fails
 	@grep -rnE --include='*_test.go' '^func Fuzz[A-Za-z0-9]+\(f \*testing\.F\) \{$$' . | sort | sed -E 's|^(.*)/[^/]*:func (Fuzz[A-Za-z0-9]+).*|\2 \1|' | \
 	xargs -P $(FUZZ_TOGETHER) -n 2 bash -c ' \
-		if out=$$(go test -vet=off -run "^$$" -fuzz "^$$0$$" -fuzztime $(FUZZTIME) -parallel 1 "$$1" </dev/null 2>&1); \
+		if out=$$(go test -vet=off -run "^$$" -fuzz "^$$0$$" -fuzztime $(FUZZTIME) -parallel 1 "$$1" </dev/null 2>&1) || \
+			[[ $$out == *"    context deadline exceeded"* && $$out != *"Failing input"* ]]; \
 		then echo "$$0, $$1: $$(grep -E "^fuzz: elapsed" <<<"$$out" | tail -n 1)"; \
 		else printf "%s\nFAIL: %s of %s: its input is in testdata/fuzz\n" "$$out" "$$0" "$$1" >&2; exit 1; fi'
 
