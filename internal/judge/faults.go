@@ -23,7 +23,7 @@ func faultsOf(h *History) faults {
 
 // ending is for how long, in nanoseconds, a process that ends by itself may have taken
 // no requests before it is gone: it closes what it had opened, and waits for what is
-// being published to the registry's log.
+// being published to the registry's log (outbox.Options.Drain).
 const ending = int64(5 * time.Second)
 
 // excuse reports whether a fault explains that a request had no answer: its process
