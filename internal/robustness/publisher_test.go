@@ -125,12 +125,12 @@ func (p *publisher) again() {
 // within the bound.
 const mostUnsettled = 1500
 
-// run publishes at a rate until the context ends, out of order.
-func (p *publisher) run(ctx context.Context, perSecond int) {
+// run publishes a step at each interval until the context ends, out of order.
+func (p *publisher) run(ctx context.Context, interval time.Duration) {
 	var publishing sync.WaitGroup
 	defer publishing.Wait()
 	var held []message
-	ticker := time.NewTicker(time.Second / time.Duration(perSecond))
+	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	send := func() {
 		i := p.x.world.chance(len(held))
