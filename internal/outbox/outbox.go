@@ -69,7 +69,8 @@ const (
 	together       = 500    // published at once
 	publishers     = 4
 	publishTimeout = 10 * time.Second
-	// pauses of a publisher after a failure: what comes meanwhile is left to a sweep.
+	// pauses after a failure, of a publisher, which leaves what comes meanwhile to a
+	// sweep, and of the sweep itself.
 	shortestPause = time.Second
 	longestPause  = 30 * time.Second
 )
@@ -256,17 +257,26 @@ func (p *Publisher) Flush(ctx context.Context) error {
 	return nil
 }
 
-// sweep sweeps the outbox whenever it is due, until ctx ends.
+// sweep sweeps the outbox whenever it is due, until ctx ends. After a failure it does not
+// wait until it is due again: a link that fails for a while each minute may do so at each
+// sweep.
 func (p *Publisher) sweep(ctx context.Context) {
+	after := shortestPause
 	for {
-		p.sweepOnce(ctx)
-		if !wait(ctx, p.o.Every) {
+		pause := p.o.Every
+		if p.sweepOnce(ctx) {
+			after = shortestPause
+		} else {
+			pause, after = min(after, pause), min(2*after, longestPause)
+		}
+		if !wait(ctx, pause) {
 			return
 		}
 	}
 }
 
-func (p *Publisher) sweepOnce(ctx context.Context) {
+// sweepOnce reports whether it did not fail.
+func (p *Publisher) sweepOnce(ctx context.Context) bool {
 	state, err := p.store.SweepOutbox(ctx, p.o.Holder, func(ctx context.Context, page []ownership.Logged) error {
 		_, err := p.publish(ctx, page, bySweep)
 		return err
@@ -277,6 +287,7 @@ func (p *Publisher) sweepOnce(ctx context.Context) {
 	if err != nil && ctx.Err() == nil {
 		p.o.Logger.DebugContext(ctx, "the outbox was not swept", "error", err)
 	}
+	return err == nil
 }
 
 // wait waits, and reports whether ctx goes on.

@@ -214,6 +214,23 @@ func TestALogThatBeginsWhileAProcessRunsIsFollowed(t *testing.T) {
 	})
 }
 
+func TestATopicThatIsAwayWheneverASweepIsDueHoldsNothingUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, s := logging(t)
+		id := claim(t, s, "of-the-dead") // before there was a publisher: as if its process had died
+		p := &topic{}
+		defer run(t, s, p, outbox.Options{})()
+		time.Sleep(50 * time.Second)
+		for range 3 {
+			p.set(true) // a sweep is due in ten seconds, as each minute
+			time.Sleep(20 * time.Second)
+			p.set(false)
+			time.Sleep(40 * time.Second)
+		}
+		require.Equal(t, []string{id}, p.distinct())
+	})
+}
+
 func TestOfManyProcessesOneSweeps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db, _ := logging(t)
