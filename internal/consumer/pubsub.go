@@ -8,7 +8,10 @@ import (
 	"time"
 
 	"cloud.google.com/go/pubsub/v2"
+	"github.com/cenkalti/backoff/v4"
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // PubSub is the transport over Google Cloud Pub/Sub.
@@ -74,29 +77,60 @@ func (p *PubSub) Receive(ctx context.Context, limits Limits, deliver func(contex
 		group.Go(func() error { p.watch(ctx); return nil })
 	}
 	for _, name := range p.opts.Subscriptions {
-		subscriber := p.client.Subscriber(name)
-		subscriber.ReceiveSettings = p.receiveSettings(limits)
 		group.Go(func() error {
-			err := subscriber.Receive(ctx, func(ctx context.Context, m *pubsub.Message) {
-				deliver(ctx, Message{
-					ID:           m.ID,
-					Subscription: subscriber.ID(),
-					Attributes:   m.Attributes,
-					Data:         m.Data,
-					PublishTime:  m.PublishTime,
-					Settler:      p.settler(subscriber.String(), m),
-				})
-			})
-			if err == nil && ctx.Err() == nil {
-				err = errors.New("the stream ended")
-			}
-			if err != nil {
-				return fmt.Errorf("subscription %s: %w", subscriber.ID(), err)
+			if err := p.receiveFrom(ctx, name, limits, deliver); err != nil {
+				return fmt.Errorf("subscription %s: %w", shortName(name), err)
 			}
 			return nil
 		})
 	}
 	return group.Wait()
+}
+
+// receiveFrom receives from a subscription until ctx ends. The client goes on by itself
+// after most errors of a stream, but not if the other side has cancelled it, as the
+// service and proxies do (https://github.com/googleapis/nodejs-pubsub/issues/979):
+// receiving begins again then. Ready fails if no stream lasts.
+func (p *PubSub) receiveFrom(ctx context.Context, name string, limits Limits, deliver func(context.Context, Message)) error {
+	pauses := backoff.NewExponentialBackOff(backoff.WithInitialInterval(100*time.Millisecond), backoff.WithMaxInterval(10*time.Second), backoff.WithMaxElapsedTime(0))
+	receive := func() error {
+		began := time.Now()
+		err := p.receiveOnce(ctx, name, limits, deliver)
+		switch {
+		case ctx.Err() != nil && (err == nil || status.Code(err) == codes.Canceled):
+			return nil
+		case err == nil:
+			return backoff.Permanent(errors.New("the stream ended"))
+		case status.Code(err) != codes.Canceled:
+			return backoff.Permanent(err)
+		}
+		p.opts.Logger.WarnContext(ctx, "the other side cancelled a stream; receiving begins again", "subscription", shortName(name), "error", err)
+		if time.Since(began) > time.Minute {
+			pauses.Reset()
+		}
+		return err
+	}
+	err := backoff.Retry(receive, backoff.WithContext(pauses, ctx))
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return nil
+	}
+	return err
+}
+
+// receiveOnce receives until ctx ends, or an error after which the client does not go on.
+func (p *PubSub) receiveOnce(ctx context.Context, name string, limits Limits, deliver func(context.Context, Message)) error {
+	subscriber := p.client.Subscriber(name)
+	subscriber.ReceiveSettings = p.receiveSettings(limits)
+	return subscriber.Receive(ctx, func(ctx context.Context, m *pubsub.Message) {
+		deliver(ctx, Message{
+			ID:           m.ID,
+			Subscription: subscriber.ID(),
+			Attributes:   m.Attributes,
+			Data:         m.Data,
+			PublishTime:  m.PublishTime,
+			Settler:      p.settler(subscriber.String(), m),
+		})
+	})
 }
 
 // settler is the message's, whose acknowledgement counts until it is confirmed.
