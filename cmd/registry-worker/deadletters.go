@@ -62,7 +62,7 @@ func (in *invocation) withLetters(ctx context.Context, f func(*pubsub.Client) er
 		return err
 	}
 	defer client.Close()
-	fmt.Fprintln(in.Stderr, "looking for dead letters until none has come for", pubsubadmin.DefaultIdle)
+	fmt.Fprintln(in.Stderr, "looking for dead letters until none has come for", pubsubadmin.DefaultIdle, "or, if they come slowly, longer")
 	return f(client)
 }
 

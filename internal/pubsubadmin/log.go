@@ -35,8 +35,9 @@ type message struct {
 }
 
 // OpenLog sets the subscription back to a time, and reads what was published from then
-// until a time: until no message from before that has come for DefaultIdle, since
-// Pub/Sub delivers in no order and cannot say that there are no more. Messages from
+// until a time: until no message from before that has come for DefaultIdle, or
+// longer if they come slowly, since Pub/Sub delivers in no order and cannot say that there
+// are no more. Messages from
 // after until come too. Close releases what was not acknowledged, which is delivered
 // again.
 func OpenLog(ctx context.Context, client *pubsub.Client, name string, since, until time.Time) (*LogReader, error) {
@@ -76,7 +77,7 @@ func (r *LogReader) Digest() string { return "" }
 // Lines yields the messages. An error is the last.
 func (r *LogReader) Lines(ctx context.Context) iter.Seq2[archive.Line, error] {
 	return func(yield func(archive.Line, error) bool) {
-		for earlier := time.Now(); time.Since(earlier) < r.idle; {
+		for earlier := time.Now(); time.Since(earlier) < r.leases.patience(r.idle); {
 			messages, err := r.leases.pull(ctx, r.idle)
 			if err != nil {
 				yield(archive.Line{File: r.name}, fmt.Errorf("subscription %s: %w", r.name, err))

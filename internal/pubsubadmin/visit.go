@@ -26,13 +26,14 @@ const (
 	// bytes, and requests 512 KiB.
 	idsPerRequest = 1000
 	lookTimeout   = 8 * time.Second
+	mostPatience  = time.Minute
 )
 
 // errEnough ends a visit, and is no error of it.
 var errEnough = errors.New("enough")
 
 // visit calls f with the messages of a subscription, batch by batch, until none has
-// come for the idle time, f says stop or returns an error, or maxHeld are held. f
+// come for the idle time, or longer if they come slowly, f says stop or returns an error, or maxHeld are held. f
 // returns the acknowledgement ids of the messages that it is done with, also with
 // an error. visit holds the others until it returns, so that they are not delivered
 // to it again, and then releases them.
@@ -80,6 +81,7 @@ func visit(ctx context.Context, client *pubsub.Client, name string, idle time.Du
 type leases struct {
 	client       *pubsub.Client
 	subscription string
+	longest      time.Duration // that messages took to come
 
 	mu   sync.Mutex
 	held map[string]bool // by acknowledgement id
@@ -118,9 +120,21 @@ func (s *leases) look(ctx context.Context) (*pubsubpb.Subscription, error) {
 // and lose the reason.
 var once = gax.WithRetry(func() gax.Retryer { return nil })
 
-// pull returns no messages if none has come for the idle time.
+// pull returns no messages if none has come for as long as patience says.
 func (s *leases) pull(ctx context.Context, idle time.Duration) ([]*pubsubpb.ReceivedMessage, error) {
-	return s.pullUpTo(ctx, idle, pullMessages)
+	began := time.Now()
+	messages, err := s.pullUpTo(ctx, s.patience(idle), pullMessages)
+	if len(messages) > 0 {
+		s.longest = max(s.longest, time.Since(began))
+	}
+	return messages, err
+}
+
+// patience is for how long no message may come before it is taken that there are no more:
+// the idle time, and three times the longest that any took to come. With a million of
+// them the emulator takes seconds for each answer, and then longer than it ever had.
+func (s *leases) patience(idle time.Duration) time.Duration {
+	return max(idle, min(3*s.longest, mostPatience))
 }
 
 func (s *leases) pullUpTo(ctx context.Context, idle time.Duration, most int32) ([]*pubsubpb.ReceivedMessage, error) {
