@@ -51,6 +51,17 @@ func TestAPauseIsNotCountedAsTheAnswersTime(t *testing.T) {
 	require.Empty(t, h.judge().Violations)
 }
 
+func TestARequestThatALongPauseHasCutOffNeedsNoAnswer(t *testing.T) {
+	for paused, want := range map[int64]int{30: 0, 2: 1} { // seconds; a short one explains nothing
+		h := whole(t)
+		h.add(judge.Record{Type: judge.Fault, Kind: judge.Paused, Of: "serve-0", At: 4 * second, Until: (4 + paused) * second})
+		r := answer(judge.Check, "t_a", 3, 0)
+		r.Until = (4 + paused) * second
+		h.add(r)
+		require.Len(t, h.judge().Violations, want, "paused for %d s", paused)
+	}
+}
+
 func TestADisplacedEventIsMarked(t *testing.T) {
 	h := whole(t)
 	h.published("m3", 20, creation("4", "t_c", "th_3"))
