@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -63,6 +64,12 @@ var printing = map[string][]string{
 	"man":                  {"DIR"},
 }
 
+// writing are the commands that change what others say.
+var writing = []string{
+	"provision", "publish", "replay", "moves retract", "moves resume", "moves start", "dead-letters redrive", "dead-letters purge",
+	"quota reset", "upgrade", "recover", "tenants erase",
+}
+
 // lost is an output that takes nothing.
 type lost struct {
 	name string
@@ -98,15 +105,27 @@ func TestNoCommandTellsOfSuccessWhereItsOutputIsLost(t *testing.T) {
 			require.NotEmpty(t, printing[name], "%s: how is it called?", name)
 		}
 	}
-	for name, calls := range printing {
-		for _, call := range calls {
-			line := strings.TrimSpace(name + " " + call)
-			t.Run(line, func(t *testing.T) {
-				t.Parallel()
-				c.requireOutputsMatter(t, strings.Fields(strings.NewReplacer("FILE", archive, "OWNERS", owners, "DIR", t.TempDir()).Replace(line)))
-			})
+	for _, name := range writing {
+		require.Contains(t, printing, name)
+	}
+	group := func(writes bool) func(t *testing.T) {
+		return func(t *testing.T) {
+			for name, calls := range printing {
+				if slices.Contains(writing, name) != writes {
+					continue
+				}
+				for _, call := range calls {
+					line := strings.TrimSpace(name + " " + call)
+					t.Run(line, func(t *testing.T) {
+						t.Parallel()
+						c.requireOutputsMatter(t, strings.Fields(strings.NewReplacer("FILE", archive, "OWNERS", owners, "DIR", t.TempDir()).Replace(line)))
+					})
+				}
+			}
 		}
 	}
+	t.Run("reading", group(false)) // each says the same, however often it runs
+	t.Run("writing", group(true))
 }
 
 // requireOutputsMatter runs a command with each of its outputs lost, and both.

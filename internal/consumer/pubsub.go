@@ -92,16 +92,12 @@ func (p *PubSub) Receive(ctx context.Context, limits Limits, deliver func(contex
 // service and proxies do (https://github.com/googleapis/nodejs-pubsub/issues/979):
 // receiving begins again then. Ready fails if no stream lasts.
 func (p *PubSub) receiveFrom(ctx context.Context, name string, limits Limits, deliver func(context.Context, Message)) error {
-	pauses := backoff.NewExponentialBackOff(backoff.WithInitialInterval(100*time.Millisecond), backoff.WithMaxInterval(10*time.Second), backoff.WithMaxElapsedTime(0))
-	receive := func() error {
+	pauses := backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(100*time.Millisecond), backoff.WithMaxInterval(10*time.Second), backoff.WithMaxElapsedTime(0))
+	err := backoff.Retry(func() error {
 		began := time.Now()
 		err := p.receiveOnce(ctx, name, limits, deliver)
-		switch {
-		case ctx.Err() != nil && (err == nil || status.Code(err) == codes.Canceled):
-			return nil
-		case err == nil:
-			return backoff.Permanent(errors.New("the stream ended"))
-		case status.Code(err) != codes.Canceled:
+		if ctx.Err() != nil || status.Code(err) != codes.Canceled {
 			return backoff.Permanent(err)
 		}
 		p.opts.Logger.WarnContext(ctx, "the other side cancelled a stream; receiving begins again", "subscription", shortName(name), "error", err)
@@ -109,9 +105,11 @@ func (p *PubSub) receiveFrom(ctx context.Context, name string, limits Limits, de
 			pauses.Reset()
 		}
 		return err
-	}
-	err := backoff.Retry(receive, backoff.WithContext(pauses, ctx))
-	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+	}, backoff.WithContext(pauses, ctx))
+	switch {
+	case err == nil && ctx.Err() == nil:
+		return errors.New("the stream ended")
+	case ctx.Err() != nil && errors.Is(err, ctx.Err()): // in a pause
 		return nil
 	}
 	return err

@@ -3,12 +3,16 @@ package pubsubadmin_test
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"cloud.google.com/go/pubsub/v2"
+	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
 
+	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
 	"github.com/northstar-engines/realtime-registry/events"
 	"github.com/northstar-engines/realtime-registry/internal/consumer"
 	admin "github.com/northstar-engines/realtime-registry/internal/pubsubadmin"
@@ -128,6 +132,33 @@ func TestListingDeadLettersConsumesNone(t *testing.T) {
 	letters, more := list(t, c, 3)
 	require.Len(t, letters, 3)
 	require.True(t, more)
+}
+
+// The emulator takes ever longer for an answer if it has a million messages.
+func TestLettersThatComeEverMoreSlowlyAreAllSeen(t *testing.T) {
+	t.Parallel() // it mostly waits
+	project := emulatortest.PubSub(t)
+	project.PubSubRules.Distance(50 * time.Millisecond)
+	var pulls atomic.Int64
+	slowly := func(ctx context.Context, method string, request, answer any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, options ...grpc.CallOption) error {
+		if pull, ok := request.(*pubsubpb.PullRequest); ok {
+			pull.MaxMessages = 1
+			select {
+			case <-time.After(time.Duration(min(pulls.Add(1)-1, 2)) * 800 * time.Millisecond):
+			case <-ctx.Done():
+			}
+		}
+		return invoke(ctx, method, request, answer, conn, options...)
+	}
+	c, err := pubsub.NewClient(t.Context(), project.ID, project.PubSubOptions(grpc.WithChainUnaryInterceptor(slowly))...)
+	require.NoError(t, err)
+	defer c.Close()
+	_, err = admin.Provision(t.Context(), c, options)
+	require.NoError(t, err)
+	bury(t, c, letter(events.Conflict, "1"), letter(events.Conflict, "2"), letter(events.Conflict, "3"))
+	letters, _, err := admin.ListDeadLetters(t.Context(), c, deadLetters, admin.Selection{Idle: time.Second})
+	require.NoError(t, err)
+	require.Len(t, letters, 3)
 }
 
 func TestRedrivingPublishesEachAgainAsItWasAndOnce(t *testing.T) {

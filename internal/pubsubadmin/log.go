@@ -35,11 +35,10 @@ type message struct {
 }
 
 // OpenLog sets the subscription back to a time, and reads what was published from then
-// until a time: until no message from before that has come for DefaultIdle, or
-// longer if they come slowly, since Pub/Sub delivers in no order and cannot say that there
-// are no more. Messages from
-// after until come too. Close releases what was not acknowledged, which is delivered
-// again.
+// until a time: until no message from before that has come for DefaultIdle, or longer if
+// they come slowly, since Pub/Sub delivers in no order and cannot say that there are no
+// more. Messages from after until come too. Close releases what was not acknowledged,
+// which is delivered again.
 func OpenLog(ctx context.Context, client *pubsub.Client, name string, since, until time.Time) (*LogReader, error) {
 	r := &LogReader{
 		leases: leases{client: client, subscription: client.Subscriber(name).String(), held: map[string]bool{}},

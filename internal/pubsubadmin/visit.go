@@ -33,10 +33,10 @@ const (
 var errEnough = errors.New("enough")
 
 // visit calls f with the messages of a subscription, batch by batch, until none has
-// come for the idle time, or longer if they come slowly, f says stop or returns an error, or maxHeld are held. f
-// returns the acknowledgement ids of the messages that it is done with, also with
-// an error. visit holds the others until it returns, so that they are not delivered
-// to it again, and then releases them.
+// come for the idle time, or longer if they come slowly, f says stop or returns an
+// error, or maxHeld are held. f returns the acknowledgement ids of the messages that it
+// is done with, also with an error. visit holds the others until it returns, so that they
+// are not delivered to it again, and then releases them.
 //
 // It pulls instead of opening a stream: a message that is given back while a
 // stream is open may be delivered to that stream, and is lost to others for a
