@@ -34,6 +34,7 @@ type world struct {
 	made   int
 	left   int // how many leavers have left
 	known  []known
+	brief  []brief        // the oldest first
 	moves  []events.Event // of whole tenants
 	past   []events.Event // what was published
 }
@@ -76,6 +77,9 @@ type message struct {
 func (w *world) next() []message {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if all, ok := w.take(); ok {
+		return w.messages(all...)
+	}
 	switch n := w.random.IntN(200); {
 	case n < 20:
 		return []message{w.poison()}
@@ -96,6 +100,7 @@ func (w *world) next() []message {
 	}
 	creator, other := w.two(family)
 	w.known = append(w.known, known{r, family, creator})
+	w.remember(known{r, family, creator})
 	all := []events.Event{w.created(r, creator)}
 	if w.random.IntN(25) == 0 { // somebody else says the same
 		all = append(all, w.created(r, other))

@@ -34,7 +34,8 @@ func (x *installation) outages(ctx context.Context, longest time.Duration) {
 		x.restartPubSub,
 	}
 	for i := 0; ctx.Err() == nil || i < len(outages); i++ {
-		sleep(ctx, 2*longest)
+		// At no beat: what a process repeats at intervals would keep step with it.
+		sleep(ctx, longest+time.Duration(x.world.chance(int(2*longest))))
 		if i < len(outages) {
 			outages[i](context.Background(), longest)
 		} else if ctx.Err() == nil {

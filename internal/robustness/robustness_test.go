@@ -254,6 +254,9 @@ func (x *installation) run(seed uint64, duration time.Duration) {
 		load.Go(func() { x.newClient(fmt.Sprint("client-", i)).run(busy) })
 		load.Go(func() { x.newClient(fmt.Sprint("watcher-", i)).watch(busy) })
 	}
+	for i := range askers {
+		load.Go(func() { x.newClient(fmt.Sprint("asker-", i)).askBrief(busy) })
+	}
 	sleep(ctx, min(10*time.Second, duration/4))
 	for _, m := range x.machines {
 		m.sample("before")
