@@ -88,19 +88,18 @@ func (p *PubSub) Receive(ctx context.Context, limits Limits, deliver func(contex
 }
 
 // receiveFrom receives from a subscription until ctx ends. The client goes on by itself
-// after most errors of a stream, but not if the other side has cancelled it, as the
-// service and proxies do (https://github.com/googleapis/nodejs-pubsub/issues/979):
-// receiving begins again then. Ready fails if no stream lasts.
+// after most errors of a stream; after others that pass it gives up, and receiving
+// begins again. Ready fails if no stream lasts.
 func (p *PubSub) receiveFrom(ctx context.Context, name string, limits Limits, deliver func(context.Context, Message)) error {
 	pauses := backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(100*time.Millisecond), backoff.WithMaxInterval(10*time.Second), backoff.WithMaxElapsedTime(0))
 	err := backoff.Retry(func() error {
 		began := time.Now()
 		err := p.receiveOnce(ctx, name, limits, deliver)
-		if ctx.Err() != nil || status.Code(err) != codes.Canceled {
+		if ctx.Err() != nil || !passes(err) {
 			return backoff.Permanent(err)
 		}
-		p.opts.Logger.WarnContext(ctx, "the other side cancelled a stream; receiving begins again", "subscription", shortName(name), "error", err)
+		p.opts.Logger.WarnContext(ctx, "a stream ended with an error; receiving begins again", "subscription", shortName(name), "error", err)
 		if time.Since(began) > time.Minute {
 			pauses.Reset()
 		}
@@ -113,6 +112,22 @@ func (p *PubSub) receiveFrom(ctx context.Context, name string, limits Limits, de
 		return nil
 	}
 	return err
+}
+
+// passes reports whether an error of a stream comes from the other side and is to be
+// tried again, by https://cloud.google.com/pubsub/docs/reference/error-codes. CANCELLED
+// is what proxies and the service send now and then
+// (https://github.com/googleapis/nodejs-pubsub/issues/979).
+func passes(err error) bool {
+	s, ok := status.FromError(err)
+	if !ok {
+		return false
+	}
+	switch s.Code() {
+	case codes.Canceled, codes.Unknown, codes.Unavailable, codes.ResourceExhausted:
+		return true
+	}
+	return false
 }
 
 // receiveOnce receives until ctx ends, or an error after which the client does not go on.
