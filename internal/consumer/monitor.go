@@ -62,7 +62,7 @@ func (o observer) HandleRPC(ctx context.Context, s stats.RPCStats) {
 			contact.answeredOn(call.subscription, call.stream, now)
 		}
 	case *stats.End:
-		call.ended(contact, s.Error, now)
+		call.ended(ctx, contact, s.Error, now)
 	}
 }
 
@@ -81,10 +81,10 @@ func (c *call) sent(contact *contact, message any, now time.Time) {
 	}
 }
 
-func (c *call) ended(contact *contact, err error, now time.Time) {
+func (c *call) ended(ctx context.Context, contact *contact, err error, now time.Time) {
 	switch {
 	case c.stream != nil:
-		contact.ended(c.subscription, c.stream, now, failure(err))
+		contact.ended(c.subscription, c.stream, now, failure(ctx, err))
 		return
 	case c.streaming:
 		return // it was never sent
@@ -97,11 +97,11 @@ func (c *call) ended(contact *contact, err error, now time.Time) {
 }
 
 // failure returns the error of a stream, nil if the stream ended in order or the
-// client ended it: with Canceled, or with Internal if it pinged a stream that it
+// client ended it: by its context, or with Internal if it pinged a stream that it
 // had closed because the last ping was not answered.
-func failure(err error) error {
+func failure(ctx context.Context, err error) error {
 	s := status.Convert(err)
-	if errors.Is(err, io.EOF) || s.Code() == codes.Canceled ||
+	if errors.Is(err, io.EOF) || ctx.Err() != nil ||
 		s.Code() == codes.Internal && strings.Contains(s.Message(), "after CloseSend") {
 		return nil
 	}

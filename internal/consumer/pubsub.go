@@ -8,10 +8,7 @@ import (
 	"time"
 
 	"cloud.google.com/go/pubsub/v2"
-	"github.com/cenkalti/backoff/v4"
 	"golang.org/x/sync/errgroup"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 )
 
 // PubSub is the transport over Google Cloud Pub/Sub.
@@ -77,73 +74,29 @@ func (p *PubSub) Receive(ctx context.Context, limits Limits, deliver func(contex
 		group.Go(func() error { p.watch(ctx); return nil })
 	}
 	for _, name := range p.opts.Subscriptions {
+		subscriber := p.client.Subscriber(name)
+		subscriber.ReceiveSettings = p.receiveSettings(limits)
 		group.Go(func() error {
-			if err := p.receiveFrom(ctx, name, limits, deliver); err != nil {
-				return fmt.Errorf("subscription %s: %w", shortName(name), err)
+			err := subscriber.Receive(ctx, func(ctx context.Context, m *pubsub.Message) {
+				deliver(ctx, Message{
+					ID:           m.ID,
+					Subscription: subscriber.ID(),
+					Attributes:   m.Attributes,
+					Data:         m.Data,
+					PublishTime:  m.PublishTime,
+					Settler:      p.settler(subscriber.String(), m),
+				})
+			})
+			if err == nil && ctx.Err() == nil {
+				err = errors.New("the stream ended")
+			}
+			if err != nil {
+				return fmt.Errorf("subscription %s: %w", subscriber.ID(), err)
 			}
 			return nil
 		})
 	}
 	return group.Wait()
-}
-
-// receiveFrom receives from a subscription until ctx ends. The client goes on by itself
-// after most errors of a stream; after others that pass it gives up, and receiving
-// begins again. Ready fails if no stream lasts.
-func (p *PubSub) receiveFrom(ctx context.Context, name string, limits Limits, deliver func(context.Context, Message)) error {
-	pauses := backoff.NewExponentialBackOff(
-		backoff.WithInitialInterval(100*time.Millisecond), backoff.WithMaxInterval(10*time.Second), backoff.WithMaxElapsedTime(0))
-	err := backoff.Retry(func() error {
-		began := time.Now()
-		err := p.receiveOnce(ctx, name, limits, deliver)
-		if ctx.Err() != nil || !passes(err) {
-			return backoff.Permanent(err)
-		}
-		p.opts.Logger.WarnContext(ctx, "a stream ended with an error; receiving begins again", "subscription", shortName(name), "error", err)
-		if time.Since(began) > time.Minute {
-			pauses.Reset()
-		}
-		return err
-	}, backoff.WithContext(pauses, ctx))
-	switch {
-	case err == nil && ctx.Err() == nil:
-		return errors.New("the stream ended")
-	case ctx.Err() != nil && errors.Is(err, ctx.Err()): // in a pause
-		return nil
-	}
-	return err
-}
-
-// passes reports whether an error of a stream comes from the other side and is to be
-// tried again, by https://cloud.google.com/pubsub/docs/reference/error-codes. CANCELLED
-// is what proxies and the service send now and then
-// (https://github.com/googleapis/nodejs-pubsub/issues/979).
-func passes(err error) bool {
-	s, ok := status.FromError(err)
-	if !ok {
-		return false
-	}
-	switch s.Code() {
-	case codes.Canceled, codes.Unknown, codes.Unavailable, codes.ResourceExhausted:
-		return true
-	}
-	return false
-}
-
-// receiveOnce receives until ctx ends, or an error after which the client does not go on.
-func (p *PubSub) receiveOnce(ctx context.Context, name string, limits Limits, deliver func(context.Context, Message)) error {
-	subscriber := p.client.Subscriber(name)
-	subscriber.ReceiveSettings = p.receiveSettings(limits)
-	return subscriber.Receive(ctx, func(ctx context.Context, m *pubsub.Message) {
-		deliver(ctx, Message{
-			ID:           m.ID,
-			Subscription: subscriber.ID(),
-			Attributes:   m.Attributes,
-			Data:         m.Data,
-			PublishTime:  m.PublishTime,
-			Settler:      p.settler(subscriber.String(), m),
-		})
-	})
 }
 
 // settler is the message's, whose acknowledgement counts until it is confirmed.

@@ -13,11 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/api/option"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 
-	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
-	"github.com/northstar-engines/realtime-registry/emulator/wire"
 	"github.com/northstar-engines/realtime-registry/events"
 	"github.com/northstar-engines/realtime-registry/internal/consumer"
 	"github.com/northstar-engines/realtime-registry/internal/ownership"
@@ -195,47 +192,6 @@ func TestAPubSubThatDoesNotAnswerIsAnErrorInTime(t *testing.T) {
 	err = c.Run(t.Context())
 	require.ErrorContains(t, err, threads+": pub/sub does not answer")
 	require.Less(t, time.Since(started), 10*time.Second)
-}
-
-func TestAStreamThatEndsWithAnErrorThatPassesIsOpenedAgain(t *testing.T) {
-	for _, code := range []codes.Code{codes.Canceled, codes.ResourceExhausted, codes.Unknown, codes.Unavailable} {
-		t.Run(code.String(), func(t *testing.T) {
-			t.Parallel()
-			project := emulatortest.PubSub(t)
-			project.PubSubRules.Distance(50 * time.Millisecond)
-			faults := wire.NewFaults()
-			client, err := pubsub.NewClient(t.Context(), project.ID, project.PubSubOptions(faults.DialOptions()...)...)
-			require.NoError(t, err)
-			defer client.Close()
-			_, err = admin.Provision(t.Context(), client, admin.ProvisionOptions{Subscriptions: subscriptions, DeadLetterTopic: deadLetters})
-			require.NoError(t, err)
-			faults.Fail("StreamingPull", code, 10)
-			store := memregistry.New()
-			_, stop := start(t, client, store, consumer.Options{})
-			publish(t, client, thread(1))
-			require.Eventually(t, func() bool { return owners(t, store)["t_a"] == 1 && faults.Left() == 0 }, patience, 10*time.Millisecond)
-			require.NoError(t, stop())
-		})
-	}
-}
-
-func TestAStreamThatMayNotBeOpenedEndsTheWorker(t *testing.T) {
-	project := emulatortest.PubSub(t)
-	faults := wire.NewFaults()
-	client, err := pubsub.NewClient(t.Context(), project.ID, project.PubSubOptions(faults.DialOptions()...)...)
-	require.NoError(t, err)
-	defer client.Close()
-	_, err = admin.Provision(t.Context(), client, admin.ProvisionOptions{Subscriptions: subscriptions, DeadLetterTopic: deadLetters})
-	require.NoError(t, err)
-	faults.Fail("StreamingPull", codes.PermissionDenied, 1)
-	transport, err := consumer.NewPubSub(client, consumer.PubSubOptions{Subscriptions: subscriptions, DeadLetterTopic: deadLetters, Streams: 2})
-	require.NoError(t, err)
-	defer transport.Close()
-	c, err := consumer.New(memregistry.New(), transport, consumer.Options{})
-	require.NoError(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	require.ErrorContains(t, c.Run(ctx), "PermissionDenied")
 }
 
 func TestASubscriptionThatVanishesEndsTheWorker(t *testing.T) {

@@ -113,11 +113,13 @@ func (o PubSubOptions) ClientOptions() []option.ClientOption {
 	return options
 }
 
-// DialOptions are those of ClientOptions for one connection.
+// DialOptions are those of ClientOptions for one connection. Without them Receive ends
+// after some errors that pass.
 func (o PubSubOptions) DialOptions() []grpc.DialOption {
 	options := []grpc.DialOption{
 		grpc.WithStaticStreamWindowSize(o.window()),
 		grpc.WithStaticConnWindowSize(connectionWindow),
+		grpc.WithChainStreamInterceptor(reopen),
 	}
 	if o.Monitor != nil {
 		options = append(options, o.Monitor.dialOption())
