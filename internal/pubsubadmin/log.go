@@ -76,15 +76,20 @@ func (r *LogReader) Digest() string { return "" }
 // Lines yields the messages. An error is the last.
 func (r *LogReader) Lines(ctx context.Context) iter.Seq2[archive.Line, error] {
 	return func(yield func(archive.Line, error) bool) {
-		for earlier := time.Now(); time.Since(earlier) < r.leases.patience(r.idle); {
+		// For how long it was waited since a message from before until: what the caller
+		// does with the lines takes its own time.
+		var waited time.Duration
+		for waited < r.leases.patience(r.idle) {
+			began := time.Now()
 			messages, err := r.leases.pull(ctx, r.idle)
+			waited += time.Since(began)
 			if err != nil {
 				yield(archive.Line{File: r.name}, fmt.Errorf("subscription %s: %w", r.name, err))
 				return
 			}
 			for _, m := range messages {
 				if m.Message.PublishTime.AsTime().Before(r.until) {
-					earlier = time.Now()
+					waited = 0
 				}
 				if !yield(r.line(m.AckId, m.Message.Data), nil) {
 					return

@@ -18,13 +18,18 @@ const logTopic = "realtime-registry-log"
 func withLog(t *testing.T) *pubsub.Client {
 	t.Helper()
 	c := client(t)
+	provisionLog(t, c)
+	return c
+}
+
+func provisionLog(t *testing.T, c *pubsub.Client) {
+	t.Helper()
 	o := options
 	o.LogTopic = logTopic
 	actions, err := admin.Provision(t.Context(), c, o)
 	require.NoError(t, err)
 	require.Contains(t, actions[2].String(), "create topic "+logTopic+": kept for 31 days")
 	require.Contains(t, actions[3].String(), "create subscription "+logTopic)
-	return c
 }
 
 func logLines(t *testing.T, c *pubsub.Client, lines ...string) {

@@ -27,6 +27,9 @@ const (
 	idsPerRequest = 1000
 	lookTimeout   = 8 * time.Second
 	mostPatience  = time.Minute
+	// For how long pulls may fail before that is an error, and the pause between two.
+	longestFailure = 30 * time.Second
+	failurePause   = 200 * time.Millisecond
 )
 
 // errEnough ends a visit, and is no error of it.
@@ -93,10 +96,9 @@ func (s *leases) count() int {
 	return len(s.held)
 }
 
-// look returns the subscription, or an error if it is missing or cannot be
-// reached. A pull does not tell these from an empty subscription, since the client
-// repeats it until its time is over. An identity that may pull but not look gets
-// nil.
+// look returns the subscription, or an error if it is missing or cannot be reached. A
+// pull does not tell the latter from an empty subscription. An identity that may pull
+// but not look gets nil.
 //
 // A subscription with a dead-letter policy is refused: each visit is a delivery
 // attempt of what it gives back, and after the policy's number of them Pub/Sub
@@ -124,7 +126,8 @@ var once = gax.WithRetry(func() gax.Retryer { return nil })
 func (s *leases) pull(ctx context.Context, idle time.Duration) ([]*pubsubpb.ReceivedMessage, error) {
 	began := time.Now()
 	messages, err := s.pullUpTo(ctx, s.patience(idle), pullMessages)
-	if len(messages) > 0 {
+	waited := func(m *pubsubpb.ReceivedMessage) bool { return m.Message.PublishTime.AsTime().Before(began) }
+	if slices.ContainsFunc(messages, waited) { // else it was not slow, but published meanwhile
 		s.longest = max(s.longest, time.Since(began))
 	}
 	return messages, err
@@ -137,30 +140,67 @@ func (s *leases) patience(idle time.Duration) time.Duration {
 	return max(idle, min(3*s.longest, mostPatience))
 }
 
+// pullUpTo returns no messages if Pub/Sub had none for the idle time, and can be reached.
+// The time begins again after an attempt that failed.
 func (s *leases) pullUpTo(ctx context.Context, idle time.Duration, most int32) ([]*pubsubpb.ReceivedMessage, error) {
 	quiet := time.Now().Add(idle)
+	var failing time.Time // since when; zero: the last attempt did not fail
 	for {
 		waiting, cancel := context.WithDeadline(ctx, quiet)
 		response, err := s.client.SubscriptionAdminClient.Pull(waiting, &pubsubpb.PullRequest{
 			Subscription: s.subscription, MaxMessages: most,
-		})
+		}, once)
 		over := waiting.Err() != nil
 		cancel()
 		switch {
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
-		case err != nil && (over || status.Code(err) == codes.DeadlineExceeded):
-			return nil, nil
-		case err != nil:
+		case err != nil && over: // an empty subscription, or a link on which nothing passes
+			_, err := s.look(ctx)
 			return nil, err
-		case len(response.ReceivedMessages) > 0:
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			for _, m := range response.ReceivedMessages {
-				s.held[m.AckId] = true
-			}
+		case err == nil && len(response.ReceivedMessages) > 0:
+			s.hold(response.ReceivedMessages)
 			return response.ReceivedMessages, nil
-		} // an empty answer only means that there may be more
+		case err == nil || status.Code(err) == codes.DeadlineExceeded: // which only means that there may be more
+			failing = time.Time{}
+		case !mayPass(err):
+			return nil, err
+		case failing.IsZero():
+			failing = time.Now()
+		case time.Since(failing) > longestFailure:
+			return nil, err
+		}
+		if err != nil {
+			wait(ctx, failurePause)
+		}
+		if !failing.IsZero() {
+			quiet = time.Now().Add(idle)
+		}
+	}
+}
+
+// mayPass reports whether a pull that failed is tried again: what Google's client tries
+// again by itself until its time is over (apiv1, defaultSubscriptionAdminCallOptions).
+func mayPass(err error) bool {
+	switch status.Code(err) {
+	case codes.Unknown, codes.Aborted, codes.Unavailable, codes.Internal:
+		return true
+	}
+	return false
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+func (s *leases) hold(messages []*pubsubpb.ReceivedMessage) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, m := range messages {
+		s.held[m.AckId] = true
 	}
 }
 

@@ -1,0 +1,110 @@
+package pubsubadmin_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"cloud.google.com/go/pubsub/v2"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+
+	"github.com/northstar-engines/realtime-registry/emulator/emulatortest"
+	"github.com/northstar-engines/realtime-registry/emulator/wire"
+	"github.com/northstar-engines/realtime-registry/events"
+	admin "github.com/northstar-engines/realtime-registry/internal/pubsubadmin"
+)
+
+// behind returns a client at a distance, behind the rules, with a log of some lines.
+func behind(t *testing.T, lines int, options ...grpc.DialOption) *pubsub.Client {
+	t.Helper()
+	project := emulatortest.PubSub(t)
+	project.PubSubRules.Distance(50 * time.Millisecond)
+	c, err := pubsub.NewClient(t.Context(), project.ID, project.PubSubOptions(options...)...)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = c.Close() })
+	provisionLog(t, c)
+	all := make([]string, lines)
+	for i := range all {
+		all[i] = fmt.Sprint("line ", i)
+	}
+	logLines(t, c, all...)
+	return c
+}
+
+func TestALogIsReadToItsEndThoughItsLinesAreAppliedSlowly(t *testing.T) {
+	t.Parallel() // it mostly waits
+	c := behind(t, 600)
+	log, err := admin.OpenLog(t.Context(), c, logTopic, time.Now().Add(-time.Minute), time.Now())
+	require.NoError(t, err)
+	defer log.Close()
+	read := 0
+	for _, err := range log.Lines(t.Context()) {
+		require.NoError(t, err)
+		if read++; read == 500 { // the last of a pull
+			time.Sleep(admin.DefaultIdle + time.Second)
+		}
+	}
+	require.Equal(t, 600, read)
+}
+
+func TestALogIsReadToItsEndThoughPubSubIsAwayMeanwhile(t *testing.T) {
+	t.Parallel() // it mostly waits
+	faults := wire.NewFaults()
+	c := behind(t, 600, faults.DialOptions()...)
+	log, err := admin.OpenLog(t.Context(), c, logTopic, time.Now().Add(-time.Minute), time.Now())
+	require.NoError(t, err)
+	defer log.Close()
+	read := 0
+	for _, err := range log.Lines(t.Context()) {
+		require.NoError(t, err)
+		if read++; read == 500 {
+			faults.Disturb(1, wire.Disturbance{Method: "Pull", Share: 1, Code: codes.Unavailable})
+			time.AfterFunc(admin.DefaultIdle+time.Second, func() { faults.Disturb(0) })
+		}
+	}
+	require.Equal(t, 600, read)
+}
+
+func TestAPubSubThatFallsSilentIsNotTakenForTheEnd(t *testing.T) {
+	t.Parallel() // it mostly waits
+	faults := wire.NewFaults()
+	c := behind(t, 3, faults.DialOptions()...)
+	log, err := admin.OpenLog(t.Context(), c, logTopic, time.Now().Add(-time.Minute), time.Now())
+	require.NoError(t, err)
+	defer log.Close()
+	var last error
+	for line, err := range log.Lines(t.Context()) {
+		if last = err; line.Number == 3 {
+			faults.Disturb(1, wire.Disturbance{Share: 1, Delay: time.Hour})
+		}
+	}
+	require.ErrorContains(t, last, "subscription "+logTopic)
+	faults.Disturb(0)
+}
+
+// A letter that comes late because it was published late says nothing of those that wait.
+func TestALookAtLettersEndsThoughNewOnesCome(t *testing.T) {
+	t.Parallel() // it mostly waits
+	c := behind(t, 0)
+	bury(t, c, letter(events.Conflict, "the first"))
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	go func() {
+		publisher := c.Publisher(deadLetters)
+		defer publisher.Stop()
+		for pause := 200 * time.Millisecond; ctx.Err() == nil; pause = pause * 5 / 2 {
+			publisher.Publish(ctx, &pubsub.Message{Attributes: letter(events.Conflict, pause.String())})
+			select {
+			case <-ctx.Done():
+			case <-time.After(pause):
+			}
+		}
+	}()
+	soon, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	_, _, err := admin.ListDeadLetters(soon, c, deadLetters, admin.Selection{Idle: 500 * time.Millisecond})
+	require.NoError(t, err)
+}
