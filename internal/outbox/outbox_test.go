@@ -31,12 +31,14 @@ type topic struct {
 	mu   sync.Mutex
 	ids  []string
 	away bool
-	died func() bool // called before each event; nil: it never does
+	late time.Duration // after which it says that it is away
+	died func() bool   // called before each event; nil: it never does
 }
 
 var errAway = errors.New("the topic is away")
 
 func (p *topic) Publish(_ context.Context, all []events.Event) []error {
+	time.Sleep(p.late)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	errs := make([]error, len(all))
@@ -211,23 +213,6 @@ func TestALogThatBeginsWhileAProcessRunsIsFollowed(t *testing.T) {
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		require.Equal(t, []string{want}, p.distinct())
-	})
-}
-
-func TestATopicThatIsAwayWheneverASweepIsDueHoldsNothingUp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		_, s := logging(t)
-		id := claim(t, s, "of-the-dead") // before there was a publisher: as if its process had died
-		p := &topic{}
-		defer run(t, s, p, outbox.Options{})()
-		time.Sleep(50 * time.Second)
-		for range 3 {
-			p.set(true) // a sweep is due in ten seconds, as each minute
-			time.Sleep(20 * time.Second)
-			p.set(false)
-			time.Sleep(40 * time.Second)
-		}
-		require.Equal(t, []string{id}, p.distinct())
 	})
 }
 

@@ -8,15 +8,19 @@ import (
 
 // sweep sweeps the outbox whenever it is due, until ctx ends. After a failure it does not
 // wait until it is due again: a link that fails for a while each minute may do so at each
-// sweep.
+// sweep. Nor does it if another process sweeps, which may not reach the topic at all: who
+// has not failed looks again soon, and so comes before who has.
 func (p *Publisher) sweep(ctx context.Context) {
 	after := shortestPause
 	for {
 		pause := p.o.Every
-		if p.sweepOnce(ctx) {
-			after = shortestPause
-		} else {
+		switch elsewhere, err := p.sweepOnce(ctx); {
+		case err != nil:
 			pause, after = min(after, pause), min(2*after, longestPause)
+		case elsewhere:
+			pause = min(after, pause)
+		default:
+			after = shortestPause
 		}
 		if !wait(ctx, pause) {
 			return
@@ -24,8 +28,8 @@ func (p *Publisher) sweep(ctx context.Context) {
 	}
 }
 
-// sweepOnce reports whether it did not fail.
-func (p *Publisher) sweepOnce(ctx context.Context) bool {
+// sweepOnce reports whether another process sweeps.
+func (p *Publisher) sweepOnce(ctx context.Context) (elsewhere bool, err error) {
 	state, err := p.store.SweepOutbox(ctx, p.o.Holder, func(ctx context.Context, page []ownership.Logged) error {
 		_, err := p.publish(ctx, page, bySweep)
 		return err
@@ -36,5 +40,5 @@ func (p *Publisher) sweepOnce(ctx context.Context) bool {
 	if err != nil && ctx.Err() == nil {
 		p.o.Logger.DebugContext(ctx, "the outbox was not swept", "error", err)
 	}
-	return err == nil
+	return state.Elsewhere, err
 }

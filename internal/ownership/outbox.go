@@ -57,6 +57,8 @@ type OutboxState struct {
 	Waiting int64
 	Oldest  time.Time // by the store's clock; zero if nothing waits
 	At      time.Time // of the look, by the store's clock; zero if there was none
+
+	Elsewhere bool // another process sweeps it
 }
 
 // Age is how long the oldest has waited; 0 if nothing waits.

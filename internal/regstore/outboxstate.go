@@ -68,7 +68,10 @@ func (s *Store) sweptUpTo(ctx context.Context, d *docdb.Document) (from time.Tim
 
 func decodeSweep(d *docdb.Document) ownership.OutboxState {
 	f := d.GetFields()
-	return ownership.OutboxState{Waiting: f[fieldWaiting].GetIntegerValue(), Oldest: timestamp(f[fieldOldest]), At: timestamp(f[fieldLooked])}
+	return ownership.OutboxState{
+		Waiting: f[fieldWaiting].GetIntegerValue(), Oldest: timestamp(f[fieldOldest]), At: timestamp(f[fieldLooked]),
+		Elsewhere: f[fieldHolder].GetStringValue() != "",
+	}
 }
 
 // ReadOutbox implements ownership.Outbox.

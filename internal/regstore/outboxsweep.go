@@ -37,7 +37,9 @@ func (s *Store) SweepOutbox(ctx context.Context, holder string, publish func(con
 	}
 	taken, err := s.saveSweep(ctx, docdb.AsRead(d), map[string]*docdb.Value{fieldHolder: docdb.Text(holder)}, fieldHolder)
 	if docdb.LostTheRace(err) {
-		return decodeSweep(d), nil
+		state = decodeSweep(d)
+		state.Elsewhere = true
+		return state, nil
 	}
 	if err != nil {
 		return state, fmt.Errorf("sweep the outbox: %w", err)
