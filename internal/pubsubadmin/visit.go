@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	pullMessages = 500              // in one pull, at most
+	pullMessages = 1000             // in one pull, at most: Pub/Sub may give fewer
 	maxHeld      = 100_000          // leased at the same time, about: 30 MB of ids
 	lease        = 20 * time.Second // of what is held
 	renewal      = 4 * time.Second  // how often leases are extended

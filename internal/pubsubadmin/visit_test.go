@@ -36,36 +36,36 @@ func behind(t *testing.T, lines int, options ...grpc.DialOption) *pubsub.Client 
 
 func TestALogIsReadToItsEndThoughItsLinesAreAppliedSlowly(t *testing.T) {
 	t.Parallel() // it mostly waits
-	c := behind(t, 600)
+	c := behind(t, 1100)
 	log, err := admin.OpenLog(t.Context(), c, logTopic, time.Now().Add(-time.Minute), time.Now())
 	require.NoError(t, err)
 	defer log.Close()
 	read := 0
 	for _, err := range log.Lines(t.Context()) {
 		require.NoError(t, err)
-		if read++; read == 500 { // the last of a pull
+		if read++; read == 1000 { // the last of a pull
 			time.Sleep(admin.DefaultIdle + time.Second)
 		}
 	}
-	require.Equal(t, 600, read)
+	require.Equal(t, 1100, read)
 }
 
 func TestALogIsReadToItsEndThoughPubSubIsAwayMeanwhile(t *testing.T) {
 	t.Parallel() // it mostly waits
 	faults := wire.NewFaults()
-	c := behind(t, 600, faults.DialOptions()...)
+	c := behind(t, 1100, faults.DialOptions()...)
 	log, err := admin.OpenLog(t.Context(), c, logTopic, time.Now().Add(-time.Minute), time.Now())
 	require.NoError(t, err)
 	defer log.Close()
 	read := 0
 	for _, err := range log.Lines(t.Context()) {
 		require.NoError(t, err)
-		if read++; read == 500 {
+		if read++; read == 1000 {
 			faults.Disturb(1, wire.Disturbance{Method: "Pull", Share: 1, Code: codes.Unavailable})
 			time.AfterFunc(admin.DefaultIdle+time.Second, func() { faults.Disturb(0) })
 		}
 	}
-	require.Equal(t, 600, read)
+	require.Equal(t, 1100, read)
 }
 
 func TestAPubSubThatFallsSilentIsNotTakenForTheEnd(t *testing.T) {
