@@ -36,8 +36,12 @@ func logLines(t *testing.T, c *pubsub.Client, lines ...string) {
 	t.Helper()
 	publisher := c.Publisher(logTopic)
 	defer publisher.Stop()
+	var results []*pubsub.PublishResult
 	for _, line := range lines {
-		_, err := publisher.Publish(t.Context(), &pubsub.Message{Data: []byte(line)}).Get(t.Context())
+		results = append(results, publisher.Publish(t.Context(), &pubsub.Message{Data: []byte(line)}))
+	}
+	for _, r := range results {
+		_, err := r.Get(t.Context())
 		require.NoError(t, err)
 	}
 }
