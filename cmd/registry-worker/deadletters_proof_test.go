@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"cloud.google.com/go/pubsub/v2"
+	"cloud.google.com/go/pubsub/v2/pstest"
 	"github.com/stretchr/testify/require"
 
 	"github.com/northstar-engines/realtime-registry/events"
@@ -62,8 +63,10 @@ func TestProofThatTenThousandDeadLettersComeDownToThoseThatMatter(t *testing.T) 
 	require.Contains(t, timed("count"), "500 dead letters")
 }
 
-// manyLetters is more than a command holds at once (100,000), or what PROOFS_LETTERS says:
-// with a million the emulator needs 4 GB.
+// manyLetters is more than a command holds at once (100,000), or what PROOFS_LETTERS says.
+// More than 200,000 are in Google's fake of Pub/Sub: the emulator copies its whole backlog
+// for each pull (jstack: MessageBacklog.updateExpiredAckDeadlines), and with a million a
+// purge did not end within ten minutes.
 func manyLetters(t *testing.T) int {
 	t.Helper()
 	text := os.Getenv("PROOFS_LETTERS")
@@ -79,6 +82,11 @@ func manyLetters(t *testing.T) int {
 // them, and discarded and published again to the last one.
 func TestProofThatMoreDeadLettersThanACommandHoldsCanBeWorkedWith(t *testing.T) {
 	c, n := onEmulators(t), manyLetters(t)
+	if n > 200_000 {
+		server := pstest.NewServer()
+		defer server.Close()
+		c.project.PubSubHost = server.Addr
+	}
 	c.run(exitDone, "provision")
 	topic := c.pubsub().Publisher(deadLetterTopic)
 	timed(t, fmt.Sprint(n, " letters published"), func() {

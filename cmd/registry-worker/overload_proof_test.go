@@ -228,6 +228,14 @@ func (c program) overload(p *emulatortest.Process, check func(i int) string, pro
 	o.anAnswer = usage(c.t, p.PID()).since(before).cpu / time.Duration(usual.count("204"))
 	c.t.Logf("it can do %.0f checks a second, each of them a read at %v", o.can, far)
 
+	// What a refusal costs is what more of them cost: those who ask one by one wake the
+	// server more often than those who wait for each other, whatever it answers.
+	twice := newFlood()
+	before = usage(c.t, p.PID())
+	twice.pour(2*o.can, poured, check)
+	less := usage(c.t, p.PID()).since(before).cpu
+	twice.requireTold(c.t)
+
 	over, beside := newFlood(), newFlood()
 	before = usage(c.t, p.PID())
 	var group sync.WaitGroup
@@ -240,7 +248,9 @@ func (c program) overload(p *emulatortest.Process, check func(i int) string, pro
 	_, _ = beside.tell(c.t, "a server that has nothing to do", poured)
 	o.idle = beside.slowest("200")
 	over.requireTold(c.t)
-	o.aRefusal = max(0, spent-time.Duration(over.count("204"))*o.anAnswer) / time.Duration(max(1, over.count("503")))
+	answers, refusals := over.count("204")-twice.count("204"), over.count("503")-twice.count("503")
+	require.Positive(c.t, refusals)
+	o.aRefusal = max(0, spent-less-time.Duration(answers)*o.anAnswer) / time.Duration(refusals)
 	c.t.Logf("processor time: %v an answer, %v a refusal", o.anAnswer.Round(time.Microsecond), o.aRefusal.Round(time.Microsecond))
 	return o
 }
