@@ -114,7 +114,7 @@ func TestProofThatMoreDeadLettersThanACommandHoldsCanBeWorkedWith(t *testing.T) 
 	command := func(args ...string) (out string) {
 		timed(t, strings.Join(args, " "), func() {
 			p := c.start(append([]string{"dead-letters"}, args...)...)
-			require.Equal(t, exitDone, p.Wait(10*time.Minute), "%s", p.Stderr)
+			require.Equal(t, exitDone, p.Wait(time.Duration(max(10, n/25_000))*time.Minute), "%s", p.Stderr)
 			out = "\n" + p.Stdout.String() + "\n" + p.Stderr.String()
 		})
 		return out
