@@ -80,9 +80,8 @@ func (r *LogReader) Lines(ctx context.Context) iter.Seq2[archive.Line, error] {
 		// does with the lines takes its own time.
 		var waited time.Duration
 		for waited < r.leases.patience(r.idle) {
-			began := time.Now()
 			messages, err := r.leases.pull(ctx, r.idle)
-			waited += time.Since(began)
+			waited += r.leases.waited
 			if err != nil {
 				yield(archive.Line{File: r.name}, fmt.Errorf("subscription %s: %w", r.name, err))
 				return

@@ -84,6 +84,7 @@ func visit(ctx context.Context, client *pubsub.Client, name string, idle time.Du
 type leases struct {
 	client       *pubsub.Client
 	subscription string
+	waited       time.Duration // in the last pull, since Pub/Sub failed last
 	longest      time.Duration // that messages took to come
 
 	mu   sync.Mutex
@@ -126,9 +127,9 @@ var once = gax.WithRetry(func() gax.Retryer { return nil })
 func (s *leases) pull(ctx context.Context, idle time.Duration) ([]*pubsubpb.ReceivedMessage, error) {
 	began := time.Now()
 	messages, err := s.pullUpTo(ctx, s.patience(idle), pullMessages)
-	waited := func(m *pubsubpb.ReceivedMessage) bool { return m.Message.PublishTime.AsTime().Before(began) }
-	if slices.ContainsFunc(messages, waited) { // else it was not slow, but published meanwhile
-		s.longest = max(s.longest, time.Since(began))
+	waiting := func(m *pubsubpb.ReceivedMessage) bool { return m.Message.PublishTime.AsTime().Before(began) }
+	if slices.ContainsFunc(messages, waiting) { // else it was not slow, but published meanwhile
+		s.longest = max(s.longest, s.waited)
 	}
 	return messages, err
 }
@@ -143,10 +144,11 @@ func (s *leases) patience(idle time.Duration) time.Duration {
 // pullUpTo returns no messages if Pub/Sub had none for the idle time, and can be reached.
 // The time begins again after an attempt that failed.
 func (s *leases) pullUpTo(ctx context.Context, idle time.Duration, most int32) ([]*pubsubpb.ReceivedMessage, error) {
-	quiet := time.Now().Add(idle)
+	began := time.Now()
+	defer func() { s.waited = time.Since(began) }()
 	var failing time.Time // since when; zero: the last attempt did not fail
 	for {
-		waiting, cancel := context.WithDeadline(ctx, quiet)
+		waiting, cancel := context.WithDeadline(ctx, began.Add(idle))
 		response, err := s.client.SubscriptionAdminClient.Pull(waiting, &pubsubpb.PullRequest{
 			Subscription: s.subscription, MaxMessages: most,
 		}, once)
@@ -174,7 +176,7 @@ func (s *leases) pullUpTo(ctx context.Context, idle time.Duration, most int32) (
 			wait(ctx, failurePause)
 		}
 		if !failing.IsZero() {
-			quiet = time.Now().Add(idle)
+			began = time.Now()
 		}
 	}
 }

@@ -34,26 +34,10 @@ func behind(t *testing.T, lines int, options ...grpc.DialOption) *pubsub.Client 
 	return c
 }
 
-func TestALogIsReadToItsEndThoughItsLinesAreAppliedSlowly(t *testing.T) {
-	t.Parallel() // it mostly waits
-	c := behind(t, 1100)
-	log, err := admin.OpenLog(t.Context(), c, logTopic, time.Now().Add(-time.Minute), time.Now())
-	require.NoError(t, err)
-	defer log.Close()
-	read := 0
-	for _, err := range log.Lines(t.Context()) {
-		require.NoError(t, err)
-		if read++; read == 1000 { // the last of a pull
-			time.Sleep(admin.DefaultIdle + time.Second)
-		}
-	}
-	require.Equal(t, 1100, read)
-}
-
-func TestALogIsReadToItsEndThoughPubSubIsAwayMeanwhile(t *testing.T) {
-	t.Parallel() // it mostly waits
-	faults := wire.NewFaults()
-	c := behind(t, 1100, faults.DialOptions()...)
+// requireAllRead requires that a log is read to its end, whatever happens after the last
+// line of a pull.
+func requireAllRead(t *testing.T, c *pubsub.Client, happens func()) {
+	t.Helper()
 	log, err := admin.OpenLog(t.Context(), c, logTopic, time.Now().Add(-time.Minute), time.Now())
 	require.NoError(t, err)
 	defer log.Close()
@@ -61,11 +45,24 @@ func TestALogIsReadToItsEndThoughPubSubIsAwayMeanwhile(t *testing.T) {
 	for _, err := range log.Lines(t.Context()) {
 		require.NoError(t, err)
 		if read++; read == 1000 {
-			faults.Disturb(1, wire.Disturbance{Method: "Pull", Share: 1, Code: codes.Unavailable})
-			time.AfterFunc(admin.DefaultIdle+time.Second, func() { faults.Disturb(0) })
+			happens()
 		}
 	}
 	require.Equal(t, 1100, read)
+}
+
+func TestALogIsReadToItsEndThoughItsLinesAreAppliedSlowly(t *testing.T) {
+	t.Parallel() // it mostly waits
+	requireAllRead(t, behind(t, 1100), func() { time.Sleep(admin.DefaultIdle + time.Second) })
+}
+
+func TestALogIsReadToItsEndThoughPubSubIsAwayMeanwhile(t *testing.T) {
+	t.Parallel() // it mostly waits
+	faults := wire.NewFaults()
+	requireAllRead(t, behind(t, 1100, faults.DialOptions()...), func() {
+		faults.Disturb(1, wire.Disturbance{Method: "Pull", Share: 1, Code: codes.Unavailable})
+		time.AfterFunc(admin.DefaultIdle+time.Second, func() { faults.Disturb(0) })
+	})
 }
 
 func TestAPubSubThatFallsSilentIsNotTakenForTheEnd(t *testing.T) {
