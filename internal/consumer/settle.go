@@ -51,6 +51,7 @@ func (c *Consumer) finish(w *work, result handlers.Result) {
 			what, result = nack, handlers.Retry(err)
 		}
 	}
+	c.log.settled(w, result) // first: what is acked does not come again to be told of
 	if what == ack {
 		w.message.Settler.Ack()
 	} else {
@@ -62,7 +63,6 @@ func (c *Consumer) finish(w *work, result handlers.Result) {
 	}
 	c.progress.settled(now, what == ack)
 	c.telemetry.settled(w, result, now)
-	c.log.settled(w, result)
 }
 
 // bury publishes a refused message to the dead-letter topic, and returns once

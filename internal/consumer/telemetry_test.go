@@ -241,6 +241,41 @@ func TestAFloodOfBadMessagesDoesNotFloodTheLog(t *testing.T) {
 	})
 }
 
+// beforeAcks is a line that calls before ahead of each ack.
+type beforeAcks struct {
+	*line
+	before func()
+}
+
+func (b beforeAcks) Receive(ctx context.Context, limits Limits, deliver func(context.Context, Message)) error {
+	return b.line.Receive(ctx, limits, func(ctx context.Context, m Message) {
+		m.Settler = beforeAck{m.Settler, b.before}
+		deliver(ctx, m)
+	})
+}
+
+type beforeAck struct {
+	Settler
+	before func()
+}
+
+func (b beforeAck) Ack() {
+	b.before()
+	b.Settler.Ack()
+}
+
+// A process may be killed between the two, and what is acked does not come again.
+func TestARefusalIsLoggedBeforeItsMessageIsAcked(t *testing.T) {
+	var out bytes.Buffer
+	var logged string
+	l := newLine()
+	c, err := New(each(applied), beforeAcks{l, func() { logged = out.String() }}, Options{Logger: slog.New(slog.NewTextHandler(&out, nil))})
+	require.NoError(t, err)
+	run(t, c)
+	require.True(t, l.send(Message{ID: "bad", Data: []byte("?")}).wait())
+	require.Contains(t, logged, "message_id=bad")
+}
+
 // An increase sees the first dead letter only if there was a 0 before it.
 func TestCountersOfMessagesAndDeadLettersStartAt0(t *testing.T) {
 	reader := sdkmetric.NewManualReader()

@@ -27,9 +27,10 @@ const (
 	idsPerRequest = 1000
 	lookTimeout   = 8 * time.Second
 	mostPatience  = time.Minute
-	// For how long pulls may fail before that is an error, and the pause between two.
-	longestFailure = 30 * time.Second
-	failurePause   = 200 * time.Millisecond
+	longestFailure = 30 * time.Second // for which pulls may fail before that is an error
+	// pullPause is between two pulls of which the first brought nothing: the emulator
+	// does not wait for messages, and the service as long as it likes.
+	pullPause = 200 * time.Millisecond
 )
 
 // errEnough ends a visit, and is no error of it.
@@ -172,9 +173,7 @@ func (s *leases) pullUpTo(ctx context.Context, idle time.Duration, most int32) (
 		case time.Since(failing) > longestFailure:
 			return nil, err
 		}
-		if err != nil {
-			wait(ctx, failurePause)
-		}
+		wait(ctx, pullPause)
 		if !failing.IsZero() {
 			began = time.Now()
 		}

@@ -3,6 +3,8 @@ package pubsubadmin_test
 import (
 	"context"
 	"fmt"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -80,6 +82,22 @@ func TestAPubSubThatFallsSilentIsNotTakenForTheEnd(t *testing.T) {
 	}
 	require.ErrorContains(t, last, "subscription "+logTopic)
 	faults.Disturb(0)
+}
+
+// The emulator answers at once that it has nothing; thousands of questions a second for
+// as long as a look waits would be the whole load of a subscription.
+func TestALookThatWaitsAsksSeldom(t *testing.T) {
+	t.Parallel() // it mostly waits
+	var pulls atomic.Int32
+	c := behind(t, 0, grpc.WithChainUnaryInterceptor(func(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+		if strings.HasSuffix(method, "/Pull") {
+			pulls.Add(1)
+		}
+		return invoke(ctx, method, req, reply, conn, opts...)
+	}))
+	_, _, err := admin.ListDeadLetters(t.Context(), c, deadLetters, admin.Selection{Idle: 2 * time.Second})
+	require.NoError(t, err)
+	require.LessOrEqual(t, pulls.Load(), int32(11))
 }
 
 // A letter that comes late because it was published late says nothing of those that wait.
