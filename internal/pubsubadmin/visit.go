@@ -24,9 +24,9 @@ const (
 	renewal      = 4 * time.Second  // how often leases are extended
 	// How many acknowledgement ids fit into one request: ids have some 200
 	// bytes, and requests 512 KiB.
-	idsPerRequest = 1000
-	lookTimeout   = 8 * time.Second
-	mostPatience  = time.Minute
+	idsPerRequest  = 1000
+	lookTimeout    = 8 * time.Second
+	mostPatience   = time.Minute
 	longestFailure = 30 * time.Second // for which pulls may fail before that is an error
 	// pullPause is between two pulls of which the first brought nothing: the emulator
 	// does not wait for messages, and the service as long as it likes.
