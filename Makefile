@@ -10,10 +10,10 @@ VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 # Four test binaries at a time beside the emulators, and up to eight tests of one: most
-# wait, for processes and for the clock. What takes longest begins first, so that the
-# end is not one that all wait for. No test binary may take longer than TIMEOUT.
+# wait, for processes and for the clock. Those that wait longest begin first, so that in
+# the end there is something to do meanwhile. No test binary may take longer than TIMEOUT.
 PARALLEL ?= 4
-LONGEST  := ./cmd/registry-worker ./docs/examples/... ./registry/verifier ./internal/consumer ./internal/regstore ./internal/pubsubadmin ./internal/api ./clients/python
+WAITING  := ./cmd/registry-worker ./docs/examples/... ./registry/... ./quota/fsquota ./internal/consumer ./internal/regstore ./internal/pubsubadmin ./internal/api ./clients/python
 TOGETHER ?= 8
 TIMEOUT  ?= 8m
 
@@ -92,13 +92,13 @@ test: export CGO_ENABLED := 0
 test: export GOFLAGS := $(shell go env GOFLAGS) -trimpath
 test: export JDK_JAVA_OPTIONS ?= -XX:TieredStopAtLevel=1 -XX:+UseSerialGC
 test: export GOGC ?= 400
-test: tools ## lint and all tests, beside the emulators; five to seven minutes on two cores
+test: tools ## lint and all tests, beside the emulators; some five minutes on two cores
 	@$(BESIDE_EMULATORS) $(MAKE) --silent --no-print-directory --keep-going --jobs 3 lint tested kittested
 
 # What `test` runs side by side: most tests wait, for processes and for the clock.
 .PHONY: tested kittested
 tested: tools
-	@bin/testsummary -count=1 -vet=off -p $(PARALLEL) -parallel $(TOGETHER) -timeout $(TIMEOUT) $(LONGEST) ./...
+	@bin/testsummary -count=1 -vet=off -p $(PARALLEL) -parallel $(TOGETHER) -timeout $(TIMEOUT) $(WAITING) ./...
 
 kittested: tools
 	@cd deploy/kit && ../../bin/testsummary -count=1 -vet=off -p $(PARALLEL) -timeout $(TIMEOUT) ./...
