@@ -88,6 +88,26 @@ func TestNoFoldChangesWhileATenantLosesItsName(t *testing.T) {
 	})
 }
 
+// A move may be retracted while one of its tenants is being erased: its documents follow
+// all the same.
+func TestAnEntryThatLosesTheNameKeepsWhatIsLeftOfItsJob(t *testing.T) {
+	key := ownership.NewErasureKey()
+	pseudonym := key.Pseudonym(erased)
+	e := ownership.LedgerEntry{
+		Version: ownership.Version{Time: time.Unix(6, 0), Source: "//n", ID: "m"}, From: erased, To: "t_b",
+		Retractions: []ownership.Said{{At: time.Unix(9, 0)}},
+		Rewriting:   ownership.Rewriting{State: ownership.RewritingRunning, Tenants: []string{"t_z", erased}, Last: true, Cursor: "thread__1"},
+	}
+	changes, _ := e.Rename(erased, pseudonym)
+	after := changed([]ownership.LedgerEntry{e}, changes)
+	require.Len(t, after, 1)
+	require.Equal(t, ownership.Rewriting{State: ownership.RewritingQueued, Tenants: []string{"t_z", pseudonym}}, after[0].Rewriting)
+
+	e.Rewriting = ownership.Rewriting{State: ownership.RewritingDone, Tenants: []string{erased}}
+	changes, _ = e.Rename(erased, pseudonym)
+	require.Equal(t, ownership.Rewriting{State: ownership.RewritingDone}, changed([]ownership.LedgerEntry{e}, changes)[0].Rewriting)
+}
+
 func TestWhatComesOfAnErasedTenantIsTakenUnderTheOtherName(t *testing.T) {
 	key := ownership.NewErasureKey()
 	pseudonym := key.Pseudonym(erased)

@@ -136,7 +136,7 @@ func (e LedgerEntry) Named(tenant string) bool {
 }
 
 // Rename returns the changes, of one commit, by which the entry loses a tenant's name.
-// The tenant has an alias in the ledger, and no job of the entry is pending.
+// The tenant has an alias in the ledger.
 //
 // An entry whose event's name has the tenant's in it cannot stay under that name: its
 // place is taken by one under the new name, under which the event is found if it comes
@@ -183,7 +183,8 @@ func EmptiedAs(name EventName) EventName {
 }
 
 // renamed is the entry with another name for a tenant. Its documents are looked at
-// again: of moves of one time the order may be another.
+// again: of moves of one time the order may be another. What is left to do of its job
+// stays: it may have been retracted since the erasure began.
 func (e LedgerEntry) renamed(tenant, pseudonym string) LedgerEntry {
 	m := e.AsEntry().Renamed(tenant, pseudonym)
 	if e.RetractionOnly { // the move that it waits for names the tenant, if its id does
@@ -195,9 +196,15 @@ func (e LedgerEntry) renamed(tenant, pseudonym string) LedgerEntry {
 	for i, said := range e.Retractions {
 		e.Retractions[i].By, e.Retractions[i].Why = RenamedText(said.By, tenant, pseudonym), RenamedText(said.Why, tenant, pseudonym)
 	}
-	e.Rewriting = Rewriting{State: RewritingDone}
-	if e.Counts() {
-		e.Rewriting = Rewriting{}.queue(nil, []string{e.From})
+	var left Rewriting
+	if e.Rewriting.Pending() {
+		left = Rewriting{State: RewritingQueued, Tenants: slices.Clone(e.Rewriting.Tenants)}
+		for i, t := range left.Tenants {
+			if t == tenant {
+				left.Tenants[i] = pseudonym
+			}
+		}
 	}
+	e.Rewriting = left.queue(nil, e.counting(true))
 	return e
 }
