@@ -15,6 +15,7 @@ type result struct {
 	peak   int64         // bytes, the largest of the processes
 	events int           // settled
 	all    bool          // every message was settled
+	moves  int           // of whole tenants, whose documents were rewritten by then
 }
 
 // setting is what one measurement is of.
@@ -141,13 +142,13 @@ func (b *bench) follow(ctx context.Context, processes []*process, total int) (r 
 	var first, last time.Time
 	before, began := 0, time.Now()
 	for {
-		settled, sum := time.Now(), 0
+		settled, sum, moves := time.Now(), 0, 0
 		for _, p := range processes {
-			n, err := p.settled(ctx)
+			n, rewritten, err := p.progress(ctx)
 			if err != nil {
 				return r, err
 			}
-			sum += n
+			sum, moves = sum+n, moves+rewritten
 		}
 		switch {
 		case sum > 0 && first.IsZero():
@@ -156,7 +157,7 @@ func (b *bench) follow(ctx context.Context, processes []*process, total int) (r 
 			return r, fmt.Errorf("%w within %v:\n%s", errNothing, startWithin, processes[0].output)
 		}
 		if sum > r.events {
-			r.events, last = sum, settled
+			r.events, r.moves, last = sum, moves, settled
 		}
 		if sum >= total || !first.IsZero() && time.Since(first) > b.options.Limit {
 			break
