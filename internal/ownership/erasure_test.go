@@ -108,6 +108,51 @@ func TestAnEntryThatLosesTheNameKeepsWhatIsLeftOfItsJob(t *testing.T) {
 	require.Equal(t, ownership.Rewriting{State: ownership.RewritingDone}, changed([]ownership.LedgerEntry{e}, changes)[0].Rewriting)
 }
 
+// An entry whose event's name has the tenant's in it gets another name, whatever was said
+// under the one since it was read, or under the other before.
+func TestARetractionIsNotLostWhenItsMoveGetsAnotherName(t *testing.T) {
+	key := ownership.NewErasureKey()
+	pseudonym := key.Pseudonym(erased)
+	said := []ownership.Said{{At: time.Unix(9, 0)}}
+	read := ownership.LedgerEntry{
+		Version: ownership.Version{Time: time.Unix(6, 0), Source: "//n", ID: "move-of-" + erased}, From: erased, To: "t_b",
+		Rewriting: ownership.Rewriting{State: ownership.RewritingDone},
+	}
+	changes, emptied := read.Rename(erased, pseudonym)
+	require.True(t, emptied)
+	retracted := read
+	retracted.Retractions, retracted.Rewriting = said, ownership.Rewriting{State: ownership.RewritingQueued, Tenants: []string{erased}}
+	again := read // under the other name
+	again.Version.ID, again.From = "move-of-"+pseudonym, pseudonym
+	first := ownership.LedgerEntry{Version: ownership.Version{Source: "//n", ID: again.ID}, RetractionOnly: true, Retractions: said, Rewriting: read.Rewriting}
+	for name, entries := range map[string][]ownership.LedgerEntry{
+		"since it was read":                          {retracted},
+		"and the event came again":                   {retracted, again},
+		"the retraction came under the other name":   {read, first},
+		"the retraction was said under both of them": {retracted, first},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, e := range changed(entries, changes) {
+				if e.SaysNothing() {
+					continue
+				}
+				require.Equal(t, again.EventName(), e.EventName())
+				require.Equal(t, pseudonym, e.From)
+				require.Equal(t, said, e.Retractions)
+				require.False(t, e.RetractionOnly)
+				require.Equal(t, ownership.RewritingQueued, e.Rewriting.State)
+				require.Contains(t, e.Rewriting.Tenants, pseudonym)
+				require.Empty(t, changedBy(e, changes), "and no more the second time")
+			}
+		})
+	}
+}
+
+func changedBy(e ownership.LedgerEntry, changes []ownership.LedgerChange) []ownership.LedgerEntry {
+	writes, _ := ownership.UpdateLedger(1000, time.Unix(500, 0), map[ownership.EventName]ownership.LedgerEntry{e.EventName(): e}, changes)
+	return writes
+}
+
 func TestWhatComesOfAnErasedTenantIsTakenUnderTheOtherName(t *testing.T) {
 	key := ownership.NewErasureKey()
 	pseudonym := key.Pseudonym(erased)

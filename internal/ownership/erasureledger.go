@@ -152,18 +152,50 @@ func (e LedgerEntry) Rename(tenant, pseudonym string) (changes []LedgerChange, e
 			return changeTo(before, !exists || !before.Named(tenant), before.renamed(tenant, pseudonym))
 		}}}, false
 	}
+	now := e // as the commit finds it: it may have been retracted since e was read
 	return []LedgerChange{
-		{Event: renamed.EventName(), Update: func(before LedgerEntry, exists bool, _ time.Time) LedgerUpdate {
-			return changeTo(before, exists, renamed)
+		{Event: e.EventName(), First: true, Update: func(before LedgerEntry, exists bool, _ time.Time) LedgerUpdate {
+			if exists && !before.SaysNothing() {
+				now = before
+			}
+			return LedgerUpdate{Entry: before, Outcome: Outcome{Kind: Applied}} // it only looks
 		}},
-		{Event: e.EventName(), Update: func(before LedgerEntry, exists bool, now time.Time) LedgerUpdate {
+		{Event: renamed.EventName(), Update: func(before LedgerEntry, exists bool, _ time.Time) LedgerUpdate {
+			after := now.renamed(tenant, pseudonym)
+			if exists {
+				after = before.joinedBy(after)
+			}
+			return changeTo(before, exists && len(after.Retractions) == len(before.Retractions) && after.RetractionOnly == before.RetractionOnly, after)
+		}},
+		{Event: e.EventName(), Update: func(before LedgerEntry, exists bool, at time.Time) LedgerUpdate {
 			nothing := LedgerEntry{
 				Version: Version{Source: e.Source, ID: e.ID}, RetractionOnly: true,
-				Retractions: []Said{{By: ClaimSource, Why: emptiedWhy, At: now}}, Rewriting: Rewriting{State: RewritingDone},
+				Retractions: []Said{{By: ClaimSource, Why: emptiedWhy, At: at}}, Rewriting: Rewriting{State: RewritingDone},
 			}
 			return changeTo(before, !exists || before.SaysNothing(), nothing)
 		}},
 	}, true
+}
+
+// joinedBy is an entry with what another one says of the same event, which has come
+// under either name: retracted if one of them is. What is left to do of both jobs stays.
+func (e LedgerEntry) joinedBy(other LedgerEntry) LedgerEntry {
+	joined := e
+	if e.RetractionOnly && !other.RetractionOnly {
+		joined = other
+	}
+	joined.Retractions = slices.Clone(e.Retractions)
+	for _, said := range other.Retractions {
+		if !slices.Contains(joined.Retractions, said) {
+			joined.Retractions = append(joined.Retractions, said)
+		}
+	}
+	var left []string
+	if other.Rewriting.Pending() {
+		left = other.Rewriting.Tenants
+	}
+	joined.Rewriting = e.Rewriting.queue(e.counting(true), left)
+	return joined
 }
 
 // emptiedWhy is why an entry of ClaimSource is retracted that says nothing any more. (A
