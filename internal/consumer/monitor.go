@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -33,12 +34,14 @@ func (m *Monitor) dialOption() grpc.DialOption { return grpc.WithStatsHandler(ob
 // connection.
 type observer struct{ *Monitor }
 
-// call is one attempt at a call.
+// call is one attempt at a call. What comes back may be told of before what was sent.
 type call struct {
+	mu           sync.Mutex
 	subscription string  // full name; empty until known, and for other calls
 	stream       *stream // nil: a unary one
 	streaming    bool
-	acks         int // acknowledgements that it carries
+	acks         int  // acknowledgements that it carries
+	answered     bool // something came back
 }
 
 type callKey struct{}
@@ -54,11 +57,13 @@ func (o observer) HandleRPC(ctx context.Context, s stats.RPCStats) {
 		return
 	}
 	now := time.Now()
+	call.mu.Lock()
+	defer call.mu.Unlock()
 	switch s := s.(type) {
 	case *stats.OutPayload:
 		call.sent(contact, s.Payload, now)
 	case *stats.InHeader, *stats.InPayload:
-		if call.stream != nil {
+		if call.answered = true; call.stream != nil {
 			contact.answeredOn(call.subscription, call.stream, now)
 		}
 	case *stats.End:
@@ -75,6 +80,9 @@ func (c *call) sent(contact *contact, message any, now time.Time) {
 	case *pubsubpb.StreamingPullRequest:
 		if m.Subscription != "" { // the first on its stream
 			c.subscription, c.stream = m.Subscription, contact.opened(m.Subscription, now)
+			if c.answered {
+				contact.answeredOn(c.subscription, c.stream, now)
+			}
 		}
 	case *pubsubpb.AcknowledgeRequest:
 		c.subscription, c.acks = m.Subscription, len(m.AckIds)

@@ -40,3 +40,16 @@ func TestACallThatFailsConfirmsNoAcknowledgement(t *testing.T) {
 		})
 	}
 }
+
+// gRPC reads and writes side by side: the answer on a stream may be told of before the
+// request that opened it.
+func TestAnAnswerThatIsToldOfBeforeItsRequestCounts(t *testing.T) {
+	monitor, began := NewMonitor(), time.Now()
+	contact := newContact([]string{one}, 30*time.Second, began)
+	monitor.contact.Store(contact)
+	seen := observer{monitor}
+	ctx := seen.TagRPC(t.Context(), &stats.RPCTagInfo{FullMethodName: pubsubpb.Subscriber_StreamingPull_FullMethodName})
+	seen.HandleRPC(ctx, &stats.InHeader{})
+	seen.HandleRPC(ctx, &stats.OutPayload{Payload: &pubsubpb.StreamingPullRequest{Subscription: one}})
+	require.Equal(t, 1, contact.states(time.Now())[one].streams)
+}
