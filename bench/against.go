@@ -98,7 +98,6 @@ func (b *bench) againstWorkers(ctx context.Context, trees []*tree) (string, erro
 	}
 	t := table{title: "Throughput against " + b.options.Against, header: []string{"events/s, median (lowest to highest)", "probe", "before", "after", "before / probe", "after / probe", "after / before"}}
 	rates := map[string]map[string][]float64{} // by workload, by contender
-	moves := map[string]map[string][]float64{} // rewritten meanwhile
 	for run := range b.options.Runs {
 		for _, w := range b.options.workloads() {
 			if err := b.refresh(ctx, len(contenders)*setting{workload: w, events: b.options.Events}.size()); err != nil {
@@ -113,11 +112,10 @@ func (b *bench) againstWorkers(ctx context.Context, trees []*tree) (string, erro
 				if err != nil {
 					return "", err
 				}
-				b.say("run %d/%d  %-12s  %-6s  %6.0f events/s  %4d + %d µs CPU/event%s", run+1, b.options.Runs, w.name, c.name, r.rate, r.cpu.Microseconds(), r.others.Microseconds(), besides(r))
+				b.say("run %d/%d  %-12s  %-6s  %6.0f events/s  %4d + %d µs CPU/event%s", run+1, b.options.Runs, w.name, c.name, r.rate, r.cpu.Microseconds(), r.others.Microseconds(), partly(r))
 				if rates[w.name] == nil {
-					rates[w.name], moves[w.name] = map[string][]float64{}, map[string][]float64{}
+					rates[w.name] = map[string][]float64{}
 				}
-				moves[w.name][c.name] = append(moves[w.name][c.name], float64(r.moves))
 				rates[w.name][c.name] = append(rates[w.name][c.name], r.rate)
 			}
 		}
@@ -127,10 +125,6 @@ func (b *bench) againstWorkers(ctx context.Context, trees []*tree) (string, erro
 		probe, before, after := median(of["probe"]), median(of["before"]), median(of["after"])
 		t.rows = append(t.rows, []string{w.name, spread(of["probe"], "%.0f"), spread(of["before"], "%.0f"), spread(of["after"], "%.0f"),
 			ratio(before, probe), ratio(after, probe), ratio(after, before)})
-		if before, after := moves[w.name]["before"], moves[w.name]["after"]; max(median(before), median(after)) > 0 {
-			t.notes = append(t.notes, fmt.Sprintf("`%s`: by the last event, the documents of so many moves of whole tenants were rewritten: before %s, after %s. The rewriting takes its share of the same emulator.",
-				w.name, spread(before, "%.0f"), spread(after, "%.0f")))
-		}
 	}
 	return t.String(), nil
 }

@@ -30,7 +30,7 @@ func (b *bench) compare(ctx context.Context) (string, error) {
 					return "", err
 				}
 				b.say("run %d/%d  %-12s  %-11s  %6.0f events/s  %4d + %d µs CPU/event  %d MB%s",
-					run+1, b.options.Runs, w.name, c.name, r.rate, r.cpu.Microseconds(), r.others.Microseconds(), r.peak>>20, besides(r))
+					run+1, b.options.Runs, w.name, c.name, r.rate, r.cpu.Microseconds(), r.others.Microseconds(), r.peak>>20, partly(r))
 				results[w.name][c.name] = append(results[w.name][c.name], r)
 			}
 		}
@@ -38,15 +38,11 @@ func (b *bench) compare(ctx context.Context) (string, error) {
 	return compareTable(workloads, contenders, results) + "\n" + effortTable(workloads, contenders, results), nil
 }
 
-// besides is what the rate alone does not say.
-func besides(r result) (text string) {
-	if !r.all {
-		text = fmt.Sprintf("  (%d in the time)", r.events)
+func partly(r result) string {
+	if r.all {
+		return ""
 	}
-	if r.moves > 0 {
-		text += fmt.Sprintf("  (%d moves rewritten meanwhile)", r.moves)
-	}
-	return text
+	return fmt.Sprintf("  (%d in the time)", r.events)
 }
 
 func compareTable(workloads []workload, contenders []contender, results map[string]map[string][]result) string {

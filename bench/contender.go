@@ -111,47 +111,41 @@ func listen(log io.Reader, keep io.Writer, address chan<- string) {
 	_, _ = io.Copy(io.Discard, log)
 }
 
-// progress is how many messages the contender has acknowledged, and of how many moves of
-// whole tenants it has rewritten the documents. If some messages were refused, that is
-// an error: no workload has any that should be.
-func (p *process) progress(ctx context.Context) (settled, rewritten int, err error) {
+// settled is how many messages the contender has acknowledged. If some were
+// refused, that is an error: no workload has any that should be.
+func (p *process) settled(ctx context.Context) (int, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url, nil)
 	if err != nil {
-		return 0, 0, err
+		return 0, err
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return 0, 0, fmt.Errorf("%s: %w\n%s", p.name, err, p.output)
+		return 0, fmt.Errorf("%s: %w\n%s", p.name, err, p.output)
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
 	if err != nil {
-		return 0, 0, err
+		return 0, err
 	}
+	total := 0
 	for line := range strings.Lines(string(body)) {
-		name, labels, _ := strings.Cut(line, "{")
-		if name != "registry_events_total" && name != "registry_rewriting_jobs_total" {
+		labels, ok := strings.CutPrefix(line, "registry_events_total{")
+		if !ok {
 			continue
 		}
 		labels, value, _ := strings.Cut(labels, "} ")
 		n, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
 		if err != nil {
-			return 0, 0, fmt.Errorf("%s: %q: %w", p.name, line, err)
-		}
-		if name == "registry_rewriting_jobs_total" {
-			if strings.Contains(labels, `outcome="done"`) {
-				rewritten += int(n)
-			}
-			continue
+			return 0, fmt.Errorf("%s: %q: %w", p.name, line, err)
 		}
 		if strings.Contains(labels, `outcome="refused"`) && n > 0 {
-			return 0, 0, fmt.Errorf("%s refused %v messages:\n%s", p.name, n, p.output)
+			return 0, fmt.Errorf("%s refused %v messages:\n%s", p.name, n, p.output)
 		}
 		if !strings.Contains(labels, `outcome="transient"`) {
-			settled += int(n)
+			total += int(n)
 		}
 	}
-	return settled, rewritten, nil
+	return total, nil
 }
 
 // peakRSS is the most memory, in bytes, that the process has had.

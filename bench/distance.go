@@ -57,7 +57,7 @@ func (b *bench) atDistance(ctx context.Context, w workload, roundTrip time.Durat
 				return nil, err
 			}
 			b.say("run %d/%d  %-7s  %-12s  %-11s  %6.0f events/s  %4d + %d µs CPU/event%s", run+1, b.options.Runs, far(roundTrip),
-				w.name, c.name, r.rate, r.cpu.Microseconds(), r.others.Microseconds(), besides(r))
+				w.name, c.name, r.rate, r.cpu.Microseconds(), r.others.Microseconds(), partly(r))
 			rates[c.name] = append(rates[c.name], r.rate)
 		}
 	}
@@ -159,7 +159,7 @@ func (b *bench) farSweep(ctx context.Context) (string, error) {
 				if err != nil {
 					return "", err
 				}
-				b.say("run %d  %s  %s: %.0f events/s%s", run+1, far(b.options.RoundTrips[d]), strings.Join(flags, " "), r.rate, besides(r))
+				b.say("run %d  %s  %s: %.0f events/s%s", run+1, far(b.options.RoundTrips[d]), strings.Join(flags, " "), r.rate, partly(r))
 				rates[value][d] = append(rates[value][d], r.rate)
 			}
 		}

@@ -15,7 +15,6 @@ type result struct {
 	peak   int64         // bytes, the largest of the processes
 	events int           // settled
 	all    bool          // every message was settled
-	moves  int           // of whole tenants, whose documents were rewritten by then
 }
 
 // setting is what one measurement is of.
@@ -142,13 +141,13 @@ func (b *bench) follow(ctx context.Context, processes []*process, total int) (r 
 	var first, last time.Time
 	before, began := 0, time.Now()
 	for {
-		settled, sum, moves := time.Now(), 0, 0
+		settled, sum := time.Now(), 0
 		for _, p := range processes {
-			n, rewritten, err := p.progress(ctx)
+			n, err := p.settled(ctx)
 			if err != nil {
 				return r, err
 			}
-			sum, moves = sum+n, moves+rewritten
+			sum += n
 		}
 		switch {
 		case sum > 0 && first.IsZero():
@@ -157,7 +156,7 @@ func (b *bench) follow(ctx context.Context, processes []*process, total int) (r 
 			return r, fmt.Errorf("%w within %v:\n%s", errNothing, startWithin, processes[0].output)
 		}
 		if sum > r.events {
-			r.events, r.moves, last = sum, moves, settled
+			r.events, last = sum, settled
 		}
 		if sum >= total || !first.IsZero() && time.Since(first) > b.options.Limit {
 			break

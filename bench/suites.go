@@ -48,7 +48,7 @@ func (b *bench) bill(ctx context.Context) (string, error) {
 			if r.events == 0 {
 				cell = "nothing was settled"
 			}
-			b.say("billed  %-12s  %-11s  %s%s", w.name, c.name, cell, besides(r))
+			b.say("billed  %-12s  %-11s  %s%s", w.name, c.name, cell, partly(r))
 			row = append(row, cell)
 		}
 		t.rows = append(t.rows, row)
@@ -145,7 +145,7 @@ func (b *bench) repeat(ctx context.Context, all []setting) ([][]float64, error) 
 				return nil, err
 			}
 			b.say("run %d  %-10s  %s  %d process(es)  %s: %.0f events/s  %d + %d µs CPU/event%s", run+1, m.workload.name, m.contender.name,
-				max(1, m.processes), strings.Join(m.flags, " "), r.rate, r.cpu.Microseconds(), r.others.Microseconds(), besides(r))
+				max(1, m.processes), strings.Join(m.flags, " "), r.rate, r.cpu.Microseconds(), r.others.Microseconds(), partly(r))
 			rates[i] = append(rates[i], r.rate)
 		}
 	}
