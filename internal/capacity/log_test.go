@@ -43,8 +43,7 @@ func TestTheRegistrysLogIsBilledAsItsLineSays(t *testing.T) {
 			require.True(t, created)
 			time.Sleep(time.Minute)
 		}
-		deletes := m.deletes
-		reads, writes := m.take()
+		reads, writes, deletes := m.take()
 		stop()
 		done.Wait()
 		const hour = 1 / (24 * month)

@@ -71,12 +71,12 @@ func (m *metered) around(c *docdbtest.Call, do func() error) error {
 }
 
 // take returns what was billed since it was last called.
-func (m *metered) take() (reads, writes float64) {
+func (m *metered) take() (reads, writes, deletes float64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	reads, writes = m.reads, m.writes
+	reads, writes, deletes = m.reads, m.writes, m.deletes
 	m.reads, m.writes, m.deletes = 0, 0, 0
-	return reads, writes
+	return reads, writes, deletes
 }
 
 func (m *metered) registry(t *testing.T) *regstore.Store {
@@ -117,7 +117,7 @@ func TestAnAccessCheckIsBilledAsItsLineSays(t *testing.T) {
 	for range checks {
 		require.NoError(t, v.VerifyThreadAccess(t.Context(), exampleTenant, exampleThread))
 	}
-	reads, writes := m.take()
+	reads, writes, _ := m.take()
 	l := line(t, Parameters{Checks: checks / (month * day)}, "access checks")
 	require.InDelta(t, l.Reads, reads, 0.001)
 	require.InDelta(t, l.Writes, writes, 0.001)
@@ -136,7 +136,7 @@ func TestAMoveOfATenantIsBilledAsItsLineSays(t *testing.T) {
 		m.take()
 		apply(t, s, ownership.Change{Entry: ownership.Entry{Type: ownership.Moved, From: exampleTenant, To: "t_other",
 			Version: ownership.Version{Time: exampleCreation("").Entry.Version.Time.Add(time.Hour), Source: exampleSource, ID: "move"}}})
-		reads, writes := m.take()
+		reads, writes, _ := m.take()
 		l := line(t, Parameters{TenantMoves: aDay}, "moves of tenants")
 		require.InDelta(t, l.Reads, reads, 0.001, "the move alone")
 		require.InDelta(t, l.Writes, writes, 0.001, "the move alone")
@@ -145,7 +145,7 @@ func TestAMoveOfATenantIsBilledAsItsLineSays(t *testing.T) {
 		require.NoError(t, err)
 		m.take()
 		require.NoError(t, worker.RunPending(t.Context()))
-		more, written := m.take()
+		more, written, _ := m.take()
 		l = line(t, Parameters{Tenants: 1, Resources: documents, TenantMoves: aDay}, "moves of tenants")
 		t.Logf("%d documents: %.0f reads, %.0f writes; the line says at most %.0f and %.0f", documents, reads+more, writes+written, l.Reads, l.Writes)
 		require.LessOrEqual(t, reads+more, l.Reads*1.01)
@@ -174,7 +174,7 @@ func TestAWorkerIsBilledAsItsLineSays(t *testing.T) {
 			}
 			time.Sleep(time.Second)
 		}
-		reads, _ := m.take()
+		reads, _, _ := m.take()
 		stop()
 		done.Wait()
 		l := line(t, Parameters{Workers: minutes / (24 * 60 * month)}, "workers, idle or not")

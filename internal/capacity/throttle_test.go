@@ -53,7 +53,7 @@ func (c throttled) run(t *testing.T, lasts time.Duration) (actions, reads, write
 		})
 	}
 	all.Wait()
-	reads, writes = m.take()
+	reads, writes, _ = m.take()
 	for _, l := range limiters {
 		require.NoError(t, l.Close(t.Context()))
 	}

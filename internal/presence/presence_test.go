@@ -3,6 +3,7 @@ package presence_test
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,14 +18,14 @@ import (
 // counting counts commits, and may be cut off.
 type counting struct {
 	docdb.DB
-	commits int
-	cut     error
+	commits atomic.Int64
+	cut     atomic.Bool
 }
 
 func (c *counting) Commit(ctx context.Context, w ...docdb.Write) (docdb.Receipt, error) {
-	c.commits++
-	if c.cut != nil {
-		return docdb.Receipt{}, c.cut
+	c.commits.Add(1)
+	if c.cut.Load() {
+		return docdb.Receipt{}, context.DeadlineExceeded
 	}
 	return c.DB.Commit(ctx, w...)
 }
@@ -52,15 +53,15 @@ func TestAProcessIsListedWhileItRuns(t *testing.T) {
 		require.Equal(t, 2, listed())
 		time.Sleep(time.Hour)
 		require.Equal(t, 2, listed())
-		require.LessOrEqual(t, db.commits, 2*61, "once a minute")
+		require.LessOrEqual(t, db.commits.Load(), int64(2*61), "once a minute")
 		first()
 		require.Equal(t, 1, listed(), "one that ends takes it back")
-		db.cut = context.DeadlineExceeded // it is killed, or cut off
+		db.cut.Store(true) // it is killed, or cut off
 		time.Sleep(presence.Gone - presence.Every)
 		require.Equal(t, 1, listed())
 		time.Sleep(presence.Every + time.Second)
 		require.Zero(t, listed())
-		db.cut = nil
+		db.cut.Store(false)
 		time.Sleep(presence.Every)
 		require.Equal(t, 1, listed(), "the outage is over")
 		second()

@@ -31,7 +31,7 @@ func (s *simulation) schedule() error {
 	}
 	for step := range mostSteps {
 		synctest.Wait() // all stand, or sleep
-		s.trouble[Steps]++
+		s.met(Steps)
 		s.setCalm(step > cmp.Or(s.plan.Steps, chaos))
 		if s.fault != nil {
 			return s.fault

@@ -114,7 +114,9 @@ func (w *throttleWorld) transport(p *process) {
 		}
 		cancel()
 		w.step(p, "drained")
+		w.mu.Lock()
 		p.holds = 0
+		w.mu.Unlock()
 	}
 }
 
@@ -251,20 +253,26 @@ func (w *throttleWorld) mildness() mildness { return mildness{kill: 200, stop: 4
 
 // lost implements world.
 func (w *throttleWorld) lost(p *process) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if p.last != "" {
-		w.met(p.last)
+		w.trouble[p.last]++
 	}
 }
 
 // kills implements world.
 func (w *throttleWorld) kills(p *process) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if p.role == "transport" && p.holds > 0 {
-		w.met(Stranded)
+		w.trouble[Stranded]++
 	}
 }
 
 // done implements world: every transport has had an answer.
 func (w *throttleWorld) done() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	for _, p := range w.processes {
 		if p != nil && p.role == "transport" && !p.serving {
 			return false
