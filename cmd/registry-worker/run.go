@@ -105,7 +105,7 @@ func (s *service) consume(ctx context.Context, transport consumer.Transport, wit
 		return err
 	}
 	rewriter, err := rewrite.New(s.store, rewrite.Options{
-		Rate: s.in.Config.Rate, Drain: s.in.Config.DrainTimeout, Logger: s.in.Logger, MeterProvider: s.telemetry.MeterProvider,
+		Rate: s.in.Config.Rate, Drain: s.in.Config.DrainTimeout, GiveWay: w.backlogged, Logger: s.in.Logger, MeterProvider: s.telemetry.MeterProvider,
 	})
 	if err != nil {
 		return err

@@ -62,6 +62,14 @@ func (w *worker) ready(context.Context) error {
 	return c.Ready()
 }
 
+// backlogged reports whether events wait for this process.
+func (w *worker) backlogged() bool {
+	w.mu.Lock()
+	c := w.consumer
+	w.mu.Unlock()
+	return c.Backlogged()
+}
+
 // run consumes until ctx ends, and drains. If something ends it sooner, that is an
 // error. Beside an API only the error of the first start is returned: nothing
 // relies on the process yet.

@@ -79,6 +79,12 @@ func (c *Consumer) Ready() error {
 	return errors.Join(c.progress.ready(time.Now()), c.transport.Ready())
 }
 
+// Backlogged reports whether events wait: more than half of the messages or bytes that
+// may be in hand are, in all or in the ledger's lane.
+func (c *Consumer) Backlogged() bool {
+	return !c.admission.halfFree() || !c.ledgerAdmission.halfFree()
+}
+
 // ErrStart is returned by a Run that ended before it received anything: the
 // transport's Check failed.
 var ErrStart = errors.New("start consuming")

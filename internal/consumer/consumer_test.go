@@ -108,6 +108,47 @@ func TestBytesInFlightAreBoundedAndAMessageLargerThanTheBoundStillPasses(t *test
 	})
 }
 
+func TestEventsWaitOnceHalfOfWhatMayBeInHandIs(t *testing.T) {
+	large := created("t_a", "large")
+	large.Data = append(large.Data, strings.Repeat(" ", 600)...)
+	for name, test := range map[string]struct {
+		options Options
+		few     []Message // of which there may be more
+		more    Message
+	}{
+		"messages": {Options{MaxOutstandingMessages: 4}, []Message{created("t_a", "1"), created("t_a", "2")}, created("t_a", "3")},
+		"bytes":    {Options{MaxOutstandingBytes: 1000}, []Message{created("t_a", "1")}, large},
+		"moves":    {Options{MaxOutstandingMessages: 4}, []Message{tenantMoved("t_a", "t_b"), tenantMoved("t_b", "t_c")}, tenantMoved("t_c", "t_d")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				gate := make(chan struct{})
+				s := &store{apply: func(ctx context.Context, changes []ownership.Change) []ownership.Outcome {
+					<-gate
+					return each(applied).apply(ctx, changes)
+				}}
+				l := newLine()
+				c, _ := running(t, s, l, test.options)
+				require.False(t, c.Backlogged())
+				var receipts []*receipt
+				for _, m := range test.few {
+					receipts = append(receipts, l.send(m))
+				}
+				synctest.Wait()
+				require.False(t, c.Backlogged())
+				receipts = append(receipts, l.send(test.more))
+				synctest.Wait()
+				require.True(t, c.Backlogged())
+				close(gate)
+				for _, r := range receipts {
+					require.True(t, r.wait())
+				}
+				require.False(t, c.Backlogged())
+			})
+		})
+	}
+}
+
 func TestReadyFailsWhereThereIsWorkAndNoProgress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var broken atomic.Bool

@@ -111,11 +111,12 @@ func (c *Consumer) panicked(w *work, p any) *events.Refusal {
 // admission bounds the messages, and their bytes, that are in the loop.
 type admission struct {
 	messages, bytes *semaphore.Weighted
+	maxMessages     int64
 	maxBytes        int64
 }
 
 func newAdmission(messages int, bytes int64) admission {
-	return admission{semaphore.NewWeighted(int64(messages)), semaphore.NewWeighted(bytes), bytes}
+	return admission{semaphore.NewWeighted(int64(messages)), semaphore.NewWeighted(bytes), int64(messages), bytes}
 }
 
 // admit waits until there is room, or ctx ends.
@@ -139,6 +140,20 @@ func (a admission) tryAdmit(size int64) bool {
 		a.messages.Release(1)
 		return false
 	}
+	return true
+}
+
+// halfFree reports whether half of what it bounds may still be admitted.
+func (a admission) halfFree() bool {
+	messages, size := max(1, a.maxMessages/2), max(1, a.maxBytes/2)
+	if !a.messages.TryAcquire(messages) {
+		return false
+	}
+	defer a.messages.Release(messages)
+	if !a.bytes.TryAcquire(size) {
+		return false
+	}
+	a.bytes.Release(size)
 	return true
 }
 

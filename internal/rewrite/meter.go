@@ -32,6 +32,13 @@ func (m *meter) add(slots int) {
 	m.busy += slots
 }
 
+// working returns how many slots are at work.
+func (m *meter) working() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.busy
+}
+
 func (m *meter) reckonLocked() {
 	now := time.Now()
 	if m.busy == m.slots {

@@ -21,6 +21,9 @@ type Options struct {
 	Page   int           // documents of one query, at most, which a kill may have read in vain; default 10,000
 	AtOnce int           // turns at the same time; default 16
 	Drain  time.Duration // how long what is under way, and giving the job back, may go on when ctx ends; default 20 s
+	// GiveWay reports whether something more urgent needs the store now: then one turn
+	// is taken after the other. It is asked often, and must not block. Default: never.
+	GiveWay func() bool
 
 	Logger        *slog.Logger         // nil: silence
 	MeterProvider metric.MeterProvider // nil: no metrics
@@ -57,6 +60,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Drain == 0 {
 		o.Drain = 20 * time.Second
+	}
+	if o.GiveWay == nil {
+		o.GiveWay = func() bool { return false }
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

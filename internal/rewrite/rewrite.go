@@ -21,7 +21,8 @@
 // internal/governor), and ten million documents take some 45 minutes. One governor
 // bounds all jobs together, and a worker goes on where the last one's was. A new job
 // waits for at most a turn of each slot, whatever is under way, and the oldest job
-// gets each eighth turn, so that none waits for ever.
+// gets each eighth turn, so that none waits for ever. While something more urgent needs
+// the store (Options.GiveWay), one turn is taken after the other.
 //
 // # What is not understood
 //

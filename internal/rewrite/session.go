@@ -31,17 +31,19 @@ type session struct {
 	commits  context.Context // of all that writes: a commit under way is not cut off when the worker ends
 	governor *governor.Governor
 
-	mu      sync.Mutex
-	lease   ownership.Lease
-	sent    time.Time     // when the lease was last asked for, with success, by this process's clock
-	learned time.Time     // when lease.Now was
-	jobs    []*job        // in hand, by position
-	seen    int64         // the greatest position of a job that was found
-	turns   int           // that were taken
-	changed chan struct{} // is closed when something has changed
-	over    bool          // nothing is left to do
-	failed  error         // of the first job that failed
-	meter   meter
+	mu       sync.Mutex
+	lease    ownership.Lease
+	sent     time.Time     // when the lease was last asked for, with success, by this process's clock
+	learned  time.Time     // when lease.Now was
+	jobs     []*job        // in hand, by position
+	seen     int64         // the greatest position of a job that was found
+	turns    int           // that were taken
+	changed  chan struct{} // is closed when something has changed
+	over     bool          // nothing is left to do
+	failed   error         // of the first job that failed
+	meter    meter
+	givesWay bool      // as was logged last
+	saidAt   time.Time // when that was
 }
 
 // open takes the lease, and goes on from the pace that its last holder had.

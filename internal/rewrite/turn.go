@@ -14,6 +14,9 @@ import (
 // tenant comes to its end though small ones never cease to come.
 const oldestEvery = 8
 
+// giveWayPause is how often a slot without a turn asks whether it has still to give way.
+const giveWayPause = 100 * time.Millisecond
+
 // turn is what a slot does for one job before it chooses again: some two seconds'
 // worth of documents at most.
 type turn struct {
@@ -44,7 +47,7 @@ func (s *session) await() (t turn, ok bool) {
 			s.mu.Unlock()
 			return turn{}, false
 		}
-		t, wait, ok := s.chooseLocked(time.Now())
+		t, wait, ok := s.nextLocked(time.Now())
 		changed := s.changed
 		if ok {
 			s.meter.add(1)
@@ -58,6 +61,29 @@ func (s *session) await() (t turn, ok bool) {
 		case <-timer.C:
 		case <-s.ctx.Done():
 		}
+	}
+}
+
+// nextLocked returns the next turn, if there may be one beside those under way.
+func (s *session) nextLocked(now time.Time) (t turn, wait time.Duration, ok bool) {
+	givesWay := s.o.GiveWay()
+	s.sayLocked(givesWay, now)
+	if givesWay && s.meter.working() > 0 {
+		return turn{}, giveWayPause, false
+	}
+	return s.chooseLocked(now)
+}
+
+// sayLocked logs that the worker gives way, and that it does not any more.
+func (s *session) sayLocked(givesWay bool, now time.Time) {
+	if givesWay == s.givesWay || now.Sub(s.saidAt) < logEvery || len(s.jobs) == 0 {
+		return
+	}
+	s.givesWay, s.saidAt = givesWay, now
+	if givesWay {
+		s.o.Logger.Info("rewriting gives way: events wait, so one turn is taken after the other", "jobs", len(s.jobs))
+	} else {
+		s.o.Logger.Info("rewriting has all of its slots again", "jobs", len(s.jobs))
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -130,6 +131,30 @@ func TestTheNamesOfALargeTenantAreWorkedOnInManyPlacesAtOnce(t *testing.T) {
 		job := w.entry("m").Rewriting
 		require.LessOrEqual(t, job.Read, int64(documents+documents/5), "and little is read twice")
 		require.EqualValues(t, documents, job.Written)
+	})
+}
+
+func TestOneTurnIsTakenAfterTheOtherWhileSomethingMoreUrgentNeedsTheStore(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		for i := range 40 {
+			tenant := fmt.Sprint("t_", i)
+			w.create(w.store, tenant, named(tenant, 40)...)
+			w.move(w.store, tenant, "t_x", tenant)
+		}
+		time.Sleep(time.Minute)
+		var urgent atomic.Bool
+		urgent.Store(true)
+		before, most := overlapping("BatchWrite")
+		defer w.background(w.worker(w.process(before), func(o *rewrite.Options) {
+			o.Page, o.AtOnce, o.GiveWay = 20, 8, urgent.Load
+		}))()
+		time.Sleep(2 * time.Second)
+		require.Equal(t, 1, most())
+		require.InDelta(t, 40*40-2000/50*20, len(w.wrong()), 40, "it goes on, from page to page")
+		urgent.Store(false)
+		time.Sleep(2 * time.Second)
+		require.Equal(t, 8, most(), "and has all slots afterwards")
+		require.Empty(t, w.wrong())
 	})
 }
 
