@@ -46,14 +46,15 @@ func (c *Cache) Owns(tenantID string, r registry.Resource) (owned bool, why stri
 		return false, OtherOwner
 	}
 	now := time.Now()
-	if c.table.aged(e.read, now) {
+	age := c.table.age(e.read, now)
+	if c.table.aged(age) {
 		return false, Aged
 	}
 	if !cert.valid(now, c.certifier.maxStaleness) {
 		return false, Uncertified
 	}
 	s.countHit(r.Kind)
-	if c.table.ageing(hash, e.read, now) && !e.due.Load() {
+	if c.table.ageing(hash, age) && !e.due.Load() {
 		return true, Ageing
 	}
 	return true, ""
@@ -64,7 +65,7 @@ func (c *Cache) Owns(tenantID string, r registry.Resource) (owned bool, why stri
 func (c *Cache) Renew(r registry.Resource) bool {
 	s, hash := c.table.shardOf(r)
 	e := s.lookup(hash, r)
-	return e != nil && c.table.ageing(hash, e.read, time.Now()) && e.due.CompareAndSwap(false, true)
+	return e != nil && c.table.ageing(hash, c.table.age(e.read, time.Now())) && e.due.CompareAndSwap(false, true)
 }
 
 // Judgement is what memory knows of an ownership. Times are since the cache began.
@@ -93,7 +94,7 @@ func (c *Cache) Judge(tenantID string, r registry.Resource) Judgement {
 	switch {
 	case !ok:
 		j.Why = Unreliable
-	case c.table.aged(e.read, now):
+	case c.table.aged(c.table.age(e.read, now)):
 		j.Why = Aged
 	case !cert.valid(now, c.certifier.maxStaleness):
 		j.Why = Uncertified

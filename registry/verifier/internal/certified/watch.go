@@ -67,7 +67,7 @@ func (t *table) watch(ctx context.Context, r registry.Resource) (done <-chan str
 		w = &watch{done: make(chan struct{}), holders: map[*holder]struct{}{}, read: now.Sub(t.began)}
 		s.watches[r] = w
 		t.watching.Add(1)
-		if known != nil && !t.aged(known.read, now) {
+		if known != nil && !t.aged(t.age(known.read, now)) {
 			facts := known.facts()
 			w.facts, w.position, w.read = &facts, facts.position, known.read
 		}
@@ -154,7 +154,7 @@ func (t *table) expire(now time.Duration) (closed int) {
 	if t.watching.Load() == 0 || t.maxAge.Load() <= 0 {
 		return 0
 	}
-	return t.closeWatches(func(w *watch) bool { return t.agedBy(w.read, now) })
+	return t.closeWatches(func(w *watch) bool { return t.aged(now - w.read) })
 }
 
 // learn records what a check has read. It returns false if that contradicts what
