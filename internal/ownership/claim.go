@@ -75,4 +75,7 @@ func (r Record) Claim(claim Entry, l *Ledger) (u Update, created bool, err error
 // were lost: then that claim was stored.
 func (h History) HoldsClaim(claims []Entry) bool { return slices.ContainsFunc(claims, h.holds) }
 
-func (h History) holds(e Entry) bool { return slices.ContainsFunc(h, e.Equal) }
+func (h History) holds(e Entry) bool {
+	_, ok := slices.BinarySearchFunc(h, e, Entry.compare)
+	return ok
+}

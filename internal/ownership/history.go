@@ -145,7 +145,7 @@ func (h History) Merge(e Entry) (merged History, changed bool) {
 			return h, false
 		}
 	case Asserted:
-		if slices.ContainsFunc(h, e.Equal) {
+		if h.holds(e) {
 			return h, false
 		}
 	}
