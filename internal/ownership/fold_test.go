@@ -124,6 +124,16 @@ func TestMergeLeavesTheHistoryThatItWasGiven(t *testing.T) {
 	})
 }
 
+func TestAHistoryHoldsWhatIsInItAndNothingElse(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		all := entries().Draw(t, "entries")
+		h := merged(all...)
+		for _, e := range append(all, entry().Draw(t, "another")) {
+			require.Equal(t, slices.ContainsFunc(h, e.Equal), h.HoldsClaim([]ownership.Entry{e}), "%+v", e)
+		}
+	})
+}
+
 func TestOwnerEqualsTheReferenceFold(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var ref reference.Registry
