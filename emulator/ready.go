@@ -48,10 +48,12 @@ func pubsubReady(ctx context.Context, host string) error {
 // readyProject is used only here: the ids of tests have a random part.
 const readyProject = "emulator-ready"
 
+// untilAnswered calls until the emulator answers. Unimplemented is the answer of another
+// server, which took the port before the emulator did: the emulator soon says so.
 func untilAnswered(ctx context.Context, call func() error) error {
 	for {
 		err := call()
-		if status.Code(err) != codes.Unavailable || ctx.Err() != nil {
+		if code := status.Code(err); code != codes.Unavailable && code != codes.Unimplemented || ctx.Err() != nil {
 			return err
 		}
 		select {
