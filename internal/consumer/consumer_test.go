@@ -85,10 +85,7 @@ func TestMemoryIsBoundedWhateverTheBacklog(t *testing.T) {
 func TestBytesInFlightAreBoundedAndAMessageLargerThanTheBoundStillPasses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gate := make(chan struct{})
-		s := &store{apply: func(ctx context.Context, changes []ownership.Change) []ownership.Outcome {
-			<-gate
-			return each(applied).apply(ctx, changes)
-		}}
+		s := held(gate)
 		l := newLine()
 		c, _ := running(t, s, l, Options{MaxOutstandingBytes: 1000})
 		small := created("t_a", "small")
@@ -123,10 +120,7 @@ func TestEventsWaitOnceHalfOfWhatMayBeInHandIs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				gate := make(chan struct{})
-				s := &store{apply: func(ctx context.Context, changes []ownership.Change) []ownership.Outcome {
-					<-gate
-					return each(applied).apply(ctx, changes)
-				}}
+				s := held(gate)
 				l := newLine()
 				c, _ := running(t, s, l, test.options)
 				require.False(t, c.Backlogged())

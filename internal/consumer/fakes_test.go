@@ -192,3 +192,11 @@ func message(eventType, data string) Message {
 		PublishTime: now,
 	}
 }
+
+// held is a store that applies nothing before gate is closed, and then everything.
+func held(gate <-chan struct{}) *store {
+	return &store{apply: func(ctx context.Context, changes []ownership.Change) []ownership.Outcome {
+		<-gate
+		return each(applied).apply(ctx, changes)
+	}}
+}
