@@ -15,6 +15,8 @@ func TestRewritingGivesWayToEventsThatWait(t *testing.T) {
 	c.run(exitDone, "provision")
 	c.replay(threads("t_old", "a", 2000)...)
 	c.replay(tenantMoved("m", "2024-01-02T00:00:00Z", "t_old", "t_new"))
+	c.project.FirestoreRules.Distance(20 * time.Millisecond)
+	c.project.PubSubRules.Distance(20 * time.Millisecond)
 	worker, _ := c.service("run", "--rate", "50", "--max-outstanding", "1") // the job takes more than a minute
 	said := func(what string) func() bool {
 		return func() bool { return strings.Contains(worker.Stderr.String(), what) }
